@@ -1,0 +1,153 @@
+"""The contract on one page: what a method sees, what it must offer, and what a dataset must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Task = Literal["segmentation", "classification"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image on the training grid; `mask` and `label` are None where the budget hides them."""
+
+    id: str
+    group: str  # the patient: the unit of splits, intervals and tests
+    image: NDArray[np.float32]  # C *S
+    mask: NDArray[np.int64] | None  # *S, 0 is background
+    label: int | None = None
+    spacing: tuple[float, ...] | None = None  # mm per pixel along each axis, None where unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What all cases of a dataset share on the training grid."""
+
+    task: Task
+    ndim: int  # 2 or 3
+    channels: int
+    classes: int  # background counted
+    size: tuple[int, ...]
+    intensity: tuple[float, float] | None  # (0, 1) in 2D; None in 3D, which is z-scored
+    normals: bool  # some cases hold no lesion
+
+
+@dataclass(frozen=True, slots=True)
+class TrainView:
+    """All that a method may learn from: labelled cases to fit, labelled cases to select on, hidden rest."""
+
+    fit: Sequence[Case]
+    select: Sequence[Case]
+    unlabelled: Sequence[Case]
+    spec: Spec
+
+
+class Run(Protocol):
+    """What the harness lends a method for one training."""
+
+    device: torch.device
+    precision: str  # float32 or bfloat16
+    steps: int  # T: the optimiser steps of this run
+
+    def seed(self, role: str) -> int:
+        """A 63-bit seed for a named role; data-side roles do not depend on the method."""
+        ...
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Record scalars of one step; a value that is not finite fails the cell."""
+        ...
+
+    def progress(self, step: int) -> None:
+        """Say that `step` of `steps` is done."""
+        ...
+
+    def backbone(self) -> torch.nn.Module:
+        """A fresh network of the suite for `spec.task`, initialised from the seed of role `backbone`."""
+        ...
+
+
+class Method(Protocol):
+    """A method is built as `Method(config, spec)` and adds at least one capability, such as `Segments`."""
+
+    def fit(self, view: TrainView, run: Run) -> None: ...
+
+    def state(self) -> dict[str, torch.Tensor]: ...
+
+    def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
+        """Take up a saved state in a fresh object; `run` lends the backbone that the state fills."""
+        ...
+
+
+@runtime_checkable
+class Segments(Protocol):
+    """Can turn images into class probabilities."""
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K *S) of images (B C *S) on the training grid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a dataset is and what its terms allow."""
+
+    id: str
+    title: str
+    ndim: int
+    channels: int
+    classes: tuple[str, ...]  # names, background first
+    normals: bool
+    unit: str  # what a group is, in words: "patient", or "image (patients unknown)"
+    source: str
+    licence: str
+    citation: str
+    redistribute: bool  # pictures may be published with a board
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One case before it is decoded."""
+
+    id: str  # unique in the dataset; also a file name, so without separators
+    group: str
+    split: Literal["train", "test", "validation"] | None  # the data's own split, None where it has none
+    label: int | None = None
+    image: Path | None = None
+    masks: tuple[Path, ...] = ()  # several masks of one image are united
+
+
+@dataclass(frozen=True, slots=True)
+class RawCase:
+    """One decoded case on its native grid."""
+
+    image: NDArray[Any]  # C *S; uint8 (0..255) or float32
+    mask: NDArray[np.uint8] | None  # *S
+    spacing: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()  # what had to be mended, such as a resized mask; counted by `data check`
+
+
+class Dataset(Protocol):
+    """A dataset family; `DATASETS` in its file maps each id to a factory that takes the data folder."""
+
+    card: Card
+
+    def records(self) -> list[Record]:
+        """All cases in list order. Raises DataProblem where files are missing."""
+        ...
+
+    def read(self, record: Record) -> RawCase:
+        """Decode one case. Raises DataProblem naming the file where it cannot be used."""
+        ...
+
+
+DatasetFactory = Callable[[str, Path | None], Dataset]  # (dataset id, the folder given with --data)

@@ -1,0 +1,39 @@
+"""Identity of things: canonical JSON, hashes of data and of source files, seeds by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces. Raises ValueError on NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON, 64 hex characters."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def seed(*names: object) -> int:
+    """A 63-bit seed from named axes, so that adding an axis never shifts another stream."""
+    text = "|".join(str(name) for name in names)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def code_hash(sources: Iterable[Path]) -> str:
+    """sha256 over the Python sources at and below the given paths, by name and content."""
+    total = hashlib.sha256()
+    for path in sorted({file for source in sources for file in python_files(source)}):
+        total.update(f"{path.parent.name}/{path.name}\0".encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def python_files(source: Path) -> list[Path]:
+    """The file itself, or all Python files below a folder."""
+    return sorted(source.rglob("*.py")) if source.is_dir() else [source]
