@@ -1,0 +1,130 @@
+"""Results -> one Board: plain data that every output format draws from; no format computes a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Status = Literal["ok", "failed", "not_applicable", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric of the board; a new one is one entry in COLUMNS."""
+
+    key: str
+    title: str
+    better: Literal["higher", "lower"]
+    help: str  # direction, unit and definition in one or two sentences
+    pairs: Literal["reference", "no reference", "all"]  # the (case, class) pairs it is defined on
+    digits: int = 3
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        "dice",
+        "Dice",
+        "higher",
+        "Overlap 2TP/(2TP+FP+FN) on pairs whose reference is not empty.",
+        "reference",
+    ),
+    Column(
+        "fp_rate",
+        "FP rate",
+        "lower",
+        "Share of reference-empty pairs where anything is predicted.",
+        "no reference",
+    ),
+    Column("dice_all", "Dice, all pairs", "higher", "Dice with both empty = 1 and one empty = 0.", "all"),
+    Column(
+        "jaccard",
+        "Jaccard",
+        "higher",
+        "Overlap TP/(TP+FP+FN) on pairs whose reference is not empty.",
+        "reference",
+    ),
+    Column("nsd", "NSD", "higher", "Share of both borders within the stated tolerance of the other.", "reference"),
+    Column("hd95", "HD95", "lower", "95th percentile of the border distances of both directions.", "reference", 1),
+    Column(
+        "asd",
+        "ASD",
+        "lower",
+        "Mean distance from the predicted border to the reference border.",
+        "reference",
+        2,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of the board: a metric of one method at one budget on one dataset."""
+
+    task: str
+    dataset: str
+    fraction: float  # of the training patients
+    labelled: int  # L: labelled patients
+    method: str
+    variant: str  # "default", "tuned", or the suite's label
+    metric: str
+    mean: float | None  # None unless at least one cell is scored or failed
+    lo: float | None  # 95% interval, not clipped
+    hi: float | None
+    interval: str  # "two-way", "wide" (few subsets or patients), "cases only" (one subset), "" where none
+    n_cases: int  # test images
+    n_groups: int  # test patients
+    n_subsets: int  # cells behind the mean
+    rank_lo: int | None  # range of ranks that the data allow, among methods at this budget
+    rank_hi: int | None
+    tie_group: int | None  # methods that cannot be told from the group's best share a number
+    status: Status
+    reason: str | None  # why the status is not "ok", in words
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The mean over test patients of one cell: what the intervals summarise."""
+
+    task: str
+    dataset: str
+    fraction: float
+    labelled: int
+    method: str
+    variant: str
+    metric: str
+    subset: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything the page shows but the pictures."""
+
+    suite: dict[str, Any]  # name, title, description, size (None or "small"), note (a warning, or None)
+    rows: list[Row]
+    points: list[Point]
+    datasets: dict[str, dict[str, Any]]
+    protocol: dict[str, Any]
+    cells: list[dict[str, Any]]
+    overlays: list[dict[str, Any]]  # which cases to draw, and by which rule
+    provenance: dict[str, Any]
+    cost: list[dict[str, Any]] = field(default_factory=list)
+    schema: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The pixels of one overlay: a test case, its reference, and what each method predicted."""
+
+    dataset: str
+    fraction: float
+    labelled: int
+    subset: int
+    case: str
+    rule: str  # why this case: "median", "best", "worst", "largest disagreement"
+    image: NDArray[np.uint8]  # H W 3
+    reference: NDArray[np.uint8]  # H W, class numbers
+    predictions: tuple[tuple[str, float | None, NDArray[np.uint8] | None], ...]  # label, dice, H W

@@ -1,0 +1,223 @@
+"""The only code that runs in a worker: fit on the view, then predict, then write."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import platform
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import cache, geometry, identity, registry, store
+from bench.api import Case, Method, Segments, Spec, TrainView
+
+log = logging.getLogger("bench.cell")
+FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
+PREDICT_BATCH = 16
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss or a probability is NaN or infinite."""
+
+
+class CellRun:
+    """What a method is lent for one training; see `bench.api.Run`."""
+
+    def __init__(self, job: dict[str, Any], folder: Path, spec: Spec, device: torch.device) -> None:
+        self.job, self.folder, self.spec, self.device = job, folder, spec, device
+        self.precision: str = job["cell"]["precision"]
+        self.steps: int = job["cell"]["steps"]
+        self.history: dict[str, list[tuple[int, float]]] = {}
+        self.told = 0.0
+
+    def seed(self, role: str) -> int:
+        """From dataset, budget and subset, not from the method: methods share draws, data order and start."""
+        cell = self.job["cell"]
+        return identity.seed(cell["seed"], cell["dataset"], cell["labelled"], cell["subset"], role)
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Keep scalars for history.json. Raises NotFiniteError."""
+        for name, value in scalars.items():
+            if not math.isfinite(value):
+                raise NotFiniteError(f"{name} is {value} at step {step}")
+            self.history.setdefault(name, []).append((step, float(value)))
+
+    def progress(self, step: int) -> None:
+        """Tell the parent at most once a second, through a file."""
+        if time.monotonic() - self.told >= 1 or step == self.steps:
+            self.told = time.monotonic()
+            store.write_text(self.folder / "progress.json", json.dumps({"step": step, "steps": self.steps}))
+
+    def backbone(self) -> torch.nn.Module:
+        """The suite's network; the same start for every method of a subset."""
+        networks = registry.networks()
+        weights = Path(self.job["weights"]) if self.job["weights"] else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed("backbone"))
+            network: torch.nn.Module = networks.build(self.job["cell"]["backbone"], self.spec, weights)
+        return network
+
+
+def main(folder: Path) -> None:
+    """Run one cell whose `cell.json` lies in `folder`; exits with FINISHED, FAILED or BUSY."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it ends its workers
+    _end_with_parent()
+    with store.claim(folder) as mine:
+        if not mine:
+            sys.exit(BUSY)
+        if (folder / "result.json").exists():
+            sys.exit(FINISHED)
+        store.clear(folder)
+        _log_to(folder / "log.txt")
+        try:
+            run_cell(folder)
+        except BaseException as problem:
+            traceback.print_exc()
+            store.write_failure(folder, *_kind(problem))
+            sys.exit(FAILED)
+
+
+def run_cell(folder: Path) -> None:
+    """Fit, predict, write; `result.json` comes last and says that all the rest is there."""
+    started = time.perf_counter()
+    job = store.read_json(folder / "cell.json")
+    cell = job["cell"]
+    torch.set_num_threads(cell["threads"])
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    source = Path(job["cache"])
+    index = cache.load_index(source)
+    view = cache.train_view(source, index, frozenset(job["patients"]))
+    run = CellRun(job, folder, view.spec, _device(job["device"]))
+    method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], view.spec)
+    imported = time.perf_counter()
+
+    fitted = _timed_fit(method, view, run)
+    predicted, inference_ms = _predict(method, source, index, view.spec, folder / "predictions", run.device)
+    state = method.state()
+    if job["keep_model"]:
+        _save_model(state, folder)
+    store.write_json(folder / "history.json", run.history)
+    cost = {
+        "train_seconds": fitted,
+        "import_seconds": imported - started,
+        "cell_seconds": time.perf_counter() - started,
+        "inference_ms": inference_ms,
+        "peak_memory_mb": _peak_memory_mb(run.device),
+        "parameters": sum(tensor.numel() for tensor in state.values()),
+        "segmenter_steps": run.steps,
+    }
+    store.write_json(
+        folder / "result.json",
+        {"key": folder.name, "predictions": predicted, "cost": cost, "environment": _environment(run.device)},
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _timed_fit(method: Method, view: TrainView, run: CellRun) -> float:
+    log.info("fit on %d labelled and %d unlabelled cases", len(view.fit), len(view.unlabelled))
+    started = time.perf_counter()
+    method.fit(view, run)
+    return time.perf_counter() - started
+
+
+@torch.no_grad()
+def _predict(
+    method: Method, source: Path, index: dict[str, Any], spec: Spec, folder: Path, device: torch.device
+) -> tuple[int, float]:
+    """Label maps of all test cases on their native grid; returns their number and milliseconds per case."""
+    if not isinstance(method, Segments):
+        raise TypeError(f"method {type(method).__name__} has no segment(images); a segmentation suite needs it")
+    folder.mkdir()
+    cases = cache.test_images(source, index)
+    seconds = 0.0
+    for start in range(0, len(cases), PREDICT_BATCH):
+        batch = cases[start : start + PREDICT_BATCH]
+        begun = time.perf_counter()
+        probabilities = _checked(method.segment(_stack(batch, device)), len(batch), spec)
+        seconds += time.perf_counter() - begun
+        for entry, maps in zip(index["test"][start : start + PREDICT_BATCH], probabilities, strict=True):
+            label_map = geometry.to_native(maps, tuple(entry["shape"]))
+            np.savez_compressed(folder / f"{store.file_name(entry['id'])}.npz", label_map=label_map)
+    return len(cases), 1000 * seconds / max(1, len(cases))
+
+
+def _stack(cases: Sequence[Case], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.stack([case.image for case in cases])).to(device)
+
+
+def _checked(probabilities: torch.Tensor, count: int, spec: Spec) -> torch.Tensor:
+    expected = (count, spec.classes, *spec.size)
+    if tuple(probabilities.shape) != expected:
+        raise ValueError(f"segment returned shape {tuple(probabilities.shape)}; expected {expected} (B K *S)")
+    if not torch.isfinite(probabilities).all():
+        raise NotFiniteError("segment returned probabilities that are NaN or infinite")
+    return probabilities
+
+
+def _save_model(state: dict[str, torch.Tensor], folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    temporary = folder / ".model.part"
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
+    temporary.replace(folder / "model.safetensors")
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _environment(device: torch.device) -> dict[str, str]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
+    return {"device": name, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
+
+
+def _kind(problem: BaseException) -> tuple[str, str]:
+    """A failure in a word and in a line."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    if isinstance(problem, NotFiniteError):
+        return "not finite", text
+    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "out of memory", text
+    return "error", f"{type(problem).__name__}: {text}"
+
+
+def _log_to(file: Path) -> None:
+    """Send all output of this process to the cell's log, that of native code too."""
+    with file.open("a") as target:
+        os.dup2(target.fileno(), 1)
+        os.dup2(target.fileno(), 2)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not go on: another launch may want its cell."""
+    from multiprocessing import connection, parent_process
+
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(FAILED)
+
+    threading.Thread(target=watch, daemon=True).start()

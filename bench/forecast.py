@@ -1,0 +1,93 @@
+"""What a run would do and how long it would take: `--dry-run`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench import display, driver
+from bench.plan import Cell, Material, select
+from bench.store import Store, write_json
+from bench.suite import Suite
+
+PROBE_STEPS = 5
+PROBE_LIMIT_S = 120
+
+
+def forecast(
+    suite: Suite,
+    cells: Sequence[Cell],
+    materials: Mapping[str, Material],
+    store: Store,
+    only: Sequence[str],
+    workers: int | None,
+    device: str,
+    plugins: Sequence[Path] = (),
+) -> str:
+    """The cells, what is done of them, and the time the others will take."""
+    from bench.executors.local import LocalExecutor
+
+    chosen = select(cells, only) if only else cells
+    lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
+    due = list({cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")}.values())
+    due = [cell for cell in due if cell.refusal is None]
+    executor = LocalExecutor(workers or driver.cores(), suite.threads)
+    rates = _rates(due, cells, suite, materials, store, executor, device, plugins)
+    lines.append(_total(due, rates, executor.slots))
+    return "\n".join(lines)
+
+
+def _state(cell: Cell, store: Store) -> str:
+    return f"not applicable ({cell.refusal})" if cell.refusal else store.state(cell.key)
+
+
+def _total(due: Sequence[Cell], rates: Mapping[tuple[str, str], float], slots: int) -> str:
+    if not due:
+        return "nothing to do"
+    unknown = sorted({cell.method for cell in due if (cell.method, cell.dataset) not in rates})
+    if unknown:
+        return f"{len(due)} cells to run; time unknown: a probe of {', '.join(unknown)} did not finish"
+    seconds = sum(rates[cell.method, cell.dataset] * cell.steps for cell in due)
+    return f"{len(due)} cells to run, about {display.duration(seconds / slots)} on {slots} workers"
+
+
+def _rates(
+    due: Sequence[Cell],
+    cells: Sequence[Cell],
+    suite: Suite,
+    materials: Mapping[str, Material],
+    store: Store,
+    executor: driver.Executor,
+    device: str,
+    plugins: Sequence[Path],
+) -> dict[tuple[str, str], float]:
+    """Seconds per step of each method on each dataset: from finished cells, else from a few real steps."""
+    rates: dict[tuple[str, str], float] = {}
+    for cell in cells:
+        result = store.result(cell.key)
+        if result:
+            rates[cell.method, cell.dataset] = result["cost"]["cell_seconds"] / cell.steps
+    probes = {(c.method, c.dataset): c for c in due if (c.method, c.dataset) not in rates}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, cell in probes.items():
+            jobs = driver.write_jobs([replace(cell, steps=PROBE_STEPS)], suite, materials, device, plugins)
+            seconds = _probe(jobs, Path(folder), executor)
+            if seconds is not None:
+                rates[name] = seconds
+    return rates
+
+
+def _probe(jobs: Mapping[str, Any], root: Path, executor: driver.Executor) -> float | None:
+    """Seconds per step of the one cell in `jobs`, run for a few steps; None where it fails."""
+    [(key, job)] = jobs.items()
+    folder = Store(root).cell(key)
+    folder.mkdir(parents=True)
+    write_json(folder / "cell.json", job)
+    executor.submit(folder, PROBE_LIMIT_S)
+    while not executor.wait(1.0):
+        pass
+    result = Store(root).result(key)
+    return result["cost"]["train_seconds"] / PROBE_STEPS if result else None

@@ -1,0 +1,81 @@
+"""The pixels behind the overlays: image, reference and label maps of the picked cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import cache
+from bench.board import Board, Panel
+from bench.scoring import Scores, read_prediction
+from bench.store import Store
+
+
+def panels(store: Store, board: Board) -> list[Panel]:
+    """One Panel for each overlay of the board; none for a dataset whose cached images were removed."""
+    folders = store.plan()["caches"]
+    drawn = []
+    for overlay in board.overlays:
+        folder = Path(folders[overlay["dataset"]])
+        if (folder / "index.json").exists():
+            drawn.append(_panel(store, board, overlay, folder))
+    return drawn
+
+
+def _panel(store: Store, board: Board, overlay: Mapping[str, Any], folder: Path) -> Panel:
+    index = cache.load_index(folder)
+    case = overlay["case"]
+    image = cache.native(folder, index, "test_native")[case]
+    reference = cache.native(folder, index, "test_masks")[case]
+    cells = [cell for cell in board.cells if _shown(cell, overlay)]
+    cut = _slice_of(reference)
+    predictions = tuple(_prediction(store, cell, case, reference.shape, cut) for cell in cells)
+    return Panel(
+        dataset=overlay["dataset"],
+        fraction=overlay["fraction"],
+        labelled=overlay["labelled"],
+        subset=overlay["subset"],
+        case=case,
+        rule=overlay["rule"],
+        image=to_rgb(image[(slice(None), *cut)]),
+        reference=reference[cut],
+        predictions=predictions,
+    )
+
+
+def _shown(cell: Mapping[str, Any], overlay: Mapping[str, Any]) -> bool:
+    """Cells of the overlay's budget and subset, and those with all labels beside them."""
+    here = cell["dataset"] == overlay["dataset"] and cell["subset"] == overlay["subset"]
+    return here and cell["status"] == "ok" and (cell["labelled"] == overlay["labelled"] or cell["fraction"] == 1)
+
+
+def _prediction(
+    store: Store, cell: Mapping[str, Any], case: str, shape: tuple[int, ...], cut: tuple[Any, ...]
+) -> tuple[str, float | None, NDArray[np.uint8] | None]:
+    folder = store.cell(cell["key"])
+    label_map = read_prediction(folder, case, shape)
+    dice = Scores(folder / "scores.csv").per_case("dice").get(case)
+    budget = "all labels" if cell["fraction"] == 1 else f"{cell['labelled']} labelled"
+    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
+    return f"{cell['method']}{variant}, {budget}", dice, None if label_map is None else label_map[cut]
+
+
+def _slice_of(reference: NDArray[np.uint8]) -> tuple[Any, ...]:
+    """All of a 2D mask; the slice of a volume that holds most of the reference."""
+    if reference.ndim == 2:
+        return ()
+    areas = (reference > 0).sum(axis=(0, 1))
+    return (slice(None), slice(None), int(areas.argmax()))
+
+
+def to_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """H W 3 uint8 of an image C H W; grey is repeated, float is stretched from its 1st to its 99th percentile."""
+    if image.dtype != np.uint8:
+        lo, hi = np.percentile(image, [1, 99])
+        image = (np.clip((image - lo) / max(float(hi - lo), 1e-8), 0, 1) * 255).astype(np.uint8)
+    channels: Sequence[int] = (0, 1, 2) if image.shape[0] >= 3 else (0, 0, 0)
+    return np.ascontiguousarray(np.stack([image[channel] for channel in channels], axis=-1))

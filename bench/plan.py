@@ -1,0 +1,170 @@
+"""Suite -> list of Cell, each with a key. Pure: needs no images and starts nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench import budget, identity, registry
+from bench.api import Card
+from bench.cache import Prepared
+from bench.errors import BenchError
+from bench.split import Split
+from bench.suite import Backbone, Suite
+
+PROTOCOL = "1"  # raise it when a rule of protocol or scoring changes what a result means
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: the unit of work, of caching and of failure. `identity` decides the key, the rest labels it."""
+
+    task: str
+    dataset: str
+    labelled: int
+    subset: int
+    method: str
+    config: Mapping[str, Any]
+    steps: int
+    size: tuple[int, ...]
+    threads: int
+    precision: str
+    backbone: Mapping[str, Any]
+    seed: int
+    split: str
+    data: str
+    code: str
+    protocol: str = PROTOCOL
+    phase: str = "final"
+    fold: int | None = None
+    fraction: float = field(default=1.0, kw_only=True)
+    variant: str = field(default="default", kw_only=True)
+    refusal: str | None = field(default=None, kw_only=True)
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 of the identity, its first 20 hex characters."""
+        return identity.digest(self.identity())[:20]
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the result, as plain data."""
+        fields = asdict(self)
+        for label in ("fraction", "variant", "refusal"):
+            fields.pop(label)
+        return fields
+
+    @property
+    def row(self) -> tuple[str, str, int, str, str]:
+        """The board row it belongs to: task, dataset, labelled, method, variant."""
+        return self.task, self.dataset, self.labelled, self.method, self.variant
+
+
+@dataclass(frozen=True)
+class Material:
+    """What planning needs to know of one dataset."""
+
+    prepared: Prepared
+    split: Split
+
+
+def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()) -> list[Cell]:
+    """All cells of a suite, the reference at all labels first."""
+    infos = {entry.method: registry.method(entry.method, plugins) for entry in suite.methods}
+    shared = registry.SHARED_SOURCES
+    code = {name: identity.code_hash([info.source, *shared]) for name, info in infos.items()}
+    configs = [infos[e.method].config({**suite.config, **e.config}) for e in suite.methods]
+    backbone = _backbone(suite.backbone)
+    cells = []
+    for dataset, material in materials.items():
+        patients = material.split.patients(material.split.train)
+        card = Card(**material.prepared.index["card"])
+        splits = [material.split.hash(j) for j in range(suite.most_subsets)]
+        for budget_, labelled in _budgets(suite, patients).items():
+            for entry, config in zip(suite.methods, configs, strict=True):
+                refusal = infos[entry.method].refusal(card)
+                for subset in range(suite.subsets_of(budget_)):
+                    cells.append(
+                        Cell(
+                            suite.task,
+                            dataset,
+                            labelled,
+                            subset,
+                            entry.method,
+                            config,
+                            suite.steps,
+                            tuple(suite.size),
+                            suite.threads,
+                            suite.precision,
+                            backbone,
+                            suite.seed,
+                            splits[subset],
+                            material.prepared.index["data"],
+                            code[entry.method],
+                            fraction=budget_ if suite.fractions else labelled / patients,
+                            variant=entry.variant,
+                            refusal=refusal,
+                        )
+                    )
+    return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
+
+
+def _budgets(suite: Suite, patients: int) -> dict[float, int]:
+    if suite.fractions:
+        return budget.budgets(suite.fractions, patients)
+    too_many = [count for count in suite.labelled if count > patients]
+    if too_many:
+        raise BenchError(
+            f"labelled: {too_many[0]} given; the data has {patients} training patients; give at most that many"
+        )
+    return {count: count for count in suite.labelled}
+
+
+def _backbone(backbone: Backbone) -> dict[str, Any]:
+    """The network as plain data; a weights file counts by its content, not by where it lies."""
+    fields: dict[str, Any] = {"name": backbone.name}
+    if backbone.name in registry.networks().NAMES:
+        fields["width"] = backbone.width
+    if backbone.weights is not None:
+        fields["weights"] = weights_hash(backbone.weights)
+    return fields
+
+
+def weights_hash(file: Path) -> str:
+    """sha256 of a weights file. Raises BenchError where it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise BenchError(f"weights {file} given; {problem.strerror}; give a readable file") from None
+
+
+def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """Cells that match every key of `only`; values of one key are alternatives: method=a, method=b, fraction=0.1."""
+    wanted: dict[str, list[str]] = {}
+    allowed = ("method", "variant", "dataset", "fraction", "labelled", "subset")
+    for item in [part for text in only for part in text.split(",")]:
+        key, sign, value = item.partition("=")
+        if not sign or key not in allowed:
+            raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {', '.join(allowed)}")
+        wanted.setdefault(key, []).append(value)
+    kept = [cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())]
+    if not kept:
+        raise BenchError(f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run")
+    return kept
+
+
+def _matches(cell: Cell, key: str, values: Sequence[str]) -> bool:
+    actual = getattr(cell, key)
+    if isinstance(actual, float):
+        return any(_number(value) is not None and abs(actual - float(value)) < 1e-9 for value in values)
+    return str(actual) in values
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,73 @@
+"""The protocol card: what was done, in words, computed from the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Title -> sentence, in reading order."""
+    suite, cells = plan["suite"], plan["cells"]
+    return {
+        "Label budget": "A fraction is a budget of labelled patients; all of them are fitted. "
+        + "; ".join(_budgets(name, plan) for name in plan["datasets"])
+        + ".",
+        "Labels for selection and tuning": "None: no tuning in this suite, no selection set.",
+        "Subsets": "Random, stratified by classes and lesion area, nested across budgets. Draw, start and data order "
+        "change together. At all labels a subset is a seed alone.",
+        "Test": "; ".join(_test(name, card) for name, card in plan["datasets"].items())
+        + ". Opened after training; masks are read by scoring alone.",
+        "Near-copies": _dropped(plan["datasets"]),
+        "Model": f"{_backbone(suite['backbone'])}, {suite['steps']} steps, images at {_by(suite['size'])}; "
+        "the last iterate is scored.",
+        "Settings": "; ".join(_settings(cells)),
+        "Scores": "On the native grid, per case and class, then averaged per case, per patient, over patients. "
+        "A missing or failed prediction takes the worst value.",
+        "Intervals": "95%, of patients and subsets together (two-way random effects); the unit is the patient. "
+        "Greyed with fewer than 3 subsets or 8 patients.",
+        "Ranks": "The range left by paired tests between all methods of a budget (Holm, 5%). Methods that cannot be "
+        "told from the best of their group share it.",
+        "Precision and threads": f"{suite['precision']}, {suite['threads']} threads a cell.",
+        "Protocol version": cells[0]["protocol"] if cells else "",
+    }
+
+
+def _budgets(dataset: str, plan: Mapping[str, Any]) -> str:
+    counts = sorted({cell["labelled"] for cell in plan["cells"] if cell["dataset"] == dataset})
+    card = plan["datasets"][dataset]
+    shares = [_share(count, card) for count in counts]
+    return f"{dataset}: {', '.join(shares)} of {card['train_groups']} patients ({card['train_cases']} images)"
+
+
+def _share(count: int, card: Mapping[str, Any]) -> str:
+    return "all" if count == card["train_groups"] else str(count)
+
+
+def _test(dataset: str, card: Mapping[str, Any]) -> str:
+    return f"{dataset}: {card['test_cases']} images of {card['test_groups']} patients"
+
+
+def _dropped(datasets: Mapping[str, Any]) -> str:
+    counts = [f"{name}: {len(card['dropped'])}" for name, card in datasets.items() if card["dropped"]]
+    found = "; ".join(counts) or "none found"
+    return f"Training images that nearly equal a test image are left out ({found})."
+
+
+def _backbone(backbone: Mapping[str, Any]) -> str:
+    width = f" of base width {backbone['width']}" if not backbone["name"].startswith("smp:") else ""
+    weights = ", encoder weights from a file" if backbone["weights"] else ", from random weights"
+    return backbone["name"] + width + weights
+
+
+def _by(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size))
+
+
+def _settings(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    configs = {(cell["method"], cell["variant"]): cell["config"] for cell in cells}
+    return [
+        f"{method}{'' if variant == 'default' else f' ({variant})'}: "
+        + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in config.items())
+        for (method, variant), config in configs.items()
+    ]

@@ -1,0 +1,171 @@
+"""Finds methods and datasets: by folder scan and in `--plugin` files. Method code is imported when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench import identity
+from bench.api import Card, Dataset, DatasetFactory, Method, Spec
+from bench.errors import BenchError
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_SOURCES = (  # what every result depends on besides the method and the dataset
+    ROOT / "methods" / "config.py",
+    ROOT / "methods" / "training.py",
+    ROOT / "methods" / "networks",
+    ROOT / "bench" / "cell.py",
+    ROOT / "bench" / "cache.py",
+    ROOT / "bench" / "geometry.py",
+)
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method before its code is loaded: where it lies and its card."""
+
+    name: str
+    source: Path  # a folder of methods/, or a plug-in file
+    card: dict[str, Any]
+
+    def config(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The resolved config: defaults of the method overlaid with `values`. Raises BenchError naming bad keys."""
+        from pydantic import ValidationError
+
+        try:
+            resolved: dict[str, Any] = self._module("config").Config(**values).model_dump(mode="json")
+        except ValidationError as problem:
+            raise BenchError(f"config of method {self.name}: {one_line(problem)}") from None
+        return resolved
+
+    def build(self, config: dict[str, Any], spec: Spec) -> Method:
+        """The method, ready to fit. Imports its code."""
+        method: Method = self._module("method").METHOD(self._module("config").Config(**config), spec)
+        return method
+
+    def refusal(self, card: Card) -> str | None:
+        """Why this method cannot run on a dataset, in words, or None."""
+        needs = self.card.get("requires", {})
+        if card.ndim not in needs.get("ndim", [2, 3]):
+            return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {card.ndim}D"
+        if needs.get("normals") and not card.normals:
+            return f"{self.name} needs normal images; {card.id} has none"
+        return None
+
+    def _module(self, part: str) -> ModuleType:
+        """The module that holds `Config` or `METHOD`; a plug-in holds both."""
+        return (
+            load_plugin(self.source)
+            if self.source.is_file()
+            else importlib.import_module(f"methods.{self.name}.{part}")
+        )
+
+
+def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
+    """All methods by name: each folder of `methods/` that holds a card, and each plug-in with a METHOD."""
+    found = {}
+    for file in sorted((ROOT / "methods").glob("*/card.toml")):
+        found[file.parent.name] = MethodInfo(file.parent.name, file.parent, tomllib.loads(file.read_text()))
+    for file in plugins:
+        module = load_plugin(file)
+        if hasattr(module, "METHOD"):
+            found[file.stem] = MethodInfo(file.stem, file, _plugin_card(module, file))
+    return found
+
+
+def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
+    missing = [name for name in ("CARD", "Config") if not hasattr(module, name)]
+    if missing:
+        raise BenchError(f"plug-in {file} given; it has METHOD but no {' and no '.join(missing)}; see docs")
+    return {"summary": "", **module.CARD}
+
+
+def load_plugin(file: Path) -> ModuleType:
+    """Import a plug-in file once. Raises BenchError where it cannot be imported."""
+    name = f"scarcebench_plugin_{file.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as problem:
+        del sys.modules[name]
+        text = " ".join(str(problem).split())
+        raise BenchError(f"plug-in {file} does not import: {type(problem).__name__}: {text}; mend it") from None
+    return module
+
+
+def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
+    """One method by name. Raises BenchError with the names there are."""
+    known = methods(plugins)
+    if name not in known:
+        raise BenchError(unknown("method", name, list(known)))
+    return known[name]
+
+
+def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
+    """Each dataset id with the module and the factory that serve it."""
+    modules = [importlib.import_module(f"datasets.{file.stem}") for file in sorted((ROOT / "datasets").glob("*.py"))]
+    found: dict[str, tuple[ModuleType, DatasetFactory]] = {}
+    for module in [*modules, *map(load_plugin, plugins)]:
+        found.update({name: (module, factory) for name, factory in getattr(module, "DATASETS", {}).items()})
+    return found
+
+
+def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple[Dataset, str]:
+    """A dataset by id (`folder:NAME` asks the family `folder`) and a hash of the code that decodes it."""
+    families = dataset_families(plugins)
+    family = name.partition(":")[0]
+    if family not in families:
+        raise BenchError(unknown("dataset", name, list(families)))
+    module, factory = families[family]
+    file = Path(module.__file__ or "")
+    # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
+    return factory(name, data), identity.code_hash([file.parent if file.parent == ROOT / "datasets" else file])
+
+
+def networks() -> ModuleType:
+    """The module that builds shared networks: `NAMES` and `build(backbone, spec, weights)`."""
+    return importlib.import_module("methods.networks")
+
+
+def report_writer() -> ModuleType:
+    """The module that writes a board in every format."""
+    return importlib.import_module("reports.write")
+
+
+def unknown(kind: str, given: str, known: Sequence[str]) -> str:
+    """One line about a name that does not exist, with the nearest one that does."""
+    near = get_close_matches(given, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"
+    return f"unknown {kind} {given!r}; {hint}"
+
+
+def one_line(problem: Any) -> str:
+    """A pydantic ValidationError as one line: each bad key, what was given, what was expected."""
+    parts = []
+    for error in problem.errors():
+        place = ".".join(str(step) for step in error["loc"]) or "suite"
+        message = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            parts.append(f"unknown key {place!r}; expected a key it knows; mend the spelling or drop it")
+        elif error["type"] == "missing":
+            parts.append(f"key {place!r} is missing; add it")
+        else:
+            parts.append(f"{place}: {error['input']!r} given; {message}")
+    return " | ".join(parts)
+
+
+def _either(values: Sequence[int]) -> str:
+    return " or ".join(str(value) for value in values)

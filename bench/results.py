@@ -1,0 +1,237 @@
+"""Plan and cells on disk -> Board. Can run at any time: what is not finished is `missing`."""
+
+from __future__ import annotations
+
+import statistics as plain
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import __version__, statistics
+from bench.board import COLUMNS, Board, Column, Point, Row, Status
+from bench.protocol import protocol_card
+from bench.scoring import FIELDS, Scores, as_line
+from bench.store import Store
+
+COSTS = ("train_seconds", "segmenter_steps", "peak_memory_mb", "parameters", "inference_ms")
+Row_ = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
+
+
+@dataclass(frozen=True)
+class Line:
+    """All cells of one board row, with their states and scores."""
+
+    identity: Row_
+    fraction: float
+    cells: Sequence[Mapping[str, Any]]
+    states: Sequence[str]  # of each cell: done, failed, running, missing
+    scores: Mapping[int, Scores]  # by subset; failed cells are scored at their worst
+    failures: Sequence[str]
+    refusal: str | None
+
+
+def build(store: Store) -> Board:
+    """The board of a folder that `run` wrote."""
+    plan = store.plan()
+    lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
+    lines.sort(key=lambda line: (line.identity[1], line.identity[2], line.identity[3], line.identity[4]))
+    rows = [row for column in COLUMNS for row in _rows(lines, column)]
+    points = [point for line in lines for point in _points(line)]
+    return Board(
+        suite={**plan["labels"], "note": plan["suite"]["note"]},
+        rows=sorted(rows, key=lambda row: (row.dataset, row.fraction, row.method, row.variant)),
+        points=points,
+        datasets=plan["datasets"],
+        protocol=protocol_card(plan),
+        cells=[_cell(store, cell) for cell in plan["cells"]],
+        overlays=_overlays(lines, plan["suite"]["reference"]),
+        provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
+        cost=[cost for line in lines if (cost := _cost(store, line))],
+    )
+
+
+def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Row_, list[Mapping[str, Any]]]:
+    grouped: dict[Row_, list[Mapping[str, Any]]] = defaultdict(list)
+    for cell in cells:
+        grouped[(cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"])].append(cell)
+    return grouped
+
+
+def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
+    first = cells[0]
+    states = [store.state(cell["key"]) for cell in cells]
+    scores = {}
+    failures = []
+    for cell, state in zip(cells, states, strict=True):
+        file = store.cell(cell["key"]) / "scores.csv"
+        if state in ("done", "failed") and file.exists():
+            scores[cell["subset"]] = _scores(file, file.stat().st_mtime_ns)
+        if state == "failed":
+            failure = store.failure(cell["key"]) or {}
+            failures.append(f"{failure.get('kind')}: {failure.get('message')}")
+    identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
+    return Line(identity, first["fraction"], cells, states, scores, failures, first["refusal"])
+
+
+@lru_cache(maxsize=4096)
+def _scores(file: Path, _changed: int) -> Scores:
+    return Scores(file)
+
+
+def _rows(lines: Sequence[Line], column: Column) -> list[Row]:
+    rows = []
+    for budget in {line.identity[:3]: None for line in lines}:
+        group = [line for line in lines if line.identity[:3] == budget]
+        matrices = {line.identity: _matrix(line, column.key) for line in group}
+        ranked = _ranks({key: m for key, m in matrices.items() if m is not None}, column)
+        rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
+    return rows
+
+
+def _ranks(matrices: Mapping[Row_, NDArray[np.float64]], column: Column) -> dict[Row_, statistics.Rank]:
+    """Ranks over the subsets that all have; none while a method lacks cells that others have."""
+    if len({matrix.shape for matrix in matrices.values()}) != 1:
+        return {}
+    names = {"\n".join(map(str, key)): key for key in matrices}
+    ranked = statistics.ranks({name: matrices[key] for name, key in names.items()}, column.better == "higher")
+    return {names[name]: rank for name, rank in ranked.items()}
+
+
+def _matrix(line: Line, metric: str) -> NDArray[np.float64] | None:
+    """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
+    columns = [line.scores[subset].per_group(metric) for subset in sorted(line.scores)]
+    if not columns or not columns[0]:
+        return None
+    return np.array([[column[group] for column in columns] for group in sorted(columns[0])])
+
+
+def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: statistics.Rank | None) -> Row:
+    task, dataset, labelled, method, variant = line.identity
+    status, reason = _status(line, column, matrix is not None)
+    empty = Row(
+        task, dataset, line.fraction, labelled, method, variant, column.key, None, None, None, "",
+        0, 0, 0, None, None, None, status, reason,
+    )  # fmt: skip
+    if matrix is None:
+        return empty
+    found = statistics.interval(matrix)
+    cases = len(next(iter(line.scores.values())).per_case(column.key))
+    scored = replace(
+        empty, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind,
+        n_cases=cases, n_groups=matrix.shape[0], n_subsets=matrix.shape[1],
+    )  # fmt: skip
+    return replace(scored, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group) if rank else scored
+
+
+def _status(line: Line, column: Column, scored: bool) -> tuple[Status, str | None]:
+    if line.refusal:
+        return "not_applicable", line.refusal
+    total = len(line.states)
+    if line.failures:
+        share = f"{len(line.failures)} of {total} cells failed and count as worst"
+        return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
+    done = line.states.count("done")
+    if done < total:
+        return "missing", f"{total - done} of {total} cells not finished"
+    if not scored:
+        return "not_applicable", f"no test case has pairs for {column.title} ({column.pairs})"
+    return "ok", None
+
+
+def _points(line: Line) -> list[Point]:
+    task, dataset, labelled, method, variant = line.identity
+    points = []
+    for subset, scores in sorted(line.scores.items()):
+        for column in COLUMNS:
+            values = scores.per_group(column.key).values()
+            if values:
+                mean = sum(values) / len(values)
+                points.append(Point(task, dataset, line.fraction, labelled, method, variant, column.key, subset, mean))
+    return points
+
+
+def _cell(store: Store, cell: Mapping[str, Any]) -> dict[str, Any]:
+    labels = ("key", "task", "dataset", "fraction", "labelled", "subset", "method", "variant", "steps")
+    state = "not_applicable" if cell["refusal"] else store.state(cell["key"])
+    status = {"done": "ok", "running": "missing"}.get(state, state)
+    failure = store.failure(cell["key"]) if state == "failed" else None
+    reason = cell["refusal"] or (f"{failure['kind']}: {failure['message']}" if failure else None)
+    return {**{label: cell[label] for label in labels}, "status": status, "reason": reason}
+
+
+def _cost(store: Store, line: Line) -> dict[str, Any] | None:
+    """Means over the finished cells of a row."""
+    results = [store.result(cell["key"]) for cell in line.cells]
+    costs = [result["cost"] for result in results if result]
+    if not costs:
+        return None
+    task, dataset, labelled, method, variant = line.identity
+    means: dict[str, Any] = {name: plain.fmean(cost[name] for cost in costs) for name in COSTS}
+    return {
+        "task": task, "dataset": dataset, "fraction": line.fraction, "labelled": labelled,
+        "method": method, "variant": variant, **means, "part_seconds": 0.0, "tune_seconds": 0.0,
+    }  # fmt: skip
+
+
+def _environments(store: Store, cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Versions and devices that the results came from; more than one where they differ."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for _, result in store.results(cell["key"] for cell in cells):
+        for name, value in (result or {}).get("environment", {}).items():
+            found[name].add(value)
+    return {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}
+
+
+def per_case_csv(store: Store) -> str:
+    """All score tables of the plan as one, each line with its row and subset."""
+    labels = ("task", "dataset", "fraction", "labelled", "method", "variant", "subset")
+    lines = [",".join((*labels, *FIELDS))]
+    for cell in sorted(store.plan()["cells"], key=lambda cell: [str(cell[label]) for label in labels]):
+        file = store.cell(cell["key"]) / "scores.csv"
+        if store.state(cell["key"]) in ("done", "failed") and file.exists():
+            prefix = as_line([cell[label] for label in labels])
+            lines += [f"{prefix},{line}" for line in file.read_text().splitlines()[1:]]
+    return "\n".join(lines) + "\n"
+
+
+def _overlays(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
+    """Cases to draw at the lowest budget of each dataset, subset 0, by the reference method's Dice."""
+    picked = []
+    for dataset in sorted({line.identity[1] for line in lines}):
+        here = [line for line in lines if line.identity[1] == dataset and 0 in line.scores]
+        judges = [line for line in here if line.identity[3] == reference]
+        if not judges:
+            continue
+        judge = min(judges, key=lambda line: line.identity[2])
+        shown = [line for line in here if line.identity[2] == judge.identity[2] or line.fraction == 1]
+        picked += [
+            {
+                "dataset": dataset,
+                "fraction": judge.fraction,
+                "labelled": judge.identity[2],
+                "subset": 0,
+                "case": case,
+                "rule": rule,
+            }
+            for rule, case in pick_cases([line.scores[0].per_case("dice") for line in shown], shown.index(judge))
+        ]
+    return picked
+
+
+def pick_cases(dice: Sequence[Mapping[str, float]], judge: int) -> list[tuple[str, str]]:
+    """(rule, case): worst, median and best by the judge's Dice, and where the methods disagree most."""
+    ranked = sorted(dice[judge], key=lambda case: (dice[judge][case], case))
+    if not ranked:
+        return []
+    picks = {"worst": ranked[0], "median": ranked[(len(ranked) - 1) // 2], "best": ranked[-1]}
+    if len(dice) > 1:
+        spread = {case: max(d[case] for d in dice) - min(d[case] for d in dice) for case in ranked}
+        picks["largest disagreement"] = max(ranked, key=lambda case: (spread[case], case))
+    seen: set[str] = set()
+    return [(rule, case) for rule, case in picks.items() if not (case in seen or seen.add(case))]  # type: ignore[func-returns-value]

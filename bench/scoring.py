@@ -1,0 +1,154 @@
+"""Predictions -> one line per case and class. The only code that opens test masks; runs apart from training."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import cache, identity, store
+from bench.metrics import overlap, surface
+from bench.registry import ROOT
+
+FIELDS = ("case", "group", "class", "reference", "predicted", "dice", "jaccard", "hd95", "asd", "nsd")
+
+
+def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
+    """Write `scores.csv` of a finished or failed cell, unless it is there and up to date.
+
+    `tolerance` (NSD) is in mm where the data has spacing, else in pixels.
+    """
+    stamp = {"inputs": identity.digest([tolerance, cached.name, _code(), (folder / "result.json").exists()])}
+    if (folder / "scores.csv").exists() and store.read_json(folder / "scores.json") == stamp:
+        return
+    index = cache.load_index(cached)
+    masks = cache.native(cached, index, "test_masks")
+    rows = []
+    for entry in index["test"]:
+        prediction = read_prediction(folder, entry["id"], tuple(entry["shape"]))
+        rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
+    store.write_text(folder / "scores.csv", as_csv(rows))
+    store.write_json(folder / "scores.json", stamp)
+
+
+def _code() -> str:
+    return identity.code_hash([ROOT / "bench" / "scoring.py", ROOT / "bench" / "metrics"])
+
+
+def read_prediction(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """A stored label map (*S), or None where it is missing, unreadable or of another shape."""
+    file = folder / "predictions" / f"{store.file_name(case)}.npz"
+    try:
+        with np.load(file) as content:
+            label_map: NDArray[np.uint8] = content["label_map"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return label_map if label_map.shape == shape else None
+
+
+def score_case(
+    entry: Mapping[str, Any],
+    prediction: NDArray[np.uint8] | None,
+    reference: NDArray[np.uint8],
+    classes: int,
+    tolerance: float,
+) -> list[dict[str, Any]]:
+    """One row for each foreground class of a case; without a prediction every metric takes its worst value."""
+    spacing = tuple(entry["spacing"]) if entry["spacing"] else None
+    rows = []
+    for number in range(1, classes):
+        truth = reference == number
+        guess = None if prediction is None else prediction == number
+        row = {"case": entry["id"], "group": entry["group"], "class": number, "reference": int(truth.any())}
+        rows.append({**row, **score_pair(guess, truth, spacing, tolerance)})
+    return rows
+
+
+def score_pair(
+    guess: NDArray[np.bool_] | None,
+    truth: NDArray[np.bool_],
+    spacing: tuple[float, ...] | None,
+    tolerance: float,
+) -> dict[str, Any]:
+    """All metrics of one class of one case (protocol, rule 7); those that need a reference are None without."""
+    if guess is None:
+        row: dict[str, Any] = {"predicted": 1, "dice": 0.0}
+        guess = np.zeros_like(truth)
+    else:
+        row = {"predicted": int(guess.any()), "dice": overlap.dice(guess, truth)}
+    if not truth.any():
+        return {**row, "jaccard": None, "hd95": None, "asd": None, "nsd": None}
+    borders = surface.surface_metrics(guess, truth, spacing, tolerance)
+    return {
+        **row,
+        "jaccard": overlap.jaccard(guess, truth),
+        "hd95": borders.hd95,
+        "asd": borders.asd,
+        "nsd": borders.nsd,
+    }
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as text; None is an empty field, numbers keep all their digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def as_line(values: Sequence[Any]) -> str:
+    """Values as one CSV line without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+class Scores:
+    """The score table of one cell, as columns."""
+
+    def __init__(self, file: Path) -> None:
+        with file.open(newline="") as text:
+            reader = csv.reader(text)
+            header = next(reader)
+            columns = list(zip(*reader, strict=True)) or [()] * len(header)
+        table = dict(zip(header, columns, strict=True))
+        self.case: Sequence[str] = table["case"]
+        self.group: Sequence[str] = table["group"]
+        self.reference = np.array(table["reference"], dtype=int) > 0
+        self.values = {
+            name: np.array([float(text) if text else math.nan for text in table[name]])
+            for name in ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
+        }
+
+    def pairs(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Value of each (case, class) pair, and which pairs the metric is defined on."""
+        if metric == "fp_rate":
+            return self.values["predicted"], ~self.reference
+        if metric == "dice_all":
+            return self.values["dice"], np.ones(len(self.reference), bool)
+        return self.values[metric], self.reference
+
+    def per_case(self, metric: str) -> dict[str, float]:
+        """Mean over the classes of each case that has the metric."""
+        values, defined = self.pairs(metric)
+        collected: dict[str, list[float]] = {}
+        for case, value, use in zip(self.case, values.tolist(), defined.tolist(), strict=True):
+            if use:
+                collected.setdefault(case, []).append(value)
+        return {case: sum(found) / len(found) for case, found in collected.items()}
+
+    def per_group(self, metric: str) -> dict[str, float]:
+        """Mean over the cases of each patient: the unit of every interval."""
+        group_of = dict(zip(self.case, self.group, strict=True))
+        collected: dict[str, list[float]] = {}
+        for case, value in self.per_case(metric).items():
+            collected.setdefault(group_of[case], []).append(value)
+        return {group: sum(found) / len(found) for group, found in collected.items()}

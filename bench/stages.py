@@ -1,0 +1,221 @@
+"""The stages a user calls: prepare, plan, run, score, report, status. Each can run again alone."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import cache, driver, identity, registry, results, scoring, split
+from bench.api import Card, Record
+from bench.board import Board
+from bench.errors import BenchError
+from bench.plan import Cell, Material, plan, select
+from bench.store import Store, read_json, write_json
+from bench.suite import Suite
+
+Progress = driver.Progress
+
+
+def materials(suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()) -> dict[str, Material]:
+    """Each dataset of the suite, decoded, with its split saved under `splits/` and checked against finished cells."""
+    return {name: _material(name, suite, data, store, plugins) for name in suite.datasets}
+
+
+def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]) -> Material:
+    dataset, code = registry.dataset(name, data, plugins)
+    records = dataset.records()
+    given = split.read(suite.split) if suite.split else None
+    if given is None:
+        train, test = split.sides(records, suite.seed, suite.test_cases)
+    else:
+        assert suite.split is not None
+        split.check_against(given, records, suite.split)
+        train, test = _given_sides(given, records, suite.test_cases)
+    prepared = cache.prepare(dataset, train, test, tuple(suite.size), store.cache, code, suite.drop_copies)
+    drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets)
+    if given is not None:
+        if len(given.orders) < suite.most_subsets:
+            raise BenchError(
+                f"split file {suite.split} holds {len(given.orders)} subsets; the suite asks for {suite.most_subsets}; "
+                "export more, or lower 'subsets'"
+            )
+        drawn = split.Split(name, drawn.train, drawn.test, drawn.groups, given.orders)
+    _keep_split(drawn, suite, store)
+    return Material(prepared, drawn)
+
+
+def _given_sides(
+    given: split.Split, records: Sequence[Record], test_cases: int | None
+) -> tuple[list[Record], list[Record]]:
+    by_id = {record.id: record for record in records}
+    return [by_id[case] for case in given.train], [by_id[case] for case in given.test][:test_cases]
+
+
+def _keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
+    """Save the split; refuse where it differs from the one that finished cells were run on."""
+    file = store.split(drawn.dataset)
+    if file.exists():
+        old = split.read(file)
+        shared = sorted(set(old.orders) & set(drawn.orders))
+        if old.as_json(shared) != drawn.as_json(shared) and store.has_results(drawn.dataset):
+            raise BenchError(
+                f"the split of {drawn.dataset} differs from {file}, which finished cells in {store.out} were run on; "
+                "restore the data, seed or split file, or give another --out"
+            )
+        if old.as_json(shared) == drawn.as_json(shared):
+            drawn = split.Split(drawn.dataset, drawn.train, drawn.test, drawn.groups, {**old.orders, **drawn.orders})
+    split.export(drawn, file)
+
+
+def write_plan(
+    suite: Suite, cells: Sequence[Cell], materials: Mapping[str, Material], store: Store, size: str | None
+) -> None:
+    """Leave what `score`, `report` and `status` need to run alone."""
+    labels = {"name": suite.name, "title": suite.title, "description": suite.description, "task": suite.task}
+    write_json(
+        store.out / "plan.json",
+        {
+            "labels": {**labels, "size": size},
+            "suite": suite.model_dump(mode="json"),
+            "cells": [
+                {**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,
+                 "refusal": cell.refusal}
+                for cell in cells
+            ],
+            "datasets": {name: describe(material, suite) for name, material in materials.items()},
+            "caches": {name: str(material.prepared.folder.resolve()) for name, material in materials.items()},
+            "provenance": {"commit": commit()},
+        },
+    )  # fmt: skip
+
+
+def describe(material: Material, suite: Suite) -> dict[str, Any]:
+    """A dataset as the page shows it."""
+    index, drawn = material.prepared.index, material.split
+    spaced = all(case["spacing"] for case in index["test"])
+    return {
+        **index["card"],
+        "train_cases": len(drawn.train),
+        "train_groups": drawn.patients(drawn.train),
+        "test_cases": len(drawn.test),
+        "test_groups": drawn.patients(drawn.test),
+        "dropped": index["dropped"],
+        "distance_unit": "mm" if spaced else "px",
+        "nsd_tolerance": suite.nsd_tolerance,
+        "split_sha256": identity.digest([drawn.hash(j) for j in range(suite.most_subsets)]),
+        "all_background": all_background(index),
+    }
+
+
+def all_background(index: Mapping[str, Any]) -> dict[str, float]:
+    """What predicting nothing anywhere scores; from the classes that each test case holds."""
+    foreground = index["spec"]["classes"] - 1
+    by_group: dict[str, list[float]] = {}
+    for case in index["test"]:
+        by_group.setdefault(case["group"], []).append(1 - len(case["classes"]) / foreground)
+    means = [sum(values) / len(values) for values in by_group.values()]
+    return {"dice": 0.0, "fp_rate": 0.0, "dice_all": sum(means) / len(means)}
+
+
+def commit() -> str:
+    """The commit of this checkout, marked where files differ from it; "unknown" outside a checkout."""
+    command = ["git", "-C", str(registry.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def make_plan(
+    suite: Suite, data: Path | None, store: Store, size: str | None, plugins: Sequence[Path] = ()
+) -> tuple[list[Cell], dict[str, Material]]:
+    """Decode, split and plan a suite; leaves plan.json."""
+    for entry in suite.methods:
+        registry.method(entry.method, plugins)
+    store.open()
+    found = materials(suite, data, store, plugins)
+    cells = plan(suite, found, plugins)
+    write_plan(suite, cells, found, store, size)
+    return cells, found
+
+
+def run(
+    suite: Suite,
+    cells: Sequence[Cell],
+    found: Mapping[str, Material],
+    store: Store,
+    show: Callable[[Progress], None],
+    only: Sequence[str] = (),
+    workers: int | None = None,
+    device: str = "auto",
+    retry_failed: bool = False,
+    plugins: Sequence[Path] = (),
+) -> Progress:
+    """Run and score what is not done yet."""
+    from bench.executors.local import LocalExecutor
+
+    chosen = select(cells, only) if only else cells
+    executor = LocalExecutor(workers or driver.cores(), suite.threads)
+    jobs = driver.write_jobs(chosen, suite, found, device, plugins)
+    folders = {cell.key: found[cell.dataset].prepared.folder for cell in cells}
+
+    def score_one(key: str) -> None:
+        scoring.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
+
+    return driver.execute(chosen, jobs, store, executor, suite.time_limit_s, score_one, show, retry_failed)
+
+
+def score(store: Store) -> int:
+    """Score all finished and failed cells of the last plan again where that is due; returns their number."""
+    content = store.plan()
+    count = 0
+    for cell in content["cells"]:
+        if store.state(cell["key"]) in ("done", "failed"):
+            folder = Path(content["caches"][cell["dataset"]])
+            if not (folder / "index.json").exists():
+                raise BenchError(f"the decoded images in {folder} are gone; 'run' the suite again to decode them")
+            scoring.score_cell(store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"])
+            count += 1
+    return count
+
+
+def report(store: Store) -> tuple[Board, Path]:
+    """Draw board.json, the CSV files and the page from what is finished."""
+    from bench import gallery
+
+    score(store)
+    board = results.build(store)
+    writer = registry.report_writer()
+    page: Path = writer.write(store.out, board, gallery.panels(store, board), results.per_case_csv(store))
+    return board, page
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Counts by state, what runs at which step, and how many results belong to no cell of the plan."""
+    content = store.plan()
+    planned = {cell["key"]: cell for cell in content["cells"] if not cell["refusal"]}
+    states = {key: store.state(key) for key in planned}
+    counts = {name: list(states.values()).count(name) for name in ("done", "running", "failed", "missing")}
+    running = {key: read_json(store.cell(key) / "progress.json") for key, state in states.items() if state == "running"}
+    failed = {key: store.failure(key) for key, state in states.items() if state == "failed"}
+    aside = [key for key in store.found() if key not in planned and store.state(key) == "done"]
+    return {
+        **counts, "total": len(planned), "running cells": running, "failures": failed,
+        "aside": len(aside), "cells": planned,
+    }  # fmt: skip
+
+
+def splits(name: str, data: Path | None, cache_root: Path, subsets: int, seed: int) -> split.Split:
+    """The split that a suite without `split:` would draw."""
+    dataset, code = registry.dataset(name, data)
+    train, test = split.sides(dataset.records(), seed, None)
+    size = (64,) * dataset.card.ndim  # strata come from native masks: any grid gives the same orders
+    prepared = cache.prepare(dataset, train, test, size, cache_root, code)
+    return split.draw(name, prepared.index, seed, subsets)
+
+
+def card_of(name: str, data: Path | None) -> Card:
+    """The card of one dataset."""
+    return registry.dataset(name, data)[0].card

@@ -1,0 +1,168 @@
+"""Suite file -> Suite: what to run, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bench import registry
+from bench.errors import BenchError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Backbone(_Strict):
+    """The network that all methods share."""
+
+    name: str = "unet"
+    width: int = Field(default=16, ge=2)  # channels of the first level of `unet`
+    weights: Path | None = None  # encoder weights of `smp:...`, a file
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        known = registry.networks().NAMES
+        if name not in known and not (name.startswith("smp:") and name.count("/") == 1):
+            raise ValueError(f"expected {', '.join(known)} or smp:<architecture>/<encoder>")
+        return name
+
+
+class Entry(_Strict):
+    """One method on the board; `variant` labels it, `config` changes its defaults."""
+
+    method: str
+    variant: str = "default"
+    config: dict[str, Any] = {}
+
+    @field_validator("variant")
+    @classmethod
+    def _free(cls, variant: str) -> str:
+        if variant == "tuned":
+            raise ValueError("'tuned' is reserved; choose another label")
+        return variant
+
+
+class Suite(_Strict):
+    """What to run. Keys are documented in docs/suites.md."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    title: str
+    description: str = ""
+    note: str | None = None  # a warning that the page carries on top
+    task: Literal["segmentation"] = "segmentation"
+    datasets: list[str] = Field(min_length=1)
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
+    labelled: list[Annotated[int, Field(ge=1)]] = []
+    subsets: int | dict[float, int] = 5  # one number, or one for each fraction (or each count under `labelled`)
+    methods: list[Entry] = Field(min_length=1)
+    reference: str = "supervised"
+    backbone: Backbone = Backbone()
+    size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)
+    steps: int = Field(ge=1)
+    config: dict[str, Any] = {}  # settings that all methods share, such as learning_rate
+    threads: int = Field(default=1, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    time_limit_s: float = Field(default=3600, gt=0)  # for one cell
+    test_cases: int | None = Field(default=None, ge=1)  # the first so many of the test list
+    drop_copies: bool = True  # leave out training images that nearly equal a test image
+    nsd_tolerance: float = Field(default=2.0, gt=0)  # mm where there is spacing, else pixels
+    keep_models: bool = True
+    seed: int = 0
+    split: Path | None = None  # an exported split instead of a drawn one; for a suite with one dataset
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names(cls, methods: Any) -> Any:
+        if not isinstance(methods, list):
+            return methods
+        return [{"method": entry} if isinstance(entry, str) else entry for entry in methods]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        if bool(self.fractions) == bool(self.labelled):
+            raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
+        if isinstance(self.subsets, dict):
+            missing = [budget_ for budget_ in self.fractions or self.labelled if budget_ not in self.subsets]
+            if missing:
+                raise ValueError(f"'subsets' says nothing of {missing[0]:g}; give a number for each budget")
+        if min([self.subsets] if isinstance(self.subsets, int) else self.subsets.values()) < 1:
+            raise ValueError("'subsets' must be at least 1")
+        names = [(entry.method, entry.variant) for entry in self.methods]
+        if len(set(names)) < len(names):
+            raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
+        if self.reference not in [entry.method for entry in self.methods]:
+            raise ValueError(f"'reference: {self.reference}' is not among the methods; list it too")
+        if self.split and len(self.datasets) > 1:
+            raise ValueError("'split' goes with one dataset; make one suite for each")
+        return self
+
+    def subsets_of(self, budget_: float) -> int:
+        """How many subsets a fraction (or a count of patients) is run on."""
+        return self.subsets if isinstance(self.subsets, int) else self.subsets[budget_]
+
+    @property
+    def most_subsets(self) -> int:
+        """The largest number of subsets of any budget."""
+        return max(self.subsets_of(budget_) for budget_ in self.fractions or self.labelled)
+
+
+def load(file: Path, size: str | None = None) -> Suite:
+    """Read a suite file, overlaid with its entry of `sizes:` where asked. Raises BenchError in one line."""
+    content = _read_yaml(file)
+    sizes = content.pop("sizes", None) or {}
+    if size is not None:
+        if size not in sizes:
+            raise BenchError(f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these")
+        content = _overlay(content, sizes[size])
+        content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
+    if isinstance(content.get("split"), str):
+        content["split"] = (file.parent / content["split"]).resolve()
+    backbone = content.get("backbone")
+    if isinstance(backbone, dict) and isinstance(backbone.get("weights"), str):
+        backbone["weights"] = (file.parent / backbone["weights"]).resolve()
+    try:
+        return Suite(**content)
+    except ValidationError as problem:
+        raise BenchError(f"{file}: {registry.one_line(problem)}{_nearest_key(problem)}") from None
+
+
+def _nearest_key(problem: ValidationError) -> str:
+    for error in problem.errors():
+        if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+            return f" ({registry.unknown('key', str(error['loc'][0]), list(Suite.model_fields))})"
+    return ""
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        raise BenchError(f"suite {file} given; no such file; see 'list suites'") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        text = " ".join(str(problem).split())
+        raise BenchError(f"suite {file} given; it is not readable YAML ({text}); mend it") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"suite {file} given; expected a mapping of keys at its top; see suites/demo.yaml")
+    return content
+
+
+def _overlay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`change` over `base`; mappings are merged, all else is replaced. Budgets replace each other."""
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        merged[key] = _overlay(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+    if "labelled" in change:
+        merged.pop("fractions", None)
+    if "fractions" in change:
+        merged.pop("labelled", None)
+    if "subsets" in change:
+        merged["subsets"] = change["subsets"]
+    return merged

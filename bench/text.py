@@ -1,0 +1,92 @@
+"""What the command line prints: the board as a table, status, and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import registry, stages
+from bench.board import COLUMNS, Board, Row
+from bench.store import Store
+
+
+def table(board: Board, metric: str = "dice") -> str:
+    """The headline metric of every row, with interval and rank range."""
+    rows = [row for row in board.rows if row.metric == metric]
+    rows.sort(key=lambda row: (row.dataset, row.fraction, -(row.mean if row.mean is not None else -1)))
+    lines = [["dataset", "labelled", "method", metric, "95% interval", "rank", ""]]
+    for row in rows:
+        lines.append([row.dataset, f"{row.labelled} ({row.fraction:.0%})", _name(row), *_numbers(row)])
+    return _aligned(lines)
+
+
+def _name(row: Row) -> str:
+    return row.method if row.variant == "default" else f"{row.method} ({row.variant})"
+
+
+def _numbers(row: Row) -> list[str]:
+    mean = "-" if row.mean is None else f"{row.mean:.3f}"
+    interval = "-" if row.lo is None or row.hi is None else f"[{max(0, row.lo):.3f}, {min(1, row.hi):.3f}]"
+    rank = (
+        "-"
+        if row.rank_lo is None
+        else f"{row.rank_lo}"
+        if row.rank_lo == row.rank_hi
+        else f"{row.rank_lo}-{row.rank_hi}"
+    )
+    remark = row.interval if row.status == "ok" else f"{row.status}: {row.reason}"
+    return [mean, interval, rank, remark]
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def status_text(store: Store) -> str:
+    """Counts, running cells with their step, failures with their reason, results kept aside."""
+    found = stages.status(store)
+    counts = ", ".join(f"{found[name]} {name}" for name in ("done", "running", "failed", "missing"))
+    lines = [f"{found['total']} cells: {counts}"]
+    for key, told in found["running cells"].items():
+        step = f"step {told['step']} of {told['steps']}" if told else "starting"
+        lines.append(f"running  {_label(found['cells'][key])}: {step}")
+    for key, failure in found["failures"].items():
+        lines.append(f"failed   {_label(found['cells'][key])}: {failure['kind']}: {failure['message']} ({key})")
+    if found["aside"]:
+        lines.append(f"{found['aside']} results of other settings or older code are kept aside and not on the board")
+    return "\n".join(lines)
+
+
+def _label(cell: dict[str, object]) -> str:
+    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
+    return f"{cell['method']}{variant} on {cell['dataset']}, {cell['labelled']} labelled, subset {cell['subset']}"
+
+
+def _methods(_: Path) -> list[str]:
+    return [f"{name}: {info.card['summary']}" for name, info in registry.methods().items()]
+
+
+def _datasets(_: Path) -> list[str]:
+    return [f"{name}: {module.__doc__}" for name, (module, _factory) in sorted(registry.dataset_families().items())]
+
+
+def _suites(root: Path) -> list[str]:
+    from bench import suite
+
+    files = sorted((root / "suites").rglob("*.yaml"))
+    return [f"{file.relative_to(root)}: {suite.load(file).title}" for file in files]
+
+
+def _metrics(_: Path) -> list[str]:
+    return [f"{column.key}: {column.help} {column.better.capitalize()} is better." for column in COLUMNS]
+
+
+LISTS: dict[str, Callable[[Path], list[str]]] = {
+    "methods": _methods,
+    "datasets": _datasets,
+    "suites": _suites,
+    "metrics": _metrics,
+}

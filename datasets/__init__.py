@@ -1,0 +1,1 @@
+"""One file per dataset family; each names its ids in DATASETS."""

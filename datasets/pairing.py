@@ -1,0 +1,98 @@
+"""Folders of pictures: which files belong to one case, and what a case may be called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import DataProblem
+
+LOSSY = frozenset({".jpg", ".jpeg"})
+ENDINGS = LOSSY | {".png", ".tif", ".tiff", ".bmp", ".npy"}
+HOW_TO_POINT = "give --data DIR or set SCARCEBENCH_DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image file and its masks."""
+
+    stem: str
+    image: Path
+    masks: tuple[Path, ...]
+
+
+def missing_folder(name: str, data_folder: Path | None, layout: str) -> DataProblem:
+    """The problem that a dataset's folder was not found; `layout` is its path below the data folder."""
+    if data_folder is None:
+        return DataProblem(f"no data folder for '{name}'; expected one that holds {layout}; {HOW_TO_POINT}")
+    return DataProblem(f"no folder '{name}' under {data_folder}; expected {data_folder}/{layout}; {HOW_TO_POINT}")
+
+
+def natural(text: str) -> tuple[list[str | int], str]:
+    """Sort key that puts 2 before 10."""
+    parts = re.split(r"(\d+)", text)
+    return [int(part) if part.isdecimal() else part for part in parts], text
+
+
+def some(names: list[str]) -> str:
+    """The first three names, for a message."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder in natural order. Raises DataProblem where there is no such folder."""
+    if not folder.is_dir():
+        raise DataProblem(f"no folder {folder}; expected one with pictures ({', '.join(sorted(ENDINGS))})")
+    # macOS leaves hidden twins such as ._a.jpg beside the pictures
+    files = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    return sorted(files, key=lambda path: natural(path.stem))
+
+
+def pairs(folder: Path) -> list[Pair]:
+    """`folder`/images with their masks in `folder`/masks. Raises DataProblem where one is missing."""
+    images = _by_stem(pictures(folder / "images"))
+    masks: dict[str, list[Path]] = {stem: [] for stem in images}
+    strays = []
+    for mask in pictures(folder / "masks"):
+        stem = mask.stem if mask.stem in images else re.sub(r"_mask(_\d+)?$", "", mask.stem)
+        if stem in images:
+            masks[stem].append(mask)
+        else:
+            strays.append(mask.name)
+    _refuse_singles(folder, [image.name for stem, image in images.items() if not masks[stem]], strays)
+    return [Pair(stem, image, tuple(masks[stem])) for stem, image in images.items()]
+
+
+def _by_stem(images: list[Path]) -> dict[str, Path]:
+    """Images by case name. Raises DataProblem on two of one name."""
+    found: dict[str, Path] = {}
+    for path in images:
+        if path.stem in found:
+            raise DataProblem(
+                f"{path}: a second image named '{path.stem}' beside {found[path.stem].name}; "
+                "expected one image a case; rename or remove one"
+            )
+        _refuse_odd_name(path)
+        found[path.stem] = path
+    return found
+
+
+def _refuse_odd_name(path: Path) -> None:
+    """Raise DataProblem on a name that some system refuses: results are files named after their case."""
+    if re.search(r'[\\/:*?"<>|]|[ .]$', path.stem) or not path.stem.isprintable():
+        raise DataProblem(
+            f"{path.parent}: image name {path.stem!r} cannot name a result file; expected printable "
+            'characters without \\ / : * ? " < > | and no blank or dot at the end; rename the image'
+        )
+
+
+def _refuse_singles(folder: Path, images: list[str], masks: list[str]) -> None:
+    """Raise DataProblem where images lack masks or masks lack images."""
+    given = [f"{len(images)} images without a mask ({some(images)})"] if images else []
+    given += [f"{len(masks)} masks without an image ({some(masks)})"] if masks else []
+    if given:
+        raise DataProblem(
+            f"{folder}: {' and '.join(given)}; expected masks/NAME, or NAME_mask, or NAME_mask_1 and so on "
+            "for each images/NAME; add the missing files or remove the others"
+        )

@@ -1,0 +1,1 @@
+"""One folder per method, plus what trainings share: loop, samplers, schedules, networks."""

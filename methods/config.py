@@ -1,0 +1,19 @@
+"""Settings that every learner shares. Imports no torch, so that planning stays fast."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainingConfig(BaseModel):
+    """Settings that every learner has; tuned in the same ranges for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimizer: Literal["adam", "sgd"] = "sgd"
+    learning_rate: float = Field(default=0.01, gt=0)  # at step 0; falls as (1 - t/T)^0.9
+    weight_decay: float = Field(default=1e-4, ge=0)
+    batch_size: int = Field(default=12, ge=1)  # labelled images
+    augment: Literal["none", "flips"] = "flips"

@@ -1,0 +1,25 @@
+"""Networks that methods share. Names are known without importing torch; `build` makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api import Spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NAMES = ("unet",)  # besides smp:<architecture>/<encoder>
+
+
+def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
+    """A network from (B channels *S) to logits (B classes *S), initialised from torch's global generator."""
+    if backbone["name"] == "unet":
+        from methods.networks.unet import UNet
+
+        return UNet(spec.channels, spec.classes, backbone["width"])
+    from methods.networks.smp import build_smp
+
+    return build_smp(backbone["name"], spec, weights)

@@ -1,0 +1,69 @@
+"""Any architecture and encoder of segmentation-models-pytorch, with encoder weights from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.api import Spec
+from bench.errors import BenchError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class _ImageNetInput(nn.Module):
+    """Maps [0, 1] images to what an ImageNet encoder was trained on; grey is repeated to three channels."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B classes H W) of images (B 1|3 H W) in [0, 1]."""
+        logits: torch.Tensor = self.network((images.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        return logits
+
+
+def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
+    """`smp:<architecture>/<encoder>`; an encoder that smp does not have is asked of timm."""
+    import segmentation_models_pytorch as smp
+    from segmentation_models_pytorch.encoders import encoders
+
+    architecture, encoder = name.removeprefix("smp:").split("/")
+    encoder = encoder if encoder in encoders else f"tu-{encoder.removeprefix('tu-')}"
+    channels = spec.channels if weights is None else 3
+    try:
+        network = smp.create_model(
+            architecture, encoder_name=encoder, encoder_weights=None, in_channels=channels, classes=spec.classes
+        )
+    except (KeyError, RuntimeError, ValueError) as problem:
+        raise BenchError(
+            f"backbone {name!r} given; segmentation-models-pytorch or timm does not know it ({problem})"
+        ) from None
+    if weights is None:
+        return network
+    load_encoder(network.encoder, weights)
+    return _ImageNetInput(network)
+
+
+def load_encoder(encoder: nn.Module, file: Path) -> None:
+    """Fill an encoder from a state dict file; the classifier may be left over, nothing may be missing."""
+    given = torch.load(file, weights_only=True)
+    given = {key.removeprefix("model."): value for key, value in given.items()}
+    target = getattr(encoder, "model", encoder)  # timm encoders keep their network in `model`
+    wanted = target.state_dict()
+    missing = [key for key in wanted if key not in given or given[key].shape != wanted[key].shape]
+    if missing:
+        raise BenchError(
+            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the encoder are not in it, "
+            f"such as {missing[0]!r}; give the file of this encoder"
+        )
+    nn.Module.load_state_dict(target, {key: given[key] for key in wanted})

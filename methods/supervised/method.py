@@ -1,0 +1,39 @@
+"""Supervised baseline: the suite's backbone, fitted to the labelled cases."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from bench.api import Run, Spec, TrainView
+from methods.supervised.config import Config
+from methods.training import probabilities, train_segmenter
+
+
+class Supervised:
+    """Ignores unlabelled cases. The last iterate is the model."""
+
+    def __init__(self, config: Config, spec: Spec) -> None:
+        self.config, self.spec = config, spec
+        self.network: nn.Module
+
+    def fit(self, view: TrainView, run: Run) -> None:
+        """T steps of (cross-entropy + Dice) / 2 on `view.fit`."""
+        self.network = run.backbone()
+        train_segmenter(self.network, view.fit, run, self.config)
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K H W) of images (B C H W)."""
+        return probabilities(self.network, images)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The weights of the network."""
+        return self.network.state_dict()
+
+    def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
+        """Fill a fresh backbone."""
+        self.network = run.backbone().to(run.device)
+        self.network.load_state_dict(state)
+
+
+METHOD = Supervised

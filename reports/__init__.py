@@ -1,0 +1,1 @@
+"""A Board, drawn: HTML, CSV and JSON."""

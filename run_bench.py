@@ -1,0 +1,167 @@
+"""ScarceBench on the command line: parse, call bench, print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.store import Store
+
+HERE = Path(__file__).resolve().parent
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+data_app = typer.Typer(help="Look at data before it is used.", rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="SCARCEBENCH_DATA", help="Folder that holds one folder for each dataset id."),
+]
+Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context) -> None:
+    """Compare methods for medical images with few labels. Without a command: the demo, end to end."""
+    if context.invoked_subcommand is None:
+        run(HERE / "suites" / "demo.yaml")
+
+
+@app.command()
+def run(
+    suite: Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")],
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")] = None,
+    size: Annotated[str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run some cells: method=NAME,fraction=0.1; repeat to widen.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="A file with a method or a dataset of yours; repeat.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed cells again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")] = False,
+) -> None:
+    """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
+    from bench import display, stages
+    from bench import suite as suites
+    from bench.forecast import forecast
+    from bench.store import Store
+
+    loaded = suites.load(suite, size)
+    store = Store(out or Path("runs") / loaded.name)
+    cells, found = stages.make_plan(loaded, data, store, size, plugin or [])
+    if dry_run:
+        typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
+        return
+    with display.progress_display() as show:
+        progress = stages.run(
+            loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or []
+        )
+    typer.echo(display.summary(progress), err=True)
+    _report(store)
+    raise typer.Exit(1 if progress.failed else 0)
+
+
+@app.command()
+def score(out: Out) -> None:
+    """Score the predictions in OUT again where that is due."""
+    from bench import stages
+    from bench.store import Store
+
+    typer.echo(f"{stages.score(Store(out))} cells scored")
+
+
+@app.command()
+def report(out: Out) -> None:
+    """Draw the board of OUT from what is finished."""
+    from bench.store import Store
+
+    _report(Store(out))
+
+
+def _report(store: Store) -> None:
+    from bench import stages, text
+
+    board, page = stages.report(store)
+    typer.echo(text.table(board))
+    typer.echo(f"page: {page}")
+
+
+@app.command()
+def status(out: Out) -> None:
+    """Say how far OUT is: cells done, running, failed, missing."""
+    from bench import text
+    from bench.store import Store
+
+    typer.echo(text.status_text(Store(out)))
+
+
+@app.command()
+def splits(
+    dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg.")],
+    data: Data = None,
+    export: Annotated[Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")] = None,
+    subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders.")] = 5,
+    seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
+) -> None:
+    """Show or write the split and the labelling orders of a dataset."""
+    from bench import split, stages
+
+    drawn = stages.splits(dataset, data, Path("runs") / "cache", subsets, seed)
+    sides = {"train": drawn.train, "test": drawn.test}
+    for side, cases in sides.items():
+        typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
+    for subset, order in sorted(drawn.orders.items()):
+        typer.echo(f"subset {subset}: {', '.join(order[:8])}{', ...' if len(order) > 8 else ''}")
+    if export:
+        split.export(drawn, export)
+        typer.echo(f"written to {export}")
+
+
+@app.command("list")
+def list_(what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")]) -> None:
+    """List what there is."""
+    from bench import text
+    from bench.errors import BenchError
+
+    if what not in text.LISTS:
+        raise BenchError(f"list {what} given; expected one of {', '.join(text.LISTS)}")
+    typer.echo("\n".join(text.LISTS[what](HERE)))
+
+
+@data_app.command("check")
+def data_check(
+    dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg or folder:NAME.")],
+    data: Data = None,
+) -> None:
+    """Read a whole dataset and print what it holds and every problem found."""
+    from bench import data_check as checks
+    from bench import registry
+
+    found = checks.check(registry.dataset(dataset, data)[0])
+    typer.echo(checks.render(found))
+    raise typer.Exit(0 if found.usable else 2)
+
+
+def command_line() -> None:
+    """Run the app; bad input is one line and exit code 2."""
+    from bench.errors import BenchError
+
+    try:
+        app()
+    except BenchError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; finished cells are kept; run the same command to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    command_line()

@@ -1,0 +1,40 @@
+"""Time to score one case, beside medpy: `pytest tests/benchmarks --benchmark-only`."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from medpy.metric import binary
+from scipy.ndimage import gaussian_filter
+
+from bench.metrics.surface import surface_metrics
+
+CASES = {"polyp 352x352": ((352, 352), (70, 50)), "atrium 215x140x88": ((215, 140, 88), (80, 55, 32))}
+
+
+@cache
+def masks(case: str) -> tuple[np.ndarray, np.ndarray]:
+    """A bumpy ellipse and the same with its border moved by 2 to 3 pixels; the volume has 50k border voxels."""
+    shape, radii = CASES[case]
+    rng = np.random.default_rng(0)
+    grid = np.indices(shape, dtype=np.float32)
+    level = np.sqrt(sum(((x - n / 2) / r) ** 2 for x, n, r in zip(grid, shape, radii, strict=True)))
+    bumps = [gaussian_filter(rng.standard_normal(shape, dtype=np.float32), 6) for _ in range(2)]
+    first, second = (b / b.std() for b in bumps)
+    ref = level + 0.1 * first
+    return ref + 2.5 / np.mean(radii) * second < 1, ref < 1
+
+
+def ours(pred: np.ndarray, ref: np.ndarray) -> tuple[float, float]:
+    return surface_metrics(pred, ref, None, 1.0)[:2]
+
+
+def medpy(pred: np.ndarray, ref: np.ndarray) -> tuple[float, float]:
+    return binary.hd95(pred, ref), binary.asd(pred, ref)
+
+
+@pytest.mark.parametrize("tool", [ours, medpy])
+@pytest.mark.parametrize("case", CASES)
+def test_hd95_and_asd(benchmark, case, tool) -> None:
+    benchmark.group = f"hd95 and asd, {case}"
+    assert benchmark(tool, *masks(case)) == pytest.approx(medpy(*masks(case)), abs=1e-6)

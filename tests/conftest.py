@@ -1,0 +1,16 @@
+"""Fixtures for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the public datasets; the test is skipped where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SCARCEBENCH_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not there; set SCARCEBENCH_DATA to the folder with the datasets")
+    return folder

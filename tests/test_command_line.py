@@ -1,0 +1,213 @@
+"""The command line as a user meets it: exit codes, one line for bad input, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PLUGINS = [f"--plugin={file}" for file in sorted((ROOT / "tests" / "plugins").glob("*.py"))]
+TOY = {
+    "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
+    "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 30, "time_limit_s": 60,
+}  # fmt: skip
+
+
+def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line and wait."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_bench.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def suite_file(folder: Path, **changes: object) -> Path:
+    file = folder / "toy.yaml"
+    file.write_text(yaml.safe_dump({**TOY, **changes}))
+    return file
+
+
+def refused(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refusal."""
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_bench_imports_nothing_heavy() -> None:
+    code = (
+        "import bench, bench.api, sys; print([m for m in sys.modules if m in ('torch','mlflow','optuna','matplotlib')])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_run_ends_on_a_page_and_again_without_work(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    first = bench("run", suite_file(tmp_path), "--out", out, *PLUGINS)
+    assert first.returncode == 0, first.stderr
+    assert f"page: {out / 'report' / 'index.html'}" in first.stdout
+    board = json.loads((out / "board.json").read_text())
+    assert {row["status"] for row in board["rows"]} == {"ok"}
+    second = bench("run", suite_file(tmp_path), "--out", out, *PLUGINS)
+    assert "4 from before" in second.stderr
+    assert json.loads((out / "board.json").read_text()) == board
+    assert "4 done, 0 running, 0 failed, 0 missing" in bench("status", out).stdout
+
+
+def test_failed_cells_give_exit_code_1_and_a_page(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    methods = ["threshold", {"method": "faulty", "config": {"fault": "raise"}}]
+    result = bench("run", suite_file(tmp_path, methods=methods, subsets=1), "--out", out, *PLUGINS)
+    assert result.returncode == 1
+    assert "RuntimeError: the plug-in is broken" in (out / "report" / "index.html").read_text()
+    assert "error: RuntimeError" in bench("status", out).stdout
+
+
+def test_results_of_other_settings_are_kept_aside(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
+    bench("run", suite_file(tmp_path, subsets=1, steps=31), "--out", out, *PLUGINS)
+    assert "2 results of other settings or older code are kept aside" in bench("status", out).stdout
+
+
+def test_only_leaves_the_rest_missing(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    result = bench("run", suite_file(tmp_path), "--out", out, "--only", "fraction=1.0", *PLUGINS)
+    assert result.returncode == 0
+    rows = json.loads((out / "board.json").read_text())["rows"]
+    assert {(row["fraction"], row["status"]) for row in rows} == {(0.3, "missing"), (1.0, "ok")}
+
+
+def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    result = bench("run", suite_file(tmp_path), "--out", out, "--dry-run", *PLUGINS)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("missing") == 4
+    assert "4 cells to run, about" in result.stdout
+    assert not any((out / "cells").iterdir())
+
+
+def wait_for(file: Path, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not file.exists():
+        assert time.monotonic() < until, f"{file} did not appear"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.Signals) -> None:
+    methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
+    file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=15)
+    undisturbed, out = tmp_path / "a" / "toy", tmp_path / "b" / "toy"
+    assert bench("run", file, "--out", undisturbed, *PLUGINS).returncode == 0
+    command = [sys.executable, str(ROOT / "run_bench.py"), "run", str(file), "--out", str(out), *PLUGINS]
+    process = subprocess.Popen([*command, "--workers=1"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    slow = [c["key"] for c in json.loads((undisturbed / "plan.json").read_text())["cells"] if c["variant"] == "slow"]
+    while not any((out / "cells" / key / "progress.json").exists() for key in slow):
+        time.sleep(0.05)
+    process.send_signal(sign)
+    process.wait(timeout=20)
+    if sign == signal.SIGINT:
+        assert process.returncode == 130
+    assert not (out / "board.json").exists()
+    assert not any((out / "cells" / key / "failure.json").exists() for key in slow)
+    assert bench("run", file, "--out", out, *PLUGINS).returncode == 0
+    boards = [json.loads((folder / "board.json").read_text()) for folder in (undisturbed, out)]
+    for board in boards:
+        board.pop("cost")
+    assert boards[0] == boards[1]
+
+
+def test_two_launches_share_the_work(tmp_path: Path) -> None:
+    """Every cell is computed once: the second launch waits for the cells that the first one holds."""
+    methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
+    file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=10)
+    out = tmp_path / "runs" / "toy"
+    command = [sys.executable, str(ROOT / "run_bench.py"), "run", str(file), "--out", str(out), *PLUGINS]
+    launches = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [launch.wait(timeout=120) for launch in launches] == [0, 0]
+    for folder in (out / "cells").iterdir():
+        assert (folder / "log.txt").read_text().count("fit on") == 1
+
+
+def test_unwritable_output(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot write there" in refused(
+        bench("run", suite_file(tmp_path), "--out", tmp_path / "file" / "x", *PLUGINS)
+    )
+
+
+def test_missing_data_folder(tmp_path: Path) -> None:
+    kvasir = ROOT / "suites" / "kvasir_seg.yaml"
+    assert "--data" in refused(bench("run", kvasir, "--data", tmp_path / "none", "--out", tmp_path / "o" / "x"))
+    assert "--data" in refused(bench("run", kvasir, "--out", tmp_path / "o" / "x", SCARCEBENCH_DATA=""))
+    checked = bench("data", "check", "kvasir_seg", "--data", tmp_path)
+    assert checked.returncode == 2
+    assert "no folder 'kvasir_seg'" in checked.stdout
+
+
+def test_unknown_names(tmp_path: Path) -> None:
+    out = tmp_path / "o" / "x"
+    assert "did you mean 'supervised'" in refused(
+        bench("run", suite_file(tmp_path, methods=["supervized"], reference="supervized"), "--out", out)
+    )
+    assert "unknown dataset 'phantom'" in refused(
+        bench(
+            "run",
+            suite_file(tmp_path, datasets=["phantom"], methods=["supervised"], reference="supervised"),
+            "--out",
+            out,
+        )
+    )
+    assert "unknown key 'learning_rte'" in refused(
+        bench("run", suite_file(tmp_path, datasets=["phantoms"], methods=["supervised"], reference="supervised",
+                                config={"learning_rte": 1}), "--out", out)
+    )  # fmt: skip
+    assert "no plan.json" in refused(bench("report", tmp_path))
+    assert "list things given; expected one of methods, datasets" in refused(bench("list", "things"))
+
+
+def test_a_plug_in_that_does_not_import(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name")
+    line = refused(
+        bench("run", suite_file(tmp_path), "--out", tmp_path / "o" / "x", "--plugin", tmp_path / "broken.py")
+    )
+    assert "does not import: ModuleNotFoundError" in line
+
+
+def test_splits_export_and_use(tmp_path: Path) -> None:
+    file = tmp_path / "split.json"
+    assert bench("splits", "phantoms", "--export", file, "--subsets", 3).returncode == 0
+    content = json.loads(file.read_text())
+    assert len(content["orders"]["0"]) == 40
+    content["orders"]["0"][:2] = reversed(content["orders"]["0"][:2])
+    file.write_text(json.dumps(content))
+    changes = {"datasets": ["phantoms"], "methods": ["supervised"], "reference": "supervised", "split": str(file)}
+    line = refused(bench("run", suite_file(tmp_path, **changes), "--out", tmp_path / "o" / "x"))
+    assert "was changed" in line
+
+
+def test_a_split_that_changed_under_finished_cells(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
+    done = sorted((out / "cells").iterdir())
+    file = out / "splits" / "tiny.json"
+    content = json.loads(file.read_text())
+    content.pop("sha256")
+    content["orders"]["0"].reverse()
+    file.write_text(json.dumps(content))
+    line = refused(bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS))
+    assert "differs from" in line and "restore" in line
+    assert sorted((out / "cells").iterdir()) == done
