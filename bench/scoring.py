@@ -48,7 +48,7 @@ def read_prediction(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[
     try:
         with np.load(file) as content:
             label_map: NDArray[np.uint8] = content["label_map"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return label_map if label_map.shape == shape else None
 

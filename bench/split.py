@@ -140,20 +140,23 @@ def read(file: Path) -> Split:
 
 def check_against(split: Split, records: Sequence[Record], file: Path) -> None:
     """Raises BenchError where a given split names cases or patients that the data does not have."""
-    known = {record.id: record.group for record in records}
-    unknown = [case for case in (*split.train, *split.test) if case not in known]
-    moved = [case for case, group in split.groups.items() if case in known and known[case] != group]
-    trainers = {split.groups[case] for case in split.train}
-    problem = (
-        f"{len(unknown)} cases that the data does not hold, such as {unknown[0]!r}"
-        if unknown
-        else f"another patient for case {moved[0]!r} than the data"
-        if moved
-        else "orders that are not the training patients"
-        if any(set(order) != trainers or len(order) != len(trainers) for order in split.orders.values())
-        else "a patient on both sides"
-        if trainers & {split.groups[case] for case in split.test}
-        else None
-    )
+    problem = _mismatch(split, {record.id: record.group for record in records})
     if problem:
         raise BenchError(f"split file {file} names {problem}; expected a split of this data; export a new one")
+
+
+def _mismatch(split: Split, known: Mapping[str, str]) -> str | None:
+    """What in a split does not fit cases of known patients, in words."""
+    cases = (*split.train, *split.test)
+    unknown = [case for case in cases if case not in known]
+    if unknown:
+        return f"{len(unknown)} cases that the data does not hold, such as {unknown[0]!r}"
+    moved = [case for case in cases if split.groups.get(case) != known[case]]
+    if moved:
+        return f"another patient for case {moved[0]!r} than the data"
+    trainers = {known[case] for case in split.train}
+    if trainers & {known[case] for case in split.test}:
+        return "a patient on both sides"
+    if any(sorted(order) != sorted(trainers) for order in split.orders.values()):
+        return "orders that are not the training patients"
+    return None

@@ -1,5 +1,7 @@
 """Intervals, tests and ranks: by hand, by property, and by simulated coverage."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,7 +69,7 @@ def test_holm_never_lowers_and_keeps_the_order(values: list[float]) -> None:
     adjusted = holm(values)
     assert all(a >= v - 1e-12 for a, v in zip(adjusted, values, strict=True))
     order = sorted(range(len(values)), key=lambda i: values[i])
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(order, order[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
 
 
 def test_identical_methods_are_not_told_apart() -> None:

@@ -73,7 +73,7 @@ def test_size_overlays_and_warns(tmp_path: Path) -> None:
     assert (loaded.steps, loaded.backbone.width, loaded.backbone.name) == (3, 4, "unet")
     assert (loaded.labelled, loaded.fractions) == ([2], [])
     assert loaded.note == "small run: 3 steps; do not cite"
-    with pytest.raises(BenchError, match="size 'tiny' given; toy.yaml has small"):
+    with pytest.raises(BenchError, match=r"size 'tiny' given; toy\.yaml has small"):
         load(tmp_path, "tiny", sizes=sizes)
 
 

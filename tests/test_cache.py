@@ -1,0 +1,119 @@
+"""What workers may see: labelled cases in full, the others without masks, no test case in training."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import cache, geometry, split
+from bench.api import RawCase, Record
+from bench.errors import DataProblem
+
+
+def tiny() -> Any:
+    spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "plugins" / "tiny.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Tiny("tiny", None)
+
+
+def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Prepared:
+    train, test = split.sides(dataset.records(), 0, None)
+    return cache.prepare(dataset, train, test, (16, 16), tmp_path, "code", drop_copies)
+
+
+def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, tiny())
+    view = cache.train_view(prepared.folder, prepared.index, frozenset({"p1", "p4"}))
+    assert {case.group for case in view.fit} == {"p1", "p4"}
+    assert len(view.fit) == 4
+    assert all(case.mask is not None and case.mask.shape == (16, 16) for case in view.fit)
+    assert all(case.image.dtype == np.float32 and case.image.max() <= 1 for case in view.fit)
+    assert {case.group for case in view.unlabelled} == {"p0", "p2", "p3", "p5", "p6"}
+    assert all(case.mask is None and case.label is None for case in view.unlabelled)
+    assert not view.select
+    assert view.unlabelled.masks is None  # type: ignore[attr-defined]  # the file is not even open
+
+
+def test_training_opens_no_test_file(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, tiny())
+    for name in ("test_images", "test_native", "test_masks"):
+        (prepared.folder / f"{name}.bin").unlink()
+    view = cache.train_view(prepared.folder, prepared.index, frozenset({"p1"}))
+    assert [case.image.shape for case in (*view.fit, *view.unlabelled)] == [(1, 16, 16)] * 14
+
+
+def test_native_arrays_come_back_as_they_were(tmp_path: Path) -> None:
+    dataset = tiny()
+    prepared = prepare(tmp_path, dataset)
+    masks = cache.native(prepared.folder, prepared.index, "test_masks")
+    images = cache.native(prepared.folder, prepared.index, "test_native")
+    for record in dataset.records()[14:]:
+        assert np.array_equal(masks[record.id], dataset.read(record).mask)
+        assert np.array_equal(images[record.id], dataset.read(record).image)
+
+
+def test_the_cache_is_used_again_until_something_changes(tmp_path: Path) -> None:
+    dataset = tiny()
+    first = prepare(tmp_path, dataset)
+    dataset.read = None  # a second decoding would fail
+    assert prepare(tmp_path, dataset).folder == first.folder
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (RawCase(np.zeros((1, 8, 8), np.uint8), np.full((8, 8), 2, np.uint8)), "mask value 2 given; expected 0 to 1"),
+        (RawCase(np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)), "expected 1 channels"),
+        (RawCase(np.zeros((1, 8, 8), np.uint8), None), "no mask given"),
+    ],
+)
+def test_bad_cases_are_named_and_leave_nothing_behind(tmp_path: Path, raw: RawCase, expected: str) -> None:
+    dataset = tiny()
+    dataset.read = lambda record: raw
+    with pytest.raises(DataProblem, match=f"case p0_f0: .*{expected}"):
+        prepare(tmp_path, dataset)
+    assert not list((tmp_path / "tiny").iterdir())
+
+
+def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
+    dataset = tiny()
+    read = dataset.read
+    copied = {"p2_f1": "p8_f0"}
+    noise = np.random.default_rng(0)
+    pictures = {record.id: noise.integers(0, 255, (1, 16, 20), np.uint8) for record in dataset.records()}
+
+    def with_copy(record: Record) -> RawCase:
+        return RawCase(pictures[copied.get(record.id, record.id)], read(record).mask)
+
+    dataset.read = with_copy
+    prepared = prepare(tmp_path, dataset, drop_copies=True)
+    assert prepared.index["dropped"] == [{"id": "p2_f1", "copy_of": "p8_f0"}]
+    assert "p2_f1" not in [case["id"] for case in prepared.index["train"]]
+    assert len(prepare(tmp_path, dataset, drop_copies=False).index["train"]) == 14
+
+
+def test_label_maps_return_to_the_native_grid() -> None:
+    import torch
+
+    left = torch.zeros(8, 8)
+    left[:, :4] = 1
+    label_map = geometry.to_native(torch.stack([left, 1 - left]), (16, 24))
+    assert label_map.shape == (16, 24)
+    assert (label_map[:, :12] == 0).all()
+    assert (label_map[:, 12:] == 1).all()
+
+
+def test_masks_keep_their_values_on_the_training_grid() -> None:
+    mask = np.repeat(np.array([0, 3, 1], np.uint8), 30)[None].repeat(20, 0)
+    assert set(np.unique(geometry.mask_to_grid(mask, (16, 16)))) == {0, 1, 3}
+
+
+def test_volumes_are_z_scored() -> None:
+    volume = np.random.default_rng(0).normal(500, 40, (1, 6, 7, 8)).astype(np.float32)
+    scored = geometry.image_to_grid(volume, (4, 4, 4))
+    assert scored.shape == volume.shape
+    assert (scored.mean(), scored.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
