@@ -112,6 +112,7 @@ class Card:
     citation: str
     redistribute: bool  # pictures may be published with a board
     synthetic: bool = False
+    slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RawCase:
-    """One decoded case on its native grid."""
+    """One decoded case on its native grid; a dataset of volumes may give single slices to train on."""
 
     image: NDArray[Any]  # C *S; uint8 (0..255) or float32
     mask: NDArray[np.uint8] | None  # *S

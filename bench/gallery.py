@@ -31,7 +31,7 @@ def _panel(store: Store, board: Board, overlay: Mapping[str, Any], folder: Path)
     case = overlay["case"]
     image = cache.native(folder, index, "test_native")[case]
     reference = cache.native(folder, index, "test_masks")[case]
-    cells = [cell for cell in board.cells if _shown(cell, overlay)]
+    cells = sorted((cell for cell in board.cells if _shown(cell, overlay)), key=lambda cell: cell["labelled"])
     cut = _slice_of(reference)
     predictions = tuple(_prediction(store, cell, case, reference.shape, cut) for cell in cells)
     return Panel(

@@ -20,6 +20,7 @@ from bench.errors import BenchError
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_SOURCES = (  # what every result depends on besides the method and the dataset
     ROOT / "methods" / "config.py",
+    ROOT / "methods" / "schedules.py",
     ROOT / "methods" / "training.py",
     ROOT / "methods" / "networks",
     ROOT / "bench" / "cell.py",

@@ -73,7 +73,7 @@ def write_plan(
     suite: Suite, cells: Sequence[Cell], materials: Mapping[str, Material], store: Store, size: str | None
 ) -> None:
     """Leave what `score`, `report` and `status` need to run alone."""
-    labels = {"name": suite.name, "title": suite.title, "description": suite.description, "task": suite.task}
+    labels = {name: getattr(suite, name) for name in ("name", "title", "description", "task", "reference")}
     write_json(
         store.out / "plan.json",
         {

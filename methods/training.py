@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from bench.api import Case, Run
 from methods.config import TrainingConfig
+from methods.schedules import polynomial_decay
 
 
 def stack(cases: Sequence[Case], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,10 +61,10 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimiz
     return torch.optim.SGD(network.parameters(), config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, base: float, progress: float) -> None:
-    """Polynomial decay base (1 - t/T)^0.9 (common protocol, section 4)."""
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of all parameters for the next step."""
     for group in optimiser.param_groups:
-        group["lr"] = base * (1 - progress) ** 0.9
+        group["lr"] = rate
 
 
 def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -93,7 +94,7 @@ def train_segmenter(network: nn.Module, cases: Sequence[Case], run: Run, config:
         x, y = images[index], masks[index]
         if config.augment == "flips":
             x, y = flips(x, y, generator)
-        set_learning_rate(optimiser, config.learning_rate, step / run.steps)
+        set_learning_rate(optimiser, config.learning_rate * polynomial_decay(step / run.steps))
         with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
             loss = segmentation_loss(network(x), y)
         optimiser.zero_grad()

@@ -15,7 +15,10 @@ NAMES = ("unet",)  # besides smp:<architecture>/<encoder>
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
-    """A network from (B channels *S) to logits (B classes *S), initialised from torch's global generator."""
+    """A network from (B channels *S) to logits (B classes *S), initialised from torch's global generator.
+
+    Every network is `head(features(images))`; `features` gives the last map before the logits (B D *S').
+    """
     if backbone["name"] == "unet":
         from methods.networks.unet import UNet
 

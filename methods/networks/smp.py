@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,21 +15,36 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class _ImageNetInput(nn.Module):
-    """Maps [0, 1] images to what an ImageNet encoder was trained on; grey is repeated to three channels."""
+class SmpSegmenter(nn.Module):
+    """A model of smp seen as features and head; with `imagenet` it takes [0, 1] images as such encoders expect."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, model: nn.Module, imagenet: bool) -> None:
         super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.encoder: Any = model.encoder
+        self.decoder: Any = model.decoder
+        self.head: Any = model.segmentation_head
+        self.imagenet = imagenet
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """The map (B D H' W') that the head turns into logits; grey images are repeated to three channels."""
+        stride = self.encoder.output_stride
+        if images.shape[-1] % stride or images.shape[-2] % stride:
+            raise ValueError(
+                f"backbone got {tuple(images.shape[-2:])} pixels; it needs multiples of {stride}; set 'size' so"
+            )
+        if self.imagenet:
+            images = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
+        decoded: torch.Tensor = self.decoder(self.encoder(images))
+        return decoded
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B classes H W) of images (B 1|3 H W) in [0, 1]."""
-        logits: torch.Tensor = self.network((images.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        """Logits (B classes H W) of images (B channels H W) in [0, 1]."""
+        logits: torch.Tensor = self.head(self.features(images))
         return logits
 
 
@@ -48,10 +64,9 @@ def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
         raise BenchError(
             f"backbone {name!r} given; segmentation-models-pytorch or timm does not know it ({problem})"
         ) from None
-    if weights is None:
-        return network
-    load_encoder(network.encoder, weights)
-    return _ImageNetInput(network)
+    if weights is not None:
+        load_encoder(network.encoder, weights)
+    return SmpSegmenter(network, imagenet=weights is not None)
 
 
 def load_encoder(encoder: nn.Module, file: Path) -> None:

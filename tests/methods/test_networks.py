@@ -32,6 +32,8 @@ def test_unet_says_which_sizes_it_takes() -> None:
 def test_smp_backbone_and_its_refusals(tmp_path: Path) -> None:
     network = build({"name": "smp:unet/mobilenet_v2"}, SPEC).eval()
     assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 2, 64, 64)
+    with pytest.raises(ValueError, match="multiples of 32"):
+        network(torch.zeros(1, 3, 48, 64))
     with pytest.raises(BenchError, match="does not know it"):
         build({"name": "smp:unet/no_such_encoder"}, SPEC)
     torch.save({"a": torch.zeros(1)}, tmp_path / "wrong.pt")
@@ -45,7 +47,7 @@ def test_encoder_weights_are_taken_up(tmp_path: Path) -> None:
     encoder = source.get_submodule("encoder").state_dict()
     torch.save({**encoder, "fc.weight": torch.zeros(3)}, tmp_path / "encoder.pt")
     network = build({"name": "smp:unet/resnet18"}, SPEC, tmp_path / "encoder.pt")
-    loaded = network.get_submodule("network.encoder").state_dict()
+    loaded = network.get_submodule("encoder").state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in encoder.items())
     grey = Spec("segmentation", 2, 1, 2, (64, 64), (0.0, 1.0), False)
     network = build({"name": "smp:unet/resnet18"}, grey, tmp_path / "encoder.pt").eval()

@@ -1,0 +1,70 @@
+"""A Board as text: JSON and CSV. Every format carries the Board's own numbers; none is rounded."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bench.board import Board, Row
+
+GZIP_FROM = 2_000_000  # characters; a longer table would outweigh the rest of the page
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that the page carries inside itself."""
+
+    name: str
+    title: str
+    uri: str
+
+
+def board_json(board: Board) -> str:
+    """The whole Board. Declared order is kept: the order of datasets and protocol is the page's order."""
+    return json.dumps(_plain(asdict(board)), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def rows_csv(board: Board) -> str:
+    """One line per Row; an empty field is a number that does not exist."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_plain(asdict(row)) for row in board.rows)
+    return out.getvalue()
+
+
+def downloads(board: Board, per_case_csv: str) -> list[Download]:
+    """The files offered on the page; data URIs work offline and without scripts."""
+    return [
+        _download("results.csv", "every test case", per_case_csv, "text/csv"),
+        _download("rows.csv", "every number of the tables", rows_csv(board), "text/csv"),
+        _download("board.json", "the whole board", board_json(board), "application/json"),
+    ]
+
+
+def data_uri(data: bytes, mime: str) -> str:
+    """Bytes as a link that needs no second file."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
+def _download(name: str, title: str, text: str, mime: str) -> Download:
+    data = text.encode()
+    if len(text) < GZIP_FROM:
+        return Download(name, title, data_uri(data, mime))
+    packed = gzip.compress(data, mtime=0)  # no clock in the header: same input, same bytes
+    return Download(f"{name}.gz", title, data_uri(packed, "application/gzip"))
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: both become null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

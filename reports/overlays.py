@@ -1,0 +1,151 @@
+"""Test cases as pictures: the image, the reference in blue, each method's prediction in orange."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.board import Panel
+from reports.exports import data_uri
+
+SIDE = 256  # display pixels of the longer side at most
+BLUE, ORANGE = (86, 180, 255), (255, 140, 0)  # told apart by every common kind of colour vision
+THICK = 2  # display pixels of an outline
+LINES = ("solid", "dashed", "dotted")
+RULES = {
+    "worst": "the lowest Dice of {judge}",
+    "median": "the median Dice of {judge}",
+    "best": "the highest Dice of {judge}",
+    "largest disagreement": "the largest difference in Dice between the methods",
+}
+
+Mask = NDArray[np.bool_]
+Map = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture with its words; no uri where there is nothing to show."""
+
+    title: str
+    note: str
+    alt: str
+    uri: str | None
+    width: int
+    height: int
+
+
+def tiles(panel: Panel) -> list[Tile]:
+    """The image, the reference, then each prediction with the reference beside it."""
+    size = display_size(panel.image.shape[0], panel.image.shape[1])
+    photo = _enlarge(panel.image, size)
+    calm = _calm(photo)
+    outline = _rings(panel.reference, size, inside=False)
+    name = f"Test case {panel.case}"
+    first = [
+        _tile("Image", "", f"{name}, image alone", photo),
+        _tile("Reference", "", f"{name}, reference outlined in blue", _paint(calm, outline, BLUE)),
+    ]
+    return first + [_predicted(name, calm, outline, *prediction) for prediction in panel.predictions]
+
+
+def display_size(height: int, width: int) -> tuple[int, int]:
+    """Small images grow by a whole factor, so that every pixel stays a square; large ones shrink."""
+    longer = max(height, width)
+    if longer <= SIDE:
+        factor = SIDE // longer
+        return height * factor, width * factor
+    return max(1, round(height * SIDE / longer)), max(1, round(width * SIDE / longer))
+
+
+def rule_text(rule: str, judge: str) -> str:
+    """Why a case was picked, in words."""
+    return RULES.get(rule, rule).format(judge=judge)
+
+
+def line_names(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """(line, class) for the legend; the background has no line."""
+    return [(LINES[number % len(LINES)], name) for number, name in enumerate(classes[1:])]
+
+
+def _predicted(name: str, photo: Map, outline: Mask, label: str, dice: float | None, prediction: Map | None) -> Tile:
+    note = "Dice n/a" if dice is None else f"Dice {dice:.3f}"
+    height, width = photo.shape[:2]
+    if prediction is None:
+        return Tile(label, note, f"{name}, {label}: no prediction", None, width, height)
+    drawn = _paint(photo, outline, BLUE)
+    drawn = _paint(drawn, _rings(prediction, (height, width), inside=True), ORANGE)
+    empty = "" if prediction.any() else ", the prediction is empty"
+    alt = f"{name}, prediction of {label} in orange over the reference in blue, {note}{empty}"
+    return _tile(label, note + empty.replace(", the prediction is", ","), alt, drawn)
+
+
+def _tile(title: str, note: str, alt: str, pixels: Map) -> Tile:
+    height, width = pixels.shape[:2]
+    return Tile(title, note, alt, data_uri(_webp(pixels), "image/webp"), width, height)
+
+
+def _webp(pixels: Map) -> bytes:
+    out = io.BytesIO()
+    # Plain lossy WebP halves the colour resolution, which washes out lines of one or two pixels.
+    Image.fromarray(pixels).save(out, "WEBP", quality=84, method=4, use_sharp_yuv=True)
+    return out.getvalue()
+
+
+def _enlarge(image: Map, size: tuple[int, int]) -> Map:
+    grows = size[0] >= image.shape[0]
+    how = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), how))
+
+
+def _rings(label_map: Map, size: tuple[int, int], inside: bool) -> Mask:
+    """Outlines of every class. One kind lies outside its region, the other inside: equal masks show both."""
+    rings = np.zeros(size, bool)
+    for number in np.unique(label_map[label_map > 0]):
+        region = _grow_mask(label_map == number, size)
+        ring = region & ~_erode(region, THICK) if inside else _dilate(region, THICK) & ~region
+        rings |= ring & _dashes(size, int(number) - 1)
+    return rings
+
+
+def _grow_mask(region: Mask, size: tuple[int, int]) -> Mask:
+    """On the display grid; shrinking keeps regions that are smaller than a display pixel."""
+    how = Image.Resampling.NEAREST if size[0] >= region.shape[0] else Image.Resampling.BOX
+    whole = Image.fromarray(region.astype(np.uint8) * 255)
+    return np.asarray(whole.resize((size[1], size[0]), how)) > 0
+
+
+def _dilate(region: Mask, steps: int) -> Mask:
+    for _ in range(steps):
+        padded = np.pad(region, 1)
+        up_down = padded[:-2, 1:-1] | padded[2:, 1:-1]
+        region = region | up_down | padded[1:-1, :-2] | padded[1:-1, 2:]
+    return region
+
+
+def _erode(region: Mask, steps: int) -> Mask:
+    return np.asarray(~_dilate(~np.pad(region, steps), steps))[steps:-steps, steps:-steps]
+
+
+def _dashes(size: tuple[int, int], number: int) -> Mask:
+    """Where the line of a class is drawn: everywhere, in dashes, in dots."""
+    period, drawn = ((1, 1), (12, 8), (6, 3))[number % len(LINES)]
+    y, x = np.indices(size)
+    return np.asarray((x + 2 * y) % period < drawn)
+
+
+def _calm(photo: Map) -> Map:
+    """Most of the colour taken out: an orange line on a red photograph would not be seen."""
+    grey = photo.mean(axis=2, keepdims=True)
+    return np.asarray(np.rint(0.3 * photo + 0.7 * grey), np.uint8)
+
+
+def _paint(photo: Map, where: Mask, colour: tuple[int, int, int]) -> Map:
+    painted = photo.copy()
+    painted[where] = colour
+    return painted

@@ -1,0 +1,156 @@
+"""A Board and its pictures -> one HTML file that opens offline and needs no script."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.board import Board, Panel, Row
+from reports import overlays, tables
+from reports.exports import downloads
+
+HERE = Path(__file__).parent
+CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+COST_COLUMNS = (
+    ("train_seconds", "Training", "seconds"),
+    ("part_seconds", "Shared parts", "seconds"),
+    ("tune_seconds", "Tuning", "seconds"),
+    ("segmenter_steps", "Segmenter steps", "count"),
+    ("inference_ms", "Inference, ms per image", "tenths"),
+    ("peak_memory_mb", "Peak memory, MB", "count"),
+    ("parameters", "Parameters", "count"),
+)
+
+
+def render(board: Board, panels: list[Panel], per_case_csv: str) -> str:
+    """The whole page as HTML text; the same input gives the same bytes."""
+    return _environment().get_template("page.html.j2").render(
+        suite=board.suite,
+        sections=[_section(board, panels, number, name) for number, name in enumerate(board.datasets)],
+        protocol=board.protocol,
+        provenance=board.provenance,
+        cells=board.cells,
+        cell_counts=sorted(Counter(cell["status"] for cell in board.cells).items(), key=_ok_first),
+        facts=_facts(board),
+        units=_units(board),
+        judge=board.suite.get("reference", "supervised"),
+        files=downloads(board, per_case_csv),
+        csp=CSP,
+        style=Markup((HERE / "static" / "page.css").read_text()),
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    words = (tables.number, tables.interval, tables.clip, tables.unit, tables.reason, tables.percent)
+    environment.filters.update({word.__name__: word for word in words})
+    environment.filters.update(cost=cost_text, plural=tables.plural, spot=_spot, rank=rank_text, status=_status)
+    environment.filters.update(method_label=lambda item: tables.method_label(item["method"], item["variant"]))
+    environment.tests.update(known=tables.known)
+    environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE)
+    return environment
+
+
+WIDE = {
+    "wide": "Few label subsets or little test data lie behind this interval: it may be far too wide or too narrow.",
+    "cases only": "One label subset: the luck of the label draw is not in this interval, so it is too narrow.",
+}
+
+
+def _section(board: Board, panels: Sequence[Panel], number: int, name: str) -> dict[str, Any]:
+    """Everything that the page says about one dataset."""
+    from reports import curves  # matplotlib takes seconds to import
+
+    lines, card = tables.budgets(board, name), board.datasets[name]
+    shown = tables.columns(board, name)
+    cost = [item for item in board.cost if item["dataset"] == name]
+    return {
+        "id": f"dataset-{number}",
+        "name": name,
+        "card": card,
+        "unit": tables.short_unit(card),
+        "units": tables.plural(tables.short_unit(card), 2),
+        "budgets": lines,
+        "columns": shown,
+        "ceiling": tables.ceiling(lines),
+        "notes": tables.notes(lines, shown),
+        "intervals": {row.interval for row in board.rows if row.dataset == name},
+        "curve": Markup(curves.label_curve(board, name, f"curve-{number}")),
+        "points": _points(board, lines),
+        "panels": [(panel, overlays.tiles(panel)) for panel in panels if panel.dataset == name],
+        "lines": overlays.line_names(card["classes"]),
+        "cost": cost,
+        "cost_columns": [column for column in COST_COLUMNS if any(item[column[0]] for item in cost)],
+    }
+
+
+def _points(board: Board, lines: Sequence[tables.Budget]) -> dict[tuple[int, str], list[float]]:
+    """(labelled, method) -> the Dice of each label subset."""
+    entries = [entry for budget in lines for entry in budget.entries if "dice" in entry.rows]
+    return {(e.labelled, e.label): tables.subset_means(board, e.rows["dice"]) for e in entries}
+
+
+def _units(board: Board) -> str:
+    """What is labelled; "cases" where datasets differ."""
+    found = {tables.plural(tables.short_unit(card), 2) for card in board.datasets.values()}
+    return found.pop() if len(found) == 1 else "cases"
+
+
+def _facts(board: Board) -> list[tuple[str, str]]:
+    """What was compared, in numbers."""
+    methods = {tables.method_label(row.method, row.variant) for row in board.rows}
+    subsets = max((row.n_subsets for row in board.rows), default=0)
+    low = {(row.dataset, row.fraction) for row in board.rows if row.fraction < 1}
+    most = max((sum(name == key[0] for key in low) for name in board.datasets), default=0)
+    return [
+        (str(len(board.datasets)), tables.plural("dataset", len(board.datasets))),
+        (str(len(methods)), tables.plural("method", len(methods))),
+        (str(most), tables.plural("label budget", most) + " below all labels"),
+        (str(subsets), tables.plural("label subset", subsets) + " at most"),
+    ]
+
+
+def rank_text(row: Row) -> str:
+    """The ranks that the data allow."""
+    if row.rank_lo is None or row.rank_hi is None:
+        return "n/a"
+    return str(row.rank_lo) if row.rank_lo == row.rank_hi else f"{row.rank_lo}-{row.rank_hi}"
+
+
+def cost_text(value: float | None, kind: str) -> str:
+    """A cost as people say it."""
+    if value is None or not tables.known(value):
+        return "not measured"
+    if kind == "seconds":
+        return _duration(value)
+    return f"{value:,.1f}" if kind == "tenths" else f"{value:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _spot(value: float | None) -> str:
+    """Place of a share on the axis of an inline bar, 2 to 102."""
+    return f"{2 + 100 * tables.clip(value, 'dice'):.1f}"
+
+
+def _status(name: str) -> str:
+    return tables.STATUS.get(name, name)
+
+
+def _ok_first(item: tuple[str, int]) -> tuple[bool, str]:
+    return (item[0] != "ok", item[0])

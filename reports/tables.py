@@ -1,0 +1,187 @@
+"""The rows of a Board, grouped and put into words for the page. No statistics here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.board import COLUMNS, Board, Column, Row
+
+SHARES = frozenset({"dice", "fp_rate", "dice_all", "jaccard", "nsd"})  # cannot leave [0, 1]
+DISTANCES = frozenset({"hd95", "asd"})
+STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a main table: every metric of one method at one budget."""
+
+    fraction: float
+    labelled: int
+    label: str
+    reference: bool
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Row:
+        """The row that speaks for the line: Dice where there is one."""
+        return self.rows.get("dice") or next(iter(self.rows.values()))
+
+    @property
+    def empty(self) -> bool:
+        """Whether the line has no number at all."""
+        return not any(known(row.mean) for row in self.rows.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The lines of one label budget, best first."""
+
+    fraction: float
+    labelled: int
+    text: str  # "4 of 40 (10%)"
+    entries: list[Entry]
+    ties: dict[int, str]  # tie group -> letter, for groups of two and more
+
+    @property
+    def full(self) -> bool:
+        """Whether every label was given."""
+        return self.fraction >= 1
+
+
+def known(value: float | None) -> bool:
+    """Whether there is a finite number."""
+    return value is not None and math.isfinite(value)
+
+
+def budgets(board: Board, dataset: str) -> list[Budget]:
+    """Every line of a dataset by budget, then by mean Dice."""
+    groups: dict[tuple[float, int], list[Entry]] = {}
+    for entry in _entries(board, dataset):
+        groups.setdefault((entry.fraction, entry.labelled), []).append(entry)
+    total = board.datasets[dataset]["train_groups"]
+    return [
+        Budget(*key, budget_text(*key, total), sorted(groups[key], key=_best_first), _ties(groups[key]))
+        for key in sorted(groups)
+    ]
+
+
+def columns(board: Board, dataset: str) -> list[Column]:
+    """The columns that this dataset has rows for; Dice always."""
+    present = {row.metric for row in board.rows if row.dataset == dataset} | {"dice"}
+    return [column for column in COLUMNS if column.key in present]
+
+
+def ceiling(lines: Iterable[Budget]) -> Row | None:
+    """Dice of the reference method with all labels."""
+    full = [entry for budget in lines if budget.full for entry in budget.entries if entry.reference]
+    rows = [entry.rows["dice"] for entry in full if "dice" in entry.rows]
+    return next((row for row in rows if known(row.mean)), None)
+
+
+def leaders(budget: Budget) -> list[Entry]:
+    """The line with the best mean Dice, then those that cannot be told apart from it."""
+    ranked = [e for e in budget.entries if e.head.metric == "dice" and e.head.rank_lo is not None]
+    group = ranked[0].head.tie_group if ranked else None
+    return [e for e in ranked if e is ranked[0] or (group is not None and e.head.tie_group == group)]
+
+
+def notes(lines: list[Budget], shown: list[Column]) -> list[tuple[str, str, str]]:
+    """(column, reason, methods) of numbers whose line does not already state that reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in (entry for budget in lines for entry in budget.entries if not entry.empty):
+        for column in shown:
+            row = entry.rows.get(column.key, entry.head)
+            if row.status != "ok" and row.reason != entry.head.reason:
+                labels = found.setdefault((column.title, reason(row)), [])
+                labels += [] if entry.label in labels else [entry.label]
+    return [(title, why, ", ".join(labels)) for (title, why), labels in found.items()]
+
+
+def method_label(method: str, variant: str) -> str:
+    """The method, and its variant where that says something."""
+    return method if variant in ("default", "") else f"{method} ({variant})"
+
+
+def budget_text(fraction: float, labelled: int, total: int) -> str:
+    """How many patients are labelled, in words."""
+    return f"{labelled} of {total} ({percent(fraction)})"
+
+
+def plural(noun: str, count: int) -> str:
+    """The noun as its count asks."""
+    return noun if count == 1 or noun.endswith("s") else f"{noun}s"
+
+
+def short_unit(card: Mapping[str, Any]) -> str:
+    """What a group is, without the remark in brackets: "image" of "image (patients unknown)"."""
+    return str(card["unit"]).split(" (")[0]
+
+
+def percent(fraction: float) -> str:
+    """A share as a percentage with as few digits as it needs."""
+    return f"{100 * fraction:.3g}%"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number at the digits of its column."""
+    return f"{value:.{digits}f}" if value is not None and known(value) else "n/a"
+
+
+def interval(row: Row, digits: int) -> str:
+    """The 95% interval as text, clipped to what the metric can be; empty where there is none."""
+    if not (known(row.lo) and known(row.hi)):
+        return ""
+    return f"[{number(clip(row.lo, row.metric), digits)}, {number(clip(row.hi, row.metric), digits)}]"
+
+
+def clip(value: float | None, metric: str) -> float:
+    """A value inside the range of its metric."""
+    low = 0.0 if metric in SHARES | DISTANCES else -math.inf
+    high = 1.0 if metric in SHARES else math.inf
+    return min(max(value or 0.0, low), high)
+
+
+def unit(column: Column, distance_unit: str) -> str:
+    """The unit of a column in words."""
+    if column.key in DISTANCES:
+        return distance_unit
+    return "0 to 1" if column.key in SHARES else ""
+
+
+def reason(row: Row) -> str:
+    """Why a row is not ok, never blank."""
+    return row.reason or "no reason was recorded"
+
+
+def subset_means(board: Board, row: Row) -> list[float]:
+    """The mean of each label subset behind a row."""
+    same = ("task", "dataset", "fraction", "labelled", "method", "variant", "metric")
+    points = [p for p in board.points if all(getattr(p, key) == getattr(row, key) for key in same)]
+    return [point.mean for point in sorted(points, key=lambda p: p.subset) if known(point.mean)]
+
+
+def _entries(board: Board, dataset: str) -> Iterable[Entry]:
+    reference = board.suite.get("reference", "supervised")
+    found: dict[tuple[float, int, str, str], Entry] = {}
+    for row in board.rows:
+        if row.dataset == dataset:
+            key = (row.fraction, row.labelled, row.method, row.variant)
+            label = method_label(row.method, row.variant)
+            entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, row.method == reference))
+            entry.rows[row.metric] = row
+    return found.values()
+
+
+def _best_first(entry: Entry) -> tuple[bool, float, str]:
+    mean = entry.rows["dice"].mean if "dice" in entry.rows else None
+    return (not known(mean), -(mean or 0.0), entry.label)
+
+
+def _ties(entries: list[Entry]) -> dict[int, str]:
+    sizes = Counter(entry.head.tie_group for entry in entries)
+    shared = sorted(group for group, size in sizes.items() if group is not None and size > 1)
+    return {group: chr(ord("a") + place % 26) for place, group in enumerate(shared)}

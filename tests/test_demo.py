@@ -1,0 +1,46 @@
+"""The demo suite, trained for real: few labels are hard on phantoms, and a second run gives the same board."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import stages, suite
+from bench.store import Store
+
+DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"
+
+
+def run_demo(folder: Path, workers: int) -> dict[str, Any]:
+    """board.json of a fresh run, without costs."""
+    store = Store(folder / "demo")
+    loaded = suite.load(DEMO)
+    cells, found = stages.make_plan(loaded, None, store, None)
+    progress = stages.run(loaded, cells, found, store, lambda _: None, workers=workers)
+    assert progress.failed == 0
+    stages.report(store)
+    board: dict[str, Any] = json.loads((store.out / "board.json").read_text())
+    assert board.pop("cost")
+    return board
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return run_demo(tmp_path_factory.mktemp("first"), workers=2)
+
+
+@pytest.mark.slow
+def test_few_labels_are_hard_on_phantoms(board: dict[str, Any]) -> None:
+    """The gate: all labels above 0.80, 10% of the patients at least 8 points lower, in every subset."""
+    full = {p["subset"]: p["mean"] for p in board["points"] if p["metric"] == "dice" and p["fraction"] == 1}
+    few = {p["subset"]: p["mean"] for p in board["points"] if p["metric"] == "dice" and p["fraction"] == 0.1}
+    assert set(full) == set(few) == {0, 1}
+    assert min(full.values()) > 0.80
+    assert all(few[subset] <= full[subset] - 0.08 for subset in full)
+
+
+@pytest.mark.slow
+def test_two_runs_give_one_board(board: dict[str, Any], tmp_path: Path) -> None:
+    """Also when one worker does the work of two."""
+    assert run_demo(tmp_path, workers=1) == board
