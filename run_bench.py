@@ -103,6 +103,23 @@ def status(out: Out) -> None:
 
 
 @app.command()
+def predict(
+    out: Out,
+    key: Annotated[str, typer.Argument(help="The key of a cell, or its first characters; see the page.")],
+    images: Annotated[Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")],
+    to: Annotated[Path | None, typer.Option(help="Where masks go; <images>_masks if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Write masks for a folder of images with the model of one cell."""
+    from bench import predict as predicting
+    from bench.store import Store
+
+    target = to or images.with_name(f"{images.name}_masks")
+    count = predicting.predict(Store(out), key, images, target, device)
+    typer.echo(f"{count} masks in {target}")
+
+
+@app.command()
 def splits(
     dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg.")],
     data: Data = None,

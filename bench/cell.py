@@ -13,15 +13,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench import cache, geometry, identity, registry, store
-from bench.api import Case, Method, Segments, Spec, TrainView
+from bench.api import Method, Segments, Spec, TrainView
 
 log = logging.getLogger("bench.cell")
 FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
@@ -99,7 +100,7 @@ def run_cell(folder: Path) -> None:
     source = Path(job["cache"])
     index = cache.load_index(source)
     view = cache.train_view(source, index, frozenset(job["patients"]))
-    run = CellRun(job, folder, view.spec, _device(job["device"]))
+    run = CellRun(job, folder, view.spec, choose_device(job["device"]))
     method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], view.spec)
     imported = time.perf_counter()
 
@@ -124,7 +125,8 @@ def run_cell(folder: Path) -> None:
     )
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` takes a GPU where there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -141,25 +143,36 @@ def _timed_fit(method: Method, view: TrainView, run: CellRun) -> float:
 def _predict(
     method: Method, source: Path, index: dict[str, Any], spec: Spec, folder: Path, device: torch.device
 ) -> tuple[int, float]:
-    """Label maps of all test cases on their native grid; returns their number and milliseconds per case."""
+    """Label maps of all test cases on their native grid; returns their number and milliseconds per image or slice."""
     if not isinstance(method, Segments):
         raise TypeError(f"method {type(method).__name__} has no segment(images); a segmentation suite needs it")
     folder.mkdir()
-    cases = cache.test_images(source, index)
-    seconds = 0.0
-    for start in range(0, len(cases), PREDICT_BATCH):
-        batch = cases[start : start + PREDICT_BATCH]
+    seconds, count = 0.0, 0
+    for group in _groups(cache.test_images(source, index)):
+        images = torch.from_numpy(np.concatenate([array for _, array in group])).to(device)
         begun = time.perf_counter()
-        probabilities = _checked(method.segment(_stack(batch, device)), len(batch), spec)
-        seconds += time.perf_counter() - begun
-        for entry, maps in zip(index["test"][start : start + PREDICT_BATCH], probabilities, strict=True):
-            label_map = geometry.to_native(maps, tuple(entry["shape"]))
+        parts = [_checked(method.segment(part), len(part), spec) for part in images.split(PREDICT_BATCH)]
+        seconds, count = seconds + time.perf_counter() - begun, count + len(images)
+        maps = torch.cat(parts).split([len(array) for _, array in group])
+        for (entry, _), probabilities in zip(group, maps, strict=True):
+            label_map = geometry.to_native(probabilities, tuple(entry["shape"]), entry["slice_axis"])
             np.savez_compressed(folder / f"{store.file_name(entry['id'])}.npz", label_map=label_map)
-    return len(cases), 1000 * seconds / max(1, len(cases))
+    return len(index["test"]), 1000 * seconds / count
 
 
-def _stack(cases: Sequence[Case], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.stack([case.image for case in cases])).to(device)
+TestCase = tuple[dict[str, Any], NDArray[np.float32]]
+
+
+def _groups(cases: Iterator[TestCase]) -> Iterator[list[TestCase]]:
+    """Cases in groups that fill a batch; a volume's slices stay together."""
+    group: list[TestCase] = []
+    for case in cases:
+        group.append(case)
+        if sum(len(images) for _, images in group) >= PREDICT_BATCH:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _checked(probabilities: torch.Tensor, count: int, spec: Spec) -> torch.Tensor:

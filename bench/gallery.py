@@ -32,7 +32,7 @@ def _panel(store: Store, board: Board, overlay: Mapping[str, Any], folder: Path)
     image = cache.native(folder, index, "test_native")[case]
     reference = cache.native(folder, index, "test_masks")[case]
     cells = sorted((cell for cell in board.cells if _shown(cell, overlay)), key=lambda cell: cell["labelled"])
-    cut = _slice_of(reference)
+    cut = _slice_of(reference, index["card"]["slice_axis"])
     predictions = tuple(_prediction(store, cell, case, reference.shape, cut) for cell in cells)
     return Panel(
         dataset=overlay["dataset"],
@@ -64,12 +64,12 @@ def _prediction(
     return f"{cell['method']}{variant}, {budget}", dice, None if label_map is None else label_map[cut]
 
 
-def _slice_of(reference: NDArray[np.uint8]) -> tuple[Any, ...]:
+def _slice_of(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
     """All of a 2D mask; the slice of a volume that holds most of the reference."""
     if reference.ndim == 2:
         return ()
-    areas = (reference > 0).sum(axis=(0, 1))
-    return (slice(None), slice(None), int(areas.argmax()))
+    areas = np.moveaxis(reference > 0, axis, 0).sum(axis=(1, 2))
+    return (*(slice(None) for _ in range(axis)), int(areas.argmax()))
 
 
 def to_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:

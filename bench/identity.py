@@ -34,6 +34,15 @@ def code_hash(sources: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
+def folder_hash(folder: Path) -> str:
+    """sha256 over the files right in a folder, by name and content."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
 def python_files(source: Path) -> list[Path]:
     """The file itself, or all Python files below a folder."""
     return sorted(source.rglob("*.py")) if source.is_dir() else [source]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from bench import budget, identity, registry
 from bench.api import Card
 from bench.cache import Prepared
 from bench.errors import BenchError
+from bench.registry import MethodInfo
 from bench.split import Split
-from bench.suite import Backbone, Suite
+from bench.suite import EXTERNAL, Backbone, Entry, Suite
 
 PROTOCOL = "1"  # raise it when a rule of protocol or scoring changes what a result means
 
@@ -55,6 +56,8 @@ class Cell:
         fields = asdict(self)
         for label in ("fraction", "variant", "refusal"):
             fields.pop(label)
+        if self.method == EXTERNAL:
+            fields["config"] = {}  # where the files lie does not matter, `code` is their content
         return fields
 
     @property
@@ -73,10 +76,10 @@ class Material:
 
 def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()) -> list[Cell]:
     """All cells of a suite, the reference at all labels first."""
-    infos = {entry.method: registry.method(entry.method, plugins) for entry in suite.methods}
-    shared = registry.SHARED_SOURCES
-    code = {name: identity.code_hash([info.source, *shared]) for name, info in infos.items()}
-    configs = [infos[e.method].config({**suite.config, **e.config}) for e in suite.methods]
+    learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
+    infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
+    configs = _configs(suite.config, learners, infos)
+    code = {name: identity.code_hash([info.source, *registry.SHARED_SOURCES]) for name, info in infos.items()}
     backbone = _backbone(suite.backbone)
     cells = []
     for dataset, material in materials.items():
@@ -84,32 +87,53 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
         card = Card(**material.prepared.index["card"])
         splits = [material.split.hash(j) for j in range(suite.most_subsets)]
         for budget_, labelled in _budgets(suite, patients).items():
-            for entry, config in zip(suite.methods, configs, strict=True):
-                refusal = infos[entry.method].refusal(card)
-                for subset in range(suite.subsets_of(budget_)):
-                    cells.append(
-                        Cell(
-                            suite.task,
-                            dataset,
-                            labelled,
-                            subset,
-                            entry.method,
-                            config,
-                            suite.steps,
-                            tuple(suite.size),
-                            suite.threads,
-                            suite.precision,
-                            backbone,
-                            suite.seed,
-                            splits[subset],
-                            material.prepared.index["data"],
-                            code[entry.method],
-                            fraction=budget_ if suite.fractions else labelled / patients,
-                            variant=entry.variant,
-                            refusal=refusal,
-                        )
-                    )
+            base = Cell(
+                suite.task, dataset, labelled, 0, "", {}, suite.steps, tuple(suite.size), suite.threads,
+                suite.precision, backbone, suite.seed, "", material.prepared.index["data"], "",
+                fraction=budget_ if suite.fractions else labelled / patients,
+            )  # fmt: skip
+            subsets = range(suite.subsets_of(budget_))
+            for entry, config in zip(learners, configs, strict=True):
+                refusal = infos[entry.method].refusal(card, len(suite.size), labelled == patients)
+                own = replace(
+                    base, method=entry.method, variant=entry.variant, config=config, code=code[entry.method],
+                    refusal=refusal,
+                )  # fmt: skip
+                cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
+            for entry in suite.methods:
+                if entry.method == EXTERNAL and entry.budget == budget_:
+                    cells += _external(base, entry, subsets, splits)
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
+
+
+def _configs(
+    shared: Mapping[str, Any], entries: Sequence[Entry], infos: Mapping[str, MethodInfo]
+) -> list[dict[str, Any]]:
+    """The resolved config of each entry; a shared key goes to every method that has it, and some method must."""
+    known = {name: info.config_keys() for name, info in infos.items()}
+    for key in shared:
+        if not any(key in keys for keys in known.values()):
+            raise BenchError(f"config: {registry.unknown('key', key, sorted(set().union(*known.values())))}")
+    return [
+        infos[entry.method].config(
+            {**{key: value for key, value in shared.items() if key in known[entry.method]}, **entry.config}
+        )
+        for entry in entries
+    ]
+
+
+def _external(base: Cell, entry: Entry, subsets: range, splits: Sequence[str]) -> list[Cell]:
+    """Cells of predictions from elsewhere: nothing to train; the files themselves decide the key."""
+    own = replace(base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={})
+    numbers = subsets if "{subset}" in str(entry.predictions) else range(1)
+    cells = []
+    for j in numbers:
+        folder = Path(str(entry.predictions).replace("{subset}", str(j)))
+        if not folder.is_dir():
+            raise BenchError(f"predictions {folder} given; expected a folder with one file for each test case")
+        content = identity.folder_hash(folder)
+        cells.append(replace(own, subset=j, split=splits[j], config={"predictions": str(folder)}, code=content))
+    return cells
 
 
 def _budgets(suite: Suite, patients: int) -> dict[float, int]:
@@ -120,7 +144,7 @@ def _budgets(suite: Suite, patients: int) -> dict[float, int]:
         raise BenchError(
             f"labelled: {too_many[0]} given; the data has {patients} training patients; give at most that many"
         )
-    return {count: count for count in suite.labelled}
+    return {float(count): count for count in suite.labelled}
 
 
 def _backbone(backbone: Backbone) -> dict[str, Any]:

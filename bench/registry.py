@@ -1,4 +1,4 @@
-"""Finds methods and datasets: by folder scan and in `--plugin` files. Method code is imported when asked for."""
+"""Finds methods and datasets: by folder scan, entry point and `--plugin FILE`. Imports method code when asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
     ROOT / "methods" / "networks",
     ROOT / "bench" / "cell.py",
     ROOT / "bench" / "cache.py",
+    ROOT / "bench" / "decode.py",
     ROOT / "bench" / "geometry.py",
 )
 
@@ -47,16 +49,22 @@ class MethodInfo:
             raise BenchError(f"config of method {self.name}: {one_line(problem)}") from None
         return resolved
 
+    def config_keys(self) -> set[str]:
+        """The keys that its config knows."""
+        return set(self._module("config").Config.model_fields)
+
     def build(self, config: dict[str, Any], spec: Spec) -> Method:
         """The method, ready to fit. Imports its code."""
         method: Method = self._module("method").METHOD(self._module("config").Config(**config), spec)
         return method
 
-    def refusal(self, card: Card) -> str | None:
-        """Why this method cannot run on a dataset, in words, or None."""
+    def refusal(self, card: Card, ndim: int, all_labelled: bool) -> str | None:
+        """Why this method cannot run on a dataset at a budget, in words, or None; `ndim` is what it would see."""
         needs = self.card.get("requires", {})
-        if card.ndim not in needs.get("ndim", [2, 3]):
-            return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {card.ndim}D"
+        if ndim not in needs.get("ndim", [2, 3]):
+            return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {ndim}D here"
+        if needs.get("unlabelled") and all_labelled:
+            return f"{self.name} needs unlabelled images; at this budget all are labelled"
         if needs.get("normals") and not card.normals:
             return f"{self.name} needs normal images; {card.id} has none"
         return None
@@ -75,11 +83,22 @@ def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
     found = {}
     for file in sorted((ROOT / "methods").glob("*/card.toml")):
         found[file.parent.name] = MethodInfo(file.parent.name, file.parent, tomllib.loads(file.read_text()))
-    for file in plugins:
+    for file in (*installed("scarcebench.methods"), *plugins):
         module = load_plugin(file)
         if hasattr(module, "METHOD"):
             found[file.stem] = MethodInfo(file.stem, file, _plugin_card(module, file))
     return found
+
+
+def installed(group: str) -> list[Path]:
+    """Files of installed packages that offer a method or a dataset by entry point, such as `my_method = my_package`."""
+    files = []
+    for point in sorted(metadata.entry_points(group=group), key=lambda point: point.name):
+        spec = importlib.util.find_spec(point.module)
+        if spec is None or spec.origin is None:
+            raise BenchError(f"entry point {point.name} of {group} names {point.module}, which cannot be found")
+        files.append(Path(spec.origin))
+    return files
 
 
 def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
@@ -119,7 +138,7 @@ def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType
     """Each dataset id with the module and the factory that serve it."""
     modules = [importlib.import_module(f"datasets.{file.stem}") for file in sorted((ROOT / "datasets").glob("*.py"))]
     found: dict[str, tuple[ModuleType, DatasetFactory]] = {}
-    for module in [*modules, *map(load_plugin, plugins)]:
+    for module in [*modules, *map(load_plugin, (*installed("scarcebench.datasets"), *plugins))]:
         found.update({name: (module, factory) for name, factory in getattr(module, "DATASETS", {}).items()})
     return found
 

@@ -18,6 +18,7 @@ from bench.board import COLUMNS, Board, Column, Point, Row, Status
 from bench.protocol import protocol_card
 from bench.scoring import FIELDS, Scores, as_line
 from bench.store import Store
+from bench.suite import EXTERNAL
 
 COSTS = ("train_seconds", "segmenter_steps", "peak_memory_mb", "parameters", "inference_ms")
 Row_ = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
@@ -33,6 +34,7 @@ class Line:
     states: Sequence[str]  # of each cell: done, failed, running, missing
     scores: Mapping[int, Scores]  # by subset; failed cells are scored at their worst
     failures: Sequence[str]
+    unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
     refusal: str | None
 
 
@@ -67,7 +69,8 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     first = cells[0]
     states = [store.state(cell["key"]) for cell in cells]
     scores = {}
-    failures = []
+    failures: list[str] = []
+    unusable: list[str] = []
     for cell, state in zip(cells, states, strict=True):
         file = store.cell(cell["key"]) / "scores.csv"
         if state in ("done", "failed") and file.exists():
@@ -75,8 +78,10 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
         if state == "failed":
             failure = store.failure(cell["key"]) or {}
             failures.append(f"{failure.get('kind')}: {failure.get('message')}")
+        if state == "done" and first["method"] == EXTERNAL:
+            unusable += (store.result(cell["key"]) or {})["problems"]
     identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
-    return Line(identity, first["fraction"], cells, states, scores, failures, first["refusal"])
+    return Line(identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"])
 
 
 @lru_cache(maxsize=4096)
@@ -88,24 +93,24 @@ def _rows(lines: Sequence[Line], column: Column) -> list[Row]:
     rows = []
     for budget in {line.identity[:3]: None for line in lines}:
         group = [line for line in lines if line.identity[:3] == budget]
-        matrices = {line.identity: _matrix(line, column.key) for line in group}
-        ranked = _ranks({key: m for key, m in matrices.items() if m is not None}, column)
+        matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
+        ranked = _ranks([line for line in group if matrices[line.identity] is not None], column)
         rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
     return rows
 
 
-def _ranks(matrices: Mapping[Row_, NDArray[np.float64]], column: Column) -> dict[Row_, statistics.Rank]:
-    """Ranks over the subsets that all have; none while a method lacks cells that others have."""
-    if len({matrix.shape for matrix in matrices.values()}) != 1:
-        return {}
-    names = {"\n".join(map(str, key)): key for key in matrices}
-    ranked = statistics.ranks({name: matrices[key] for name, key in names.items()}, column.better == "higher")
-    return {names[name]: rank for name, rank in ranked.items()}
+def _ranks(lines: Sequence[Line], column: Column) -> dict[Row_, statistics.Rank]:
+    """Ranks over the subsets that all methods of a budget have; none where there is no such subset."""
+    shared = sorted(set.intersection(*(set(line.scores) for line in lines))) if lines else []
+    matrices = {"\n".join(map(str, line.identity)): _matrix(line, column.key, shared) for line in lines}
+    usable = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    ranked = statistics.ranks(usable, column.better == "higher")
+    return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
 
 
-def _matrix(line: Line, metric: str) -> NDArray[np.float64] | None:
+def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
     """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
-    columns = [line.scores[subset].per_group(metric) for subset in sorted(line.scores)]
+    columns = [line.scores[subset].per_group(metric) for subset in subsets]
     if not columns or not columns[0]:
         return None
     return np.array([[column[group] for column in columns] for group in sorted(columns[0])])
@@ -136,6 +141,9 @@ def _status(line: Line, column: Column, scored: bool) -> tuple[Status, str | Non
     if line.failures:
         share = f"{len(line.failures)} of {total} cells failed and count as worst"
         return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
+    if line.unusable:
+        named = "; ".join(line.unusable[:3]) + ("; ..." if len(line.unusable) > 3 else "")
+        return "failed", f"{len(line.unusable)} predictions are missing or do not fit and count as worst: {named}"
     done = line.states.count("done")
     if done < total:
         return "missing", f"{total - done} of {total} cells not finished"
@@ -168,7 +176,7 @@ def _cell(store: Store, cell: Mapping[str, Any]) -> dict[str, Any]:
 def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     """Means over the finished cells of a row."""
     results = [store.result(cell["key"]) for cell in line.cells]
-    costs = [result["cost"] for result in results if result]
+    costs = [result["cost"] for result in results if result and result["cost"]]
     if not costs:
         return None
     task, dataset, labelled, method, variant = line.identity

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cache, driver, identity, registry, results, scoring, split
+from bench import decode, driver, external, identity, registry, results, scoring, split
 from bench.api import Card, Record
 from bench.board import Board
 from bench.errors import BenchError
 from bench.plan import Cell, Material, plan, select
 from bench.store import Store, read_json, write_json
-from bench.suite import Suite
+from bench.suite import EXTERNAL, Suite
 
 Progress = driver.Progress
 
@@ -33,7 +33,7 @@ def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins:
         assert suite.split is not None
         split.check_against(given, records, suite.split)
         train, test = _given_sides(given, records, suite.test_cases)
-    prepared = cache.prepare(dataset, train, test, tuple(suite.size), store.cache, code, suite.drop_copies)
+    prepared = decode.prepare(dataset, train, test, tuple(suite.size), store.cache, code, suite.drop_copies)
     drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets)
     if given is not None:
         if len(given.orders) < suite.most_subsets:
@@ -133,7 +133,8 @@ def make_plan(
 ) -> tuple[list[Cell], dict[str, Material]]:
     """Decode, split and plan a suite; leaves plan.json."""
     for entry in suite.methods:
-        registry.method(entry.method, plugins)
+        if entry.method != EXTERNAL:
+            registry.method(entry.method, plugins)
     store.open()
     found = materials(suite, data, store, plugins)
     cells = plan(suite, found, plugins)
@@ -157,6 +158,7 @@ def run(
     from bench.executors.local import LocalExecutor
 
     chosen = select(cells, only) if only else cells
+    _take_external(chosen, found, store)
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     jobs = driver.write_jobs(chosen, suite, found, device, plugins)
     folders = {cell.key: found[cell.dataset].prepared.folder for cell in cells}
@@ -165,6 +167,15 @@ def run(
         scoring.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
 
     return driver.execute(chosen, jobs, store, executor, suite.time_limit_s, score_one, show, retry_failed)
+
+
+def _take_external(cells: Sequence[Cell], found: Mapping[str, Material], store: Store) -> None:
+    for cell in cells:
+        if cell.method == EXTERNAL and store.state(cell.key) != "done":
+            folder, index = store.cell(cell.key), found[cell.dataset].prepared.index
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "cell.json", {"cell": cell.identity()})
+            external.take_over(folder, Path(cell.config["predictions"]), index["test"], index["spec"]["classes"])
 
 
 def score(store: Store) -> int:
@@ -212,7 +223,7 @@ def splits(name: str, data: Path | None, cache_root: Path, subsets: int, seed: i
     dataset, code = registry.dataset(name, data)
     train, test = split.sides(dataset.records(), seed, None)
     size = (64,) * dataset.card.ndim  # strata come from native masks: any grid gives the same orders
-    prepared = cache.prepare(dataset, train, test, size, cache_root, code)
+    prepared = decode.prepare(dataset, train, test, size, cache_root, code)
     return split.draw(name, prepared.index, seed, subsets)
 
 

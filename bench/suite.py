@@ -32,12 +32,30 @@ class Backbone(_Strict):
         return name
 
 
+EXTERNAL = "external"  # the method name of predictions from elsewhere
+
+
 class Entry(_Strict):
-    """One method on the board; `variant` labels it, `config` changes its defaults."""
+    """One method on the board; `variant` labels it, `config` changes its defaults.
+
+    `method: external` takes `predictions`: a folder with one file per test case; `{subset}` in it stands for the
+    subset, otherwise it counts as subset 0. `budget` is the entry of `fractions` (or `labelled`) it was trained on.
+    """
 
     method: str
     variant: str = "default"
     config: dict[str, Any] = {}
+    predictions: Path | None = None
+    budget: float | None = None
+
+    @model_validator(mode="after")
+    def _external(self) -> Entry:
+        given = (self.predictions is not None, self.budget is not None)
+        if self.method == EXTERNAL and given != (True, True):
+            raise ValueError("'method: external' needs 'predictions: DIR' and 'budget: FRACTION'; give both")
+        if self.method != EXTERNAL and any(given):
+            raise ValueError("'predictions' and 'budget' go with 'method: external'; drop them")
+        return self
 
     @field_validator("variant")
     @classmethod
@@ -87,7 +105,7 @@ class Suite(_Strict):
         if bool(self.fractions) == bool(self.labelled):
             raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
         if isinstance(self.subsets, dict):
-            missing = [budget_ for budget_ in self.fractions or self.labelled if budget_ not in self.subsets]
+            missing = [budget_ for budget_ in self.budgets if budget_ not in self.subsets]
             if missing:
                 raise ValueError(f"'subsets' says nothing of {missing[0]:g}; give a number for each budget")
         if min([self.subsets] if isinstance(self.subsets, int) else self.subsets.values()) < 1:
@@ -97,9 +115,17 @@ class Suite(_Strict):
             raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
         if self.reference not in [entry.method for entry in self.methods]:
             raise ValueError(f"'reference: {self.reference}' is not among the methods; list it too")
+        strange = [e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets]
+        if strange:
+            raise ValueError(f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these")
         if self.split and len(self.datasets) > 1:
             raise ValueError("'split' goes with one dataset; make one suite for each")
         return self
+
+    @property
+    def budgets(self) -> list[float]:
+        """Fractions, or counts of labelled patients."""
+        return self.fractions or [float(count) for count in self.labelled]
 
     def subsets_of(self, budget_: float) -> int:
         """How many subsets a fraction (or a count of patients) is run on."""
@@ -108,7 +134,7 @@ class Suite(_Strict):
     @property
     def most_subsets(self) -> int:
         """The largest number of subsets of any budget."""
-        return max(self.subsets_of(budget_) for budget_ in self.fractions or self.labelled)
+        return max(self.subsets_of(budget_) for budget_ in self.budgets)
 
 
 def load(file: Path, size: str | None = None) -> Suite:
@@ -122,6 +148,9 @@ def load(file: Path, size: str | None = None) -> Suite:
         content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
     if isinstance(content.get("split"), str):
         content["split"] = (file.parent / content["split"]).resolve()
+    for entry in content.get("methods") or []:
+        if isinstance(entry, dict) and isinstance(entry.get("predictions"), str):
+            entry["predictions"] = (file.parent / entry["predictions"]).resolve()
     backbone = content.get("backbone")
     if isinstance(backbone, dict) and isinstance(backbone.get("weights"), str):
         backbone["weights"] = (file.parent / backbone["weights"]).resolve()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from methods.schedules import polynomial_decay
 
 def stack(cases: Sequence[Case], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N C *S) float32 and masks (N *S) int64 on the device, once for the whole training."""
-    images, masks = [], []
-    for case in cases:
-        if case.mask is None:
-            raise ValueError(f"case {case.id} has no mask; only labelled cases can be fitted")
-        images.append(case.image)
-        masks.append(case.mask)
-    return torch.from_numpy(np.stack(images)).to(device), torch.from_numpy(np.stack(masks)).to(device)
+    masks = [case.mask for case in cases]
+    hidden = [case.id for case, mask in zip(cases, masks, strict=True) if mask is None]
+    if hidden:
+        raise ValueError(f"case {hidden[0]} has no mask; only labelled cases can be fitted")
+    return stack_images(cases, device), torch.from_numpy(np.stack(masks)).to(device)  # type: ignore[arg-type]
+
+
+def stack_images(cases: Sequence[Case], device: torch.device) -> torch.Tensor:
+    """Images (N C *S) float32 on the device, once for the whole training."""
+    return torch.from_numpy(np.stack([case.image for case in cases])).to(device)
 
 
 def batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
@@ -54,11 +57,16 @@ def _where(
     return torch.where(image_chosen, other, images), torch.where(image_chosen[:, 0], other_masks, masks)
 
 
-def optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """SGD with momentum 0.9 or Adam over all parameters."""
+def flip_images(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """As `flips`, for images (B C *S) without masks."""
+    return flips(images, images.new_zeros(len(images), *images.shape[2:]), generator)[0]
+
+
+def optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """SGD with momentum 0.9, or Adam."""
     if config.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    return torch.optim.SGD(network.parameters(), config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
+        return torch.optim.Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.SGD(parameters, config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -85,7 +93,7 @@ def train_segmenter(network: nn.Module, cases: Sequence[Case], run: Run, config:
     """T supervised steps on labelled cases; leaves the network at its last iterate."""
     images, masks = stack(cases, run.device)
     network.to(run.device).train()
-    optimiser = optimizer(network, config)
+    optimiser = optimizer(network.parameters(), config)
     order = batches(len(cases), config.batch_size, run.seed("labelled batches"))
     generator = torch.Generator().manual_seed(run.seed("augmentation"))
     torch.manual_seed(run.seed("dropout"))

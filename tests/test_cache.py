@@ -1,13 +1,14 @@
 """What workers may see: labelled cases in full, the others without masks, no test case in training."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import cache, geometry, split
+from bench import cache, decode, geometry, split
 from bench.api import RawCase, Record
 from bench.errors import DataProblem
 
@@ -22,7 +23,7 @@ def tiny() -> Any:
 
 def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Prepared:
     train, test = split.sides(dataset.records(), 0, None)
-    return cache.prepare(dataset, train, test, (16, 16), tmp_path, "code", drop_copies)
+    return decode.prepare(dataset, train, test, (16, 16), tmp_path, "code", drop_copies)
 
 
 def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
@@ -101,10 +102,47 @@ def test_label_maps_return_to_the_native_grid() -> None:
 
     left = torch.zeros(8, 8)
     left[:, :4] = 1
-    label_map = geometry.to_native(torch.stack([left, 1 - left]), (16, 24))
+    label_map = geometry.to_native(torch.stack([left, 1 - left])[None], (16, 24))
     assert label_map.shape == (16, 24)
     assert (label_map[:, :12] == 0).all()
     assert (label_map[:, 12:] == 1).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_go_to_the_grid_and_back(axis: int) -> None:
+    import torch
+
+    mask = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
+    slices = geometry.mask_slices(mask, axis)
+    assert slices.shape[0] == mask.shape[axis]
+    probabilities = torch.nn.functional.one_hot(torch.from_numpy(slices).long(), 3).movedim(-1, 1).float()
+    assert np.array_equal(geometry.to_native(probabilities, mask.shape, axis), mask)
+
+
+def test_a_2d_size_trains_on_the_slices_of_volumes(tmp_path: Path) -> None:
+    dataset = tiny()
+    dataset.card = replace(dataset.card, ndim=3, slice_axis=1)
+    read = dataset.read
+
+    def volume(record: Record) -> RawCase:
+        flat = read(record)
+        return RawCase(np.stack([flat.image] * 5, 2), np.stack([flat.mask] * 5, 1), (1.0, 4.0, 1.0))
+
+    dataset.read = volume
+    prepared = prepare(tmp_path, dataset)
+    assert (prepared.spec.ndim, len(prepared.index["train"]), len(prepared.index["test"])) == (2, 70, 6)
+    entry, images = next(cache.test_images(prepared.folder, prepared.index))
+    assert images.shape == (5, 1, 16, 16)
+    assert (entry["shape"], entry["slice_axis"]) == ([16, 5, 20], 1)
+    view = cache.train_view(prepared.folder, prepared.index, frozenset({"p1"}))
+    assert [case.id for case in view.fit[:2]] == ["p1_f0_s000", "p1_f0_s001"]
+
+
+def test_values_outside_the_unit_interval_are_brought_in() -> None:
+    volume = np.linspace(-1000, 1000, 1000, dtype=np.float32).reshape(1, 10, 10, 10)
+    unit = geometry.to_unit(volume)
+    assert (unit.min(), unit.max()) == (0, 1)
+    assert geometry.to_unit(unit) is unit
 
 
 def test_masks_keep_their_values_on_the_training_grid() -> None:

@@ -121,7 +121,7 @@ def test_a_method_that_does_not_apply_is_a_row_with_its_reason(tmp_path: Path) -
     progress = run(loaded, store)
     assert progress.total == 0
     assert {row.status for row in build(store).rows} == {"not_applicable"}
-    assert {row.reason for row in build(store).rows} == {"threshold needs 2D images; phantoms3d is 3D"}
+    assert {row.reason for row in build(store).rows} == {"threshold needs 2D images; phantoms3d is 3D here"}
 
 
 def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:

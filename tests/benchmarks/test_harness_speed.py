@@ -25,7 +25,7 @@ def test_training_step(benchmark: BenchmarkFixture, width: int, side: int, batch
     benchmark.group = f"step: unet {width}, batch {batch} at {side}x{side}, 3 channels, 3 classes"
     torch.set_num_threads(threads)
     network = UNet(3, 3, width).train()
-    optimiser = optimizer(network, TrainingConfig(optimizer="adam"))
+    optimiser = optimizer(network.parameters(), TrainingConfig(optimizer="adam"))
     images, masks = torch.rand(batch, 3, side, side), torch.randint(0, 3, (batch, side, side))
     generator = torch.Generator().manual_seed(0)
 

@@ -92,7 +92,8 @@ def test_a_plain_folder_needs_no_side_files(mine: Path) -> None:
         3,
         ("background", "foreground"),
     )
-    assert (card.normals, card.redistribute, card.unit) == (False, False, "image (patients unknown)")
+    assert (card.normals, card.redistribute, card.unit) == (False, False, "image")
+    assert card.source == "not stated; patients unknown"
     assert [(r.id, r.group, r.split, r.label) for r in records] == [(n, n, None, None) for n in "abc"]
 
 

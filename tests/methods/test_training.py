@@ -62,6 +62,6 @@ def test_segmentation_loss_is_the_mean_of_both_terms() -> None:
 
 
 def test_learning_rate_is_set_for_all_parameters() -> None:
-    optimiser = optimizer(nn.Linear(1, 1), TrainingConfig())
+    optimiser = optimizer(nn.Linear(1, 1).parameters(), TrainingConfig())
     set_learning_rate(optimiser, 0.003)
     assert [group["lr"] for group in optimiser.param_groups] == [0.003]

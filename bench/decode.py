@@ -1,0 +1,223 @@
+"""Dataset -> decoded images on disk: done once by the parent, found again until something changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import duplicates, geometry, identity
+from bench.api import Card, Dataset, RawCase, Record, Spec
+from bench.cache import PACKS, Prepared
+from bench.errors import BenchError, DataProblem
+
+
+class _Writer:
+    """Appends arrays to one flat file and remembers where each begins."""
+
+    def __init__(self, folder: Path, name: str, total: Any) -> None:
+        self.file = (folder / f"{name}.bin").open("wb")
+        self.total = total
+        self.offset = 0
+
+    def add(self, array: NDArray[Any]) -> dict[str, Any]:
+        array = np.ascontiguousarray(array)
+        self.file.write(array.data)
+        self.total.update(array)
+        place = {"offset": self.offset, "shape": list(array.shape), "dtype": array.dtype.name}
+        self.offset += array.nbytes
+        return place
+
+
+class _Looks:
+    """What tells near-copies among the images, in the order they are written: training first."""
+
+    def __init__(self) -> None:
+        self.hashes: list[np.uint64] = []
+        self.thumbs: list[NDArray[np.float32]] = []
+
+    def add(self, image: NDArray[Any]) -> None:
+        self.hashes.append(duplicates.dhash(image))
+        self.thumbs.append(duplicates.thumbnail(image))
+
+    def copies(self, train: int) -> dict[int, int]:
+        """Positions of training images that nearly equal a test image (protocol R1.6)."""
+        hashes, thumbs = np.array(self.hashes), np.stack(self.thumbs)
+        return dict(duplicates.near_duplicates(hashes[:train], thumbs[:train], hashes[train:], thumbs[train:]))
+
+
+def prepare(
+    dataset: Dataset,
+    train: Sequence[Record],
+    test: Sequence[Record],
+    size: tuple[int, ...],
+    root: Path,
+    code: str,
+    drop_copies: bool = True,
+) -> Prepared:
+    """Decode all cases onto the training grid, or find them decoded. Raises DataProblem on the first bad file.
+
+    Training images that nearly equal a test image are left out and listed under `dropped`, if asked.
+    """
+    if len(size) > dataset.card.ndim:
+        raise BenchError(f"size {list(size)} given; {dataset.card.id} is {dataset.card.ndim}D; give as many numbers")
+    traces = [[_trace(record, "train") for record in train], [_trace(record, "test") for record in test]]
+    name = identity.digest([asdict(dataset.card), list(size), code, drop_copies, traces])[:16]
+    folder = root / dataset.card.id.replace(":", "_") / name
+    if not (folder / "index.json").exists():
+        _decode_all(dataset, train, test, size, folder, drop_copies)
+    return Prepared(folder, json.loads((folder / "index.json").read_text()))
+
+
+def _trace(record: Record, side: str) -> list[Any]:
+    """What tells that a case is still the one that was decoded."""
+    files = [path for path in (record.image, *record.masks) if path is not None]
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return [record.id, record.group, record.label, side, stats]
+
+
+def _decode_all(
+    dataset: Dataset,
+    train: Sequence[Record],
+    test: Sequence[Record],
+    size: tuple[int, ...],
+    folder: Path,
+    drop_copies: bool,
+) -> None:
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise BenchError(
+            f"cannot write to {folder.parent} ({problem.strerror}); give a writable folder with --out"
+        ) from None
+    try:
+        total = hashlib.sha256()
+        writers = {name: _Writer(part, name, total) for name in PACKS}
+        index: dict[str, Any] = {"card": asdict(dataset.card), "spec": _spec_json(dataset, size)}
+        looks = _Looks()
+        index["train"] = [e for r in train for e in _write_case(dataset, r, size, "train", writers, looks)]
+        index["test"] = [e for r in test for e in _write_case(dataset, r, size, "test", writers, looks)]
+        copies = looks.copies(len(index["train"])) if drop_copies and dataset.card.ndim == len(size) else {}
+        dropped = [(index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())]
+        index["dropped"] = [{"id": case, "copy_of": other} for case, other in dropped]
+        index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
+        for writer in writers.values():
+            writer.file.close()
+        index["data"] = total.hexdigest()
+        (part / "index.json").write_text(json.dumps(index, ensure_ascii=False))
+        if not (folder / "index.json").exists():
+            part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_case(
+    dataset: Dataset, record: Record, size: tuple[int, ...], side: str, writers: dict[str, _Writer], looks: _Looks
+) -> list[dict[str, Any]]:
+    """Index entries of one record: one, or where volumes are trained on in slices, one for each training slice."""
+    raw = dataset.read(record)
+    mask = _checked_mask(raw, record, dataset.card, size)
+    axis = dataset.card.slice_axis if raw.image.ndim == 4 and len(size) == 2 else None
+    if side == "test":
+        looks.add(raw.image)
+        return [_write_test(raw, mask, record, size, axis, writers)]
+    if axis is None:
+        looks.add(raw.image)
+        return [
+            _write_train(geometry.to_unit(raw.image) if len(size) == 2 else raw.image, mask, record, raw, size, writers)
+        ]
+    return [
+        _write_train(image, part, replace(record, id=f"{record.id}_s{k:03d}"), raw, size, writers)
+        for k, (image, part) in enumerate(
+            zip(geometry.image_slices(raw.image, axis), geometry.mask_slices(mask, axis), strict=True)
+        )
+    ]
+
+
+def _write_train(
+    image: NDArray[Any],
+    mask: NDArray[np.uint8],
+    record: Record,
+    raw: RawCase,
+    size: tuple[int, ...],
+    writers: dict[str, _Writer],
+) -> dict[str, Any]:
+    return {
+        **_entry(record, raw, mask),
+        "train_images": writers["train_images"].add(geometry.image_to_grid(image, size)),
+        "train_masks": writers["train_masks"].add(geometry.mask_to_grid(mask, size)),
+    }
+
+
+def _write_test(
+    raw: RawCase,
+    mask: NDArray[np.uint8],
+    record: Record,
+    size: tuple[int, ...],
+    axis: int | None,
+    writers: dict[str, _Writer],
+) -> dict[str, Any]:
+    """`test_images` holds what is segmented at once: (1 C *S), or all slices (D C H W) of a volume."""
+    if axis is not None:
+        images = np.stack([geometry.image_to_grid(part, size) for part in geometry.image_slices(raw.image, axis)])
+    else:
+        images = geometry.image_to_grid(geometry.to_unit(raw.image) if len(size) == 2 else raw.image, size)[None]
+    return {
+        **_entry(record, raw, mask),
+        "slice_axis": axis,
+        "test_images": writers["test_images"].add(images),
+        "test_native": writers["test_native"].add(raw.image),
+        "test_masks": writers["test_masks"].add(mask),
+    }
+
+
+def _entry(record: Record, raw: RawCase, mask: NDArray[np.uint8]) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "group": record.group,
+        "label": record.label,
+        "spacing": list(raw.spacing) if raw.spacing else None,
+        "shape": list(mask.shape),
+        "classes": [int(value) for value in np.unique(mask) if value],
+        "area": float((mask > 0).mean()),
+    }
+
+
+def _checked_mask(raw: RawCase, record: Record, card: Card, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    single_slice = card.ndim == 3 and raw.image.ndim == 3 and len(size) == 2
+    if raw.image.shape[0] != card.channels or (raw.image.ndim != card.ndim + 1 and not single_slice):
+        raise DataProblem(
+            f"case {record.id}: image of shape {raw.image.shape} given; expected {card.channels} channels "
+            f"and {card.ndim} dimensions; mend or remove it"
+        )
+    if raw.mask is None:
+        raise DataProblem(f"case {record.id}: no mask given; expected one for every case; add it or remove the case")
+    if raw.mask.max(initial=0) >= len(card.classes):
+        raise DataProblem(
+            f"case {record.id}: mask value {raw.mask.max()} given; expected 0 to {len(card.classes) - 1} "
+            f"({', '.join(card.classes)}); mend the mask or name the class"
+        )
+    return raw.mask
+
+
+def _spec_json(dataset: Dataset, size: tuple[int, ...]) -> dict[str, Any]:
+    card = dataset.card
+    spec = Spec(
+        task="segmentation",
+        ndim=len(size),
+        channels=card.channels,
+        classes=len(card.classes),
+        size=size,
+        intensity=(0.0, 1.0) if len(size) == 2 else None,
+        normals=card.normals,
+    )
+    return asdict(spec)

@@ -1,0 +1,106 @@
+"""A finished cell's model on new images: masks as pictures, volumes as NIfTI."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import cache, geometry
+from bench.errors import BenchError
+from bench.store import Store, read_json
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
+VOLUMES = (".nii", ".nii.gz")
+# Class colours of a written mask; its pixel values are the class numbers.
+PALETTE = (0, 0, 0, 86, 180, 233, 230, 159, 0, 0, 158, 115, 240, 228, 66, 213, 94, 0, 204, 121, 167, 0, 114, 178)
+
+
+def predict(store: Store, key: str, images: Path, target: Path, device: str) -> int:
+    """Write a mask for every image in a folder; returns their number. Raises BenchError on what cannot be used."""
+    folder = store.cell(_full_key(store, key))
+    files = _images(images)
+    target.mkdir(parents=True, exist_ok=True)
+    segment, index = _load(folder, device)
+    for file in files:
+        _write(file, target, segment, index)
+    return len(files)
+
+
+def _full_key(store: Store, key: str) -> str:
+    found = [name for name in store.found() if name.startswith(key)]
+    if len(found) != 1:
+        raise BenchError(f"cell {key} given; {len(found)} cells of {store.out} begin so; see 'status' or the page")
+    return found[0]
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BenchError(f"images {folder} given; expected a folder of images")
+    files = sorted(file for file in folder.iterdir() if file.name.lower().endswith(PICTURES + VOLUMES))
+    if not files:
+        raise BenchError(f"images {folder} given; it holds none; expected {', '.join(PICTURES + VOLUMES)}")
+    return files
+
+
+def _load(folder: Path, device: str) -> tuple[Any, dict[str, Any]]:
+    """The segment function of a saved model, and the index of the data it was trained on."""
+    if not (folder / "model.safetensors").exists():
+        raise BenchError(f"cell {folder.name} has no model; run it with 'keep_models: true'")
+    from safetensors.torch import load_file
+
+    from bench import registry
+    from bench.cell import CellRun, choose_device
+
+    job: dict[str, Any] = read_json(folder / "cell.json")
+    index = cache.load_index(Path(job["cache"]))
+    spec = cache.spec_of(index)
+    run = CellRun(job, folder, spec, choose_device(device))
+    cell = job["cell"]
+    method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], spec)
+    method.load(load_file(folder / "model.safetensors"), run)
+
+    def segment(array: NDArray[np.float32]) -> Any:
+        import torch
+
+        with torch.no_grad():
+            return method.segment(torch.from_numpy(array).to(run.device))  # type: ignore[attr-defined]
+
+    return segment, index
+
+
+def _write(file: Path, target: Path, segment: Any, index: dict[str, Any]) -> None:
+    size, channels = tuple(index["spec"]["size"]), index["spec"]["channels"]
+    if file.name.endswith(VOLUMES):
+        _write_volume(file, target, segment, size)
+        return
+    image = importlib.import_module("datasets.reading").read_image(file)
+    if image.shape[0] != channels:
+        raise BenchError(f"{file} has {image.shape[0]} channels; the model was trained on {channels}; convert it")
+    grid = cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), size))
+    label_map = geometry.to_native(segment(grid[None]), image.shape[1:])
+    _write_picture(label_map, target / f"{file.stem}.png")
+
+
+def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
+    from PIL import Image
+
+    picture = Image.fromarray(label_map).convert("P")
+    picture.putpalette(PALETTE)
+    picture.save(file)
+
+
+def _write_volume(file: Path, target: Path, segment: Any, size: Sequence[int]) -> None:
+    """A one-channel NIfTI volume, slice by slice; the mask has the affine of its image."""
+    import nibabel
+
+    source: Any = nibabel.load(file)
+    volume = np.asanyarray(source.dataobj).T[None].astype(np.float32)  # 1 Z Y X
+    slices = geometry.image_slices(volume, 0)
+    grid = np.stack([cache.unit_range(geometry.image_to_grid(part, tuple(size))) for part in slices])
+    label_map = geometry.to_native(segment(grid), volume.shape[1:], 0)
+    nibabel.save(nibabel.Nifti1Image(label_map.T, source.affine), target / file.name)  # type: ignore[no-untyped-call]

@@ -1,0 +1,200 @@
+"""What a method must keep to, as tests: subclass MethodContract in your own test file and name the method.
+
+class TestMine(MethodContract):
+    plugin = Path("my_method.py")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from bench import registry
+from bench.api import Case, Method, Segments, Spec, TrainView
+from bench.registry import MethodInfo
+
+SIDE = 32
+
+
+def toy_cases(count: int, channels: int, classes: int, prefix: str = "p") -> list[Case]:
+    """Bright or textured discs on noise, one image a patient; every foreground class is drawn alike often."""
+    cases = []
+    for number in range(count):
+        random = np.random.default_rng([count, channels, number])
+        grid = np.indices((SIDE, SIDE)) - random.integers(10, 22, 2)[:, None, None]
+        inside = (grid**2).sum(0) < random.integers(25, 64)
+        label = 1 + number % (classes - 1)
+        texture = 0.5 + 0.4 * (label % 2) + 0.1 * (label > 1) * ((grid.sum(0) // 2) % 2)
+        image = np.where(inside, texture, 0.3) + random.normal(0, 0.05, (channels, SIDE, SIDE))
+        mask = np.where(inside, label, 0).astype(np.int64)
+        cases.append(Case(f"{prefix}{number}", f"{prefix}{number}", image.clip(0, 1).astype(np.float32), mask))
+    return cases
+
+
+def toy_view(channels: int = 3, classes: int = 3, labelled: int = 4, unlabelled: int = 8) -> TrainView:
+    """A small view with hidden masks."""
+    spec = Spec("segmentation", 2, channels, classes, (SIDE, SIDE), (0.0, 1.0), False)
+    cases = toy_cases(labelled + unlabelled, channels, classes)
+    hidden = [replace(case, mask=None) for case in cases[labelled:]]
+    return TrainView(fit=cases[:labelled], select=(), unlabelled=hidden, spec=spec)
+
+
+class ToyRun:
+    """A Run without a harness: a small U-Net, seeds from a number, everything logged in memory."""
+
+    def __init__(self, spec: Spec, steps: int = 3, seed: int = 0) -> None:
+        self.spec, self.steps, self.base = spec, steps, seed
+        self.device = torch.device("cpu")
+        self.precision = "float32"
+        self.logged: dict[str, list[float]] = {}
+        self.last_step = 0
+
+    def seed(self, role: str) -> int:
+        """From the base seed and the role."""
+        from bench import identity
+
+        return identity.seed(self.base, role)
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Keep the values; they must be finite."""
+        for name, value in scalars.items():
+            assert np.isfinite(value), f"{name} is {value} at step {step}"
+            self.logged.setdefault(name, []).append(value)
+
+    def progress(self, step: int) -> None:
+        """Keep the step."""
+        assert step <= self.steps, f"progress says step {step} of {self.steps}"
+        self.last_step = step
+
+    def backbone(self) -> torch.nn.Module:
+        """The 2D U-Net at width 4."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed("backbone"))
+            network: torch.nn.Module = registry.networks().build({"name": "unet", "width": 4}, self.spec)
+        return network
+
+
+class MethodContract:
+    """Subclass and set `method` (a name) or `plugin` (a file); `config` holds changes to the defaults."""
+
+    method: ClassVar[str] = ""
+    plugin: ClassVar[Path | None] = None
+    config: ClassVar[dict[str, Any]] = {"batch_size": 2, "unlabelled_batch_size": 2}
+    shapes: ClassVar[Sequence[tuple[int, int]]] = ((3, 3), (1, 2))  # (channels, classes) that it must take
+
+    @pytest.fixture(autouse=True)
+    def _one_thread(self) -> Any:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(before)
+
+    def info(self) -> MethodInfo:
+        """The method under test."""
+        plugins = [self.plugin] if self.plugin else []
+        return registry.method(self.method or (self.plugin.stem if self.plugin else ""), plugins)
+
+    def fitted(self, view: TrainView, seed: int = 0) -> tuple[Method, ToyRun]:
+        """The method after three steps on a view."""
+        info, run = self.info(), ToyRun(view.spec, seed=seed)
+        known = {key: value for key, value in self.config.items() if key in info.config_keys()}
+        method = info.build(info.config(known), view.spec)
+        method.fit(view, run)
+        return method, run
+
+    def test_card_says_what_it_is(self) -> None:
+        assert self.info().card["summary"]
+
+    def test_config_refuses_unknown_keys(self) -> None:
+        from bench.errors import BenchError
+
+        with pytest.raises(BenchError, match="no_such_key"):
+            self.info().config({"no_such_key": 1})
+
+    def test_probabilities_for_every_shape_of_data(self) -> None:
+        for channels, classes in self.shapes:
+            view = toy_view(channels, classes)
+            method, _ = self.fitted(view)
+            assert isinstance(method, Segments), "a method must offer segment(images)"
+            result = method.segment(_images(view))
+            assert result.shape == (4, classes, SIDE, SIDE)
+            assert torch.isfinite(result).all()
+            assert result.min() >= 0
+            assert torch.allclose(result.sum(1), torch.ones(4, SIDE, SIDE), atol=1e-4)
+
+    def test_same_seed_same_model(self) -> None:
+        view = toy_view()
+        first, again = self.fitted(view)[0].state(), self.fitted(view)[0].state()
+        assert _equal(first, again)
+
+    def test_hidden_masks_change_nothing(self) -> None:
+        """Unlabelled cases that still carry masks, wrong ones, give the same model."""
+        view = toy_view()
+        poison = [replace(case, mask=np.full((SIDE, SIDE), 2), label=1) for case in view.unlabelled]
+        poisoned = replace(view, unlabelled=poison)
+        assert _equal(self.fitted(view)[0].state(), self.fitted(poisoned)[0].state())
+
+    def test_masks_of_the_budget_are_used(self) -> None:
+        view = toy_view()
+        other = [replace(case, mask=np.roll(case.mask, 9, 0)) for case in view.fit if case.mask is not None]
+        assert not _equal(self.fitted(view)[0].state(), self.fitted(replace(view, fit=other))[0].state())
+
+    def test_state_goes_into_a_fresh_object(self) -> None:
+        view = toy_view()
+        method, run = self.fitted(view)
+        info = self.info()
+        known = {key: value for key, value in self.config.items() if key in info.config_keys()}
+        fresh = info.build(info.config(known), view.spec)
+        state = {name: tensor.clone() for name, tensor in method.state().items()}
+        fresh.load(state, run)
+        assert torch.equal(_segment(fresh, _images(view)), _segment(method, _images(view)))
+
+    def test_an_image_does_not_depend_on_its_batch(self) -> None:
+        view = toy_view()
+        method, _ = self.fitted(view)
+        images = _images(view)
+        alone = torch.cat([_segment(method, images[i : i + 1]) for i in range(len(images))])
+        assert torch.allclose(_segment(method, images), alone, atol=1e-5)
+
+    def test_inputs_are_left_as_they_were(self) -> None:
+        view = toy_view()
+        before = [case.image.copy() for case in (*view.fit, *view.unlabelled)]
+        self.fitted(view)
+        after = [case.image for case in (*view.fit, *view.unlabelled)]
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+    def test_budgets_smaller_than_a_batch_can_be_trained(self) -> None:
+        view = toy_view(labelled=1, unlabelled=1)
+        _segment(self.fitted(view)[0], _images(view))
+
+    def test_without_unlabelled_cases_it_works_or_says_so(self) -> None:
+        view = toy_view(unlabelled=0)
+        if not self.info().card.get("requires", {}).get("unlabelled"):
+            _segment(self.fitted(view)[0], _images(view))
+            return
+        with pytest.raises(ValueError, match="unlabelled"):
+            self.fitted(view)
+
+    def test_it_reports_its_last_step(self) -> None:
+        _, run = self.fitted(toy_view())
+        assert run.last_step == run.steps
+
+
+def _images(view: TrainView) -> torch.Tensor:
+    return torch.from_numpy(np.stack([case.image for case in view.fit]))
+
+
+@torch.no_grad()
+def _segment(method: Method, images: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = method.segment(images)  # type: ignore[attr-defined]
+    return result
+
+
+def _equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,1 @@
+"""Mean teacher: a consistency reference for semi-supervised segmentation."""

@@ -1,0 +1,32 @@
+"""Settings of mean teacher; defaults are the recipe of SSL4MIS (common protocol, section 4)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from methods.config import TrainingConfig
+
+
+class Config(TrainingConfig):
+    """What mean teacher has beyond every learner. Shares of the run are the published iterations over 30,000."""
+
+    unlabelled_batch_size: int = Field(default=12, ge=1)
+    consistency: float = Field(default=0.1, ge=0)  # weight at the end of the ramp
+    ramp_end: float = Field(default=1.0, gt=0, le=1)
+    ramp_start: float = Field(default=1 / 30, ge=0, le=1)  # no consistency before
+    ramp_stairs: int = Field(default=200, ge=1)
+    ema_half_life: float = Field(default=68.9676 / 30_000, gt=0)  # 0.99 a step at 30,000 steps
+    predict_with: Literal["teacher", "student"] = "teacher"
+    noise: float = Field(default=0.1, ge=0)  # deviation of the noise on the teacher's images, cut at twice this
+
+
+def space(trial: Any) -> Config:
+    """What tuning may choose; trial 0 gives the defaults."""
+    return Config(
+        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        consistency=trial.suggest_float("consistency", 0.01, 10.0, log=True),
+        ramp_end=trial.suggest_float("ramp_end", 0.1, 1.0),
+        ema_half_life=trial.suggest_float("ema_half_life", 1e-3, 0.1, log=True),
+    )

@@ -1,0 +1,18 @@
+"""All methods of the project keep the contract that third parties are asked to keep."""
+
+from pathlib import Path
+
+from bench.testing import MethodContract
+
+
+class TestSupervised(MethodContract):
+    method = "supervised"
+
+
+class TestMeanTeacher(MethodContract):
+    method = "mean_teacher"
+
+
+class TestThreshold(MethodContract):
+    plugin = Path(__file__).parent.parent / "plugins" / "threshold.py"
+    shapes = ((3, 2), (1, 2))  # it knows two classes
