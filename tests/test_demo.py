@@ -32,12 +32,14 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_few_labels_are_hard_on_phantoms(board: dict[str, Any]) -> None:
-    """The gate: all labels above 0.80, 10% of the patients at least 8 points lower, in every subset."""
-    full = {p["subset"]: p["mean"] for p in board["points"] if p["metric"] == "dice" and p["fraction"] == 1}
-    few = {p["subset"]: p["mean"] for p in board["points"] if p["metric"] == "dice" and p["fraction"] == 0.1}
-    assert set(full) == set(few) == {0, 1}
-    assert min(full.values()) > 0.80
-    assert all(few[subset] <= full[subset] - 0.08 for subset in full)
+    """The gate: all labels above 0.80, 10% of the patients at least 8 points lower."""
+    dice = {
+        row["fraction"]: row["mean"]
+        for row in board["rows"]
+        if row["metric"] == "dice" and row["method"] == "supervised"
+    }
+    assert dice[1.0] > 0.80
+    assert dice[0.1] <= dice[1.0] - 0.08
 
 
 @pytest.mark.slow

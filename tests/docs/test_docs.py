@@ -1,0 +1,47 @@
+"""The examples of the documentation are run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def example(page: str, number: int) -> str:
+    """A Python block of a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)[number]
+
+
+def test_the_method_example_is_short_and_keeps_the_contract(tmp_path: Path) -> None:
+    source = example("add_a_method.md", 0)
+    lines = [line for line in source.splitlines() if line.strip()]
+    assert len(lines) < 60
+    (tmp_path / "my_method.py").write_text(source)
+    (tmp_path / "test_mine.py").write_text(example("add_a_method.md", 1))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    assert "12 passed" in result.stdout
+
+
+def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:
+    (tmp_path / "stripes.py").write_text(example("add_a_dataset.md", 0))
+    suite = {
+        "name": "stripes", "title": "Stripes", "datasets": ["stripes"], "fractions": [1.0], "subsets": 1,
+        "methods": ["supervised"], "backbone": {"width": 2}, "size": [32, 32], "steps": 2,
+    }  # fmt: skip
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
+    command = [sys.executable, str(ROOT / "run_bench.py"), "run", "suite.yaml", "--plugin", "stripes.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "1 of 1 cells done" in result.stderr
+
+
+def test_every_key_of_a_suite_is_documented() -> None:
+    from bench.suite import Suite
+
+    text = (ROOT / "docs" / "suites.md").read_text()
+    assert not [key for key in Suite.model_fields if f"`{key}`" not in text]
