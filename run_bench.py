@@ -48,7 +48,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
-    from bench import display, stages
+    from bench import display, stages, tracking
     from bench import suite as suites
     from bench.forecast import forecast
     from bench.store import Store
@@ -59,9 +59,9 @@ def run(
     if dry_run:
         typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
         return
-    with display.progress_display() as show:
+    with tracking.mirror(store) as tell, display.progress_display() as show:
         progress = stages.run(
-            loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or []
+            loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
         )
     typer.echo(display.summary(progress), err=True)
     _report(store)
@@ -91,6 +91,15 @@ def _report(store: Store) -> None:
     board, page = stages.report(store)
     typer.echo(text.table(board))
     typer.echo(f"page: {page}")
+
+
+@app.command()
+def sync(out: Out) -> None:
+    """Bring the results of OUT into MLflow: mlflow.db beside OUT, or MLFLOW_TRACKING_URI."""
+    from bench import tracking
+    from bench.store import Store
+
+    typer.echo(f"{tracking.sync(Store(out))} runs written")
 
 
 @app.command()

@@ -106,7 +106,7 @@ class Card:
     channels: int
     classes: tuple[str, ...]  # names, background first
     normals: bool
-    unit: str  # what a group is, in words: "patient", or "image (patients unknown)"
+    unit: str  # what a group is, in words: "patient", or "image" where patients are unknown
     source: str
     licence: str
     citation: str
@@ -125,6 +125,7 @@ class Record:
     label: int | None = None
     image: Path | None = None
     masks: tuple[Path, ...] = ()  # several masks of one image are united
+    channels: tuple[Path, ...] = ()  # files of further channels, where each has its own
 
 
 @dataclass(frozen=True, slots=True)

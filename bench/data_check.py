@@ -91,7 +91,8 @@ def check(dataset: Dataset) -> Report:
 
 def _report(card: Card, records: Sequence[Record], looks: Sequence[_Look], fatal: list[str]) -> Report:
     sizes = sorted({look.shape for look in looks}, key=lambda shape: (np.prod(shape), shape))
-    normal = [look.record.id for look in looks if look.areas is not None and not look.areas[1:].any()]
+    whole = [look for look in looks if len(look.shape) == card.ndim]  # a slice may well be empty
+    normal = [look.record.id for look in whole if look.areas is not None and not look.areas[1:].any()]
     classes = _classes(card, looks)
     alike, same = _duplicates(looks)
     return Report(
@@ -117,12 +118,20 @@ def _look(record: Record, raw: RawCase, card: Card) -> _Look:
     areas = None
     if raw.mask is not None:
         areas = np.bincount(raw.mask.ravel(), minlength=len(card.classes)) / raw.mask.size
-    return _Look(record, shape, areas, raw.notes, duplicates.dhash(raw.image), duplicates.thumbnail(raw.image))
+    return _Look(
+        record,
+        shape,
+        areas,
+        raw.notes,
+        duplicates.dhash(raw.image, card.slice_axis),
+        duplicates.thumbnail(raw.image, card.slice_axis),
+    )
 
 
 def _check_case(record: Record, raw: RawCase, card: Card) -> None:
     """Raise DataProblem where channels, dimensions, mask shape or mask values differ from the card."""
-    if raw.image.ndim != card.ndim + 1 or raw.image.shape[0] != card.channels:
+    single_slice = card.ndim == 3 and raw.image.ndim == 3  # volumes may be given as slices to train on
+    if (raw.image.ndim != card.ndim + 1 and not single_slice) or raw.image.shape[0] != card.channels:
         raise DataProblem(
             f"case {record.id}: image of shape {raw.image.shape}; expected {card.channels} channels and "
             f"{card.ndim} dimensions"

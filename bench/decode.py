@@ -40,13 +40,14 @@ class _Writer:
 class _Looks:
     """What tells near-copies among the images, in the order they are written: training first."""
 
-    def __init__(self) -> None:
+    def __init__(self, slice_axis: int) -> None:
+        self.slice_axis = slice_axis
         self.hashes: list[np.uint64] = []
         self.thumbs: list[NDArray[np.float32]] = []
 
     def add(self, image: NDArray[Any]) -> None:
-        self.hashes.append(duplicates.dhash(image))
-        self.thumbs.append(duplicates.thumbnail(image))
+        self.hashes.append(duplicates.dhash(image, self.slice_axis))
+        self.thumbs.append(duplicates.thumbnail(image, self.slice_axis))
 
     def copies(self, train: int) -> dict[int, int]:
         """Positions of training images that nearly equal a test image (protocol R1.6)."""
@@ -79,7 +80,7 @@ def prepare(
 
 def _trace(record: Record, side: str) -> list[Any]:
     """What tells that a case is still the one that was decoded."""
-    files = [path for path in (record.image, *record.masks) if path is not None]
+    files = [path for path in (record.image, *record.channels, *record.masks) if path is not None]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return [record.id, record.group, record.label, side, stats]
 
@@ -103,7 +104,7 @@ def _decode_all(
         total = hashlib.sha256()
         writers = {name: _Writer(part, name, total) for name in PACKS}
         index: dict[str, Any] = {"card": asdict(dataset.card), "spec": _spec_json(dataset, size)}
-        looks = _Looks()
+        looks = _Looks(dataset.card.slice_axis)
         index["train"] = [e for r in train for e in _write_case(dataset, r, size, "train", writers, looks)]
         index["test"] = [e for r in test for e in _write_case(dataset, r, size, "test", writers, looks)]
         copies = looks.copies(len(index["train"])) if drop_copies and dataset.card.ndim == len(size) else {}

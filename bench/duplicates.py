@@ -20,16 +20,16 @@ SIDE = 32
 ROWS_AT_ONCE = 512  # keeps the table of distances below 100 MB for 20 000 images
 
 
-def dhash(image: NDArray[Any]) -> np.uint64:
+def dhash(image: NDArray[Any], slice_axis: int = 0) -> np.uint64:
     """Difference hash of an image (C *S): one bit for each step to the right on a grid of 8 by 9."""
-    small = _shrink(_plane(image), 9, 8)
+    small = _shrink(_plane(image, slice_axis), 9, 8)
     bits = (small[:, 1:] > small[:, :-1]).ravel()  # 64
     return np.packbits(bits).view(np.uint64)[0]
 
 
-def thumbnail(image: NDArray[Any]) -> Grey:
+def thumbnail(image: NDArray[Any], slice_axis: int = 0) -> Grey:
     """Grey picture (32 32) of mean 0 and deviation 1, so that one threshold serves every modality."""
-    small = _shrink(_plane(image), SIDE, SIDE)
+    small = _shrink(_plane(image, slice_axis), SIDE, SIDE)
     centred = small - small.mean()
     return centred / max(float(centred.std()), 1e-6)
 
@@ -58,10 +58,11 @@ def confirmed(pairs: NDArray[np.intp], thumbs_a: Thumbs, thumbs_b: Thumbs) -> ND
     return np.concatenate(kept)
 
 
-def _plane(image: NDArray[Any]) -> Grey:
-    """Grey picture (H W): mean of the channels; of a volume the middle slice of its last axis."""  # C *S
-    plane = image[..., image.shape[-1] // 2] if image.ndim == 4 else image
-    return plane.mean(axis=0, dtype=np.float32)
+def _plane(image: NDArray[Any], slice_axis: int) -> Grey:
+    """Grey picture (H W): mean of the channels; of a volume (C *S) its middle slice."""
+    if image.ndim == 4:
+        image = np.take(image, image.shape[slice_axis + 1] // 2, axis=slice_axis + 1)
+    return image.mean(axis=0, dtype=np.float32)
 
 
 def _shrink(grey: Grey, width: int, height: int) -> Grey:

@@ -36,17 +36,19 @@ def mask_slices(mask: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
 
 
 def to_unit(image: NDArray[Any]) -> NDArray[Any]:
-    """8-bit values and values in [0, 1] as they are; others from their 0.5th to their 99.5th percentile to [0, 1]."""
+    """8-bit values and values in [0, 1] as they are; else each channel (C *S) from its 0.5th to 99.5th percentile."""
     if image.dtype == np.uint8 or (image.min() >= 0 and image.max() <= 1):
         return image
-    lo, hi = np.percentile(image, [0.5, 99.5])
-    return np.clip((image.astype(np.float32) - lo) / max(float(hi - lo), 1e-8), 0, 1).astype(np.float32)
+    lo, hi = np.percentile(image, [0.5, 99.5], axis=tuple(range(1, image.ndim)), keepdims=True)
+    return np.clip((image.astype(np.float32) - lo) / np.maximum(hi - lo, 1e-8), 0, 1).astype(np.float32)
 
 
 def zscore(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Zero mean, unit deviation over the whole volume; a constant volume becomes zeros."""
+    """Zero mean, unit deviation of each channel over the whole volume (C *S); a constant one becomes zeros."""
     values = image.astype(np.float32)
-    return (values - values.mean()) / max(float(values.std()), 1e-8)
+    axes = tuple(range(1, values.ndim))
+    deviation = np.maximum(values.std(axes, keepdims=True), 1e-8)
+    return ((values - values.mean(axes, keepdims=True)) / deviation).astype(np.float32)
 
 
 def _resize(plane: NDArray[Any], size: tuple[int, ...], smooth: bool) -> NDArray[Any]:

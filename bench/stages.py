@@ -153,8 +153,9 @@ def run(
     device: str = "auto",
     retry_failed: bool = False,
     plugins: Sequence[Path] = (),
+    tell: Callable[[str], None] = lambda key: None,
 ) -> Progress:
-    """Run and score what is not done yet."""
+    """Run and score what is not done yet; `tell` hears the key of each cell that is done."""
     from bench.executors.local import LocalExecutor
 
     chosen = select(cells, only) if only else cells
@@ -165,6 +166,7 @@ def run(
 
     def score_one(key: str) -> None:
         scoring.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
+        tell(key)
 
     return driver.execute(chosen, jobs, store, executor, suite.time_limit_s, score_one, show, retry_failed)
 

@@ -22,6 +22,18 @@ class Pair:
     masks: tuple[Path, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where images and masks lie in a folder, and what the name of a mask may add to its image's."""
+
+    images: str = "images"
+    masks: str = "masks"
+    suffix: str = "_mask"  # may be followed by _1, _2 and so on
+
+
+PLAIN = Layout()
+
+
 def missing_folder(name: str, data_folder: Path | None, layout: str) -> DataProblem:
     """The problem that a dataset's folder was not found; `layout` is its path below the data folder."""
     if data_folder is None:
@@ -49,18 +61,22 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: natural(path.stem))
 
 
-def pairs(folder: Path) -> list[Pair]:
-    """`folder`/images with their masks in `folder`/masks. Raises DataProblem where one is missing."""
-    images = _by_stem(pictures(folder / "images"))
+def pairs(folder: Path, layout: Layout = PLAIN) -> list[Pair]:
+    """The images of a folder with their masks, in natural order. Raises DataProblem where one is missing."""
+    images = _by_stem(pictures(folder / layout.images))
     masks: dict[str, list[Path]] = {stem: [] for stem in images}
     strays = []
-    for mask in pictures(folder / "masks"):
-        stem = mask.stem if mask.stem in images else re.sub(r"_mask(_\d+)?$", "", mask.stem)
+    for mask in pictures(folder / layout.masks):
+        stem = mask.stem if mask.stem in images else re.sub(rf"{layout.suffix}(_\d+)?$", "", mask.stem)
         if stem in images:
             masks[stem].append(mask)
         else:
             strays.append(mask.name)
-    _refuse_singles(folder, [image.name for stem, image in images.items() if not masks[stem]], strays)
+    lone = [image.name for stem, image in images.items() if not masks[stem]]
+    expected = (
+        f"{layout.masks}/NAME, or NAME{layout.suffix}, or NAME{layout.suffix}_1 and so on for each {layout.images}/NAME"
+    )
+    refuse_singles(folder, lone, strays, expected)
     return [Pair(stem, image, tuple(masks[stem])) for stem, image in images.items()]
 
 
@@ -73,26 +89,25 @@ def _by_stem(images: list[Path]) -> dict[str, Path]:
                 f"{path}: a second image named '{path.stem}' beside {found[path.stem].name}; "
                 "expected one image a case; rename or remove one"
             )
-        _refuse_odd_name(path)
+        refuse_odd_name(path.parent, path.stem)
         found[path.stem] = path
     return found
 
 
-def _refuse_odd_name(path: Path) -> None:
+def refuse_odd_name(folder: Path, name: str) -> None:
     """Raise DataProblem on a name that some system refuses: results are files named after their case."""
-    if re.search(r'[\\/:*?"<>|]|[ .]$', path.stem) or not path.stem.isprintable():
+    if re.search(r'[\\/:*?"<>|]|[ .]$', name) or not name.isprintable():
         raise DataProblem(
-            f"{path.parent}: image name {path.stem!r} cannot name a result file; expected printable "
+            f"{folder}: image name {name!r} cannot name a result file; expected printable "
             'characters without \\ / : * ? " < > | and no blank or dot at the end; rename the image'
         )
 
 
-def _refuse_singles(folder: Path, images: list[str], masks: list[str]) -> None:
+def refuse_singles(folder: Path, images: list[str], masks: list[str], expected: str) -> None:
     """Raise DataProblem where images lack masks or masks lack images."""
     given = [f"{len(images)} images without a mask ({some(images)})"] if images else []
     given += [f"{len(masks)} masks without an image ({some(masks)})"] if masks else []
     if given:
         raise DataProblem(
-            f"{folder}: {' and '.join(given)}; expected masks/NAME, or NAME_mask, or NAME_mask_1 and so on "
-            "for each images/NAME; add the missing files or remove the others"
+            f"{folder}: {' and '.join(given)}; expected {expected}; add the missing files or remove the others"
         )

@@ -40,7 +40,7 @@ def read_case(
 
 def read_image(path: Path) -> Pixels:
     """An image as C H W, uint8 (0..255) or float32 (0..1). Raises DataProblem naming the file."""
-    with _naming(path):
+    with naming(path):
         pixels = _load_array(path) if path.suffix.lower() == ".npy" else _load_picture(path)
     if pixels.ndim not in (2, 3) or not pixels.size or (pixels.ndim == 3 and pixels.shape[2] > MOST_CHANNELS):
         raise DataProblem(f"{path}: shape {pixels.shape}; expected (height, width) or (height, width, channels)")
@@ -50,7 +50,7 @@ def read_image(path: Path) -> Pixels:
 
 def channels_of(path: Path) -> int:
     """Channels of an image, from its header alone. Raises DataProblem naming the file."""
-    with _naming(path):
+    with naming(path):
         if path.suffix.lower() == ".npy":
             shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
             return shape[2] if len(shape) == 3 else 1
@@ -61,14 +61,25 @@ def channels_of(path: Path) -> int:
 def read_mask(path: Path, classes: Sequence[str]) -> NDArray[np.uint8]:
     """A mask of class numbers (H W): two classes by threshold, more by value. Raises DataProblem."""
     numbered = len(classes) > 2
-    with _naming(path):
+    levels = _levels(path, numbered)
+    return class_numbers(path, levels, classes) if numbered else _binary(path, levels)
+
+
+def read_numbers(path: Path, classes: Sequence[str]) -> NDArray[np.uint8]:
+    """A mask of class numbers (H W), by value however few the classes are. Raises DataProblem."""
+    return class_numbers(path, _levels(path, numbered=True), classes)
+
+
+def _levels(path: Path, numbered: bool) -> Pixels:
+    """What a mask file holds (H W). Raises DataProblem where that cannot be a mask."""
+    with naming(path):
         levels = _load_mask_array(path) if path.suffix.lower() == ".npy" else _load_levels(path, numbered)
     if levels.ndim != 2 or not levels.size or levels.dtype.kind not in "buif" or not np.isfinite(levels).all():
         raise DataProblem(
             f"{path}: a mask of shape {levels.shape} and type {levels.dtype}, or not of finite numbers; "
             "expected one grey level or class number for each pixel; save it as a grey picture"
         )
-    return _class_numbers(path, levels, classes) if numbered else _binary(path, levels)
+    return levels
 
 
 def fit_mask(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -80,15 +91,16 @@ def fit_mask(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises into a DataProblem that names the file."""
     try:
         yield
     except DataProblem:
         raise
     except Exception as error:  # damaged files make decoders raise OSError, SyntaxError, struct.error, ...
+        reason = " ".join(str(error).split())
         raise DataProblem(
-            f"{path}: cannot be read ({error}); expected a whole {path.suffix[1:]} file; copy it again"
+            f"{path}: cannot be read ({reason}); expected a whole {path.suffix[1:]} file; copy it again"
         ) from error
 
 
@@ -99,7 +111,7 @@ def _is_grey(picture: Image.Image) -> bool:
 def _load_array(path: Path) -> Pixels:
     """H W or H W C from a .npy file, uint8 or float32 in 0..1."""
     pixels = np.load(path, allow_pickle=False)
-    return pixels if pixels.dtype == np.uint8 else _unit_range(path, pixels)
+    return pixels if pixels.dtype == np.uint8 else unit_range(path, pixels)
 
 
 def _load_picture(path: Path) -> Pixels:
@@ -109,13 +121,13 @@ def _load_picture(path: Path) -> Pixels:
         if not _is_grey(picture):
             return np.array(picture.convert("RGB"))
         if picture.mode == "F":
-            return _unit_range(path, np.array(picture))
+            return unit_range(path, np.array(picture))
         if picture.mode.startswith("I"):
-            return _unit_range(path, np.array(picture) / np.float32(65535))
+            return unit_range(path, np.array(picture) / np.float32(65535))
         return np.array(picture.convert("L"))
 
 
-def _unit_range(path: Path, pixels: Pixels) -> NDArray[np.float32]:
+def unit_range(path: Path, pixels: Pixels) -> NDArray[np.float32]:
     """The pixels as float32. Raises DataProblem where they are not floats within 0..1."""
     if pixels.dtype.kind != "f":
         raise DataProblem(f"{path}: values of type {pixels.dtype}; expected uint8, or floats from 0 to 1")
@@ -169,8 +181,8 @@ def _binary(path: Path, levels: Pixels) -> NDArray[np.uint8]:
     return (levels > half).astype(np.uint8)
 
 
-def _class_numbers(path: Path, levels: Pixels, classes: Sequence[str]) -> NDArray[np.uint8]:
-    """The mask's values as they are (H W). Raises DataProblem on a value that is no class number."""
+def class_numbers(path: Path, levels: Pixels, classes: Sequence[str]) -> NDArray[np.uint8]:
+    """The mask's values as they are (*S). Raises DataProblem on a value that is no class number."""
     expected = ", ".join(f"{number} ({name})" for number, name in enumerate(classes))
     if path.suffix.lower() in LOSSY:
         raise DataProblem(

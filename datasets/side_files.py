@@ -123,3 +123,14 @@ def _lines(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
                 yield rows.line_num, (row["case"] or "").strip(), (row[column] or "").strip()
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataProblem(f"{path}: cannot be read ({error}); expected a CSV file in UTF-8") from error
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Number and text of each line that is not blank. Raises DataProblem where there is no such text file."""
+    if not path.is_file():
+        raise DataProblem(f"no file {path}; expected a text file with one entry a line; copy it there")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataProblem(f"{path}: cannot be read ({error}); expected a text file in UTF-8") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]

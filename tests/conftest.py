@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("SCARCEBENCH_MLFLOW", "off")  # each new database costs 7 s; tests of the mirror turn it on
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

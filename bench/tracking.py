@@ -1,0 +1,249 @@
+"""Mirrors finished results into MLflow. The folder is the truth: what is lost here, the next `sync` brings back."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from bench import identity
+from bench.board import COLUMNS
+from bench.errors import BenchError
+from bench.scoring import Scores
+from bench.store import Store, read_json
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, Run
+
+log = logging.getLogger("bench.tracking")
+KEY, COMPLETE = "scarcebench.key", "scarcebench.complete"
+LAYOUT = 1  # raise it when a run is to hold something else than before: `sync` then writes all runs again
+METRICS, PARAMS, RUNS = 1000, 100, 50000  # most that MLflow takes in one log_batch, and gives in one page
+PATIENCE_S = 60.0
+FILES = {
+    "done": ("result.json", "scores.csv", "history.json", "log.txt"),
+    "failed": ("failure.json", "log.txt"),  # no scores: the board counts a failed cell as worst, MLflow shows FAILED
+}
+SETTINGS = {  # unless the user has set them; by MLflow's own, a server that is down costs minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def sync(store: Store, uri: str | None = None) -> int:
+    """Bring all finished cells of the plan into MLflow; returns how many runs were written. Raises BenchError."""
+    try:
+        return Mirror(store, uri).write_all()
+    except BenchError:
+        raise
+    except Exception as problem:  # MLflow, its database and the network each have their own
+        raise BenchError(f"MLflow: {reason(problem)}; results are complete; see MLFLOW_TRACKING_URI") from None
+
+
+@contextmanager
+def mirror(store: Store, uri: str | None = None) -> Iterator[Callable[[str], None]]:
+    """Mirrors each key it is handed beside the run, the rest at the end; any trouble is one warning."""
+    if os.environ.get("SCARCEBENCH_MLFLOW") == "off":
+        yield lambda key: None
+        return
+    follower = Follower(store, uri)
+    try:
+        yield follower.tell
+    except BaseException:
+        follower.over.set()  # stopped, by the user or by an error: neither wait nor warn
+        raise
+    follower.close()
+
+
+class Follower:
+    """A thread that mirrors what it is told. It starts with the first finished cell, so that it delays none."""
+
+    def __init__(self, store: Store, uri: str | None) -> None:
+        self.store, self.uri = store, uri
+        self.told: SimpleQueue[str | None] = SimpleQueue()
+        self.over = threading.Event()  # nothing more is to be said
+        self.thread = threading.Thread(target=self._follow, daemon=True, name="mlflow mirror")
+
+    def tell(self, key: str | None) -> None:
+        """Have a finished cell mirrored soon; None says that no more follow."""
+        self.told.put(key)
+        if self.thread.ident is None:
+            # Scoring and MLflow share scipy; where two threads import one package at once, one may see half of it.
+            import scipy.ndimage
+            import scipy.spatial  # noqa: F401
+
+            self.thread.start()
+
+    def close(self) -> None:
+        """Wait for the rest, but not for ever."""
+        self.tell(None)
+        self.thread.join(PATIENCE_S)
+        if self.thread.is_alive():
+            self._warn(f"not ready after {PATIENCE_S:.0f} s")
+
+    def _follow(self) -> None:
+        try:
+            target = Mirror(self.store, self.uri)
+            while (key := self.told.get()) is not None:
+                target.write(key)
+            target.write_all()
+        except Exception as problem:
+            self._warn(reason(problem))
+
+    def _warn(self, text: str) -> None:
+        if not self.over.is_set():
+            self.over.set()
+            later = f"results are complete; 'sync {self.store.out}' brings them later"
+            log.warning("MLflow mirror off: %s; %s", text, later)
+
+
+def reason(problem: Exception) -> str:
+    """The first sentence of an exception, without passwords."""
+    line = re.sub(r"//[^/@\s]+@", "//***@", " ".join(str(problem).split()))
+    first = re.split(r"(?<=\w)\. ", line)[0].rstrip(".") or type(problem).__name__
+    return first if len(first) < 240 else f"{first[:120]} ... {first[-120:]}"  # the cause is often at the end
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What one run of MLflow is made of: a cell of the plan and the files it left."""
+
+    cell: Mapping[str, Any]
+    state: str  # done or failed
+    files: Mapping[str, Path]
+    digest: str  # of all that is mirrored
+
+
+class Mirror:
+    """The experiment of one suite. Raises what MLflow raises."""
+
+    def __init__(self, store: Store, uri: str | None = None) -> None:
+        plan = store.plan()
+        self.store, self.commit = store, plan["provenance"]["commit"]
+        self.cells = {cell["key"]: cell for cell in plan["cells"] if not cell["refusal"]}
+        self.root = store.out.parent.resolve()
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        with self._lock():  # of two processes that make the tables of a new database at once, one fails
+            self.client = _client(self.uri)
+            self.experiment = self._experiment(plan["labels"]["name"])
+        self.known = {run.data.tags.get(KEY): run.data.tags.get(COMPLETE) for run in self._runs("")}
+
+    def write_all(self) -> int:
+        """Write what is finished and not there yet; returns the number of runs written."""
+        return sum(self.write(key) for key in self.cells)
+
+    def write(self, key: str) -> bool:
+        """Bring one cell up to date; False where it is already, or where it is not finished."""
+        found = self._finished(key)
+        if found is None or self.known.get(key) == found.digest:
+            return False
+        with self._lock():
+            runs = self._runs(f"tags.`{KEY}` = '{key}'")  # again: another launch may have written it by now
+            due = [run.data.tags.get(COMPLETE) for run in runs] != [found.digest]
+            if due:
+                for run in runs:  # params cannot change and metrics would pile up: an outdated run is replaced
+                    self.client.delete_run(run.info.run_id)
+                self._write(found)
+        self.known[key] = found.digest
+        return due
+
+    def _write(self, found: Finished) -> None:
+        cost = (self.store.result(found.cell["key"]) or {"cost": {}})["cost"]
+        ended = int(1000 * next(iter(found.files.values())).stat().st_mtime)
+        started = ended - int(1000 * cost.get("cell_seconds", 0))
+        run = self.client.create_run(self.experiment, started, self._tags(found), run_name(found.cell)).info.run_id
+        values, points = params(found.cell), metrics(found.files, cost, ended)
+        for start in range(0, len(values), PARAMS):
+            self.client.log_batch(run, params=values[start : start + PARAMS], synchronous=True)
+        for start in range(0, len(points), METRICS):
+            self.client.log_batch(run, metrics=points[start : start + METRICS], synchronous=True)
+        for file in found.files.values():
+            self.client.log_artifact(run, str(file))
+        self.client.set_terminated(run, "FINISHED" if found.state == "done" else "FAILED", end_time=ended)
+        self.client.set_tag(run, COMPLETE, found.digest)  # last: a run without it was cut short
+
+    def _tags(self, found: Finished) -> dict[str, str]:
+        tags = {"key": found.cell["key"], "split": found.cell["split"], "commit": self.commit, "status": found.state}
+        if failure := self.store.failure(tags["key"]):
+            tags["reason"] = f"{failure['kind']}: {failure['message']}"
+        return {f"scarcebench.{name}": value for name, value in tags.items()}
+
+    def _finished(self, key: str) -> Finished | None:
+        state = self.store.state(key)
+        if state not in FILES or key not in self.cells:
+            return None
+        cell, folder = self.cells[key], self.store.cell(key)
+        files = {file: folder / file for file in FILES[state] if (folder / file).exists()}
+        content = {file: hashlib.sha256(path.read_bytes()).hexdigest() for file, path in files.items()}
+        return Finished(cell, state, files, identity.digest([LAYOUT, run_name(cell), state, content]))
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        beside = None if self.uri.startswith("http") else (self.root / "mlartifacts").as_uri()  # a server has its own
+        return str(found.experiment_id if found else self.client.create_experiment(name, artifact_location=beside))
+
+    def _runs(self, which: str) -> list[Run]:
+        return list(self.client.search_runs([self.experiment], which, max_results=RUNS))
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        database = self.uri.removeprefix("sqlite:///")
+        file = Path(f"{database}.lock") if database != self.uri else self.store.out / "mlflow.lock"
+        with file.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+
+
+def _client(uri: str) -> MlflowClient:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for chatter in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(chatter).setLevel(logging.ERROR)
+    return MlflowClient(uri)
+
+
+def run_name(cell: Mapping[str, Any]) -> str:
+    """A cell in words, as the progress display has it."""
+    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
+    return f"{cell['method']}{variant} on {cell['dataset']}, {cell['labelled']} labelled, subset {cell['subset']}"
+
+
+def params(cell: Mapping[str, Any]) -> list[Param]:
+    """All that the plan says of a cell; nested names are joined by dots."""
+    from mlflow.entities import Param
+
+    def flat(prefix: str, value: Any) -> list[Param]:
+        if isinstance(value, Mapping):
+            return [param for name, inner in value.items() for param in flat(f"{prefix}.{name}", inner)]
+        return [Param(prefix, str(value)[:6000])]  # MLflow takes no longer ones
+
+    return [param for name in cell.keys() - {"key", "refusal"} for param in flat(name, cell[name])]
+
+
+def metrics(files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int) -> list[Metric]:
+    """Cost, the mean over the patients of each metric of the board, and the curves of the training."""
+    from mlflow.entities import Metric
+
+    scores = Scores(files["scores.csv"]) if "scores.csv" in files else None
+    groups = {column.key: scores.per_group(column.key).values() for column in COLUMNS} if scores else {}
+    final = {**cost, **{name: sum(values) / len(values) for name, values in groups.items() if values}}
+    points = [Metric(name, value, time_ms, 0) for name, value in final.items()]
+    history = read_json(files["history.json"]) if "history.json" in files else {}
+    for name, curve in history.items():
+        free = f"step/{name}" if name in final else name  # a method may well log a `dice` of its own
+        points += [Metric(free, value, time_ms, step) for step, value in curve]
+    return points

@@ -1,0 +1,43 @@
+"""Decoding of HDF5 files that hold one `image` and its `label`, as SSL4MIS and its successors write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import RawCase
+from bench.errors import DataProblem
+from datasets.reading import class_numbers, naming, unit_range
+
+KEYS = ("image", "label")
+
+
+def read_h5(path: Path, ndim: int, classes: Sequence[str]) -> RawCase:
+    """One channel (1 *S), float32 in 0..1 or uint8, and its mask (*S). Raises DataProblem naming the file."""
+    image, label = _arrays(path)
+    if image.ndim != ndim or not image.size:
+        raise DataProblem(f"{path}: image of shape {image.shape}; expected {ndim} dimensions; prepare the file again")
+    if label.shape != image.shape:
+        raise DataProblem(f"{path}: label of shape {label.shape}; expected {image.shape}, as its image")
+    if label.dtype.kind not in "buif":
+        raise DataProblem(f"{path}: label of type {label.dtype}; expected whole numbers; prepare the file again")
+    pixels = image if image.dtype == np.uint8 else unit_range(path, image)
+    return RawCase(pixels[None], class_numbers(path, label, classes))
+
+
+def _arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The arrays `image` and `label` as they are stored."""
+    import h5py  # only who has such files pays for its import
+
+    with naming(path), h5py.File(path, "r") as file:
+        absent = [key for key in KEYS if not isinstance(file.get(key), h5py.Dataset)]
+        if absent:
+            raise DataProblem(
+                f"{path}: no {' and no '.join(absent)} in it (found {', '.join(file) or 'nothing'}); "
+                "expected the arrays image and label"
+            )
+        return np.asarray(file["image"][()]), np.asarray(file["label"][()])

@@ -1,0 +1,79 @@
+"""ISIC 2016: skin lesions with masks and a benign or malignant label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.api import Card, DatasetFactory, RawCase, Record
+from bench.errors import DataProblem
+from datasets.pairing import Layout, Pair, missing_folder, pairs
+from datasets.reading import read_case
+from datasets.side_files import read_lines
+
+LAYOUT = Layout(images="test_data", masks="test_masks", suffix="_Segmentation")
+LABELS = {"0": 0, "1": 1}  # benign, malignant
+
+CARD = Card(
+    id="isic2016",
+    title="ISIC 2016: skin lesions in dermoscopy",
+    ndim=2,
+    channels=3,
+    classes=("background", "lesion"),
+    normals=False,
+    unit="image",
+    source="test set of ISBI 2016 Part 1, resized to 224x224; patients unknown",
+    licence="terms of the ISBI 2016 challenge and the ISIC Archive; the paper must be cited",
+    citation="Gutman et al., Skin Lesion Analysis toward Melanoma Detection (ISBI 2016), arXiv:1605.01397",
+    redistribute=False,
+)
+
+
+class Isic2016:
+    """Skin lesions; their patients are not known, so each image is a group of its own."""
+
+    card = CARD
+
+    def __init__(self, data_folder: Path | None) -> None:
+        self.data_folder = data_folder
+
+    def records(self) -> list[Record]:
+        """All images with their label (0 benign, 1 malignant), without a split. Raises DataProblem."""
+        root = self._root()
+        found = sorted(pairs(root, LAYOUT), key=lambda pair: pair.stem)  # test.csv follows this order
+        labels = _labels(root / "test.csv", found)
+        return [
+            Record(pair.stem, pair.stem, None, label, pair.image, pair.masks)
+            for pair, label in zip(found, labels, strict=True)
+        ]
+
+    def read(self, record: Record) -> RawCase:
+        """Decode one image with its mask, thresholded at half range because it was interpolated."""
+        return read_case(record, self.card.channels, self.card.classes)
+
+    def _root(self) -> Path:
+        """The folder that holds test_data/."""
+        root = (self.data_folder or Path()) / "isic2016"
+        if self.data_folder is None or not (root / LAYOUT.images).is_dir():
+            raise missing_folder("isic2016", self.data_folder, "isic2016/{test_data,test_masks,test.csv}")
+        return root
+
+
+def _labels(path: Path, found: list[Pair]) -> list[int]:
+    """One label for each image. Raises DataProblem on another number of lines or another value."""
+    lines = read_lines(path)
+    if len(lines) != len(found):
+        raise DataProblem(
+            f"{path}: {len(lines)} labels for {len(found)} images; expected one line for each image, in the "
+            "order of their names; copy the images and test.csv from one source"
+        )
+    for number, text in lines:
+        if text not in LABELS:
+            raise DataProblem(f"{path} line {number}: label '{text}'; expected 0 (benign) or 1 (malignant)")
+    return [LABELS[text] for _, text in lines]
+
+
+def _open(dataset_id: str, data_folder: Path | None) -> Isic2016:
+    return Isic2016(data_folder)
+
+
+DATASETS: dict[str, DatasetFactory] = {"isic2016": _open}

@@ -1,0 +1,303 @@
+"""The mirror in MLflow: complete, written once, repaired where it was cut short, and never in the way of a run."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from bench import stages, suite, tracking
+from bench.board import COLUMNS
+from bench.errors import BenchError
+from bench.scoring import Scores
+from bench.store import Store, write_json
+
+ROOT = Path(__file__).parent.parent
+PLUGINS = sorted((ROOT / "tests" / "plugins").glob("*.py"))
+START = "import sys; from pathlib import Path; from bench import store, tracking; s = store.Store(Path(sys.argv[1]));"
+SYNC = f"{START} print(tracking.sync(s))"
+RUN = f"{START}\nwith tracking.mirror(s) as tell: tell(next(iter(s.found())))\nprint('complete')"
+GOOD, BAD = "threshold on tiny, 2 labelled, subset 0", "faulty (bad) on tiny, 2 labelled, subset 0"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One finished cell and one that failed, not mirrored."""
+    store = Store(tmp_path_factory.mktemp("runs") / "toy")
+    keys: dict[str, Any] = {
+        "name": "toy", "title": "Toy", "datasets": ["tiny"], "labelled": [2], "subsets": 1, "reference": "threshold",
+        "methods": ["threshold", {"method": "faulty", "variant": "bad", "config": {"fault": "raise"}}],
+        "size": [16, 16], "steps": 3, "time_limit_s": 60,
+    }  # fmt: skip
+    loaded = suite.Suite(**keys)
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
+    assert (progress.done, progress.failed) == (1, 1)
+    return store
+
+
+@pytest.fixture(scope="module")
+def first_syncs(ran: Store) -> list[tuple[str, str]]:
+    """What two processes print that make the default database at once: to make one takes seconds, so all share it."""
+    other = Store(ran.out.parent / "other")
+    shutil.copytree(ran.out, other.out)
+    write_json(other.out / "plan.json", {**other.plan(), "labels": {"name": "other"}})
+    processes = [start(SYNC, each, MLFLOW_TRACKING_URI="") for each in (ran, other)]
+    return [process.communicate(timeout=100) for process in processes]
+
+
+@pytest.fixture(scope="module")
+def uri(ran: Store, first_syncs: list[tuple[str, str]]) -> str:
+    """The database that they made."""
+    return f"sqlite:///{ran.out.parent / 'mlflow.db'}"
+
+
+@pytest.fixture
+def store(ran: Store, tmp_path: Path) -> Store:
+    """A copy with a suite name, and so an experiment, of its own."""
+    copy = Store(tmp_path / "toy")
+    shutil.copytree(ran.out, copy.out)
+    plan = copy.plan()
+    plan["labels"]["name"] = tmp_path.name
+    write_json(copy.out / "plan.json", plan)
+    return copy
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "SCARCEBENCH_MLFLOW", *tracking.SETTINGS):
+        monkeypatch.setenv(name, "")  # so that what the mirror sets is taken back at the end
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def refusing_server() -> str:
+    """The address of a port where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def runs(store: Store, uri: str) -> dict[str, Any]:
+    """The runs that a user sees, by name; no name twice."""
+    listed = tracking.Mirror(store, uri)._runs("")
+    found = {run.info.run_name: run for run in listed}
+    assert len(found) == len(listed)
+    return found
+
+
+def cell(store: Store, method: str) -> dict[str, Any]:
+    [found] = [cell for cell in store.plan()["cells"] if cell["method"] == method]
+    return dict(found)
+
+
+def finish(store: Store) -> None:
+    """Let the failed cell have what the good one has."""
+    good, bad = (store.cell(cell(store, method)["key"]) for method in ("threshold", "faulty"))
+    shutil.rmtree(bad)
+    shutil.copytree(good, bad)
+
+
+def start(code: str, store: Store, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(store.out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_two_processes_may_make_the_database_at_once(ran: Store, uri: str, first_syncs: list[tuple[str, str]]) -> None:
+    assert first_syncs == [("2\n", ""), ("2\n", "")]
+    assert len(runs(ran, uri)) == 2
+    folders = [Path(urlsplit(run.info.artifact_uri).path) for run in runs(ran, uri).values()]
+    assert all(folder.is_relative_to(ran.out.parent / "mlartifacts") for folder in folders)
+
+
+def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
+    assert tracking.sync(store, uri) == 2
+    planned, run = cell(store, "threshold"), runs(store, uri)[GOOD]
+    folder = store.cell(planned["key"])
+    assert run.info.status == "FINISHED"
+    params = {"dataset": "tiny", "labelled": "2", "subset": "0", "method": "threshold", "variant": "default"}
+    nested = {"config.fault": "none", "backbone.name": planned["backbone"]["name"], "size": "[16, 16]", "steps": "3"}
+    assert {**params, **nested}.items() <= run.data.params.items()
+    tags = {name.removeprefix("scarcebench."): value for name, value in run.data.tags.items()}
+    named = {"key": planned["key"], "split": planned["split"], "commit": stages.commit(), "status": "done"}
+    assert named.items() <= tags.items()
+    files = {entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)}
+    assert files == {"result.json", "scores.csv", "history.json", "log.txt"}
+    result = store.result(planned["key"]) or {}
+    scores = Scores(folder / "scores.csv")
+    for column in COLUMNS:
+        values = scores.per_group(column.key).values()
+        assert run.data.metrics[column.key] == pytest.approx(sum(values) / len(values), abs=1e-12)
+    assert result["cost"].items() <= run.data.metrics.items()
+
+
+def test_curves_keep_their_steps_and_values(store: Store, uri: str) -> None:
+    curve = [[step, 1 / (1 + step)] for step in range(0, 25000, 10)]  # more than one call may bring
+    history = {"loss": curve, "dice": [[0, 0.25], [10, 0.5]]}
+    write_json(store.cell(cell(store, "threshold")["key"]) / "history.json", history)
+    tracking.sync(store, uri)
+    run, client = runs(store, uri)[GOOD], tracking.Mirror(store, uri).client
+    logged = {name: client.get_metric_history(run.info.run_id, name) for name in ("loss", "step/dice", "dice")}
+    assert sorted([point.step, point.value] for point in logged["loss"]) == curve
+    assert sorted([point.step, point.value] for point in logged["step/dice"]) == history["dice"]
+    assert len(logged["dice"]) == 1  # the board's, not mixed with the method's own
+    assert run.data.metrics["loss"] == curve[-1][1]
+
+
+def test_a_failed_cell_says_why(store: Store, uri: str) -> None:
+    tracking.sync(store, uri)
+    run = runs(store, uri)[BAD]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["scarcebench.status"] == "failed"
+    assert run.data.tags["scarcebench.reason"] == "error: RuntimeError: the plug-in is broken"
+    files = {entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)}
+    assert files == {"failure.json", "log.txt"}
+
+
+def test_syncing_again_adds_nothing(store: Store, uri: str) -> None:
+    assert tracking.sync(store, uri) == 2
+    before = {name: run.info.run_id for name, run in runs(store, uri).items()}
+    assert tracking.sync(store, uri) == 0
+    stages.score(store)  # scores the failed cell too
+    assert tracking.sync(store, uri) == 0
+    assert {name: run.info.run_id for name, run in runs(store, uri).items()} == before
+
+
+def test_a_cell_that_failed_and_was_done_later_is_one_run(store: Store, uri: str) -> None:
+    tracking.sync(store, uri)
+    kept = runs(store, uri)[GOOD].info.run_id
+    finish(store)
+    assert tracking.sync(store, uri) == 1
+    found = runs(store, uri)
+    assert set(found) == {GOOD, BAD}
+    assert found[BAD].info.status == "FINISHED"
+    assert "scarcebench.reason" not in found[BAD].data.tags
+    assert found[BAD].data.metrics["dice"] == found[GOOD].data.metrics["dice"]
+    assert found[GOOD].info.run_id == kept
+
+
+@pytest.mark.parametrize("step", ["log_batch", "log_artifact", "set_terminated", "set_tag"])
+def test_a_run_that_was_cut_short_is_repaired(
+    store: Store, uri: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    target = tracking.Mirror(store, uri)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(target.client, step, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        target.write_all()
+    assert len(runs(store, uri)) == 1
+    assert tracking.sync(store, uri) == 2
+    found = runs(store, uri)
+    assert {run.info.status for run in found.values()} == {"FINISHED", "FAILED"}
+    assert found[GOOD].data.metrics["dice"] > 0.9
+    assert tracking.sync(store, uri) == 0
+
+
+def test_two_mirrors_at_once_write_a_cell_once(store: Store, uri: str) -> None:
+    first, second = tracking.Mirror(store, uri), tracking.Mirror(store, uri)
+    assert (first.write_all(), second.write_all()) == (2, 0)
+    assert len(runs(store, uri)) == 2
+
+
+def test_cells_are_mirrored_beside_the_run(store: Store, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    key = cell(store, "threshold")["key"]
+    with tracking.mirror(store, uri) as tell:
+        tell(key)
+        deadline = time.monotonic() + 20
+        while GOOD not in runs(store, uri) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert set(runs(store, uri)) == {GOOD}
+    assert set(runs(store, uri)) == {GOOD, BAD}  # nobody told of the failed one
+    assert not caplog.records
+
+
+def test_a_stopped_run_waits_for_nothing(store: Store, silent_server: str, caplog: pytest.LogCaptureFixture) -> None:
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), tracking.mirror(store, silent_server) as tell:
+        tell(cell(store, "threshold")["key"])
+        raise KeyboardInterrupt
+    assert time.monotonic() - started < 3
+    assert not caplog.records
+
+
+def test_it_can_be_turned_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCARCEBENCH_MLFLOW", "off")
+    with tracking.mirror(store) as tell:
+        tell(cell(store, "threshold")["key"])
+    assert not (store.out.parent / "mlflow.db").exists()
+
+
+def test_a_long_rest_is_left_to_sync(
+    store: Store, silent_server: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "PATIENCE_S", 0.5)
+    with tracking.mirror(store, silent_server):
+        pass
+    assert "not ready after" in caplog.text
+
+
+TROUBLE = {
+    "refuses": "Connection refused",
+    "is silent": "Read timed out",
+    "file store": "maintenance mode",
+    "no folder": "No such file or directory",
+    "no mlflow": "mlflow",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_trouble_is_one_warning_and_soon(
+    store: Store,
+    silent_server: str,
+    trouble: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = store.out.parent
+    addresses = {"refuses": refusing_server(), "is silent": silent_server, "file store": str(folder / "mlruns")}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", addresses.get(trouble, f"sqlite:///{folder}/nowhere/mlflow.db"))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    if trouble == "no mlflow":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+        monkeypatch.setitem(sys.modules, "mlflow", None)
+    started = time.monotonic()
+    with tracking.mirror(store) as tell:
+        tell(cell(store, "threshold")["key"])
+    assert time.monotonic() - started < 12
+    [record] = caplog.records
+    told = record.getMessage()
+    assert told.startswith("MLflow mirror off: ") and TROUBLE[trouble] in told
+    assert told.endswith(f"; results are complete; 'sync {store.out}' brings them later")
+
+
+def test_a_server_that_is_down_does_not_fail_a_process(store: Store) -> None:
+    process = start(RUN, store, MLFLOW_TRACKING_URI=refusing_server())
+    printed, told = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (0, "complete\n")
+    assert len(told.splitlines()) == 1, told
+    assert told.startswith("MLflow mirror off: ")
+
+
+def test_sync_says_in_a_line_what_is_wrong(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"^MLflow: .* maintenance mode .*; see MLFLOW_TRACKING_URI$"):
+        tracking.sync(store, str(tmp_path / "mlruns"))
+    with pytest.raises(BenchError, match=r"no plan\.json; give a folder that 'run' wrote"):
+        tracking.sync(Store(tmp_path / "nothing"))
+
+
+def test_a_warning_shows_no_password() -> None:
+    problem = ValueError("request to https://me:secret@host/api failed. More. And more.")
+    assert tracking.reason(problem) == "request to https://***@host/api failed"
