@@ -68,7 +68,8 @@ class CellRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
             network: torch.nn.Module = networks.build(self.job["cell"]["backbone"], self.spec, weights)
-        return network
+        # Channels innermost: the same sums in another order, faster on CPUs and on GPUs.
+        return network.to(memory_format=torch.channels_last) if self.spec.ndim == 2 else network
 
 
 def main(folder: Path) -> None:
@@ -102,6 +103,8 @@ def run_cell(folder: Path) -> None:
     view = cache.train_view(source, index, frozenset(job["patients"]))
     run = CellRun(job, folder, view.spec, choose_device(job["device"]))
     method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], view.spec)
+    if not isinstance(method, Segments):
+        raise TypeError(f"method {type(method).__name__} has no segment(images); a segmentation suite needs it")
     imported = time.perf_counter()
 
     fitted = _timed_fit(method, view, run)
@@ -141,11 +144,9 @@ def _timed_fit(method: Method, view: TrainView, run: CellRun) -> float:
 
 @torch.no_grad()
 def _predict(
-    method: Method, source: Path, index: dict[str, Any], spec: Spec, folder: Path, device: torch.device
+    method: Segments, source: Path, index: dict[str, Any], spec: Spec, folder: Path, device: torch.device
 ) -> tuple[int, float]:
     """Label maps of all test cases on their native grid; returns their number and milliseconds per image or slice."""
-    if not isinstance(method, Segments):
-        raise TypeError(f"method {type(method).__name__} has no segment(images); a segmentation suite needs it")
     folder.mkdir()
     seconds, count = 0.0, 0
     for group in _groups(cache.test_images(source, index)):

@@ -21,6 +21,7 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Near-copies": _dropped(plan["datasets"]),
         "Model": f"{_backbone(suite['backbone'])}, {suite['steps']} steps, images at {_by(suite['size'])}; "
         "the last iterate is scored.",
+        "Schedules": _schedules(plan["published_steps"], suite["steps"]),
         "Settings": "; ".join(_settings(cells)),
         "Scores": "On the native grid, per case and class, then averaged per case, per patient, over patients. "
         "A missing or failed prediction takes the worst value.",
@@ -46,6 +47,13 @@ def _share(count: int, card: Mapping[str, Any]) -> str:
 
 def _test(dataset: str, card: Mapping[str, Any]) -> str:
     return f"{dataset}: {card['test_cases']} images of {card['test_groups']} patients"
+
+
+def _schedules(published: Mapping[str, int | None], steps: int) -> str:
+    changed = [f"{name} {count} -> {steps}" for name, count in published.items() if count and count != steps]
+    if not changed:
+        return "At their published length."
+    return f"Functions of progress, compressed or stretched from the published number of steps: {', '.join(changed)}."
 
 
 def _dropped(datasets: Mapping[str, Any]) -> str:

@@ -70,7 +70,12 @@ def _keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
 
 
 def write_plan(
-    suite: Suite, cells: Sequence[Cell], materials: Mapping[str, Material], store: Store, size: str | None
+    suite: Suite,
+    cells: Sequence[Cell],
+    materials: Mapping[str, Material],
+    store: Store,
+    size: str | None,
+    plugins: Sequence[Path],
 ) -> None:
     """Leave what `score`, `report` and `status` need to run alone."""
     labels = {name: getattr(suite, name) for name in ("name", "title", "description", "task", "reference")}
@@ -86,6 +91,11 @@ def write_plan(
             ],
             "datasets": {name: describe(material, suite) for name, material in materials.items()},
             "caches": {name: str(material.prepared.folder.resolve()) for name, material in materials.items()},
+            "published_steps": {
+                cell.method: registry.method(cell.method, plugins).card.get("published_steps")
+                for cell in cells
+                if cell.method != EXTERNAL
+            },
             "provenance": {"commit": commit()},
         },
     )  # fmt: skip
@@ -138,7 +148,7 @@ def make_plan(
     store.open()
     found = materials(suite, data, store, plugins)
     cells = plan(suite, found, plugins)
-    write_plan(suite, cells, found, store, size)
+    write_plan(suite, cells, found, store, size, plugins)
     return cells, found
 
 

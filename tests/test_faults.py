@@ -63,6 +63,15 @@ def test_each_fault_is_named(faulty: tuple[Store, stages.Progress], fault: str) 
     assert store.result(cell["key"]) is None
 
 
+def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    assert run(make_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed == 1
+    [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "blind"]
+    failure = store.failure(cell["key"])
+    assert failure is not None
+    assert failure["message"] == "TypeError: method Blind has no segment(images); a segmentation suite needs it"
+
+
 def test_failed_rows_count_at_their_worst_and_say_why(faulty: tuple[Store, stages.Progress]) -> None:
     store, _ = faulty
     stages.score(store)

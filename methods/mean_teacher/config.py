@@ -18,7 +18,7 @@ class Config(TrainingConfig):
     ramp_start: float = Field(default=1 / 30, ge=0, le=1)  # no consistency before
     ramp_stairs: int = Field(default=200, ge=1)
     ema_half_life: float = Field(default=68.9676 / 30_000, gt=0)  # 0.99 a step at 30,000 steps
-    predict_with: Literal["teacher", "student"] = "teacher"
+    predict_with: Literal["student", "teacher"] = "student"
     noise: float = Field(default=0.1, ge=0)  # deviation of the noise on the teacher's images, cut at twice this
 
 

@@ -22,7 +22,7 @@ from methods.training import (
 
 
 class MeanTeacher:
-    """A student fits labels and agrees with the moving average of itself; the average is the model."""
+    """A student fits labels and agrees with the moving average of itself; the student's last iterate is the model."""
 
     def __init__(self, config: Config, spec: Spec) -> None:
         self.config, self.spec = config, spec

@@ -13,6 +13,10 @@ class TestMeanTeacher(MethodContract):
     method = "mean_teacher"
 
 
+class TestSSNet(MethodContract):
+    method = "ss_net"
+
+
 class TestThreshold(MethodContract):
     plugin = Path(__file__).parent.parent / "plugins" / "threshold.py"
     shapes = ((3, 2), (1, 2))  # it knows two classes

@@ -1,0 +1,41 @@
+"""Settings of SS-Net; defaults are the released recipe for ACDC (dossier, section 5)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from methods.config import TrainingConfig
+
+
+class Config(TrainingConfig):
+    """What SS-Net has beyond every learner. Shares of the run are the published iterations over 30,000."""
+
+    unlabelled_batch_size: int = Field(default=12, ge=1)
+    learning_rate_schedule: Literal["constant", "poly"] = "constant"  # poly falls as (1 - t/T)^0.9
+    supervised_loss: Literal["released", "suite"] = "released"  # Dice alone, or (cross-entropy + Dice) / 2
+    weight: float = Field(default=0.1, ge=0)  # of both terms below, at the end of the ramp
+    ramp_end: float = Field(default=1.0, gt=0, le=1)
+    ramp_stairs: int = Field(default=200, ge=1)
+
+    smoothness: bool = True
+    xi: float = Field(default=10, gt=0)  # L2 norm of the probe that finds the adversarial direction
+    eps: float = Field(default=6 / 256, gt=0)  # norm of the perturbation per root of the pixels: 6 at 256x256
+    power_iterations: int = Field(default=1, ge=0)  # 0 is a random direction
+
+    separation: bool = True
+    contrastive_weight: float = Field(default=0.1, ge=0)  # of the separation beside the smoothness
+    memory: int = Field(default=32, ge=2)  # features kept of each class
+    memory_rule: Literal["released", "described"] = "released"  # lowest scores as the code does, or highest
+
+
+def space(trial: Any) -> Config:
+    """What tuning may choose; the defaults lie inside."""
+    return Config(
+        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        weight=trial.suggest_float("weight", 0.05, 2.0, log=True),
+        ramp_end=trial.suggest_float("ramp_end", 0.05, 1.0),
+        eps=trial.suggest_float("eps", 1 / 256, 20 / 256, log=True),
+        contrastive_weight=trial.suggest_float("contrastive_weight", 0.01, 0.5, log=True),
+    )
