@@ -201,7 +201,7 @@ def test_zero_weight_is_dice_alone_bit_for_bit() -> None:  # check 8
 def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
     """The same mixed batches through the same backbone, Dice of the labelled half as the only loss."""
     (images, masks), unlabelled = stack(view.fit, CPU), stack_images(view.unlabelled, CPU)
-    network = run.backbone().to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network = run.backbone().train()
     optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     first, second = batches(4, 2, run.seed("labelled batches")), batches(8, 3, run.seed("unlabelled batches"))
     turns = torch.Generator().manual_seed(run.seed("augmentation"))
