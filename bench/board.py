@@ -21,6 +21,7 @@ class Column:
     help: str  # direction, unit and definition in one or two sentences
     pairs: Literal["reference", "no reference", "all"]  # the (case, class) pairs it is defined on
     digits: int = 3
+    against_reference: bool = False  # a paired difference to the reference method, not a mean over cases
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -30,6 +31,14 @@ COLUMNS: tuple[Column, ...] = (
         "higher",
         "Overlap 2TP/(2TP+FP+FN) on pairs whose reference is not empty.",
         "reference",
+    ),
+    Column(
+        "gain",
+        "Gain",
+        "higher",
+        "Dice minus the reference method's at the same labels, paired by patient and subset.",
+        "reference",
+        against_reference=True,
     ),
     Column(
         "fp_rate",
@@ -57,6 +66,9 @@ COLUMNS: tuple[Column, ...] = (
         2,
     ),
 )
+
+
+SCORED = tuple(column for column in COLUMNS if not column.against_reference)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,9 @@ def _decode_all(
         looks = _Looks(dataset.card.slice_axis)
         index["train"] = [e for r in train for e in _write_case(dataset, r, size, "train", writers, looks)]
         index["test"] = [e for r in test for e in _write_case(dataset, r, size, "test", writers, looks)]
-        copies = looks.copies(len(index["train"])) if drop_copies and dataset.card.ndim == len(size) else {}
+        # Drawn images are never copies, and slices of volumes look alike by nature.
+        look_for = drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(size)
+        copies = looks.copies(len(index["train"])) if look_for else {}
         dropped = [(index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())]
         index["dropped"] = [{"id": case, "copy_of": other} for case, other in dropped]
         index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.suite import EXTERNAL
+
 
 def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
     """Title -> sentence, in reading order."""
@@ -22,14 +24,14 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Model": f"{_backbone(suite['backbone'])}, {suite['steps']} steps, images at {_by(suite['size'])}; "
         "the last iterate is scored.",
         "Schedules": _schedules(plan["published_steps"], suite["steps"]),
-        "Settings": "; ".join(_settings(cells)),
+        **_settings(cells),
         "Scores": "On the native grid, per case and class, then averaged per case, per patient, over patients. "
         "A missing or failed prediction takes the worst value.",
         "Intervals": "95%, of patients and subsets together (two-way random effects); the unit is the patient. "
         "Greyed with fewer than 3 subsets or 8 patients.",
         "Ranks": "The range left by paired tests between all methods of a budget (Holm, 5%). Methods that cannot be "
         "told from the best of their group share it.",
-        "Precision and threads": f"{suite['precision']}, {suite['threads']} threads a cell.",
+        "Precision and threads": f"{suite['precision']}, threads per cell: {suite['threads']}.",
         "Protocol version": cells[0]["protocol"] if cells else "",
     }
 
@@ -72,10 +74,18 @@ def _by(size: Sequence[int]) -> str:
     return " x ".join(map(str, size))
 
 
-def _settings(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def _settings(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     configs = {(cell["method"], cell["variant"]): cell["config"] for cell in cells}
-    return [
-        f"{method}{'' if variant == 'default' else f' ({variant})'}: "
-        + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in config.items())
+    return {
+        f"Settings of {method}{'' if variant == 'default' else f' ({variant})'}": ", ".join(
+            f"{name.replace('_', ' ')} {_value(value)}" for name, value in config.items()
+        )
         for (method, variant), config in configs.items()
-    ]
+        if method != EXTERNAL
+    }
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import __version__, statistics
-from bench.board import COLUMNS, Board, Column, Point, Row, Status
+from bench.board import COLUMNS, SCORED, Board, Column, Point, Row, Status
 from bench.protocol import protocol_card
 from bench.scoring import FIELDS, Scores, as_line
 from bench.store import Store
@@ -43,7 +43,8 @@ def build(store: Store) -> Board:
     plan = store.plan()
     lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
     lines.sort(key=lambda line: (line.identity[1], line.identity[2], line.identity[3], line.identity[4]))
-    rows = [row for column in COLUMNS for row in _rows(lines, column)]
+    reference = plan["suite"]["reference"]
+    rows = [row for column in COLUMNS for row in _rows(lines, column, reference)]
     points = [point for line in lines for point in _points(line)]
     return Board(
         suite={**plan["labels"], "note": plan["suite"]["note"]},
@@ -52,7 +53,7 @@ def build(store: Store) -> Board:
         datasets=plan["datasets"],
         protocol=protocol_card(plan),
         cells=[_cell(store, cell) for cell in plan["cells"]],
-        overlays=_overlays(lines, plan["suite"]["reference"]),
+        overlays=_overlays(lines, reference),
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         cost=[cost for line in lines if (cost := _cost(store, line))],
     )
@@ -89,13 +90,29 @@ def _scores(file: Path, _changed: int) -> Scores:
     return Scores(file)
 
 
-def _rows(lines: Sequence[Line], column: Column) -> list[Row]:
-    rows = []
+def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
+    rows: list[Row] = []
     for budget in {line.identity[:3]: None for line in lines}:
         group = [line for line in lines if line.identity[:3] == budget]
+        if column.against_reference:
+            rows += _gains(group, column, reference)
+            continue
         matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
         ranked = _ranks([line for line in group if matrices[line.identity] is not None], column)
         rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
+    return rows
+
+
+def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
+    """Paired differences of Dice to the reference method at one budget, over the subsets that both have."""
+    bases = [line for line in group if line.identity[3:] == (reference, "default")]
+    rows = []
+    for line in group:
+        for base in [base for base in bases if base is not line]:
+            shared = sorted(set(line.scores) & set(base.scores))
+            one, other = _matrix(line, "dice", shared), _matrix(base, "dice", shared)
+            difference = None if one is None or other is None else one - other
+            rows.append(_row(line, column, difference, None))
     return rows
 
 
@@ -126,7 +143,8 @@ def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: s
     if matrix is None:
         return empty
     found = statistics.interval(matrix)
-    cases = len(next(iter(line.scores.values())).per_case(column.key))
+    metric = "dice" if column.against_reference else column.key
+    cases = len(next(iter(line.scores.values())).per_case(metric))
     scored = replace(
         empty, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind,
         n_cases=cases, n_groups=matrix.shape[0], n_subsets=matrix.shape[1],
@@ -156,7 +174,7 @@ def _points(line: Line) -> list[Point]:
     task, dataset, labelled, method, variant = line.identity
     points = []
     for subset, scores in sorted(line.scores.items()):
-        for column in COLUMNS:
+        for column in SCORED:
             values = scores.per_group(column.key).values()
             if values:
                 mean = sum(values) / len(values)

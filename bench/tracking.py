@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from bench import identity
-from bench.board import COLUMNS
+from bench.board import SCORED
 from bench.errors import BenchError
 from bench.scoring import Scores
 from bench.store import Store, read_json
@@ -239,7 +239,7 @@ def metrics(files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int) 
     from mlflow.entities import Metric
 
     scores = Scores(files["scores.csv"]) if "scores.csv" in files else None
-    groups = {column.key: scores.per_group(column.key).values() for column in COLUMNS} if scores else {}
+    groups = {column.key: scores.per_group(column.key).values() for column in SCORED} if scores else {}
     final = {**cost, **{name: sum(values) / len(values) for name, values in groups.items() if values}}
     points = [Metric(name, value, time_ms, 0) for name, value in final.items()]
     history = read_json(files["history.json"]) if "history.json" in files else {}

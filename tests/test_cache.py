@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import cache, decode, geometry, split
+from bench import cache, decode, geometry, registry, split
 from bench.api import RawCase, Record
 from bench.errors import DataProblem
 
@@ -82,6 +82,7 @@ def test_bad_cases_are_named_and_leave_nothing_behind(tmp_path: Path, raw: RawCa
 
 def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
     dataset = tiny()
+    dataset.card = replace(dataset.card, synthetic=False)
     read = dataset.read
     copied = {"p2_f1": "p8_f0"}
     noise = np.random.default_rng(0)
@@ -95,6 +96,14 @@ def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
     assert prepared.index["dropped"] == [{"id": "p2_f1", "copy_of": "p8_f0"}]
     assert "p2_f1" not in [case["id"] for case in prepared.index["train"]]
     assert len(prepare(tmp_path, dataset, drop_copies=False).index["train"]) == 14
+
+
+def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
+    """Normal frames of phantoms look alike to hash and thumbnail; none may be left out of training."""
+    dataset, code = registry.dataset("phantoms", None)
+    train, test = split.sides(dataset.records(), 0, None)
+    prepared = decode.prepare(dataset, train, test, (64, 64), tmp_path, code, drop_copies=True)
+    assert (len(prepared.index["train"]), prepared.index["dropped"]) == (240, [])
 
 
 def test_label_maps_return_to_the_native_grid() -> None:

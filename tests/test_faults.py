@@ -88,6 +88,18 @@ def test_failed_rows_count_at_their_worst_and_say_why(faulty: tuple[Store, stage
     assert rows["default", "dice"].rank_lo == 1
 
 
+def test_gain_is_paired_with_the_reference(faulty: tuple[Store, stages.Progress]) -> None:
+    """A method that scores 0 everywhere loses exactly what the reference has; the reference has no gain."""
+    store, _ = faulty
+    stages.score(store)
+    rows = {(row.variant, row.metric): row for row in build(store).rows}
+    reference, gain = rows["default", "dice"], rows["raise", "gain"]
+    assert reference.mean is not None and gain.mean is not None
+    assert gain.mean == pytest.approx(-reference.mean)
+    assert (gain.n_groups, gain.n_subsets, gain.rank_lo) == (3, 1, None)
+    assert ("default", "gain") not in rows
+
+
 def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Progress]) -> None:
     store, _ = faulty
     loaded = make_suite(

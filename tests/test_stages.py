@@ -1,0 +1,72 @@
+"""Stages from plan to page: a split from a file, and a page from whatever is finished."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import split, stages, suite
+from bench.errors import BenchError
+from bench.store import Store
+
+PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
+
+
+def make_suite(**changes: object) -> suite.Suite:
+    keys: dict[str, object] = {
+        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
+        "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 3,
+    }  # fmt: skip
+    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+
+
+def exported(tmp_path: Path, subsets: int = 2) -> Path:
+    """The split of the tiny dataset with its labelling orders reversed, as a user's own file."""
+    store = Store(tmp_path / "first" / "toy")
+    _, found = stages.make_plan(make_suite(subsets=subsets), None, store, None, PLUGINS)
+    split.export(found["tiny"].split, tmp_path / "split.json")
+    content = json.loads((tmp_path / "split.json").read_text())
+    content.pop("sha256")
+    for order in content["orders"].values():
+        order.reverse()
+    content["test"] = content["test"][:4]
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    return tmp_path / "split.json"
+
+
+def test_a_split_from_a_file_decides_who_is_labelled_and_tested(tmp_path: Path) -> None:
+    file = exported(tmp_path)
+    store = Store(tmp_path / "second" / "toy")
+    cells, found = stages.make_plan(make_suite(split=file), None, store, None, PLUGINS)
+    given = json.loads(file.read_text())
+    drawn = found["tiny"].split
+    assert drawn.orders[0] == tuple(given["orders"]["0"])
+    assert drawn.test == tuple(given["test"])
+    progress = stages.run(make_suite(split=file), cells, found, store, lambda _: None, plugins=PLUGINS)
+    assert progress.failed == 0
+    job = json.loads((store.cell(cells[-1].key) / "cell.json").read_text())
+    assert set(job["patients"]) == set(given["orders"][str(cells[-1].subset)][: cells[-1].labelled])
+    assert len(list((store.cell(cells[0].key) / "predictions").iterdir())) == 4
+
+
+def test_too_few_subsets_in_a_split_file(tmp_path: Path) -> None:
+    file = exported(tmp_path, subsets=1)
+    with pytest.raises(BenchError, match="holds 1 subsets; the suite asks for 2"):
+        stages.make_plan(make_suite(split=file), None, Store(tmp_path / "b" / "toy"), None, PLUGINS)
+
+
+def test_more_subsets_keep_the_finished_cells(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    for subsets, kept in ((1, 0), (2, 2)):
+        loaded = make_suite(subsets=subsets)
+        cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+        progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
+        assert (progress.kept, progress.failed) == (kept, 0)
+
+
+def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    stages.make_plan(make_suite(), None, store, None, PLUGINS)
+    board, page = stages.report(store)
+    assert {row.status for row in board.rows} == {"missing"}
+    assert "2 of 2 cells not finished" in page.read_text()
