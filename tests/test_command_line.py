@@ -113,7 +113,13 @@ def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.
     undisturbed, out = tmp_path / "a" / "toy", tmp_path / "b" / "toy"
     assert bench("run", file, "--out", undisturbed, *PLUGINS).returncode == 0
     command = [sys.executable, str(ROOT / "run_bench.py"), "run", str(file), "--out", str(out), *PLUGINS]
-    process = subprocess.Popen([*command, "--workers=1"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [*command, "--workers=1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
     slow = [c["key"] for c in json.loads((undisturbed / "plan.json").read_text())["cells"] if c["variant"] == "slow"]
     while not any((out / "cells" / key / "progress.json").exists() for key in slow):
         time.sleep(0.05)
