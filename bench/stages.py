@@ -224,9 +224,11 @@ def status(store: Store) -> dict[str, Any]:
     running = {key: read_json(store.cell(key) / "progress.json") for key, state in states.items() if state == "running"}
     failed = {key: store.failure(key) for key, state in states.items() if state == "failed"}
     aside = [key for key in store.found() if key not in planned and store.state(key) == "done"]
+    costs = [result["cost"] for _, result in store.results(planned) if result and result["cost"]]
+    times = {name: sum(cost[f"{name}_seconds"] for cost in costs) for name in ("cell", "train", "import")}
     return {
         **counts, "total": len(planned), "running cells": running, "failures": failed,
-        "aside": len(aside), "cells": planned,
+        "aside": len(aside), "cells": planned, "times": times,
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench import registry, stages
@@ -55,9 +55,21 @@ def status_text(store: Store) -> str:
         lines.append(f"running  {_label(found['cells'][key])}: {step}")
     for key, failure in found["failures"].items():
         lines.append(f"failed   {_label(found['cells'][key])}: {failure['kind']}: {failure['message']} ({key})")
+    if found["times"]["cell"]:
+        lines.append(_overhead(found["times"]))
     if found["aside"]:
         lines.append(f"{found['aside']} results of other settings or older code are kept aside and not on the board")
     return "\n".join(lines)
+
+
+def _overhead(times: Mapping[str, float]) -> str:
+    """Where the seconds inside the finished cells went."""
+    total = times["cell"]
+    rest = total - times["train"] - times["import"]
+    return (
+        f"{total:.0f} s in cells: {times['train'] / total:.1%} training, {times['import'] / total:.1%} imports, "
+        f"{rest / total:.1%} all else (predicting, writing)"
+    )
 
 
 def _label(cell: dict[str, object]) -> str:
