@@ -117,6 +117,7 @@ def _launch(
         folder = store.cell(key)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "cell.json", jobs[key])
+        (folder / "progress.json").unlink(missing_ok=True)  # of an attempt that was killed
         started[folder] = time.monotonic()
         executor.submit(folder, time_limit_s)
 
