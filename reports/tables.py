@@ -140,8 +140,8 @@ def interval(row: Row, digits: int) -> str:
 
 def clip(value: float | None, metric: str) -> float:
     """A value inside the range of its metric."""
-    low = 0.0 if metric in SHARES | DISTANCES else -math.inf
-    high = 1.0 if metric in SHARES else math.inf
+    low = 0.0 if metric in SHARES | DISTANCES else -1.0 if metric == "gain" else -math.inf
+    high = 1.0 if metric in SHARES | {"gain"} else math.inf
     return min(max(value or 0.0, low), high)
 
 
