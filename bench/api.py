@@ -112,6 +112,7 @@ class Card:
     citation: str
     redistribute: bool  # pictures may be published with a board
     synthetic: bool = False
+    spacing: tuple[float, ...] | None = None  # mm, of every image, where one value holds for all and files say none
     slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices lie
 
 

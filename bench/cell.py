@@ -81,9 +81,9 @@ def main(folder: Path) -> None:
             sys.exit(BUSY)
         if (folder / "result.json").exists():
             sys.exit(FINISHED)
-        store.clear(folder)
-        _log_to(folder / "log.txt")
         try:
+            store.clear(folder)
+            _log_to(folder / "log.txt")
             run_cell(folder)
         except BaseException as problem:
             traceback.print_exc()
@@ -182,6 +182,8 @@ def _checked(probabilities: torch.Tensor, count: int, spec: Spec) -> torch.Tenso
         raise ValueError(f"segment returned shape {tuple(probabilities.shape)}; expected {expected} (B K *S)")
     if not torch.isfinite(probabilities).all():
         raise NotFiniteError("segment returned probabilities that are NaN or infinite")
+    if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
+        raise ValueError("segment returned values that are not probabilities; apply a softmax over the classes")
     return probabilities
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def _decode_all(
         index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
         for writer in writers.values():
             writer.file.close()
-        index["data"] = total.hexdigest()
+        index["data"] = identity.digest([total.hexdigest(), index["spec"], index["train"], index["test"]])
         (part / "index.json").write_text(json.dumps(index, ensure_ascii=False))
         if not (folder / "index.json").exists():
             part.replace(folder)
@@ -127,35 +127,28 @@ def _write_case(
     dataset: Dataset, record: Record, size: tuple[int, ...], side: str, writers: dict[str, _Writer], looks: _Looks
 ) -> list[dict[str, Any]]:
     """Index entries of one record: one, or where volumes are trained on in slices, one for each training slice."""
-    raw = dataset.read(record)
-    mask = _checked_mask(raw, record, dataset.card, size)
-    axis = dataset.card.slice_axis if raw.image.ndim == 4 and len(size) == 2 else None
+    raw, card = dataset.read(record), dataset.card
+    mask = _checked_mask(raw, record, card, size)
+    sliced = raw.image.ndim == 4 and len(size) == 2
+    looks.add(raw.image)
     if side == "test":
-        looks.add(raw.image)
-        return [_write_test(raw, mask, record, size, axis, writers)]
-    if axis is None:
-        looks.add(raw.image)
-        return [
-            _write_train(geometry.to_unit(raw.image) if len(size) == 2 else raw.image, mask, record, raw, size, writers)
-        ]
+        return [_write_test(raw, mask, record, size, card, sliced, writers)]
+    if not sliced:
+        image = geometry.to_unit(raw.image) if len(size) == 2 else raw.image
+        entry = _entry(record, record.id, raw, mask, card)
+        return [{**entry, **_write_train(image, mask, size, writers)}]
+    images = geometry.image_slices(raw.image, card.slice_axis)
+    masks = geometry.mask_slices(mask, card.slice_axis)
     return [
-        _write_train(image, part, replace(record, id=f"{record.id}_s{k:03d}"), raw, size, writers)
-        for k, (image, part) in enumerate(
-            zip(geometry.image_slices(raw.image, axis), geometry.mask_slices(mask, axis), strict=True)
-        )
+        {**_entry(record, f"{record.id}_s{k:03d}", raw, part, card), **_write_train(image, part, size, writers)}
+        for k, (image, part) in enumerate(zip(images, masks, strict=True))
     ]
 
 
 def _write_train(
-    image: NDArray[Any],
-    mask: NDArray[np.uint8],
-    record: Record,
-    raw: RawCase,
-    size: tuple[int, ...],
-    writers: dict[str, _Writer],
+    image: NDArray[Any], mask: NDArray[np.uint8], size: tuple[int, ...], writers: dict[str, _Writer]
 ) -> dict[str, Any]:
     return {
-        **_entry(record, raw, mask),
         "train_images": writers["train_images"].add(geometry.image_to_grid(image, size)),
         "train_masks": writers["train_masks"].add(geometry.mask_to_grid(mask, size)),
     }
@@ -166,32 +159,36 @@ def _write_test(
     mask: NDArray[np.uint8],
     record: Record,
     size: tuple[int, ...],
-    axis: int | None,
+    card: Card,
+    sliced: bool,
     writers: dict[str, _Writer],
 ) -> dict[str, Any]:
     """`test_images` holds what is segmented at once: (1 C *S), or all slices (D C H W) of a volume."""
-    if axis is not None:
-        images = np.stack([geometry.image_to_grid(part, size) for part in geometry.image_slices(raw.image, axis)])
+    if sliced:
+        parts = geometry.image_slices(raw.image, card.slice_axis)
+        images = np.stack([geometry.image_to_grid(part, size) for part in parts])
     else:
         images = geometry.image_to_grid(geometry.to_unit(raw.image) if len(size) == 2 else raw.image, size)[None]
     return {
-        **_entry(record, raw, mask),
-        "slice_axis": axis,
+        **_entry(record, record.id, raw, mask, card),
+        "slice_axis": card.slice_axis if sliced else None,
         "test_images": writers["test_images"].add(images),
         "test_native": writers["test_native"].add(raw.image),
         "test_masks": writers["test_masks"].add(mask),
     }
 
 
-def _entry(record: Record, raw: RawCase, mask: NDArray[np.uint8]) -> dict[str, Any]:
+def _entry(record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], card: Card) -> dict[str, Any]:
+    plane = mask.size if mask.ndim == 2 else mask.size / mask.shape[card.slice_axis]
     return {
-        "id": record.id,
+        "id": name,
+        "record": record.id,
         "group": record.group,
         "label": record.label,
         "spacing": list(raw.spacing) if raw.spacing else None,
         "shape": list(mask.shape),
         "classes": [int(value) for value in np.unique(mask) if value],
-        "area": float((mask > 0).mean()),
+        "area": float((mask > 0).sum() / plane),  # in slices: of a volume the sum over its slices
     }
 
 

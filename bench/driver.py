@@ -57,6 +57,7 @@ def write_jobs(
             "device": device,
             "plugins": [str(file.resolve()) for file in plugins],
             "keep_model": suite.keep_models,
+            "spec": material.prepared.index["spec"],
         }
     return jobs
 
@@ -116,7 +117,8 @@ def _launch(
             continue
         folder = store.cell(key)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "cell.json", jobs[key])
+        if read_json(folder / "cell.json") != jobs[key]:
+            write_json(folder / "cell.json", jobs[key])
         (folder / "progress.json").unlink(missing_ok=True)  # of an attempt that was killed
         started[folder] = time.monotonic()
         executor.submit(folder, time_limit_s)
@@ -131,7 +133,7 @@ def _settle(
     started: Mapping[Path, float],
 ) -> None:
     key = finished.folder.name
-    if finished.how == "busy":
+    if finished.how == "busy" and store.state(key) not in ("done", "failed"):
         waiting.append((time.monotonic() + BUSY_PAUSE_S, key))
         return
     if store.state(key) not in ("done", "failed"):

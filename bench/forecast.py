@@ -11,7 +11,7 @@ from typing import Any
 from bench import display, driver
 from bench.plan import Cell, Material, select
 from bench.store import Store, write_json
-from bench.suite import Suite
+from bench.suite import EXTERNAL, Suite
 
 PROBE_STEPS = 5
 PROBE_LIMIT_S = 120
@@ -33,7 +33,7 @@ def forecast(
     chosen = select(cells, only) if only else cells
     lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
     due = list({cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")}.values())
-    due = [cell for cell in due if cell.refusal is None]
+    due = [cell for cell in due if cell.refusal is None and cell.method != EXTERNAL]
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     rates = _rates(due, cells, suite, materials, store, executor, device, plugins)
     lines.append(_total(due, rates, executor.slots))
@@ -68,7 +68,7 @@ def _rates(
     rates: dict[tuple[str, str], float] = {}
     for cell in cells:
         result = store.result(cell.key)
-        if result:
+        if result and cell.method != EXTERNAL:
             rates[cell.method, cell.dataset] = result["cost"]["cell_seconds"] / cell.steps
     probes = {(c.method, c.dataset): c for c in due if (c.method, c.dataset) not in rates}
     with tempfile.TemporaryDirectory() as folder:

@@ -25,6 +25,7 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
     ROOT / "methods" / "training.py",
     ROOT / "methods" / "networks",
     ROOT / "bench" / "cell.py",
+    ROOT / "bench" / "identity.py",
     ROOT / "bench" / "cache.py",
     ROOT / "bench" / "decode.py",
     ROOT / "bench" / "geometry.py",

@@ -112,8 +112,17 @@ def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
             shared = sorted(set(line.scores) & set(base.scores))
             one, other = _matrix(line, "dice", shared), _matrix(base, "dice", shared)
             difference = None if one is None or other is None else one - other
-            rows.append(_row(line, column, difference, None))
+            row = _row(line, column, difference, None)
+            if row.status in ("ok", "not_applicable") and not line.refusal:
+                row = replace(row, **_base_status(base, column))
+            rows.append(row)
     return rows
+
+
+def _base_status(base: Line, column: Column) -> dict[str, Any]:
+    """A gain is no better than the reference it is taken against."""
+    status, reason = _status(base, column, bool(base.scores))
+    return {"status": status, "reason": None if status == "ok" else f"reference {base.identity[3]}: {reason}"}
 
 
 def _ranks(lines: Sequence[Line], column: Column) -> dict[Row_, statistics.Rank]:

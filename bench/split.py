@@ -11,6 +11,7 @@ from typing import Any
 from bench import budget, identity
 from bench.api import Record
 from bench.errors import BenchError
+from bench.store import write_json
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def _check_sides(train: Sequence[Record], test: Sequence[Record]) -> None:
             f"patient {shared[0]!r} given on both sides of the split ({len(shared)} such); "
             "expected each patient on one side; mend the split"
         )
+    if len({record.group for record in train}) < 2:
+        raise BenchError("1 training patient given; expected at least 2; add patients or mend the split")
 
 
 def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
@@ -97,18 +100,19 @@ def draw(dataset: str, index: Mapping[str, Any], seed: int, subsets: int) -> Spl
     orders = {
         j: tuple(budget.stratified_order(kinds, identity.seed(seed, dataset, j, "labelled"))) for j in range(subsets)
     }
-    groups = {case["id"]: case["group"] for case in (*train, *test)}
-    return Split(dataset, tuple(c["id"] for c in train), tuple(c["id"] for c in test), groups, orders)
+    groups = {case["record"]: case["group"] for case in (*train, *test)}
+    sides = [tuple(dict.fromkeys(case["record"] for case in side)) for side in (train, test)]
+    return Split(dataset, sides[0], sides[1], groups, orders)
 
 
 def export(split: Split, file: Path) -> None:
     """Write a split as JSON with its sha256."""
     content = split.as_json(sorted(split.orders))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**content, "sha256": identity.digest(content)}, indent=1, ensure_ascii=False)
-    temporary = file.with_name(file.name + ".part")
-    temporary.write_text(text + "\n")
-    temporary.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {**content, "sha256": identity.digest(content)})
+    except OSError as problem:
+        raise BenchError(f"cannot write {file} ({problem.strerror}); give another place") from None
 
 
 def read(file: Path) -> Split:

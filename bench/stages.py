@@ -36,14 +36,21 @@ def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins:
     prepared = decode.prepare(dataset, train, test, tuple(suite.size), store.cache, code, suite.drop_copies)
     drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets)
     if given is not None:
-        if len(given.orders) < suite.most_subsets:
-            raise BenchError(
-                f"split file {suite.split} holds {len(given.orders)} subsets; the suite asks for {suite.most_subsets}; "
-                "export more, or lower 'subsets'"
-            )
-        drawn = split.Split(name, drawn.train, drawn.test, drawn.groups, given.orders)
+        drawn = _with_orders(drawn, given, suite)
     _keep_split(drawn, suite, store)
     return Material(prepared, drawn)
+
+
+def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
+    """The labelling orders of a given split, without patients whose only images were left out as near-copies."""
+    if not set(range(suite.most_subsets)) <= set(given.orders):
+        raise BenchError(
+            f"split file {suite.split} holds the subsets {sorted(given.orders)}; the suite asks for "
+            f"0 to {suite.most_subsets - 1}; export more, or lower 'subsets'"
+        )
+    patients = {drawn.groups[case] for case in drawn.train}
+    orders = {j: tuple(group for group in order if group in patients) for j, order in given.orders.items()}
+    return split.Split(drawn.dataset, drawn.train, drawn.test, drawn.groups, orders)
 
 
 def _given_sides(
@@ -55,7 +62,7 @@ def _given_sides(
 
 def _keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
     """Save the split; refuse where it differs from the one that finished cells were run on."""
-    file = store.split(drawn.dataset)
+    file = store.split(drawn.dataset, suite.test_cases)
     if file.exists():
         old = split.read(file)
         shared = sorted(set(old.orders) & set(drawn.orders))
@@ -236,7 +243,7 @@ def splits(name: str, data: Path | None, cache_root: Path, subsets: int, seed: i
     """The split that a suite without `split:` would draw."""
     dataset, code = registry.dataset(name, data)
     train, test = split.sides(dataset.records(), seed, None)
-    size = (64,) * dataset.card.ndim  # strata come from native masks: any grid gives the same orders
+    size = (64, 64)  # strata come from native masks: any grid gives the same orders
     prepared = decode.prepare(dataset, train, test, size, cache_root, code)
     return split.draw(name, prepared.index, seed, subsets)
 

@@ -25,9 +25,10 @@ class Store:
         """The folder of a cell; writer and reader both ask here."""
         return self.out / "cells" / key
 
-    def split(self, dataset: str) -> Path:
-        """Where the split of a dataset is kept."""
-        return self.out / "splits" / f"{file_name(dataset)}.json"
+    def split(self, dataset: str, test_cases: int | None) -> Path:
+        """Where the split of a dataset is kept; one with a shortened test list lies beside the whole one."""
+        shortened = f"-first{test_cases}" if test_cases else ""
+        return self.out / "splits" / f"{file_name(dataset)}{shortened}.json"
 
     @property
     def cache(self) -> Path:
@@ -66,7 +67,7 @@ class Store:
     def found(self) -> list[str]:
         """All cells that have a folder."""
         cells = self.out / "cells"
-        return sorted(entry.name for entry in os.scandir(cells)) if cells.is_dir() else []
+        return sorted(entry.name for entry in os.scandir(cells) if entry.is_dir()) if cells.is_dir() else []
 
     def has_results(self, dataset: str) -> bool:
         """Whether any finished cell was run on a dataset."""
@@ -80,7 +81,7 @@ class Store:
     def plan(self) -> dict[str, Any]:
         """The plan that the last `run` left. Raises BenchError where there is none."""
         content = read_json(self.out / "plan.json")
-        if content is None:
+        if not isinstance(content, dict):
             raise BenchError(f"{self.out} given; it holds no plan.json; give a folder that 'run' wrote")
         return content
 
@@ -138,12 +139,12 @@ def claim(folder: Path) -> Iterator[bool]:
 def clear(folder: Path) -> None:
     """Remove what an unfinished or failed attempt left; for the process that holds the claim."""
     for entry in folder.iterdir():
-        if entry.name in ("claim", "cell.json"):
+        if entry.name in ("claim", "cell.json") or entry.name.startswith("."):  # dots: another launch is writing
             continue
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
-            entry.unlink()
+            entry.unlink(missing_ok=True)
 
 
 def is_claimed(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Backbone(_Strict):
@@ -68,7 +68,7 @@ class Entry(_Strict):
 class Suite(_Strict):
     """What to run. Keys are documented in docs/suites.md."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     title: str
     description: str = ""
     note: str | None = None  # a warning that the page carries on top
@@ -113,8 +113,8 @@ class Suite(_Strict):
         names = [(entry.method, entry.variant) for entry in self.methods]
         if len(set(names)) < len(names):
             raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
-        if self.reference not in [entry.method for entry in self.methods]:
-            raise ValueError(f"'reference: {self.reference}' is not among the methods; list it too")
+        if (self.reference, "default") not in names:
+            raise ValueError(f"'reference: {self.reference}' is not among the methods; list it, without a variant")
         strange = [e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets]
         if strange:
             raise ValueError(f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these")
@@ -141,6 +141,8 @@ def load(file: Path, size: str | None = None) -> Suite:
     """Read a suite file, overlaid with its entry of `sizes:` where asked. Raises BenchError in one line."""
     content = _read_yaml(file)
     sizes = content.pop("sizes", None) or {}
+    if not isinstance(sizes, dict) or not all(isinstance(change, dict) for change in sizes.values()):
+        raise BenchError(f"{file}: sizes: {sizes!r} given; expected names with keys below them, such as small: {{...}}")
     if size is not None:
         if size not in sizes:
             raise BenchError(f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these")
@@ -148,7 +150,8 @@ def load(file: Path, size: str | None = None) -> Suite:
         content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
     if isinstance(content.get("split"), str):
         content["split"] = (file.parent / content["split"]).resolve()
-    for entry in content.get("methods") or []:
+    methods = content.get("methods")
+    for entry in methods if isinstance(methods, list) else []:
         if isinstance(entry, dict) and isinstance(entry.get("predictions"), str):
             entry["predictions"] = (file.parent / entry["predictions"]).resolve()
     backbone = content.get("backbone")
@@ -177,7 +180,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
         text = " ".join(str(problem).split())
         raise BenchError(f"suite {file} given; it is not readable YAML ({text}); mend it") from None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise BenchError(f"suite {file} given; expected a mapping of keys at its top; see suites/demo.yaml")
     return content
 

@@ -41,7 +41,7 @@ class Folder:
 
     def read(self, record: Record) -> RawCase:
         """Decode one image and unite its masks. Raises DataProblem naming the file."""
-        return read_case(record, self.card.channels, self.card.classes, self.facts.spacing)
+        return read_case(record, self.card.channels, self.card.classes, self.card.spacing)
 
 
 def _card(dataset_id: str, root: Path, facts: Facts) -> Card:
@@ -59,6 +59,7 @@ def _card(dataset_id: str, root: Path, facts: Facts) -> Card:
         licence=facts.licence,
         citation=facts.citation,
         redistribute=facts.redistribute,
+        spacing=facts.spacing,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class TrainingConfig(BaseModel):
     """Settings that every learner has; tuned in the same ranges for all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     optimizer: Literal["adam", "sgd"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)  # at step 0; falls as (1 - t/T)^0.9

@@ -21,7 +21,10 @@ def records(patients: int, frames: int, own: bool = False) -> list[Record]:
 
 
 def drawn(subsets: int = 3) -> split.Split:
-    cases = [{"id": r.id, "group": r.group, "label": None, "classes": [1], "area": 0.1} for r in records(20, 2)]
+    cases = [
+        {"id": r.id, "record": r.id, "group": r.group, "label": None, "classes": [1], "area": 0.1}
+        for r in records(20, 2)
+    ]
     return split.draw("toy", {"train": cases[:32], "test": cases[32:]}, 0, subsets)
 
 

@@ -51,7 +51,7 @@ def test_a_split_from_a_file_decides_who_is_labelled_and_tested(tmp_path: Path) 
 
 def test_too_few_subsets_in_a_split_file(tmp_path: Path) -> None:
     file = exported(tmp_path, subsets=1)
-    with pytest.raises(BenchError, match="holds 1 subsets; the suite asks for 2"):
+    with pytest.raises(BenchError, match=r"holds the subsets \[0\]; the suite asks for 0 to 1"):
         stages.make_plan(make_suite(split=file), None, Store(tmp_path / "b" / "toy"), None, PLUGINS)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench import stages, suite, tracking
-from bench.board import COLUMNS
+from bench.board import SCORED
 from bench.errors import BenchError
 from bench.scoring import Scores
 from bench.store import Store, write_json
@@ -139,7 +139,7 @@ def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
     assert files == {"result.json", "scores.csv", "history.json", "log.txt"}
     result = store.result(planned["key"]) or {}
     scores = Scores(folder / "scores.csv")
-    for column in COLUMNS:
+    for column in SCORED:
         values = scores.per_group(column.key).values()
         assert run.data.metrics[column.key] == pytest.approx(sum(values) / len(values), abs=1e-12)
     assert result["cost"].items() <= run.data.metrics.items()
