@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,9 @@ app.add_typer(data_app, name="data")
 Data = Annotated[
     Path | None,
     typer.Option("--data", envvar="SCARCEBENCH_DATA", help="Folder that holds one folder for each dataset id."),
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="A file with a method or a dataset of yours; repeat.")
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 
@@ -41,31 +45,42 @@ def run(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    plugin: Annotated[
-        list[Path] | None, typer.Option(help="A file with a method or a dataset of yours; repeat.")
-    ] = None,
+    plugin: Plugins = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed cells again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
-    from bench import display, stages, tracking
+    from bench import display, plan, stages, tracking
     from bench import suite as suites
     from bench.forecast import forecast
     from bench.store import Store
 
+    _check_device(device)
+    plan.parse_only(only or [])
     loaded = suites.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
-    cells, found = stages.make_plan(loaded, data, store, size, plugin or [])
+    cells, found = stages.make_plan(loaded, data, store, size, plugin or [], dry_run)
     if dry_run:
         typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
         return
-    with tracking.mirror(store) as tell, display.progress_display() as show:
-        progress = stages.run(
-            loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
-        )
+    try:
+        with tracking.mirror(store) as tell, display.progress_display() as show:
+            progress = stages.run(
+                loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
+            )
+    except KeyboardInterrupt:
+        typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
+        raise typer.Exit(130) from None
     typer.echo(display.summary(progress), err=True)
     _report(store)
     raise typer.Exit(1 if progress.failed else 0)
+
+
+def _check_device(device: str) -> None:
+    from bench.errors import BenchError
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
 
 
 @app.command()
@@ -123,6 +138,7 @@ def predict(
     from bench import predict as predicting
     from bench.store import Store
 
+    _check_device(device)
     target = to or images.with_name(f"{images.name}_masks")
     count = predicting.predict(Store(out), key, images, target, device)
     typer.echo(f"{count} masks in {target}")
@@ -133,13 +149,14 @@ def splits(
     dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg.")],
     data: Data = None,
     export: Annotated[Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")] = None,
+    plugin: Plugins = None,
     subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders.")] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
     """Show or write the split and the labelling orders of a dataset."""
     from bench import split, stages
 
-    drawn = stages.splits(dataset, data, Path("runs") / "cache", subsets, seed)
+    drawn = stages.splits(dataset, data, Path("runs") / "cache", subsets, seed, plugin or [])
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
         typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
@@ -165,14 +182,19 @@ def list_(what: Annotated[str, typer.Argument(help="methods, datasets, suites or
 def data_check(
     dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg or folder:NAME.")],
     data: Data = None,
+    plugin: Plugins = None,
 ) -> None:
     """Read a whole dataset and print what it holds and every problem found."""
     from bench import data_check as checks
     from bench import registry
 
-    found = checks.check(registry.dataset(dataset, data)[0])
+    chosen = registry.dataset(dataset, data, plugin or [])[0]
+    found = checks.check(chosen)
     typer.echo(checks.render(found))
-    raise typer.Exit(0 if found.usable else 2)
+    obstacle = checks.obstacle(chosen) if found.usable else None
+    if obstacle:
+        typer.echo(f"but no run is possible: {obstacle}")
+    raise typer.Exit(0 if found.usable and not obstacle else 2)
 
 
 def command_line() -> None:
@@ -184,9 +206,6 @@ def command_line() -> None:
     except BenchError as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; finished cells are kept; run the same command to go on", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -26,15 +26,14 @@ class Prepared:
 
     @property
     def spec(self) -> Spec:
-        return spec_of(self.index)
+        return spec_of(self.index["spec"])
 
 
-def spec_of(index: dict[str, Any]) -> Spec:
-    """The spec of a prepared dataset."""
-    fields = dict(index["spec"])
-    fields["size"] = tuple(fields["size"])
-    fields["intensity"] = tuple(fields["intensity"]) if fields["intensity"] else None
-    return Spec(**fields)
+def spec_of(fields: dict[str, Any]) -> Spec:
+    """A spec from plain data, as index and job hold it."""
+    size = tuple(fields["size"])
+    intensity = tuple(fields["intensity"]) if fields["intensity"] else None
+    return Spec(**{**fields, "size": size, "intensity": intensity})
 
 
 def open_pack(folder: Path, name: str) -> NDArray[np.uint8]:
@@ -107,7 +106,7 @@ def train_view(folder: Path, index: dict[str, Any], labelled: frozenset[str]) ->
         fit=CaseList(folder, fit, hidden=False),
         select=(),
         unlabelled=CaseList(folder, rest, hidden=True),
-        spec=spec_of(index),
+        spec=spec_of(index["spec"]),
     )
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import duplicates
+from bench import duplicates, split
 from bench.api import Card, Dataset, RawCase, Record
-from bench.errors import DataProblem
+from bench.errors import BenchError, DataProblem
 
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
@@ -87,6 +87,15 @@ def check(dataset: Dataset) -> Report:
         except DataProblem as problem:
             fatal.append(str(problem))
     return _report(card, records, looks, fatal)
+
+
+def obstacle(dataset: Dataset) -> str | None:
+    """Why `run` would refuse to split this dataset into training and test patients, or None."""
+    try:
+        split.sides(dataset.records(), 0, None)
+    except BenchError as problem:
+        return str(problem)
+    return None
 
 
 def _report(card: Card, records: Sequence[Record], looks: Sequence[_Look], fatal: list[str]) -> Report:

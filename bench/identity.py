@@ -16,7 +16,7 @@ def canonical_json(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """sha256 of the canonical JSON, 64 hex characters."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode(errors="surrogateescape")).hexdigest()
 
 
 def seed(*names: object) -> int:
@@ -26,11 +26,14 @@ def seed(*names: object) -> int:
 
 
 def code_hash(sources: Iterable[Path]) -> str:
-    """sha256 over the Python sources at and below the given paths, by name and content."""
+    """sha256 over Python sources, files or folders: names below each source and content, not where it lies."""
     total = hashlib.sha256()
-    for path in sorted({file for source in sources for file in python_files(source)}):
-        total.update(f"{path.parent.name}/{path.name}\0".encode())
-        total.update(path.read_bytes())
+    for source in sources:
+        files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
+        for path in files:
+            name = path.relative_to(source) if source.is_dir() else Path(path.name)
+            total.update(f"{name.as_posix()}\0".encode(errors="surrogateescape"))
+            total.update(path.read_bytes())
     return total.hexdigest()
 
 
@@ -38,11 +41,6 @@ def folder_hash(folder: Path) -> str:
     """sha256 over the files right in a folder, by name and content."""
     total = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        total.update(f"{path.name}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
         total.update(path.read_bytes())
     return total.hexdigest()
-
-
-def python_files(source: Path) -> list[Path]:
-    """The file itself, or all Python files below a folder."""
-    return sorted(source.rglob("*.py")) if source.is_dir() else [source]

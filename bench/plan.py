@@ -79,7 +79,7 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
     learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
     configs = _configs(suite.config, learners, infos)
-    code = {name: identity.code_hash([info.source, *registry.SHARED_SOURCES]) for name, info in infos.items()}
+    code = {name: identity.code_hash([*info.sources, *registry.SHARED_SOURCES]) for name, info in infos.items()}
     backbone = _backbone(suite.backbone)
     cells = []
     for dataset, material in materials.items():
@@ -165,8 +165,8 @@ def weights_hash(file: Path) -> str:
         raise BenchError(f"weights {file} given; {problem.strerror}; give a readable file") from None
 
 
-def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """Cells that match every key of `only`; values of one key are alternatives: method=a, method=b, fraction=0.1."""
+def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
+    """`method=a,fraction=0.1` -> {key: alternatives}. Raises BenchError on anything else."""
     wanted: dict[str, list[str]] = {}
     allowed = ("method", "variant", "dataset", "fraction", "labelled", "subset")
     for item in [part for text in only for part in text.split(",")]:
@@ -174,6 +174,12 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
         if not sign or key not in allowed:
             raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {', '.join(allowed)}")
         wanted.setdefault(key, []).append(value)
+    return wanted
+
+
+def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """Cells that match every key of `only`; values of one key are alternatives."""
+    wanted = parse_only(only)
     kept = [cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())]
     if not kept:
         raise BenchError(f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run")

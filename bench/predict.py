@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import cache, geometry
+from bench.api import Spec
 from bench.errors import BenchError
 from bench.store import Store, read_json
 
@@ -25,9 +26,9 @@ def predict(store: Store, key: str, images: Path, target: Path, device: str) -> 
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     target.mkdir(parents=True, exist_ok=True)
-    segment, index = _load(folder, device)
+    segment, spec = _load(folder, device)
     for file in files:
-        _write(file, target, segment, index)
+        _write(file, target, segment, spec)
     return len(files)
 
 
@@ -44,11 +45,15 @@ def _images(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.name.lower().endswith(PICTURES + VOLUMES))
     if not files:
         raise BenchError(f"images {folder} given; it holds none; expected {', '.join(PICTURES + VOLUMES)}")
+    stems = [file.name.split(".")[0] for file in files]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise BenchError(f"images {folder} given; two are named {twice!r} and would share a mask; rename one")
     return files
 
 
-def _load(folder: Path, device: str) -> tuple[Any, dict[str, Any]]:
-    """The segment function of a saved model, and the index of the data it was trained on."""
+def _load(folder: Path, device: str) -> tuple[Any, Spec]:
+    """The segment function of a saved model, and the spec of the data it was trained on."""
     if not (folder / "model.safetensors").exists():
         raise BenchError(f"cell {folder.name} has no model; run it with 'keep_models: true'")
     from safetensors.torch import load_file
@@ -57,8 +62,7 @@ def _load(folder: Path, device: str) -> tuple[Any, dict[str, Any]]:
     from bench.cell import CellRun, choose_device
 
     job: dict[str, Any] = read_json(folder / "cell.json")
-    index = cache.load_index(Path(job["cache"]))
-    spec = cache.spec_of(index)
+    spec = cache.spec_of(job["spec"])
     run = CellRun(job, folder, spec, choose_device(device))
     cell = job["cell"]
     method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], spec)
@@ -70,12 +74,14 @@ def _load(folder: Path, device: str) -> tuple[Any, dict[str, Any]]:
         with torch.no_grad():
             return method.segment(torch.from_numpy(array).to(run.device))  # type: ignore[attr-defined]
 
-    return segment, index
+    return segment, spec
 
 
-def _write(file: Path, target: Path, segment: Any, index: dict[str, Any]) -> None:
-    size, channels = tuple(index["spec"]["size"]), index["spec"]["channels"]
+def _write(file: Path, target: Path, segment: Any, spec: Spec) -> None:
+    size, channels = spec.size, spec.channels
     if file.name.endswith(VOLUMES):
+        if channels != 1:
+            raise BenchError(f"{file} given; the model was trained on images of {channels} channels; give such images")
         _write_volume(file, target, segment, size)
         return
     image = importlib.import_module("datasets.reading").read_image(file)
@@ -98,8 +104,12 @@ def _write_volume(file: Path, target: Path, segment: Any, size: Sequence[int]) -
     """A one-channel NIfTI volume, slice by slice; the mask has the affine of its image."""
     import nibabel
 
-    source: Any = nibabel.load(file)
-    volume = np.asanyarray(source.dataobj).T[None].astype(np.float32)  # 1 Z Y X
+    try:
+        source: Any = nibabel.load(file)
+        values = np.asanyarray(source.dataobj)
+    except Exception as problem:  # whatever the decoder meets
+        raise BenchError(f"{file} cannot be read ({type(problem).__name__}); mend or remove it") from None
+    volume = values.T[None].astype(np.float32)  # 1 Z Y X
     slices = geometry.image_slices(volume, 0)
     grid = np.stack([cache.unit_range(geometry.image_to_grid(part, tuple(size))) for part in slices])
     label_map = geometry.to_native(segment(grid), volume.shape[1:], 0)

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import metadata
@@ -34,29 +35,35 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """A method before its code is loaded: where it lies and its card."""
+    """A method before its code is loaded: what its result depends on, and its card."""
 
     name: str
-    source: Path  # a folder of methods/, or a plug-in file
+    sources: tuple[Path, ...]
     card: dict[str, Any]
+    module: ModuleType | None = None  # of a plug-in, which holds all parts; None for a folder of methods/
+    broken: str | None = None  # why a plug-in cannot be imported
 
     def config(self, values: dict[str, Any]) -> dict[str, Any]:
         """The resolved config: defaults of the method overlaid with `values`. Raises BenchError naming bad keys."""
         from pydantic import ValidationError
 
+        if self.broken:
+            return values
         try:
-            resolved: dict[str, Any] = self._module("config").Config(**values).model_dump(mode="json")
+            resolved: dict[str, Any] = self._part("config").Config(**values).model_dump(mode="json")
         except ValidationError as problem:
             raise BenchError(f"config of method {self.name}: {one_line(problem)}") from None
         return resolved
 
     def config_keys(self) -> set[str]:
         """The keys that its config knows."""
-        return set(self._module("config").Config.model_fields)
+        return set() if self.broken else set(self._part("config").Config.model_fields)
 
     def build(self, config: dict[str, Any], spec: Spec) -> Method:
-        """The method, ready to fit. Imports its code."""
-        method: Method = self._module("method").METHOD(self._module("config").Config(**config), spec)
+        """The method, ready to fit. Imports its code. Raises BenchError for a broken plug-in."""
+        if self.broken:
+            raise BenchError(self.broken)
+        method: Method = self._part("method").METHOD(self._part("config").Config(**config), spec)
         return method
 
     def refusal(self, card: Card, ndim: int, all_labelled: bool) -> str | None:
@@ -70,61 +77,79 @@ class MethodInfo:
             return f"{self.name} needs normal images; {card.id} has none"
         return None
 
-    def _module(self, part: str) -> ModuleType:
-        """The module that holds `Config` or `METHOD`; a plug-in holds both."""
-        return (
-            load_plugin(self.source)
-            if self.source.is_file()
-            else importlib.import_module(f"methods.{self.name}.{part}")
-        )
+    def _part(self, part: str) -> ModuleType:
+        """The module that holds `Config` or `METHOD`."""
+        return self.module or importlib.import_module(f"methods.{self.name}.{part}")
 
 
 def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
-    """All methods by name: each folder of `methods/` that holds a card, and each plug-in with a METHOD."""
+    """All methods by name: each folder of `methods/` with a card, each entry point, each plug-in with a METHOD."""
     found = {}
     for file in sorted((ROOT / "methods").glob("*/card.toml")):
-        found[file.parent.name] = MethodInfo(file.parent.name, file.parent, tomllib.loads(file.read_text()))
-    for file in (*installed("scarcebench.methods"), *plugins):
-        module = load_plugin(file)
-        if hasattr(module, "METHOD"):
-            found[file.stem] = MethodInfo(file.stem, file, _plugin_card(module, file))
+        found[file.parent.name] = MethodInfo(file.parent.name, (file.parent,), tomllib.loads(file.read_text()))
+    outside = [_from_entry_point(point) for point in installed("scarcebench.methods")]
+    outside += [info for info in map(_from_file, plugins) if info]
+    for info in outside:
+        if info.name in found:
+            raise BenchError(f"plug-in {info.sources[0]} given; there is a method {info.name!r} already; rename it")
+        found[info.name] = info
     return found
 
 
-def installed(group: str) -> list[Path]:
-    """Files of installed packages that offer a method or a dataset by entry point, such as `my_method = my_package`."""
-    files = []
-    for point in sorted(metadata.entry_points(group=group), key=lambda point: point.name):
-        spec = importlib.util.find_spec(point.module)
-        if spec is None or spec.origin is None:
-            raise BenchError(f"entry point {point.name} of {group} names {point.module}, which cannot be found")
-        files.append(Path(spec.origin))
-    return files
+def installed(group: str) -> list[metadata.EntryPoint]:
+    """What installed packages offer by entry point, such as `my_method = my_package.method`."""
+    return sorted(metadata.entry_points(group=group), key=lambda point: point.name)
+
+
+def _from_entry_point(point: metadata.EntryPoint) -> MethodInfo:
+    """A method of an installed package; every file of the package counts for its results."""
+    try:
+        module = importlib.import_module(point.module)
+    except Exception as problem:
+        broken = f"entry point {point.name} does not import: {_in_short(problem)}; mend or remove its package"
+        return MethodInfo(point.name, (), {"summary": broken}, broken=broken)
+    file = Path(module.__file__ or "")
+    package = file.parent if "." in point.module or file.name == "__init__.py" else file
+    return MethodInfo(point.name, (package,), _plugin_card(module, file), module)
+
+
+def _from_file(file: Path) -> MethodInfo | None:
+    """The method in a plug-in file, None where it holds none."""
+    try:
+        module = load_plugin(file)
+    except BenchError as problem:
+        return MethodInfo(file.stem, (file,), {"summary": str(problem)}, broken=str(problem))
+    return MethodInfo(file.stem, (file,), _plugin_card(module, file), module) if hasattr(module, "METHOD") else None
 
 
 def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
-    missing = [name for name in ("CARD", "Config") if not hasattr(module, name)]
+    missing = [name for name in ("METHOD", "CARD", "Config") if not hasattr(module, name)]
     if missing:
-        raise BenchError(f"plug-in {file} given; it has METHOD but no {' and no '.join(missing)}; see docs")
+        raise BenchError(f"plug-in {file} given; it has no {' and no '.join(missing)}; see docs/add_a_method.md")
     return {"summary": "", **module.CARD}
 
 
 def load_plugin(file: Path) -> ModuleType:
     """Import a plug-in file once. Raises BenchError where it cannot be imported."""
-    name = f"scarcebench_plugin_{file.stem}"
+    if not file.is_file():
+        raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
+    name = f"scarcebench_plugin_{identity.digest(str(file.resolve()))[:8]}_{file.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None or not file.is_file():
+    if spec is None or spec.loader is None:
         raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as problem:
         del sys.modules[name]
-        text = " ".join(str(problem).split())
-        raise BenchError(f"plug-in {file} does not import: {type(problem).__name__}: {text}; mend it") from None
+        raise BenchError(f"plug-in {file.name} does not import: {_in_short(problem)}; mend it") from None
     return module
+
+
+def _in_short(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
 def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
@@ -136,10 +161,14 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 
 
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
-    """Each dataset id with the module and the factory that serve it."""
+    """Each dataset id with the module and the factory that serve it; a plug-in that does not import offers none."""
     modules = [importlib.import_module(f"datasets.{file.stem}") for file in sorted((ROOT / "datasets").glob("*.py"))]
+    modules += [importlib.import_module(point.module) for point in installed("scarcebench.datasets")]
+    for file in plugins:
+        with suppress(BenchError):
+            modules.append(load_plugin(file))
     found: dict[str, tuple[ModuleType, DatasetFactory]] = {}
-    for module in [*modules, *map(load_plugin, (*installed("scarcebench.datasets"), *plugins))]:
+    for module in modules:
         found.update({name: (module, factory) for name, factory in getattr(module, "DATASETS", {}).items()})
     return found
 
@@ -149,6 +178,8 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     families = dataset_families(plugins)
     family = name.partition(":")[0]
     if family not in families:
+        for file in plugins:
+            load_plugin(file)  # one that does not import may be the one that offers it
         raise BenchError(unknown("dataset", name, list(families)))
     module, factory = families[family]
     file = Path(module.__file__ or "")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import decode, driver, external, identity, registry, results, scoring, split
-from bench.api import Card, Record
+from bench.api import Record
 from bench.board import Board
 from bench.errors import BenchError
 from bench.plan import Cell, Material, plan, select
@@ -37,7 +38,7 @@ def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins:
     drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets)
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
-    _keep_split(drawn, suite, store)
+    check_split(drawn, suite, store)
     return Material(prepared, drawn)
 
 
@@ -50,7 +51,7 @@ def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.
         )
     patients = {drawn.groups[case] for case in drawn.train}
     orders = {j: tuple(group for group in order if group in patients) for j, order in given.orders.items()}
-    return split.Split(drawn.dataset, drawn.train, drawn.test, drawn.groups, orders)
+    return replace(drawn, orders=orders)
 
 
 def _given_sides(
@@ -60,20 +61,30 @@ def _given_sides(
     return [by_id[case] for case in given.train], [by_id[case] for case in given.test][:test_cases]
 
 
-def _keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
-    """Save the split; refuse where it differs from the one that finished cells were run on."""
+def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:
+    """Refuse a split that differs from the one that finished cells were run on."""
+    file = store.split(drawn.dataset, suite.test_cases)
+    if file.exists() and not _agree(split.read(file), drawn) and store.has_results(drawn.dataset):
+        raise BenchError(
+            f"the split of {drawn.dataset} differs from {file}, which finished cells in {store.out} were run on; "
+            "restore the data, seed or split file, or give another --out"
+        )
+
+
+def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
+    """Save the split under `splits/`, with the subsets that were there already."""
     file = store.split(drawn.dataset, suite.test_cases)
     if file.exists():
         old = split.read(file)
-        shared = sorted(set(old.orders) & set(drawn.orders))
-        if old.as_json(shared) != drawn.as_json(shared) and store.has_results(drawn.dataset):
-            raise BenchError(
-                f"the split of {drawn.dataset} differs from {file}, which finished cells in {store.out} were run on; "
-                "restore the data, seed or split file, or give another --out"
-            )
-        if old.as_json(shared) == drawn.as_json(shared):
-            drawn = split.Split(drawn.dataset, drawn.train, drawn.test, drawn.groups, {**old.orders, **drawn.orders})
+        if _agree(old, drawn):
+            drawn = replace(drawn, orders={**old.orders, **drawn.orders})
     split.export(drawn, file)
+
+
+def _agree(old: split.Split, new: split.Split) -> bool:
+    """Whether two splits are the same over the subsets that both have."""
+    shared = sorted(set(old.orders) & set(new.orders))
+    return old.as_json(shared) == new.as_json(shared)
 
 
 def write_plan(
@@ -146,15 +157,19 @@ def commit() -> str:
 
 
 def make_plan(
-    suite: Suite, data: Path | None, store: Store, size: str | None, plugins: Sequence[Path] = ()
+    suite: Suite, data: Path | None, store: Store, size: str | None, plugins: Sequence[Path] = (), dry: bool = False
 ) -> tuple[list[Cell], dict[str, Material]]:
-    """Decode, split and plan a suite; leaves plan.json."""
+    """Decode, split and plan a suite; leaves plan.json and the splits, unless `dry`."""
     for entry in suite.methods:
         if entry.method != EXTERNAL:
             registry.method(entry.method, plugins)
     store.open()
     found = materials(suite, data, store, plugins)
     cells = plan(suite, found, plugins)
+    if dry:
+        return cells, found
+    for material in found.values():
+        keep_split(material.split, suite, store)
     write_plan(suite, cells, found, store, size, plugins)
     return cells, found
 
@@ -203,10 +218,11 @@ def score(store: Store) -> int:
     count = 0
     for cell in content["cells"]:
         if store.state(cell["key"]) in ("done", "failed"):
-            folder = Path(content["caches"][cell["dataset"]])
-            if not (folder / "index.json").exists():
+            folder, scores = Path(content["caches"][cell["dataset"]]), store.cell(cell["key"]) / "scores.csv"
+            if (folder / "index.json").exists():
+                scoring.score_cell(store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"])
+            elif not scores.exists():  # a folder brought from elsewhere is drawn from the scores that came with it
                 raise BenchError(f"the decoded images in {folder} are gone; 'run' the suite again to decode them")
-            scoring.score_cell(store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"])
             count += 1
     return count
 
@@ -239,15 +255,12 @@ def status(store: Store) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def splits(name: str, data: Path | None, cache_root: Path, subsets: int, seed: int) -> split.Split:
+def splits(
+    name: str, data: Path | None, cache_root: Path, subsets: int, seed: int, plugins: Sequence[Path] = ()
+) -> split.Split:
     """The split that a suite without `split:` would draw."""
-    dataset, code = registry.dataset(name, data)
+    dataset, code = registry.dataset(name, data, plugins)
     train, test = split.sides(dataset.records(), seed, None)
     size = (64, 64)  # strata come from native masks: any grid gives the same orders
     prepared = decode.prepare(dataset, train, test, size, cache_root, code)
     return split.draw(name, prepared.index, seed, subsets)
-
-
-def card_of(name: str, data: Path | None) -> Card:
-    """The card of one dataset."""
-    return registry.dataset(name, data)[0].card

@@ -118,6 +118,9 @@ class Suite(_Strict):
         strange = [e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets]
         if strange:
             raise ValueError(f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these")
+        grid = registry.networks().GRID.get(self.backbone.name, 1)
+        if any(side % grid for side in self.size):
+            raise ValueError(f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}")
         if self.split and len(self.datasets) > 1:
             raise ValueError("'split' goes with one dataset; make one suite for each")
         return self

@@ -106,6 +106,18 @@ def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
     assert (len(prepared.index["train"]), prepared.index["dropped"]) == (240, [])
 
 
+def test_data_hash_covers_classes_and_spacing(tmp_path: Path) -> None:
+    """Found in a review: other classes or another spacing over equal pixels gave the same key."""
+    hashes = set()
+    for changes in ({}, {"classes": ("background", "square", "other")}, {"spacing": (0.5, 0.5)}):
+        dataset = tiny()
+        dataset.card = replace(dataset.card, **changes)
+        read = dataset.read
+        dataset.read = lambda record, read=read, card=dataset.card: replace(read(record), spacing=card.spacing)
+        hashes.add(prepare(tmp_path, dataset).index["data"])
+    assert len(hashes) == 3
+
+
 def test_label_maps_return_to_the_native_grid() -> None:
     import torch
 

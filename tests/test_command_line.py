@@ -185,12 +185,57 @@ def test_unknown_names(tmp_path: Path) -> None:
     assert "list things given; expected one of methods, datasets" in refused(bench("list", "things"))
 
 
-def test_a_plug_in_that_does_not_import(tmp_path: Path) -> None:
+def test_a_plug_in_that_does_not_import_is_a_row_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_that_name")
-    line = refused(
-        bench("run", suite_file(tmp_path), "--out", tmp_path / "o" / "x", "--plugin", tmp_path / "broken.py")
-    )
-    assert "does not import: ModuleNotFoundError" in line
+    out = tmp_path / "runs" / "toy"
+    suite = suite_file(tmp_path, methods=["threshold", "broken"], fractions=[1.0], subsets=1)
+    result = bench("run", suite, "--out", out, *PLUGINS, "--plugin", tmp_path / "broken.py")
+    assert result.returncode == 1, result.stderr
+    board = json.loads((out / "board.json").read_text())
+    rows = {row["method"]: row for row in board["rows"] if row["metric"] == "dice"}
+    assert rows["threshold"]["status"] == "ok"
+    assert "does not import: ModuleNotFoundError" in rows["broken"]["reason"]
+
+
+def test_a_plug_in_cannot_take_the_place_of_a_method(tmp_path: Path) -> None:
+    (tmp_path / "supervised.py").write_text((ROOT / "tests" / "plugins" / "threshold.py").read_text())
+    suite = suite_file(tmp_path, datasets=["phantoms"], methods=["supervised"], reference="supervised")
+    line = refused(bench("run", suite, "--out", tmp_path / "o" / "x", "--plugin", tmp_path / "supervised.py"))
+    assert "there is a method 'supervised' already" in line
+
+
+def test_a_dry_run_and_bad_options_leave_the_folder_as_it_was(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0]), "--out", out, *PLUGINS)
+    before = (out / "plan.json").read_text()
+    bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0], steps=99), "--out", out, "--dry-run", *PLUGINS)
+    refused(bench("run", suite_file(tmp_path, steps=98), "--out", out, "--only", "colour=red", *PLUGINS))
+    refused(bench("run", suite_file(tmp_path, steps=98), "--out", out, "--device", "cuad", *PLUGINS))
+    assert (out / "plan.json").read_text() == before
+
+
+def test_the_page_is_drawn_without_the_decoded_images(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "toy"
+    bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0]), "--out", out, *PLUGINS)
+    board = (out / "board.json").read_text()
+    (tmp_path / "runs" / "cache").rename(tmp_path / "elsewhere")
+    (out / "cells" / ".DS_Store").write_text("")
+    result = bench("report", out)
+    assert result.returncode == 0, result.stderr
+    assert (out / "board.json").read_text() == board
+    assert bench("status", out).returncode == 0
+
+
+def test_data_that_cannot_be_split_is_not_usable(tmp_path: Path) -> None:
+    import numpy as np
+
+    for name in ("images", "masks"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for case in "abc":
+            np.save(tmp_path / "mine" / name / f"{case}.npy", np.eye(8, dtype=np.uint8))
+    result = bench("data", "check", "folder:mine", "--data", tmp_path)
+    assert result.returncode == 2
+    assert "no run is possible" in result.stdout
 
 
 def test_splits_export_and_use(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from bench.store import Store
 PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
 FAULTS = {
     "raise": ("error", "RuntimeError: the plug-in is broken"),
+    "raise late": ("error", "RuntimeError: after the predictions were written"),
     "crash": ("crash", "killed by SIGSEGV"),
     "killed": ("crash", "killed by SIGKILL (out of memory?)"),
     "hang": ("timeout", "no result after 4 s"),
@@ -78,11 +79,12 @@ def test_failed_rows_count_at_their_worst_and_say_why(faulty: tuple[Store, stage
     rows = {(row.variant, row.metric): row for row in build(store).rows}
     diagonal = (16**2 + 20**2) ** 0.5
     worst = {"dice": 0, "fp_rate": 1, "dice_all": 0, "jaccard": 0, "nsd": 0, "hd95": diagonal, "asd": diagonal}
-    for metric, value in worst.items():
-        row = rows["raise", metric]
-        assert row.status == "failed"
-        assert row.mean == pytest.approx(value)
-        assert row.reason is not None and "RuntimeError: the plug-in is broken" in row.reason
+    for fault in ("raise", "raise late"):
+        for metric, value in worst.items():
+            row = rows[fault, metric]
+            assert row.status == "failed"
+            assert row.mean == pytest.approx(value)
+            assert row.reason is not None and FAULTS[fault][1] in row.reason
     assert rows["default", "dice"].status == "ok"
     assert rows["default", "dice"].mean == pytest.approx(0.98, abs=0.02)  # 16 x 20 was resized to 16 x 16
     assert rows["default", "dice"].rank_lo == 1
@@ -98,6 +100,42 @@ def test_gain_is_paired_with_the_reference(faulty: tuple[Store, stages.Progress]
     assert gain.mean == pytest.approx(-reference.mean)
     assert (gain.n_groups, gain.n_subsets, gain.rank_lo) == (3, 1, None)
     assert ("default", "gain") not in rows
+
+
+def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    methods = [{"method": "faulty", "config": {"fault": "raise"}}, "threshold"]
+    loaded = make_suite(methods=methods, reference="faulty", fractions=[0.3], subsets=1)
+    run(loaded, store)
+    stages.score(store)
+    [row] = [row for row in build(store).rows if row.metric == "gain"]
+    assert (row.method, row.status) == ("threshold", "failed")
+    assert row.reason is not None and row.reason.startswith("reference faulty: 1 of 1 cells failed")
+
+
+def test_a_gain_over_an_unfinished_reference_is_missing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    methods = ["threshold", {"method": "faulty", "variant": "even", "config": {"fault": "slow"}}]
+    run(make_suite(methods=methods, fractions=[0.3], subsets=1), store, only=["variant=even"])
+    [row] = [row for row in build(store).rows if row.metric == "gain"]
+    assert (row.status, row.reason) == ("missing", "reference threshold: 1 of 1 cells not finished")
+
+
+def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:
+    """What another launch settled while this one waited is settled."""
+    from collections import deque
+
+    from bench.driver import Progress, _settle
+    from bench.executors import Finished
+    from bench.store import write_failure
+
+    store = Store(tmp_path / "toy")
+    store.cell("k").mkdir(parents=True)
+    write_failure(store.cell("k"), "error", "x")
+    waiting: deque[tuple[float, str]] = deque()
+    progress = Progress(1)
+    _settle(Finished(store.cell("k"), "busy"), waiting, store, progress, lambda _: None, {})
+    assert (progress.failed, len(waiting)) == (1, 0)
 
 
 def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Progress]) -> None:

@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PLUGINS = ROOT / "tests" / "plugins"
 ENTRY_POINTS = """[scarcebench.methods]
-outside_method = outside_method
+outside_method = outside_package.learner
 [scarcebench.datasets]
 outside_data = outside_data
 """
@@ -21,7 +21,8 @@ def build_wheel(folder: Path) -> Path:
     """A wheel that holds the toy method and the toy dataset under other names."""
     wheel = folder / "outside-1.0-py3-none-any.whl"
     files = {
-        "outside_method.py": (PLUGINS / "threshold.py").read_text(),
+        "outside_package/__init__.py": "",
+        "outside_package/learner.py": (PLUGINS / "threshold.py").read_text(),
         "outside_data.py": (PLUGINS / "tiny.py").read_text().replace('"tiny"', '"outside_tiny"'),
         "outside-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n",
         "outside-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",

@@ -62,7 +62,7 @@ def test_predicting_nothing_does_not_pay_on_normal_images(tmp_path: Path) -> Non
     assert scores.per_group("dice_all") == {"a": 1, "b": 0.5}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"torn", b"PK\x03\x04torn"])
+@pytest.mark.parametrize("content", [None, b"", b"torn", b"PK\x03\x04torn", b"\x93NUMPYtorn"])
 def test_a_missing_or_torn_prediction_is_none(tmp_path: Path, content: bytes | None) -> None:
     (tmp_path / "predictions").mkdir()
     if content is not None:

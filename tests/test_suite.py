@@ -17,10 +17,10 @@ GOOD = {
 }  # fmt: skip
 
 
-def load(tmp_path: Path, size: str | None = None, **changes: object) -> suite.Suite:
+def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suite:
     file = tmp_path / "toy.yaml"
     file.write_text(yaml.safe_dump({**GOOD, **changes}))
-    return suite.load(file, size)
+    return suite.load(file, at)
 
 
 def cell(**changes: object) -> Cell:
@@ -45,6 +45,15 @@ def cell(**changes: object) -> Cell:
         ({"backbone": {"name": "unett"}}, "expected unet or smp:<architecture>/<encoder>"),
         ({"name": "a/b"}, "String should match pattern"),
         ({"steps": 0}, "0 given; Input should be greater than or equal to 1"),
+        ({"size": [100, 100]}, "'size: [100, 100]' does not suit unet; give multiples of 16"),
+        ({"time_limit_s": float("inf")}, "finite number"),
+        ({"sizes": ["small"]}, "expected names with keys below them"),
+        ({"methods": 5}, "5 given"),
+        ({"name": ".."}, "String should match pattern"),
+        (
+            {"reference": "supervised", "methods": [{"method": "supervised", "variant": "x"}]},
+            "list it, without a variant",
+        ),
         ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one dataset"),
     ],
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NAMES = ("unet",)  # besides smp:<architecture>/<encoder>
+GRID = {"unet": 16}  # sides must be multiples of this
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:

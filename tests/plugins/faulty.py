@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from bench.api import Run, Spec, TrainView
 
 Fault = Literal[
-    "raise", "crash", "hang", "nan loss", "nan probabilities", "out of memory", "wrong shape", "exit", "slow", "killed"
+    "raise",
+    "raise late",
+    "crash",
+    "hang",
+    "nan loss",
+    "nan probabilities",
+    "out of memory",
+    "wrong shape",
+    "exit",
+    "slow",
+    "killed",
 ]
 
 
@@ -50,6 +60,8 @@ class Faulty:
         return torch.full((len(images), self.spec.classes, *size), value)
 
     def state(self) -> dict[str, torch.Tensor]:
+        if self.fault == "raise late":
+            raise RuntimeError("after the predictions were written")
         return {}
 
     def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
