@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,19 @@ from bench.board import Board, Panel
 from bench.scoring import Scores, read_prediction
 from bench.store import Store
 
+log = logging.getLogger("bench.gallery")
+
 
 def panels(store: Store, board: Board) -> list[Panel]:
-    """One Panel for each overlay of the board; none for a dataset whose cached images were removed."""
+    """One Panel for each overlay of the board; none, and a warning, where the decoded images are gone."""
     folders = store.plan()["caches"]
     drawn = []
     for overlay in board.overlays:
         folder = Path(folders[overlay["dataset"]])
         if (folder / "index.json").exists():
             drawn.append(_panel(store, board, overlay, folder))
+        else:
+            log.warning("case %s is not drawn: the decoded images in %s are gone", overlay["case"], folder)
     return drawn
 
 

@@ -6,8 +6,6 @@ import statistics as plain
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,7 +73,7 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     for cell, state in zip(cells, states, strict=True):
         file = store.cell(cell["key"]) / "scores.csv"
         if state in ("done", "failed") and file.exists():
-            scores[cell["subset"]] = _scores(file, file.stat().st_mtime_ns)
+            scores[cell["subset"]] = Scores(file)
         if state == "failed":
             failure = store.failure(cell["key"]) or {}
             failures.append(f"{failure.get('kind')}: {failure.get('message')}")
@@ -83,11 +81,6 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
             unusable += (store.result(cell["key"]) or {})["problems"]
     identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
     return Line(identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"])
-
-
-@lru_cache(maxsize=4096)
-def _scores(file: Path, _changed: int) -> Scores:
-    return Scores(file)
 
 
 def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:

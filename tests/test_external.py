@@ -46,6 +46,14 @@ def masks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     return references(store)
 
 
+def saved(folder: Path, masks: dict[str, np.ndarray]) -> Path:
+    """A folder with one .npy file for each mask."""
+    folder.mkdir()
+    for case, mask in masks.items():
+        np.save(folder / f"{case}.npy", mask)
+    return folder
+
+
 def test_perfect_predictions_score_one_in_every_format(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
@@ -67,10 +75,7 @@ def test_perfect_predictions_score_one_in_every_format(tmp_path: Path, masks: di
 
 
 def test_missing_and_wrong_files_are_worst_and_named(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    for case, mask in masks.items():
-        np.save(folder / f"{case}.npy", mask)
+    folder = saved(tmp_path / "theirs", masks)
     (folder / "p7_f0.npy").unlink()
     np.save(folder / "p8_f0.npy", np.zeros((3, 3), np.uint8))
     np.save(folder / "p8_f1.npy", np.full((16, 20), 7))
@@ -86,10 +91,7 @@ def test_missing_and_wrong_files_are_worst_and_named(tmp_path: Path, masks: dict
 
 
 def test_changed_files_give_another_cell(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    for case, mask in masks.items():
-        np.save(folder / f"{case}.npy", mask)
+    folder = saved(tmp_path / "theirs", masks)
     store = Store(tmp_path / "runs" / "toy")
     run(make_suite(folder), store)
     before = [cell["key"] for cell in store.plan()["cells"] if cell["method"] == "external"]
@@ -127,10 +129,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_external_is_marked_in_the_board(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    for case, mask in masks.items():
-        np.save(folder / f"{case}.npy", mask)
+    folder = saved(tmp_path / "theirs", masks)
     store = Store(tmp_path / "runs" / "toy")
     run(make_suite(folder), store)
     stages.report(store)
