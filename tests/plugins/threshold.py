@@ -8,6 +8,7 @@ from bench.api import Run, Spec, TrainView
 
 class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+    fault: str = "none"
 
 
 class Threshold:
