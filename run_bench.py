@@ -40,6 +40,7 @@ def run(
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")] = None,
     size: Annotated[str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Another number of steps; the page says so.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Run some cells: method=NAME,fraction=0.1; repeat to widen.")
     ] = None,
@@ -57,9 +58,11 @@ def run(
 
     _check_device(device)
     plan.parse_only(only or [])
-    loaded = suites.load(suite, size)
+    loaded = suites.load(suite, size, steps)
     store = Store(out or Path("runs") / loaded.name)
     cells, found = stages.make_plan(loaded, data, store, size, plugin or [], dry_run)
+    for line in stages.warnings(loaded, found):
+        typer.echo(f"note: {line}", err=True)
     if dry_run:
         typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
         return

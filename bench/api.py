@@ -18,14 +18,17 @@ Task = Literal["segmentation", "classification"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One image on the training grid; `mask` and `label` are None where the budget hides them."""
+    """One image on the training grid; `mask` and `label` are None where the budget hides them.
+
+    In 3D it is a whole volume of any shape, out of which patches of `Spec.size` are cut.
+    """
 
     id: str
     group: str  # the patient: the unit of splits, intervals and tests
     image: NDArray[np.float32]  # C *S
     mask: NDArray[np.int64] | None  # *S, 0 is background
     label: int | None = None
-    spacing: tuple[float, ...] | None = None  # mm per pixel along each axis, None where unknown
+    spacing: tuple[float, ...] | None = None  # mm per pixel of the native grid, None where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Spec:
     ndim: int  # 2 or 3
     channels: int
     classes: int  # background counted
-    size: tuple[int, ...]
+    size: tuple[int, ...]  # of what a method trains on and segments: images in 2D, patches in 3D
     intensity: tuple[float, float] | None  # (0, 1) in 2D; None in 3D, which is z-scored
     normals: bool  # some cases hold no lesion
 
@@ -54,6 +57,7 @@ class TrainView:
 class Run(Protocol):
     """What the harness lends a method for one training."""
 
+    spec: Spec
     device: torch.device
     precision: str  # float32 or bfloat16
     steps: int  # T: the optimiser steps of this run
@@ -114,6 +118,7 @@ class Card:
     synthetic: bool = False
     spacing: tuple[float, ...] | None = None  # mm, of every image, where one value holds for all and files say none
     slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices lie
+    normalised: bool = False  # volumes are stored z-scored: the harness keeps their values
 
 
 @dataclass(frozen=True, slots=True)

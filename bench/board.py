@@ -123,6 +123,7 @@ class Board:
     cells: list[dict[str, Any]]
     overlays: list[dict[str, Any]]  # which cases to draw, and by which rule
     provenance: dict[str, Any]
+    paper: list[dict[str, Any]] = field(default_factory=list)  # what papers report beside ours, see bench.paper
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1
 

@@ -22,7 +22,7 @@ class Prepared:
     """A dataset ready to use: its folder in the cache and the index that lies in it."""
 
     folder: Path
-    index: dict[str, Any]  # card, spec, data (sha256), train, test and dropped: one entry per case
+    index: dict[str, Any]  # card, spec, data (sha256); train, test, validation and dropped: one entry per case
 
     @property
     def spec(self) -> Spec:
@@ -110,13 +110,20 @@ def train_view(folder: Path, index: dict[str, Any], labelled: frozenset[str]) ->
     )
 
 
-def test_images(folder: Path, index: dict[str, Any]) -> Iterator[tuple[dict[str, Any], NDArray[np.float32]]]:
+Side = Literal["test", "validation"]
+
+
+def test_images(
+    folder: Path, index: dict[str, Any], side: Side = "test"
+) -> Iterator[tuple[dict[str, Any], NDArray[np.float32]]]:
     """Each test entry with its images (N C *S) on the training grid: N is 1, or the slices of a volume."""
     images = open_pack(folder, "test_images")
-    return ((entry, unit_range(take(images, entry["test_images"]))) for entry in index["test"])
+    return ((entry, unit_range(take(images, entry["test_images"]))) for entry in index[side])
 
 
-def native(folder: Path, index: dict[str, Any], pack: Literal["test_native", "test_masks"]) -> dict[str, NDArray[Any]]:
+def native(
+    folder: Path, index: dict[str, Any], pack: Literal["test_native", "test_masks"], side: Side = "test"
+) -> dict[str, NDArray[Any]]:
     """Test images (C *S) or masks (*S) by case id on the native grid; for scoring and pictures alone."""
     data = open_pack(folder, pack)
-    return {case["id"]: take(data, case[pack]) for case in index["test"]}
+    return {case["id"]: take(data, case[pack]) for case in index[side]}

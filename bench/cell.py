@@ -13,24 +13,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from bench import cache, geometry, identity, registry, store
+from bench import cache, identity, registry, store
 from bench.api import Method, Segments, Spec, TrainView
+from bench.errors import NotFiniteError
+from bench.inference import Predictor
 
 log = logging.getLogger("bench.cell")
 FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
-PREDICT_BATCH = 16
-
-
-class NotFiniteError(ArithmeticError):
-    """A loss or a probability is NaN or infinite."""
 
 
 class CellRun:
@@ -42,6 +37,7 @@ class CellRun:
         self.steps: int = job["cell"]["steps"]
         self.history: dict[str, list[tuple[int, float]]] = {}
         self.told = 0.0
+        self.snapshot: Snapshots | None = None
 
     def seed(self, role: str) -> int:
         """From dataset, budget and subset, not from the method: methods share draws, data order and start."""
@@ -56,7 +52,9 @@ class CellRun:
             self.history.setdefault(name, []).append((step, float(value)))
 
     def progress(self, step: int) -> None:
-        """Tell the parent at most once a second, through a file."""
+        """Tell the parent at most once a second, through a file; keep the state where a suite asks for it."""
+        if self.snapshot:
+            self.snapshot.take(step)
         if time.monotonic() - self.told >= 1 or step == self.steps:
             self.told = time.monotonic()
             store.write_text(self.folder / "progress.json", json.dumps({"step": step, "steps": self.steps}))
@@ -68,8 +66,9 @@ class CellRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
             network: torch.nn.Module = networks.build(self.job["cell"]["backbone"], self.spec, weights)
-        # Channels innermost: the same sums in another order, faster on CPUs and on GPUs.
-        return network.to(memory_format=torch.channels_last) if self.spec.ndim == 2 else network
+        # Channels innermost: the same sums in another order, faster on CPUs (volumes 3 times) and on GPUs.
+        innermost = torch.channels_last if self.spec.ndim == 2 else torch.channels_last_3d
+        return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
 
 
 def main(folder: Path) -> None:
@@ -107,11 +106,14 @@ def run_cell(folder: Path) -> None:
         raise TypeError(f"method {type(method).__name__} has no segment(images); a segmentation suite needs it")
     imported = time.perf_counter()
 
+    run.snapshot = Snapshots(method, cell["select"], run.steps, folder / "checkpoints")
     fitted = _timed_fit(method, view, run)
-    predicted, inference_ms = _predict(method, source, index, view.spec, folder / "predictions", run.device)
-    state = method.state()
+    predictor = Predictor(method, view.spec, cell["layout"], run.device)
+    predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
+    state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
     if job["keep_model"]:
-        _save_model(state, folder)
+        save_state(state, folder / "model.safetensors")
+    run.snapshot.predict(predictor, source, index, run)
     store.write_json(folder / "history.json", run.history)
     cost = {
         "train_seconds": fitted,
@@ -142,57 +144,41 @@ def _timed_fit(method: Method, view: TrainView, run: CellRun) -> float:
     return time.perf_counter() - started
 
 
-@torch.no_grad()
-def _predict(
-    method: Segments, source: Path, index: dict[str, Any], spec: Spec, folder: Path, device: torch.device
-) -> tuple[int, float]:
-    """Label maps of all test cases on their native grid; returns their number and milliseconds per image or slice."""
-    folder.mkdir()
-    seconds, count = 0.0, 0
-    for group in _groups(cache.test_images(source, index)):
-        images = torch.from_numpy(np.concatenate([array for _, array in group])).to(device)
-        begun = time.perf_counter()
-        parts = [_checked(method.segment(part), len(part), spec) for part in images.split(PREDICT_BATCH)]
-        seconds, count = seconds + time.perf_counter() - begun, count + len(images)
-        maps = torch.cat(parts).split([len(array) for _, array in group])
-        for (entry, _), probabilities in zip(group, maps, strict=True):
-            label_map = geometry.to_native(probabilities, tuple(entry["shape"]), entry["slice_axis"])
-            np.savez_compressed(folder / f"{store.file_name(entry['id'])}.npz", label_map=label_map)
-    return len(index["test"]), 1000 * seconds / count
+class Snapshots:
+    """States on the way, for suites that select a checkpoint as a paper did; scoring chooses among them."""
+
+    def __init__(self, method: Method, select: dict[str, Any] | None, steps: int, folder: Path) -> None:
+        self.method, self.select, self.folder = method, select, folder
+        # The last iterate is a candidate too.
+        self.due = {*range(select["every"], steps, select["every"]), steps} if select else set()
+        self.due = {step for step in self.due if select and step >= min(select["start"], steps)}
+
+    def take(self, step: int) -> None:
+        """Save the state, if it is due."""
+        if step in self.due:
+            (self.folder / str(step)).mkdir(parents=True)
+            save_state(self.method.state(), self.folder / str(step) / "model.safetensors")
+
+    def predict(self, predictor: Predictor, source: Path, index: dict[str, Any], run: CellRun) -> None:
+        """Label maps of each state; states themselves are not kept. Leaves the method at its last state."""
+        from safetensors.torch import load_file
+
+        for step in sorted(self.due):
+            place = self.folder / str(step)
+            self.method.load(load_file(place / "model.safetensors"), run)
+            predictor.write(cache.test_images(source, index), place / "predictions")
+            if self.select and self.select["by"] == "validation":
+                predictor.write(cache.test_images(source, index, "validation"), place / "validation")
+            (place / "model.safetensors").unlink()
 
 
-TestCase = tuple[dict[str, Any], NDArray[np.float32]]
-
-
-def _groups(cases: Iterator[TestCase]) -> Iterator[list[TestCase]]:
-    """Cases in groups that fill a batch; a volume's slices stay together."""
-    group: list[TestCase] = []
-    for case in cases:
-        group.append(case)
-        if sum(len(images) for _, images in group) >= PREDICT_BATCH:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _checked(probabilities: torch.Tensor, count: int, spec: Spec) -> torch.Tensor:
-    expected = (count, spec.classes, *spec.size)
-    if tuple(probabilities.shape) != expected:
-        raise ValueError(f"segment returned shape {tuple(probabilities.shape)}; expected {expected} (B K *S)")
-    if not torch.isfinite(probabilities).all():
-        raise NotFiniteError("segment returned probabilities that are NaN or infinite")
-    if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
-        raise ValueError("segment returned values that are not probabilities; apply a softmax over the classes")
-    return probabilities
-
-
-def _save_model(state: dict[str, torch.Tensor], folder: Path) -> None:
+def save_state(state: dict[str, torch.Tensor], file: Path) -> None:
+    """Tensors to a safetensors file, at once or not at all."""
     from safetensors.torch import save_file
 
-    temporary = folder / ".model.part"
+    temporary = file.with_name(f".{file.name}.part")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
-    temporary.replace(folder / "model.safetensors")
+    temporary.replace(file)
 
 
 def _peak_memory_mb(device: torch.device) -> float:

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,26 +55,31 @@ class _Looks:
         return dict(duplicates.near_duplicates(hashes[:train], thumbs[:train], hashes[train:], thumbs[train:]))
 
 
-def prepare(
-    dataset: Dataset,
-    train: Sequence[Record],
-    test: Sequence[Record],
-    size: tuple[int, ...],
-    root: Path,
-    code: str,
-    drop_copies: bool = True,
-) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The training grid: images of `size`; or volumes, shrunk by `shrink` along each axis, as patches of `size`."""
+
+    size: tuple[int, ...]
+    shrink: tuple[int, ...] = ()
+
+
+Sides = Mapping[str, Sequence[Record]]  # train and test, and validation where a suite selects on it
+
+
+def prepare(dataset: Dataset, sides: Sides, grid: Grid, root: Path, code: str, drop_copies: bool = True) -> Prepared:
     """Decode all cases onto the training grid, or find them decoded. Raises DataProblem on the first bad file.
 
     Training images that nearly equal a test image are left out and listed under `dropped`, if asked.
     """
-    if len(size) > dataset.card.ndim:
-        raise BenchError(f"size {list(size)} given; {dataset.card.id} is {dataset.card.ndim}D; give as many numbers")
-    traces = [[_trace(record, "train") for record in train], [_trace(record, "test") for record in test]]
-    name = identity.digest([asdict(dataset.card), list(size), code, drop_copies, traces])[:16]
+    if len(grid.size) > dataset.card.ndim:
+        raise BenchError(
+            f"size {list(grid.size)} given; {dataset.card.id} is {dataset.card.ndim}D; give as many numbers"
+        )
+    traces = {side: [_trace(record, side) for record in records] for side, records in sides.items()}
+    name = identity.digest([asdict(dataset.card), asdict(grid), code, drop_copies, traces])[:16]
     folder = root / dataset.card.id.replace(":", "_") / name
     if not (folder / "index.json").exists():
-        _decode_all(dataset, train, test, size, folder, drop_copies)
+        _decode_all(dataset, sides, grid, folder, drop_copies)
     return Prepared(folder, json.loads((folder / "index.json").read_text()))
 
 
@@ -85,14 +90,7 @@ def _trace(record: Record, side: str) -> list[Any]:
     return [record.id, record.group, record.label, side, stats]
 
 
-def _decode_all(
-    dataset: Dataset,
-    train: Sequence[Record],
-    test: Sequence[Record],
-    size: tuple[int, ...],
-    folder: Path,
-    drop_copies: bool,
-) -> None:
+def _decode_all(dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_copies: bool) -> None:
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
@@ -103,19 +101,21 @@ def _decode_all(
     try:
         total = hashlib.sha256()
         writers = {name: _Writer(part, name, total) for name in PACKS}
-        index: dict[str, Any] = {"card": asdict(dataset.card), "spec": _spec_json(dataset, size)}
+        index: dict[str, Any] = {"card": asdict(dataset.card), "spec": _spec_json(dataset, grid.size)}
         looks = _Looks(dataset.card.slice_axis)
-        index["train"] = [e for r in train for e in _write_case(dataset, r, size, "train", writers, looks)]
-        index["test"] = [e for r in test for e in _write_case(dataset, r, size, "test", writers, looks)]
+        for side in ("train", "test", "validation"):
+            records = sides.get(side, ())
+            index[side] = [e for r in records for e in _write_case(dataset, r, grid, side, writers, looks)]
         # Drawn images are never copies, and slices of volumes look alike by nature.
-        look_for = drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(size)
+        look_for = drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(grid.size)
         copies = looks.copies(len(index["train"])) if look_for else {}
         dropped = [(index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())]
         index["dropped"] = [{"id": case, "copy_of": other} for case, other in dropped]
         index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
         for writer in writers.values():
             writer.file.close()
-        index["data"] = identity.digest([total.hexdigest(), index["spec"], index["train"], index["test"]])
+        described = [index[part] for part in ("spec", "train", "test", "validation")]
+        index["data"] = identity.digest([total.hexdigest(), *described])
         (part / "index.json").write_text(json.dumps(index, ensure_ascii=False))
         if not (folder / "index.json").exists():
             part.replace(folder)
@@ -124,58 +124,48 @@ def _decode_all(
 
 
 def _write_case(
-    dataset: Dataset, record: Record, size: tuple[int, ...], side: str, writers: dict[str, _Writer], looks: _Looks
+    dataset: Dataset, record: Record, grid: Grid, side: str, writers: dict[str, _Writer], looks: _Looks
 ) -> list[dict[str, Any]]:
     """Index entries of one record: one, or where volumes are trained on in slices, one for each training slice."""
     raw, card = dataset.read(record), dataset.card
-    mask = _checked_mask(raw, record, card, size)
-    sliced = raw.image.ndim == 4 and len(size) == 2
-    looks.add(raw.image)
-    if side == "test":
-        return [_write_test(raw, mask, record, size, card, sliced, writers)]
-    if not sliced:
-        image = geometry.to_unit(raw.image) if len(size) == 2 else raw.image
-        entry = _entry(record, record.id, raw, mask, card)
-        return [{**entry, **_write_train(image, mask, size, writers)}]
-    images = geometry.image_slices(raw.image, card.slice_axis)
-    masks = geometry.mask_slices(mask, card.slice_axis)
+    mask = _checked_mask(raw, record, card, grid.size)
+    if side != "validation":
+        looks.add(raw.image)
+    sliced = raw.image.ndim == 4 and len(grid.size) == 2
+    planes = [(record.id, raw.image, mask)]
+    if sliced:
+        images, masks = geometry.image_slices(raw.image, card.slice_axis), geometry.mask_slices(mask, card.slice_axis)
+        names = [f"{record.id}_s{k:03d}" for k in range(len(images))]
+        planes = list(zip(names, images, masks, strict=True))
+    on_grid = [_on_grid(image, grid, card) for _, image, _ in planes]
+    if side != "train":
+        places = {
+            "test_images": writers["test_images"].add(np.stack(on_grid)),  # (1 C *S), or the slices (D C H W)
+            "test_native": writers["test_native"].add(raw.image),
+            "test_masks": writers["test_masks"].add(mask),
+        }
+        axis = card.slice_axis if sliced else None
+        return [{**_entry(record, record.id, raw, mask, card), "slice_axis": axis, **places}]
     return [
-        {**_entry(record, f"{record.id}_s{k:03d}", raw, part, card), **_write_train(image, part, size, writers)}
-        for k, (image, part) in enumerate(zip(images, masks, strict=True))
+        {
+            **_entry(record, name, raw, part, card),
+            "train_images": writers["train_images"].add(image),
+            "train_masks": writers["train_masks"].add(_mask_on_grid(part, grid)),
+        }
+        for (name, _, part), image in zip(planes, on_grid, strict=True)
     ]
 
 
-def _write_train(
-    image: NDArray[Any], mask: NDArray[np.uint8], size: tuple[int, ...], writers: dict[str, _Writer]
-) -> dict[str, Any]:
-    return {
-        "train_images": writers["train_images"].add(geometry.image_to_grid(image, size)),
-        "train_masks": writers["train_masks"].add(geometry.mask_to_grid(mask, size)),
-    }
+def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
+    """An image (C H W) at the grid's size; a volume z-scored, unless it is stored so, and shrunk."""
+    if image.ndim == 3:
+        return geometry.image_to_grid(geometry.to_unit(image), grid.size)
+    values = image.astype(np.float32) if card.normalised else geometry.zscore(image)
+    return geometry.shrink_image(values, grid.shrink)
 
 
-def _write_test(
-    raw: RawCase,
-    mask: NDArray[np.uint8],
-    record: Record,
-    size: tuple[int, ...],
-    card: Card,
-    sliced: bool,
-    writers: dict[str, _Writer],
-) -> dict[str, Any]:
-    """`test_images` holds what is segmented at once: (1 C *S), or all slices (D C H W) of a volume."""
-    if sliced:
-        parts = geometry.image_slices(raw.image, card.slice_axis)
-        images = np.stack([geometry.image_to_grid(part, size) for part in parts])
-    else:
-        images = geometry.image_to_grid(geometry.to_unit(raw.image) if len(size) == 2 else raw.image, size)[None]
-    return {
-        **_entry(record, record.id, raw, mask, card),
-        "slice_axis": card.slice_axis if sliced else None,
-        "test_images": writers["test_images"].add(images),
-        "test_native": writers["test_native"].add(raw.image),
-        "test_masks": writers["test_masks"].add(mask),
-    }
+def _mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    return geometry.mask_to_grid(mask, grid.size) if mask.ndim == 2 else geometry.shrink_mask(mask, grid.shrink)
 
 
 def _entry(record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], card: Card) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def write_jobs(
             "plugins": [str(file.resolve()) for file in plugins],
             "keep_model": suite.keep_models,
             "spec": material.prepared.index["spec"],
+            "slice_axis": material.prepared.index["card"]["slice_axis"],
         }
     return jobs
 

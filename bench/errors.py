@@ -1,4 +1,4 @@
-"""What a user did wrong, said in one line: given, expected, what to do. The command line exits with 2."""
+"""What a user did wrong, in one line (given, expected, what to do; exit code 2), and what a training did wrong."""
 
 
 class BenchError(Exception):
@@ -7,3 +7,7 @@ class BenchError(Exception):
 
 class DataProblem(BenchError):
     """A file of a dataset that cannot be used as it is; names the file."""
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss or a probability is NaN or infinite."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +13,39 @@ if TYPE_CHECKING:
 
 
 def image_to_grid(image: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
-    """Image (C *S) on the training grid: 2D bilinear with antialias; 3D keeps its grid, z-scored float32."""
-    if image.ndim == 4:
-        return zscore(image)
+    """Image (C H W) on the training grid, bilinear with antialias."""
     if image.shape[1:] == size:
         return image
     return np.stack([_resize(channel, size, smooth=True) for channel in image])
 
 
 def mask_to_grid(mask: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Mask (*S) on the training grid by nearest neighbour; 3D keeps its grid."""
-    return mask if mask.ndim == 3 or mask.shape == size else _resize(mask, size, smooth=False)
+    """Mask (H W) on the training grid by nearest neighbour."""
+    return mask if mask.shape == size else _resize(mask, size, smooth=False)
+
+
+def shrink_image(volume: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
+    """Means of blocks of a volume (C *S): one value for each `factors` voxels, the rim padded with its own values."""
+    if max(factors) == 1:
+        return volume
+    return _blocks(volume, factors).mean(tuple(range(2, 2 * len(factors) + 1, 2)), dtype=np.float32)
+
+
+def shrink_mask(mask: NDArray[np.uint8], factors: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The most frequent class of each block of a mask (*S), the lowest of equals."""
+    if max(factors) == 1:
+        return mask
+    shares = [_blocks(mask[None] == label, factors).sum(tuple(range(2, 2 * len(factors) + 1, 2)))[0]
+              for label in range(int(mask.max(initial=0)) + 1)]  # fmt: skip
+    return np.argmax(shares, 0).astype(np.uint8)
+
+
+def _blocks(volume: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:
+    """A volume (C *S), padded to whole blocks, as (C n1 f1 n2 f2 ...)."""
+    rim = [(0, -side % factor) for side, factor in zip(volume.shape[1:], factors, strict=True)]
+    padded = np.pad(volume, [(0, 0), *rim], mode="edge")
+    sides = [n for side, factor in zip(padded.shape[1:], factors, strict=True) for n in (side // factor, factor)]
+    return padded.reshape(len(volume), *sides)
 
 
 def image_slices(image: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -58,16 +81,34 @@ def _resize(plane: NDArray[Any], size: tuple[int, ...], smooth: bool) -> NDArray
     return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), method))
 
 
-def to_native(probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None = None) -> NDArray[np.uint8]:
+def to_native(
+    probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None = None, factors: Sequence[int] = ()
+) -> NDArray[np.uint8]:
     """Label map (*S) on the native grid: probabilities are restored there, then the argmax is taken.
 
     (1 K *S) for an image or volume that was segmented whole; (D K H W) for the slices of a volume along `axis`.
+    `factors` undo `shrink_image`.
     """
     from torch.nn.functional import interpolate
 
     size = shape if axis is None else shape[:axis] + shape[axis + 1 :]
+    if factors and max(factors) > 1:
+        # Each value stands for a whole block, also at the rim, so blocks are spread and the padding is cut off.
+        whole = [side * factor for side, factor in zip(probabilities.shape[2:], factors, strict=True)]
+        probabilities = interpolate(probabilities.float(), size=whole, mode="trilinear", align_corners=False)
+        probabilities = probabilities[:, :, : shape[0], : shape[1], : shape[2]]
     if tuple(probabilities.shape[2:]) != size:
-        mode = "bilinear" if len(size) == 2 else "trilinear"
-        probabilities = interpolate(probabilities.float(), size=size, mode=mode, align_corners=False)
+        probabilities = interpolate(probabilities.float(), size=size, mode="bilinear", align_corners=False)
     labels: NDArray[np.uint8] = probabilities.argmax(1).to("cpu").numpy().astype(np.uint8)
     return labels[0] if axis is None else np.moveaxis(labels, 0, axis)
+
+
+def largest_components(label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Of each class in a label map (*S) its largest connected part, corners counted as contact."""
+    from scipy import ndimage
+
+    kept = np.zeros_like(label_map)
+    for label in np.unique(label_map[label_map > 0]):
+        parts, _ = ndimage.label(label_map == label, np.ones((3,) * label_map.ndim))
+        kept[parts == np.bincount(parts.ravel())[1:].argmax() + 1] = label
+    return kept

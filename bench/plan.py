@@ -39,6 +39,8 @@ class Cell:
     split: str
     data: str
     code: str
+    layout: Mapping[str, Any]  # from the training grid to label maps, see Suite.layout
+    select: Mapping[str, Any] | None = None  # checkpoints kept on the way
     protocol: str = PROTOCOL
     phase: str = "final"
     fold: int | None = None
@@ -72,13 +74,15 @@ class Material:
 
     prepared: Prepared
     split: Split
+    lists: Mapping[str, str] = field(default_factory=dict)  # hash of each of the data's own lists
 
 
 def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()) -> list[Cell]:
     """All cells of a suite, the reference at all labels first."""
     learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
-    configs = _configs(suite.config, learners, infos)
+    configs = _configs(suite.config, learners, infos, len(suite.size))
+    select = suite.select.model_dump() if suite.select else None
     code = {name: identity.code_hash([*info.sources, *registry.SHARED_SOURCES]) for name, info in infos.items()}
     backbone = _backbone(suite.backbone)
     cells = []
@@ -86,11 +90,11 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
         patients = material.split.patients(material.split.train)
         card = Card(**material.prepared.index["card"])
         splits = [material.split.hash(j) for j in range(suite.most_subsets)]
-        for budget_, labelled in _budgets(suite, patients).items():
+        for budget_, labelled in budgets(suite, patients).items():
             base = Cell(
                 suite.task, dataset, labelled, 0, "", {}, suite.steps, tuple(suite.size), suite.threads,
                 suite.precision, backbone, suite.seed, "", material.prepared.index["data"], "",
-                fraction=budget_ if suite.fractions else labelled / patients,
+                suite.layout, select, fraction=budget_ if suite.fractions else labelled / patients,
             )  # fmt: skip
             subsets = range(suite.subsets_of(budget_))
             for entry, config in zip(learners, configs, strict=True):
@@ -107,7 +111,7 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
 
 
 def _configs(
-    shared: Mapping[str, Any], entries: Sequence[Entry], infos: Mapping[str, MethodInfo]
+    shared: Mapping[str, Any], entries: Sequence[Entry], infos: Mapping[str, MethodInfo], ndim: int
 ) -> list[dict[str, Any]]:
     """The resolved config of each entry; a shared key goes to every method that has it, and some method must."""
     known = {name: info.config_keys() for name, info in infos.items()}
@@ -116,7 +120,7 @@ def _configs(
             raise BenchError(f"config: {registry.unknown('key', key, sorted(set().union(*known.values())))}")
     return [
         infos[entry.method].config(
-            {**{key: value for key, value in shared.items() if key in known[entry.method]}, **entry.config}
+            {**{key: value for key, value in shared.items() if key in known[entry.method]}, **entry.config}, ndim
         )
         for entry in entries
     ]
@@ -124,7 +128,7 @@ def _configs(
 
 def _external(base: Cell, entry: Entry, subsets: range, splits: Sequence[str]) -> list[Cell]:
     """Cells of predictions from elsewhere: nothing to train; the files themselves decide the key."""
-    own = replace(base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={})
+    own = replace(base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={}, layout={}, select=None)
     numbers = subsets if "{subset}" in str(entry.predictions) else range(1)
     cells = []
     for j in numbers:
@@ -136,7 +140,8 @@ def _external(base: Cell, entry: Entry, subsets: range, splits: Sequence[str]) -
     return cells
 
 
-def _budgets(suite: Suite, patients: int) -> dict[float, int]:
+def budgets(suite: Suite, patients: int) -> dict[float, int]:
+    """L of each entry of `fractions` or `labelled`. Raises BenchError where the data has too few patients."""
     if suite.fractions:
         return budget.budgets(suite.fractions, patients)
     too_many = [count for count in suite.labelled if count > patients]
@@ -150,7 +155,7 @@ def _budgets(suite: Suite, patients: int) -> dict[float, int]:
 def _backbone(backbone: Backbone) -> dict[str, Any]:
     """The network as plain data; a weights file counts by its content, not by where it lies."""
     fields: dict[str, Any] = {"name": backbone.name}
-    if backbone.name in registry.networks().NAMES:
+    if backbone.name in registry.networks().NDIM:
         fields["width"] = backbone.width
     if backbone.weights is not None:
         fields["weights"] = weights_hash(backbone.weights)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import cache, geometry
-from bench.api import Spec
 from bench.errors import BenchError
 from bench.store import Store, read_json
+
+if TYPE_CHECKING:
+    from bench.inference import Predictor
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
 VOLUMES = (".nii", ".nii.gz")
@@ -26,9 +27,9 @@ def predict(store: Store, key: str, images: Path, target: Path, device: str) -> 
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     target.mkdir(parents=True, exist_ok=True)
-    segment, spec = _load(folder, device)
+    predictor, slice_axis = _load(folder, device)
     for file in files:
-        _write(file, target, segment, spec)
+        _write(file, target, predictor, slice_axis)
     return len(files)
 
 
@@ -52,43 +53,41 @@ def _images(folder: Path) -> list[Path]:
     return files
 
 
-def _load(folder: Path, device: str) -> tuple[Any, Spec]:
-    """The segment function of a saved model, and the spec of the data it was trained on."""
+def _load(folder: Path, device: str) -> tuple[Predictor, int]:
+    """The saved model of a cell, ready to segment, and the axis along which its volumes have their slices."""
     if not (folder / "model.safetensors").exists():
         raise BenchError(f"cell {folder.name} has no model; run it with 'keep_models: true'")
     from safetensors.torch import load_file
 
     from bench import registry
     from bench.cell import CellRun, choose_device
+    from bench.inference import Predictor
 
     job: dict[str, Any] = read_json(folder / "cell.json")
     spec = cache.spec_of(job["spec"])
     run = CellRun(job, folder, spec, choose_device(device))
     cell = job["cell"]
-    method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], spec)
+    method: Any = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], spec)
     method.load(load_file(folder / "model.safetensors"), run)
-
-    def segment(array: NDArray[np.float32]) -> Any:
-        import torch
-
-        with torch.no_grad():
-            return method.segment(torch.from_numpy(array).to(run.device))  # type: ignore[attr-defined]
-
-    return segment, spec
+    return Predictor(method, spec, cell["layout"], run.device), job["slice_axis"]
 
 
-def _write(file: Path, target: Path, segment: Any, spec: Spec) -> None:
-    size, channels = spec.size, spec.channels
+def _write(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> None:
+    spec = predictor.spec
     if file.name.endswith(VOLUMES):
-        if channels != 1:
-            raise BenchError(f"{file} given; the model was trained on images of {channels} channels; give such images")
-        _write_volume(file, target, segment, size)
+        if spec.channels != 1:
+            raise BenchError(
+                f"{file} given; the model was trained on images of {spec.channels} channels; give such images"
+            )
+        _write_volume(file, target, predictor, slice_axis)
         return
+    if spec.ndim == 3:
+        raise BenchError(f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}")
     image = importlib.import_module("datasets.reading").read_image(file)
-    if image.shape[0] != channels:
-        raise BenchError(f"{file} has {image.shape[0]} channels; the model was trained on {channels}; convert it")
-    grid = cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), size))
-    label_map = geometry.to_native(segment(grid[None]), image.shape[1:])
+    if image.shape[0] != spec.channels:
+        raise BenchError(f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; convert it")
+    grid = cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), spec.size))
+    label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
     _write_picture(label_map, target / f"{file.stem}.png")
 
 
@@ -100,8 +99,8 @@ def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
     picture.save(file)
 
 
-def _write_volume(file: Path, target: Path, segment: Any, size: Sequence[int]) -> None:
-    """A one-channel NIfTI volume, slice by slice; the mask has the affine of its image."""
+def _write_volume(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> None:
+    """A one-channel NIfTI volume, slice by slice or in windows; the mask has the affine of its image."""
     import nibabel
 
     try:
@@ -109,8 +108,18 @@ def _write_volume(file: Path, target: Path, segment: Any, size: Sequence[int]) -
         values = np.asanyarray(source.dataobj)
     except Exception as problem:  # whatever the decoder meets
         raise BenchError(f"{file} cannot be read ({type(problem).__name__}); mend or remove it") from None
-    volume = values.T[None].astype(np.float32)  # 1 Z Y X
-    slices = geometry.image_slices(volume, 0)
-    grid = np.stack([cache.unit_range(geometry.image_to_grid(part, tuple(size))) for part in slices])
-    label_map = geometry.to_native(segment(grid), volume.shape[1:], 0)
-    nibabel.save(nibabel.Nifti1Image(label_map.T, source.affine), target / file.name)  # type: ignore[no-untyped-call]
+    turned = slice_axis == 0  # Z Y X, as the loaders of NIfTI data have it; else X Y Z, as the file has it
+    volume = (values.T if turned else values)[None].astype(np.float32)
+    label_map = _volume_labels(volume, predictor, slice_axis)
+    picture = nibabel.Nifti1Image(label_map.T if turned else label_map, source.affine)  # type: ignore[no-untyped-call]
+    nibabel.save(picture, target / file.name)
+
+
+def _volume_labels(volume: NDArray[np.float32], predictor: Predictor, slice_axis: int) -> NDArray[np.uint8]:
+    """Label map (*S) of a volume (1 *S)."""
+    if predictor.spec.ndim == 3:
+        grid = geometry.shrink_image(geometry.zscore(volume), tuple(predictor.layout["shrink"]))[None]
+        return predictor.label_map(predictor.probabilities(grid), volume.shape[1:], None)
+    slices = geometry.image_slices(volume, slice_axis)
+    grid = np.stack([cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)) for part in slices])
+    return predictor.label_map(predictor.probabilities(grid), volume.shape[1:], slice_axis)

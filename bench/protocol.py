@@ -15,14 +15,15 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Label budget": "A fraction is a budget of labelled patients; all of them are fitted. "
         + "; ".join(_budgets(name, plan) for name in plan["datasets"])
         + ".",
-        "Labels for selection and tuning": "None: no tuning in this suite, no selection set.",
-        "Subsets": "Random, stratified by classes and lesion area, nested across budgets. Draw, start and data order "
-        "change together. At all labels a subset is a seed alone.",
+        "Labels for selection and tuning": "None: no tuning in this suite, no selection set."
+        if not suite["select"]
+        else _selection(suite["select"]),
+        "Subsets": _subsets(suite["draw"]),
+        **({"Classes without labels": "; ".join(plan["warnings"]) + "."} if plan["warnings"] else {}),
         "Test": "; ".join(_test(name, card) for name, card in plan["datasets"].items())
         + ". Opened after training; masks are read by scoring alone.",
-        "Near-copies": _dropped(plan["datasets"]),
-        "Model": f"{_backbone(suite['backbone'])}, {suite['steps']} steps, images at {_by(suite['size'])}; "
-        "the last iterate is scored.",
+        "Near-copies": _dropped(plan["datasets"], suite["drop_copies"]),
+        "Model": f"{_backbone(suite['backbone'])}, {_steps(suite)}, {_grid(suite)}; the last iterate is scored.",
         "Schedules": _schedules(plan["published_steps"], suite["steps"]),
         **_settings(cells),
         "Scores": "On the native grid, per case and class, then averaged per case, per patient, over patients. "
@@ -58,10 +59,44 @@ def _schedules(published: Mapping[str, int | None], steps: int) -> str:
     return f"Functions of progress, compressed or stretched from the published number of steps: {', '.join(changed)}."
 
 
-def _dropped(datasets: Mapping[str, Any]) -> str:
+def _dropped(datasets: Mapping[str, Any], looked_for: bool) -> str:
+    if not looked_for:
+        return "Not looked for: the lists are taken whole."
     counts = [f"{name}: {len(card['dropped'])}" for name, card in datasets.items() if card["dropped"]]
     found = "; ".join(counts) or "none found"
     return f"Training images that nearly equal a test image are left out ({found})."
+
+
+def _selection(select: Mapping[str, Any]) -> str:
+    names = {"test": "the test list itself, as the paper did: such rows are optimistic", "validation": "the data's "
+             "validation list, whose labels are no part of the budget"}  # fmt: skip
+    return (
+        f"Rows named 'best on {select['by']}' show the checkpoint with the best mean Dice on {names[select['by']]}. "
+        f"Candidates are every {select['every']} steps from step {select['start']} and the last. They are not ranked."
+    )
+
+
+def _subsets(draw: str) -> str:
+    if draw == "list":
+        return "None are drawn: the first patients of the data's own list are labelled. A subset is a seed alone."
+    return (
+        "Random, stratified by classes and lesion area, nested across budgets. Draw, start and data order change "
+        "together. At all labels a subset is a seed alone."
+    )
+
+
+def _steps(suite: Mapping[str, Any]) -> str:
+    return f"{suite['steps']} steps" + (f" instead of {suite['full_steps']}" if suite["full_steps"] else "")
+
+
+def _grid(suite: Mapping[str, Any]) -> str:
+    kept = "; of each class the largest component is kept" if suite["largest_component"] else ""
+    if len(suite["size"]) == 2:
+        return f"images at {_by(suite['size'])}{kept}"
+    shrink = suite["shrink"] or [1, 1, 1]
+    smaller = f" of volumes shrunk by {_by(shrink)}" if max(shrink) > 1 else ""
+    stride = suite["stride"] or [side // 2 for side in suite["size"]]
+    return f"patches of {_by(suite['size'])}{smaller}, windows every {_by(stride)} voxels averaged{kept}"
 
 
 def _backbone(backbone: Mapping[str, Any]) -> str:

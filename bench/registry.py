@@ -21,6 +21,7 @@ from bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_SOURCES = (  # what every result depends on besides the method and the dataset
+    ROOT / "methods" / "augment.py",
     ROOT / "methods" / "config.py",
     ROOT / "methods" / "schedules.py",
     ROOT / "methods" / "training.py",
@@ -30,6 +31,7 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
     ROOT / "bench" / "cache.py",
     ROOT / "bench" / "decode.py",
     ROOT / "bench" / "geometry.py",
+    ROOT / "bench" / "windows.py",
 )
 
 
@@ -43,14 +45,19 @@ class MethodInfo:
     module: ModuleType | None = None  # of a plug-in, which holds all parts; None for a folder of methods/
     broken: str | None = None  # why a plug-in cannot be imported
 
-    def config(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The resolved config: defaults of the method overlaid with `values`. Raises BenchError naming bad keys."""
+    def config(self, values: dict[str, Any], ndim: int = 2) -> dict[str, Any]:
+        """The resolved config: defaults of the method, those for volumes too, overlaid with `values`.
+
+        Raises BenchError naming bad keys.
+        """
         from pydantic import ValidationError
 
         if self.broken:
             return values
+        part = self._part("config")
+        given = {**getattr(part, "DEFAULTS_3D", {}), **values} if ndim == 3 else values
         try:
-            resolved: dict[str, Any] = self._part("config").Config(**values).model_dump(mode="json")
+            resolved: dict[str, Any] = part.Config(**given).model_dump(mode="json")
         except ValidationError as problem:
             raise BenchError(f"config of method {self.name}: {one_line(problem)}") from None
         return resolved
@@ -66,11 +73,18 @@ class MethodInfo:
         method: Method = self._part("method").METHOD(self._part("config").Config(**config), spec)
         return method
 
+    def published_steps(self, ndim: int) -> int | None:
+        """How long the paper trains on images of so many dimensions, where the card says it."""
+        steps: int | None = self.card.get("published_steps", {}).get(f"{ndim}d")
+        return steps
+
     def refusal(self, card: Card, ndim: int, all_labelled: bool) -> str | None:
         """Why this method cannot run on a dataset at a budget, in words, or None; `ndim` is what it would see."""
         needs = self.card.get("requires", {})
         if ndim not in needs.get("ndim", [2, 3]):
             return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {ndim}D here"
+        if len(card.classes) > needs.get("classes", len(card.classes)):
+            return f"{self.name} knows {needs['classes']} classes; {card.id} has {len(card.classes)}"
         if needs.get("unlabelled") and all_labelled:
             return f"{self.name} needs unlabelled images; at this budget all are labelled"
         if needs.get("normals") and not card.normals:
@@ -188,7 +202,7 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
 
 
 def networks() -> ModuleType:
-    """The module that builds shared networks: `NAMES` and `build(backbone, spec, weights)`."""
+    """The module that builds shared networks: `NDIM`, `GRID` and `build(backbone, spec, weights)`."""
     return importlib.import_module("methods.networks")
 
 

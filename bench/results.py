@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import __version__, statistics
+from bench import __version__, paper, statistics
 from bench.board import COLUMNS, SCORED, Board, Column, Point, Row, Status
 from bench.protocol import protocol_card
 from bench.scoring import FIELDS, Scores, as_line
@@ -34,12 +34,15 @@ class Line:
     failures: Sequence[str]
     unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
     refusal: str | None
+    selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
 
 
 def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = store.plan()
     lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
+    if plan["suite"]["select"]:
+        lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in lines]
     lines.sort(key=lambda line: (line.identity[1], line.identity[2], line.identity[3], line.identity[4]))
     reference = plan["suite"]["reference"]
     rows = [row for column in COLUMNS for row in _rows(lines, column, reference)]
@@ -52,8 +55,9 @@ def build(store: Store) -> Board:
         protocol=protocol_card(plan),
         cells=[_cell(store, cell) for cell in plan["cells"]],
         overlays=_overlays(lines, reference),
+        paper=paper.compare(plan, rows),
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
-        cost=[cost for line in lines if (cost := _cost(store, line))],
+        cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
     )
 
 
@@ -83,6 +87,18 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     return Line(identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"])
 
 
+def _selected(store: Store, line: Line, on: str) -> Line:
+    """The same cells by the checkpoint that was best on a list; a failed cell stays at its worst."""
+    task, dataset, labelled, method, variant = line.identity
+    label = f"best on {on}" if variant == "default" else f"{variant}, best on {on}"
+    scores = dict(line.scores)
+    for cell in line.cells:
+        file = store.cell(cell["key"]) / "selected.csv"
+        if file.exists():
+            scores[cell["subset"]] = Scores(file)
+    return replace(line, identity=(task, dataset, labelled, method, label), scores=scores, selected=True)
+
+
 def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
     rows: list[Row] = []
     for budget in {line.identity[:3]: None for line in lines}:
@@ -91,7 +107,8 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
             rows += _gains(group, column, reference)
             continue
         matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
-        ranked = _ranks([line for line in group if matrices[line.identity] is not None], column)
+        fair = [line for line in group if matrices[line.identity] is not None and not line.selected]
+        ranked = _ranks(fair, column)
         rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
     return rows
 
@@ -100,7 +117,7 @@ def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
     """Paired differences of Dice to the reference method at one budget, over the subsets that both have."""
     bases = [line for line in group if line.identity[3:] == (reference, "default")]
     rows = []
-    for line in group:
+    for line in [line for line in group if not line.selected]:
         for base in [base for base in bases if base is not line]:
             shared = sorted(set(line.scores) & set(base.scores))
             one, other = _matrix(line, "dice", shared), _matrix(base, "dice", shared)
@@ -232,7 +249,7 @@ def _overlays(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
     """Cases to draw at the lowest budget of each dataset, subset 0, by the reference method's Dice."""
     picked = []
     for dataset in sorted({line.identity[1] for line in lines}):
-        here = [line for line in lines if line.identity[1] == dataset and 0 in line.scores]
+        here = [line for line in lines if line.identity[1] == dataset and 0 in line.scores and not line.selected]
         judges = [line for line in here if line.identity[3] == reference]
         if not judges:
             continue

@@ -35,7 +35,48 @@ def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
         prediction = read_prediction(folder, entry["id"], tuple(entry["shape"])) if finished else None
         rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
     store.write_text(folder / "scores.csv", as_csv(rows))
+    select = store.read_json(folder / "cell.json")["cell"].get("select")
+    if select and finished:
+        _score_selected(folder, cached, index, select, tolerance)
     store.write_json(folder / "scores.json", stamp)
+
+
+def _score_selected(
+    folder: Path, cached: Path, index: Mapping[str, Any], select: Mapping[str, Any], tolerance: float
+) -> None:
+    """Write `selected.csv`: scores of the checkpoint with the best mean Dice on the list that the suite names."""
+    side: cache.Side = "validation" if select["by"] == "validation" else "test"
+    place = "validation" if side == "validation" else "predictions"
+    masks, means = cache.native(cached, index, "test_masks", side), {}  # type: ignore[arg-type]
+    for checkpoint in sorted((folder / "checkpoints").iterdir(), key=lambda path: int(path.name)):
+        means[int(checkpoint.name)] = _mean_dice(checkpoint / place, index[side], masks, index["spec"]["classes"])
+    best = max(means, key=lambda step: means[step])  # the first of equals
+    truth = cache.native(cached, index, "test_masks")  # type: ignore[arg-type]
+    rows = []
+    for entry in index["test"]:
+        shape = tuple(entry["shape"])
+        prediction = read_label_map(folder / "checkpoints" / str(best) / "predictions", entry["id"], shape)
+        rows += score_case(entry, prediction, truth[entry["id"]], index["spec"]["classes"], tolerance)
+    store.write_text(folder / "selected.csv", as_csv(rows))
+    store.write_json(folder / "selected.json", {**select, "step": best, "dice": means})
+
+
+def _mean_dice(
+    folder: Path, entries: Sequence[Mapping[str, Any]], masks: Mapping[str, NDArray[Any]], classes: int
+) -> float:
+    """As on the board: over the classes of a case that are there, the cases of a patient, then patients."""
+    groups: dict[str, list[float]] = {}
+    for entry in entries:
+        prediction = read_label_map(folder, entry["id"], tuple(entry["shape"]))
+        truths = {number: masks[entry["id"]] == number for number in range(1, classes)}
+        found = [
+            0.0 if prediction is None else overlap.dice(prediction == number, truth)
+            for number, truth in truths.items()
+            if truth.any()
+        ]
+        if found:
+            groups.setdefault(entry["group"], []).append(sum(found) / len(found))
+    return sum(sum(values) / len(values) for values in groups.values()) / len(groups) if groups else 0.0
 
 
 def _code() -> str:
@@ -43,8 +84,13 @@ def _code() -> str:
 
 
 def read_prediction(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """The label map (*S) of a cell's last iterate, or None."""
+    return read_label_map(folder / "predictions", case, shape)
+
+
+def read_label_map(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """A stored label map (*S), or None where it is missing, unreadable or of another shape."""
-    file = folder / "predictions" / f"{store.file_name(case)}.npz"
+    file = folder / f"{store.file_name(case)}.npz"
     try:
         with np.load(file) as content:
             label_map: NDArray[np.uint8] = content["label_map"]

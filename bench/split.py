@@ -64,6 +64,14 @@ def sides(records: Sequence[Record], seed: int, test_cases: int | None) -> tuple
     return train, test[:test_cases]
 
 
+def validation(records: Sequence[Record]) -> list[Record]:
+    """The data's own validation list. Raises BenchError where there is none."""
+    found = [record for record in records if record.split == "validation"]
+    if not found:
+        raise BenchError("'select: {by: validation}' given; the data has no validation list; drop 'select'")
+    return found
+
+
 def _check_sides(train: Sequence[Record], test: Sequence[Record]) -> None:
     if not train or not test:
         raise BenchError(
@@ -93,12 +101,15 @@ def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
     return {group: (labels[group], tuple(sorted(present[group])), third[group]) for group in present}
 
 
-def draw(dataset: str, index: Mapping[str, Any], seed: int, subsets: int) -> Split:
-    """The split of a prepared dataset, with one stratified order for each subset."""
+def draw(dataset: str, index: Mapping[str, Any], seed: int, subsets: int, listed: bool = False) -> Split:
+    """The split of a prepared dataset, with one order of patients for each subset: stratified, or that of the list."""
     train, test = index["train"], index["test"]
     kinds = strata(train)
     orders = {
-        j: tuple(budget.stratified_order(kinds, identity.seed(seed, dataset, j, "labelled"))) for j in range(subsets)
+        j: tuple(kinds)
+        if listed
+        else tuple(budget.stratified_order(kinds, identity.seed(seed, dataset, j, "labelled")))
+        for j in range(subsets)
     }
     groups = {case["record"]: case["group"] for case in (*train, *test)}
     sides = [tuple(dict.fromkeys(case["record"] for case in side)) for side in (train, test)]

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import decode, driver, external, identity, registry, results, scoring, split
+from bench import decode, driver, external, identity, paper, registry, results, scoring, split
 from bench.api import Record
 from bench.board import Board
 from bench.errors import BenchError
-from bench.plan import Cell, Material, plan, select
+from bench.plan import Cell, Material, budgets, plan, select
 from bench.store import Store, read_json, write_json
 from bench.suite import EXTERNAL, Suite
 
@@ -34,12 +34,16 @@ def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins:
         assert suite.split is not None
         split.check_against(given, records, suite.split)
         train, test = _given_sides(given, records, suite.test_cases)
-    prepared = decode.prepare(dataset, train, test, tuple(suite.size), store.cache, code, suite.drop_copies)
-    drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets)
+    sides = {"train": train, "test": test}
+    if suite.select and suite.select.by == "validation":
+        sides["validation"] = split.validation(records)
+    grid = decode.Grid(tuple(suite.size), tuple(suite.layout.get("shrink", ())))
+    prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
+    drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets, suite.draw == "list")
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
     check_split(drawn, suite, store)
-    return Material(prepared, drawn)
+    return Material(prepared, drawn, paper.lists(records))
 
 
 def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
@@ -108,12 +112,14 @@ def write_plan(
                 for cell in cells
             ],
             "datasets": {name: describe(material, suite) for name, material in materials.items()},
+            "warnings": warnings(suite, materials),
             "caches": {name: str(material.prepared.folder.resolve()) for name, material in materials.items()},
             "published_steps": {
-                cell.method: registry.method(cell.method, plugins).card.get("published_steps")
+                cell.method: registry.method(cell.method, plugins).published_steps(len(suite.size))
                 for cell in cells
                 if cell.method != EXTERNAL
             },
+            "paper": papers(suite, plugins),
             "provenance": {"commit": commit()},
         },
     )  # fmt: skip
@@ -134,7 +140,39 @@ def describe(material: Material, suite: Suite) -> dict[str, Any]:
         "nsd_tolerance": suite.nsd_tolerance,
         "split_sha256": identity.digest([drawn.hash(j) for j in range(suite.most_subsets)]),
         "all_background": all_background(index),
+        "lists": material.lists,
     }
+
+
+def papers(suite: Suite, plugins: Sequence[Path]) -> list[dict[str, Any]]:
+    """What the cards of the suite's methods quote from papers on its datasets, at the size of images it has."""
+    names = dict.fromkeys(entry.method for entry in suite.methods if entry.method != EXTERNAL)
+    cards = {name: registry.method(name, plugins).card.get("published", []) for name in names}
+    quoted = [{"method": name, **entry} for name, card in cards.items() if isinstance(card, list) for entry in card]
+    return [entry for entry in quoted if entry["dataset"] in suite.datasets]
+
+
+def warnings(suite: Suite, materials: Mapping[str, Material]) -> list[str]:
+    """What a user should know before any training starts."""
+    return [line for material in materials.values() for line in absent_classes(material, suite)]
+
+
+def absent_classes(material: Material, suite: Suite) -> list[str]:
+    """A line for each budget and subset whose labelled patients hold no example of a class."""
+    index, drawn = material.prepared.index, material.split
+    held: dict[str, set[int]] = {}
+    for case in index["train"]:
+        held.setdefault(case["group"], set()).update(case["classes"])
+    lines = []
+    for labelled in budgets(suite, drawn.patients(drawn.train)).values():
+        for j in sorted(drawn.orders):
+            present = set().union(*(held[group] for group in drawn.labelled(j, labelled)))
+            lines += [
+                f"{drawn.dataset}, {labelled} labelled, subset {j}: no example of {name!r}; it cannot be learnt there"
+                for label, name in enumerate(index["card"]["classes"])
+                if label and label not in present
+            ]
+    return lines
 
 
 def all_background(index: Mapping[str, Any]) -> dict[str, float]:
@@ -261,6 +299,6 @@ def splits(
     """The split that a suite without `split:` would draw."""
     dataset, code = registry.dataset(name, data, plugins)
     train, test = split.sides(dataset.records(), seed, None)
-    size = (64, 64)  # strata come from native masks: any grid gives the same orders
-    prepared = decode.prepare(dataset, train, test, size, cache_root, code)
+    grid = decode.Grid((64, 64))  # strata come from native masks: any grid gives the same orders
+    prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
     return split.draw(name, prepared.index, seed, subsets)

@@ -20,13 +20,13 @@ class Backbone(_Strict):
     """The network that all methods share."""
 
     name: str = "unet"
-    width: int = Field(default=16, ge=2)  # channels of the first level of `unet`
+    width: int = Field(default=16, ge=2)  # channels of the first level of `unet` and `vnet`
     weights: Path | None = None  # encoder weights of `smp:...`, a file
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        known = registry.networks().NAMES
+        known = registry.networks().NDIM
         if name not in known and not (name.startswith("smp:") and name.count("/") == 1):
             raise ValueError(f"expected {', '.join(known)} or smp:<architecture>/<encoder>")
         return name
@@ -65,6 +65,14 @@ class Entry(_Strict):
         return variant
 
 
+class Select(_Strict):
+    """A checkpoint chosen on the way, as papers do it, beside the last iterate."""
+
+    by: Literal["test", "validation"]  # the list of the data whose mean Dice decides
+    every: int = Field(ge=1)  # steps
+    start: int = Field(default=0, ge=0)  # none before
+
+
 class Suite(_Strict):
     """What to run. Keys are documented in docs/suites.md."""
 
@@ -80,8 +88,12 @@ class Suite(_Strict):
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
     backbone: Backbone = Backbone()
-    size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)
+    size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)  # of images, or of patches of volumes
+    shrink: list[Annotated[int, Field(ge=1)]] | None = None  # 3D: blocks of so many voxels become one before training
+    stride: list[Annotated[int, Field(ge=1)]] | None = None  # 3D: between windows; half a patch if not given
+    largest_component: bool = False  # keep of each predicted class its largest connected part
     steps: int = Field(ge=1)
+    full_steps: int | None = None  # what --steps replaced
     config: dict[str, Any] = {}  # settings that all methods share, such as learning_rate
     threads: int = Field(default=1, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -91,6 +103,8 @@ class Suite(_Strict):
     nsd_tolerance: float = Field(default=2.0, gt=0)  # mm where there is spacing, else pixels
     keep_models: bool = True
     seed: int = 0
+    draw: Literal["stratified", "list"] = "stratified"  # list: the first L patients of the data's own list
+    select: Select | None = None
     split: Path | None = None  # an exported split instead of a drawn one; for a suite with one dataset
 
     @field_validator("methods", mode="before")
@@ -101,7 +115,7 @@ class Suite(_Strict):
         return [{"method": entry} if isinstance(entry, str) else entry for entry in methods]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Suite:
+    def _budgets_fit(self) -> Suite:
         if bool(self.fractions) == bool(self.labelled):
             raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
         if isinstance(self.subsets, dict):
@@ -110,6 +124,14 @@ class Suite(_Strict):
                 raise ValueError(f"'subsets' says nothing of {missing[0]:g}; give a number for each budget")
         if min([self.subsets] if isinstance(self.subsets, int) else self.subsets.values()) < 1:
             raise ValueError("'subsets' must be at least 1")
+        if self.split and len(self.datasets) > 1:
+            raise ValueError("'split' goes with one dataset; make one suite for each")
+        if self.split and self.draw == "list":
+            raise ValueError("'split' brings its own order of patients; drop 'draw: list'")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_fit(self) -> Suite:
         names = [(entry.method, entry.variant) for entry in self.methods]
         if len(set(names)) < len(names):
             raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
@@ -118,12 +140,33 @@ class Suite(_Strict):
         strange = [e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets]
         if strange:
             raise ValueError(f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these")
-        grid = registry.networks().GRID.get(self.backbone.name, 1)
+        return self
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Suite:
+        ndim, networks = len(self.size), registry.networks()
+        if networks.NDIM.get(self.backbone.name, 2) != ndim:
+            raise ValueError(
+                f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; take 'unet' in 2D, 'vnet' in 3D"
+            )
+        grid = networks.GRID.get(self.backbone.name, 1)
         if any(side % grid for side in self.size):
             raise ValueError(f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}")
-        if self.split and len(self.datasets) > 1:
-            raise ValueError("'split' goes with one dataset; make one suite for each")
+        for key in ("shrink", "stride"):
+            given = getattr(self, key)
+            if given is not None and (ndim == 2 or len(given) != 3):
+                raise ValueError(f"'{key}: {given}' given for {ndim}D; it goes with 3D, three numbers")
+        if self.stride and any(step > side for step, side in zip(self.stride, self.size, strict=True)):
+            raise ValueError(f"'stride: {self.stride}' leaves gaps between patches of {self.size}; give at most these")
         return self
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """How test images become label maps; part of every key."""
+        if len(self.size) == 2:
+            return {"largest_component": self.largest_component}
+        stride = self.stride or [side // 2 for side in self.size]
+        return {"stride": stride, "shrink": self.shrink or [1, 1, 1], "largest_component": self.largest_component}
 
     @property
     def budgets(self) -> list[float]:
@@ -140,8 +183,8 @@ class Suite(_Strict):
         return max(self.subsets_of(budget_) for budget_ in self.budgets)
 
 
-def load(file: Path, size: str | None = None) -> Suite:
-    """Read a suite file, overlaid with its entry of `sizes:` where asked. Raises BenchError in one line."""
+def load(file: Path, size: str | None = None, steps: int | None = None) -> Suite:
+    """Read a suite file, overlaid with its entry of `sizes:` and with `steps` where asked. Raises BenchError."""
     content = _read_yaml(file)
     sizes = content.pop("sizes", None) or {}
     if not isinstance(sizes, dict) or not all(isinstance(change, dict) for change in sizes.values()):
@@ -151,6 +194,8 @@ def load(file: Path, size: str | None = None) -> Suite:
             raise BenchError(f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these")
         content = _overlay(content, sizes[size])
         content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
+    if steps is not None and isinstance(content.get("steps"), int) and steps != content["steps"]:
+        content = _scaled(content, steps)
     if isinstance(content.get("split"), str):
         content["split"] = (file.parent / content["split"]).resolve()
     methods = content.get("methods")
@@ -164,6 +209,16 @@ def load(file: Path, size: str | None = None) -> Suite:
         return Suite(**content)
     except ValidationError as problem:
         raise BenchError(f"{file}: {registry.one_line(problem)}{_nearest_key(problem)}") from None
+
+
+def _scaled(content: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Another number of steps: what is selected on the way starts at the same share of the run."""
+    full = content["steps"]
+    changed = {**content, "steps": steps, "full_steps": full}
+    if isinstance(content.get("select"), dict) and isinstance(content["select"].get("start"), int):
+        changed["select"] = {**content["select"], "start": content["select"]["start"] * steps // full}
+    scaled = f"{steps} of {full} steps (--steps); do not cite"
+    return {**changed, "note": f"{content['note']}; {scaled}" if content.get("note") else scaled}
 
 
 def _nearest_key(problem: ValidationError) -> str:

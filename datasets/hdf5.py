@@ -16,8 +16,11 @@ from datasets.reading import class_numbers, naming, unit_range
 KEYS = ("image", "label")
 
 
-def read_h5(path: Path, ndim: int, classes: Sequence[str]) -> RawCase:
-    """One channel (1 *S), float32 in 0..1 or uint8, and its mask (*S). Raises DataProblem naming the file."""
+def read_h5(path: Path, ndim: int, classes: Sequence[str], normalised: bool = False) -> RawCase:
+    """One channel (1 *S), float32 in 0..1 or uint8, and its mask (*S). Raises DataProblem naming the file.
+
+    Where the image is `normalised`, such as z-scored, any finite floats are kept as they are.
+    """
     image, label = _arrays(path)
     if image.ndim != ndim or not image.size:
         raise DataProblem(f"{path}: image of shape {image.shape}; expected {ndim} dimensions; prepare the file again")
@@ -25,8 +28,28 @@ def read_h5(path: Path, ndim: int, classes: Sequence[str]) -> RawCase:
         raise DataProblem(f"{path}: label of shape {label.shape}; expected {image.shape}, as its image")
     if label.dtype.kind not in "buif":
         raise DataProblem(f"{path}: label of type {label.dtype}; expected whole numbers; prepare the file again")
-    pixels = image if image.dtype == np.uint8 else unit_range(path, image)
+    pixels = _finite(path, image) if normalised else _unit(path, image)
     return RawCase(pixels[None], class_numbers(path, label, classes))
+
+
+def _unit(path: Path, image: NDArray[Any]) -> NDArray[Any]:
+    """The values as uint8 or as float32 in 0..1. Raises DataProblem where they are neither."""
+    return image if image.dtype == np.uint8 else unit_range(path, image)
+
+
+def _finite(path: Path, image: NDArray[Any]) -> NDArray[np.float32]:
+    """The values as float32. Raises DataProblem where they are not finite floats."""
+    if image.dtype.kind != "f":
+        raise DataProblem(f"{path}: image of type {image.dtype}; expected z-scored floats; prepare the file again")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
+        values = image.astype(np.float32)
+    strange = int((~np.isfinite(values)).sum())
+    if strange:
+        raise DataProblem(
+            f"{path}: {strange} of {values.size} values of the image are NaN or infinite; expected finite "
+            "floats; prepare the file again"
+        )
+    return values
 
 
 def _arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

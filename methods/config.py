@@ -16,4 +16,4 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(default=0.01, gt=0)  # at step 0; falls as (1 - t/T)^0.9
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=12, ge=1)  # labelled images
-    augment: Literal["none", "flips"] = "flips"
+    augment: Literal["none", "flips", "ssl4mis"] = "flips"  # ssl4mis: turns and flips as that code base draws them

@@ -1,31 +1,60 @@
-"""What trainings share: samplers, augmentation, schedules, losses. Functions, not a base class."""
+"""What trainings share: samplers, schedules, losses. Functions, not a base class."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, one_hot, pad
 
 from bench.api import Case, Run
+from methods.augment import AUGMENT
 from methods.config import TrainingConfig
 from methods.schedules import polynomial_decay
 
-
-def stack(cases: Sequence[Case], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (N C *S) float32 and masks (N *S) int64 on the device, once for the whole training."""
-    masks = [case.mask for case in cases]
-    hidden = [case.id for case, mask in zip(cases, masks, strict=True) if mask is None]
-    if hidden:
-        raise ValueError(f"case {hidden[0]} has no mask; only labelled cases can be fitted")
-    return stack_images(cases, device), torch.from_numpy(np.stack(masks)).to(device)  # type: ignore[arg-type]
+Batch = tuple[torch.Tensor, torch.Tensor]  # images (B C *S) float32, masks (B *S) int64
 
 
-def stack_images(cases: Sequence[Case], device: torch.device) -> torch.Tensor:
-    """Images (N C *S) float32 on the device, once for the whole training."""
-    return torch.from_numpy(np.stack([case.image for case in cases])).to(device)
+def labelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[Batch]:
+    """Endless batches of `size` cases on the device, cropped to the training grid and augmented."""
+    pool = []
+    for case in cases:
+        if case.mask is None:
+            raise ValueError(f"case {case.id} has no mask; only labelled cases can be fitted")
+        pool.append((torch.from_numpy(case.image).to(run.device), torch.from_numpy(case.mask).to(run.device)))
+    return _batches(pool, size, run, augment, "labelled")
+
+
+def unlabelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[torch.Tensor]:
+    """Endless batches of images alone (B C *S); masks that the cases carry are not read."""
+    images = [torch.from_numpy(case.image).to(run.device) for case in cases]
+    pool = [(image, image.new_zeros(image.shape[1:], dtype=torch.uint8)) for image in images]
+    return (x for x, _ in _batches(pool, size, run, augment, "unlabelled"))
+
+
+def _batches(pool: Sequence[Batch], size: int, run: Run, augment: str, role: str) -> Iterator[Batch]:
+    order = batches(len(pool), size, run.seed(f"{role} batches"))
+    generator = torch.Generator().manual_seed(run.seed(f"{role} augmentation"))
+    while True:
+        drawn = [crop(pool[i], run.spec.size, generator) for i in next(order).tolist()]
+        images, masks = torch.stack([image for image, _ in drawn]), torch.stack([mask for _, mask in drawn])
+        yield AUGMENT[augment](images, masks, generator)
+
+
+def crop(case: Batch, size: Sequence[int], generator: torch.Generator) -> Batch:
+    """A random part of `size` of an image (C *S) and its mask (*S); what is smaller lies amid zeros."""
+    image, mask = case
+    if tuple(mask.shape) == tuple(size):
+        return image, mask
+    missing = [max(0, wanted - side) for wanted, side in zip(size, mask.shape, strict=True)]
+    if any(missing):
+        around = [half for short in reversed(missing) for half in (short // 2, short - short // 2)]
+        image, mask = pad(image, around), pad(mask, around)
+    free = [side - wanted + 1 for wanted, side in zip(size, mask.shape, strict=True)]
+    starts = [int(torch.randint(choices, (), generator=generator)) for choices in free]
+    part = tuple(slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
+    return image[:, *part], mask[part]
 
 
 def batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
@@ -37,29 +66,6 @@ def batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
             queue = torch.cat([queue, torch.randperm(count, generator=generator)])
         yield queue[:size]
         queue = queue[size:]
-
-
-def flips(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each sample of images (B C *S) and masks (B *S) flipped at random along each axis, 2D squares also turned."""
-    ndim = masks.ndim - 1
-    draws = torch.rand((len(images), ndim + 1), generator=generator).to(images.device) < 0.5
-    for axis in range(-ndim, 0):
-        images, masks = _where(draws[:, axis], images, masks, images.flip(axis), masks.flip(axis))
-    if ndim == 2 and masks.shape[-1] == masks.shape[-2]:
-        images, masks = _where(draws[:, 0], images, masks, images.mT, masks.mT)
-    return images, masks
-
-
-def _where(
-    chosen: torch.Tensor, images: torch.Tensor, masks: torch.Tensor, other: torch.Tensor, other_masks: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    image_chosen = chosen.view(-1, *[1] * (images.ndim - 1))
-    return torch.where(image_chosen, other, images), torch.where(image_chosen[:, 0], other_masks, masks)
-
-
-def flip_images(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """As `flips`, for images (B C *S) without masks."""
-    return flips(images, images.new_zeros(len(images), *images.shape[2:]), generator)[0]
 
 
 def optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
@@ -91,17 +97,12 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
 
 def train_segmenter(network: nn.Module, cases: Sequence[Case], run: Run, config: TrainingConfig) -> None:
     """T supervised steps on labelled cases; leaves the network at its last iterate."""
-    images, masks = stack(cases, run.device)
     network.to(run.device).train()
     optimiser = optimizer(network.parameters(), config)
-    order = batches(len(cases), config.batch_size, run.seed("labelled batches"))
-    generator = torch.Generator().manual_seed(run.seed("augmentation"))
+    labelled = labelled_batches(cases, config.batch_size, run, config.augment)
     torch.manual_seed(run.seed("dropout"))
     for step in range(run.steps):
-        index = next(order)
-        x, y = images[index], masks[index]
-        if config.augment == "flips":
-            x, y = flips(x, y, generator)
+        x, y = next(labelled)
         set_learning_rate(optimiser, config.learning_rate * polynomial_decay(step / run.steps))
         with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
             loss = segmentation_loss(network(x), y)

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.board import Board, Panel, Row
+from bench.board import COLUMNS, Board, Panel, Row
 from reports import overlays, tables
 from reports.exports import downloads
 
@@ -33,6 +33,7 @@ def render(board: Board, panels: list[Panel], per_case_csv: str) -> str:
         suite=board.suite,
         sections=[_section(board, panels, number, name) for number, name in enumerate(board.datasets)],
         protocol=board.protocol,
+        paper=board.paper,
         provenance=board.provenance,
         cells=board.cells,
         cell_counts=sorted(Counter(cell["status"] for cell in board.cells).items(), key=_ok_first),
@@ -57,6 +58,7 @@ def _environment() -> Environment:
     environment.filters.update({word.__name__: word for word in words})
     environment.filters.update(cost=cost_text, plural=tables.plural, spot=_spot, rank=rank_text, status=_status)
     environment.filters.update(method_label=lambda item: tables.method_label(item["method"], item["variant"]))
+    environment.filters.update(metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key))
     environment.tests.update(known=tables.known)
     environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE)
     return environment

@@ -23,7 +23,7 @@ def tiny() -> Any:
 
 def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Prepared:
     train, test = split.sides(dataset.records(), 0, None)
-    return decode.prepare(dataset, train, test, (16, 16), tmp_path, "code", drop_copies)
+    return decode.prepare(dataset, {"train": train, "test": test}, decode.Grid((16, 16)), tmp_path, "code", drop_copies)
 
 
 def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
     """Normal frames of phantoms look alike to hash and thumbnail; none may be left out of training."""
     dataset, code = registry.dataset("phantoms", None)
     train, test = split.sides(dataset.records(), 0, None)
-    prepared = decode.prepare(dataset, train, test, (64, 64), tmp_path, code, drop_copies=True)
+    prepared = decode.prepare(dataset, {"train": train, "test": test}, decode.Grid((64, 64)), tmp_path, code)
     assert (len(prepared.index["train"]), prepared.index["dropped"]) == (240, [])
 
 
@@ -173,6 +173,41 @@ def test_masks_keep_their_values_on_the_training_grid() -> None:
 
 def test_volumes_are_z_scored() -> None:
     volume = np.random.default_rng(0).normal(500, 40, (1, 6, 7, 8)).astype(np.float32)
-    scored = geometry.image_to_grid(volume, (4, 4, 4))
+    scored = geometry.zscore(volume)
     assert scored.shape == volume.shape
     assert (scored.mean(), scored.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+
+
+def volumes(normalised: bool = False) -> Any:
+    """The squares as volumes (7 x 16 x 20) with values far from mean 0."""
+    dataset = tiny()
+    dataset.card = replace(dataset.card, ndim=3, normalised=normalised)
+    read = dataset.read
+
+    def volume(record: Record) -> RawCase:
+        flat = read(record)
+        return RawCase(np.stack([flat.image] * 7, 1).astype(np.float32), np.stack([flat.mask] * 7, 0), (4.0, 1.0, 1.0))
+
+    dataset.read = volume
+    return dataset
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None:
+    dataset = volumes(normalised)
+    train, test = split.sides(dataset.records(), 0, None)
+    sides = {"train": train, "test": test, "validation": test[:2]}
+    prepared = decode.prepare(dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code")
+    view = cache.train_view(prepared.folder, prepared.index, frozenset({"p1"}))
+    case, raw = view.fit[0], dataset.read(train[2])
+    assert (prepared.spec.size, case.image.shape, case.mask.shape) == ((16, 16, 16), (1, 4, 8, 10), (4, 8, 10))
+    assert raw.image.mean() > 10
+    values = raw.image if normalised else geometry.zscore(raw.image)
+    assert case.image[0, 0, 0, 0] == pytest.approx(values[0, :2, :2, :2].mean(), abs=1e-4)
+    entry, images = next(cache.test_images(prepared.folder, prepared.index))
+    assert (entry["shape"], entry["slice_axis"], images.shape) == ([7, 16, 20], None, (1, 1, 4, 8, 10))
+    assert [entry["id"] for entry, _ in cache.test_images(prepared.folder, prepared.index, "validation")] == [
+        "p7_f0", "p7_f1",
+    ]  # fmt: skip
+    masks = cache.native(prepared.folder, prepared.index, "test_masks", "validation")
+    assert np.array_equal(masks["p7_f0"], dataset.read(test[0]).mask)

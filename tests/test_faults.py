@@ -176,11 +176,19 @@ def test_a_torn_cell_is_run_again(tmp_path: Path) -> None:
 
 def test_a_method_that_does_not_apply_is_a_row_with_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(datasets=["phantoms3d"], size=[16, 16, 16], fractions=[1.0], subsets=1)
+    loaded = make_suite(
+        datasets=["phantoms3d"], size=[16, 16, 16], backbone={"name": "vnet"}, fractions=[1.0], subsets=1
+    )
     progress = run(loaded, store)
     assert progress.total == 0
     assert {row.status for row in build(store).rows} == {"not_applicable"}
     assert {row.reason for row in build(store).rows} == {"threshold needs 2D images; phantoms3d is 3D here"}
+
+
+def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    assert run(make_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store).total == 0
+    assert {row.reason for row in build(store).rows} == {"threshold knows 2 classes; phantoms has 3"}
 
 
 def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suit
 def cell(**changes: object) -> Cell:
     first = Cell(
         "segmentation", "phantoms", 4, 0, "supervised", {"learning_rate": 0.01}, 5, (64, 64), 1, "float32",
-        {"name": "unet", "width": 8}, 0, "split", "data", "code", fraction=0.1,
+        {"name": "unet", "width": 8}, 0, "split", "data", "code", {"largest_component": False}, fraction=0.1,
     )  # fmt: skip
     return replace(first, **changes)  # type: ignore[arg-type]
 
@@ -42,7 +42,7 @@ def cell(**changes: object) -> Cell:
         ({"reference": "other"}, "'reference: other' is not among the methods"),
         ({"methods": ["supervised", "supervised"]}, "listed twice under one variant"),
         ({"methods": [{"method": "supervised", "variant": "tuned"}]}, "'tuned' is reserved"),
-        ({"backbone": {"name": "unett"}}, "expected unet or smp:<architecture>/<encoder>"),
+        ({"backbone": {"name": "unett"}}, "expected unet, vnet or smp:<architecture>/<encoder>"),
         ({"name": "a/b"}, "String should match pattern"),
         ({"steps": 0}, "0 given; Input should be greater than or equal to 1"),
         ({"size": [100, 100]}, "'size: [100, 100]' does not suit unet; give multiples of 16"),
@@ -55,6 +55,17 @@ def cell(**changes: object) -> Cell:
             "list it, without a variant",
         ),
         ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one dataset"),
+        ({"split": "a.json", "draw": "list"}, "'split' brings its own order of patients; drop 'draw: list'"),
+        ({"size": [64, 64, 32]}, "is 3D; unet is not; take 'unet' in 2D, 'vnet' in 3D"),
+        ({"backbone": {"name": "vnet"}}, "is 2D; vnet is not"),
+        ({"size": [64, 64, 40], "backbone": {"name": "vnet"}}, "does not suit vnet; give multiples of 16"),
+        ({"stride": [8, 8]}, "'stride: [8, 8]' given for 2D; it goes with 3D, three numbers"),
+        ({"size": [32, 32, 32], "backbone": {"name": "vnet"}, "shrink": [2]}, "it goes with 3D, three numbers"),
+        (
+            {"size": [32, 32, 32], "backbone": {"name": "vnet"}, "stride": [32, 33, 16]},
+            "leaves gaps between patches of [32, 32, 32]; give at most these",
+        ),
+        ({"select": {"by": "test", "every": 0}}, "greater than or equal to 1"),
     ],
 )
 def test_bad_suites_are_refused_in_one_line(tmp_path: Path, changes: dict[str, object], expected: str) -> None:
@@ -86,9 +97,30 @@ def test_size_overlays_and_warns(tmp_path: Path) -> None:
         load(tmp_path, "tiny", sizes=sizes)
 
 
+def test_other_steps_are_said_and_scale_the_selection(tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text(
+        yaml.safe_dump({**GOOD, "steps": 100, "note": "n", "select": {"by": "test", "every": 10, "start": 40}})
+    )
+    loaded = suite.load(file, steps=20)
+    assert (loaded.steps, loaded.full_steps, loaded.note) == (20, 100, "n; 20 of 100 steps (--steps); do not cite")
+    assert loaded.select == suite.Select(by="test", every=10, start=8)
+    assert suite.load(file, steps=100).full_steps is None
+
+
+def test_volumes_have_windows_at_half_a_patch_unless_told(tmp_path: Path) -> None:
+    given = {"size": [64, 64, 32], "backbone": {"name": "vnet"}}
+    expected = {"stride": [32, 32, 16], "shrink": [1, 1, 1], "largest_component": False}
+    assert load(tmp_path, **given).layout == expected
+    assert load(tmp_path, **given, stride=[8, 8, 8], shrink=[2, 2, 1]).layout == {
+        **expected, "stride": [8, 8, 8], "shrink": [2, 2, 1],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("file", sorted((Path(__file__).parent.parent / "suites").rglob("*.yaml")), ids=str)
 def test_shipped_suites_load_at_every_size(file: Path) -> None:
     suite.load(file)
+    assert suite.load(file, steps=3).full_steps
     for size in yaml.safe_load(file.read_text()).get("sizes", {}):
         assert suite.load(file, size).note
 
@@ -99,6 +131,7 @@ def test_shipped_suites_load_at_every_size(file: Path) -> None:
         {"labelled": 5}, {"subset": 1}, {"method": "other"}, {"config": {"learning_rate": 0.02}}, {"steps": 6},
         {"size": (32, 32)}, {"threads": 2}, {"precision": "bfloat16"}, {"backbone": {"name": "unet", "width": 16}},
         {"seed": 1}, {"split": "x"}, {"data": "x"}, {"code": "x"}, {"protocol": "x"}, {"phase": "x"}, {"fold": 1},
+        {"layout": {"largest_component": True}}, {"select": {"by": "test", "every": 2, "start": 0}},
     ],
 )  # fmt: skip
 def test_key_changes_with_what_decides_the_result(change: dict[str, object]) -> None:
@@ -112,7 +145,7 @@ def test_labels_stay_out_of_the_key(change: dict[str, object]) -> None:
 
 def test_key_is_stable() -> None:
     """A golden key: if it changes, every result on disk is orphaned; raise PROTOCOL on purpose instead."""
-    assert cell(protocol="1").key == "e2b67cf204b4e0a431ab"
+    assert cell(protocol="1").key == "12739b9f74016d0d2acf"
 
 
 def test_select_by_key_and_value() -> None:

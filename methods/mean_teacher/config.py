@@ -22,6 +22,10 @@ class Config(TrainingConfig):
     noise: float = Field(default=0.1, ge=0)  # deviation of the noise on the teacher's images, cut at twice this
 
 
+# The recipe for volumes has no wait at its start.
+DEFAULTS_3D: dict[str, Any] = {"ramp_start": 0.0}
+
+
 def space(trial: Any) -> Config:
     """What tuning may choose; trial 0 gives the defaults."""
     return Config(

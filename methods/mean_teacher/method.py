@@ -9,15 +9,12 @@ from bench.api import Run, Spec, TrainView
 from methods.mean_teacher.config import Config
 from methods.schedules import ema_decay, polynomial_decay, sigmoid_ramp
 from methods.training import (
-    batches,
-    flip_images,
-    flips,
+    labelled_batches,
     optimizer,
     probabilities,
     segmentation_loss,
     set_learning_rate,
-    stack,
-    stack_images,
+    unlabelled_batches,
 )
 
 
@@ -33,21 +30,15 @@ class MeanTeacher:
         config, labelled = self.config, self.config.batch_size
         if not view.unlabelled:
             raise ValueError("mean teacher needs unlabelled cases; all cases of this budget are labelled")
-        images, masks = stack(view.fit, run.device)
-        unlabelled = stack_images(view.unlabelled, run.device)
-        student, teacher = run.backbone().to(run.device), run.backbone().to(run.device)
+        first = labelled_batches(view.fit, labelled, run, config.augment)
+        second = unlabelled_batches(view.unlabelled, config.unlabelled_batch_size, run, config.augment)
+        student, teacher = run.backbone().to(run.device).train(), run.backbone().to(run.device).train()
+        self.network = teacher if config.predict_with == "teacher" else student
         optimiser = optimizer(student.parameters(), config)
-        first = batches(len(images), labelled, run.seed("labelled batches"))
-        second = batches(len(unlabelled), config.unlabelled_batch_size, run.seed("unlabelled batches"))
-        generator = torch.Generator().manual_seed(run.seed("augmentation"))
-        other_generator = torch.Generator().manual_seed(run.seed("unlabelled augmentation"))
         torch.manual_seed(run.seed("dropout"))
         for step in range(run.steps):
             progress = step / run.steps
-            index, other = next(first), next(second)
-            x, y, u = images[index], masks[index], unlabelled[other]
-            if config.augment == "flips":
-                (x, y), u = flips(x, y, generator), flip_images(u, other_generator)
+            (x, y), u = next(first), next(second)
             with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
                 logits = student(torch.cat([x, u]))
                 noise = (config.noise * torch.randn_like(u)).clamp(-2 * config.noise, 2 * config.noise)
@@ -69,10 +60,9 @@ class MeanTeacher:
                 run.log(step, loss=loss.item(), supervised=supervised.item(), consistency=consistency.item())
                 run.log(step, weight=weight)
             run.progress(step + 1)
-        self.network = teacher if config.predict_with == "teacher" else student
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W)."""
+        """Probabilities (B K *S) of images (B C *S)."""
         return probabilities(self.network, images)
 
     def state(self) -> dict[str, torch.Tensor]:

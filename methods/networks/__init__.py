@@ -11,8 +11,8 @@ from bench.api import Spec
 if TYPE_CHECKING:
     from torch import nn
 
-NAMES = ("unet",)  # besides smp:<architecture>/<encoder>
-GRID = {"unet": 16}  # sides must be multiples of this
+NDIM = {"unet": 2, "vnet": 3}  # besides smp:<architecture>/<encoder>, which is 2D
+GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
@@ -24,6 +24,10 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
         from methods.networks.unet import UNet
 
         return UNet(spec.channels, spec.classes, backbone["width"])
+    if backbone["name"] == "vnet":
+        from methods.networks.vnet import VNet
+
+        return VNet(spec.channels, spec.classes, backbone["width"])
     from methods.networks.smp import build_smp
 
     return build_smp(backbone["name"], spec, weights)

@@ -27,7 +27,7 @@ class Heads(nn.Module):
     def remember(
         self, features: torch.Tensor, predicted: torch.Tensor, masks: torch.Tensor, size: int, rule: str
     ) -> Memory:
-        """A fresh memory: the `size` lowest or highest scores a class among correct foreground pixels of (B D H W)."""
+        """A fresh memory: the `size` lowest or highest scores a class among correct foreground pixels of (B D *S)."""
         self.eval()
         correct = (predicted == masks) & (masks > 0)
         projected, labels = self.projection(rows(features)[correct.flatten()]), masks[correct]
@@ -41,7 +41,7 @@ class Heads(nn.Module):
         return memory
 
     def separation(self, features: torch.Tensor, labels: torch.Tensor, memory: Memory) -> torch.Tensor:
-        """L_cl: sum over the classes that have live and stored features, over all C; features (B D H W)."""
+        """L_cl: sum over the classes that have live and stored features, over all C; features (B D *S)."""
         live, flat = self.prediction(self.projection(rows(features))), labels.flatten()
         total = live.new_zeros(())
         for label, stored in memory.items():
@@ -60,7 +60,7 @@ class Heads(nn.Module):
 
 
 def rows(features: torch.Tensor) -> torch.Tensor:
-    """Features of pixels (B*H*W D) of a map (B D H W)."""
+    """Features of pixels (N D) of a map (B D *S)."""
     return features.movedim(1, -1).flatten(0, -2)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 Predict = Callable[[torch.Tensor], torch.Tensor]  # images (B C *S) -> probabilities (B K *S)
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of two maps (B K *S)
 
 
 def dice_distance_2d(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
@@ -25,26 +26,38 @@ def dice_distance_3d(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 
 def adversarial_perturbation(
-    predict: Predict, images: torch.Tensor, target: torch.Tensor, xi: float, norm: float, iterations: int = 1
+    predict: Predict,
+    distance: Distance,
+    images: torch.Tensor,
+    target: torch.Tensor,
+    xi: float,
+    norm: float,
+    iterations: int = 1,
 ) -> torch.Tensor:
     """r_adv (B C *S) of L2 norm `norm` per sample: power iterations from a random direction, probed at xi."""
     direction = unit(torch.rand_like(images) - 0.5)
     for _ in range(iterations):
         direction.requires_grad_()
-        distance = dice_distance_2d(predict(images + xi * direction), target)
+        apart = distance(predict(images + xi * direction), target)
         # Asked for the direction alone, autograd computes no gradient of the weights and leaves theirs as they are.
-        (slope,) = torch.autograd.grad(distance, direction)
+        (slope,) = torch.autograd.grad(apart, direction)
         direction = unit(slope)
     return norm * direction
 
 
 def smoothness_loss(
-    predict: Predict, images: torch.Tensor, target: torch.Tensor, xi: float, norm: float, iterations: int = 1
+    predict: Predict,
+    distance: Distance,
+    images: torch.Tensor,
+    target: torch.Tensor,
+    xi: float,
+    norm: float,
+    iterations: int = 1,
 ) -> torch.Tensor:
     """D(f(x + r_adv), q): the gradient flows through the perturbed pass alone, never into the target q."""
     target = target.detach()
-    perturbation = adversarial_perturbation(predict, images, target, xi, norm, iterations)
-    return dice_distance_2d(predict(images + perturbation), target)
+    perturbation = adversarial_perturbation(predict, distance, images, target, xi, norm, iterations)
+    return distance(predict(images + perturbation), target)
 
 
 def unit(samples: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""SS-Net (Wu et al. 2022) in 2D: smoothness against adversarial noise and separation of classes on one network."""
+"""SS-Net (Wu et al. 2022), 2D and 3D: smoothness against adversarial noise and separation of classes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import torch
 from torch.nn.functional import one_hot
 
 from bench.api import Run, Spec, TrainView
-from methods.schedules import polynomial_decay, sigmoid_ramp
+from methods.schedules import polynomial_decay, sigmoid_ramp, step_decay
 from methods.ss_net.config import Config
 from methods.ss_net.heads import Heads
-from methods.ss_net.losses import dice_distance_2d, side_passes, smoothness_loss
+from methods.ss_net.losses import dice_distance_2d, dice_distance_3d, side_passes, smoothness_loss
 from methods.training import (
-    batches,
-    flip_images,
-    flips,
+    labelled_batches,
     optimizer,
     probabilities,
     segmentation_loss,
     set_learning_rate,
-    stack,
-    stack_images,
+    unlabelled_batches,
 )
 
 
@@ -38,22 +35,16 @@ class SSNet:
         config, labelled = self.config, self.config.batch_size
         if not view.unlabelled:
             raise ValueError("ss_net needs unlabelled cases; all cases of this budget are labelled")
-        (images, masks), unlabelled = stack(view.fit, run.device), stack_images(view.unlabelled, run.device)
+        first = labelled_batches(view.fit, labelled, run, config.augment)
+        second = unlabelled_batches(view.unlabelled, config.unlabelled_batch_size, run, config.augment)
         self.network = run.backbone().to(run.device)
-        heads = build_heads(self.network, images[:1], self.spec.classes, run)
+        heads = build_heads(self.network, self.spec, run)
         self.network.train()
         optimiser = optimizer([*self.network.parameters(), *heads.parameters()], config)
-        first = batches(len(images), labelled, run.seed("labelled batches"))
-        second = batches(len(unlabelled), config.unlabelled_batch_size, run.seed("unlabelled batches"))
-        generator = torch.Generator().manual_seed(run.seed("augmentation"))
-        other_generator = torch.Generator().manual_seed(run.seed("unlabelled augmentation"))
         torch.manual_seed(run.seed("dropout"))
         for step in range(run.steps):
             progress = step / run.steps
-            index, other = next(first), next(second)
-            x, y, u = images[index], masks[index], unlabelled[other]
-            if config.augment == "flips":
-                (x, y), u = flips(x, y, generator), flip_images(u, other_generator)
+            (x, y), u = next(first), next(second)
             both = torch.cat([x, u])
             with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
                 features = self.network.features(both)
@@ -64,8 +55,7 @@ class SSNet:
             smoothness = self._smoothness(both, logits.softmax(1), run, step)
             weight = config.weight * sigmoid_ramp(progress, config.ramp_end, config.ramp_stairs)
             loss = supervised + weight * (smoothness + config.contrastive_weight * separation)
-            if config.learning_rate_schedule == "poly":
-                set_learning_rate(optimiser, config.learning_rate * polynomial_decay(progress))
+            set_learning_rate(optimiser, config.learning_rate * self._decay(progress))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -74,12 +64,18 @@ class SSNet:
                 run.log(step, smoothness=smoothness.item(), separation=separation.item())
             run.progress(step + 1)
 
+    def _decay(self, progress: float) -> float:
+        """Section 5: constant for ACDC; a tenth after every sixth of the run for LA."""
+        if self.config.learning_rate_schedule == "poly":
+            return polynomial_decay(progress)
+        return step_decay(progress, 1 / 6, 0.1) if self.config.learning_rate_schedule == "steps" else 1.0
+
     def _supervised(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Section 3: Dice alone, since the released code only logs its cross-entropy."""
+        """Section 3: Dice alone, since the released code only logs its cross-entropy; in 3D of the foreground."""
         if self.config.supervised_loss == "suite":
             return segmentation_loss(logits, masks)
-        truth = one_hot(masks, logits.shape[1]).movedim(-1, 1).float()
-        return dice_distance_2d(logits.softmax(1), truth)
+        p, truth = logits.softmax(1), one_hot(masks, logits.shape[1]).movedim(-1, 1).float()
+        return dice_distance_3d(p[:, 1:], truth[:, 1:]) if self.spec.ndim == 3 else dice_distance_2d(p, truth)
 
     def _separation(
         self, heads: Heads, features: torch.Tensor, predicted: torch.Tensor, masks: torch.Tensor
@@ -103,12 +99,13 @@ class SSNet:
             with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
                 return self.network(noisy).float().softmax(1)  # type: ignore[no-any-return]
 
+        distance = dice_distance_3d if self.spec.ndim == 3 else dice_distance_2d
         norm = config.eps * math.sqrt(math.prod(images.shape[2:]))
         with side_passes(self.network, run.seed("perturbation") + step, run.device):
-            return smoothness_loss(predict, images, target, config.xi, norm, config.power_iterations)
+            return smoothness_loss(predict, distance, images, target, config.xi, norm, config.power_iterations)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W); the heads serve training alone."""
+        """Probabilities (B K *S) of images (B C *S); the heads serve training alone."""
         return probabilities(self.network, images)
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -122,18 +119,18 @@ class SSNet:
 
 
 @torch.no_grad()
-def build_heads(network: Any, images: torch.Tensor, classes: int, run: Run) -> Heads:
+def build_heads(network: Any, spec: Spec, run: Run) -> Heads:
     """Heads for the features that the network gives. Raises ValueError where these are coarser than its logits."""
     network.eval()
-    features = network.features(images)
-    if features.shape[2:] != images.shape[2:]:
+    features = network.features(torch.zeros(1, spec.channels, *spec.size, device=run.device))
+    if features.shape[2:] != spec.size:
         raise ValueError(
             f"backbone {type(network).__name__} gives features of {tuple(features.shape[2:])} for images of "
-            f"{tuple(images.shape[2:])}; ss_net labels every feature; choose one that decodes to full resolution"
+            f"{spec.size}; ss_net labels every feature; choose one that decodes to full resolution"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed("heads"))
-        return Heads(features.shape[1], classes).to(run.device)
+        return Heads(features.shape[1], spec.classes).to(run.device)
 
 
 METHOD = SSNet

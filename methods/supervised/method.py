@@ -23,7 +23,7 @@ class Supervised:
         train_segmenter(self.network, view.fit, run, self.config)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W)."""
+        """Probabilities (B K *S) of images (B C *S)."""
         return probabilities(self.network, images)
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -13,9 +13,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import cache, plan, suite
 from bench.split import Split
 from bench.store import Store
+from methods.augment import flips
 from methods.config import TrainingConfig
 from methods.networks.unet import UNet
-from methods.training import flips, optimizer, segmentation_loss
+from methods.training import optimizer, segmentation_loss
 
 
 @pytest.mark.parametrize(("width", "side", "batch"), [(8, 64, 8), (8, 96, 8), (16, 256, 12)])

@@ -37,4 +37,4 @@ class Threshold:
 
 
 METHOD = Threshold
-CARD = {"summary": "One learned threshold.", "requires": {"ndim": [2]}}
+CARD = {"summary": "One learned threshold.", "requires": {"ndim": [2], "classes": 2}}

@@ -338,3 +338,20 @@ def test_outlines_leave_each_other_and_the_lesion_visible() -> None:
     tiny = np.zeros((1024, 1024), np.uint8)
     tiny[500, 500] = 1
     assert overlays._rings(tiny, (256, 256), inside=True).any()
+
+
+def test_papers_stand_beside_ours_with_their_difference_or_its_lack(board: Board) -> None:
+    same = {
+        "dataset": "la", "labelled": 4, "method": "ss_net", "variant": "best on test", "metric": "dice", "paper": 0.863,
+        "ours": 0.871, "unit": "", "difference": 0.008, "reason": None, "paper_checkpoint": "best on test",
+        "paper_steps": 15000, "steps": 300,
+    }  # fmt: skip
+    other = {**same, "metric": "hd95", "unit": "voxels", "difference": None, "reason": "other lists"}
+    text = page.render(replace(board, paper=[same, other]), [], "")
+    lines = Page()
+    lines.feed(text)
+    shown = [" ".join(cell.strip() for cell in line) for line in lines.lines if line and "best on test" in line[0]]
+    assert "0.863 0.871 +0.008 15,000 and 300 best on test" in shown[0]
+    assert "HD95, voxels" in shown[1]
+    assert "none: other lists" in shown[1]
+    assert "Paper beside ours" not in page.render(board, [], "")

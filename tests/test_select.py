@@ -1,0 +1,93 @@
+"""Checkpoints on the way: kept where asked for, chosen by scoring, shown beside the last iterate, never ranked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench import stages, suite
+from bench.cell import Snapshots
+from bench.errors import BenchError
+from bench.results import build
+from bench.store import Store, read_json
+
+PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
+
+
+def make_suite(**changes: object) -> suite.Suite:
+    keys: dict[str, object] = {
+        "name": "toy", "title": "Toy", "datasets": ["phantoms3d"], "labelled": [3], "subsets": 1, "draw": "list",
+        "methods": ["supervised", {"method": "sgrs_net", "config": {"unlabelled_batch_size": 1}}], "size": [32, 32, 16],
+        "backbone": {"name": "vnet", "width": 2}, "config": {"batch_size": 1}, "steps": 5, "shrink": [1, 1, 2],
+        "stride": [32, 32, 16], "select": {"by": "test", "every": 2, "start": 2}, "largest_component": True,
+    }  # fmt: skip
+    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A finished 3D suite that selects on its test list."""
+    store = Store(tmp_path_factory.mktemp("runs") / "toy")
+    loaded = make_suite()
+    cells, found = stages.make_plan(loaded, None, store, None)
+    progress = stages.run(loaded, cells, found, store, lambda _: None, workers=1)
+    assert (progress.done, progress.failed) == (2, 0)
+    return store
+
+
+def test_the_last_iterate_is_a_candidate_too(done: Store) -> None:
+    for cell in done.plan()["cells"]:
+        folder = done.cell(cell["key"])
+        assert sorted(entry.name for entry in (folder / "checkpoints").iterdir()) == ["2", "4", "5"]
+        last = {file.name: np.load(file)["label_map"] for file in (folder / "predictions").iterdir()}
+        again = {f.name: np.load(f)["label_map"] for f in (folder / "checkpoints" / "5" / "predictions").iterdir()}
+        assert all(np.array_equal(last[name], again[name]) for name in last)
+        assert not list(folder.rglob("checkpoints/*/model.safetensors"))
+
+
+def test_the_best_checkpoint_stands_beside_the_last(done: Store) -> None:
+    board = build(done)
+    for method in ("supervised", "sgrs_net"):
+        rows = {row.variant: row for row in board.rows if row.method == method and row.metric == "dice"}
+        assert set(rows) == {"default", "best on test"}
+        cell = next(cell for cell in done.plan()["cells"] if cell["method"] == method)
+        chosen = read_json(done.cell(cell["key"]) / "selected.json")
+        assert rows["best on test"].mean == pytest.approx(max(chosen["dice"].values()), abs=1e-9)
+        assert chosen["dice"]["5"] == pytest.approx(rows["default"].mean, abs=1e-9)
+        assert rows["best on test"].rank_lo is None
+        assert rows["default"].rank_lo is not None
+
+
+def test_the_page_says_how_it_was_selected(done: Store) -> None:
+    stages.report(done)
+    page = (done.out / "report" / "index.html").read_text()
+    assert "supervised (best on test)" in page
+    assert "such rows are optimistic" in page
+    assert "the first patients of the data" in page
+
+
+def test_listed_patients_are_the_first(done: Store) -> None:
+    cell = done.plan()["cells"][0]
+    assert read_json(done.cell(cell["key"]) / "cell.json")["patients"] == ["p00", "p01", "p02"]
+
+
+def test_a_validation_list_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="the data has no validation list; drop 'select'"):
+        stages.make_plan(make_suite(select={"by": "validation", "every": 2}), None, Store(tmp_path / "toy"), None)
+
+
+def test_states_are_taken_when_they_are_due(tmp_path: Path) -> None:
+    class Counter:
+        value = 0
+
+        def state(self) -> dict[str, torch.Tensor]:
+            return {"value": torch.tensor([float(self.value)])}
+
+    method = Counter()
+    snapshots = Snapshots(method, {"by": "test", "every": 200, "start": 500}, 900, tmp_path)  # type: ignore[arg-type]
+    assert snapshots.due == {600, 800, 900}
+    for method.value in range(1, 901):
+        snapshots.take(method.value)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["600", "800", "900"]
+    assert Snapshots(method, None, 900, tmp_path).due == set()  # type: ignore[arg-type]
