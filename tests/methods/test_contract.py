@@ -17,6 +17,10 @@ class TestSSNet(MethodContract):
     method = "ss_net"
 
 
+class TestSGRSNet(MethodContract):
+    method = "sgrs_net"
+
+
 class TestThreshold(MethodContract):
     plugin = Path(__file__).parent.parent / "plugins" / "threshold.py"
     shapes = ((3, 2), (1, 2))  # it knows two classes

@@ -1,5 +1,6 @@
 """Shared networks: counts as published, encoder weights from a file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,17 @@ from bench.api import Spec
 from bench.errors import BenchError
 from methods.networks import build
 from methods.networks.unet import UNet
+from methods.networks.vnet import VNet
 
 SPEC = Spec("segmentation", 2, 3, 2, (64, 64), (0.0, 1.0), False)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_unet_has_the_published_number_of_parameters() -> None:
@@ -26,6 +36,89 @@ def test_unet_keeps_the_grid() -> None:
 def test_unet_says_which_sizes_it_takes() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         UNet(3, 2, 8)(torch.zeros(1, 3, 30, 32))
+
+
+def test_vnet_has_the_published_number_of_parameters() -> None:
+    assert sum(p.numel() for p in VNet(1, 2, 16).parameters()) == 9_448_866
+
+
+def test_vnet_keeps_the_grid_of_every_stage() -> None:
+    """Widths double and sides halve down to a sixteenth (SS-Net dossier, section 2)."""
+    network, seen = VNet(2, 3, 4).eval(), []
+    for level in network.encoder:
+        level.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape[1:])))
+    images = torch.zeros(2, 2, 32, 16, 48)
+    assert network(images).shape == (2, 3, 32, 16, 48)
+    assert network.features(images).shape == (2, 4, 32, 16, 48)
+    assert seen[:5] == [(4, 32, 16, 48), (8, 16, 8, 24), (16, 8, 4, 12), (32, 4, 2, 6), (64, 2, 1, 3)]
+
+
+def test_vnet_adds_what_it_skipped() -> None:
+    """Each level on the way up takes the sum of what comes from below and of its counterpart on the way down."""
+    network, skipped, raised, taken = VNet(1, 2, 4).eval(), [], [], []
+    for level, up, decoder in zip(list(network.encoder)[:-1], network.up, network.decoder, strict=True):
+        level.register_forward_hook(lambda _, __, out: skipped.append(out))
+        up.register_forward_hook(lambda _, __, out: raised.append(out))
+        decoder.register_forward_pre_hook(lambda _, given: taken.append(given[0]))
+    network(torch.randn(1, 1, 16, 16, 16))
+    for below, across, both in zip(raised, reversed(skipped), taken, strict=True):
+        assert across.abs().max() > 0
+        assert torch.equal(both, below + across)
+
+
+@pytest.mark.parametrize("size", [(30, 16, 16), (16, 24, 16), (16, 16, 8)])
+def test_vnet_says_which_sizes_it_takes(size: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="multiples of 16"):
+        VNet(1, 2, 4)(torch.zeros(1, 1, *size))
+
+
+def test_vnet_is_built_by_name_from_the_global_generator() -> None:
+    spec = Spec("segmentation", 3, 2, 3, (16, 16, 16), None, False)
+    torch.manual_seed(5)
+    network = build({"name": "vnet", "width": 4}, spec)
+    torch.manual_seed(5)
+    same = VNet(2, 3, 4)
+    assert isinstance(network, VNet)
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), same.state_dict().values(), strict=True)
+    )
+
+
+def test_vnet_features_are_those_after_the_last_dropout() -> None:
+    """In training half of the channels of each sample are zero and the rest twice as large; the head sees them so."""
+    network, images = VNet(1, 2, 16).train(), torch.rand(4, 1, 16, 16, 16)
+    before = []
+    network.decoder[-1].register_forward_hook(lambda _, __, out: before.append(out))
+    torch.manual_seed(1)
+    features = network.features(images)
+    dropped = (features == 0).flatten(2).all(-1)
+    assert 0.3 < dropped.float().mean() < 0.7  # of 64 channels
+    assert torch.equal(features[~dropped], 2 * before[0][~dropped])
+    torch.manual_seed(1)
+    assert torch.equal(network(images), network.head(features))
+    assert not torch.equal(network(images), network(images))
+
+
+def test_vnet_drops_channels_at_the_bottom_too() -> None:
+    network, given, taken = VNet(1, 2, 4).train(), [], []
+    network.encoder[-1].register_forward_hook(lambda _, __, out: given.append(out.flatten(2)))
+    network.up[0].register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0].flatten(2)))
+    network(torch.rand(4, 1, 32, 16, 32))
+    alive = (given[0] > 0).any(-1)
+    kept = (taken[0] > 0).any(-1)
+    assert torch.equal(taken[0][kept], 2 * given[0][kept])
+    assert 0.35 < kept[alive].float().mean() < 0.65  # of more than 150 channels
+    assert alive.sum() > 150
+
+
+def test_vnet_is_deterministic_in_evaluation() -> None:
+    network, images = VNet(1, 2, 4), torch.rand(2, 1, 16, 16, 16)
+    network(images)  # fill the running statistics
+    network.eval()
+    first = network(images)
+    assert torch.equal(first, network(images))
+    assert torch.equal(first, network.head(network.features(images)))
+    assert torch.allclose(first[:1], network(images[:1]), atol=1e-5)
 
 
 @pytest.mark.slow

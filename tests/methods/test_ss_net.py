@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import normalize, one_hot
 
+from bench import registry
 from bench.api import TrainView
 from bench.testing import ToyRun, toy_view
 from methods.networks.unet import UNet
@@ -25,7 +27,7 @@ from methods.ss_net.losses import (
     smoothness_loss,
 )
 from methods.ss_net.method import SSNet, build_heads
-from methods.training import batches, flip_images, flips, stack, stack_images
+from methods.training import labelled_batches, unlabelled_batches
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"batch_size": 2, "unlabelled_batch_size": 3}
@@ -68,7 +70,8 @@ def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check
 @pytest.mark.parametrize("channels", [1, 3])
 def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:  # check 3
     network, images = UNet(channels, 4, 4), torch.rand(3, channels, 32, 32)
-    result = adversarial_perturbation(lambda x: network(x).softmax(1), images, soft(3, 4, 32, 32), 10, 6 / 256 * 32)
+    target, norm = soft(3, 4, 32, 32), 6 / 256 * 32
+    result = adversarial_perturbation(lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, norm)
     assert torch.allclose(result.flatten(1).norm(dim=1), torch.full((3,), 0.75), atol=1e-4)
     assert all(p.grad is None for p in network.parameters())
 
@@ -77,17 +80,18 @@ def test_training_scales_the_norm_with_the_image(monkeypatch: pytest.MonkeyPatch
     sizes = []
 
     def spy(*given: Any) -> torch.Tensor:
-        sizes.append(given[3:])
+        sizes.append(given[1:2] + given[4:])
         return torch.zeros(())
 
     monkeypatch.setattr("methods.ss_net.method.smoothness_loss", spy)
     trained(Config(**SMALL), 1)
-    assert sizes == [(10, pytest.approx(6 * 32 / 256), 1)]
+    assert sizes == [(dice_distance_2d, 10, pytest.approx(6 * 32 / 256), 1)]
 
 
 def test_no_gradient_reaches_the_target() -> None:  # check 3
     network, logits = UNet(1, 2, 4), torch.randn(2, 2, 16, 16, requires_grad=True)
-    loss = smoothness_loss(lambda x: network(x).softmax(1), torch.rand(2, 1, 16, 16), logits.softmax(1), 10, 1.0)
+    images, target = torch.rand(2, 1, 16, 16), logits.softmax(1)
+    loss = smoothness_loss(lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, 1.0)
     weight = network.head.weight
     to_logits, to_weight = torch.autograd.grad(loss, [logits, weight], allow_unused=True)
     assert to_logits is None
@@ -112,7 +116,7 @@ def test_side_passes_leave_statistics_and_dropout_alone() -> None:  # check 5
     network, images = UNet(1, 2, 4).train(), torch.rand(2, 1, 16, 16)
     before, stream = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
     with side_passes(network, 1, CPU):
-        smoothness_loss(lambda x: network(x).softmax(1), images, soft(2, 2, 16, 16), 10, 1.0)
+        smoothness_loss(lambda x: network(x).softmax(1), dice_distance_2d, images, soft(2, 2, 16, 16), 10, 1.0)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert torch.equal(stream, torch.get_rng_state())
     network(images)
@@ -200,17 +204,14 @@ def test_zero_weight_is_dice_alone_bit_for_bit() -> None:  # check 8
 
 def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
     """The same mixed batches through the same backbone, Dice of the labelled half as the only loss."""
-    (images, masks), unlabelled = stack(view.fit, CPU), stack_images(view.unlabelled, CPU)
+    first = labelled_batches(view.fit, 2, run, "flips")
+    second = unlabelled_batches(view.unlabelled, 3, run, "flips")
     network = run.backbone().train()
     optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
-    first, second = batches(4, 2, run.seed("labelled batches")), batches(8, 3, run.seed("unlabelled batches"))
-    turns = torch.Generator().manual_seed(run.seed("augmentation"))
-    other_turns = torch.Generator().manual_seed(run.seed("unlabelled augmentation"))
     torch.manual_seed(run.seed("dropout"))
     for _ in range(run.steps):
-        index = next(first)
-        x, y = flips(images[index], masks[index], turns)
-        p = network(torch.cat([x, flip_images(unlabelled[next(second)], other_turns)]))[:2].softmax(1)
+        (x, y), u = next(first), next(second)
+        p = network(torch.cat([x, u]))[:2].softmax(1)
         truth = one_hot(y, 3).movedim(-1, 1).float()
         overlap, total = (p * truth).sum((0, 2, 3)), (p**2).sum((0, 2, 3)) + truth.sum((0, 2, 3))
         optimiser.zero_grad()
@@ -224,9 +225,9 @@ def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
     network, images = network.double(), torch.rand(1, 1, 6, 6, dtype=torch.float64)
     target = network(images).detach()
     torch.manual_seed(3)
-    found = adversarial_perturbation(network, images, target, 10, 0.5)
+    found = adversarial_perturbation(network, dice_distance_2d, images, target, 10, 0.5)
     torch.manual_seed(3)
-    probe = adversarial_perturbation(network, images, target, 10, 10, iterations=0)
+    probe = adversarial_perturbation(network, dice_distance_2d, images, target, 10, 10, iterations=0)
     true = torch.empty(36, dtype=torch.float64)
     for pixel, nudge in enumerate(1e-5 * torch.eye(36, dtype=torch.float64).view(36, 1, 1, 6, 6)):
         up, down = (dice_distance_2d(network(images + probe + way * nudge), target) for way in (1, -1))
@@ -242,12 +243,12 @@ def test_adversarial_noise_hurts_more_than_random_noise() -> None:  # check 10
     def predict(x: torch.Tensor) -> torch.Tensor:
         return network(x).softmax(1)
 
-    images = stack_images(toy_view(labelled=0, unlabelled=40).unlabelled, CPU).split(4)
-    for batch in images:
+    images = torch.from_numpy(np.stack([case.image for case in toy_view(labelled=0, unlabelled=40).unlabelled]))
+    for batch in images.split(4):
         target = predict(batch)
-        found, other = (smoothness_loss(predict, batch, target, 1.0, 0.75, n).item() for n in (1, 0))
+        found, other = (smoothness_loss(predict, dice_distance_2d, batch, target, 1.0, 0.75, n).item() for n in (1, 0))
         wins += found >= other
-    assert wins > 0.8 * len(images)
+    assert wins > 0.8 * len(images.split(4))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,7 @@ def test_adversarial_noise_hurts_more_than_random_noise() -> None:  # check 10
         {"separation": False},
         {"supervised_loss": "suite"},
         {"learning_rate_schedule": "poly"},
+        {"learning_rate_schedule": "steps"},
         {"memory_rule": "described"},
         {"eps": 0.1},
     ],
@@ -289,15 +291,18 @@ def test_coarse_features_are_refused() -> None:
             return images[..., ::4, ::4]
 
     with pytest.raises(ValueError, match=r"Coarse gives features of \(8, 8\)"):
-        build_heads(Coarse(), torch.zeros(1, 3, 32, 32), 2, ToyRun(toy_view().spec))
+        build_heads(Coarse(), toy_view().spec, ToyRun(toy_view().spec))
 
 
-def test_defaults_lie_inside_the_search_space() -> None:
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_defaults_lie_inside_the_search_space(ndim: int) -> None:
+    defaults = Config(**registry.method("ss_net").config({}, ndim))
+
     class Ends:
         """Suggests the lower bound and checks that the default is within."""
 
         def suggest_float(self, name: str, low: float, high: float, log: bool = False) -> float:
-            assert low <= getattr(Config(), name) <= high
+            assert low <= getattr(defaults, name) <= high
             return low
 
     assert space(Ends()).weight == 0.05

@@ -1,15 +1,30 @@
-"""Samplers, augmentation, schedules and losses that trainings share."""
+"""Samplers, crops and losses that trainings share."""
 
+import math
+from dataclasses import replace
 from itertools import islice
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from bench.api import Case, Spec
+from bench.testing import ToyRun, toy_view
 from methods.config import TrainingConfig
-from methods.training import batches, dice_loss, flips, optimizer, segmentation_loss, set_learning_rate
+from methods.training import (
+    batches,
+    crop,
+    dice_loss,
+    labelled_batches,
+    optimizer,
+    segmentation_loss,
+    set_learning_rate,
+    unlabelled_batches,
+)
 
 
 @given(st.integers(1, 20), st.integers(1, 16), st.integers(0, 1000))
@@ -26,21 +41,150 @@ def test_batches_follow_their_seed() -> None:
     assert not torch.equal(first, other)
 
 
-def test_flips_move_image_and_mask_together() -> None:
-    masks = torch.randint(0, 3, (40, 8, 8), generator=torch.Generator().manual_seed(0))
-    images = masks[:, None].float().expand(-1, 2, -1, -1)
-    moved, moved_masks = flips(images, masks, torch.Generator().manual_seed(1))
-    assert torch.equal(moved[:, 0], moved_masks.float())
-    assert torch.equal(moved[:, 1], moved_masks.float())
-    still = sum(torch.equal(a, b) for a, b in zip(masks, moved_masks, strict=True))
-    assert 0 < still < 20  # one in eight stays where it was
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def test_flips_leave_the_shape_of_oblongs_and_volumes() -> None:
-    for size in ((6, 8), (4, 6, 8)):
-        images, masks = flips(torch.zeros(3, 1, *size), torch.zeros(3, *size, dtype=torch.long), torch.Generator())
-        assert images.shape == (3, 1, *size)
-        assert masks.shape == (3, *size)
+def numbered(*size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A mask (*S) of voxel numbers from 1 and an image (2 *S) that shows them, below and above zero."""
+    mask = torch.arange(1, 1 + math.prod(size)).view(size)
+    return torch.stack([mask, -mask]).float(), mask
+
+
+sides = st.integers(1, 9)
+
+
+@given(st.lists(st.tuples(sides, sides), min_size=2, max_size=3), st.integers(0, 999))
+def test_a_crop_is_a_true_part_amid_zeros(pairs: list[tuple[int, int]], seed: int) -> None:
+    """Along each axis: a random stretch of a longer side, all of a shorter one in the middle."""
+    shape, size = zip(*pairs, strict=True)
+    image, mask = numbered(*shape)
+    part, part_mask = crop((image, mask), size, generator(seed))
+    assert part.shape == (2, *size)
+    assert part_mask.shape == size
+    assert torch.equal(part[0], part_mask.float())
+    assert torch.equal(part[1], -part_mask.float())
+    begins = [max(0, wanted - side) // 2 for side, wanted in pairs]
+    inner = part_mask[tuple(slice(at, at + min(pair)) for at, pair in zip(begins, pairs, strict=True))]
+    assert part_mask.count_nonzero() == inner.numel() == math.prod(min(pair) for pair in pairs)
+    first = torch.where(mask == inner.flatten()[0])
+    source = mask[tuple(slice(int(at), int(at) + min(pair)) for at, pair in zip(first, pairs, strict=True))]
+    assert torch.equal(inner, source)
+
+
+def test_crops_start_everywhere_equally_often() -> None:
+    case, draws = numbered(6, 4, 5), generator()
+    corners = torch.stack([crop(case, (4, 4, 4), draws)[1][0, 0, 0] for _ in range(600)])
+    starts, times = corners.unique(return_counts=True)
+    assert starts.tolist() == [1 + 20 * row + column for row in range(3) for column in range(2)]
+    assert times.min() > 65  # 100 each on average; 65 is four standard deviations below
+
+
+def test_an_odd_gap_is_longer_behind() -> None:
+    image, mask = crop(numbered(2, 3), (5, 3), generator())
+    assert mask.tolist() == [[0, 0, 0], [1, 2, 3], [4, 5, 6], [0, 0, 0], [0, 0, 0]]
+    assert image[1].tolist() == (-mask).tolist()
+
+
+def test_a_crop_of_the_whole_draws_nothing() -> None:
+    draws = generator(3)
+    image, mask = numbered(4, 4)
+    same, same_mask = crop((image, mask), (4, 4), draws)
+    assert same is image
+    assert same_mask is mask
+    assert torch.equal(draws.get_state(), generator(3).get_state())
+
+
+def volume_run(seed: int = 0) -> ToyRun:
+    return ToyRun(Spec("segmentation", 3, 1, 3, (16, 16, 16), None, False), seed=seed)
+
+
+def volumes() -> list[Case]:
+    """Volumes of three shapes, the second shorter than a patch along two axes."""
+    cases = []
+    for number, shape in enumerate([(20, 18, 16), (12, 24, 15), (16, 16, 16)]):
+        random = np.random.default_rng(number)
+        mask = random.integers(0, 3, shape)
+        cases.append(Case(f"v{number}", f"v{number}", (mask[None] + 1 + 3 * number).astype(np.float32), mask))
+    return cases
+
+
+class Unreadable:
+    """A mask that nobody may look at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(f"{name} of a hidden mask was asked for")
+
+
+def test_volumes_of_any_shape_give_batches_of_patches() -> None:
+    x, y = next(labelled_batches(volumes(), 5, volume_run(), "flips"))
+    assert (x.shape, x.dtype) == ((5, 1, 16, 16, 16), torch.float32)
+    assert (y.shape, y.dtype) == ((5, 16, 16, 16), torch.int64)
+    real = x[:, 0] > 0
+    assert torch.equal((x[:, 0].long() - 1)[real] % 3, y[real])  # each voxel still carries its own label
+    assert y[~real].sum() == 0
+    assert sorted(real.flatten(1).sum(1).tolist())[0] == 12 * 16 * 15
+
+
+def test_unlabelled_volumes_give_batches_of_patches() -> None:
+    u = next(unlabelled_batches(volumes(), 4, volume_run(), "ssl4mis"))
+    assert (u.shape, u.dtype) == ((4, 1, 16, 16, 16), torch.float32)
+
+
+@pytest.mark.parametrize("augment", ["none", "flips", "ssl4mis"])
+def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
+    def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        labelled = list(islice(labelled_batches(volumes(), 2, volume_run(seed), augment), 4))
+        unlabelled = list(islice(unlabelled_batches(volumes(), 2, volume_run(seed), augment), 4))
+        return torch.cat([x for x, _ in labelled]), torch.cat([y for _, y in labelled]), torch.cat(unlabelled)
+
+    torch.manual_seed(1)
+    first = drawn(0)
+    torch.manual_seed(2)  # the stream of dropout has no say
+    assert all(map(torch.equal, first, drawn(0)))
+    assert not any(map(torch.equal, first, drawn(1)))
+    assert not torch.equal(first[0], first[2])
+
+
+def test_order_of_cases_follows_the_seed_and_the_role() -> None:
+    """Images as they are, so that nothing but their order can differ."""
+    view = toy_view(labelled=9, unlabelled=0)
+
+    def labelled(seed: int) -> torch.Tensor:
+        return torch.cat([x for x, _ in islice(labelled_batches(view.fit, 3, ToyRun(view.spec, seed=seed), "none"), 3)])
+
+    unlabelled = torch.cat(list(islice(unlabelled_batches(view.fit, 3, ToyRun(view.spec), "none"), 3)))
+    assert torch.equal(labelled(0), labelled(0))
+    assert not torch.equal(labelled(0), labelled(1))
+    assert not torch.equal(labelled(0), unlabelled)
+
+
+def test_a_hidden_mask_cannot_be_fitted() -> None:
+    hidden = [volumes()[0], replace(volumes()[1], mask=None)]
+    with pytest.raises(ValueError, match="case v1 has no mask"):
+        labelled_batches(hidden, 2, volume_run(), "none")
+
+
+def test_masks_of_unlabelled_cases_are_never_read() -> None:
+    poisoned = [replace(case, mask=cast(Any, Unreadable())) for case in volumes()]
+    bare = [replace(case, mask=None) for case in volumes()]
+    first, second = (unlabelled_batches(cases, 3, volume_run(), "flips") for cases in (poisoned, bare))
+    for _ in range(3):
+        assert torch.equal(next(first), next(second))
+
+
+def test_images_pass_through_untouched() -> None:
+    view = toy_view(labelled=5, unlabelled=5)
+    known = {case.image.tobytes(): case.mask for case in view.fit}
+    shown = set()
+    for x, y in islice(labelled_batches(view.fit, 2, ToyRun(view.spec), "none"), 5):
+        for image, mask in zip(x.numpy(), y.numpy(), strict=True):
+            assert np.array_equal(mask, known[image.tobytes()])
+            shown.add(image.tobytes())
+    assert shown == set(known)
+    hidden = {case.image.tobytes() for case in view.unlabelled}
+    drawn = torch.cat(list(islice(unlabelled_batches(view.unlabelled, 2, ToyRun(view.spec), "none"), 5)))
+    assert sorted(image.tobytes() for image in drawn.numpy()) == sorted([*hidden, *hidden])
 
 
 def test_dice_loss_in_closed_form() -> None:
