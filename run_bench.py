@@ -47,6 +47,9 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Plugins = None,
+    inception: Annotated[
+        Path | None, typer.Option(help="File of FID's Inception network; adds the column FID.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed cells again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")] = False,
 ) -> None:
@@ -58,7 +61,7 @@ def run(
 
     _check_device(device)
     plan.parse_only(only or [])
-    loaded = suites.load(suite, size, steps)
+    loaded = suites.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     cells, found = stages.make_plan(loaded, data, store, size, plugin or [], dry_run)
     for line in stages.warnings(loaded, found):

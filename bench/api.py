@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -78,9 +78,22 @@ class Run(Protocol):
         """A fresh network of the suite for `spec.task`, initialised from the seed of role `backbone`."""
         ...
 
+    def part(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        inputs: Sequence[str],
+        build: Callable[[int], dict[str, torch.Tensor]],
+    ) -> dict[str, torch.Tensor]:
+        """A trained component that cells share: `build(seed)` is called once for each name, config and image ids."""
+        ...
+
 
 class Method(Protocol):
-    """A method is built as `Method(config, spec)` and adds at least one capability, such as `Segments`."""
+    """A method is built as `Method(config, spec)` and adds at least one capability, such as `Segments`.
+
+    It may have `facts`, a dict of short texts about its training that the page shows.
+    """
 
     def fit(self, view: TrainView, run: Run) -> None: ...
 
@@ -97,6 +110,24 @@ class Segments(Protocol):
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K *S) of images (B C *S) on the training grid."""
+        ...
+
+
+@runtime_checkable
+class Synthesises(Protocol):
+    """Can make new images with masks."""
+
+    def synthesise(self, n: int, seed: int) -> Iterator[Case]:
+        """n cases on the training grid."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """Can describe images by features, for distances between sets of images."""
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (B D) of images (B C *S) on the training grid."""
         ...
 
 

@@ -19,9 +19,10 @@ class Column:
     title: str
     better: Literal["higher", "lower"]
     help: str  # direction, unit and definition in one or two sentences
-    pairs: Literal["reference", "no reference", "all"]  # the (case, class) pairs it is defined on
+    pairs: Literal["reference", "no reference", "all", ""]  # the (case, class) pairs it is defined on
     digits: int = 3
-    against_reference: bool = False  # a paired difference to the reference method, not a mean over cases
+    # a mean over cases; a paired difference to the reference method; or a number of a cell's synthetic images
+    kind: Literal["case", "gain", "synthetic"] = "case"
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -38,7 +39,7 @@ COLUMNS: tuple[Column, ...] = (
         "higher",
         "Dice minus the reference method's at the same labels, paired by patient and subset.",
         "reference",
-        against_reference=True,
+        kind="gain",
     ),
     Column(
         "fp_rate",
@@ -65,10 +66,46 @@ COLUMNS: tuple[Column, ...] = (
         "reference",
         2,
     ),
+    Column(
+        "fid",
+        "FID",
+        "lower",
+        "Fréchet distance to the training images in the Inception features that define FID; biased at small N.",
+        "",
+        1,
+        kind="synthetic",
+    ),
+    Column(
+        "fd",
+        "FD",
+        "lower",
+        "Fréchet distance to the training images in the features that are named; not FID; biased at small N.",
+        "",
+        3,
+        kind="synthetic",
+    ),
+    Column(
+        "kid",
+        "KID",
+        "lower",
+        "Kernel distance (unbiased) to the training images in the features that are named, at root mean square 1.",
+        "",
+        4,
+        kind="synthetic",
+    ),
+    Column(
+        "copy_rate",
+        "Copies",
+        "lower",
+        "Share of synthetic images that nearly equal a training image, by features and by pixels.",
+        "",
+        2,
+        kind="synthetic",
+    ),
 )
 
 
-SCORED = tuple(column for column in COLUMNS if not column.against_reference)
+SCORED = tuple(column for column in COLUMNS if column.kind == "case")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +122,7 @@ class Row:
     mean: float | None  # None unless at least one cell is scored or failed
     lo: float | None  # 95% interval, not clipped
     hi: float | None
-    interval: str  # "two-way", "wide" (few subsets or patients), "cases only" (one subset), "" where none
+    interval: str  # "two-way", "wide" (few subsets or patients), "cases only" (one subset), "subsets only", ""
     n_cases: int  # test images
     n_groups: int  # test patients
     n_subsets: int  # cells behind the mean
@@ -94,6 +131,9 @@ class Row:
     tie_group: int | None  # methods that cannot be told from the group's best share a number
     status: Status
     reason: str | None  # why the status is not "ok", in words
+    extractor: str | None = None  # of features, for numbers of synthetic images
+    n: int | None = None  # synthetic images behind the number; for fid and fd as many real ones
+    floor: float | None = None  # what real training images score against real ones at the same n
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +164,7 @@ class Board:
     overlays: list[dict[str, Any]]  # which cases to draw, and by which rule
     provenance: dict[str, Any]
     paper: list[dict[str, Any]] = field(default_factory=list)  # what papers report beside ours, see bench.paper
+    synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1
 
@@ -141,3 +182,18 @@ class Panel:
     image: NDArray[np.uint8]  # H W 3
     reference: NDArray[np.uint8]  # H W, class numbers
     predictions: tuple[tuple[str, float | None, NDArray[np.uint8] | None], ...]  # label, dice, H W
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The pixels of some synthetic images of one cell, each beside the training image that is nearest to it."""
+
+    dataset: str
+    fraction: float
+    labelled: int
+    subset: int
+    label: str  # method and variant
+    images: NDArray[np.uint8]  # N H W 3
+    masks: NDArray[np.uint8]  # N H W, class numbers
+    nearest: NDArray[np.uint8]  # N H W 3
+    words: tuple[str, ...]  # of each pair: distance, copy or not

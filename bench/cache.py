@@ -98,10 +98,14 @@ def load_index(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def train_view(folder: Path, index: dict[str, Any], labelled: frozenset[str]) -> TrainView:
-    """What a method may see: cases of the labelled patients in full, the others without mask and label."""
-    fit = [case for case in index["train"] if case["group"] in labelled]
-    rest = [case for case in index["train"] if case["group"] not in labelled]
+def train_view(folder: Path, index: dict[str, Any], labelled: Sequence[str]) -> TrainView:
+    """What a method may see: cases of the labelled patients in full, the others without mask and label.
+
+    Labelled cases stand in the order of `labelled`, so that a smaller budget is a prefix of a larger one.
+    """
+    place = {group: number for number, group in enumerate(labelled)}
+    fit = sorted((c for c in index["train"] if c["group"] in place), key=lambda case: place[case["group"]])
+    rest = [case for case in index["train"] if case["group"] not in place]
     return TrainView(
         fit=CaseList(folder, fit, hidden=False),
         select=(),

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import numpy as np
 import torch
 
 from bench import cache, identity, registry, store
-from bench.api import Method, Segments, Spec, TrainView
+from bench.api import Method, Segments, Spec, Synthesises, TrainView
 from bench.errors import NotFiniteError
 from bench.inference import Predictor
+from bench.parts import Parts, save_state
 
 log = logging.getLogger("bench.cell")
 FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
@@ -38,6 +40,9 @@ class CellRun:
         self.history: dict[str, list[tuple[int, float]]] = {}
         self.told = 0.0
         self.snapshot: Snapshots | None = None
+        cell = job["cell"]
+        shared = ("task", "dataset", "data", "size", "code", "seed", "threads", "precision")
+        self.parts = Parts(folder.parent.parent / "parts", {name: cell[name] for name in shared})
 
     def seed(self, role: str) -> int:
         """From dataset, budget and subset, not from the method: methods share draws, data order and start."""
@@ -58,6 +63,16 @@ class CellRun:
         if time.monotonic() - self.told >= 1 or step == self.steps:
             self.told = time.monotonic()
             store.write_text(self.folder / "progress.json", json.dumps({"step": step, "steps": self.steps}))
+
+    def part(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        inputs: Sequence[str],
+        build: Callable[[int], dict[str, torch.Tensor]],
+    ) -> dict[str, torch.Tensor]:
+        """A component that other cells of the folder share; its seconds are charged to each of them."""
+        return self.parts.get(name, config, inputs, build)
 
     def backbone(self) -> torch.nn.Module:
         """The suite's network; the same start for every method of a subset."""
@@ -99,7 +114,7 @@ def run_cell(folder: Path) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     source = Path(job["cache"])
     index = cache.load_index(source)
-    view = cache.train_view(source, index, frozenset(job["patients"]))
+    view = cache.train_view(source, index, job["patients"])
     run = CellRun(job, folder, view.spec, choose_device(job["device"]))
     method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], view.spec)
     if not isinstance(method, Segments):
@@ -111,12 +126,16 @@ def run_cell(folder: Path) -> None:
     predictor = Predictor(method, view.spec, cell["layout"], run.device)
     predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
     state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
+    samples = 0
+    if isinstance(method, Synthesises) and view.spec.ndim == 2:
+        samples = _write_samples(method, job["samples"], run.seed("samples"), folder)
     if job["keep_model"]:
         save_state(state, folder / "model.safetensors")
     run.snapshot.predict(predictor, source, index, run)
     store.write_json(folder / "history.json", run.history)
     cost = {
-        "train_seconds": fitted,
+        "train_seconds": fitted - run.parts.spent_s,
+        "part_seconds": sum(run.parts.used.values()),
         "import_seconds": imported - started,
         "cell_seconds": time.perf_counter() - started,
         "inference_ms": inference_ms,
@@ -126,7 +145,15 @@ def run_cell(folder: Path) -> None:
     }
     store.write_json(
         folder / "result.json",
-        {"key": folder.name, "predictions": predicted, "cost": cost, "environment": _environment(run.device)},
+        {
+            "key": folder.name,
+            "predictions": predicted,
+            "samples": samples,
+            "parts": run.parts.used,
+            "facts": getattr(method, "facts", {}),
+            "cost": cost,
+            "environment": _environment(run.device),
+        },
     )
 
 
@@ -172,13 +199,13 @@ class Snapshots:
             (place / "model.safetensors").unlink()
 
 
-def save_state(state: dict[str, torch.Tensor], file: Path) -> None:
-    """Tensors to a safetensors file, at once or not at all."""
-    from safetensors.torch import save_file
-
-    temporary = file.with_name(f".{file.name}.part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
-    temporary.replace(file)
+def _write_samples(method: Synthesises, count: int, seed: int, folder: Path) -> int:
+    """`samples.npz` with 8-bit images (N C H W) and masks (N H W); returns how many there are."""
+    cases = list(method.synthesise(count, seed))
+    images = np.stack([np.rint(255 * case.image.clip(0, 1)).astype(np.uint8) for case in cases])
+    masks = np.stack([np.zeros(c.image.shape[1:]) if c.mask is None else c.mask for c in cases]).astype(np.uint8)
+    np.savez_compressed(folder / "samples.npz", images=images, masks=masks, ids=[case.id for case in cases])
+    return len(cases)
 
 
 def _peak_memory_mb(device: torch.device) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.executors import Executor, Finished
-from bench.plan import Cell, Material
+from bench.plan import Cell, Material, judges
 from bench.store import Store, read_json, write_failure, write_json
 from bench.suite import Suite
 
@@ -47,16 +47,18 @@ def write_jobs(
 ) -> dict[str, Any]:
     """What each worker must know, by key; all a worker reads besides the cache."""
     jobs = {}
+    judging = {judge.key for dataset in materials for judge in judges(cells, dataset, suite.reference)}
     for cell in cells:
         material = materials[cell.dataset]
         jobs[cell.key] = {
             "cell": cell.identity(),
-            "patients": sorted(material.split.labelled(cell.subset, cell.labelled)),
+            "patients": list(material.split.labelled(cell.subset, cell.labelled)),
             "cache": str(material.prepared.folder.resolve()),
             "weights": str(suite.backbone.weights) if suite.backbone.weights else None,
             "device": device,
             "plugins": [str(file.resolve()) for file in plugins],
-            "keep_model": suite.keep_models,
+            "keep_model": suite.keep_models or cell.key in judging,
+            "samples": suite.samples,
             "spec": material.prepared.index["spec"],
             "slice_axis": material.prepared.index["card"]["slice_axis"],
         }

@@ -30,7 +30,7 @@ def forecast(
     """The cells, what is done of them, and the time the others will take."""
     from bench.executors.local import LocalExecutor
 
-    chosen = select(cells, only) if only else cells
+    chosen = select(cells, only, suite.reference) if only else cells
     lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
     due = list({cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")}.values())
     due = [cell for cell in due if cell.refusal is None and cell.method != EXTERNAL]

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import cache
-from bench.board import Board, Panel
+from bench.board import Board, Panel, Sheet
 from bench.scoring import Scores, read_prediction
-from bench.store import Store
+from bench.store import Store, read_json
 
 log = logging.getLogger("bench.gallery")
+SHOWN = 8  # synthetic images of a generator
 
 
 def panels(store: Store, board: Board) -> list[Panel]:
@@ -75,6 +76,41 @@ def _slice_of(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
         return ()
     areas = np.moveaxis(reference > 0, axis, 0).sum(axis=(1, 2))
     return (*(slice(None) for _ in range(axis)), int(areas.argmax()))
+
+
+def sheets(store: Store, board: Board) -> list[Sheet]:
+    """Synthetic images of each generator at its lowest budget, subset 0, beside their nearest training images."""
+    folders = store.plan()["caches"]
+    drawn: dict[tuple[str, str, str], Sheet] = {}
+    for cell in sorted(board.cells, key=lambda cell: (cell["labelled"], cell["subset"])):
+        name = (cell["dataset"], cell["method"], cell["variant"])
+        judged = read_json(store.cell(cell["key"]) / "judged.json")
+        folder = Path(folders[cell["dataset"]])
+        if cell["status"] == "ok" and judged and name not in drawn and (folder / "index.json").exists():
+            drawn[name] = _sheet(store, cell, judged, folder)
+    return list(drawn.values())
+
+
+def _sheet(store: Store, cell: Mapping[str, Any], judged: Mapping[str, Any], folder: Path) -> Sheet:
+    index, pack = cache.load_index(folder), cache.open_pack(folder, "train_images")
+    entries = {entry["id"]: entry for entry in index["train"]}
+    with np.load(store.cell(cell["key"]) / "samples.npz") as content:
+        images, masks = content["images"], content["masks"]
+    # Spread over all samples, so that each source is seen.
+    shown = np.unique(np.linspace(0, len(images) - 1, min(SHOWN, len(images))).astype(int))
+    pairs = [judged["copies"]["pairs"][i] for i in shown] if "copies" in judged else []
+    nearest = [to_rgb(np.asarray(cache.take(pack, entries[pair["nearest"]]["train_images"]))) for pair in pairs]
+    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
+    return Sheet(
+        dataset=cell["dataset"], fraction=cell["fraction"], labelled=cell["labelled"], subset=cell["subset"],
+        label=f"{cell['method']}{variant}", images=np.stack([to_rgb(images[i]) for i in shown]), masks=masks[shown],
+        nearest=np.stack(nearest) if nearest else np.zeros((0, 1, 1, 3), np.uint8),
+        words=tuple(
+            f"{pair['nearest']}: distance {pair['distance']:.3g}, SSIM {pair['ssim']:.2f}"
+            + (", copy" if pair["copy"] else "")
+            for pair in pairs
+        ),
+    )  # fmt: skip
 
 
 def to_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:

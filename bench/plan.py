@@ -47,6 +47,7 @@ class Cell:
     fraction: float = field(default=1.0, kw_only=True)
     variant: str = field(default="default", kw_only=True)
     refusal: str | None = field(default=None, kw_only=True)
+    generator: bool = field(default=False, kw_only=True)  # makes images, which the reference model judges
 
     @cached_property
     def key(self) -> str:
@@ -56,7 +57,7 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """All that decides the result, as plain data."""
         fields = asdict(self)
-        for label in ("fraction", "variant", "refusal"):
+        for label in ("fraction", "variant", "refusal", "generator"):
             fields.pop(label)
         if self.method == EXTERNAL:
             fields["config"] = {}  # where the files lie does not matter, `code` is their content
@@ -101,13 +102,29 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
                 refusal = infos[entry.method].refusal(card, len(suite.size), labelled == patients)
                 own = replace(
                     base, method=entry.method, variant=entry.variant, config=config, code=code[entry.method],
-                    refusal=refusal,
+                    refusal=refusal, generator=infos[entry.method].card.get("role") == "generator",
                 )  # fmt: skip
                 cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
             for entry in suite.methods:
                 if entry.method == EXTERNAL and entry.budget == budget_:
                     cells += _external(base, entry, subsets, splits)
+        if any(cell.generator for cell in cells) and not judges(cells, dataset, suite.reference):
+            own = next(cell for cell in cells if cell.dataset == dataset and _is_reference(cell, suite.reference))
+            cells.append(replace(own, labelled=patients, fraction=1.0, subset=0, split=splits[0], refusal=None))
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
+
+
+def judges(cells: Sequence[Cell], dataset: str, reference: str) -> list[Cell]:
+    """The reference model of a dataset (all labels, subset 0), where planned: it judges what generators make."""
+    return [
+        cell
+        for cell in cells
+        if cell.dataset == dataset and cell.fraction == 1 and cell.subset == 0 and _is_reference(cell, reference)
+    ]
+
+
+def _is_reference(cell: Cell, reference: str) -> bool:
+    return cell.method == reference and cell.variant == "default"
 
 
 def _configs(
@@ -182,10 +199,12 @@ def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """Cells that match every key of `only`; values of one key are alternatives."""
+def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervised") -> list[Cell]:
+    """Cells that match every key of `only`, values of one key being alternatives, and the judges of generators."""
     wanted = parse_only(only)
     kept = [cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())]
+    for dataset in {cell.dataset: None for cell in kept if cell.generator}:
+        kept = [cell for cell in judges(cells, dataset, reference) if cell not in kept] + kept
     if not kept:
         raise BenchError(f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run")
     return kept

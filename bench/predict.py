@@ -27,7 +27,7 @@ def predict(store: Store, key: str, images: Path, target: Path, device: str) -> 
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     target.mkdir(parents=True, exist_ok=True)
-    predictor, slice_axis = _load(folder, device)
+    predictor, slice_axis = load_model(folder, device)
     for file in files:
         _write(file, target, predictor, slice_axis)
     return len(files)
@@ -53,7 +53,7 @@ def _images(folder: Path) -> list[Path]:
     return files
 
 
-def _load(folder: Path, device: str) -> tuple[Predictor, int]:
+def load_model(folder: Path, device: str) -> tuple[Predictor, int]:
     """The saved model of a cell, ready to segment, and the axis along which its volumes have their slices."""
     if not (folder / "model.safetensors").exists():
         raise BenchError(f"cell {folder.name} has no model; run it with 'keep_models: true'")

@@ -25,6 +25,8 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Near-copies": _dropped(plan["datasets"], suite["drop_copies"]),
         "Model": f"{_backbone(suite['backbone'])}, {_steps(suite)}, {_grid(suite)}; the last iterate is scored.",
         "Schedules": _schedules(plan["published_steps"], suite["steps"]),
+        **_synthetic(suite, cells),
+        **{f"Caution about {method}": text for method, text in plan["cautions"].items()},
         **_settings(cells),
         "Scores": "On the native grid, per case and class, then averaged per case, per patient, over patients. "
         "A missing or failed prediction takes the worst value.",
@@ -65,6 +67,18 @@ def _dropped(datasets: Mapping[str, Any], looked_for: bool) -> str:
     counts = [f"{name}: {len(card['dropped'])}" for name, card in datasets.items() if card["dropped"]]
     found = "; ".join(counts) or "none found"
     return f"Training images that nearly equal a test image are left out ({found})."
+
+
+def _synthetic(suite: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    if not any(cell["generator"] for cell in cells):
+        return {}
+    named = " and ".join(text.split("=")[0] for text in suite["extractors"])
+    text = (
+        f"Each generator gives {suite['samples']} images, compared with all training images at equal numbers, in the "
+        f"features of {named}; 'task' is the pooled bottleneck of the reference model (all labels, subset 0), which "
+        "also judges masks. Shared parts are built once; their seconds are charged to every cell that uses them."
+    )
+    return {"Synthetic images": text}
 
 
 def _selection(select: Mapping[str, Any]) -> str:

@@ -32,6 +32,8 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
     ROOT / "bench" / "decode.py",
     ROOT / "bench" / "geometry.py",
     ROOT / "bench" / "windows.py",
+    ROOT / "bench" / "inference.py",
+    ROOT / "bench" / "parts.py",
 )
 
 

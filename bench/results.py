@@ -5,45 +5,27 @@ from __future__ import annotations
 import statistics as plain
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import __version__, paper, statistics
-from bench.board import COLUMNS, SCORED, Board, Column, Point, Row, Status
+from bench.board import COLUMNS, SCORED, Board, Column, Point, Row
+from bench.lines import Identity, Line, lines_of, status_of
 from bench.protocol import protocol_card
-from bench.scoring import FIELDS, Scores, as_line
+from bench.scoring import FIELDS, as_line
 from bench.store import Store
-from bench.suite import EXTERNAL
+from bench.synthetic import describe, synthetic_rows
 
-COSTS = ("train_seconds", "segmenter_steps", "peak_memory_mb", "parameters", "inference_ms")
-Row_ = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
-
-
-@dataclass(frozen=True)
-class Line:
-    """All cells of one board row, with their states and scores."""
-
-    identity: Row_
-    fraction: float
-    cells: Sequence[Mapping[str, Any]]
-    states: Sequence[str]  # of each cell: done, failed, running, missing
-    scores: Mapping[int, Scores]  # by subset; failed cells are scored at their worst
-    failures: Sequence[str]
-    unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
-    refusal: str | None
-    selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
+COSTS = ("train_seconds", "part_seconds", "segmenter_steps", "peak_memory_mb", "parameters", "inference_ms")
 
 
 def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = store.plan()
-    lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
-    if plan["suite"]["select"]:
-        lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in lines]
-    lines.sort(key=lambda line: (line.identity[1], line.identity[2], line.identity[3], line.identity[4]))
+    lines = lines_of(store, plan)
     reference = plan["suite"]["reference"]
     rows = [row for column in COLUMNS for row in _rows(lines, column, reference)]
     points = [point for line in lines for point in _points(line)]
@@ -56,55 +38,21 @@ def build(store: Store) -> Board:
         cells=[_cell(store, cell) for cell in plan["cells"]],
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
+        synthetic=[known for line in lines for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
     )
-
-
-def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Row_, list[Mapping[str, Any]]]:
-    grouped: dict[Row_, list[Mapping[str, Any]]] = defaultdict(list)
-    for cell in cells:
-        grouped[(cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"])].append(cell)
-    return grouped
-
-
-def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
-    first = cells[0]
-    states = [store.state(cell["key"]) for cell in cells]
-    scores = {}
-    failures: list[str] = []
-    unusable: list[str] = []
-    for cell, state in zip(cells, states, strict=True):
-        file = store.cell(cell["key"]) / "scores.csv"
-        if state in ("done", "failed") and file.exists():
-            scores[cell["subset"]] = Scores(file)
-        if state == "failed":
-            failure = store.failure(cell["key"]) or {}
-            failures.append(f"{failure.get('kind')}: {failure.get('message')}")
-        if state == "done" and first["method"] == EXTERNAL:
-            unusable += (store.result(cell["key"]) or {})["problems"]
-    identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
-    return Line(identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"])
-
-
-def _selected(store: Store, line: Line, on: str) -> Line:
-    """The same cells by the checkpoint that was best on a list; a failed cell stays at its worst."""
-    task, dataset, labelled, method, variant = line.identity
-    label = f"best on {on}" if variant == "default" else f"{variant}, best on {on}"
-    scores = dict(line.scores)
-    for cell in line.cells:
-        file = store.cell(cell["key"]) / "selected.csv"
-        if file.exists():
-            scores[cell["subset"]] = Scores(file)
-    return replace(line, identity=(task, dataset, labelled, method, label), scores=scores, selected=True)
 
 
 def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
     rows: list[Row] = []
     for budget in {line.identity[:3]: None for line in lines}:
         group = [line for line in lines if line.identity[:3] == budget]
-        if column.against_reference:
+        if column.kind == "gain":
             rows += _gains(group, column, reference)
+            continue
+        if column.kind == "synthetic":
+            rows += synthetic_rows(group, column)
             continue
         matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
         fair = [line for line in group if matrices[line.identity] is not None and not line.selected]
@@ -124,18 +72,18 @@ def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
             difference = None if one is None or other is None else one - other
             row = _row(line, column, difference, None)
             if row.status in ("ok", "not_applicable") and not line.refusal:
-                row = replace(row, **_base_status(base, column))
+                row = replace(row, **_basestatus_of(base, column))
             rows.append(row)
     return rows
 
 
-def _base_status(base: Line, column: Column) -> dict[str, Any]:
+def _basestatus_of(base: Line, column: Column) -> dict[str, Any]:
     """A gain is no better than the reference it is taken against."""
-    status, reason = _status(base, column, bool(base.scores))
+    status, reason = status_of(base, column, bool(base.scores))
     return {"status": status, "reason": None if status == "ok" else f"reference {base.identity[3]}: {reason}"}
 
 
-def _ranks(lines: Sequence[Line], column: Column) -> dict[Row_, statistics.Rank]:
+def _ranks(lines: Sequence[Line], column: Column) -> dict[Identity, statistics.Rank]:
     """Ranks over the subsets that all methods of a budget have; none where there is no such subset."""
     shared = sorted(set.intersection(*(set(line.scores) for line in lines))) if lines else []
     matrices = {"\n".join(map(str, line.identity)): _matrix(line, column.key, shared) for line in lines}
@@ -154,7 +102,7 @@ def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float
 
 def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: statistics.Rank | None) -> Row:
     task, dataset, labelled, method, variant = line.identity
-    status, reason = _status(line, column, matrix is not None)
+    status, reason = status_of(line, column, matrix is not None)
     empty = Row(
         task, dataset, line.fraction, labelled, method, variant, column.key, None, None, None, "",
         0, 0, 0, None, None, None, status, reason,
@@ -162,31 +110,13 @@ def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: s
     if matrix is None:
         return empty
     found = statistics.interval(matrix)
-    metric = "dice" if column.against_reference else column.key
+    metric = "dice" if column.kind == "gain" else column.key
     cases = len(next(iter(line.scores.values())).per_case(metric))
     scored = replace(
         empty, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind,
         n_cases=cases, n_groups=matrix.shape[0], n_subsets=matrix.shape[1],
     )  # fmt: skip
     return replace(scored, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group) if rank else scored
-
-
-def _status(line: Line, column: Column, scored: bool) -> tuple[Status, str | None]:
-    if line.refusal:
-        return "not_applicable", line.refusal
-    total = len(line.states)
-    if line.failures:
-        share = f"{len(line.failures)} of {total} cells failed and count as worst"
-        return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
-    if line.unusable:
-        named = "; ".join(line.unusable[:3]) + ("; ..." if len(line.unusable) > 3 else "")
-        return "failed", f"{len(line.unusable)} predictions are missing or do not fit and count as worst: {named}"
-    done = line.states.count("done")
-    if done < total:
-        return "missing", f"{total - done} of {total} cells not finished"
-    if not scored:
-        return "not_applicable", f"no test case has pairs for {column.title} ({column.pairs})"
-    return "ok", None
 
 
 def _points(line: Line) -> list[Point]:
@@ -217,10 +147,10 @@ def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     if not costs:
         return None
     task, dataset, labelled, method, variant = line.identity
-    means: dict[str, Any] = {name: plain.fmean(cost[name] for cost in costs) for name in COSTS}
+    means: dict[str, Any] = {name: plain.fmean(cost.get(name, 0.0) for cost in costs) for name in COSTS}
     return {
         "task": task, "dataset": dataset, "fraction": line.fraction, "labelled": labelled,
-        "method": method, "variant": variant, **means, "part_seconds": 0.0, "tune_seconds": 0.0,
+        "method": method, "variant": variant, **means, "tune_seconds": 0.0,
     }  # fmt: skip
 
 

@@ -24,9 +24,9 @@ class Split:
     groups: Mapping[str, str]  # case id -> patient
     orders: Mapping[int, tuple[str, ...]]  # subset j -> all training patients; a budget is a prefix
 
-    def labelled(self, subset: int, count: int) -> frozenset[str]:
-        """The labelled patients of subset j at L = count."""
-        return frozenset(self.orders[subset][:count])
+    def labelled(self, subset: int, count: int) -> tuple[str, ...]:
+        """The labelled patients of subset j at L = count, in the order they are drawn."""
+        return self.orders[subset][:count]
 
     def patients(self, side: Sequence[str]) -> int:
         """Number of patients among the given cases."""

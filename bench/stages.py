@@ -108,7 +108,7 @@ def write_plan(
             "suite": suite.model_dump(mode="json"),
             "cells": [
                 {**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,
-                 "refusal": cell.refusal}
+                 "refusal": cell.refusal, "generator": cell.generator}
                 for cell in cells
             ],
             "datasets": {name: describe(material, suite) for name, material in materials.items()},
@@ -120,6 +120,7 @@ def write_plan(
                 if cell.method != EXTERNAL
             },
             "paper": papers(suite, plugins),
+            "cautions": cautions(suite, plugins),
             "provenance": {"commit": commit()},
         },
     )  # fmt: skip
@@ -150,6 +151,14 @@ def papers(suite: Suite, plugins: Sequence[Path]) -> list[dict[str, Any]]:
     cards = {name: registry.method(name, plugins).card.get("published", []) for name in names}
     quoted = [{"method": name, **entry} for name, card in cards.items() if isinstance(card, list) for entry in card]
     return [entry for entry in quoted if entry["dataset"] in suite.datasets]
+
+
+def cautions(suite: Suite, plugins: Sequence[Path]) -> dict[str, str]:
+    """What the cards of methods warn of, by method."""
+    cards = {
+        entry.method: registry.method(entry.method, plugins).card for entry in suite.methods if not entry.predictions
+    }
+    return {name: card["warning"] for name, card in cards.items() if card.get("warning")}
 
 
 def warnings(suite: Suite, materials: Mapping[str, Material]) -> list[str]:
@@ -228,7 +237,7 @@ def run(
     """Run and score what is not done yet; `tell` hears the key of each cell that is done."""
     from bench.executors.local import LocalExecutor
 
-    chosen = select(cells, only) if only else cells
+    chosen = select(cells, only, suite.reference) if only else cells
     _take_external(chosen, found, store)
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     jobs = driver.write_jobs(chosen, suite, found, device, plugins)
@@ -265,14 +274,37 @@ def score(store: Store) -> int:
     return count
 
 
+def judge(store: Store) -> None:
+    """Judge the synthetic images of finished cells by the reference model and the suite's extractors, where due."""
+    from bench.judging import judge_cell
+
+    content = store.plan()
+    for cell in [cell for cell in content["cells"] if cell["generator"] and store.state(cell["key"]) == "done"]:
+        cached = Path(content["caches"][cell["dataset"]])
+        if (cached / "index.json").exists():
+            judges = [other["key"] for other in content["cells"] if _judges(other, cell, content["suite"]["reference"])]
+            done = [store.cell(key) for key in judges if store.state(key) == "done"]
+            device = read_json(store.cell(cell["key"]) / "cell.json")["device"]
+            judge_cell(store.cell(cell["key"]), cached, next(iter(done), None), content["suite"]["extractors"], device)
+
+
+def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -> bool:
+    """Whether one cell is the reference model of another: all labels, subset 0, same data."""
+    own = (other["method"], other["variant"], other["dataset"], other["fraction"], other["subset"])
+    return own == (reference, "default", cell["dataset"], 1.0, 0)
+
+
 def report(store: Store) -> tuple[Board, Path]:
     """Draw board.json, the CSV files and the page from what is finished."""
     from bench import gallery
 
     score(store)
+    judge(store)
     board = results.build(store)
     writer = registry.report_writer()
-    page: Path = writer.write(store.out, board, gallery.panels(store, board), results.per_case_csv(store))
+    page: Path = writer.write(
+        store.out, board, gallery.panels(store, board), gallery.sheets(store, board), results.per_case_csv(store)
+    )
     return board, page
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class Interval:
     mean: float
     lo: float | None
     hi: float | None
-    kind: str  # "two-way", "wide", "cases only", "" where one patient gives none
+    kind: str  # "two-way", "wide", "cases only", "subsets only", "" where one value gives none
 
 
 def interval(scores: NDArray[np.float64]) -> Interval:
@@ -35,6 +35,13 @@ def interval(scores: NDArray[np.float64]) -> Interval:
     few = subsets < FEW_SUBSETS or patients < FEW_PATIENTS
     kind = "cases only" if subsets == 1 else "wide" if few else "two-way"
     return Interval(mean, mean - half, mean + half, kind)
+
+
+def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
+    """95% t interval of one value per subset (s): for Fréchet distances and KID, which no patient has (R4.2c)."""
+    found = interval(values[:, None])
+    kind = "" if len(values) < 2 else "wide" if len(values) < FEW_SUBSETS else "subsets only"
+    return replace(found, kind=kind)
 
 
 def standard_error(scores: NDArray[np.float64]) -> tuple[float, float]:

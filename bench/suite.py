@@ -100,12 +100,23 @@ class Suite(_Strict):
     time_limit_s: float = Field(default=3600, gt=0)  # for one cell
     test_cases: int | None = Field(default=None, ge=1)  # the first so many of the test list
     drop_copies: bool = True  # leave out training images that nearly equal a test image
+    samples: int = Field(default=200, ge=4)  # synthetic images that each generator gives to be judged
+    extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD, see bench.features
     nsd_tolerance: float = Field(default=2.0, gt=0)  # mm where there is spacing, else pixels
     keep_models: bool = True
     seed: int = 0
     draw: Literal["stratified", "list"] = "stratified"  # list: the first L patients of the data's own list
     select: Select | None = None
     split: Path | None = None  # an exported split instead of a drawn one; for a suite with one dataset
+
+    @field_validator("extractors")
+    @classmethod
+    def _one_of_a_kind(cls, texts: list[str]) -> list[str]:
+        from bench import features
+
+        if len({features.parse(text).kind == "inception" for text in texts}) < len(texts):
+            raise ValueError("expected one extractor, or 'inception' and one other")
+        return texts
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -183,8 +194,8 @@ class Suite(_Strict):
         return max(self.subsets_of(budget_) for budget_ in self.budgets)
 
 
-def load(file: Path, size: str | None = None, steps: int | None = None) -> Suite:
-    """Read a suite file, overlaid with its entry of `sizes:` and with `steps` where asked. Raises BenchError."""
+def load(file: Path, size: str | None = None, steps: int | None = None, inception: Path | None = None) -> Suite:
+    """Read a suite file, overlaid with an entry of `sizes:`, `steps` and `inception` if given. Raises BenchError."""
     content = _read_yaml(file)
     sizes = content.pop("sizes", None) or {}
     if not isinstance(sizes, dict) or not all(isinstance(change, dict) for change in sizes.values()):
@@ -196,6 +207,9 @@ def load(file: Path, size: str | None = None, steps: int | None = None) -> Suite
         content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
     if steps is not None and isinstance(content.get("steps"), int) and steps != content["steps"]:
         content = _scaled(content, steps)
+    if inception is not None:
+        others = [text for text in content.get("extractors", ["task"]) if not str(text).startswith("inception")]
+        content["extractors"] = [f"inception={inception.resolve()}", *others]
     if isinstance(content.get("split"), str):
         content["split"] = (file.parent / content["split"]).resolve()
     methods = content.get("methods")

@@ -6,7 +6,7 @@ class TestMine(MethodContract):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,6 +53,7 @@ class ToyRun:
         self.device = torch.device("cpu")
         self.precision = "float32"
         self.logged: dict[str, list[float]] = {}
+        self.parts: list[tuple[str, dict[str, Any], list[str]]] = []
         self.last_step = 0
 
     def seed(self, role: str) -> int:
@@ -71,6 +72,19 @@ class ToyRun:
         """Keep the step."""
         assert step <= self.steps, f"progress says step {step} of {self.steps}"
         self.last_step = step
+
+    def part(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        inputs: Sequence[str],
+        build: Callable[[int], dict[str, torch.Tensor]],
+    ) -> dict[str, torch.Tensor]:
+        """Built anew each time, from a seed of what it is; what was asked for is kept in `parts`."""
+        from bench import identity
+
+        self.parts.append((name, dict(config), list(inputs)))
+        return build(identity.seed(name, dict(config), list(inputs)))
 
     def backbone(self) -> torch.nn.Module:
         """The 2D U-Net at width 4."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.board import Panel
+from bench.board import Panel, Sheet
 from reports.exports import data_uri
 
 SIDE = 256  # display pixels of the longer side at most
@@ -52,6 +52,24 @@ def tiles(panel: Panel) -> list[Tile]:
         _tile("Reference", "", f"{name}, reference outlined in blue", _paint(calm, outline, BLUE)),
     ]
     return first + [_predicted(name, calm, outline, *prediction) for prediction in panel.predictions]
+
+
+def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
+    """Each synthetic image, the same with its mask outlined, and its nearest training image."""
+    size = display_size(*sheet.images.shape[1:3])
+    rows: list[tuple[Tile, ...]] = []
+    for number, (image, mask) in enumerate(zip(sheet.images, sheet.masks, strict=True)):
+        photo, name = _enlarge(image, size), f"Synthetic image {number + 1} of {sheet.label}"
+        outlined = _paint(_calm(photo), _rings(mask, size, inside=True), ORANGE)
+        made: tuple[Tile, ...] = (
+            _tile("Synthetic", "", name, photo),
+            _tile("With its mask", "", f"{name}, mask in orange", outlined),
+        )
+        if sheet.words:
+            near = _enlarge(sheet.nearest[number], size)
+            made += (_tile("Nearest training image", sheet.words[number], f"Training image nearest to {name}", near),)
+        rows.append(made)
+    return rows
 
 
 def display_size(height: int, width: int) -> tuple[int, int]:

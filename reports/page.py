@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.board import COLUMNS, Board, Panel, Row
+from bench.board import COLUMNS, Board, Panel, Row, Sheet
 from reports import overlays, tables
 from reports.exports import downloads
 
@@ -27,11 +27,11 @@ COST_COLUMNS = (
 )
 
 
-def render(board: Board, panels: list[Panel], per_case_csv: str) -> str:
+def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case_csv: str) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
     return _environment().get_template("page.html.j2").render(
         suite=board.suite,
-        sections=[_section(board, panels, number, name) for number, name in enumerate(board.datasets)],
+        sections=[_section(board, panels, sheets, number, name) for number, name in enumerate(board.datasets)],
         protocol=board.protocol,
         paper=board.paper,
         provenance=board.provenance,
@@ -70,7 +70,7 @@ WIDE = {
 }
 
 
-def _section(board: Board, panels: Sequence[Panel], number: int, name: str) -> dict[str, Any]:
+def _section(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], number: int, name: str) -> dict[str, Any]:
     """Everything that the page says about one dataset."""
     from reports import curves  # matplotlib takes seconds to import
 
@@ -91,6 +91,8 @@ def _section(board: Board, panels: Sequence[Panel], number: int, name: str) -> d
         "curve": Markup(curves.label_curve(board, name, f"curve-{number}")),
         "points": _points(board, lines),
         "panels": [(panel, overlays.tiles(panel)) for panel in panels if panel.dataset == name],
+        "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if sheet.dataset == name],
+        "synthetic": [item for item in board.synthetic if item["dataset"] == name],
         "lines": overlays.line_names(card["classes"]),
         "cost": cost,
         "cost_columns": [column for column in COST_COLUMNS if any(item[column[0]] for item in cost)],

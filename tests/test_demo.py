@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench import stages, suite
+from bench.results import build
 from bench.store import Store
 
 DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"
@@ -31,13 +32,15 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_few_labels_are_hard_on_phantoms(board: dict[str, Any]) -> None:
-    """The gate: all labels above 0.80, 10% of the patients at least 8 points lower."""
-    dice = {
-        row["fraction"]: row["mean"]
-        for row in board["rows"]
-        if row["metric"] == "dice" and row["method"] == "supervised"
-    }
+def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
+    """The gate: all labels above 0.80, 10% of the patients 8 points lower; over six draws, as single ones vary."""
+    store = Store(tmp_path / "gate")
+    loaded = suite.load(DEMO).model_copy(
+        update={"methods": [suite.Entry(method="supervised")], "subsets": {0.1: 6, 1.0: 2}}
+    )
+    cells, found = stages.make_plan(loaded, None, store, None)
+    assert stages.run(loaded, cells, found, store, lambda _: None).failed == 0
+    dice = {row.fraction: row.mean for row in build(store).rows if row.metric == "dice"}
     assert dice[1.0] > 0.80
     assert dice[0.1] <= dice[1.0] - 0.08
 

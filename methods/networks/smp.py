@@ -37,10 +37,16 @@ class SmpSegmenter(nn.Module):
             raise ValueError(
                 f"backbone got {tuple(images.shape[-2:])} pixels; it needs multiples of {stride}; set 'size' so"
             )
-        if self.imagenet:
-            images = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
-        decoded: torch.Tensor = self.decoder(self.encoder(images))
+        decoded: torch.Tensor = self.decoder(self.encoder(self._normalised(images)))
         return decoded
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """The deepest map of the encoder, averaged over its pixels (B D)."""
+        deepest: torch.Tensor = self.encoder(self._normalised(images))[-1]
+        return deepest.mean((2, 3))
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        return (images.expand(-1, 3, -1, -1) - self.mean) / self.std if self.imagenet else images
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B classes H W) of images (B channels H W) in [0, 1]."""

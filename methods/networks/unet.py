@@ -25,14 +25,23 @@ class UNet(nn.Module):
         """The last decoder map (B width H W)."""
         if images.shape[-1] % 16 or images.shape[-2] % 16:
             raise ValueError(f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; set 'size' so")
-        skips = [self.encoder[0](images)]
-        for block in list(self.encoder)[1:]:
-            skips.append(block(nn.functional.max_pool2d(skips[-1], 2)))
+        skips = self._encode(images)
         x = skips.pop()
         for shrink, block in zip(self.shrink, self.decoder, strict=True):
             up = interpolate(shrink(x), scale_factor=2, mode="bilinear", align_corners=True)
             x = block(torch.cat([skips.pop(), up], 1))
         return x
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """The deepest map, averaged over its pixels (B 16 width)."""
+        return self._encode(images)[-1].mean((2, 3))
+
+    def _encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of the five levels."""
+        levels = [self.encoder[0](images)]
+        for block in list(self.encoder)[1:]:
+            levels.append(block(nn.functional.max_pool2d(levels[-1], 2)))
+        return levels
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B classes H W) of images (B channels H W)."""

@@ -27,14 +27,23 @@ class VNet(nn.Module):
         """The last decoder map (B width D H W), after its dropout."""
         if any(side % 16 for side in images.shape[2:]):
             raise ValueError(f"vnet got {tuple(images.shape[2:])} voxels; it needs multiples of 16; set 'size' so")
-        skips = [self.encoder[0](images)]
-        for down, level in zip(self.down, list(self.encoder)[1:], strict=True):
-            skips.append(level(down(skips[-1])))
+        skips = self._encode(images)
         x = self.dropout(skips.pop())
         for up, level in zip(self.up, self.decoder, strict=True):
             x = level(up(x) + skips.pop())
         dropped: torch.Tensor = self.dropout(x)
         return dropped
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """The deepest map, averaged over its voxels (B 16 width)."""
+        return self._encode(images)[-1].mean((2, 3, 4))
+
+    def _encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of the five levels."""
+        levels = [self.encoder[0](images)]
+        for down, level in zip(self.down, list(self.encoder)[1:], strict=True):
+            levels.append(level(down(levels[-1])))
+        return levels
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B classes D H W) of images (B channels D H W)."""

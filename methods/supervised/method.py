@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
 
 from bench.api import Run, Spec, TrainView
 from methods.supervised.config import Config
@@ -15,7 +16,7 @@ class Supervised:
 
     def __init__(self, config: Config, spec: Spec) -> None:
         self.config, self.spec = config, spec
-        self.network: nn.Module
+        self.network: Any  # a network of methods.networks
 
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps of (cross-entropy + Dice) / 2 on `view.fit`."""
@@ -26,9 +27,14 @@ class Supervised:
         """Probabilities (B K *S) of images (B C *S)."""
         return probabilities(self.network, images)
 
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """The pooled bottleneck (B D) of images (B C *S), in evaluation mode."""
+        self.network.eval()
+        return self.network.embed(images)  # type: ignore[no-any-return]
+
     def state(self) -> dict[str, torch.Tensor]:
         """The weights of the network."""
-        return self.network.state_dict()
+        return self.network.state_dict()  # type: ignore[no-any-return]
 
     def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
         """Fill a fresh backbone."""

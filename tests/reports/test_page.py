@@ -138,7 +138,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def text(board: Board) -> str:
-    return page.render(board, [_panel(), _panel("photos")], "case,dice\na,0.5\n")
+    return page.render(board, [_panel(), _panel("photos")], [], "case,dice\na,0.5\n")
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_nothing_is_fetched(text: str, parsed: Page) -> None:
 
 
 def test_same_input_gives_the_same_bytes(board: Board, text: str) -> None:
-    assert page.render(board, [_panel(), _panel("photos")], "case,dice\na,0.5\n") == text
+    assert page.render(board, [_panel(), _panel("photos")], [], "case,dice\na,0.5\n") == text
 
 
 def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
@@ -277,13 +277,13 @@ def test_warnings_and_footnote(parsed: Page, board: Board) -> None:
     assert "Synthetic demo data" in words and "The images of Phantom set are drawn" in words
     assert "The pictures of Photo set are embedded for local use" in words
     free = {name: {**card, "redistribute": True, "synthetic": False} for name, card in board.datasets.items()}
-    calm = page.render(replace(board, datasets=free, suite={**board.suite, "note": None}), [], "")
+    calm = page.render(replace(board, datasets=free, suite={**board.suite, "note": None}), [], [], "")
     assert "embedded for local use" not in calm and 'class="banner"' not in calm
 
 
 def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
     cards = {name: {**card, "unit": "image (patients unknown)"} for name, card in board.datasets.items()}
-    words = page.render(replace(board, datasets=cards), [], "")
+    words = page.render(replace(board, datasets=cards), [], [], "")
     assert "when few images are labelled" in words and "Labelled images</th>" in words
     assert "image (patients unknown): what is drawn" in words and "unknown)s" not in words
 
@@ -310,7 +310,7 @@ def test_one_budget_alone_can_be_drawn(board: Board) -> None:
 
 def test_an_unfinished_board_is_drawn(board: Board) -> None:
     nothing = [replace(row, mean=None, lo=None, hi=None, rank_lo=None, status="missing") for row in board.rows]
-    words = page.render(replace(board, rows=nothing, points=[], cells=[], cost=[]), [], "")
+    words = page.render(replace(board, rows=nothing, points=[], cells=[], cost=[]), [], [], "")
     assert "no ranking yet" in words and "No cell has finished yet" in words
 
 
@@ -347,11 +347,11 @@ def test_papers_stand_beside_ours_with_their_difference_or_its_lack(board: Board
         "paper_steps": 15000, "steps": 300,
     }  # fmt: skip
     other = {**same, "metric": "hd95", "unit": "voxels", "difference": None, "reason": "other lists"}
-    text = page.render(replace(board, paper=[same, other]), [], "")
+    text = page.render(replace(board, paper=[same, other]), [], [], "")
     lines = Page()
     lines.feed(text)
     shown = [" ".join(cell.strip() for cell in line) for line in lines.lines if line and "best on test" in line[0]]
     assert "0.863 0.871 +0.008 15,000 and 300 best on test" in shown[0]
     assert "HD95, voxels" in shown[1]
     assert "none: other lists" in shown[1]
-    assert "Paper beside ours" not in page.render(board, [], "")
+    assert "Paper beside ours" not in page.render(board, [], [], "")

@@ -1,0 +1,263 @@
+"""Feature extractors for Fréchet distance, KID and copies. What is not at hand is `Unavailable`, never replaced.
+
+    inception                  the network of FID (Inception 2015-12-05, 2048 features); its file is fetched once
+    inception=FILE             the same, from a file
+    torchvision:NET=FILE       a classifier of torchvision with the state dict of FILE: what enters its last layer
+    timm:NET=FILE              a network of timm with the state dict of FILE: its pooled features
+    task                       the pooled bottleneck of the board's reference model
+
+A distance is called FID with `inception` alone. To the last two forms with a FILE `,size=S`, `,mean=M` and `,std=S`
+can be added (intensities in [0, 1]; one number, or three as R/G/B), where the file was trained with other values than
+its library's: weights converted from TensorFlow mostly want `,mean=0.50196,std=0.50196`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import registry
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+
+Kind = Literal["inception", "torchvision", "timm", "task"]
+Network = Callable[["torch.Tensor"], "torch.Tensor"]  # images (B C H W) -> features (B D)
+
+FORMS = "inception, inception=FILE, torchvision:NET=FILE, timm:NET=FILE or task"
+BATCH = 32
+INCEPTION_SHA = "6726825d"  # how the sha256 of the file begins that defines FID
+PATIENCE = 20.0  # seconds without an answer before a download is given up
+_PATTERN = re.compile(
+    r"(?P<plain>inception|task)|inception=(?P<inception>.+)"
+    r"|(?P<library>torchvision|timm):(?P<net>[\w.-]+)=(?P<file>.+?)(?P<options>(,(size|mean|std)=[\d./]+)*)"
+)
+
+
+class Unavailable(BenchError):
+    """The named extractor cannot be had; the message says why and what to do. A board shows it as the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """What a suite asks for; `options` are the size, mean and std given with it."""
+
+    kind: Kind
+    net: str = ""
+    file: Path | None = None
+    options: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As given, without the file."""
+        options = (f",{key}={'/'.join(f'{v:g}' for v in values)}" for key, values in self.options.items())
+        return "".join([self.kind, f":{self.net}" if self.net else "", *options])
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a network takes: RGB, `size` x `size` pixels, (x - mean) / std."""
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    mode: str = "bilinear"
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B 1 H W) or (B 3 H W) in [0, 1] -> (B 3 size size); grey is repeated, shrinking is antialiased."""
+        from torch.nn.functional import interpolate
+
+        if images.shape[1] not in (1, 3):
+            raise Unavailable(f"images have {images.shape[1]} channels; expected 1 or 3; use the extractor 'task'")
+        square = (self.size, self.size)
+        # Bicubic overshoots at edges; clipped, it is Pillow's resize in float, the "clean" one of FID (protocol R5.2).
+        resized = interpolate(images, square, mode=self.mode, align_corners=False, antialias=True).clamp(0, 1)
+        mean, std = (images.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        return (resized.expand(-1, 3, -1, -1) - mean) / std
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A loaded extractor: call it with images (N C H W), float32 in [0, 1], for features (N D)."""
+
+    name: str
+    metric: Literal["fid", "fd"]  # what a Fréchet distance of these features is called
+    weights: str  # sha256 of the file, empty for `task`
+    network: Network
+    device: torch.device
+
+    def __call__(self, images: torch.Tensor) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            parts = [self.network(batch.to(self.device)).float().cpu().numpy() for batch in images.split(BATCH)]
+        return np.concatenate(parts)
+
+
+def parse(text: str) -> Extractor:
+    """The extractor that a text names, one of the forms above; a BenchError otherwise. Opens no file."""
+    match = _PATTERN.fullmatch(text.strip())
+    if match is None:
+        raise BenchError(f"extractor {text!r} given; expected {FORMS}; mend it")
+    if match["plain"]:
+        return Extractor(match["plain"])  # type: ignore[arg-type]
+    if match["inception"]:
+        return Extractor("inception", file=Path(match["inception"]))
+    options = dict(_option(item, text) for item in match["options"].split(",") if item)
+    return Extractor(match["library"], match["net"], Path(match["file"]), options)  # type: ignore[arg-type]
+
+
+def load(extractor: Extractor, device: torch.device | str, embed: Network | None = None) -> Features:
+    """The extractor, ready on a device. `embed` is the reference model's embedding, which `task` needs.
+
+    Raises Unavailable with the reason, also where the file does not hold the network that was named.
+    """
+    import torch
+
+    device = torch.device(device)
+    if extractor.kind == "task":
+        if embed is None:
+            raise Unavailable("extractor task is unavailable because there is no reference model; run its cell first")
+        return Features("task", "fd", "", embed, device)
+    file = extractor.file or _inception_file()
+    weights = _sha256(file)
+    if extractor.kind == "inception" and not weights.startswith(INCEPTION_SHA):
+        raise Unavailable(
+            f"extractor inception is unavailable because {file} is not the network of FID: its sha256 begins with "
+            f"{weights[:8]}, expected {INCEPTION_SHA}; give weights-inception-2015-12-05-{INCEPTION_SHA}.pth"
+        )
+    build = {"inception": _inception, "torchvision": _torchvision, "timm": _timm}[extractor.kind]
+    network, prepare = build(extractor, file)
+    network.requires_grad_(False).eval().to(device)
+    metric: Literal["fid", "fd"] = "fid" if extractor.kind == "inception" else "fd"
+    return Features(extractor.name, metric, weights, partial(_prepared, network, prepare), device)
+
+
+def _prepared(network: torch.nn.Module, prepare: Input, images: torch.Tensor) -> torch.Tensor:
+    features: torch.Tensor = network(prepare(images))
+    return features
+
+
+def _option(item: str, text: str) -> tuple[str, tuple[float, ...]]:
+    key, _, value = item.partition("=")
+    try:
+        numbers = tuple(float(number) for number in value.split("/"))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in ((1,) if key == "size" else (1, 3)) or (key != "mean" and min(numbers) <= 0):
+        raise BenchError(f"extractor {text!r}: {item!r} given; expected such as size=224 or mean=0.5/0.4/0.3")
+    return key, numbers
+
+
+def _input(extractor: Extractor, size: int, mean: list[float], std: list[float]) -> Input:
+    """The library's values, or those given with the extractor."""
+    chosen = {"size": (size,), "mean": tuple(mean), "std": tuple(std)} | extractor.options
+    return Input(int(chosen["size"][0]), chosen["mean"], chosen["std"])
+
+
+def _inception(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
+    """The layers of torch-fidelity's network before its classifier; its own resize and rounding to 8 bits left out."""
+    from torch import nn
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    whole = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(file))
+    *layers, _ = whole.children()
+    return nn.Sequential(*layers, nn.Flatten()), Input(299, (128 / 255,), (128 / 255,), "bicubic")
+
+
+def _torchvision(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
+    """The network with its last layer taken out, so that it gives what entered it, pooled."""
+    from torch import nn
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if extractor.net not in known:
+        raise Unavailable(registry.unknown("torchvision network", extractor.net, known))
+    network = models.get_model(extractor.net, weights=None)
+    _fill(network, extractor, file)
+    if hasattr(network, "transform_input"):  # GoogLeNet and Inception: off without torchvision's own weights
+        network.transform_input = True
+    last = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
+    network.set_submodule(last, nn.Identity())
+    given = models.get_model_weights(extractor.net).DEFAULT.transforms()  # type: ignore[attr-defined]
+    return network, _input(extractor, given.crop_size[0], given.mean, given.std)
+
+
+def _timm(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
+    """The network with its classifier taken out, as timm does it."""
+    import timm
+
+    if not timm.is_model(extractor.net):
+        raise Unavailable(registry.unknown("timm network", extractor.net, timm.list_models()))
+    network: Any = timm.create_model(extractor.net, pretrained=False)
+    _fill(network, extractor, file)
+    network.reset_classifier(0)
+    given = timm.data.resolve_model_data_config(network)
+    return network, _input(extractor, given["input_size"][-1], given["mean"], given["std"])
+
+
+def _fill(network: torch.nn.Module, extractor: Extractor, file: Path) -> None:
+    """All parameters from a state dict file (.safetensors or torch's), no more and no fewer."""
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        safe = file.suffix == ".safetensors"
+        network.load_state_dict(load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as problem:  # a broken or foreign file fails in many ways inside these libraries
+        first = [line.strip() for line in str(problem).splitlines() if line.strip()][:2]
+        raise Unavailable(
+            f"extractor {extractor.name} is unavailable because {file} is no state dict of {extractor.net} "
+            f"({' '.join(first)[:200]}); give a file saved from this network's state_dict()"
+        ) from None
+
+
+def _sha256(file: Path) -> str:
+    import hashlib
+
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as problem:
+        raise Unavailable(f"weights {file} given; {problem.strerror}; give a readable file") from None
+
+
+def _inception_file() -> Path:
+    """FID's weights in torch's cache, fetched into it where they are not there yet."""
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(URL_INCEPTION_V3).name)
+    if file.is_file():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _impatient():
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(file), INCEPTION_SHA, progress=False)
+    except (OSError, RuntimeError) as problem:
+        raise Unavailable(
+            f"extractor inception is unavailable because {file} is not there and cannot be fetched from "
+            f"{URL_INCEPTION_V3} ({problem}); put the file there, or give inception=FILE"
+        ) from None
+    return file
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Connections made inside fail after PATIENCE; torch's download takes no time limit of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,164 @@
+"""Synthetic images -> distances to the real ones, copies and mask validity. Runs after training, apart from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import cache, features, identity, store
+from bench.api import Embeds
+from bench.errors import BenchError
+from bench.metrics import copies, coverage, frechet, kernel, masks
+from bench.predict import load_model
+from bench.registry import ROOT
+
+if TYPE_CHECKING:
+    from bench.inference import Predictor
+
+DRAWS = 5  # of equal size, averaged
+
+
+def judge_cell(folder: Path, cached: Path, reference: Path | None, extractors: Sequence[str], device: str) -> None:
+    """Write `judged.json` of a finished cell that made images, unless it is there and up to date.
+
+    `reference` is the folder of the reference model's cell, None where that failed or is not finished.
+    """
+    if not (folder / "samples.npz").exists():
+        return
+    code = identity.code_hash([ROOT / "bench" / name for name in ("judging.py", "features.py", "metrics")])
+    stamp = identity.digest([cached.name, reference.name if reference else None, list(extractors), code])
+    done = store.read_json(folder / "judged.json")
+    if not done or done["inputs"] != stamp:
+        found = judge(_made(folder), cached, _reference_model(reference, device), extractors, device)
+        store.write_json(folder / "judged.json", {"inputs": stamp, **found})
+
+
+def judge(
+    made: Images, cached: Path, model: Predictor | None, extractors: Sequence[str], device: str
+) -> dict[str, Any]:
+    """All that the board shows of one cell's synthetic images."""
+    index = cache.load_index(cached)
+    real = _real(cached, index)
+    biggest = int(max(np.unique(real.groups, return_counts=True)[1]))
+    n = min(len(made.images), (len(real.images) - biggest + 1) // 2)
+    found: dict[str, Any] = {"n": n, "made": len(made.images), "real": len(real.images), "distances": []}
+    for text in extractors:
+        try:
+            from bench.cell import choose_device
+
+            extract = features.load(features.parse(text), choose_device(device), _embedding(model))
+            both = [extract(_tensor(side.images)) for side in (real, made)]
+        except features.Unavailable as problem:
+            metric = "fid" if features.parse(text).kind == "inception" else "fd"
+            found["distances"].append({"metric": metric, "extractor": text.split("=")[0], "reason": str(problem)})
+            continue
+        found["distances"].append(_distances(extract, both, real.groups, n))
+        if "copies" not in found:
+            found["copies"] = _copies(extract, both, real, made, cached, index)
+    found["masks"] = asdict(masks.mask_validity(list(made.masks), list(real.masks)))
+    found["masks"]["agreement"] = (
+        masks.agreement(list(_segmented(model, made.images)), list(made.masks)) if model else None
+    )
+    return found
+
+
+def _distances(extract: features.Features, both: Sequence[Any], groups: Sequence[str], n: int) -> dict[str, Any]:
+    """Fréchet distance at n a side with the floor of reals, KID of all, density and coverage."""
+    scale = _scale(both[0], extract.metric)
+    return {
+        "metric": extract.metric,
+        "extractor": extract.name,
+        "distance": frechet.at_equal_size(both[0], both[1], n, DRAWS, 0),
+        "floor": frechet.floor(both[0], n, DRAWS, 0, groups),
+        "kid": kernel.kid(both[0] / scale, both[1] / scale),
+        **coverage.density_and_coverage(both[0], both[1])._asdict(),
+    }
+
+
+def _scale(real: NDArray[np.float32], metric: str) -> float:
+    """KID's cubic kernel is made for features of Inception's size; others are brought to root mean square 1."""
+    return 1.0 if metric == "fid" else max(float(np.sqrt(np.square(real, dtype=np.float64).mean())), 1e-12)
+
+
+def _copies(
+    extract: features.Features, both: Sequence[Any], real: Images, made: Images, cached: Path, index: dict[str, Any]
+) -> dict[str, Any]:
+    """Each image with its nearest training image; the rate among test images is what honest images would have."""
+    found = copies.find_copies(both[1], both[0], list(made.images), list(real.images))
+    held = _bytes(np.concatenate([images for _, images in cache.test_images(cached, index)]))
+    expected = copies.find_copies(extract(_tensor(held)), both[0], list(held), list(real.images))
+    numbers = zip(found.nearest, found.distance, found.ssim, found.copy, strict=True)
+    return {
+        "extractor": extract.name,
+        "rate": found.rate(),
+        "rate_of_test": expected.rate(),
+        "pairs": [
+            {"nearest": real.ids[int(near)], "distance": float(d), "ssim": float(s), "copy": bool(c)}
+            for near, d, s, c in numbers
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images (N C H W) in [0, 1] with masks (N H W); patients and ids of real ones."""
+
+    images: NDArray[np.float32]
+    masks: Sequence[NDArray[np.uint8]]
+    groups: Sequence[str] = ()
+    ids: Sequence[str] = ()
+
+
+def _real(cached: Path, index: Mapping[str, Any]) -> Images:
+    """All training images, in 8 bits as samples are stored."""
+    images, labels = cache.open_pack(cached, "train_images"), cache.open_pack(cached, "train_masks")
+    entries = index["train"]
+    return Images(
+        _bytes(np.stack([cache.unit_range(cache.take(images, entry["train_images"])) for entry in entries])),
+        [cache.take(labels, entry["train_masks"]) for entry in entries],
+        [entry["group"] for entry in entries],
+        [entry["id"] for entry in entries],
+    )
+
+
+def _made(folder: Path) -> Images:
+    with np.load(folder / "samples.npz") as content:
+        return Images(content["images"].astype(np.float32) / 255, content["masks"])
+
+
+def _bytes(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rounded to 256 levels: real and synthetic images must not differ by how they were stored."""
+    return np.rint(255 * images.clip(0, 1)).astype(np.float32) / 255
+
+
+def _reference_model(folder: Path | None, device: str) -> Predictor | None:
+    return load_model(folder, device)[0] if folder else None
+
+
+def _embedding(model: Predictor | None) -> features.Network | None:
+    """What the reference model sees in images; None where there is none, or it cannot say."""
+    return model.method.embed if model and isinstance(model.method, Embeds) else None
+
+
+def _segmented(model: Predictor, images: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
+    """A label map (H W) of each synthetic image by the reference model, on the training grid."""
+    return list(model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8))
+
+
+def _tensor(images: NDArray[np.float32]) -> Any:
+    import torch
+
+    return torch.from_numpy(images)
+
+
+def check(extractors: Sequence[str]) -> None:
+    """Say before any training which extractor cannot be had, `task` left aside: it comes with the reference model."""
+    for text in extractors:
+        extractor = features.parse(text)
+        if extractor.file is not None and not extractor.file.is_file():
+            raise BenchError(f"extractor {text} given; there is no such file; mend the path")

@@ -1,0 +1,104 @@
+"""The cells of each board row with their states and scores, as they lie on disk."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.board import Column, Status
+from bench.scoring import Scores
+from bench.store import Store, read_json
+from bench.suite import EXTERNAL
+
+Identity = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
+
+
+@dataclass(frozen=True)
+class Line:
+    """All cells of one board row, with their states and scores."""
+
+    identity: Identity
+    fraction: float
+    cells: Sequence[Mapping[str, Any]]
+    states: Sequence[str]  # of each cell: done, failed, running, missing
+    scores: Mapping[int, Scores]  # by subset; failed cells are scored at their worst
+    failures: Sequence[str]
+    unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
+    refusal: str | None
+    judged: Mapping[int, Mapping[str, Any]]  # by subset: what is known of synthetic images, see bench.judging
+    facts: Mapping[int, Mapping[str, str]]  # by subset: what the method says of its own training
+    generator: bool
+    selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
+
+
+def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
+    """One line for each row of the plan, and one more where a suite selects checkpoints; by dataset, then budget."""
+    lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
+    if plan["suite"]["select"]:
+        lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in lines]
+    return sorted(lines, key=lambda line: line.identity[1:])
+
+
+def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Identity, list[Mapping[str, Any]]]:
+    grouped: dict[Identity, list[Mapping[str, Any]]] = defaultdict(list)
+    for cell in cells:
+        grouped[(cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"])].append(cell)
+    return grouped
+
+
+def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
+    first = cells[0]
+    states = [store.state(cell["key"]) for cell in cells]
+    scores = {}
+    failures: list[str] = []
+    unusable: list[str] = []
+    for cell, state in zip(cells, states, strict=True):
+        file = store.cell(cell["key"]) / "scores.csv"
+        if state in ("done", "failed") and file.exists():
+            scores[cell["subset"]] = Scores(file)
+        if state == "failed":
+            failure = store.failure(cell["key"]) or {}
+            failures.append(f"{failure.get('kind')}: {failure.get('message')}")
+        if state == "done" and first["method"] == EXTERNAL:
+            unusable += (store.result(cell["key"]) or {})["problems"]
+    identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
+    files = {cell["subset"]: store.cell(cell["key"]) / "judged.json" for cell in cells}
+    judged = {subset: read_json(file) for subset, file in files.items() if file.exists()}
+    facts = {cell["subset"]: (store.result(cell["key"]) or {}).get("facts", {}) for cell in cells}
+    return Line(
+        identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"], judged,
+        facts, first["generator"],
+    )  # fmt: skip
+
+
+def _selected(store: Store, line: Line, on: str) -> Line:
+    """The same cells by the checkpoint that was best on a list; a failed cell stays at its worst."""
+    task, dataset, labelled, method, variant = line.identity
+    label = f"best on {on}" if variant == "default" else f"{variant}, best on {on}"
+    scores = dict(line.scores)
+    for cell in line.cells:
+        file = store.cell(cell["key"]) / "selected.csv"
+        if file.exists():
+            scores[cell["subset"]] = Scores(file)
+    return replace(line, identity=(task, dataset, labelled, method, label), scores=scores, selected=True)
+
+
+def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | None]:
+    """The status of a line's number, and why it is not ok; `scored` says whether there is one."""
+    if line.refusal:
+        return "not_applicable", line.refusal
+    total = len(line.states)
+    if line.failures:
+        share = f"{len(line.failures)} of {total} cells failed and count as worst"
+        return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
+    if line.unusable:
+        named = "; ".join(line.unusable[:3]) + ("; ..." if len(line.unusable) > 3 else "")
+        return "failed", f"{len(line.unusable)} predictions are missing or do not fit and count as worst: {named}"
+    done = line.states.count("done")
+    if done < total:
+        return "missing", f"{total - done} of {total} cells not finished"
+    if not scored:
+        return "not_applicable", f"no test case has pairs for {column.title} ({column.pairs})"
+    return "ok", None

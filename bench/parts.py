@@ -1,0 +1,71 @@
+"""Shared trained components, such as the generator of an image: built once, found again by every cell that asks."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import identity
+from bench.store import read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("bench.parts")
+State = dict[str, "torch.Tensor"]
+
+
+class Parts:
+    """The parts of one cell: `used` names them, and their seconds are charged to the cell however they came about."""
+
+    def __init__(self, folder: Path, context: Mapping[str, Any]) -> None:
+        self.folder, self.context = folder, context
+        self.used: dict[str, float] = {}
+        self.spent_s = 0.0  # in building, waiting and loading: no training time of the cell
+
+    def get(self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Callable[[int], State]) -> State:
+        """The part of a name, config and inputs: loaded, or built by whoever claims it first while others wait.
+
+        Its seed follows from what it is, never from the cell, so that it does not matter who builds it.
+        """
+        from safetensors.torch import load_file
+
+        asked = time.perf_counter()
+        what = {"name": name, "config": dict(config), "inputs": list(inputs), **self.context}
+        key = identity.digest(what)[:20]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file, told = self.folder / f"{key}.safetensors", self.folder / f"{key}.json"
+        with _claim(self.folder / f"{key}.claim"):
+            if not (file.exists() and told.exists()):
+                log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
+                started = time.perf_counter()
+                save_state(build(identity.seed("part", what)), file)
+                write_json(
+                    told, {**what, "seconds": time.perf_counter() - started}
+                )  # last: says that the file is whole
+        self.used[key] = read_json(told)["seconds"]
+        state: State = load_file(file)
+        self.spent_s += time.perf_counter() - asked
+        return state
+
+
+def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Tensors to a safetensors file, at once or not at all."""
+    from safetensors.torch import save_file
+
+    temporary = file.with_name(f".{file.name}.part")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
+    temporary.replace(file)
+
+
+@contextmanager
+def _claim(file: Path) -> Iterator[None]:
+    """Wait for a part until it is ours; the kernel frees it however its holder dies."""
+    with file.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

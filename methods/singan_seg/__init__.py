@@ -1,0 +1,1 @@
+"""SinGAN-Seg: a pyramid of small GANs per labelled image makes new images with their masks."""

@@ -1,0 +1,45 @@
+"""A generator that hands out its labelled images as its own: copies, at distance 0 where it holds all of them."""
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from bench.api import Case, Run, Spec, TrainView
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Copier:
+    def __init__(self, config: Config, spec: Spec) -> None:
+        self.spec = spec
+        self.cases: list[Case] = []
+        self.facts = {"sources": "its own"}
+
+    def fit(self, view: TrainView, run: Run) -> None:
+        self.cases = list(view.fit)
+
+        def build(seed: int) -> dict[str, torch.Tensor]:
+            return {"seed": torch.tensor([seed % 1000])}
+
+        self.part = run.part("copier", {"a": 1}, [case.id for case in view.fit[:2]], build)
+        run.progress(run.steps)
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(images), self.spec.classes, *images.shape[2:]), 1 / self.spec.classes)
+
+    def synthesise(self, n: int, seed: int) -> Iterator[Case]:
+        return islice(cycle(self.cases), n)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return self.part
+
+    def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
+        self.part = state
+
+
+METHOD = Copier
+CARD = {"summary": "Copies.", "warning": "It copies.", "role": "generator", "requires": {"ndim": [2]}}
