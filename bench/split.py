@@ -56,7 +56,10 @@ def sides(records: Sequence[Record], seed: int, test_cases: int | None) -> tuple
         train = [record for record in records if record.split == "train"]
         test = [record for record in records if record.split == "test"]
     else:
-        strata = {record.group: record.label for record in records}
+        strata: dict[str, int | None] = {}
+        for record in records:  # a patient with one abnormal slice is abnormal
+            known = (strata.get(record.group), record.label)
+            strata[record.group] = max((label for label in known if label is not None), default=None)
         drawn = set(budget.draw_test_groups(strata, identity.seed(seed, "test split")))
         train = [record for record in records if record.group not in drawn]
         test = [record for record in records if record.group in drawn]
@@ -96,9 +99,10 @@ def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
         group = case["group"]
         present.setdefault(group, set()).update(case["classes"])
         area[group] = area.get(group, 0.0) + case["area"]
-        labels[group] = case["label"]
+        if case["label"] is not None:
+            labels[group] = max(case["label"], labels.get(group) or 0)  # a patient with one abnormal slice is abnormal
     third = budget.tertiles(area)
-    return {group: (labels[group], tuple(sorted(present[group])), third[group]) for group in present}
+    return {group: (labels.get(group), tuple(sorted(present[group])), third[group]) for group in present}
 
 
 def draw(dataset: str, index: Mapping[str, Any], seed: int, subsets: int, listed: bool = False) -> Split:

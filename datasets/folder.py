@@ -19,17 +19,18 @@ SPLITS = ("train", "validation", "test")
 
 
 class Folder:
-    """Images with masks; the card is built from what lies in the folder."""
+    """Images with masks; the card is built from what lies in the folder, unless a known dataset brings its own."""
 
-    def __init__(self, dataset_id: str, root: Path) -> None:
+    def __init__(self, dataset_id: str, root: Path, card: Card | None = None) -> None:
         """`root` holds images/ and masks/. Raises DataProblem where no card can be made of it."""
         self.root = root
-        self.facts = read_facts(root / "dataset.toml")
-        self.card = _card(dataset_id, root, self.facts)
+        self.card = card or _card(dataset_id, root, read_facts(root / "dataset.toml"))
 
     def records(self) -> list[Record]:
         """All images in natural order, with what the tables say. Raises DataProblem."""
         found = {pair.stem: pair for pair in pairs(self.root)}
+        if not found:
+            raise _no_pictures(self.root / "images")
         groups = read_table(self.root / "groups.csv", "patient", found)
         patients = groups.values if groups else {case: case for case in found}
         labels = _labels(read_table(self.root / "labels.csv", "label", found))
@@ -67,13 +68,17 @@ def _channels(images: Path) -> int:
     """Channels of the first image that opens; the ones before it are named when they are read."""
     files = pictures(images)
     if not files:
-        raise DataProblem(f"no pictures in {images}; expected png, jpg, tif, bmp or npy files; add images")
+        raise _no_pictures(images)
     for path in files:
         try:
             return channels_of(path)
         except DataProblem as problem:
             last = problem
     raise last
+
+
+def _no_pictures(images: Path) -> DataProblem:
+    return DataProblem(f"no pictures in {images}; expected png, jpg, tif, bmp or npy files; add images")
 
 
 def _labels(table: Table | None) -> dict[str, int]:

@@ -112,3 +112,21 @@ def test_files_that_are_no_split(tmp_path: Path, text: str) -> None:
         split.read(tmp_path / "s.json")
     with pytest.raises(BenchError, match="no such file"):
         split.read(tmp_path / "none.json")
+
+
+def test_a_patient_with_one_abnormal_slice_is_abnormal() -> None:
+    """Found with LGG: the last slice of a patient, mostly normal, decided its stratum."""
+    cases = [
+        {
+            "id": f"{g}{k}",
+            "record": f"{g}{k}",
+            "group": g,
+            "label": int(g == "a" and k == 0),
+            "classes": [],
+            "area": 0.0,
+        }
+        for g in "ab"
+        for k in range(2)
+    ]
+    found = split.strata(cases)
+    assert (found["a"][0], found["b"][0]) == (1, 0)

@@ -1,0 +1,36 @@
+"""HyperKvasir, segmented part: polyps in colonoscopy, read as any folder of images and masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.api import Card, DatasetFactory
+from datasets.folder import Folder
+from datasets.pairing import missing_folder
+
+CARD = Card(
+    id="hyper_kvasir",
+    title="HyperKvasir: polyps in colonoscopy images",
+    ndim=2,
+    channels=3,
+    classes=("background", "polyp"),
+    normals=False,
+    unit="image (patients unknown)",
+    source="Simula, https://datasets.simula.no/hyper-kvasir; the 1000 segmented images, the same as in Kvasir-SEG",
+    licence="CC BY 4.0",
+    citation="Borgli et al., HyperKvasir, a comprehensive multi-class image and video dataset for "
+    "gastrointestinal endoscopy, Scientific Data 2020",
+    redistribute=True,
+)
+
+
+def _open(dataset_id: str, data_folder: Path | None) -> Folder:
+    """The folder that holds images/ and masks/. Raises DataProblem where there is none."""
+    if data_folder is not None:
+        for place in ("hyper_kvasir/segmented-images", "hyper_kvasir"):
+            if (data_folder / place / "images").is_dir():
+                return Folder(dataset_id, data_folder / place, CARD)
+    raise missing_folder(dataset_id, data_folder, "hyper_kvasir/segmented-images/{images,masks}")
+
+
+DATASETS: dict[str, DatasetFactory] = {"hyper_kvasir": _open}
