@@ -54,6 +54,19 @@ class TrainView:
     spec: Spec
 
 
+class Saved(Protocol):
+    """What a long build of a shared part may use to go on where a killed one stopped."""
+
+    last: dict[str, torch.Tensor] | None  # what was kept last, None at the first start
+
+    def keep(self, state: dict[str, torch.Tensor]) -> None:
+        """Keep a state until the part is built."""
+        ...
+
+
+Build = Callable[[int, Saved], "dict[str, torch.Tensor]"]  # (seed, saved) -> state
+
+
 class Run(Protocol):
     """What the harness lends a method for one training."""
 
@@ -83,9 +96,9 @@ class Run(Protocol):
         name: str,
         config: Mapping[str, Any],
         inputs: Sequence[str],
-        build: Callable[[int], dict[str, torch.Tensor]],
+        build: Build,
     ) -> dict[str, torch.Tensor]:
-        """A trained component that cells share: `build(seed)` is called once for each name, config and image ids."""
+        """A trained component that cells share: `build` is called once for each name, config and image ids."""
         ...
 
 

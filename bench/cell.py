@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from bench import cache, identity, registry, store
-from bench.api import Method, Segments, Spec, Synthesises, TrainView
+from bench.api import Build, Method, Segments, Spec, Synthesises, TrainView
 from bench.errors import NotFiniteError
 from bench.inference import Predictor
 from bench.parts import Parts, save_state
@@ -69,7 +69,7 @@ class CellRun:
         name: str,
         config: Mapping[str, Any],
         inputs: Sequence[str],
-        build: Callable[[int], dict[str, torch.Tensor]],
+        build: Build,
     ) -> dict[str, torch.Tensor]:
         """A component that other cells of the folder share; its seconds are charged to each of them."""
         return self.parts.get(name, config, inputs, build)
@@ -127,8 +127,8 @@ def run_cell(folder: Path) -> None:
     predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
     state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
     samples = 0
-    if isinstance(method, Synthesises) and view.spec.ndim == 2:
-        samples = _write_samples(method, job["samples"], run.seed("samples"), folder)
+    if cell["samples"] and isinstance(method, Synthesises):
+        samples = _write_samples(method, cell["samples"], run.seed("samples"), folder)
     if job["keep_model"]:
         save_state(state, folder / "model.safetensors")
     run.snapshot.predict(predictor, source, index, run)
@@ -136,12 +136,13 @@ def run_cell(folder: Path) -> None:
     cost = {
         "train_seconds": fitted - run.parts.spent_s,
         "part_seconds": sum(run.parts.used.values()),
+        "part_wait_seconds": run.parts.spent_s,
         "import_seconds": imported - started,
         "cell_seconds": time.perf_counter() - started,
         "inference_ms": inference_ms,
         "peak_memory_mb": _peak_memory_mb(run.device),
         "parameters": sum(tensor.numel() for tensor in state.values()),
-        "segmenter_steps": run.steps,
+        "segmenter_steps": getattr(method, "segmenter_steps", run.steps),
     }
     store.write_json(
         folder / "result.json",

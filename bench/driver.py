@@ -58,7 +58,6 @@ def write_jobs(
             "device": device,
             "plugins": [str(file.resolve()) for file in plugins],
             "keep_model": suite.keep_models or cell.key in judging,
-            "samples": suite.samples,
             "spec": material.prepared.index["spec"],
             "slice_axis": material.prepared.index["card"]["slice_axis"],
         }

@@ -51,6 +51,8 @@ def close_hashes(hashes_a: Hashes, hashes_b: Hashes) -> NDArray[np.intp]:
 
 def confirmed(pairs: NDArray[np.intp], thumbs_a: Thumbs, thumbs_b: Thumbs) -> NDArray[np.intp]:
     """The pairs (P 2) whose thumbnails agree too: hashes of smooth images meet by chance."""
+    flat = thumbs_a.std(axis=(1, 2)) < 0.5  # an even picture has no look: two blank slices are no copies
+    pairs = pairs[~flat[pairs[:, 0]]]
     kept = [
         part[np.abs(thumbs_a[part[:, 0]] - thumbs_b[part[:, 1]]).mean(axis=(1, 2)) < THUMB_DISTANCE]
         for part in np.array_split(pairs, len(pairs) // ROWS_AT_ONCE + 1)

@@ -117,8 +117,10 @@ def parse(text: str) -> Extractor:
     return Extractor(match["library"], match["net"], Path(match["file"]), options)  # type: ignore[arg-type]
 
 
-def load(extractor: Extractor, device: torch.device | str, embed: Network | None = None) -> Features:
-    """The extractor, ready on a device. `embed` is the reference model's embedding, which `task` needs.
+def load(
+    extractor: Extractor, device: torch.device | str, embed: Network | None = None, why: str = "none was given"
+) -> Features:
+    """The extractor, ready on a device. `task` needs `embed`, of the reference model; `why` says why there is none.
 
     Raises Unavailable with the reason, also where the file does not hold the network that was named.
     """
@@ -127,7 +129,9 @@ def load(extractor: Extractor, device: torch.device | str, embed: Network | None
     device = torch.device(device)
     if extractor.kind == "task":
         if embed is None:
-            raise Unavailable("extractor task is unavailable because there is no reference model; run its cell first")
+            raise Unavailable(
+                f"extractor task is unavailable because there is no reference model that embeds images: {why}"
+            )
         return Features("task", "fd", "", embed, device)
     file = extractor.file or _inception_file()
     weights = _sha256(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,43 +24,62 @@ if TYPE_CHECKING:
 DRAWS = 5  # of equal size, averaged
 
 
-def judge_cell(folder: Path, cached: Path, reference: Path | None, extractors: Sequence[str], device: str) -> None:
-    """Write `judged.json` of a finished cell that made images, unless it is there and up to date.
+def judge_cell(
+    folder: Path, cached: Path, reference: Path | None, extractors: Sequence[str], device: str, why: str
+) -> None:
+    """Write `judged.json` of a finished cell that made images, unless it is there, whole and up to date.
 
-    `reference` is the folder of the reference model's cell, None where that failed or is not finished.
+    `reference` is the folder of the reference model's cell, None where there is none, for the reason `why`.
     """
     if not (folder / "samples.npz").exists():
         return
     code = identity.code_hash([ROOT / "bench" / name for name in ("judging.py", "features.py", "metrics")])
-    stamp = identity.digest([cached.name, reference.name if reference else None, list(extractors), code])
+    files = [_content(features.parse(text).file) for text in extractors]
+    stamp = identity.digest([cached.name, reference.name if reference else why, list(extractors), files, code])
     done = store.read_json(folder / "judged.json")
-    if not done or done["inputs"] != stamp:
-        found = judge(_made(folder), cached, _reference_model(reference, device), extractors, device)
+    # What could not be had then may be at hand now.
+    if not done or done["inputs"] != stamp or any("reason" in found for found in done["distances"]):
+        made, model = _made(folder), _reference_model(reference, device)
+        found = judge(made, cached, model, extractors, device, _curves(folder), why)
         store.write_json(folder / "judged.json", {"inputs": stamp, **found})
 
 
 def judge(
-    made: Images, cached: Path, model: Predictor | None, extractors: Sequence[str], device: str
+    made: Images,
+    cached: Path,
+    model: Predictor | None,
+    extractors: Sequence[str],
+    device: str,
+    curves: Mapping[int, NDArray[np.float32]],
+    why: str,
 ) -> dict[str, Any]:
-    """All that the board shows of one cell's synthetic images."""
+    """All that the board shows of one cell's synthetic images; `curves` are those of its generator on the way."""
     index = cache.load_index(cached)
     real = _real(cached, index)
     biggest = int(max(np.unique(real.groups, return_counts=True)[1]))
     n = min(len(made.images), (len(real.images) - biggest + 1) // 2)
     found: dict[str, Any] = {"n": n, "made": len(made.images), "real": len(real.images), "distances": []}
     for text in extractors:
+        if n < 2:
+            reason = f"{len(real.images)} training images given; two disjoint sets of two or more are needed"
+            found["distances"].append({"metric": _metric(text), "extractor": text.split("=")[0], "reason": reason})
+            continue
         try:
             from bench.cell import choose_device
 
-            extract = features.load(features.parse(text), choose_device(device), _embedding(model))
+            extract = features.load(features.parse(text), choose_device(device), _embedding(model), why)
             both = [extract(_tensor(side.images)) for side in (real, made)]
         except features.Unavailable as problem:
-            metric = "fid" if features.parse(text).kind == "inception" else "fd"
-            found["distances"].append({"metric": metric, "extractor": text.split("=")[0], "reason": str(problem)})
+            name = text.split("=")[0]
+            found["distances"].append({"metric": _metric(text), "extractor": name, "reason": str(problem)})
             continue
         found["distances"].append(_distances(extract, both, real.groups, n))
         if "copies" not in found:
             found["copies"] = _copies(extract, both, real, made, cached, index)
+            found["curve"] = [
+                {"shown": shown, "distance": _at_most(both[0], extract(_tensor(images))), "n": len(images)}
+                for shown, images in sorted(curves.items())
+            ]
     found["masks"] = asdict(masks.mask_validity(list(made.masks), list(real.masks)))
     found["masks"]["agreement"] = (
         masks.agreement(list(_segmented(model, made.images)), list(made.masks)) if model else None
@@ -76,8 +96,24 @@ def _distances(extract: features.Features, both: Sequence[Any], groups: Sequence
         "distance": frechet.at_equal_size(both[0], both[1], n, DRAWS, 0),
         "floor": frechet.floor(both[0], n, DRAWS, 0, groups),
         "kid": kernel.kid(both[0] / scale, both[1] / scale),
-        **coverage.density_and_coverage(both[0], both[1])._asdict(),
+        **_coverage(both),
     }
+
+
+def _coverage(both: Sequence[Any]) -> dict[str, float | None]:
+    """None where there are too few training images to have neighbours."""
+    if len(both[0]) <= coverage.K:
+        return {"density": None, "coverage": None}
+    return coverage.density_and_coverage(both[0], both[1])._asdict()
+
+
+def _metric(text: str) -> str:
+    return "fid" if features.parse(text).kind == "inception" else "fd"
+
+
+def _at_most(real: NDArray[np.float32], made: NDArray[np.float32]) -> float:
+    """Fréchet distance at as many a side as both have, for points of one curve."""
+    return frechet.at_equal_size(real, made, min(len(real), len(made)), DRAWS, 0)
 
 
 def _scale(real: NDArray[np.float32], metric: str) -> float:
@@ -131,6 +167,19 @@ def _made(folder: Path) -> Images:
         return Images(content["images"].astype(np.float32) / 255, content["masks"])
 
 
+def _curves(folder: Path) -> dict[int, NDArray[np.float32]]:
+    """Images (N C H W) of the cell's generator after so many training images were shown to it, where it kept them."""
+    from safetensors.numpy import load_file
+
+    parts = store.read_json(folder / "result.json").get("parts", {})
+    found: dict[int, NDArray[np.float32]] = {}
+    for key in parts:
+        state = load_file(folder.parent.parent / "parts" / f"{key}.safetensors")
+        kept = {name: value for name, value in state.items() if name.startswith("curve/")}
+        found |= {int(name.removeprefix("curve/")): np.float32(1 / 255) * value for name, value in kept.items()}
+    return found
+
+
 def _bytes(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rounded to 256 levels: real and synthetic images must not differ by how they were stored."""
     return np.rint(255 * images.clip(0, 1)).astype(np.float32) / 255
@@ -145,6 +194,11 @@ def _embedding(model: Predictor | None) -> features.Network | None:
     return model.method.embed if model and isinstance(model.method, Embeds) else None
 
 
+def _content(file: Path | None) -> str | None:
+    """What tells one weights file from another; None where there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else None
+
+
 def _segmented(model: Predictor, images: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
     """A label map (H W) of each synthetic image by the reference model, on the training grid."""
     return list(model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8))
@@ -157,7 +211,7 @@ def _tensor(images: NDArray[np.float32]) -> Any:
 
 
 def check(extractors: Sequence[str]) -> None:
-    """Say before any training which extractor cannot be had, `task` left aside: it comes with the reference model."""
+    """Raise BenchError before any training where the file of an extractor is not there."""
     for text in extractors:
         extractor = features.parse(text)
         if extractor.file is not None and not extractor.file.is_file():

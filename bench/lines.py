@@ -37,7 +37,8 @@ def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
     """One line for each row of the plan, and one more where a suite selects checkpoints; by dataset, then budget."""
     lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
     if plan["suite"]["select"]:
-        lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in lines]
+        chosen = [line for line in lines if line.cells[0]["select"] and not line.refusal]
+        lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in chosen]
     return sorted(lines, key=lambda line: line.identity[1:])
 
 
@@ -73,10 +74,15 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     )  # fmt: skip
 
 
+def selected_label(variant: str, on: str) -> str:
+    """The variant of a row that shows the checkpoint chosen on a list."""
+    return f"best on {on}" if variant == "default" else f"{variant}, best on {on}"
+
+
 def _selected(store: Store, line: Line, on: str) -> Line:
     """The same cells by the checkpoint that was best on a list; a failed cell stays at its worst."""
     task, dataset, labelled, method, variant = line.identity
-    label = f"best on {on}" if variant == "default" else f"{variant}, best on {on}"
+    label = selected_label(variant, on)
     scores = dict(line.scores)
     for cell in line.cells:
         file = store.cell(cell["key"]) / "selected.csv"

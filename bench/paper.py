@@ -31,13 +31,15 @@ def compare(plan: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]
         ours = [row for row in rows if _same(row, entry)]
         reason = why_not(plan, entry)
         for metric in METRICS:
-            found += [_line(plan, entry, metric, row, reason) for row in ours if row.metric == metric]
+            if metric in entry:
+                found += [_line(plan, entry, metric, row, reason) for row in ours if row.metric == metric]
     return found
 
 
 def _same(row: Row, entry: Mapping[str, Any]) -> bool:
     same = (row.dataset, row.labelled, row.method) == (entry["dataset"], entry["labelled"], entry["method"])
-    return same and row.mean is not None
+    own = row.variant == "default" or row.variant.startswith("best on ")  # an ablation is not what the paper ran
+    return same and own and row.mean is not None
 
 
 def _line(
@@ -61,6 +63,8 @@ def why_not(plan: Mapping[str, Any], entry: Mapping[str, Any]) -> str | None:
         return "the paper labels the first patients of its list; this suite draws them"
     if any(card["lists"].get(side) != known for side, known in entry["lists"].items()) or suite["test_cases"]:
         return "the lists of this data are not those of the paper"
+    if list(suite["size"]) != entry["size"] or max(suite["shrink"] or [1]) > 1:
+        return f"the paper trains at {' x '.join(map(str, entry['size']))}, this suite does not"
     if card["distance_unit"] == "mm" and (not card["spacing"] or len(set(card["spacing"])) > 1):
         return "distances here are in mm of unequal sides, in the paper in voxels"
     if suite["largest_component"] != entry["largest_component"]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import identity
+from bench.api import Build
 from bench.store import read_json, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Parts:
         self.used: dict[str, float] = {}
         self.spent_s = 0.0  # in building, waiting and loading: no training time of the cell
 
-    def get(self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Callable[[int], State]) -> State:
+    def get(self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build) -> State:
         """The part of a name, config and inputs: loaded, or built by whoever claims it first while others wait.
 
         Its seed follows from what it is, never from the cell, so that it does not matter who builds it.
@@ -43,15 +44,42 @@ class Parts:
         with _claim(self.folder / f"{key}.claim"):
             if not (file.exists() and told.exists()):
                 log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
-                started = time.perf_counter()
-                save_state(build(identity.seed("part", what)), file)
-                write_json(
-                    told, {**what, "seconds": time.perf_counter() - started}
-                )  # last: says that the file is whole
+                saved = Snapshot(self.folder / f"{key}.snapshot.safetensors")
+                save_state(build(identity.seed("part", what), saved), file)
+                write_json(told, {**what, "seconds": saved.seconds()})  # last: it says that the file is whole
+                saved.forget()
         self.used[key] = read_json(told)["seconds"]
         state: State = load_file(file)
         self.spent_s += time.perf_counter() - asked
         return state
+
+
+class Snapshot:
+    """States of an unfinished build on disk; see `bench.api.Saved`. Their seconds count too."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.clock = file, file.with_suffix(".json")
+        self.started = time.perf_counter()
+        self.last: State | None = None
+        self.seconds_before = 0.0
+        if file.exists() and self.clock.exists():
+            from safetensors.torch import load_file
+
+            self.last, self.seconds_before = load_file(file), read_json(self.clock)["seconds"]
+
+    def keep(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Write a state in place of the last one."""
+        save_state(state, self.file)
+        write_json(self.clock, {"seconds": self.seconds()})
+
+    def seconds(self) -> float:
+        """Spent on the build so far, also before it was killed."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def forget(self) -> None:
+        """Remove what was kept."""
+        self.file.unlink(missing_ok=True)
+        self.clock.unlink(missing_ok=True)
 
 
 def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:

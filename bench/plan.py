@@ -41,6 +41,7 @@ class Cell:
     code: str
     layout: Mapping[str, Any]  # from the training grid to label maps, see Suite.layout
     select: Mapping[str, Any] | None = None  # checkpoints kept on the way
+    samples: int | None = None  # synthetic images of a generator
     protocol: str = PROTOCOL
     phase: str = "final"
     fold: int | None = None
@@ -100,17 +101,22 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
             subsets = range(suite.subsets_of(budget_))
             for entry, config in zip(learners, configs, strict=True):
                 refusal = infos[entry.method].refusal(card, len(suite.size), labelled == patients)
+                generator = infos[entry.method].card.get("role") == "generator" and refusal is None
                 own = replace(
-                    base, method=entry.method, variant=entry.variant, config=config, code=code[entry.method],
-                    refusal=refusal, generator=infos[entry.method].card.get("role") == "generator",
+                    base, method=entry.method, variant=entry.variant, config=config,
+                    code=_with_files(code[entry.method], config, infos[entry.method].card.get("files", [])),
+                    refusal=refusal, generator=generator, samples=suite.samples if generator else None,
                 )  # fmt: skip
                 cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
             for entry in suite.methods:
                 if entry.method == EXTERNAL and entry.budget == budget_:
                     cells += _external(base, entry, subsets, splits)
-        if any(cell.generator for cell in cells) and not judges(cells, dataset, suite.reference):
+        made = any(cell.generator for cell in cells if cell.dataset == dataset)
+        if made and not judges(cells, dataset, suite.reference):
             own = next(cell for cell in cells if cell.dataset == dataset and _is_reference(cell, suite.reference))
-            cells.append(replace(own, labelled=patients, fraction=1.0, subset=0, split=splits[0], refusal=None))
+            refusal = infos[suite.reference].refusal(card, len(suite.size), all_labelled=True)
+            judge = replace(own, labelled=patients, fraction=1.0, subset=0, split=splits[0], refusal=refusal)
+            cells += [judge] if refusal is None else []
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
 
 
@@ -177,6 +183,12 @@ def _backbone(backbone: Backbone) -> dict[str, Any]:
     if backbone.weights is not None:
         fields["weights"] = weights_hash(backbone.weights)
     return fields
+
+
+def _with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """The hash of a method's code and of the files that its settings name as NAME=FILE: these count by content."""
+    named = [str(config[key]).partition("=")[2] for key in keys]
+    return identity.digest([code, *[weights_hash(Path(file)) for file in named if file]]) if any(named) else code
 
 
 def weights_hash(file: Path) -> str:

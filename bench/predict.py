@@ -74,7 +74,7 @@ def load_model(folder: Path, device: str) -> tuple[Predictor, int]:
 
 def _write(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> None:
     spec = predictor.spec
-    if file.name.endswith(VOLUMES):
+    if file.name.lower().endswith(VOLUMES):
         if spec.channels != 1:
             raise BenchError(
                 f"{file} given; the model was trained on images of {spec.channels} channels; give such images"
@@ -108,6 +108,8 @@ def _write_volume(file: Path, target: Path, predictor: Predictor, slice_axis: in
         values = np.asanyarray(source.dataobj)
     except Exception as problem:  # whatever the decoder meets
         raise BenchError(f"{file} cannot be read ({type(problem).__name__}); mend or remove it") from None
+    if values.ndim != 3:
+        raise BenchError(f"{file} has {values.ndim} dimensions; expected 3; split it into volumes")
     turned = slice_axis == 0  # Z Y X, as the loaders of NIfTI data have it; else X Y Z, as the file has it
     volume = (values.T if turned else values)[None].astype(np.float32)
     label_map = _volume_labels(volume, predictor, slice_axis)

@@ -230,6 +230,8 @@ def one_line(problem: Any) -> str:
             parts.append(f"unknown key {place!r}; expected a key it knows; mend the spelling or drop it")
         elif error["type"] == "missing":
             parts.append(f"key {place!r} is missing; add it")
+        elif not error["loc"]:
+            parts.append(message)  # of the whole, which names its keys itself
         else:
             parts.append(f"{place}: {error['input']!r} given; {message}")
     return " | ".join(parts)

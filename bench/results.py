@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench import __version__, paper, statistics
 from bench.board import COLUMNS, SCORED, Board, Column, Point, Row
-from bench.lines import Identity, Line, lines_of, status_of
+from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.protocol import protocol_card
 from bench.scoring import FIELDS, as_line
 from bench.store import Store
@@ -38,7 +38,7 @@ def build(store: Store) -> Board:
         cells=[_cell(store, cell) for cell in plan["cells"]],
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
-        synthetic=[known for line in lines for known in describe(line)],
+        synthetic=[known for line in lines if not line.selected for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
     )
@@ -172,6 +172,11 @@ def per_case_csv(store: Store) -> str:
         if store.state(cell["key"]) in ("done", "failed") and file.exists():
             prefix = as_line([cell[label] for label in labels])
             lines += [f"{prefix},{line}" for line in file.read_text().splitlines()[1:]]
+            chosen = store.cell(cell["key"]) / "selected.csv"
+            if chosen.exists():
+                label = selected_label(cell["variant"], cell["select"]["by"])
+                prefix = as_line([{**cell, "variant": label}[name] for name in labels])
+                lines += [f"{prefix},{line}" for line in chosen.read_text().splitlines()[1:]]
     return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from bench.api import Record
 from bench.board import Board
 from bench.errors import BenchError
 from bench.plan import Cell, Material, budgets, plan, select
-from bench.store import Store, read_json, write_json
+from bench.store import PLAN_LAYOUT, Store, read_json, write_json
 from bench.suite import EXTERNAL, Suite
 
 Progress = driver.Progress
@@ -104,6 +104,7 @@ def write_plan(
     write_json(
         store.out / "plan.json",
         {
+            "layout": PLAN_LAYOUT,
             "labels": {**labels, "size": size},
             "suite": suite.model_dump(mode="json"),
             "cells": [
@@ -146,7 +147,7 @@ def describe(material: Material, suite: Suite) -> dict[str, Any]:
 
 
 def papers(suite: Suite, plugins: Sequence[Path]) -> list[dict[str, Any]]:
-    """What the cards of the suite's methods quote from papers on its datasets, at the size of images it has."""
+    """What the cards of the suite's methods quote from papers on its datasets."""
     names = dict.fromkeys(entry.method for entry in suite.methods if entry.method != EXTERNAL)
     cards = {name: registry.method(name, plugins).card.get("published", []) for name in names}
     quoted = [{"method": name, **entry} for name, card in cards.items() if isinstance(card, list) for entry in card]
@@ -210,6 +211,9 @@ def make_plan(
     for entry in suite.methods:
         if entry.method != EXTERNAL:
             registry.method(entry.method, plugins)
+    from bench.judging import check
+
+    check(suite.extractors)
     store.open()
     found = materials(suite, data, store, plugins)
     cells = plan(suite, found, plugins)
@@ -284,8 +288,21 @@ def judge(store: Store) -> None:
         if (cached / "index.json").exists():
             judges = [other["key"] for other in content["cells"] if _judges(other, cell, content["suite"]["reference"])]
             done = [store.cell(key) for key in judges if store.state(key) == "done"]
+            why = _no_judge(store, judges, content["suite"]["reference"])
             device = read_json(store.cell(cell["key"]) / "cell.json")["device"]
-            judge_cell(store.cell(cell["key"]), cached, next(iter(done), None), content["suite"]["extractors"], device)
+            judge_cell(
+                store.cell(cell["key"]), cached, next(iter(done), None), content["suite"]["extractors"], device, why
+            )
+
+
+def _no_judge(store: Store, judges: Sequence[str], reference: str) -> str:
+    """Why no reference model can be asked, in words; for one that is there, what it would lack."""
+    failures = [failure for key in judges if (failure := store.failure(key))]
+    if failures:
+        return f"its cell failed ({failures[0]['kind']}: {failures[0]['message']})"
+    if any(store.state(key) == "done" for key in judges):
+        return f"{reference} has no embed(images)"
+    return "its cell is not finished; run it"
 
 
 def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -> bool:
@@ -318,7 +335,8 @@ def status(store: Store) -> dict[str, Any]:
     failed = {key: store.failure(key) for key, state in states.items() if state == "failed"}
     aside = [key for key in store.found() if key not in planned and store.state(key) == "done"]
     costs = [result["cost"] for _, result in store.results(planned) if result and result["cost"]]
-    times = {name: sum(cost[f"{name}_seconds"] for cost in costs) for name in ("cell", "train", "import")}
+    kinds = ("cell", "train", "import", "part_wait")
+    times = {name: sum(cost.get(f"{name}_seconds", 0.0) for cost in costs) for name in kinds}
     return {
         **counts, "total": len(planned), "running cells": running, "failures": failed,
         "aside": len(aside), "cells": planned, "times": times,

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from bench.errors import BenchError
 
+PLAN_LAYOUT = 2  # raise it when plan.json holds something else than before
+
 
 class Store:
     """The folder of one suite: cells/, splits/, plan.json, board.json, report/."""
@@ -83,6 +85,8 @@ class Store:
         content = read_json(self.out / "plan.json")
         if not isinstance(content, dict):
             raise BenchError(f"{self.out} given; it holds no plan.json; give a folder that 'run' wrote")
+        if content.get("layout") != PLAN_LAYOUT:
+            raise BenchError(f"{self.out} was planned by another version; give its suite to 'run' again")
         return content
 
 

@@ -208,7 +208,9 @@ def load(file: Path, size: str | None = None, steps: int | None = None, inceptio
     if steps is not None and isinstance(content.get("steps"), int) and steps != content["steps"]:
         content = _scaled(content, steps)
     if inception is not None:
-        others = [text for text in content.get("extractors", ["task"]) if not str(text).startswith("inception")]
+        given = content.get("extractors", ["task"])
+        given = given if isinstance(given, list) else [given]
+        others = [text for text in given if not str(text).startswith("inception")]
         content["extractors"] = [f"inception={inception.resolve()}", *others]
     if isinstance(content.get("split"), str):
         content["split"] = (file.parent / content["split"]).resolve()
@@ -216,6 +218,8 @@ def load(file: Path, size: str | None = None, steps: int | None = None, inceptio
     for entry in methods if isinstance(methods, list) else []:
         if isinstance(entry, dict) and isinstance(entry.get("predictions"), str):
             entry["predictions"] = (file.parent / entry["predictions"]).resolve()
+    if isinstance(content.get("extractors"), list):
+        content["extractors"] = [_placed(text, file.parent) for text in content["extractors"]]
     backbone = content.get("backbone")
     if isinstance(backbone, dict) and isinstance(backbone.get("weights"), str):
         backbone["weights"] = (file.parent / backbone["weights"]).resolve()
@@ -223,6 +227,15 @@ def load(file: Path, size: str | None = None, steps: int | None = None, inceptio
         return Suite(**content)
     except ValidationError as problem:
         raise BenchError(f"{file}: {registry.one_line(problem)}{_nearest_key(problem)}") from None
+
+
+def _placed(text: Any, folder: Path) -> Any:
+    """An extractor with the path of its file made whole: paths in a suite are relative to its file."""
+    if not isinstance(text, str) or "=" not in text:
+        return text
+    kind, _, rest = text.partition("=")
+    path, *options = rest.split(",")
+    return ",".join([f"{kind}={(folder / path).resolve()}", *options])
 
 
 def _scaled(content: dict[str, Any], steps: int) -> dict[str, Any]:

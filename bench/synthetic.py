@@ -14,14 +14,16 @@ from bench.lines import Line, status_of
 
 
 def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
-    """Rows of the generators at one budget; KID alone is ranked, being unbiased."""
+    """Rows of the generators at one budget; KID alone is ranked, being unbiased, over the subsets that all have."""
     lines = [line for line in group if line.generator and not line.selected]
     values = {line.identity: _values(line, column.key) for line in lines}
     rows = [_row(line, column, values[line.identity]) for line in lines]
     if column.key != "kid":
         return [row for row in rows if row.mean is not None or row.reason]
-    tables = {_name(line): _table(values[line.identity]) for line in lines}
-    ranked = statistics.ranks({name: table for name, table in tables.items() if table is not None}, False)
+    whole = [line for line in lines if _table(values[line.identity]) is not None and not line.failures]
+    shared = sorted(set.intersection(*(set(values[line.identity]) for line in whole))) if whole else []
+    tables = {_name(line): np.array([[values[line.identity][j]["value"]] for j in shared]) for line in whole}
+    ranked = statistics.ranks(tables if shared else {}, False)
     for place, line in enumerate(lines):
         if rank := ranked.get(_name(line)):
             rows[place] = replace(rows[place], rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group)
@@ -75,6 +77,8 @@ def _row(line: Line, column: Column, values: Found) -> Row:
     """Without a number and without a reason where nobody asked for this metric."""
     task, dataset, labelled, method, variant = line.identity
     status, reason = status_of(line, column, True)
+    if line.failures:
+        reason = f"{len(line.failures)} of {len(line.states)} cells failed and are left out: {line.failures[0]}"
     empty = Row(
         task, dataset, line.fraction, labelled, method, variant, column.key, None, None, None, "", 0, 0, 0,
         None, None, None, status, reason,
@@ -109,4 +113,5 @@ def describe(line: Line) -> Iterator[dict[str, Any]]:
             "task": task, "dataset": dataset, "labelled": labelled, "fraction": line.fraction, "method": method,
             "variant": variant, "subset": subset, "n": judged["n"], "made": judged["made"], "real": judged["real"],
             "distances": judged["distances"], "copies": copies, "masks": judged["masks"], "facts": line.facts[subset],
+            "curve": judged.get("curve", []),
         }  # fmt: skip

@@ -6,7 +6,7 @@ class TestMine(MethodContract):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from bench import registry
-from bench.api import Case, Method, Segments, Spec, TrainView
+from bench.api import Build, Case, Method, Segments, Spec, TrainView
 from bench.registry import MethodInfo
 
 SIDE = 32
@@ -43,6 +43,17 @@ def toy_view(channels: int = 3, classes: int = 3, labelled: int = 4, unlabelled:
     cases = toy_cases(labelled + unlabelled, channels, classes)
     hidden = [replace(case, mask=None) for case in cases[labelled:]]
     return TrainView(fit=cases[:labelled], select=(), unlabelled=hidden, spec=spec)
+
+
+class Saved:
+    """Keeps states of a build in memory."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, torch.Tensor] | None = None
+
+    def keep(self, state: dict[str, torch.Tensor]) -> None:
+        """Keep the last one."""
+        self.last = state
 
 
 class ToyRun:
@@ -78,13 +89,13 @@ class ToyRun:
         name: str,
         config: Mapping[str, Any],
         inputs: Sequence[str],
-        build: Callable[[int], dict[str, torch.Tensor]],
+        build: Build,
     ) -> dict[str, torch.Tensor]:
         """Built anew each time, from a seed of what it is; what was asked for is kept in `parts`."""
         from bench import identity
 
         self.parts.append((name, dict(config), list(inputs)))
-        return build(identity.seed(name, dict(config), list(inputs)))
+        return build(identity.seed(name, dict(config), list(inputs)), Saved())
 
     def backbone(self) -> torch.nn.Module:
         """The 2D U-Net at width 4."""

@@ -65,10 +65,11 @@ def status_text(store: Store) -> str:
 def _overhead(times: Mapping[str, float]) -> str:
     """Where the seconds inside the finished cells went."""
     total = times["cell"]
-    rest = total - times["train"] - times["import"]
+    rest = total - times["train"] - times["import"] - times["part_wait"]
+    parts = f"{times['part_wait'] / total:.1%} shared parts, " if times["part_wait"] else ""
     return (
         f"{total:.0f} s in cells: {times['train'] / total:.1%} training, {times['import'] / total:.1%} imports, "
-        f"{rest / total:.1%} all else (predicting, writing)"
+        f"{parts}{rest / total:.1%} all else (predicting, writing)"
     )
 
 

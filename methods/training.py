@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -95,7 +95,19 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     return 0.5 * (cross_entropy(logits, masks) + dice_loss(logits.softmax(1), masks))
 
 
-def train_segmenter(network: nn.Module, cases: Sequence[Case], run: Run, config: TrainingConfig) -> None:
+def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Dice (K,) of the classes predicted in a batch; a class that is neither there nor predicted has 1."""
+    guess, truth = one_hot(probabilities.argmax(1), probabilities.shape[1]), one_hot(masks, probabilities.shape[1])
+    both, total = (guess & truth).flatten(0, -2).sum(0), (guess + truth).flatten(0, -2).sum(0)
+    return torch.where(total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total, dtype=torch.float32))
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits (B K *S) and masks (B *S)
+
+
+def train_segmenter(
+    network: nn.Module, cases: Sequence[Case], run: Run, config: TrainingConfig, loss_of: Loss = segmentation_loss
+) -> None:
     """T supervised steps on labelled cases; leaves the network at its last iterate."""
     network.to(run.device).train()
     optimiser = optimizer(network.parameters(), config)
@@ -105,7 +117,7 @@ def train_segmenter(network: nn.Module, cases: Sequence[Case], run: Run, config:
         x, y = next(labelled)
         set_learning_rate(optimiser, config.learning_rate * polynomial_decay(step / run.steps))
         with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
-            loss = segmentation_loss(network(x), y)
+            loss = loss_of(network(x), y)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -113,7 +113,7 @@ def _units(board: Board) -> str:
 
 def _facts(board: Board) -> list[tuple[str, str]]:
     """What was compared, in numbers."""
-    methods = {tables.method_label(row.method, row.variant) for row in board.rows}
+    methods = {tables.method_label(row.method, row.variant) for row in board.rows if "best on " not in row.variant}
     subsets = max((row.n_subsets for row in board.rows), default=0)
     low = {(row.dataset, row.fraction) for row in board.rows if row.fraction < 1}
     most = max((sum(name == key[0] for key in low) for name in board.datasets), default=0)

@@ -31,6 +31,11 @@ class Entry:
         return self.rows.get("dice") or next(iter(self.rows.values()))
 
     @property
+    def selected(self) -> bool:
+        """Whether a checkpoint was chosen on a list: such a line is shown, not compared."""
+        return "best on " in self.head.variant
+
+    @property
     def empty(self) -> bool:
         """Whether the line has no number at all."""
         return not any(known(row.mean) for row in self.rows.values())
@@ -171,7 +176,8 @@ def _entries(board: Board, dataset: str) -> Iterable[Entry]:
         if row.dataset == dataset:
             key = (row.fraction, row.labelled, row.method, row.variant)
             label = method_label(row.method, row.variant)
-            entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, row.method == reference))
+            judge = row.method == reference and row.variant == "default"
+            entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, judge))
             entry.rows[row.metric] = row
     return found.values()
 

@@ -105,3 +105,10 @@ def test_two_thousand_images_are_compared_within_a_second() -> None:
     pairs = close_hashes(hashes, hashes)
     assert time.perf_counter() - start < 1
     assert pairs.tolist() == [[i, i] for i in range(2000)]
+
+
+def test_blank_pictures_are_no_copies_of_each_other() -> None:
+    """Found in a review: a black and a grey slice have one hash and one thumbnail."""
+    blank = [np.full((1, 40, 40), value, np.uint8) for value in (0, 120)]
+    hashes, thumbs = np.array([dhash(b) for b in blank]), np.stack([thumbnail(b) for b in blank])
+    assert near_duplicates(hashes[:1], thumbs[:1], hashes[1:], thumbs[1:]) == []

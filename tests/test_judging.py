@@ -144,3 +144,61 @@ def test_without_the_reference_the_distance_says_why(tmp_path: Path) -> None:
 def test_two_other_extractors_are_refused() -> None:
     with pytest.raises((ValueError, BenchError), match="one extractor, or 'inception' and one other"):
         make_suite(extractors=["task", "timm:resnet18=x.pt"])
+
+
+def test_one_failed_cell_of_a_generator_leaves_a_board(tmp_path: Path) -> None:
+    """Found in a review: rows with different numbers of subsets broke the ranks by KID."""
+    store = Store(tmp_path / "toy")
+    loaded = make_suite(
+        fractions=[0.3], subsets=3, extractors=["task"],
+        methods=["supervised", "copier", {"method": "copier", "variant": "again", "config": {"name": "b"}}],
+    )  # fmt: skip
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
+    lost = next(cell for cell in cells if cell.variant == "again" and cell.subset == 2)
+    (store.cell(lost.key) / "result.json").unlink()
+    (store.cell(lost.key) / "failure.json").write_text('{"kind": "error", "message": "lost"}')
+    (store.cell(lost.key) / "samples.npz").unlink()
+    stages.report(store)
+    kid = {row.variant: row for row in build(store).rows if row.metric == "kid"}
+    assert (kid["default"].rank_lo, kid["again"].rank_lo) == (1, None)
+    assert kid["again"].reason == "1 of 3 cells failed and are left out: error: lost"
+
+
+def test_what_could_not_be_had_is_asked_for_again(tmp_path: Path, done: Store) -> None:
+    """Found in a review: a file put in place as advised was never looked at again."""
+    cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
+    folder, stamp = done.cell(cell["key"]), (done.cell(cell["key"]) / "judged.json").stat().st_mtime_ns
+    stages.judge(done)
+    assert (folder / "judged.json").stat().st_mtime_ns > stamp
+
+
+def test_a_missing_file_of_an_extractor_is_said_before_any_training(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="there is no such file"):
+        stages.make_plan(make_suite(extractors=["timm:resnet18=none.pt"]), None, Store(tmp_path / "toy"), None, PLUGINS)
+
+
+def test_few_training_images_are_a_reason_and_no_crash(done: Store) -> None:
+    """Found in a review: four training images ended in a traceback."""
+    from bench.judging import Images, _coverage, judge
+
+    cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
+    cached = Path(done.plan()["caches"]["tiny"])
+    made = Images(np.zeros((1, 1, 16, 16), np.float32), [np.zeros((16, 16), np.uint8)])
+    found = judge(made, cached, None, ["task"], "cpu", {}, "none")
+    assert "two disjoint sets" in found["distances"][0]["reason"]
+    assert _coverage([np.zeros((4, 3)), np.zeros((9, 3))]) == {"density": None, "coverage": None}
+    assert cell["samples"] == 14
+
+
+def test_a_failed_reference_is_the_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    loaded = make_suite(fractions=[1.0], subsets=1, extractors=["task"])
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    copier = [cell for cell in cells if cell.generator]
+    stages.run(loaded, copier, found, store, lambda _: None, plugins=PLUGINS)
+    judge = next(cell for cell in cells if cell.method == "supervised")
+    store.cell(judge.key).mkdir(parents=True)
+    (store.cell(judge.key) / "failure.json").write_text('{"kind": "timeout", "message": "no result after 4 s"}')
+    stages.judge(store)
+    assert "its cell failed (timeout: no result after 4 s)" in row(store, "fd", 1.0).reason

@@ -12,12 +12,14 @@ from bench.suite import Suite
 
 ENTRY = {
     "dataset": "la", "method": "ss_net", "labelled": 4, "lists": {"train": "a", "test": "b"}, "steps": 15000,
-    "checkpoint": "best on test", "largest_component": True, "dice": 0.86, "jaccard": 0.76, "hd95": 10.0, "asd": 2.0,
+    "checkpoint": "best on test", "largest_component": True, "size": [112, 112, 80],
+    "dice": 0.86, "jaccard": 0.76, "hd95": 10.0, "asd": 2.0,
 }  # fmt: skip
 
 
 def plan(**changes: Any) -> dict[str, Any]:
-    suite = {"draw": "list", "test_cases": None, "largest_component": True, "steps": 300}
+    suite = {"draw": "list", "test_cases": None, "largest_component": True, "steps": 300,
+             "size": [112, 112, 80], "shrink": None}  # fmt: skip
     card = {"lists": {"train": "a", "test": "b"}, "distance_unit": "mm", "spacing": [0.5, 0.5, 0.5]}
     return {
         "paper": [ENTRY],
@@ -54,6 +56,8 @@ def test_other_methods_budgets_and_missing_rows_are_left_out() -> None:
         ({"test_cases": 4}, "the lists of this data are not those of the paper"),
         ({"draw": "stratified"}, "the paper labels the first patients of its list; this suite draws them"),
         ({"spacing": [1.0, 1.0, 2.0]}, "distances here are in mm of unequal sides, in the paper in voxels"),
+        ({"shrink": [2, 2, 2]}, "the paper trains at 112 x 112 x 80, this suite does not"),
+        ({"size": [64, 64, 32]}, "the paper trains at 112 x 112 x 80, this suite does not"),
         ({"largest_component": False}, "the paper and this suite differ in keeping the largest component alone"),
     ],
 )

@@ -19,7 +19,7 @@ CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}
 def build_slowly(folder: Path, marks: Path) -> None:
     """What a worker does: asks for the part; every real build leaves a mark."""
 
-    def build(seed: int) -> dict[str, torch.Tensor]:
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
         (marks / f"{os.getpid()}").touch()
         time.sleep(0.5)
         return {"seed": torch.tensor([float(seed % 1000)])}
@@ -28,7 +28,7 @@ def build_slowly(folder: Path, marks: Path) -> None:
 
 
 def build_and_die(folder: Path) -> None:
-    def build(seed: int) -> dict[str, torch.Tensor]:
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
         os.kill(os.getpid(), signal.SIGKILL)
         return {}
 
@@ -59,6 +59,24 @@ def test_a_killed_build_is_built_again(tmp_path: Path) -> None:
     assert len(list((tmp_path / "marks").iterdir())) == 1
 
 
+def test_a_killed_build_goes_on_from_what_it_kept(tmp_path: Path) -> None:
+    def dies(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        saved.keep({"step": torch.tensor([5.0])})
+        raise KeyboardInterrupt
+
+    found = []
+
+    def ends(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        found.append(float(saved.last["step"]))
+        return {"step": saved.last["step"] + 1}
+
+    with pytest.raises(KeyboardInterrupt):
+        Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], dies)
+    assert Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], ends)["step"] == 6
+    assert found == [5.0]
+    assert not list(tmp_path.glob("*.snapshot.*"))
+
+
 def test_a_torn_part_is_built_again(tmp_path: Path) -> None:
     """Weights without the file that says that they are whole."""
     (tmp_path / "marks").mkdir()
@@ -73,7 +91,7 @@ def test_a_torn_part_is_built_again(tmp_path: Path) -> None:
 def test_each_user_is_charged_the_seconds_of_the_build(tmp_path: Path) -> None:
     builds = []
 
-    def build(seed: int) -> dict[str, torch.Tensor]:
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
         builds.append(seed)
         time.sleep(0.2)
         return {"a": torch.arange(3.0)}
@@ -96,7 +114,7 @@ def test_what_a_part_is_decides_its_name_and_its_seed(
 ) -> None:
     seeds: list[int] = []
 
-    def build(seed: int) -> dict[str, torch.Tensor]:
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
         seeds.append(seed)
         return {"a": torch.zeros(1)}
 

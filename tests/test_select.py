@@ -9,7 +9,7 @@ import torch
 from bench import stages, suite
 from bench.cell import Snapshots
 from bench.errors import BenchError
-from bench.results import build
+from bench.results import build, per_case_csv
 from bench.store import Store, read_json
 
 PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
@@ -91,3 +91,32 @@ def test_states_are_taken_when_they_are_due(tmp_path: Path) -> None:
         snapshots.take(method.value)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["600", "800", "900"]
     assert Snapshots(method, None, 900, tmp_path).due == set()  # type: ignore[arg-type]
+
+
+def test_only_what_was_selected_gets_a_second_row(tmp_path: Path) -> None:
+    """Found in a review: refused methods and predictions from elsewhere had a row of a checkpoint, too."""
+    store = Store(tmp_path / "toy")
+    loaded = make_suite(methods=["supervised", "threshold"])
+    stages.make_plan(loaded, None, store, None, PLUGINS)
+    assert {(row.method, row.variant) for row in build(store).rows} == {
+        ("supervised", "default"), ("supervised", "best on test"), ("threshold", "default"),
+    }  # fmt: skip
+
+
+def test_a_selected_row_is_no_rival(done: Store) -> None:
+    """Found in a review: one method and its own checkpoint read 'ahead of every other method'."""
+    from reports import tables
+
+    board = build(done)
+    [budget] = tables.budgets(board, "phantoms3d")
+    assert {entry.label for entry in budget.entries if entry.reference} == {"supervised"}
+    assert sum(entry.selected for entry in budget.entries) == 2
+    assert "best on" not in " ".join(entry.label for entry in tables.leaders(budget))
+    csv = per_case_csv(done)
+    assert csv.count(",best on test,") == csv.count(",default,")
+
+
+def test_a_plan_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(BenchError, match="was planned by another version; give its suite to 'run' again"):
+        Store(tmp_path).plan()

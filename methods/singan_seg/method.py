@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from bench.api import Case, Run, Spec, TrainView
+from bench.api import Case, Run, Saved, Spec, TrainView
 from bench.errors import BenchError
 from methods.singan_seg.config import Config, pyramid_settings
 from methods.singan_seg.pairs import from_pairs, to_mask, to_pair, to_size
@@ -45,9 +45,7 @@ class SinGANSeg:
         network = self._style_network(run.device)  # a wrong file shall fail before the pyramids are trained
         scales = len(plan(self.spec.size[0], self.spec.size[1], config).sizes)
         if config.start_scale > scales:
-            raise BenchError(
-                f"start_scale {config.start_scale} given; there are {scales} scales; choose 0 to {scales - 1}"
-            )
+            raise BenchError(f"start_scale {config.start_scale} given; there are {scales} scales; choose 0 to {scales}")
         available = [case for case in view.fit if case.mask is not None and case.mask.any()]
         cases = available[: config.max_sources]
         self.facts = {
@@ -69,7 +67,7 @@ class SinGANSeg:
         """A case with its pyramid: a part, which cells with the same pyramid settings share."""
         pair = to_pair(case.image, case.mask, self.spec.classes)  # type: ignore[arg-type]
 
-        def build(seed: int) -> dict[str, torch.Tensor]:
+        def build(seed: int, saved: Saved) -> dict[str, torch.Tensor]:
             return train_pyramid(pair, self.config, seed, run.device).tensors()
 
         # Sizes and classes stand in the settings, since an id alone does not say what was trained on.

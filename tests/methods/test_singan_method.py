@@ -139,7 +139,7 @@ def test_wrong_input_is_said_before_any_training(monkeypatch: pytest.MonkeyPatch
         trained(Config(**TINY, style="vgg19=/nowhere/vgg19.pt"))
     with pytest.raises(BenchError, match="1 or 3"):
         trained(Config(**TINY, style="vgg19=/nowhere/vgg19.pt"), toy_view(2, 2))
-    with pytest.raises(BenchError, match="there are 3 scales; choose 0 to 2"):
+    with pytest.raises(BenchError, match="there are 3 scales; choose 0 to 3"):
         trained(Config(**TINY, start_scale=4))
     with pytest.raises(BenchError, match="lower min_size"):
         trained(Config(**TINY, min_size=40))

@@ -11,21 +11,22 @@ from bench.api import Case, Run, Spec, TrainView
 
 class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = "a"
 
 
 class Copier:
     def __init__(self, config: Config, spec: Spec) -> None:
-        self.spec = spec
+        self.config, self.spec = config, spec
         self.cases: list[Case] = []
         self.facts = {"sources": "its own"}
 
     def fit(self, view: TrainView, run: Run) -> None:
         self.cases = list(view.fit)
 
-        def build(seed: int) -> dict[str, torch.Tensor]:
+        def build(seed: int, saved: object) -> dict[str, torch.Tensor]:
             return {"seed": torch.tensor([seed % 1000])}
 
-        self.part = run.part("copier", {"a": 1}, [case.id for case in view.fit[:2]], build)
+        self.part = run.part("copier", {"name": self.config.name}, [case.id for case in view.fit[:2]], build)
         run.progress(run.steps)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
