@@ -1,0 +1,1 @@
+"""SSGNet: one StyleGAN3 a class makes images, iterative pseudo labels make them cases."""

@@ -1,0 +1,202 @@
+"""Training of StyleGAN3-T: control, schedules, resume, and that it learns (dossier ssgnet, sections 2a and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from bench.errors import BenchError
+from bench.testing import toy_cases
+from methods.ssgnet.config import GeneratorConfig
+from methods.ssgnet.game import Game, State, average_decay, next_p, update_average
+from methods.ssgnet.train import play, sample, train_generator
+
+CPU = torch.device("cpu")
+TINY = GeneratorConfig(
+    z_dim=8, w_dim=8, layers=3, channel_base=64, channel_max=4, batch_size=4, r1_every=2, ada_every=2, ada_kimg=0.04
+)
+IMAGES = torch.rand(10, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def equal(first: State, second: State) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def changed(**values: object) -> GeneratorConfig:
+    return TINY.model_copy(update=values)
+
+
+@pytest.mark.parametrize(("mean", "p", "expected"), [(1, 0, 2.56e-4), (1, 0.5, 0.500256), (0.5, 0.5, 0.499744)])
+def test_p_follows_the_signs(mean: float, p: float, expected: float) -> None:  # check 7
+    signs = torch.tensor([mean * 128, 128.0])
+    assert next_p(p, signs, GeneratorConfig()) == pytest.approx(expected)
+
+
+def test_p_stays_a_probability() -> None:  # check 7
+    assert next_p(1e-5, torch.tensor([-1.0, 1.0]), GeneratorConfig()) == 0
+    assert next_p(1 - 1e-5, torch.tensor([1.0, 1.0]), GeneratorConfig()) == 1
+
+
+def test_p_rises_while_reals_are_told_apart() -> None:  # check 7
+    config = changed(discriminator_rate=1e-12, ada_every=4, ada_kimg=500)
+    game = Game(config, (1, 16), 0, CPU)
+    with torch.no_grad():
+        game.discriminator.out.bias.fill_(1e4)
+    for _ in range(9):
+        play(game, IMAGES[:4] * 2 - 1)
+    assert game.p == pytest.approx(2 * 4 * 4 / 500_000)
+    assert game.signs.tolist() == [4, 4]  # of the ninth batch
+
+
+def test_lazy_penalty_scales_the_optimiser() -> None:  # check 6
+    game = Game(changed(r1_every=16), (1, 16), 0, CPU)
+    group = game.discriminator_adam.param_groups[0]
+    assert group["lr"] == pytest.approx(0.002 * 16 / 17)
+    assert group["betas"] == pytest.approx((0, 0.99 ** (16 / 17)))
+    assert game.generator_adam.param_groups[0]["betas"] == (0, 0.99)
+    assert game.generator_adam.param_groups[0]["lr"] == 0.0025
+
+
+@pytest.mark.parametrize(("gamma", "steps"), [(2.0, 5 + 3), (0.0, 5)])
+def test_penalty_comes_every_second_batch(gamma: float, steps: int) -> None:
+    state = train_generator(IMAGES, changed(gamma=gamma), 5, 0, CPU)
+    assert state["discriminator_adam.0.step"] == steps
+    assert state["generator_adam.0.step"] == 5
+
+
+def test_average_ramps_up() -> None:
+    config = GeneratorConfig()
+    assert average_decay(0, config) == 0
+    assert average_decay(32_000, config) == pytest.approx(0.5 ** (32 / 1600))
+    assert average_decay(10**7, config) == pytest.approx(0.5 ** (32 / 10_000))
+
+
+def test_average_moves_weights_and_copies_statistics() -> None:
+    average, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    nn.init.constant_(network.weight, 3.0)
+    nn.init.constant_(network.running_mean, 7.0)
+    update_average(average, network, 0.75)
+    assert average.weight.tolist() == [1.5, 1.5]
+    assert average.running_mean.tolist() == [7, 7]
+
+
+def test_first_batch_takes_the_average_along() -> None:
+    state = train_generator(IMAGES, TINY, 1, 0, CPU)
+    kept = {name.removeprefix("average."): value for name, value in state.items() if name.startswith("average.")}
+    assert all(torch.equal(value, state[f"generator.{name}"]) for name, value in kept.items())
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_resume_equals_undisturbed(stop: int, tmp_path: Path) -> None:
+    config = changed(ada_target=0.0)
+    undisturbed = train_generator(IMAGES, config, 6, 3, CPU)
+    assert undisturbed["p"] > 0.3  # so that the draws of augmentations count
+    save_file(train_generator(IMAGES, config, stop, 3, CPU), tmp_path / "snapshot.safetensors")
+    snapshot = load_file(tmp_path / "snapshot.safetensors")
+    assert equal(train_generator(IMAGES, config, 6, 3, CPU, snapshot), undisturbed)
+    assert int(snapshot["step"]) == stop  # a resumed training leaves its snapshot alone
+
+
+def test_training_does_not_depend_on_or_touch_the_global_stream() -> None:
+    torch.manual_seed(1)
+    first, left = train_generator(IMAGES, TINY, 2, 0, CPU), torch.rand(1)
+    torch.manual_seed(2)
+    second = train_generator(IMAGES, TINY, 2, 0, CPU)
+    torch.manual_seed(1)
+    assert equal(first, second)
+    assert torch.equal(left, torch.rand(1))
+    assert not equal(first, train_generator(IMAGES, TINY, 2, 1, CPU))
+
+
+def test_parts_of_a_batch_make_one_step() -> None:
+    whole, parts = (train_generator(IMAGES, changed(batch_parts=n), 3, 0, CPU) for n in (1, 2))
+    assert parts["generator_adam.0.step"] == whole["generator_adam.0.step"]
+    assert parts["signs"].tolist()[1] == whole["signs"].tolist()[1] == 4
+
+
+def test_reports_come_every_so_many_images() -> None:
+    seen: list[tuple[int, State]] = []
+    end = train_generator(IMAGES, TINY, 6, 0, CPU, every=10, report=lambda shown, state: seen.append((shown, state)))
+    assert [shown for shown, _ in seen] == [12, 20]
+    assert [int(state["step"]) for _, state in seen] == [3, 5]
+    assert equal(train_generator(IMAGES, TINY, 6, 0, CPU, seen[0][1]), end)
+
+
+def test_samples_depend_on_their_seed_alone() -> None:
+    state = train_generator(IMAGES, TINY, 1, 0, CPU)
+    pictures = sample(state, 20, seed=3)
+    assert pictures.shape == (20, 1, 16, 16)
+    assert 0 <= pictures.min() < pictures.max() <= 1
+    assert torch.equal(pictures, sample(state, 20, seed=3))
+    assert not torch.equal(pictures, sample(state, 20, seed=4))
+    drawn = sample(state, 20, seed=3, psi=0)
+    assert torch.allclose(drawn, drawn[:1].expand_as(drawn), atol=1e-5)
+
+
+def test_snapshot_of_another_training_is_refused() -> None:
+    state = train_generator(IMAGES, TINY, 0, 0, CPU)
+    with pytest.raises(BenchError, match="snapshot is of"):
+        train_generator(IMAGES, TINY, 1, 1, CPU, state)
+    with pytest.raises(BenchError, match="snapshot is of"):
+        train_generator(IMAGES, changed(gamma=1.0), 1, 0, CPU, state)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((4, 1, 16, 32), "needs squares"), ((0, 1, 16, 16), "N > 0"), ((4, 1, 24, 24), "needs a power of two")],
+)
+def test_images_of_other_shapes_are_refused(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        train_generator(torch.zeros(shape), TINY, 1, 0, CPU)
+
+
+def features(pictures: torch.Tensor) -> torch.Tensor:
+    """Mean maps (N 32) of a fixed random network."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        layers = [nn.Conv2d(i, o, 3, 2, 1) for i, o in ((3, 16), (16, 32), (32, 32))]
+    x = 4 * pictures - 2
+    with torch.no_grad():
+        for layer in layers:
+            x = nn.functional.leaky_relu(layer(x), 0.2)
+    return x.mean((2, 3)).double()
+
+
+def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of features (N D)."""
+    (m1, s1), (m2, s2) = ((x.mean(0), torch.cov(x.T)) for x in (first, second))
+    root = torch.linalg.eigvals(s1 @ s2).real.clamp(min=0).sqrt().sum()
+    return float((m1 - m2).square().sum() + s1.trace() + s2.trace() - 2 * root)
+
+
+def test_frechet_in_closed_form() -> None:
+    x = torch.randn(500, 4, dtype=torch.float64)
+    assert frechet(x, x) == pytest.approx(0, abs=1e-6)
+    assert frechet(x, x + 2) == pytest.approx(16)
+
+
+@pytest.mark.slow
+def test_a_small_generator_learns_64_images() -> None:  # check 11
+    config = GeneratorConfig(
+        z_dim=64, w_dim=64, layers=7, channel_base=1024, channel_max=32, batch_size=4, gamma=0.1, average_kimg=0.1
+    )
+    images = torch.from_numpy(np.stack([case.image for case in toy_cases(64, 3, 3)]))
+    real = features(images)
+    distances = [
+        frechet(real, features(sample(train_generator(images, config, steps, 0, CPU), 128, 1))) for steps in (0, 120)
+    ]
+    assert distances[1] < 0.5 * distances[0]
