@@ -133,6 +133,7 @@ class Row:
     reason: str | None  # why the status is not "ok", in words
     extractor: str | None = None  # of features, for numbers of synthetic images
     n: int | None = None  # synthetic images behind the number; for fid and fd as many real ones
+    first: float | None = None  # share of draws of the true means in which it is first
     floor: float | None = None  # what real training images score against real ones at the same n
 
 
@@ -164,6 +165,7 @@ class Board:
     overlays: list[dict[str, Any]]  # which cases to draw, and by which rule
     provenance: dict[str, Any]
     paper: list[dict[str, Any]] = field(default_factory=list)  # what papers report beside ours, see bench.paper
+    worth: list[dict[str, Any]] = field(default_factory=list)  # labels the reference would need to do as well
     synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1

@@ -5,16 +5,17 @@ from __future__ import annotations
 import statistics as plain
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import __version__, paper, statistics
+from bench import __version__, efficiency, paper, statistics
 from bench.board import COLUMNS, SCORED, Board, Column, Point, Row
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.protocol import protocol_card
+from bench.ranking import RankDistribution, rank_distributions
 from bench.scoring import FIELDS, as_line
 from bench.store import Store
 from bench.synthetic import describe, synthetic_rows
@@ -38,6 +39,7 @@ def build(store: Store) -> Board:
         cells=[_cell(store, cell) for cell in plan["cells"]],
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
+        worth=worth_in_labels(lines, reference),
         synthetic=[known for line in lines if not line.selected for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
@@ -83,13 +85,34 @@ def _basestatus_of(base: Line, column: Column) -> dict[str, Any]:
     return {"status": status, "reason": None if status == "ok" else f"reference {base.identity[3]}: {reason}"}
 
 
-def _ranks(lines: Sequence[Line], column: Column) -> dict[Identity, statistics.Rank]:
+def _ranks(lines: Sequence[Line], column: Column) -> dict[Identity, RankDistribution]:
     """Ranks over the subsets that all methods of a budget have; none where there is no such subset."""
     shared = sorted(set.intersection(*(set(line.scores) for line in lines))) if lines else []
     matrices = {"\n".join(map(str, line.identity)): _matrix(line, column.key, shared) for line in lines}
     usable = {name: matrix for name, matrix in matrices.items() if matrix is not None}
-    ranked = statistics.ranks(usable, column.better == "higher")
+    ranked = rank_distributions(usable, column.better == "higher")
     return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
+
+
+def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
+    """How many labels the reference would need to do as well in Dice, for each method below all labels (R4.9b)."""
+    found = []
+    for line in lines:
+        same = [base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected]
+        curve = sorted((b for b in same if b.identity[3:] == (reference, "default")), key=lambda base: base.fraction)
+        if line in curve or line.selected or line.fraction == 1 or len(curve) < 2:
+            continue
+        shared = sorted(set.intersection(*(set(other.scores) for other in (*curve, line))))
+        tables = [_matrix(other, "dice", shared) for other in (*curve, line)]
+        if any(table is None for table in tables):
+            continue
+        amounts = [base.fraction for base in curve]
+        worth = efficiency.label_equivalence(amounts, np.stack(tables[:-1]), tables[-1], True)  # type: ignore[arg-type]
+        task, dataset, labelled, method, variant = line.identity
+        row = {"task": task, "dataset": dataset, "labelled": labelled, "method": method, "variant": variant}
+        words = efficiency.in_words(worth)
+        found.append({**row, "fraction": line.fraction, "n_subsets": len(shared), "words": words, **asdict(worth)})
+    return found
 
 
 def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
@@ -100,7 +123,7 @@ def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float
     return np.array([[column[group] for column in columns] for group in sorted(columns[0])])
 
 
-def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: statistics.Rank | None) -> Row:
+def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: RankDistribution | None) -> Row:
     task, dataset, labelled, method, variant = line.identity
     status, reason = status_of(line, column, matrix is not None)
     empty = Row(
@@ -116,7 +139,11 @@ def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: s
         empty, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind,
         n_cases=cases, n_groups=matrix.shape[0], n_subsets=matrix.shape[1],
     )  # fmt: skip
-    return replace(scored, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group) if rank else scored
+    return (
+        replace(scored, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first)
+        if rank
+        else scored
+    )
 
 
 def _points(line: Line) -> list[Point]:

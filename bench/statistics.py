@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 FEW_PATIENTS, FEW_SUBSETS = 8, 3  # below these an interval is wide and its coverage uneven (protocol R4.2b)
+MEANINGFUL = 0.75  # P(A > B) from which a win is called meaningful (Bouthillier et al. 2021, arXiv 2103.03098)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Interval:
     mean: float
     lo: float | None
     hi: float | None
-    kind: str  # "two-way", "wide", "cases only", "subsets only", "" where one value gives none
+    kind: str  # "two-way", "wide", "cases only", "subsets only", "" where one patient (or value) gives none
 
 
 def interval(scores: NDArray[np.float64]) -> Interval:
@@ -38,40 +39,93 @@ def interval(scores: NDArray[np.float64]) -> Interval:
 
 
 def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
-    """95% t interval of one value per subset (s): for Fréchet distances and KID, which no patient has (R4.2c)."""
+    """95% t interval of one value per subset (s): for Fréchet distances and KID, which no patient has alone (R4.2c)."""
     found = interval(values[:, None])
     kind = "" if len(values) < 2 else "wide" if len(values) < FEW_SUBSETS else "subsets only"
     return replace(found, kind=kind)
 
 
 def standard_error(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Standard error and degrees of freedom of the mean; patients and subsets both vary where s > 1.
+    """Standard error and degrees of freedom of the mean of one table, n patients x s subsets; see `variances`."""
+    variance, freedom = variances(scores)
+    return float(variance**0.5), float(freedom)
 
-    Var = max(MSc + MSs - MSe, MSc, MSs) / (n s); Satterthwaite degrees of freedom, at least s - 1.
+
+def variances(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance and degrees of freedom of the mean of each table (..., n patients, s subsets), n > 1 (R4.1).
+
+    Patients and subsets both vary where s > 1: Var = max(MSc + MSs - MSe, MSc, MSs) / (n s); Satterthwaite degrees
+    of freedom, at least s - 1. One subset: the variance over patients, n - 1.
     """
-    patients, subsets = scores.shape
+    patients, subsets = tables.shape[-2:]
     if subsets == 1:
-        return float(scores.std(ddof=1)) / patients**0.5, patients - 1
-    mean, rows, columns = scores.mean(), scores.mean(1), scores.mean(0)
-    case = subsets * rows.var(ddof=1)
-    subset = patients * columns.var(ddof=1)
-    residual = ((scores - rows[:, None] - columns + mean) ** 2).sum() / ((patients - 1) * (subsets - 1))
-    variance = max(case + subset - residual, case, subset) / (patients * subsets)
+        variance = np.asarray(tables[..., 0].var(-1, ddof=1) / patients)
+        return variance, np.full_like(variance, patients - 1)
+    case, subset, residual = mean_squares(tables)
+    both = case + subset - residual
+    variance = np.maximum(both, np.maximum(case, subset)) / (patients * subsets)
     spread = case**2 / (patients - 1) + subset**2 / (subsets - 1) + residual**2 / ((patients - 1) * (subsets - 1))
-    freedom = (case + subset - residual) ** 2 / spread if spread > 0 else np.inf
-    return float(variance**0.5), float(max(freedom, subsets - 1))
+    freedom = np.divide(both**2, spread, out=np.full_like(spread, np.inf), where=spread > 0)
+    return variance, np.maximum(freedom, subsets - 1)
+
+
+def mean_squares(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """MSc of patients, MSs of subsets and MSe of the rest, for each two-way table (..., n, s) without replication."""
+    patients, subsets = tables.shape[-2:]
+    rows, columns = tables.mean(-1, keepdims=True), tables.mean(-2, keepdims=True)
+    rest = tables - rows - columns + tables.mean((-2, -1), keepdims=True)
+    case = np.asarray(subsets * rows[..., 0].var(-1, ddof=1))
+    subset = np.asarray(patients * columns[..., 0, :].var(-1, ddof=1))
+    return case, subset, np.asarray((rest**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
+
+
+def t_statistics(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean over its standard error, and degrees of freedom, of each table of paired differences (..., n, s).
+
+    0 where one patient gives no error; plus or minus infinity where the differences do not vary.
+    """
+    mean = np.asarray(differences.mean((-2, -1)))
+    if differences.shape[-2] < 2:
+        return np.zeros_like(mean), np.ones_like(mean)
+    variance, freedom = variances(differences)
+    unvarying = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
+    return np.divide(mean, np.sqrt(variance), out=unvarying, where=variance > 0), freedom
 
 
 def p_value(difference: NDArray[np.float64]) -> float:
     """Two-sided p of 'no difference' for paired differences (n patients x s subsets)."""
+    return float(p_values(difference))
+
+
+def p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two-sided p of 'no difference' for each table of paired differences (..., n, s); 1 with one patient."""
     from scipy.special import stdtr
 
-    if difference.shape[0] < 2:
-        return 1.0
-    error, freedom = standard_error(difference)
-    if error == 0:
-        return 1.0 if difference.mean() == 0 else 0.0
-    return float(2 * stdtr(freedom, -abs(difference.mean()) / error))
+    t, freedom = t_statistics(differences)
+    return np.asarray(2 * stdtr(freedom, -np.abs(t)))
+
+
+def false_outperformance(difference: NDArray[np.float64]) -> float:
+    """P(true mean of A - B <= 0) given its paired differences, n x s, positive where A is better (R4.5)."""
+    from scipy.special import stdtr
+
+    t, freedom = t_statistics(difference)
+    return float(stdtr(freedom, -t))
+
+
+def superiority(difference: NDArray[np.float64]) -> float:
+    """P(A > B) over pairs (patient, subset), ties half, from differences positive where A is better (R4.6).
+
+    A win is called meaningful from MEANINGFUL on.
+    """
+    wins = np.count_nonzero(difference > 0) + np.count_nonzero(difference == 0) / 2
+    return wins / difference.size
+
+
+def expected_half_width(scores: NDArray[np.float64]) -> float | None:
+    """1.96 sd / sqrt(n) over the means of n patients: smaller gaps mean little on this test set (R4.7)."""
+    patients = scores.shape[0]
+    return float(1.96 * scores.mean(1).std(ddof=1) / patients**0.5) if patients > 1 else None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -83,34 +137,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """Ranks that the data allow, and the tie group: methods not told from its best share one."""
-
-    lo: int
-    hi: int
-    tie_group: int
-
-
-def ranks(scores: Mapping[str, NDArray[np.float64]], higher_is_better: bool) -> dict[str, Rank]:
-    """Rank range of each method: 1 + those surely better, to k - those surely worse (Holm over all pairs, 5%).
-
-    All matrices are over the same patients and subsets.
-    """
+def best_first(scores: Mapping[str, NDArray[np.float64]], higher_is_better: bool) -> list[str]:
+    """Methods from the best mean to the worst; equal means by name."""
     sign = 1 if higher_is_better else -1
-    names = sorted(scores, key=lambda name: (-sign * float(scores[name].mean()), name))
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    adjusted = holm([p_value(scores[a] - scores[b]) for a, b in pairs])
-    beats = {pair for pair, p in zip(pairs, adjusted, strict=True) if p < 1 - LEVEL}
-    groups = tie_groups(scores, names)
-    return {
-        name: Rank(
-            1 + sum((other, name) in beats for other in names),
-            len(names) - sum((name, other) in beats for other in names),
-            groups[name],
-        )
-        for name in names
-    }
+    return sorted(scores, key=lambda name: (-sign * float(scores[name].mean()), name))
 
 
 def tie_groups(scores: Mapping[str, NDArray[np.float64]], best_first: Sequence[str]) -> dict[str, int]:
@@ -119,9 +149,14 @@ def tie_groups(scores: Mapping[str, NDArray[np.float64]], best_first: Sequence[s
     left = list(best_first)
     while left:
         top, others = left[0], left[1:]
-        adjusted = holm([p_value(scores[top] - scores[other]) for other in others])
+        adjusted = holm(_p_values(scores, [(top, other) for other in others]))
         tied = [top, *(other for other, p in zip(others, adjusted, strict=True) if p >= 1 - LEVEL)]
         number = len(set(groups.values())) + 1
         groups.update(dict.fromkeys(tied, number))
         left = [name for name in left if name not in groups]
     return groups
+
+
+def _p_values(scores: Mapping[str, NDArray[np.float64]], pairs: Sequence[tuple[str, str]]) -> list[float]:
+    differences = [scores[a] - scores[b] for a, b in pairs]
+    return [float(p) for p in p_values(np.stack(differences))] if differences else []

@@ -11,6 +11,7 @@ import numpy as np
 from bench import statistics
 from bench.board import Column, Row
 from bench.lines import Line, status_of
+from bench.ranking import rank_distributions
 
 
 def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
@@ -23,10 +24,12 @@ def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
     whole = [line for line in lines if _table(values[line.identity]) is not None and not line.failures]
     shared = sorted(set.intersection(*(set(values[line.identity]) for line in whole))) if whole else []
     tables = {_name(line): np.array([[values[line.identity][j]["value"]] for j in shared]) for line in whole}
-    ranked = statistics.ranks(tables if shared else {}, False)
+    ranked = rank_distributions(tables if shared else {}, False)
     for place, line in enumerate(lines):
         if rank := ranked.get(_name(line)):
-            rows[place] = replace(rows[place], rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group)
+            rows[place] = replace(
+                rows[place], rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first
+            )
     return [row for row in rows if row.mean is not None or row.reason]
 
 

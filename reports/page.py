@@ -92,6 +92,7 @@ def _section(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], num
         "points": _points(board, lines),
         "panels": [(panel, overlays.tiles(panel)) for panel in panels if panel.dataset == name],
         "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if sheet.dataset == name],
+        "worth": [item for item in board.worth if item["dataset"] == name],
         "synthetic": [item for item in board.synthetic if item["dataset"] == name],
         "lines": overlays.line_names(card["classes"]),
         "cost": cost,

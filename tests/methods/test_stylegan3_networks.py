@@ -70,6 +70,15 @@ def test_a_quarter_turn_of_the_input_turns_the_features() -> None:
     assert torch.allclose(layer(w, turn), layer(w).rot90(-1, (2, 3)), atol=1e-5)
 
 
+@torch.no_grad()
+def test_a_style_turns_as_a_transform_does() -> None:
+    layer = FourierInput(bands(64, 3, 14, 1024, 16)[0], 8)
+    turn = torch.tensor([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]])
+    expected = layer(torch.zeros(1, 8), turn)
+    layer.affine.bias.copy_(torch.tensor([0.6, 0.8, 0, 0]))
+    assert torch.allclose(layer(torch.zeros(1, 8)), expected, atol=1e-5)
+
+
 def test_frequencies_fill_the_disc_evenly() -> None:
     radius = FourierInput(bands(64, 3, 14, 32768, 512)[0], 8).frequencies.norm(dim=1)
     assert radius.max() <= 2

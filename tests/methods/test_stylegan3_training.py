@@ -78,6 +78,33 @@ def test_penalty_comes_every_second_batch(gamma: float, steps: int) -> None:
     assert state["generator_adam.0.step"] == 5
 
 
+def test_seldom_penalties_are_as_many_times_as_strong(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = Game(TINY, (1, 16), 0, CPU)
+    bias, slopes = game.discriminator.out.bias, []
+
+    def finish(optimiser: torch.optim.Optimizer) -> None:
+        slopes.append((optimiser, bias.grad))
+        optimiser.zero_grad()
+
+    monkeypatch.setattr("methods.ssgnet.train.finish", finish)
+    monkeypatch.setattr("methods.ssgnet.train.gradient_penalty", lambda judge, images, gamma: gamma * bias.sum())
+    play(game, IMAGES[:4] * 2 - 1)
+    assert [optimiser is game.generator_adam for optimiser, _ in slopes] == [True, False, False]
+    assert slopes[0][1] is None  # the step of G leaves D alone
+    assert slopes[2][1].item() == TINY.gamma * TINY.r1_every
+
+
+def test_running_statistics_move_once_a_batch() -> None:
+    config = changed(magnitude_kimg=1e-9)  # forgets all but the last batch
+    game = Game(config, (1, 16), 0, CPU)
+    seen: list[float] = []
+    game.generator.layers[1].register_forward_hook(lambda layer, given, out: seen.append(layer.magnitude.item()))
+    play(game, IMAGES[:4] * 2 - 1)
+    assert seen[0] == 1
+    assert seen[1] == game.generator.layers[1].magnitude.item() != 1
+    assert game.generator.mapping.mean.abs().max() > 0
+
+
 def test_average_ramps_up() -> None:
     config = GeneratorConfig()
     assert average_decay(0, config) == 0
