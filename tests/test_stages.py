@@ -70,3 +70,24 @@ def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
     board, page = stages.report(store)
     assert {row.status for row in board.rows} == {"missing"}
     assert "2 of 2 cells not finished" in page.read_text()
+
+
+def test_a_class_without_labels_is_said_before_training(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    loaded = make_suite(
+        datasets=["phantoms3d"], fractions=[], labelled=[1, 12], size=[16, 16, 16], backbone={"name": "vnet"},
+        methods=["supervised"], reference="supervised",
+    )  # fmt: skip
+    _, found = stages.make_plan(loaded, None, store, None)
+    material = found["phantoms3d"]
+    held = {case["group"]: set(case["classes"]) for case in material.prepared.index["train"]}
+    names = material.prepared.index["card"]["classes"]
+    expected = [
+        f"phantoms3d, 1 labelled, subset {j}: no example of {names[label]!r}; it cannot be learnt there"
+        for j in range(2)
+        for label in (1, 2)
+        if label not in held[material.split.orders[j][0]]
+    ]
+    assert expected
+    assert stages.warnings(loaded, found) == expected
+    assert store.plan()["warnings"] == expected
