@@ -88,7 +88,7 @@ COLUMNS: tuple[Column, ...] = (
         "kid",
         "KID",
         "lower",
-        "Kernel distance (unbiased) to the training images in the features that are named, at root mean square 1.",
+        "Kernel distance (unbiased) to the training images in the named features; others than Inception's are scaled.",
         "",
         4,
         kind="synthetic",

@@ -182,9 +182,9 @@ class Snapshots:
         self.due = {step for step in self.due if select and step >= min(select["start"], steps)}
 
     def take(self, step: int) -> None:
-        """Save the state, if it is due."""
+        """Save the state, if it is due; of a method that trains several times, the last one stays."""
         if step in self.due:
-            (self.folder / str(step)).mkdir(parents=True)
+            (self.folder / str(step)).mkdir(parents=True, exist_ok=True)
             save_state(self.method.state(), self.folder / str(step) / "model.safetensors")
 
     def predict(self, predictor: Predictor, source: Path, index: dict[str, Any], run: CellRun) -> None:

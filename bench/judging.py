@@ -77,7 +77,11 @@ def judge(
         if "copies" not in found:
             found["copies"] = _copies(extract, both, real, made, cached, index)
             found["curve"] = [
-                {"shown": shown, "distance": _at_most(both[0], extract(_tensor(images))), "n": len(images)}
+                {
+                    "shown": shown,
+                    "distance": _at_most(both[0], extract(_tensor(images))),
+                    "n": min(len(images), len(real.images)),
+                }
                 for shown, images in sorted(curves.items())
             ]
     found["masks"] = asdict(masks.mask_validity(list(made.masks), list(real.masks)))
@@ -127,12 +131,14 @@ def _copies(
     """Each image with its nearest training image; the rate among test images is what honest images would have."""
     found = copies.find_copies(both[1], both[0], list(made.images), list(real.images))
     held = _bytes(np.concatenate([images for _, images in cache.test_images(cached, index)]))
-    expected = copies.find_copies(extract(_tensor(held)), both[0], list(held), list(real.images))
+    expected = None  # one image is no set
+    if len(held) > 1:
+        expected = copies.find_copies(extract(_tensor(held)), both[0], list(held), list(real.images)).rate()
     numbers = zip(found.nearest, found.distance, found.ssim, found.copy, strict=True)
     return {
         "extractor": extract.name,
         "rate": found.rate(),
-        "rate_of_test": expected.rate(),
+        "rate_of_test": expected,
         "pairs": [
             {"nearest": real.ids[int(near)], "distance": float(d), "ssim": float(s), "copy": bool(c)}
             for near, d, s, c in numbers

@@ -186,7 +186,7 @@ def _backbone(backbone: Backbone) -> dict[str, Any]:
 
 
 def _with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """The hash of a method's code and of the files that its settings name as NAME=FILE: these count by content."""
+    """The hash of a method's code and of the files that its settings name as NAME=FILE."""
     named = [str(config[key]).partition("=")[2] for key in keys]
     return identity.digest([code, *[weights_hash(Path(file)) for file in named if file]]) if any(named) else code
 

@@ -100,7 +100,10 @@ def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any
     for line in lines:
         same = [base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected]
         curve = sorted((b for b in same if b.identity[3:] == (reference, "default")), key=lambda base: base.fraction)
-        if line in curve or line.selected or line.fraction == 1 or len(curve) < 2:
+        # A budget with fewer draws of labels would leave but those to all; it says less than it takes away.
+        curve = [base for base in curve if len(base.scores) >= len(line.scores) or base is line]
+        whole = all(status_of(other, COLUMNS[0], True)[0] == "ok" for other in (*curve, line))
+        if line in curve or line.selected or line.fraction == 1 or len(curve) < 2 or not whole:
             continue
         shared = sorted(set.intersection(*(set(other.scores) for other in (*curve, line))))
         tables = [_matrix(other, "dice", shared) for other in (*curve, line)]
@@ -200,7 +203,8 @@ def per_case_csv(store: Store) -> str:
             prefix = as_line([cell[label] for label in labels])
             lines += [f"{prefix},{line}" for line in file.read_text().splitlines()[1:]]
             chosen = store.cell(cell["key"]) / "selected.csv"
-            if chosen.exists():
+            if cell["select"]:
+                chosen = chosen if chosen.exists() else file  # a failed cell is at its worst here too
                 label = selected_label(cell["variant"], cell["select"]["by"])
                 prefix = as_line([{**cell, "variant": label}[name] for name in labels])
                 lines += [f"{prefix},{line}" for line in chosen.read_text().splitlines()[1:]]

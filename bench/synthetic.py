@@ -54,8 +54,8 @@ def _entries(judged: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]
     if metric == "copy_rate":
         if "copies" in judged:
             copies = judged["copies"]
-            yield {"value": copies["rate"][0], "extractor": copies["extractor"], "n": judged["made"],
-                   "floor": copies["rate_of_test"][0]}  # fmt: skip
+            floor = {"floor": copies["rate_of_test"][0]} if copies["rate_of_test"] else {}
+            yield {"value": copies["rate"][0], "extractor": copies["extractor"], "n": judged["made"], **floor}
         return
     for entry in judged["distances"]:
         if "reason" in entry and metric in (entry["metric"], "kid"):

@@ -10,8 +10,9 @@ from typing import Any
 
 from bench.board import COLUMNS, Board, Column, Row
 
-SHARES = frozenset({"dice", "fp_rate", "dice_all", "jaccard", "nsd"})  # cannot leave [0, 1]
+SHARES = frozenset({"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"})  # cannot leave [0, 1]
 DISTANCES = frozenset({"hd95", "asd"})
+FRECHET = frozenset({"fid", "fd"})
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
 
 
@@ -90,6 +91,8 @@ def ceiling(lines: Iterable[Budget]) -> Row | None:
 def leaders(budget: Budget) -> list[Entry]:
     """The line with the best mean Dice, then those that cannot be told apart from it."""
     ranked = [e for e in budget.entries if e.head.metric == "dice" and e.head.rank_lo is not None]
+    # Ranks are over the subsets that all have, so the first of them need not have the highest mean of its own.
+    ranked.sort(key=lambda entry: (entry.head.tie_group or 0, entry.head.rank_lo or 0))
     group = ranked[0].head.tie_group if ranked else None
     return [e for e in ranked if e is ranked[0] or (group is not None and e.head.tie_group == group)]
 
@@ -145,7 +148,7 @@ def interval(row: Row, digits: int) -> str:
 
 def clip(value: float | None, metric: str) -> float:
     """A value inside the range of its metric."""
-    low = 0.0 if metric in SHARES | DISTANCES else -1.0 if metric == "gain" else -math.inf
+    low = 0.0 if metric in SHARES | DISTANCES | FRECHET else -1.0 if metric == "gain" else -math.inf
     high = 1.0 if metric in SHARES | {"gain"} else math.inf
     return min(max(value or 0.0, low), high)
 

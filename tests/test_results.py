@@ -37,3 +37,17 @@ def test_a_method_equal_to_the_reference_is_worth_its_own_labels(done: Store) ->
     assert (worth["method"], worth["variant"], worth["n_subsets"]) == ("threshold", "again", 3)
     assert worth["estimate"]["labelled"] <= worth["fraction"] + 1e-9
     assert "Worth in labels" in (done.out / "report" / "index.html").read_text()
+
+
+def test_worth_needs_a_whole_curve(done: Store) -> None:
+    """Found in a review: failed cells of the reference counted as Dice 0 in its curve, and nothing said so."""
+    cell = next(c for c in done.plan()["cells"] if c["variant"] == "default" and c["fraction"] == 1)
+    result = done.cell(cell["key"]) / "result.json"
+    kept = result.read_text()
+    result.unlink()
+    (done.cell(cell["key"]) / "failure.json").write_text('{"kind": "error", "message": "lost"}')
+    try:
+        assert build(done).worth == []
+    finally:
+        result.write_text(kept)
+        (done.cell(cell["key"]) / "failure.json").unlink()

@@ -54,7 +54,8 @@ class SSGNet:
             curve = {name: value for name, value in (saved.last or {}).items() if name.startswith("curve/")}
 
             def note(shown: int, state: State) -> None:
-                curve[f"curve/{shown}"] = (255 * sample(state, CURVE, 0, device=run.device)).round().to(torch.uint8)
+                images = _resized(sample(state, CURVE, 0, device=run.device), self.spec.size)
+                curve[f"curve/{shown}"] = (255 * images).round().to(torch.uint8)
                 saved.keep({**state, **curve})
 
             start = None if saved.last is None else _without(saved.last, "curve/")
@@ -62,6 +63,8 @@ class SSGNet:
                 note(0, train_generator(images, config.generator, 0, seed, run.device))
             every = max(config.generator.batch_size, round(1000 * config.kimg / POINTS))
             state = train_generator(images, config.generator, steps, seed, run.device, start, every, note)
+            if f"curve/{steps * config.generator.batch_size}" not in curve:
+                note(steps * config.generator.batch_size, state)
             return {**state, **curve}
 
         settings = {**generator_settings(config), "spec": asdict(self.spec)}

@@ -148,3 +148,11 @@ def test_a_killed_generator_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch
 def test_dice_of_a_batch_in_closed_form() -> None:
     p = torch.tensor([[[0.9, 0.2, 0.9]], [[0.1, 0.8, 0.1]], [[0.0, 0.0, 0.0]]])[None]
     assert class_dice(p, torch.tensor([[[0, 1, 1]]])).tolist() == pytest.approx([2 / 3, 2 / 3, 1.0])
+
+
+def test_the_curve_ends_with_the_generator() -> None:
+    """Found in a review: images at another size than the real ones, and none of the last generator."""
+    method, _ = trained(kimg=0.01)
+    points = {name: value.shape for name, value in method.generator.items() if name.startswith("curve/")}
+    assert "curve/10" in points
+    assert set(points.values()) == {(64, 3, 32, 32)}
