@@ -9,7 +9,8 @@ from scipy.special import stdtrit
 
 from bench.efficiency import Equivalence, label_equivalence
 from bench.ranking import rank_distributions
-from bench.statistics import auroc_pseudo_values, interval, p_values, tie_groups, variances
+from bench.jackknife import auroc_pseudo_values
+from bench.statistics import interval, p_values, tie_groups, variances
 
 # Standard deviations of patients, of subsets, of patient x subset; frames of a patient vary by FRAME about these.
 SETTINGS = {
