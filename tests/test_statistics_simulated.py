@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from bench.efficiency import Equivalence, label_equivalence
-from bench.ranking import rank_distributions
 from bench.jackknife import auroc_pseudo_values
+from bench.ranking import rank_distributions
 from bench.statistics import interval, p_values, tie_groups, variances
 
 # Standard deviations of patients, of subsets, of patient x subset; frames of a patient vary by FRAME about these.
