@@ -14,9 +14,15 @@ DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"
 
 
 def run_demo(folder: Path, workers: int) -> dict[str, Any]:
-    """board.json of a fresh run, without costs."""
+    """board.json of a fresh run with all methods of the demo, shortened, without costs."""
     store = Store(folder / "demo")
-    loaded = suite.load(DEMO)
+    loaded = suite.load(DEMO, steps=20)
+    short = {"iterations": 5}  # of each scale of a pyramid
+    methods = [
+        entry.model_copy(update={"config": {**entry.config, **short}}) if entry.method == "singan_seg" else entry
+        for entry in loaded.methods
+    ]
+    loaded = loaded.model_copy(update={"methods": methods})
     cells, found = stages.make_plan(loaded, None, store, None)
     progress = stages.run(loaded, cells, found, store, lambda _: None, workers=workers)
     assert progress.failed == 0
