@@ -177,7 +177,7 @@ def _curves(folder: Path) -> dict[int, NDArray[np.float32]]:
     """Images (N C H W) of the cell's generator after so many training images were shown to it, where it kept them."""
     from safetensors.numpy import load_file
 
-    parts = store.read_json(folder / "result.json").get("parts", {})
+    parts = store.read_json(folder / "result.json")["parts"]
     found: dict[int, NDArray[np.float32]] = {}
     for key in parts:
         state = load_file(folder.parent.parent / "parts" / f"{key}.safetensors")

@@ -101,7 +101,7 @@ def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any
         same = [base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected]
         curve = sorted((b for b in same if b.identity[3:] == (reference, "default")), key=lambda base: base.fraction)
         # A budget with fewer draws of labels would leave but those to all; it says less than it takes away.
-        curve = [base for base in curve if len(base.scores) >= len(line.scores) or base is line]
+        curve = [base for base in curve if len(base.scores) >= len(line.scores)]
         whole = all(status_of(other, COLUMNS[0], True)[0] == "ok" for other in (*curve, line))
         if line in curve or line.selected or line.fraction == 1 or len(curve) < 2 or not whole:
             continue
@@ -177,7 +177,7 @@ def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     if not costs:
         return None
     task, dataset, labelled, method, variant = line.identity
-    means: dict[str, Any] = {name: plain.fmean(cost.get(name, 0.0) for cost in costs) for name in COSTS}
+    means: dict[str, Any] = {name: plain.fmean(cost[name] for cost in costs) for name in COSTS}
     return {
         "task": task, "dataset": dataset, "fraction": line.fraction, "labelled": labelled,
         "method": method, "variant": variant, **means, "tune_seconds": 0.0,

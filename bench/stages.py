@@ -336,7 +336,7 @@ def status(store: Store) -> dict[str, Any]:
     aside = [key for key in store.found() if key not in planned and store.state(key) == "done"]
     costs = [result["cost"] for _, result in store.results(planned) if result and result["cost"]]
     kinds = ("cell", "train", "import", "part_wait")
-    times = {name: sum(cost.get(f"{name}_seconds", 0.0) for cost in costs) for name in kinds}
+    times = {name: sum(cost[f"{name}_seconds"] for cost in costs) for name in kinds}
     return {
         **counts, "total": len(planned), "running cells": running, "failures": failed,
         "aside": len(aside), "cells": planned, "times": times,

@@ -64,7 +64,7 @@ def test_copies_are_found(done: Store) -> None:
         assert copies.floor < 1  # test images are no copies
 
 
-def test_the_whole_training_set_is_at_distance_zero(done: Store) -> None:
+def test_the_whole_training_set_is_as_near_as_reals_are_to_reals(done: Store) -> None:
     """All 14 training images handed out at all labels: nearer than reals are to reals."""
     judged = [read_json(done.cell(c["key"]) / "judged.json") for c in done.plan()["cells"] if c["method"] == "copier"]
     full = next(found for found in judged if found["n"] == 6 and found["distances"][1]["coverage"] == 1)
