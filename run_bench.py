@@ -74,6 +74,7 @@ def run(
             progress = stages.run(
                 loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
             )
+            stages.judge(store)  # before the mirror closes, so that it has the distances too
     except KeyboardInterrupt:
         typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None

@@ -20,6 +20,9 @@ Task = Literal["segmentation", "classification"]
 class Case:
     """One image on the training grid; `mask` and `label` are None where the budget hides them.
 
+    Under classification no case has a mask. Under segmentation, and of unlabelled cases, `label` is known only where
+    a suite says `class_known: true`.
+
     In 3D it is a whole volume of any shape, out of which patches of `Spec.size` are cut.
     """
 
@@ -38,7 +41,7 @@ class Spec:
     task: Task
     ndim: int  # 2 or 3
     channels: int
-    classes: int  # background counted
+    classes: int  # background counted in segmentation; labels of whole images in classification
     size: tuple[int, ...]  # of what a method trains on and segments: images in 2D, patches in 3D
     intensity: tuple[float, float] | None  # (0, 1) in 2D; None in 3D, which is z-scored
     normals: bool  # some cases hold no lesion
@@ -127,8 +130,17 @@ class Segments(Protocol):
 
 
 @runtime_checkable
+class Classifies(Protocol):
+    """Can tell which label an image has."""
+
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K) of images (B C H W) on the training grid."""
+        ...
+
+
+@runtime_checkable
 class Synthesises(Protocol):
-    """Can make new images with masks."""
+    """Can make new images, with masks or, in classification, with labels."""
 
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
         """n cases on the training grid."""
@@ -163,6 +175,7 @@ class Card:
     spacing: tuple[float, ...] | None = None  # mm, of every image, where one value holds for all and files say none
     slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices lie
     normalised: bool = False  # volumes are stored z-scored: the harness keeps their values
+    labels: tuple[str, ...] = ()  # names of `Record.label` 0, 1, ...; without them there is no classification
 
 
 @dataclass(frozen=True, slots=True)

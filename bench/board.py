@@ -21,11 +21,52 @@ class Column:
     help: str  # direction, unit and definition in one or two sentences
     pairs: Literal["reference", "no reference", "all", ""]  # the (case, class) pairs it is defined on
     digits: int = 3
-    # a mean over cases; a paired difference to the reference method; or a number of a cell's synthetic images
+    # a mean over cases or a metric of a set; a paired difference to the reference; or of a cell's synthetic images
     kind: Literal["case", "gain", "synthetic"] = "case"
+    task: Literal["segmentation", "classification", ""] = "segmentation"  # "" is of both
 
+    @property
+    def needs(self) -> str:
+        """What a test set must hold for it."""
+        return f"pairs: {self.pairs}" if self.pairs else "two patients of every label"
+
+
+TASKS = ("segmentation", "classification")  # in reading order
+HEADLINE = {"segmentation": "dice", "classification": "balanced_accuracy"}  # ranks and speaks for a row
 
 COLUMNS: tuple[Column, ...] = (
+    Column(
+        "balanced_accuracy",
+        "Balanced accuracy",
+        "higher",
+        "Mean over the labels of the share of their test images that are told right.",
+        "",
+        task="classification",
+    ),
+    Column(
+        "accuracy",
+        "Accuracy",
+        "higher",
+        "Share of test images that are told right.",
+        "",
+        task="classification",
+    ),
+    Column(
+        "macro_f1",
+        "Macro F1",
+        "higher",
+        "Mean over the labels of 2TP/(2TP+FP+FN), counted in images.",
+        "",
+        task="classification",
+    ),
+    Column(
+        "auroc",
+        "AUROC",
+        "higher",
+        "Chance that an image of a label gets a higher probability of it than one of another label; mean over labels.",
+        "",
+        task="classification",
+    ),
     Column(
         "dice",
         "Dice",
@@ -37,9 +78,10 @@ COLUMNS: tuple[Column, ...] = (
         "gain",
         "Gain",
         "higher",
-        "Dice minus the reference method's at the same labels, paired by patient and subset.",
+        "Dice, or balanced accuracy, minus the reference method's at the same labels, paired by patient and subset.",
         "reference",
         kind="gain",
+        task="",
     ),
     Column(
         "fp_rate",
@@ -74,6 +116,7 @@ COLUMNS: tuple[Column, ...] = (
         "",
         1,
         kind="synthetic",
+        task="",
     ),
     Column(
         "fd",
@@ -83,6 +126,7 @@ COLUMNS: tuple[Column, ...] = (
         "",
         3,
         kind="synthetic",
+        task="",
     ),
     Column(
         "kid",
@@ -92,6 +136,7 @@ COLUMNS: tuple[Column, ...] = (
         "",
         4,
         kind="synthetic",
+        task="",
     ),
     Column(
         "copy_rate",
@@ -101,6 +146,7 @@ COLUMNS: tuple[Column, ...] = (
         "",
         2,
         kind="synthetic",
+        task="",
     ),
 )
 
@@ -190,12 +236,14 @@ class Panel:
 class Sheet:
     """The pixels of some synthetic images of one cell, each beside the training image that is nearest to it."""
 
+    task: str
     dataset: str
     fraction: float
     labelled: int
     subset: int
     label: str  # method and variant
     images: NDArray[np.uint8]  # N H W 3
-    masks: NDArray[np.uint8]  # N H W, class numbers
+    masks: NDArray[np.uint8] | None  # N H W, class numbers; None in classification
+    kinds: tuple[str, ...]  # name of the label of each image, "" where it has none
     nearest: NDArray[np.uint8]  # N H W 3
     words: tuple[str, ...]  # of each pair: distance, copy or not

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Case, Spec, TrainView
+from bench.api import Case, Spec, Task, TrainView
 
 # On the training grid: train_images, train_masks, test_images. On the native grid: test_native (pictures), test_masks.
 PACKS = ("train_images", "train_masks", "test_images", "test_native", "test_masks")
@@ -24,16 +24,14 @@ class Prepared:
     folder: Path
     index: dict[str, Any]  # card, spec, data (sha256); train, test, validation and dropped: one entry per case
 
-    @property
-    def spec(self) -> Spec:
-        return spec_of(self.index["spec"])
 
-
-def spec_of(fields: dict[str, Any]) -> Spec:
-    """A spec from plain data, as index and job hold it."""
+def spec_of(index: Mapping[str, Any], task: Task) -> Spec:
+    """What a method is told of a dataset for a task; `index` holds `spec` and `card` (an index, or a job)."""
+    fields = index["spec"]
     size = tuple(fields["size"])
     intensity = tuple(fields["intensity"]) if fields["intensity"] else None
-    return Spec(**{**fields, "size": size, "intensity": intensity})
+    classes = fields["classes"] if task == "segmentation" else len(index["card"]["labels"])
+    return Spec(**{**fields, "task": task, "classes": classes, "size": size, "intensity": intensity})
 
 
 def open_pack(folder: Path, name: str) -> NDArray[np.uint8]:
@@ -50,12 +48,12 @@ def take(pack: NDArray[np.uint8], place: dict[str, Any]) -> NDArray[Any]:
 
 
 class CaseList(Sequence[Case]):
-    """Training cases, decoded from the cache when they are looked at; `hidden` ones have neither mask nor label."""
+    """Training cases, decoded from the cache when they are looked at; masks and labels only where they are shown."""
 
-    def __init__(self, folder: Path, entries: Sequence[dict[str, Any]], hidden: bool) -> None:
-        self.entries, self.hidden = entries, hidden
+    def __init__(self, folder: Path, entries: Sequence[dict[str, Any]], masks: bool, labels: bool) -> None:
+        self.entries, self.labels = entries, labels
         self.images = open_pack(folder, "train_images")
-        self.masks = None if hidden else open_pack(folder, "train_masks")
+        self.masks = open_pack(folder, "train_masks") if masks else None
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -79,7 +77,7 @@ class CaseList(Sequence[Case]):
             group=entry["group"],
             image=unit_range(take(self.images, entry["train_images"])),
             mask=mask,
-            label=None if self.hidden else entry["label"],
+            label=entry["label"] if self.labels else None,
             spacing=tuple(entry["spacing"]) if entry["spacing"] else None,
         )
 
@@ -98,19 +96,26 @@ def load_index(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def train_view(folder: Path, index: dict[str, Any], labelled: Sequence[str]) -> TrainView:
+def train_view(
+    folder: Path,
+    index: dict[str, Any],
+    labelled: Sequence[str],
+    task: Task = "segmentation",
+    class_known: bool = False,
+) -> TrainView:
     """What a method may see: cases of the labelled patients in full, the others without mask and label.
 
-    Labelled cases stand in the order of `labelled`, so that a smaller budget is a prefix of a larger one.
+    Labelled cases stand in the order of `labelled`, so that a smaller budget is a prefix of a larger one. Under
+    classification there are no masks, under segmentation no labels. `class_known` shows the labels of all cases.
     """
     place = {group: number for number, group in enumerate(labelled)}
     fit = sorted((c for c in index["train"] if c["group"] in place), key=lambda case: place[case["group"]])
     rest = [case for case in index["train"] if case["group"] not in place]
     return TrainView(
-        fit=CaseList(folder, fit, hidden=False),
+        fit=CaseList(folder, fit, masks=task == "segmentation", labels=class_known or task == "classification"),
         select=(),
-        unlabelled=CaseList(folder, rest, hidden=True),
-        spec=spec_of(index["spec"]),
+        unlabelled=CaseList(folder, rest, masks=False, labels=class_known),
+        spec=spec_of(index, task),
     )
 
 
@@ -123,6 +128,12 @@ def test_images(
     """Each test entry with its images (N C *S) on the training grid: N is 1, or the slices of a volume."""
     images = open_pack(folder, "test_images")
     return ((entry, unit_range(take(images, entry["test_images"]))) for entry in index[side])
+
+
+def test_labels(folder: Path) -> dict[str, int | None]:
+    """The label of each test case; for scoring alone."""
+    found: dict[str, int | None] = json.loads((folder / "test_labels.json").read_text())
+    return found
 
 
 def native(

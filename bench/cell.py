@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from bench import cache, identity, registry, store
-from bench.api import Build, Method, Segments, Spec, Synthesises, TrainView
+from bench.api import Build, Classifies, Method, Segments, Spec, Synthesises, TrainView
+from bench.class_inference import ClassPredictor
 from bench.errors import NotFiniteError
 from bench.inference import Predictor
 from bench.parts import Parts, save_state
@@ -114,16 +115,14 @@ def run_cell(folder: Path) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     source = Path(job["cache"])
     index = cache.load_index(source)
-    view = cache.train_view(source, index, job["patients"])
+    view = cache.train_view(source, index, job["patients"], cell["task"], cell["class_known"])
     run = CellRun(job, folder, view.spec, choose_device(job["device"]))
     method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], view.spec)
-    if not isinstance(method, Segments):
-        raise TypeError(f"method {type(method).__name__} has no segment(images); a segmentation suite needs it")
+    predictor = predictor_of(method, view.spec, cell["layout"], run.device)
     imported = time.perf_counter()
 
     run.snapshot = Snapshots(method, cell["select"], run.steps, folder / "checkpoints")
     fitted = _timed_fit(method, view, run)
-    predictor = Predictor(method, view.spec, cell["layout"], run.device)
     predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
     state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
     samples = 0
@@ -131,7 +130,8 @@ def run_cell(folder: Path) -> None:
         samples = _write_samples(method, cell["samples"], run.seed("samples"), folder)
     if job["keep_model"]:
         save_state(state, folder / "model.safetensors")
-    run.snapshot.predict(predictor, source, index, run)
+    if isinstance(predictor, Predictor):
+        run.snapshot.predict(predictor, source, index, run)
     store.write_json(folder / "history.json", run.history)
     cost = {
         "train_seconds": fitted - run.parts.spent_s,
@@ -156,6 +156,19 @@ def run_cell(folder: Path) -> None:
             "environment": _environment(run.device),
         },
     )
+
+
+def predictor_of(
+    method: Method, spec: Spec, layout: Mapping[str, Any], device: torch.device
+) -> Predictor | ClassPredictor:
+    """What predicts for a task. Raises TypeError where the method lacks the capability."""
+    if spec.task == "segmentation":
+        if not isinstance(method, Segments):
+            raise TypeError(f"method {type(method).__name__} has no segment(images); segmentation needs it")
+        return Predictor(method, spec, layout, device)
+    if not isinstance(method, Classifies):
+        raise TypeError(f"method {type(method).__name__} has no classify(images); classification needs it")
+    return ClassPredictor(method, spec, device)
 
 
 def choose_device(name: str) -> torch.device:
@@ -201,11 +214,14 @@ class Snapshots:
 
 
 def _write_samples(method: Synthesises, count: int, seed: int, folder: Path) -> int:
-    """`samples.npz` with 8-bit images (N C H W) and masks (N H W); returns how many there are."""
+    """`samples.npz` with 8-bit images (N C H W), masks (N H W), labels (N), -1 for none; returns N."""
     cases = list(method.synthesise(count, seed))
     images = np.stack([np.rint(255 * case.image.clip(0, 1)).astype(np.uint8) for case in cases])
     masks = np.stack([np.zeros(c.image.shape[1:]) if c.mask is None else c.mask for c in cases]).astype(np.uint8)
-    np.savez_compressed(folder / "samples.npz", images=images, masks=masks, ids=[case.id for case in cases])
+    labels = np.array([-1 if case.label is None else case.label for case in cases])
+    np.savez_compressed(
+        folder / "samples.npz", images=images, masks=masks, labels=labels, ids=[case.id for case in cases]
+    )
     return len(cases)
 
 

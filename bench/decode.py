@@ -114,13 +114,20 @@ def _decode_all(dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_c
         index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
         for writer in writers.values():
             writer.file.close()
-        described = [index[part] for part in ("spec", "train", "test", "validation")]
+        labels = _take_labels(index["test"])
+        (part / "test_labels.json").write_text(json.dumps(labels))
+        described = [labels, *(index[name] for name in ("spec", "train", "test", "validation"))]
         index["data"] = identity.digest([total.hexdigest(), *described])
         (part / "index.json").write_text(json.dumps(index, ensure_ascii=False))
         if not (folder / "index.json").exists():
             part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _take_labels(entries: Sequence[dict[str, Any]]) -> dict[str, int | None]:
+    """The labels of test cases, taken out of what a worker reads: scoring alone opens their file."""
+    return {entry["id"]: entry.pop("label") for entry in entries}
 
 
 def _write_case(

@@ -47,21 +47,28 @@ def write_jobs(
 ) -> dict[str, Any]:
     """What each worker must know, by key; all a worker reads besides the cache."""
     jobs = {}
-    judging = {judge.key for dataset in materials for judge in judges(cells, dataset, suite.reference)}
+    judged = {(cell.task, cell.dataset) for cell in cells}
+    judging = {judge.key for named in judged for judge in judges(cells, *named, suite.reference)}
     for cell in cells:
         material = materials[cell.dataset]
         jobs[cell.key] = {
             "cell": cell.identity(),
             "patients": list(material.split.labelled(cell.subset, cell.labelled)),
             "cache": str(material.prepared.folder.resolve()),
-            "weights": str(suite.backbone.weights) if suite.backbone.weights else None,
+            "weights": _weights(suite, cell.task),
             "device": device,
             "plugins": [str(file.resolve()) for file in plugins],
             "keep_model": suite.keep_models or cell.key in judging,
             "spec": material.prepared.index["spec"],
-            "slice_axis": material.prepared.index["card"]["slice_axis"],
+            "card": material.prepared.index["card"],
         }
     return jobs
+
+
+def _weights(suite: Suite, task: str) -> str | None:
+    """Where the weights of the network of a task lie."""
+    file = suite.backbone.weights if task == "segmentation" else suite.classifier.weights
+    return str(file) if file else None
 
 
 def execute(
@@ -167,4 +174,9 @@ def cores() -> int:
 def label(cell: Cell) -> str:
     """A cell in words."""
     variant = "" if cell.variant == "default" else f" ({cell.variant})"
-    return f"{cell.method}{variant} on {cell.dataset}, {cell.labelled} labelled, subset {cell.subset}"
+    return f"{cell.method}{variant} on {place(cell.task, cell.dataset)}, {cell.labelled} labelled, subset {cell.subset}"
+
+
+def place(task: str, dataset: str) -> str:
+    """A dataset, with the task where it is not segmentation."""
+    return dataset if task == "segmentation" else f"{dataset} {task}"

@@ -44,14 +44,19 @@ def _state(cell: Cell, store: Store) -> str:
     return f"not applicable ({cell.refusal})" if cell.refusal else store.state(cell.key)
 
 
-def _total(due: Sequence[Cell], rates: Mapping[tuple[str, str], float], slots: int) -> str:
+def _total(due: Sequence[Cell], rates: Mapping[tuple[str, str, str], float], slots: int) -> str:
     if not due:
         return "nothing to do"
-    unknown = sorted({cell.method for cell in due if (cell.method, cell.dataset) not in rates})
+    unknown = sorted({cell.method for cell in due if _kind(cell) not in rates})
     if unknown:
         return f"{len(due)} cells to run; time unknown: a probe of {', '.join(unknown)} did not finish"
-    seconds = sum(rates[cell.method, cell.dataset] * cell.steps for cell in due)
+    seconds = sum(rates[_kind(cell)] * cell.steps for cell in due)
     return f"{len(due)} cells to run, about {display.duration(seconds / slots)} on {slots} workers"
+
+
+def _kind(cell: Cell) -> tuple[str, str, str]:
+    """Cells that take about as long a step."""
+    return cell.method, cell.task, cell.dataset
 
 
 def _rates(
@@ -63,14 +68,14 @@ def _rates(
     executor: driver.Executor,
     device: str,
     plugins: Sequence[Path],
-) -> dict[tuple[str, str], float]:
+) -> dict[tuple[str, str, str], float]:
     """Seconds per step of each method on each dataset: from finished cells, else from a few real steps."""
-    rates: dict[tuple[str, str], float] = {}
+    rates: dict[tuple[str, str, str], float] = {}
     for cell in cells:
         result = store.result(cell.key)
         if result and cell.method != EXTERNAL:
-            rates[cell.method, cell.dataset] = result["cost"]["cell_seconds"] / cell.steps
-    probes = {(c.method, c.dataset): c for c in due if (c.method, c.dataset) not in rates}
+            rates[_kind(cell)] = result["cost"]["cell_seconds"] / cell.steps
+    probes = {_kind(c): c for c in due if _kind(c) not in rates}
     with tempfile.TemporaryDirectory() as folder:
         for name, cell in probes.items():
             jobs = driver.write_jobs([replace(cell, steps=PROBE_STEPS)], suite, materials, device, plugins)

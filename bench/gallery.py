@@ -55,6 +55,8 @@ def _panel(store: Store, board: Board, overlay: Mapping[str, Any], folder: Path)
 
 def _shown(cell: Mapping[str, Any], overlay: Mapping[str, Any]) -> bool:
     """Cells of the overlay's budget and subset, and those with all labels beside them."""
+    if cell["task"] != "segmentation":
+        return False
     here = cell["dataset"] == overlay["dataset"] and cell["subset"] == overlay["subset"]
     return here and cell["status"] == "ok" and (cell["labelled"] == overlay["labelled"] or cell["fraction"] == 1)
 
@@ -81,9 +83,9 @@ def _slice_of(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
 def sheets(store: Store, board: Board) -> list[Sheet]:
     """Synthetic images of each generator at its lowest budget, subset 0, beside their nearest training images."""
     folders = store.plan()["caches"]
-    drawn: dict[tuple[str, str, str], Sheet] = {}
+    drawn: dict[tuple[str, ...], Sheet] = {}
     for cell in sorted(board.cells, key=lambda cell: (cell["labelled"], cell["subset"])):
-        name = (cell["dataset"], cell["method"], cell["variant"])
+        name = (cell["task"], cell["dataset"], cell["method"], cell["variant"])
         judged = read_json(store.cell(cell["key"]) / "judged.json")
         folder = Path(folders[cell["dataset"]])
         if cell["status"] == "ok" and judged and name not in drawn and (folder / "index.json").exists():
@@ -95,15 +97,16 @@ def _sheet(store: Store, cell: Mapping[str, Any], judged: Mapping[str, Any], fol
     index, pack = cache.load_index(folder), cache.open_pack(folder, "train_images")
     entries = {entry["id"]: entry for entry in index["train"]}
     with np.load(store.cell(cell["key"]) / "samples.npz") as content:
-        images, masks = content["images"], content["masks"]
-    # Spread over all samples, so that each source is seen.
-    shown = np.unique(np.linspace(0, len(images) - 1, min(SHOWN, len(images))).astype(int))
+        images, masks, labels = content["images"], content["masks"], content["labels"]
+    shown = _spread(labels)
+    kinds = tuple("" if labels[i] < 0 else index["card"]["labels"][labels[i]] for i in shown)
     pairs = [judged["copies"]["pairs"][i] for i in shown] if "copies" in judged else []
     nearest = [to_rgb(np.asarray(cache.take(pack, entries[pair["nearest"]]["train_images"]))) for pair in pairs]
     variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
     return Sheet(
-        dataset=cell["dataset"], fraction=cell["fraction"], labelled=cell["labelled"], subset=cell["subset"],
-        label=f"{cell['method']}{variant}", images=np.stack([to_rgb(images[i]) for i in shown]), masks=masks[shown],
+        task=cell["task"], dataset=cell["dataset"], fraction=cell["fraction"], labelled=cell["labelled"],
+        subset=cell["subset"], label=f"{cell['method']}{variant}", images=np.stack([to_rgb(images[i]) for i in shown]),
+        masks=masks[shown] if cell["task"] == "segmentation" else None, kinds=kinds,
         nearest=np.stack(nearest) if nearest else np.zeros((0, 1, 1, 3), np.uint8),
         words=tuple(
             f"{pair['nearest']}: distance {pair['distance']:.3g}, SSIM {pair['ssim']:.2f}"
@@ -111,6 +114,12 @@ def _sheet(store: Store, cell: Mapping[str, Any], judged: Mapping[str, Any], fol
             for pair in pairs
         ),
     )  # fmt: skip
+
+
+def _spread(labels: NDArray[np.int64]) -> NDArray[np.intp]:
+    """SHOWN images of each label, spread over all of it, so that each source is seen."""
+    places = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return np.concatenate([p[np.unique(np.linspace(0, len(p) - 1, min(SHOWN, len(p))).astype(int))] for p in places])
 
 
 def to_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:

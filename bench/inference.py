@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,11 @@ BATCH, BATCH_PIXELS = 16, 2**20  # images, slices or windows at once: at most so
 TestCase = tuple[dict[str, Any], NDArray[np.float32]]  # index entry; images (N C *S): N is 1, or the slices
 
 
+def batch_of(size: Sequence[int]) -> int:
+    """How many images of a size go through a network at once."""
+    return max(1, min(BATCH, BATCH_PIXELS // math.prod(size)))
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A method with what turns its probabilities into label maps; `layout` is that of the cell (`bench.plan`)."""
@@ -33,7 +38,7 @@ class Predictor:
     @property
     def batch(self) -> int:
         """How many images, slices or windows go through the network at once."""
-        return max(1, min(BATCH, BATCH_PIXELS // math.prod(self.spec.size)))
+        return batch_of(self.spec.size)
 
     @torch.no_grad()
     def probabilities(self, images: NDArray[np.float32]) -> torch.Tensor:

@@ -19,6 +19,7 @@ from bench.predict import load_model
 from bench.registry import ROOT
 
 if TYPE_CHECKING:
+    from bench.class_inference import ClassPredictor
     from bench.inference import Predictor
 
 DRAWS = 5  # of equal size, averaged
@@ -40,20 +41,22 @@ def judge_cell(
     # What could not be had then may be at hand now.
     if not done or done["inputs"] != stamp or any("reason" in found for found in done["distances"]):
         made, model = _made(folder), _reference_model(reference, device)
-        found = judge(made, cached, model, extractors, device, _curves(folder), why)
+        task = store.read_json(folder / "cell.json")["cell"]["task"]
+        found = judge(made, cached, model, extractors, device, _curves(folder), why, task)
         store.write_json(folder / "judged.json", {"inputs": stamp, **found})
 
 
 def judge(
     made: Images,
     cached: Path,
-    model: Predictor | None,
+    model: Predictor | ClassPredictor | None,
     extractors: Sequence[str],
     device: str,
-    curves: Mapping[int, NDArray[np.float32]],
+    curves: Curves,
     why: str,
+    task: str = "segmentation",
 ) -> dict[str, Any]:
-    """All that the board shows of one cell's synthetic images; `curves` are those of its generator on the way."""
+    """All that the board shows of one cell's synthetic images; `curves` are those of its generators on the way."""
     index = cache.load_index(cached)
     real = _real(cached, index)
     biggest = int(max(np.unique(real.groups, return_counts=True)[1]))
@@ -73,22 +76,49 @@ def judge(
             name = text.split("=")[0]
             found["distances"].append({"metric": _metric(text), "extractor": name, "reason": str(problem)})
             continue
-        found["distances"].append(_distances(extract, both, real.groups, n))
+        names = index["card"]["labels"]
+        per_class = _per_class(extract, both, real, made, names)
+        found["distances"].append({**_distances(extract, both, real.groups, n), "per_class": per_class})
         if "copies" not in found:
             found["copies"] = _copies(extract, both, real, made, cached, index)
-            found["curve"] = [
-                {
-                    "shown": shown,
-                    "distance": _at_most(both[0], extract(_tensor(images))),
-                    "n": min(len(images), len(real.images)),
-                }
-                for shown, images in sorted(curves.items())
-            ]
+            found["curves"] = [_curve(extract, both[0], real, *curve, names) for curve in sorted(curves.items())]
+    guessed = _guessed(model, made.images) if model else None
+    if task == "classification":
+        return {**found, "agreement": None if guessed is None else float((guessed == made.labels).mean())}
     found["masks"] = asdict(masks.mask_validity(list(made.masks), list(real.masks)))
-    found["masks"]["agreement"] = (
-        masks.agreement(list(_segmented(model, made.images)), list(made.masks)) if model else None
-    )
+    return {**found, "agreement": None if guessed is None else masks.agreement(list(guessed), list(made.masks))}
+
+
+def _per_class(
+    extract: features.Features, both: Sequence[Any], real: Images, made: Images, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The distance of each label's images to the training images of that label, at equal numbers."""
+    found = []
+    for number in sorted(set(made.labels[made.labels >= 0].tolist())):
+        ours, theirs = both[1][made.labels == number], both[0][real.labels == number]
+        n, groups = min(len(ours), len(theirs) // 2), np.array(real.groups)[real.labels == number]
+        line: dict[str, Any] = {"label": names[number], "n": n, "real": len(theirs)}
+        if n >= 2:
+            line |= _distances(extract, [theirs, ours], groups.tolist(), n)
+        found.append(line)
     return found
+
+
+def _curve(
+    extract: features.Features,
+    real_features: NDArray[np.float32],
+    real: Images,
+    label: int,
+    images: Mapping[int, NDArray[np.float32]],
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """Distances while one generator was trained, to the training images of its label (-1: to all)."""
+    same = real_features if label < 0 else real_features[real.labels == label]
+    points = [
+        {"shown": shown, "distance": _at_most(same, extract(_tensor(kept))), "n": min(len(kept), len(same))}
+        for shown, kept in sorted(images.items())
+    ]
+    return {"label": None if label < 0 else names[label], "points": points}
 
 
 def _distances(extract: features.Features, both: Sequence[Any], groups: Sequence[str], n: int) -> dict[str, Any]:
@@ -148,10 +178,11 @@ def _copies(
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images (N C H W) in [0, 1] with masks (N H W); patients and ids of real ones."""
+    """Images (N C H W) in [0, 1] with masks (N H W) and labels (N), -1 for none; patients and ids of real ones."""
 
     images: NDArray[np.float32]
     masks: Sequence[NDArray[np.uint8]]
+    labels: NDArray[np.int64]
     groups: Sequence[str] = ()
     ids: Sequence[str] = ()
 
@@ -163,6 +194,7 @@ def _real(cached: Path, index: Mapping[str, Any]) -> Images:
     return Images(
         _bytes(np.stack([cache.unit_range(cache.take(images, entry["train_images"])) for entry in entries])),
         [cache.take(labels, entry["train_masks"]) for entry in entries],
+        np.array([-1 if entry["label"] is None else entry["label"] for entry in entries]),
         [entry["group"] for entry in entries],
         [entry["id"] for entry in entries],
     )
@@ -170,19 +202,24 @@ def _real(cached: Path, index: Mapping[str, Any]) -> Images:
 
 def _made(folder: Path) -> Images:
     with np.load(folder / "samples.npz") as content:
-        return Images(content["images"].astype(np.float32) / 255, content["masks"])
+        return Images(content["images"].astype(np.float32) / 255, content["masks"], content["labels"])
 
 
-def _curves(folder: Path) -> dict[int, NDArray[np.float32]]:
-    """Images (N C H W) of the cell's generator after so many training images were shown to it, where it kept them."""
+Curves = Mapping[int, Mapping[int, NDArray[np.float32]]]
+
+
+def _curves(folder: Path) -> Curves:
+    """By label (-1: of all) and by training images shown: images (N C H W) that generators of the cell kept."""
     from safetensors.numpy import load_file
 
     parts = store.read_json(folder / "result.json")["parts"]
-    found: dict[int, NDArray[np.float32]] = {}
+    found: dict[int, dict[int, NDArray[np.float32]]] = {}
     for key in parts:
         state = load_file(folder.parent.parent / "parts" / f"{key}.safetensors")
         kept = {name: value for name, value in state.items() if name.startswith("curve/")}
-        found |= {int(name.removeprefix("curve/")): np.float32(1 / 255) * value for name, value in kept.items()}
+        images = {int(name.removeprefix("curve/")): np.float32(1 / 255) * value for name, value in kept.items()}
+        if images:
+            found[int(state["label"]) if "label" in state else -1] = images
     return found
 
 
@@ -191,11 +228,11 @@ def _bytes(images: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.rint(255 * images.clip(0, 1)).astype(np.float32) / 255
 
 
-def _reference_model(folder: Path | None, device: str) -> Predictor | None:
+def _reference_model(folder: Path | None, device: str) -> Predictor | ClassPredictor | None:
     return load_model(folder, device)[0] if folder else None
 
 
-def _embedding(model: Predictor | None) -> features.Network | None:
+def _embedding(model: Predictor | ClassPredictor | None) -> features.Network | None:
     """What the reference model sees in images; None where there is none, or it cannot say."""
     return model.method.embed if model and isinstance(model.method, Embeds) else None
 
@@ -205,9 +242,10 @@ def _content(file: Path | None) -> str | None:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else None
 
 
-def _segmented(model: Predictor, images: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
-    """A label map (H W) of each synthetic image by the reference model, on the training grid."""
-    return list(model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8))
+def _guessed(model: Predictor | ClassPredictor, images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What the reference model sees in synthetic images: label maps (N H W) on the training grid, or labels (N)."""
+    guessed: NDArray[np.uint8] = model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8)
+    return guessed
 
 
 def _tensor(images: NDArray[np.float32]) -> Any:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.board import Column, Status
-from bench.scoring import Scores
+from bench.board import TASKS, Column, Status
+from bench.class_scoring import LabelScores
+from bench.scoring import Scores, read_scores
 from bench.store import Store, read_json
 from bench.suite import EXTERNAL
 
@@ -23,7 +24,7 @@ class Line:
     fraction: float
     cells: Sequence[Mapping[str, Any]]
     states: Sequence[str]  # of each cell: done, failed, running, missing
-    scores: Mapping[int, Scores]  # by subset; failed cells are scored at their worst
+    scores: Mapping[int, Scores | LabelScores]  # by subset; failed cells are scored at their worst
     failures: Sequence[str]
     unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
     refusal: str | None
@@ -39,7 +40,7 @@ def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
     if plan["suite"]["select"]:
         chosen = [line for line in lines if line.cells[0]["select"] and not line.refusal]
         lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in chosen]
-    return sorted(lines, key=lambda line: line.identity[1:])
+    return sorted(lines, key=lambda line: (TASKS.index(line.identity[0]), line.identity[1:]))
 
 
 def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Identity, list[Mapping[str, Any]]]:
@@ -52,13 +53,13 @@ def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Identity, list[Mapping[s
 def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     first = cells[0]
     states = [store.state(cell["key"]) for cell in cells]
-    scores = {}
+    scores: dict[int, Scores | LabelScores] = {}
     failures: list[str] = []
     unusable: list[str] = []
     for cell, state in zip(cells, states, strict=True):
         file = store.cell(cell["key"]) / "scores.csv"
         if state in ("done", "failed") and file.exists():
-            scores[cell["subset"]] = Scores(file)
+            scores[cell["subset"]] = read_scores(file, cell["task"])
         if state == "failed":
             failure = store.failure(cell["key"]) or {}
             failures.append(f"{failure.get('kind')}: {failure.get('message')}")
@@ -106,5 +107,5 @@ def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | N
     if done < total:
         return "missing", f"{total - done} of {total} cells not finished"
     if not scored:
-        return "not_applicable", f"no test case has pairs for {column.title} ({column.pairs})"
+        return "not_applicable", f"{column.title} is not defined on this test set ({column.needs})"
     return "ok", None

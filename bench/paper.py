@@ -38,6 +38,7 @@ def compare(plan: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]
 
 def _same(row: Row, entry: Mapping[str, Any]) -> bool:
     same = (row.dataset, row.labelled, row.method) == (entry["dataset"], entry["labelled"], entry["method"])
+    same = same and row.task == "segmentation"
     own = row.variant == "default" or row.variant.startswith("best on ")  # an ablation is not what the paper ran
     return same and own and row.mean is not None
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import budget, identity, registry
-from bench.api import Card
+from bench.api import Card, Task
 from bench.cache import Prepared
 from bench.errors import BenchError
 from bench.registry import MethodInfo
 from bench.split import Split
-from bench.suite import EXTERNAL, Backbone, Entry, Suite
+from bench.suite import EXTERNAL, Backbone, Classifier, Entry, Suite
 
 PROTOCOL = "1"  # raise it when a rule of protocol or scoring changes what a result means
 
@@ -24,7 +24,7 @@ PROTOCOL = "1"  # raise it when a rule of protocol or scoring changes what a res
 class Cell:
     """One training: the unit of work, of caching and of failure. `identity` decides the key, the rest labels it."""
 
-    task: str
+    task: Task
     dataset: str
     labelled: int
     subset: int
@@ -45,6 +45,7 @@ class Cell:
     protocol: str = PROTOCOL
     phase: str = "final"
     fold: int | None = None
+    class_known: bool = False  # labels of all training images are seen
     fraction: float = field(default=1.0, kw_only=True)
     variant: str = field(default="default", kw_only=True)
     refusal: str | None = field(default=None, kw_only=True)
@@ -84,48 +85,82 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
     learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
     configs = _configs(suite.config, learners, infos, len(suite.size))
-    select = suite.select.model_dump() if suite.select else None
     code = {name: identity.code_hash([*info.sources, *registry.SHARED_SOURCES]) for name, info in infos.items()}
-    backbone = _backbone(suite.backbone)
     cells = []
-    for dataset, material in materials.items():
-        patients = material.split.patients(material.split.train)
-        card = Card(**material.prepared.index["card"])
-        splits = [material.split.hash(j) for j in range(suite.most_subsets)]
-        for budget_, labelled in budgets(suite, patients).items():
-            base = Cell(
-                suite.task, dataset, labelled, 0, "", {}, suite.steps, tuple(suite.size), suite.threads,
-                suite.precision, backbone, suite.seed, "", material.prepared.index["data"], "",
-                suite.layout, select, fraction=budget_ if suite.fractions else labelled / patients,
-            )  # fmt: skip
-            subsets = range(suite.subsets_of(budget_))
-            for entry, config in zip(learners, configs, strict=True):
-                refusal = infos[entry.method].refusal(card, len(suite.size), labelled == patients)
-                generator = infos[entry.method].card.get("role") == "generator" and refusal is None
-                own = replace(
-                    base, method=entry.method, variant=entry.variant, config=config,
-                    code=_with_files(code[entry.method], config, infos[entry.method].card.get("files", [])),
-                    refusal=refusal, generator=generator, samples=suite.samples if generator else None,
-                )  # fmt: skip
-                cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
-            for entry in suite.methods:
-                if entry.method == EXTERNAL and entry.budget == budget_:
-                    cells += _external(base, entry, subsets, splits)
-        made = any(cell.generator for cell in cells if cell.dataset == dataset)
-        if made and not judges(cells, dataset, suite.reference):
-            own = next(cell for cell in cells if cell.dataset == dataset and _is_reference(cell, suite.reference))
-            refusal = infos[suite.reference].refusal(card, len(suite.size), all_labelled=True)
-            judge = replace(own, labelled=patients, fraction=1.0, subset=0, split=splits[0], refusal=refusal)
-            cells += [judge] if refusal is None else []
+    for task in suite.tasks:
+        entries = [(e, config) for e, config in zip(learners, configs, strict=True) if e in suite.entries(task)]
+        for dataset, material in materials.items():
+            found = _planned(suite, task, dataset, material, entries, infos, code)
+            made = any(cell.generator for cell in found)
+            cells += found + (_judge(found, material, infos[suite.reference], suite.reference) if made else [])
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
 
 
-def judges(cells: Sequence[Cell], dataset: str, reference: str) -> list[Cell]:
-    """The reference model of a dataset (all labels, subset 0), where planned: it judges what generators make."""
+def _planned(
+    suite: Suite,
+    task: Task,
+    dataset: str,
+    material: Material,
+    entries: Sequence[tuple[Entry, dict[str, Any]]],
+    infos: Mapping[str, MethodInfo],
+    code: Mapping[str, str],
+) -> list[Cell]:
+    """The cells of one task on one dataset."""
+    cells = []
+    patients = material.split.patients(material.split.train)
+    card, ndim = Card(**material.prepared.index["card"]), len(suite.size)
+    splits = [material.split.hash(j) for j in range(suite.most_subsets)]
+    backbone, layout, select = _for_task(suite, task)
+    for budget_, labelled in budgets(suite, patients).items():
+        base = Cell(
+            task, dataset, labelled, 0, "", {}, suite.steps, tuple(suite.size), suite.threads,
+            suite.precision, backbone, suite.seed, "", material.prepared.index["data"], "", layout, select,
+            class_known=suite.class_known, fraction=budget_ if suite.fractions else labelled / patients,
+        )  # fmt: skip
+        subsets = range(suite.subsets_of(budget_))
+        for entry, config in entries:
+            info = infos[entry.method]
+            refusal = info.refusal(card, task, ndim, labelled == patients)
+            generator = info.card.get("role") == "generator" and refusal is None
+            own = replace(
+                base, method=entry.method, variant=entry.variant, config=config,
+                code=_with_files(code[entry.method], config, info.card.get("files", [])),
+                refusal=refusal, generator=generator, samples=suite.samples if generator else None,
+            )  # fmt: skip
+            cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
+        for entry in suite.entries(task):
+            if entry.method == EXTERNAL and entry.budget == budget_:
+                cells += _external(base, entry, subsets, splits)
+    return cells
+
+
+def _for_task(suite: Suite, task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+    """Network, layout of predictions and selection; in classification there are no label maps to lay out or select."""
+    if task == "classification":
+        return _classifier(suite.classifier), {}, None
+    return _backbone(suite.backbone), suite.layout, suite.select.model_dump() if suite.select else None
+
+
+def _judge(cells: Sequence[Cell], material: Material, info: MethodInfo, reference: str) -> list[Cell]:
+    """The reference model, where a budget below all labels is all that the suite asks for."""
+    first = next(cell for cell in cells if _is_reference(cell, reference))
+    if judges(cells, first.task, first.dataset, reference):
+        return []
+    patients = material.split.patients(material.split.train)
+    refusal = info.refusal(Card(**material.prepared.index["card"]), first.task, len(first.size), all_labelled=True)
+    judge = replace(first, labelled=patients, fraction=1.0, subset=0, split=material.split.hash(0), refusal=refusal)
+    return [judge] if refusal is None else []
+
+
+def judges(cells: Sequence[Cell], task: str, dataset: str, reference: str) -> list[Cell]:
+    """The reference model (all labels, subset 0) of a task and dataset, where planned: it judges generators."""
     return [
         cell
         for cell in cells
-        if cell.dataset == dataset and cell.fraction == 1 and cell.subset == 0 and _is_reference(cell, reference)
+        if (cell.task, cell.dataset) == (task, dataset)
+        and cell.fraction == 1
+        and cell.subset == 0
+        and _is_reference(cell, reference)
     ]
 
 
@@ -185,6 +220,14 @@ def _backbone(backbone: Backbone) -> dict[str, Any]:
     return fields
 
 
+def _classifier(classifier: Classifier) -> dict[str, Any]:
+    """The same of the network of classification."""
+    fields: dict[str, Any] = {"name": classifier.name}
+    if classifier.weights is not None:
+        fields["weights"] = weights_hash(classifier.weights)
+    return fields
+
+
 def _with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The hash of a method's code and of the files that its settings name as NAME=FILE."""
     named = [str(config[key]).partition("=")[2] for key in keys]
@@ -202,7 +245,7 @@ def weights_hash(file: Path) -> str:
 def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
     """`method=a,fraction=0.1` -> {key: alternatives}. Raises BenchError on anything else."""
     wanted: dict[str, list[str]] = {}
-    allowed = ("method", "variant", "dataset", "fraction", "labelled", "subset")
+    allowed = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")
     for item in [part for text in only for part in text.split(",")]:
         key, sign, value = item.partition("=")
         if not sign or key not in allowed:
@@ -215,8 +258,8 @@ def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervi
     """Cells that match every key of `only`, values of one key being alternatives, and the judges of generators."""
     wanted = parse_only(only)
     kept = [cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())]
-    for dataset in {cell.dataset: None for cell in kept if cell.generator}:
-        kept = [cell for cell in judges(cells, dataset, reference) if cell not in kept] + kept
+    for task, dataset in {(cell.task, cell.dataset): None for cell in kept if cell.generator}:
+        kept = [cell for cell in judges(cells, task, dataset, reference) if cell not in kept] + kept
     if not kept:
         raise BenchError(f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run")
     return kept

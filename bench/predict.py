@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import cache, geometry
+from bench.api import Spec
 from bench.errors import BenchError
 from bench.store import Store, read_json
 
 if TYPE_CHECKING:
+    from bench.class_inference import ClassPredictor
     from bench.inference import Predictor
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
@@ -23,11 +27,19 @@ PALETTE = (0, 0, 0, 86, 180, 233, 230, 159, 0, 0, 158, 115, 240, 228, 66, 213, 9
 
 
 def predict(store: Store, key: str, images: Path, target: Path, device: str) -> int:
-    """Write a mask for every image in a folder; returns their number. Raises BenchError on what cannot be used."""
+    """Write a mask for every image in a folder, of a classifier one labels.csv; returns the number of images.
+
+    Raises BenchError on what cannot be used.
+    """
+    from bench.class_inference import ClassPredictor
+
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     target.mkdir(parents=True, exist_ok=True)
     predictor, slice_axis = load_model(folder, device)
+    if isinstance(predictor, ClassPredictor):
+        _write_labels(files, target, predictor, read_json(folder / "cell.json")["card"]["labels"])
+        return len(files)
     for file in files:
         _write(file, target, predictor, slice_axis)
     return len(files)
@@ -53,23 +65,22 @@ def _images(folder: Path) -> list[Path]:
     return files
 
 
-def load_model(folder: Path, device: str) -> tuple[Predictor, int]:
-    """The saved model of a cell, ready to segment, and the axis along which its volumes have their slices."""
+def load_model(folder: Path, device: str) -> tuple[Predictor | ClassPredictor, int]:
+    """The saved model of a cell, ready to predict, and the axis along which its volumes have their slices."""
     if not (folder / "model.safetensors").exists():
         raise BenchError(f"cell {folder.name} has no model; run it with 'keep_models: true'")
     from safetensors.torch import load_file
 
     from bench import registry
-    from bench.cell import CellRun, choose_device
-    from bench.inference import Predictor
+    from bench.cell import CellRun, choose_device, predictor_of
 
     job: dict[str, Any] = read_json(folder / "cell.json")
-    spec = cache.spec_of(job["spec"])
-    run = CellRun(job, folder, spec, choose_device(device))
     cell = job["cell"]
+    spec = cache.spec_of(job, cell["task"])
+    run = CellRun(job, folder, spec, choose_device(device))
     method: Any = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], spec)
     method.load(load_file(folder / "model.safetensors"), run)
-    return Predictor(method, spec, cell["layout"], run.device), job["slice_axis"]
+    return predictor_of(method, spec, cell["layout"], run.device), job["card"]["slice_axis"]
 
 
 def _write(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> None:
@@ -83,12 +94,29 @@ def _write(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> N
         return
     if spec.ndim == 3:
         raise BenchError(f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}")
+    image, grid = _read(file, spec)
+    label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
+    _write_picture(label_map, target / f"{file.stem}.png")
+
+
+def _read(file: Path, spec: Spec) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """A picture (C H W), and the same on the training grid."""
     image = importlib.import_module("datasets.reading").read_image(file)
     if image.shape[0] != spec.channels:
         raise BenchError(f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; convert it")
-    grid = cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), spec.size))
-    label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
-    _write_picture(label_map, target / f"{file.stem}.png")
+    return image, cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), spec.size))
+
+
+def _write_labels(files: Sequence[Path], target: Path, predictor: ClassPredictor, labels: Sequence[str]) -> None:
+    """labels.csv: each image with its label and the probability of every label."""
+    with (target / "labels.csv").open("w", newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "label", *labels])
+        for file in files:
+            if file.name.lower().endswith(VOLUMES):
+                raise BenchError(f"{file} given; the model was trained on images; expected {' or '.join(PICTURES)}")
+            found = predictor.probabilities(_read(file, predictor.spec)[1][None])[0].tolist()
+            writer.writerow([file.name, labels[found.index(max(found))], *(f"{value:.6f}" for value in found)])
 
 
 def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:

@@ -23,13 +23,13 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Test": "; ".join(_test(name, card) for name, card in plan["datasets"].items())
         + ". Opened after training; masks are read by scoring alone.",
         "Near-copies": _dropped(plan["datasets"], suite["drop_copies"]),
-        "Model": f"{_backbone(suite['backbone'])}, {_steps(suite)}, {_grid(suite)}; the last iterate is scored.",
+        "Model": f"{_models(suite)}, {_steps(suite)}, {_grid(suite)}; the last iterate is scored.",
         "Schedules": _schedules(plan["published_steps"], suite["steps"]),
         **_synthetic(suite, cells),
         **{f"Caution about {method}": text for method, text in plan["cautions"].items()},
         **_settings(cells),
-        "Scores": "On the native grid, per case and class, then averaged per case, per patient, over patients. "
-        "A missing or failed prediction takes the worst value.",
+        "Scores": f"{_scores(suite['tasks'])} A missing or failed prediction takes the worst value.",
+        **({"Labels of all images": CLASS_KNOWN} if suite["class_known"] else {}),
         "Intervals": "95%, of patients and subsets together (two-way random effects); the unit is the patient. "
         "Greyed with fewer than 3 subsets or 8 patients.",
         "Ranks": "Where a method comes in 95% of 2000 joint draws of all true means, given patients and subsets; "
@@ -37,6 +37,32 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Precision and threads": f"{suite['precision']}, threads per cell: {suite['threads']}.",
         "Protocol version": cells[0]["protocol"] if cells else "",
     }
+
+
+CLASS_KNOWN = (
+    "Declared free metadata: methods see the label of every training image, unlabelled ones too. In classification "
+    "this gives away what is to be learnt: compare such rows with those at all labels."
+)
+
+
+def _scores(tasks: Sequence[str]) -> str:
+    texts = {
+        "segmentation": "Segmentation: on the native grid, per case and class, then averaged per case, per patient, "
+        "over patients.",
+        "classification": "Classification: of all test images; intervals by pseudo-values over patients (jackknife), "
+        "centred on the plain value.",
+    }
+    return " ".join(texts[task] for task in tasks)
+
+
+def _models(suite: Mapping[str, Any]) -> str:
+    classifier = suite["classifier"]
+    start = "its weights from a file" if classifier["weights"] else "from random weights"
+    texts = {
+        "segmentation": _backbone(suite["backbone"]),
+        "classification": f"{classifier['name']} (timm), {start}",
+    }
+    return "; ".join(texts[task] for task in suite["tasks"])
 
 
 def _budgets(dataset: str, plan: Mapping[str, Any]) -> str:
@@ -94,8 +120,8 @@ def _subsets(draw: str) -> str:
     if draw == "list":
         return "None are drawn: the first patients of the data's own list are labelled. A subset is a seed alone."
     return (
-        "Random, stratified by classes and lesion area, nested across budgets. Draw, start and data order change "
-        "together. At all labels a subset is a seed alone."
+        "Random, stratified by label, classes and lesion area, nested across budgets. Draw, start and data order "
+        "change together. At all labels a subset is a seed alone."
     )
 
 
@@ -124,17 +150,21 @@ def _by(size: Sequence[int]) -> str:
 
 
 def _settings(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    configs = {(cell["method"], cell["variant"]): cell["config"] for cell in cells}
-    return {
-        f"Settings of {method}{'' if variant == 'default' else f' ({variant})'}": ", ".join(
-            f"{name.replace('_', ' ')} {_value(value)}" for name, value in config.items()
-        )
-        for (method, variant), config in configs.items()
-        if method != EXTERNAL
-    }
+    found: dict[str, str] = {}
+    tasks = {cell["task"] for cell in cells}
+    for cell in [cell for cell in cells if cell["method"] != EXTERNAL and not cell["refusal"]]:
+        label = cell["method"] + ("" if cell["variant"] == "default" else f" ({cell['variant']})")
+        label += f", {cell['task']}" if len(tasks) > 1 else ""
+        items = cell["config"].items()
+        texts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in items]
+        found[f"Settings of {label}"] = ", ".join(texts)
+    return found
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        inner = [f"{name.replace('_', ' ')} {_value(item)}" for name, item in value.items()]
+        return f"({', '.join(inner)})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import identity
-from bench.api import Card, Dataset, DatasetFactory, Method, Spec
+from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
 from bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +33,7 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
     ROOT / "bench" / "geometry.py",
     ROOT / "bench" / "windows.py",
     ROOT / "bench" / "inference.py",
+    ROOT / "bench" / "class_inference.py",
     ROOT / "bench" / "parts.py",
 )
 
@@ -80,12 +81,16 @@ class MethodInfo:
         steps: int | None = self.card.get("published_steps", {}).get(f"{ndim}d")
         return steps
 
-    def refusal(self, card: Card, ndim: int, all_labelled: bool) -> str | None:
-        """Why this method cannot run on a dataset at a budget, in words, or None; `ndim` is what it would see."""
+    def refusal(self, card: Card, task: Task, ndim: int, all_labelled: bool) -> str | None:
+        """Why this method cannot do a task on a dataset at a budget, in words, or None; `ndim` is what it would see."""
         needs = self.card.get("requires", {})
+        if task not in needs.get("tasks", ["segmentation"]):
+            return f"{self.name} does {' and '.join(needs.get('tasks', ['segmentation']))}, not {task}"
+        if task == "classification" and (card.ndim == 3 or len(card.labels) < 2):
+            return f"{card.id} has no labels of whole images"
         if ndim not in needs.get("ndim", [2, 3]):
             return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {ndim}D here"
-        if len(card.classes) > needs.get("classes", len(card.classes)):
+        if task == "segmentation" and len(card.classes) > needs.get("classes", len(card.classes)):
             return f"{self.name} knows {needs['classes']} classes; {card.id} has {len(card.classes)}"
         if needs.get("unlabelled") and all_labelled:
             return f"{self.name} needs unlabelled images; at this budget all are labelled"

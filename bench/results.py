@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import __version__, efficiency, paper, statistics
-from bench.board import COLUMNS, SCORED, Board, Column, Point, Row
+from bench.board import COLUMNS, HEADLINE, SCORED, TASKS, Board, Column, Point, Row
+from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.protocol import protocol_card
 from bench.ranking import RankDistribution, rank_distributions
-from bench.scoring import FIELDS, as_line
+from bench.scoring import FIELDS, as_line, cases_of, table
 from bench.store import Store
 from bench.synthetic import describe, synthetic_rows
 
@@ -32,7 +33,7 @@ def build(store: Store) -> Board:
     points = [point for line in lines for point in _points(line)]
     return Board(
         suite={**plan["labels"], "note": plan["suite"]["note"]},
-        rows=sorted(rows, key=lambda row: (row.dataset, row.fraction, row.method, row.variant)),
+        rows=sorted(rows, key=lambda row: (TASKS.index(row.task), row.dataset, row.fraction, row.method, row.variant)),
         points=points,
         datasets=plan["datasets"],
         protocol=protocol_card(plan),
@@ -50,6 +51,8 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
     rows: list[Row] = []
     for budget in {line.identity[:3]: None for line in lines}:
         group = [line for line in lines if line.identity[:3] == budget]
+        if column.task not in ("", budget[0]):
+            continue
         if column.kind == "gain":
             rows += _gains(group, column, reference)
             continue
@@ -64,13 +67,14 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
 
 
 def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
-    """Paired differences of Dice to the reference method at one budget, over the subsets that both have."""
+    """Paired differences of the headline to the reference method at one budget, over the subsets that both have."""
     bases = [line for line in group if line.identity[3:] == (reference, "default")]
     rows = []
     for line in [line for line in group if not line.selected]:
         for base in [base for base in bases if base is not line]:
             shared = sorted(set(line.scores) & set(base.scores))
-            one, other = _matrix(line, "dice", shared), _matrix(base, "dice", shared)
+            head = HEADLINE[line.identity[0]]
+            one, other = _matrix(line, head, shared), _matrix(base, head, shared)
             difference = None if one is None or other is None else one - other
             row = _row(line, column, difference, None)
             if row.status in ("ok", "not_applicable") and not line.refusal:
@@ -95,18 +99,19 @@ def _ranks(lines: Sequence[Line], column: Column) -> dict[Identity, RankDistribu
 
 
 def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
-    """How many labels the reference would need to do as well in Dice, for each method below all labels (R4.9b)."""
+    """How many labels the reference would need to do as well, for each method below all labels (R4.9b)."""
     found = []
     for line in lines:
+        head = HEADLINE[line.identity[0]]
         same = [base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected]
         curve = sorted((b for b in same if b.identity[3:] == (reference, "default")), key=lambda base: base.fraction)
         # A budget with fewer draws of labels would leave but those to all; it says less than it takes away.
         curve = [base for base in curve if len(base.scores) >= len(line.scores)]
-        whole = all(status_of(other, COLUMNS[0], True)[0] == "ok" for other in (*curve, line))
+        whole = all(status_of(other, COLUMNS[0], True)[0] == "ok" for other in (*curve, line))  # of any column
         if line in curve or line.selected or line.fraction == 1 or len(curve) < 2 or not whole:
             continue
         shared = sorted(set.intersection(*(set(other.scores) for other in (*curve, line))))
-        tables = [_matrix(other, "dice", shared) for other in (*curve, line)]
+        tables = [_matrix(other, head, shared) for other in (*curve, line)]
         if any(table is None for table in tables):
             continue
         amounts = [base.fraction for base in curve]
@@ -120,10 +125,7 @@ def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any
 
 def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
     """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
-    columns = [line.scores[subset].per_group(metric) for subset in subsets]
-    if not columns or not columns[0]:
-        return None
-    return np.array([[column[group] for column in columns] for group in sorted(columns[0])])
+    return table([line.scores[subset] for subset in subsets], metric)
 
 
 def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: RankDistribution | None) -> Row:
@@ -136,8 +138,8 @@ def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: R
     if matrix is None:
         return empty
     found = statistics.interval(matrix)
-    metric = "dice" if column.kind == "gain" else column.key
-    cases = len(next(iter(line.scores.values())).per_case(metric))
+    metric = HEADLINE[task] if column.kind == "gain" else column.key
+    cases = cases_of(next(iter(line.scores.values())), metric)
     scored = replace(
         empty, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind,
         n_cases=cases, n_groups=matrix.shape[0], n_subsets=matrix.shape[1],
@@ -153,10 +155,10 @@ def _points(line: Line) -> list[Point]:
     task, dataset, labelled, method, variant = line.identity
     points = []
     for subset, scores in sorted(line.scores.items()):
-        for column in SCORED:
-            values = scores.per_group(column.key).values()
-            if values:
-                mean = sum(values) / len(values)
+        for column in [column for column in SCORED if column.task == task]:
+            values = table([scores], column.key)
+            if values is not None:
+                mean = float(values.mean())
                 points.append(Point(task, dataset, line.fraction, labelled, method, variant, column.key, subset, mean))
     return points
 
@@ -193,11 +195,12 @@ def _environments(store: Store, cells: Sequence[Mapping[str, Any]]) -> dict[str,
     return {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}
 
 
-def per_case_csv(store: Store) -> str:
-    """All score tables of the plan as one, each line with its row and subset."""
+def per_case_csv(store: Store, task: str) -> str:
+    """All score tables of a task as one, each line with its row and subset; empty where the plan lacks the task."""
     labels = ("task", "dataset", "fraction", "labelled", "method", "variant", "subset")
-    lines = [",".join((*labels, *FIELDS))]
-    for cell in sorted(store.plan()["cells"], key=lambda cell: [str(cell[label]) for label in labels]):
+    cells = [cell for cell in store.plan()["cells"] if cell["task"] == task]
+    lines = [",".join((*labels, *(FIELDS if task == "segmentation" else LABEL_FIELDS)))] if cells else []
+    for cell in sorted(cells, key=lambda cell: [str(cell[label]) for label in labels]):
         file = store.cell(cell["key"]) / "scores.csv"
         if store.state(cell["key"]) in ("done", "failed") and file.exists():
             prefix = as_line([cell[label] for label in labels])
@@ -208,14 +211,15 @@ def per_case_csv(store: Store) -> str:
                 label = selected_label(cell["variant"], cell["select"]["by"])
                 prefix = as_line([{**cell, "variant": label}[name] for name in labels])
                 lines += [f"{prefix},{line}" for line in chosen.read_text().splitlines()[1:]]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _overlays(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
     """Cases to draw at the lowest budget of each dataset, subset 0, by the reference method's Dice."""
     picked = []
-    for dataset in sorted({line.identity[1] for line in lines}):
-        here = [line for line in lines if line.identity[1] == dataset and 0 in line.scores and not line.selected]
+    masks = [line for line in lines if line.identity[0] == "segmentation" and 0 in line.scores and not line.selected]
+    for dataset in sorted({line.identity[1] for line in masks}):
+        here = [line for line in masks if line.identity[1] == dataset]
         judges = [line for line in here if line.identity[3] == reference]
         if not judges:
             continue

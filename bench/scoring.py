@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import cache, identity, store
+from bench import cache, class_scoring, identity, store
+from bench.class_scoring import FIELDS as LABELS
+from bench.class_scoring import LabelScores
 from bench.metrics import overlap, surface
 from bench.registry import ROOT
 
@@ -28,13 +30,17 @@ def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
     if (folder / "scores.csv").exists() and store.read_json(folder / "scores.json") == stamp:
         return
     index = cache.load_index(cached)
+    finished = (folder / "result.json").exists()  # what a failed cell left behind does not count
+    if store.read_json(folder / "cell.json")["cell"]["task"] == "classification":
+        store.write_text(folder / "scores.csv", as_csv(class_scoring.score_labels(folder, cached, finished), LABELS))
+        store.write_json(folder / "scores.json", stamp)
+        return
     masks = cache.native(cached, index, "test_masks")
     rows = []
-    finished = (folder / "result.json").exists()  # what a failed cell left behind does not count
     for entry in index["test"]:
         prediction = read_prediction(folder, entry["id"], tuple(entry["shape"])) if finished else None
         rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
-    store.write_text(folder / "scores.csv", as_csv(rows))
+    store.write_text(folder / "scores.csv", as_csv(rows, FIELDS))
     select = store.read_json(folder / "cell.json")["cell"].get("select")
     if select and finished:
         _score_selected(folder, cached, index, select, tolerance)
@@ -57,7 +63,7 @@ def _score_selected(
         shape = tuple(entry["shape"])
         prediction = read_label_map(folder / "checkpoints" / str(best) / "predictions", entry["id"], shape)
         rows += score_case(entry, prediction, truth[entry["id"]], index["spec"]["classes"], tolerance)
-    store.write_text(folder / "selected.csv", as_csv(rows))
+    store.write_text(folder / "selected.csv", as_csv(rows, FIELDS))
     store.write_json(folder / "selected.json", {**select, "step": best, "dice": means})
 
 
@@ -80,7 +86,8 @@ def _mean_dice(
 
 
 def _code() -> str:
-    return identity.code_hash([ROOT / "bench" / "scoring.py", ROOT / "bench" / "metrics"])
+    own = [ROOT / "bench" / name for name in ("scoring.py", "class_scoring.py", "metrics")]
+    return identity.code_hash(own)
 
 
 def read_prediction(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -141,10 +148,10 @@ def score_pair(
     }
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def as_csv(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str:
     """Rows as text; None is an empty field, numbers keep all their digits."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
     return text.getvalue()
@@ -198,3 +205,24 @@ class Scores:
         for case, value in self.per_case(metric).items():
             collected.setdefault(group_of[case], []).append(value)
         return {group: sum(found) / len(found) for group, found in collected.items()}
+
+
+def read_scores(file: Path, task: str) -> Scores | LabelScores:
+    """The score table of a cell."""
+    return LabelScores(file) if task == "classification" else Scores(file)
+
+
+def table(scores: Sequence[Scores | LabelScores], metric: str) -> NDArray[np.float64] | None:
+    """Values of patients (sorted) x subsets, or None where the metric is not defined; of sets, pseudo-values."""
+    if not scores:
+        return None
+    of_labels = [found for found in scores if isinstance(found, LabelScores)]
+    if of_labels:
+        return class_scoring.pseudo_table(of_labels, metric)
+    columns = [found.per_group(metric) for found in scores if isinstance(found, Scores)]
+    return np.array([[column[group] for column in columns] for group in sorted(columns[0])]) if columns[0] else None
+
+
+def cases_of(scores: Scores | LabelScores, metric: str) -> int:
+    """How many cases a metric is taken over."""
+    return len(scores.case) if isinstance(scores, LabelScores) else len(scores.per_case(metric))

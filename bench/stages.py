@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import decode, driver, external, identity, paper, registry, results, scoring, split
-from bench.api import Record
-from bench.board import Board
+from bench import cache, decode, driver, external, identity, paper, registry, results, scoring, split
+from bench.api import Card, Record, Task
+from bench.board import TASKS, Board
 from bench.errors import BenchError
 from bench.plan import Cell, Material, budgets, plan, select
 from bench.store import PLAN_LAYOUT, Store, read_json, write_json
@@ -38,12 +38,25 @@ def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins:
     if suite.select and suite.select.by == "validation":
         sides["validation"] = split.validation(records)
     grid = decode.Grid(tuple(suite.size), tuple(suite.layout.get("shrink", ())))
+    if "classification" in suite.tasks and dataset.card.labels:
+        _check_labels(dataset.card, records)
     prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
     drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets, suite.draw == "list")
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
     check_split(drawn, suite, store)
     return Material(prepared, drawn, paper.lists(records))
+
+
+def _check_labels(card: Card, records: Sequence[Record]) -> None:
+    """Raise BenchError where a case has no label that has a name."""
+    bad = [record for record in records if record.label is None or record.label >= len(card.labels)]
+    if bad:
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(card.labels))
+        raise BenchError(
+            f"classification on {card.id} given; {len(bad)} cases have no label of {names}, such as {bad[0].id!r}; "
+            "add their labels, or drop 'classification' from 'tasks'"
+        )
 
 
 def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
@@ -100,7 +113,7 @@ def write_plan(
     plugins: Sequence[Path],
 ) -> None:
     """Leave what `score`, `report` and `status` need to run alone."""
-    labels = {name: getattr(suite, name) for name in ("name", "title", "description", "task", "reference")}
+    labels = {name: getattr(suite, name) for name in ("name", "title", "description", "tasks", "reference")}
     write_json(
         store.out / "plan.json",
         {
@@ -141,7 +154,8 @@ def describe(material: Material, suite: Suite) -> dict[str, Any]:
         "distance_unit": "mm" if spaced else "px",
         "nsd_tolerance": suite.nsd_tolerance,
         "split_sha256": identity.digest([drawn.hash(j) for j in range(suite.most_subsets)]),
-        "all_background": all_background(index),
+        "all_background": all_background(index) if "segmentation" in suite.tasks else {},
+        "label_counts": label_counts(material) if "classification" in suite.tasks else {},
         "lists": material.lists,
     }
 
@@ -164,25 +178,36 @@ def cautions(suite: Suite, plugins: Sequence[Path]) -> dict[str, str]:
 
 def warnings(suite: Suite, materials: Mapping[str, Material]) -> list[str]:
     """What a user should know before any training starts."""
-    return [line for material in materials.values() for line in absent_classes(material, suite)]
+    return [line for material in materials.values() for task in suite.tasks for line in absent(material, suite, task)]
 
 
-def absent_classes(material: Material, suite: Suite) -> list[str]:
-    """A line for each budget and subset whose labelled patients hold no example of a class."""
+def absent(material: Material, suite: Suite, task: Task) -> list[str]:
+    """A line for each budget and subset whose labelled patients hold no example of a class, or of a label."""
     index, drawn = material.prepared.index, material.split
     held: dict[str, set[int]] = {}
     for case in index["train"]:
-        held.setdefault(case["group"], set()).update(case["classes"])
+        held.setdefault(case["group"], set()).update(case["classes"] if task == "segmentation" else [case["label"]])
+    names = list(enumerate(index["card"]["classes"]))[1:]
+    if task == "classification":
+        names = list(enumerate(index["card"]["labels"]))
     lines = []
     for labelled in budgets(suite, drawn.patients(drawn.train)).values():
         for j in sorted(drawn.orders):
             present = set().union(*(held[group] for group in drawn.labelled(j, labelled)))
             lines += [
                 f"{drawn.dataset}, {labelled} labelled, subset {j}: no example of {name!r}; it cannot be learnt there"
-                for label, name in enumerate(index["card"]["classes"])
-                if label and label not in present
+                for label, name in names
+                if label not in present
             ]
     return lines
+
+
+def label_counts(material: Material) -> dict[str, dict[str, int]]:
+    """How many training and test images each label has, by name."""
+    names, index = material.prepared.index["card"]["labels"], material.prepared.index
+    found = {"train": [case["label"] for case in index["train"]]}
+    found["test"] = list(cache.test_labels(material.prepared.folder).values())
+    return {side: {name: labels.count(n) for n, name in enumerate(names)} for side, labels in found.items()}
 
 
 def all_background(index: Mapping[str, Any]) -> dict[str, float]:
@@ -307,8 +332,8 @@ def _no_judge(store: Store, judges: Sequence[str], reference: str) -> str:
 
 def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -> bool:
     """Whether one cell is the reference model of another: all labels, subset 0, same data."""
-    own = (other["method"], other["variant"], other["dataset"], other["fraction"], other["subset"])
-    return own == (reference, "default", cell["dataset"], 1.0, 0)
+    own = (other["method"], other["variant"], other["task"], other["dataset"], other["fraction"], other["subset"])
+    return own == (reference, "default", cell["task"], cell["dataset"], 1.0, 0)
 
 
 def report(store: Store) -> tuple[Board, Path]:
@@ -319,9 +344,8 @@ def report(store: Store) -> tuple[Board, Path]:
     judge(store)
     board = results.build(store)
     writer = registry.report_writer()
-    page: Path = writer.write(
-        store.out, board, gallery.panels(store, board), gallery.sheets(store, board), results.per_case_csv(store)
-    )
+    tables = {task: results.per_case_csv(store, task) for task in TASKS}
+    page: Path = writer.write(store.out, board, gallery.panels(store, board), gallery.sheets(store, board), tables)
     return board, page
 
 

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from bench.errors import BenchError
 
-PLAN_LAYOUT = 2  # raise it when plan.json holds something else than before
+PROBABILITIES = "probabilities.npz"  # under predictions/ of a classification cell
+PLAN_LAYOUT = 3  # raise it when plan.json holds something else than before
 
 
 class Store:

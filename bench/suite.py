@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench import registry
+from bench.api import Task
 from bench.errors import BenchError
 
 
@@ -32,11 +33,18 @@ class Backbone(_Strict):
         return name
 
 
+class Classifier(_Strict):
+    """The network that all methods share in classification: any of timm."""
+
+    name: str = "resnet18"
+    weights: Path | None = None  # a state dict file of this network; its last layer is drawn anew
+
+
 EXTERNAL = "external"  # the method name of predictions from elsewhere
 
 
 class Entry(_Strict):
-    """One method on the board; `variant` labels it, `config` changes its defaults.
+    """One method on the board; `variant` labels it, `config` changes its defaults, `tasks` narrows it down.
 
     `method: external` takes `predictions`: a folder with one file per test case; `{subset}` in it stands for the
     subset, otherwise it counts as subset 0. `budget` is the entry of `fractions` (or `labelled`) it was trained on.
@@ -44,6 +52,7 @@ class Entry(_Strict):
 
     method: str
     variant: str = "default"
+    tasks: list[Task] = []  # of the suite's tasks; all if none is named
     config: dict[str, Any] = {}
     predictions: Path | None = None
     budget: float | None = None
@@ -80,7 +89,7 @@ class Suite(_Strict):
     title: str
     description: str = ""
     note: str | None = None  # a warning that the page carries on top
-    task: Literal["segmentation"] = "segmentation"
+    tasks: list[Task] = Field(default=["segmentation"], min_length=1)
     datasets: list[str] = Field(min_length=1)
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
     labelled: list[Annotated[int, Field(ge=1)]] = []
@@ -88,6 +97,8 @@ class Suite(_Strict):
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
     backbone: Backbone = Backbone()
+    classifier: Classifier = Classifier()
+    class_known: bool = False  # the label of every training image is free metadata, seen outside the budget too
     size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)  # of images, or of patches of volumes
     shrink: list[Annotated[int, Field(ge=1)]] | None = None  # 3D: blocks of so many voxels become one before training
     stride: list[Annotated[int, Field(ge=1)]] | None = None  # 3D: between windows; half a patch if not given
@@ -143,11 +154,15 @@ class Suite(_Strict):
 
     @model_validator(mode="after")
     def _methods_fit(self) -> Suite:
-        names = [(entry.method, entry.variant) for entry in self.methods]
-        if len(set(names)) < len(names):
-            raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
-        if (self.reference, "default") not in names:
-            raise ValueError(f"'reference: {self.reference}' is not among the methods; list it, without a variant")
+        for task in self.tasks:
+            names = [(entry.method, entry.variant) for entry in self.entries(task)]
+            if len(set(names)) < len(names):
+                raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
+            if (self.reference, "default") not in names:
+                raise ValueError(f"'reference: {self.reference}' is not among the methods; list it, without a variant")
+        strangers = {task for entry in self.methods for task in entry.tasks} - set(self.tasks)
+        if strangers or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"'tasks: {self.tasks}' given; name each once, and all those that methods name")
         strange = [e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets]
         if strange:
             raise ValueError(f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these")
@@ -156,6 +171,8 @@ class Suite(_Strict):
     @model_validator(mode="after")
     def _grid_fits(self) -> Suite:
         ndim, networks = len(self.size), registry.networks()
+        if ndim == 3 and "classification" in self.tasks:
+            raise ValueError(f"'size: {self.size}' is 3D; classification takes images; give two numbers")
         if networks.NDIM.get(self.backbone.name, 2) != ndim:
             raise ValueError(
                 f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; take 'unet' in 2D, 'vnet' in 3D"
@@ -178,6 +195,14 @@ class Suite(_Strict):
             return {"largest_component": self.largest_component}
         stride = self.stride or [side // 2 for side in self.size]
         return {"stride": stride, "shrink": self.shrink or [1, 1, 1], "largest_component": self.largest_component}
+
+    def entries(self, task: Task) -> list[Entry]:
+        """The methods of one task; label maps from elsewhere are of segmentation."""
+        return [
+            entry
+            for entry in self.methods
+            if task in (entry.tasks or self.tasks) and (entry.method != EXTERNAL or task == "segmentation")
+        ]
 
     @property
     def budgets(self) -> list[float]:
@@ -220,9 +245,10 @@ def load(file: Path, size: str | None = None, steps: int | None = None, inceptio
             entry["predictions"] = (file.parent / entry["predictions"]).resolve()
     if isinstance(content.get("extractors"), list):
         content["extractors"] = [_placed(text, file.parent) for text in content["extractors"]]
-    backbone = content.get("backbone")
-    if isinstance(backbone, dict) and isinstance(backbone.get("weights"), str):
-        backbone["weights"] = (file.parent / backbone["weights"]).resolve()
+    for key in ("backbone", "classifier"):
+        network = content.get(key)
+        if isinstance(network, dict) and isinstance(network.get("weights"), str):
+            network["weights"] = (file.parent / network["weights"]).resolve()
     try:
         return Suite(**content)
     except ValidationError as problem:

@@ -115,6 +115,6 @@ def describe(line: Line) -> Iterator[dict[str, Any]]:
         yield {
             "task": task, "dataset": dataset, "labelled": labelled, "fraction": line.fraction, "method": method,
             "variant": variant, "subset": subset, "n": judged["n"], "made": judged["made"], "real": judged["real"],
-            "distances": judged["distances"], "copies": copies, "masks": judged["masks"], "facts": line.facts[subset],
-            "curve": judged.get("curve", []),
+            "distances": judged["distances"], "copies": copies, "masks": judged.get("masks"),
+            "agreement": judged["agreement"], "facts": line.facts[subset], "curves": judged.get("curves", []),
         }  # fmt: skip

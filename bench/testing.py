@@ -16,32 +16,39 @@ import pytest
 import torch
 
 from bench import registry
-from bench.api import Build, Case, Method, Segments, Spec, TrainView
+from bench.api import Build, Case, Classifies, Method, Segments, Spec, Task, TrainView
 from bench.registry import MethodInfo
 
 SIDE = 32
 
 
-def toy_cases(count: int, channels: int, classes: int, prefix: str = "p") -> list[Case]:
-    """Bright or textured discs on noise, one image a patient; every foreground class is drawn alike often."""
+def toy_cases(count: int, channels: int, classes: int, prefix: str = "p", task: Task = "segmentation") -> list[Case]:
+    """Bright or textured discs on noise, one image a patient; every foreground class is drawn alike often.
+
+    In classification the kind of the disc is the label, from 0, and there are no masks.
+    """
     cases = []
     for number in range(count):
         random = np.random.default_rng([count, channels, number])
         grid = np.indices((SIDE, SIDE)) - random.integers(10, 22, 2)[:, None, None]
         inside = (grid**2).sum(0) < random.integers(25, 64)
-        label = 1 + number % (classes - 1)
+        kinds = classes if task == "classification" else classes - 1
+        label = 1 + number % kinds
         texture = 0.5 + 0.4 * (label % 2) + 0.1 * (label > 1) * ((grid.sum(0) // 2) % 2)
         image = np.where(inside, texture, 0.3) + random.normal(0, 0.05, (channels, SIDE, SIDE))
         mask = np.where(inside, label, 0).astype(np.int64)
-        cases.append(Case(f"{prefix}{number}", f"{prefix}{number}", image.clip(0, 1).astype(np.float32), mask))
+        case = Case(f"{prefix}{number}", f"{prefix}{number}", image.clip(0, 1).astype(np.float32), mask)
+        cases.append(replace(case, mask=None, label=label - 1) if task == "classification" else case)
     return cases
 
 
-def toy_view(channels: int = 3, classes: int = 3, labelled: int = 4, unlabelled: int = 8) -> TrainView:
-    """A small view with hidden masks."""
-    spec = Spec("segmentation", 2, channels, classes, (SIDE, SIDE), (0.0, 1.0), False)
-    cases = toy_cases(labelled + unlabelled, channels, classes)
-    hidden = [replace(case, mask=None) for case in cases[labelled:]]
+def toy_view(
+    channels: int = 3, classes: int = 3, labelled: int = 4, unlabelled: int = 8, task: Task = "segmentation"
+) -> TrainView:
+    """A small view with hidden masks, or hidden labels."""
+    spec = Spec(task, 2, channels, classes, (SIDE, SIDE), (0.0, 1.0), False)
+    cases = toy_cases(labelled + unlabelled, channels, classes, task=task)
+    hidden = [replace(case, mask=None, label=None) for case in cases[labelled:]]
     return TrainView(fit=cases[:labelled], select=(), unlabelled=hidden, spec=spec)
 
 
@@ -97,11 +104,15 @@ class ToyRun:
         self.parts.append((name, dict(config), list(inputs)))
         return build(identity.seed(name, dict(config), list(inputs)), Saved())
 
+    def network(self) -> dict[str, Any]:
+        """What `backbone` builds."""
+        return {"name": "test_resnet"} if self.spec.task == "classification" else {"name": "unet", "width": 4}
+
     def backbone(self) -> torch.nn.Module:
-        """The 2D U-Net at width 4."""
+        """The 2D U-Net at width 4, in classification the smallest of timm."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
-            network: torch.nn.Module = registry.networks().build({"name": "unet", "width": 4}, self.spec)
+            network: torch.nn.Module = registry.networks().build(self.network(), self.spec)
         return network
 
 
@@ -120,6 +131,12 @@ class MethodContract:
         yield
         torch.set_num_threads(before)
 
+    @property
+    def tasks(self) -> list[str]:
+        """What the card says that it does."""
+        found: list[str] = self.info().card.get("requires", {}).get("tasks", ["segmentation"])
+        return found
+
     def info(self) -> MethodInfo:
         """The method under test."""
         plugins = [self.plugin] if self.plugin else []
@@ -127,11 +144,14 @@ class MethodContract:
 
     def fitted(self, view: TrainView, seed: int = 0) -> tuple[Method, ToyRun]:
         """The method after three steps on a view."""
-        info, run = self.info(), ToyRun(view.spec, seed=seed)
-        known = {key: value for key, value in self.config.items() if key in info.config_keys()}
-        method = info.build(info.config(known), view.spec)
+        method, run = self._built(view), ToyRun(view.spec, seed=seed)
         method.fit(view, run)
         return method, run
+
+    def _built(self, view: TrainView) -> Method:
+        info = self.info()
+        known = {key: value for key, value in self.config.items() if key in info.config_keys()}
+        return info.build(info.config(known), view.spec)
 
     def test_card_says_what_it_is(self) -> None:
         assert self.info().card["summary"]
@@ -153,6 +173,25 @@ class MethodContract:
             assert result.min() >= 0
             assert torch.allclose(result.sum(1), torch.ones(4, SIDE, SIDE), atol=1e-4)
 
+    def test_it_classifies_if_its_card_says_so(self) -> None:
+        """Probabilities for two and three labels; hidden labels change nothing; the state fills a fresh object."""
+        if "classification" not in self.tasks:
+            return
+        for channels, classes in self.shapes:
+            view = toy_view(channels, classes, task="classification")
+            method, run = self.fitted(view)
+            assert isinstance(method, Classifies), (
+                "a method whose tasks hold classification must offer classify(images)"
+            )
+            with torch.no_grad():
+                result = method.classify(_images(view))
+            assert result.shape == (4, classes)
+            assert torch.allclose(result.sum(1), torch.ones(4), atol=1e-4)
+            fresh: Any = self._built(view)
+            fresh.load({name: tensor.clone() for name, tensor in method.state().items()}, run)
+            with torch.no_grad():
+                assert torch.equal(fresh.classify(_images(view)), result)
+
     def test_same_seed_same_model(self) -> None:
         view = toy_view()
         first, again = self.fitted(view)[0].state(), self.fitted(view)[0].state()
@@ -173,9 +212,7 @@ class MethodContract:
     def test_state_goes_into_a_fresh_object(self) -> None:
         view = toy_view()
         method, run = self.fitted(view)
-        info = self.info()
-        known = {key: value for key, value in self.config.items() if key in info.config_keys()}
-        fresh = info.build(info.config(known), view.spec)
+        fresh = self._built(view)
         state = {name: tensor.clone() for name, tensor in method.state().items()}
         fresh.load(state, run)
         assert torch.equal(_segment(fresh, _images(view)), _segment(method, _images(view)))

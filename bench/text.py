@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import registry, stages
-from bench.board import COLUMNS, Board, Row
+from bench.board import COLUMNS, HEADLINE, TASKS, Board, Row
+from bench.driver import place
 from bench.store import Store
 
 
-def table(board: Board, metric: str = "dice") -> str:
-    """The headline metric of every row, with interval and rank range."""
-    rows = [row for row in board.rows if row.metric == metric]
+def table(board: Board) -> str:
+    """The headline metric of every row, with interval and rank range: a table for each task."""
+    return "\n\n".join(_table(board, task) for task in TASKS if task in board.suite["tasks"])
+
+
+def _table(board: Board, task: str) -> str:
+    rows = [row for row in board.rows if (row.task, row.metric) == (task, HEADLINE[task])]
     rows.sort(key=lambda row: (row.dataset, row.fraction, -(row.mean if row.mean is not None else -1)))
-    lines = [["dataset", "labelled", "method", metric, "95% interval", "rank", ""]]
+    lines = [["dataset", "labelled", "method", HEADLINE[task], "95% interval", "rank", ""]]
     for row in rows:
         lines.append([row.dataset, f"{row.labelled} ({row.fraction:.0%})", _name(row), *_numbers(row)])
     return _aligned(lines)
@@ -73,9 +79,10 @@ def _overhead(times: Mapping[str, float]) -> str:
     )
 
 
-def _label(cell: dict[str, object]) -> str:
+def _label(cell: Mapping[str, Any]) -> str:
     variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
-    return f"{cell['method']}{variant} on {cell['dataset']}, {cell['labelled']} labelled, subset {cell['subset']}"
+    named = place(cell["task"], cell["dataset"])
+    return f"{cell['method']}{variant} on {named}, {cell['labelled']} labelled, subset {cell['subset']}"
 
 
 def _methods(_: Path) -> list[str]:

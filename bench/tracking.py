@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench import identity
 from bench.board import SCORED
+from bench.driver import place
 from bench.errors import BenchError
-from bench.scoring import Scores
+from bench.scoring import read_scores, table
 from bench.store import Store, read_json
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bench.tracking")
 KEY, COMPLETE = "scarcebench.key", "scarcebench.complete"
-LAYOUT = 1  # raise it when a run is to hold something else than before: `sync` then writes all runs again
+LAYOUT = 2  # raise it when a run is to hold something else than before: `sync` then writes all runs again
 METRICS, PARAMS, RUNS = 1000, 100, 50000  # most that MLflow takes in one log_batch, and gives in one page
 PATIENCE_S = 60.0
 FILES = {
@@ -164,7 +165,7 @@ class Mirror:
         ended = int(1000 * next(iter(found.files.values())).stat().st_mtime)
         started = ended - int(1000 * cost.get("cell_seconds", 0))
         run = self.client.create_run(self.experiment, started, self._tags(found), run_name(found.cell)).info.run_id
-        values, points = params(found.cell), metrics(found.files, cost, ended)
+        values, points = params(found.cell), metrics(found.files, cost, ended, found.cell["task"])
         for start in range(0, len(values), PARAMS):
             self.client.log_batch(run, params=values[start : start + PARAMS], synchronous=True)
         for start in range(0, len(points), METRICS):
@@ -219,7 +220,8 @@ def _client(uri: str) -> MlflowClient:
 def run_name(cell: Mapping[str, Any]) -> str:
     """A cell in words, as the progress display has it."""
     variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
-    return f"{cell['method']}{variant} on {cell['dataset']}, {cell['labelled']} labelled, subset {cell['subset']}"
+    named = place(cell["task"], cell["dataset"])
+    return f"{cell['method']}{variant} on {named}, {cell['labelled']} labelled, subset {cell['subset']}"
 
 
 def params(cell: Mapping[str, Any]) -> list[Param]:
@@ -234,16 +236,23 @@ def params(cell: Mapping[str, Any]) -> list[Param]:
     return [param for name in cell.keys() - {"key", "refusal"} for param in flat(name, cell[name])]
 
 
-def metrics(files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int) -> list[Metric]:
-    """Cost, the mean over the patients of each metric of the board, and the curves of the training."""
+def metrics(files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int, task: str) -> list[Metric]:
+    """Cost, the mean over the patients of each metric of the board, and the curves of the training.
+
+    `fd_while_training` is the Fréchet distance of a generator on the way; its step is the images shown to it.
+    """
     from mlflow.entities import Metric
 
-    scores = Scores(files["scores.csv"]) if "scores.csv" in files else None
-    groups = {column.key: scores.per_group(column.key).values() for column in SCORED} if scores else {}
-    final = {**cost, **{name: sum(values) / len(values) for name, values in groups.items() if values}}
+    scores = [read_scores(files["scores.csv"], task)] if "scores.csv" in files else []
+    found = {column.key: table(scores, column.key) for column in SCORED if column.task == task}
+    final = {**cost, **{name: float(values.mean()) for name, values in found.items() if values is not None}}
     points = [Metric(name, value, time_ms, 0) for name, value in final.items()]
     history = read_json(files["history.json"]) if "history.json" in files else {}
     for name, curve in history.items():
         free = f"step/{name}" if name in final else name  # a method may well log a `dice` of its own
         points += [Metric(free, value, time_ms, step) for step, value in curve]
+    judged = read_json(files["judged.json"]) if "judged.json" in files else {}
+    for curve in judged.get("curves", []):
+        name = "/".join(["fd_while_training", *([curve["label"]] if curve["label"] else [])])
+        points += [Metric(name, point["distance"], time_ms, point["shown"]) for point in curve["points"]]
     return points

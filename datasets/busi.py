@@ -30,6 +30,7 @@ CARD = Card(
     licence="not stated by its authors in the files (CC0 by a third party); the paper must be cited",
     citation="Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 2020",
     redistribute=False,
+    labels=KINDS,
 )
 
 

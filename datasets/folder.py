@@ -61,6 +61,7 @@ def _card(dataset_id: str, root: Path, facts: Facts) -> Card:
         citation=facts.citation,
         redistribute=facts.redistribute,
         spacing=facts.spacing,
+        labels=facts.labels or _numbers(root),
     )
 
 
@@ -79,6 +80,12 @@ def _channels(images: Path) -> int:
 
 def _no_pictures(images: Path) -> DataProblem:
     return DataProblem(f"no pictures in {images}; expected png, jpg, tif, bmp or npy files; add images")
+
+
+def _numbers(root: Path) -> tuple[str, ...]:
+    """Names of the labels in labels.csv where dataset.toml gives none: the numbers themselves."""
+    found = _labels(read_table(root / "labels.csv", "label", {pair.stem for pair in pairs(root)}))
+    return tuple(str(number) for number in range(max(found.values()) + 1)) if found else ()
 
 
 def _labels(table: Table | None) -> dict[str, int]:

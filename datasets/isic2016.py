@@ -25,6 +25,7 @@ CARD = Card(
     licence="terms of the ISBI 2016 challenge and the ISIC Archive; the paper must be cited",
     citation="Gutman et al., Skin Lesion Analysis toward Melanoma Detection (ISBI 2016), arXiv:1605.01397",
     redistribute=False,
+    labels=("benign", "malignant"),
 )
 
 

@@ -24,6 +24,7 @@ CARD = Card(
     citation="Buda et al., Association of genomic subtypes of lower-grade gliomas with shape features "
     "automatically extracted by a deep learning algorithm, Computers in Biology and Medicine 2019",
     redistribute=False,
+    labels=("no tumour", "tumour"),
 )
 
 

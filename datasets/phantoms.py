@@ -150,8 +150,9 @@ class Phantoms:
         return [self._record(patient, frame) for patient in patients for frame in range(self.family.frames)]
 
     def _record(self, patient: int, frame: int) -> Record:
-        group = f"p{patient:02d}"
-        return Record(f"{group}_f{frame}", group, "train" if patient < self.family.train else "test")
+        group, side = f"p{patient:02d}", "train" if patient < self.family.train else "test"
+        label = int(frame not in _draw_look(self.family, patient).normal) if self.card.labels else None
+        return Record(f"{group}_f{frame}", group, side, label)  # type: ignore[arg-type]
 
     def read(self, record: Record) -> RawCase:
         """Draw the frame that the record's id names: 2D as uint8, 3D as float32."""
@@ -162,7 +163,7 @@ class Phantoms:
         return RawCase(image.astype(np.float32), mask, self.family.spacing)
 
 
-def _card(id: str, title: str, ndim: int, channels: int, normals: bool) -> Card:
+def _card(id: str, title: str, ndim: int, channels: int, normals: bool, labels: tuple[str, ...] = ()) -> Card:
     return Card(
         id=id,
         title=title,
@@ -176,12 +177,13 @@ def _card(id: str, title: str, ndim: int, channels: int, normals: bool) -> Card:
         citation="ScarceBench, datasets/phantoms.py",
         redistribute=True,
         synthetic=True,
+        labels=labels,
     )
 
 
 def open_phantoms(id: str, folder: Path | None) -> Phantoms:
     """2D phantoms; nothing is read from the folder."""
-    card = _card(id, "Phantom lesions", ndim=2, channels=3, normals=True)
+    card = _card(id, "Phantom lesions", ndim=2, channels=3, normals=True, labels=("normal", "lesion"))
     return Phantoms(Family(card, train=40, test=30, frames=6, normals=(1, 2), shape=(64, 64), jitter=0))
 
 

@@ -22,6 +22,7 @@ KINDS: dict[str, Any] = {
     "redistribute": bool,
     "normals": bool,
     "classes": list,
+    "labels": list,
     "spacing": list,
 }
 
@@ -38,6 +39,7 @@ class Facts:
     redistribute: bool = False
     normals: bool = False
     classes: tuple[str, ...] = ("background", "foreground")
+    labels: tuple[str, ...] = ()  # names of the numbers in labels.csv
     spacing: tuple[float, ...] | None = None  # mm per pixel along height and width
 
 
@@ -75,6 +77,8 @@ def _check_fact(path: Path, key: str, value: Any) -> None:
         raise DataProblem(f"{path}: {key} = {value!r}; expected a value of type {KINDS[key].__name__}")
     if key == "classes" and not _are_classes(value):
         raise DataProblem(f"{path}: classes = {value}; expected 2 to 256 different names in quotes, background first")
+    if key == "labels" and not _are_classes(value):
+        raise DataProblem(f"{path}: labels = {value}; expected 2 to 256 different names in quotes, that of 0 first")
     if key == "spacing" and not _is_spacing(value):
         raise DataProblem(f"{path}: spacing = {value}; expected [height, width] of a pixel in mm, above 0")
 

@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 
-from bench.api import Case, Run
+from bench.api import Case, Run, Task
 from methods.augment import AUGMENT
 from methods.config import TrainingConfig
 from methods.schedules import polynomial_decay
 
-Batch = tuple[torch.Tensor, torch.Tensor]  # images (B C *S) float32, masks (B *S) int64
+# Images (B C *S) float32 with what is to be learnt: masks (B *S) or, in classification, labels (B), int64.
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits (B K *S) and what is to be learnt
 
 
 def labelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[Batch]:
     """Endless batches of `size` cases on the device, cropped to the training grid and augmented."""
-    pool = []
-    for case in cases:
-        if case.mask is None:
-            raise ValueError(f"case {case.id} has no mask; only labelled cases can be fitted")
-        pool.append((torch.from_numpy(case.image).to(run.device), torch.from_numpy(case.mask).to(run.device)))
-    return _batches(pool, size, run, augment, "labelled")
+    if run.spec.task == "classification":
+        labels = torch.tensor([_known(case.label, case, "label") for case in cases], device=run.device)
+        drawn = _batches(_without_masks(cases, run), size, run, augment, "labelled")
+        return ((x, labels[chosen]) for chosen, x, _ in drawn)
+    masks = [torch.from_numpy(_known(case.mask, case, "mask")).to(run.device) for case in cases]
+    images = [torch.from_numpy(case.image).to(run.device) for case in cases]
+    return ((x, y) for _, x, y in _batches(list(zip(images, masks, strict=True)), size, run, augment, "labelled"))
+
+
+def _known(value: Any, case: Case, what: str) -> Any:
+    if value is None:
+        raise ValueError(f"case {case.id} has no {what}; only labelled cases can be fitted")
+    return value
 
 
 def unlabelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[torch.Tensor]:
-    """Endless batches of images alone (B C *S); masks that the cases carry are not read."""
+    """Endless batches of images alone (B C *S); masks and labels that the cases carry are not read."""
+    return (x for _, x, _ in _batches(_without_masks(cases, run), size, run, augment, "unlabelled"))
+
+
+def _without_masks(cases: Sequence[Case], run: Run) -> list[Batch]:
     images = [torch.from_numpy(case.image).to(run.device) for case in cases]
-    pool = [(image, image.new_zeros(image.shape[1:], dtype=torch.uint8)) for image in images]
-    return (x for x, _ in _batches(pool, size, run, augment, "unlabelled"))
+    return [(image, image.new_zeros(image.shape[1:], dtype=torch.uint8)) for image in images]
 
 
-def _batches(pool: Sequence[Batch], size: int, run: Run, augment: str, role: str) -> Iterator[Batch]:
+def _batches(
+    pool: Sequence[Batch], size: int, run: Run, augment: str, role: str
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Positions in the pool (B), images, masks."""
     order = batches(len(pool), size, run.seed(f"{role} batches"))
     generator = torch.Generator().manual_seed(run.seed(f"{role} augmentation"))
     while True:
-        drawn = [crop(pool[i], run.spec.size, generator) for i in next(order).tolist()]
+        chosen = next(order)
+        drawn = [crop(pool[i], run.spec.size, generator) for i in chosen.tolist()]
         images, masks = torch.stack([image for image, _ in drawn]), torch.stack([mask for _, mask in drawn])
-        yield AUGMENT[augment](images, masks, generator)
+        yield chosen.to(run.device), *AUGMENT[augment](images, masks, generator)
 
 
 def crop(case: Batch, size: Sequence[int], generator: torch.Generator) -> Batch:
@@ -95,6 +114,11 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     return 0.5 * (cross_entropy(logits, masks) + dice_loss(logits.softmax(1), masks))
 
 
+def task_loss(task: Task) -> Loss:
+    """What a supervised step minimises: `segmentation_loss`, in classification cross-entropy."""
+    return cross_entropy if task == "classification" else segmentation_loss
+
+
 def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Dice (K,) of the classes predicted in a batch; a class that is neither there nor predicted has 1."""
     guess, truth = one_hot(probabilities.argmax(1), probabilities.shape[1]), one_hot(masks, probabilities.shape[1])
@@ -102,13 +126,11 @@ def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     return torch.where(total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total, dtype=torch.float32))
 
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits (B K *S) and masks (B *S)
-
-
-def train_segmenter(
-    network: nn.Module, cases: Sequence[Case], run: Run, config: TrainingConfig, loss_of: Loss = segmentation_loss
+def train_supervised(
+    network: nn.Module, cases: Sequence[Case], run: Run, config: TrainingConfig, loss_of: Loss | None = None
 ) -> None:
-    """T supervised steps on labelled cases; leaves the network at its last iterate."""
+    """T supervised steps on labelled cases, by the loss of the task if none is given; leaves the last iterate."""
+    loss_of = loss_of or task_loss(run.spec.task)
     network.to(run.device).train()
     optimiser = optimizer(network.parameters(), config)
     labelled = labelled_batches(cases, config.batch_size, run, config.augment)
@@ -128,7 +150,7 @@ def train_segmenter(
 
 @torch.no_grad()
 def probabilities(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Softmax (B K *S) of a segmenter in evaluation mode."""
+    """Softmax (B K *S), or (B K) of a classifier, in evaluation mode."""
     network.eval()
     result: torch.Tensor = network(images).float().softmax(1)
     return result

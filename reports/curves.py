@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from bench.board import Board, Row
+from bench.board import HEADLINE, Board, Row
 from reports.svg import INK, PAPER, QUIET, SERIES, inline
 from reports.tables import (
     Budget,
     Entry,
+    Place,
     budget_text,
     budgets,
     ceiling,
     clip,
+    headline_title,
     known,
     percent,
+    places,
     plural,
     short_unit,
     subset_means,
@@ -46,17 +49,17 @@ STYLE: Any = {
 }
 
 
-def label_curve(board: Board, dataset: str, prefix: str) -> str:
-    """Dice against labelled patients as inline SVG; empty where there is nothing to draw."""
-    lines = budgets(board, dataset)
+def label_curve(board: Board, place: Place, prefix: str) -> str:
+    """The headline against labelled patients as inline SVG; empty where there is nothing to draw."""
+    lines = budgets(board, place)
     series = _series(board, lines)
     if not series:
         return ""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.8, 3.8))
         axes = figure.add_axes((0.08, 0.19, 0.62, 0.78))
-        _draw(axes, board, dataset, lines, series)
-        return inline(figure, prefix, *_words(board, dataset, lines, series))
+        _draw(axes, board, place, lines, series)
+        return inline(figure, prefix, *_words(board, place, lines, series))
 
 
 def _series(board: Board, lines: list[Budget]) -> dict[str, tuple[int, list[Entry]]]:
@@ -72,34 +75,34 @@ def _series(board: Board, lines: list[Budget]) -> dict[str, tuple[int, list[Entr
 
 
 def _all_entries(board: Board) -> list[Entry]:
-    """A method looks the same in every figure: styles are given over all datasets."""
-    return [e for dataset in board.datasets for budget in budgets(board, dataset) for e in budget.entries]
+    """A method looks the same in every figure: styles are given over all tasks and datasets."""
+    return [e for place in places(board) for budget in budgets(board, place) for e in budget.entries]
 
 
 def _drawable(entry: Entry) -> bool:
-    return "dice" in entry.rows and known(entry.rows["dice"].mean)
+    return entry.head.metric == HEADLINE[entry.head.task] and known(entry.head.mean)
 
 
 def _draw(
-    axes: Axes, board: Board, dataset: str, lines: list[Budget], series: dict[str, tuple[int, list[Entry]]]
+    axes: Axes, board: Board, place: Place, lines: list[Budget], series: dict[str, tuple[int, list[Entry]]]
 ) -> None:
     shown = sorted({(e.labelled, e.fraction) for _, entries in series.values() for e in entries})
-    _scale(axes, board, dataset, shown, len(series))
+    _scale(axes, board, place, shown, len(series))
     step = _dodge([labelled for labelled, _ in shown], len(series))
     ends = []
-    for place, (label, (style, entries)) in enumerate(series.items()):
-        shift = step ** (place - (len(series) - 1) / 2)
+    for number, (label, (style, entries)) in enumerate(series.items()):
+        shift = step ** (number - (len(series) - 1) / 2)
         _draw_series(axes, board, entries, style, shift, step**0.38)
-        ends.append((_mean(entries[-1].rows["dice"]), label, style))
+        ends.append((_mean(entries[-1].head), label, style))
     full = ceiling(lines)
     if full is not None:
         _draw_ceiling(axes, board, full)
-    axes.set_ylim(*_limits(board, dataset, lines))
+    axes.set_ylim(*_limits(board, place, lines))
     _name_series(axes, ends)
 
 
-def _scale(axes: Axes, board: Board, dataset: str, shown: list[tuple[int, float]], count: int) -> None:
-    units = plural(short_unit(board.datasets[dataset]), 2)
+def _scale(axes: Axes, board: Board, place: Place, shown: list[tuple[int, float]], count: int) -> None:
+    units = plural(short_unit(board.datasets[place[1]]), 2)
     ticks = [labelled for labelled, _ in shown]
     spread = (ticks[-1] / ticks[0]) ** 0.12 if len(ticks) > 1 else 1.6
     axes.set_xscale("log")
@@ -107,7 +110,7 @@ def _scale(axes: Axes, board: Board, dataset: str, shown: list[tuple[int, float]
     axes.minorticks_off()
     axes.set_xticks(ticks, [f"{labelled}\n{percent(fraction)}" for labelled, fraction in shown])
     axes.set_xlabel(f"labelled training {units} (log scale), and their share")
-    axes.set_ylabel("Dice")
+    axes.set_ylabel(headline_title(place[0]))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=3, width=0.7)
     axes.grid(axis="y", color=QUIET, linewidth=0.5, alpha=0.35)
@@ -121,7 +124,7 @@ def _dodge(ticks: list[int], count: int) -> float:
 
 def _draw_series(axes: Axes, board: Board, entries: list[Entry], style: int, shift: float, aside: float) -> None:
     colour, marker = SERIES[style % len(SERIES)], MARKERS[style % len(MARKERS)]
-    rows = [entry.rows["dice"] for entry in entries]
+    rows = [entry.head for entry in entries]
     xs = [row.labelled * shift for row in rows]
     axes.plot(xs, [_mean(row) for row in rows], color=colour, linewidth=1.3, alpha=0.75, zorder=3)
     for x, row in zip(xs, rows, strict=True):
@@ -166,10 +169,11 @@ def _name_series(axes: Axes, ends: list[tuple[float, str, int]]) -> None:
         axes.text(1.05, height - slip, _short(label), color=colour, va="center", transform=axes.transAxes)
 
 
-def _limits(board: Board, dataset: str, lines: list[Budget]) -> tuple[float, float]:
-    rows = [e.rows["dice"] for budget in lines for e in budget.entries if _drawable(e)]
-    values = [clip(value, "dice") for row in rows for value in (row.mean, row.lo, row.hi) if known(value)]
-    values += [point.mean for point in board.points if point.dataset == dataset and point.metric == "dice"]
+def _limits(board: Board, place: Place, lines: list[Budget]) -> tuple[float, float]:
+    rows = [e.head for budget in lines for e in budget.entries if _drawable(e)]
+    values = [clip(value, row.metric) for row in rows for value in (row.mean, row.lo, row.hi) if known(value)]
+    same = (*place, HEADLINE[place[0]])
+    values += [point.mean for point in board.points if (point.task, point.dataset, point.metric) == same]
     room = max(0.06 * (max(values) - min(values)), 0.01)
     return max(min(values) - room, -0.01), min(max(values) + 1.6 * room, 1.02)
 
@@ -183,13 +187,13 @@ def _short(label: str) -> str:
 
 
 def _words(
-    board: Board, dataset: str, lines: list[Budget], series: dict[str, tuple[int, list[Entry]]]
+    board: Board, place: Place, lines: list[Budget], series: dict[str, tuple[int, list[Entry]]]
 ) -> tuple[str, str]:
-    card, full = board.datasets[dataset], ceiling(lines)
+    card, full = board.datasets[place[1]], ceiling(lines)
     drawn = sorted({(e.fraction, e.labelled) for _, entries in series.values() for e in entries})
     at = ", ".join(budget_text(*key, card["train_groups"]) for key in drawn)
     top = f" With all labels {full.method} reaches {_mean(full):.3f}." if full is not None else ""
     return (
-        f"{card['title']}: Dice against labelled {plural(short_unit(card), 2)}",
+        f"{card['title']}: {headline_title(place[0])} against labelled {plural(short_unit(card), 2)}",
         f"{', '.join(series)} at {at}.{top} The table below the figure has every number.",
     )

@@ -8,11 +8,13 @@ import gzip
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bench.board import Board, Row
 
+RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
 GZIP_FROM = 2_000_000  # characters; a longer table would outweigh the rest of the page
 
 
@@ -39,10 +41,11 @@ def rows_csv(board: Board) -> str:
     return out.getvalue()
 
 
-def downloads(board: Board, per_case_csv: str) -> list[Download]:
+def downloads(board: Board, per_case: Mapping[str, str]) -> list[Download]:
     """The files offered on the page; data URIs work offline and without scripts."""
+    cases = [(RESULTS[task], f"every test case, {task}", table) for task, table in per_case.items() if table]
     return [
-        _download("results.csv", "every test case", per_case_csv, "text/csv"),
+        *[_download(name, title, table, "text/csv") for name, title, table in cases],
         _download("rows.csv", "every number of the tables", rows_csv(board), "text/csv"),
         _download("board.json", "the whole board", board_json(board), "application/json"),
     ]

@@ -58,13 +58,12 @@ def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
     """Each synthetic image, the same with its mask outlined, and its nearest training image."""
     size = display_size(*sheet.images.shape[1:3])
     rows: list[tuple[Tile, ...]] = []
-    for number, (image, mask) in enumerate(zip(sheet.images, sheet.masks, strict=True)):
+    for number, image in enumerate(sheet.images):
         photo, name = _enlarge(image, size), f"Synthetic image {number + 1} of {sheet.label}"
-        outlined = _paint(_calm(photo), _rings(mask, size, inside=True), ORANGE)
-        made: tuple[Tile, ...] = (
-            _tile("Synthetic", "", name, photo),
-            _tile("With its mask", "", f"{name}, mask in orange", outlined),
-        )
+        made: tuple[Tile, ...] = (_tile("Synthetic", sheet.kinds[number], name, photo),)
+        if sheet.masks is not None:
+            outlined = _paint(_calm(photo), _rings(sheet.masks[number], size, inside=True), ORANGE)
+            made += (_tile("With its mask", "", f"{name}, mask in orange", outlined),)
         if sheet.words:
             near = _enlarge(sheet.nearest[number], size)
             made += (_tile("Nearest training image", sheet.words[number], f"Training image nearest to {name}", near),)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.board import COLUMNS, Board, Panel, Row, Sheet
+from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
 from reports import overlays, tables
 from reports.exports import downloads
 
@@ -27,11 +27,12 @@ COST_COLUMNS = (
 )
 
 
-def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case_csv: str) -> str:
+def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Mapping[str, str]) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
     return _environment().get_template("page.html.j2").render(
         suite=board.suite,
-        sections=[_section(board, panels, sheets, number, name) for number, name in enumerate(board.datasets)],
+        sections=[_section(board, panels, sheets, number, p) for number, p in enumerate(tables.places(board))],
+        tasks=board.suite["tasks"],
         protocol=board.protocol,
         paper=board.paper,
         provenance=board.provenance,
@@ -40,7 +41,7 @@ def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case_csv:
         facts=_facts(board),
         units=_units(board),
         judge=board.suite.get("reference", "supervised"),
-        files=downloads(board, per_case_csv),
+        files=downloads(board, per_case),
         csp=CSP,
         style=Markup((HERE / "static" / "page.css").read_text()),
     )  # fmt: skip
@@ -70,14 +71,22 @@ WIDE = {
 }
 
 
-def _section(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], number: int, name: str) -> dict[str, Any]:
-    """Everything that the page says about one dataset."""
+def _section(
+    board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], number: int, place: tables.Place
+) -> dict[str, Any]:
+    """Everything that the page says about one task on one dataset."""
     from reports import curves  # matplotlib takes seconds to import
 
-    lines, card = tables.budgets(board, name), board.datasets[name]
-    shown = tables.columns(board, name)
-    cost = [item for item in board.cost if item["dataset"] == name]
+    task, name = place
+    lines, card = tables.budgets(board, place), board.datasets[name]
+    shown = tables.columns(board, place)
+    cost = [item for item in board.cost if (item["task"], item["dataset"]) == place]
+    title = card["title"] if len(board.suite["tasks"]) == 1 else f"{card['title']}, {task}"
     return {
+        "task": task,
+        "title": title,
+        "head_word": {"dice": "Dice"}.get(HEADLINE[task], tables.headline_title(task).lower()),
+        "head": next(column for column in COLUMNS if column.key == HEADLINE[task]),
         "id": f"dataset-{number}",
         "name": name,
         "card": card,
@@ -87,23 +96,33 @@ def _section(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], num
         "columns": shown,
         "ceiling": tables.ceiling(lines),
         "notes": tables.notes(lines, shown),
-        "intervals": {row.interval for row in board.rows if row.dataset == name},
-        "curve": Markup(curves.label_curve(board, name, f"curve-{number}")),
+        "intervals": {row.interval for row in tables.rows_of(board, place)},
+        "curve": Markup(curves.label_curve(board, place, f"curve-{number}")),
         "points": _points(board, lines),
-        "panels": [(panel, overlays.tiles(panel)) for panel in panels if panel.dataset == name],
-        "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if sheet.dataset == name],
-        "worth": [item for item in board.worth if item["dataset"] == name],
-        "synthetic": [item for item in board.synthetic if item["dataset"] == name],
+        "panels": [(panel, overlays.tiles(panel)) for panel in panels if ("segmentation", panel.dataset) == place],
+        "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if (sheet.task, sheet.dataset) == place],
+        "worth": [item for item in board.worth if (item["task"], item["dataset"]) == place],
+        "synthetic": (synthetic := [item for item in board.synthetic if (item["task"], item["dataset"]) == place]),
+        "generators": _distinct(synthetic),
         "lines": overlays.line_names(card["classes"]),
         "cost": cost,
         "cost_columns": [column for column in COST_COLUMNS if any(item[column[0]] for item in cost)],
     }
 
 
+def _distinct(synthetic: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Each curve of a generator once, with the first cell that used it: cells share generators."""
+    found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    for item in synthetic:
+        for curve in item["curves"]:
+            found.setdefault(repr((item["method"], item["variant"], curve)), (item, curve))
+    return list(found.values())
+
+
 def _points(board: Board, lines: Sequence[tables.Budget]) -> dict[tuple[int, str], list[float]]:
-    """(labelled, method) -> the Dice of each label subset."""
-    entries = [entry for budget in lines for entry in budget.entries if "dice" in entry.rows]
-    return {(e.labelled, e.label): tables.subset_means(board, e.rows["dice"]) for e in entries}
+    """(labelled, method) -> the headline of each label subset."""
+    entries = [entry for budget in lines for entry in budget.entries]
+    return {(e.labelled, e.label): tables.subset_means(board, e.head) for e in entries}
 
 
 def _units(board: Board) -> str:

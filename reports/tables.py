@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.board import COLUMNS, Board, Column, Row
+from bench.board import COLUMNS, HEADLINE, Board, Column, Row
 
-SHARES = frozenset({"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"})  # cannot leave [0, 1]
+SHARES = frozenset(  # cannot leave [0, 1]
+    {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
+    | {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+)
 DISTANCES = frozenset({"hd95", "asd"})
 FRECHET = frozenset({"fid", "fd"})
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
@@ -28,8 +31,13 @@ class Entry:
 
     @property
     def head(self) -> Row:
-        """The row that speaks for the line: Dice where there is one."""
-        return self.rows.get("dice") or next(iter(self.rows.values()))
+        """The row that speaks for the line: its task's headline where there is one."""
+        return next((row for row in self.rows.values() if row.metric == HEADLINE[row.task]), self.first)
+
+    @property
+    def first(self) -> Row:
+        """Any row of the line."""
+        return next(iter(self.rows.values()))
 
     @property
     def selected(self) -> bool:
@@ -63,34 +71,50 @@ def known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def budgets(board: Board, dataset: str) -> list[Budget]:
-    """Every line of a dataset by budget, then by mean Dice."""
+Place = tuple[str, str]  # task and dataset: what is compared with each other
+
+
+def places(board: Board) -> list[Place]:
+    """Each task with each dataset, in reading order."""
+    return [(task, dataset) for task in board.suite["tasks"] for dataset in board.datasets]
+
+
+def rows_of(board: Board, place: Place) -> list[Row]:
+    """The rows of one task on one dataset."""
+    return [row for row in board.rows if (row.task, row.dataset) == place]
+
+
+def budgets(board: Board, place: Place) -> list[Budget]:
+    """Every line of a task on a dataset by budget, then by its mean headline."""
     groups: dict[tuple[float, int], list[Entry]] = {}
-    for entry in _entries(board, dataset):
+    for entry in _entries(board, place):
         groups.setdefault((entry.fraction, entry.labelled), []).append(entry)
-    total = board.datasets[dataset]["train_groups"]
+    total = board.datasets[place[1]]["train_groups"]
     return [
         Budget(*key, budget_text(*key, total), sorted(groups[key], key=_best_first), _ties(groups[key]))
         for key in sorted(groups)
     ]
 
 
-def columns(board: Board, dataset: str) -> list[Column]:
-    """The columns that this dataset has rows for; Dice always."""
-    present = {row.metric for row in board.rows if row.dataset == dataset} | {"dice"}
+def columns(board: Board, place: Place) -> list[Column]:
+    """The columns that there are rows for; the headline always."""
+    present = {row.metric for row in rows_of(board, place)} | {HEADLINE[place[0]]}
     return [column for column in COLUMNS if column.key in present]
 
 
 def ceiling(lines: Iterable[Budget]) -> Row | None:
-    """Dice of the reference method with all labels."""
+    """The headline of the reference method with all labels."""
     full = [entry for budget in lines if budget.full for entry in budget.entries if entry.reference]
-    rows = [entry.rows["dice"] for entry in full if "dice" in entry.rows]
-    return next((row for row in rows if known(row.mean)), None)
+    return next((entry.head for entry in full if _is_headline(entry.head) and known(entry.head.mean)), None)
+
+
+def _is_headline(row: Row) -> bool:
+    return row.metric == HEADLINE[row.task]
 
 
 def leaders(budget: Budget) -> list[Entry]:
-    """The line with the best mean Dice, then those that cannot be told apart from it."""
-    ranked = [e for e in budget.entries if e.head.metric == "dice" and e.head.rank_lo is not None]
+    """The line with the best mean headline, then those that cannot be told apart from it."""
+    ranked = [e for e in budget.entries if _is_headline(e.head) and e.head.rank_lo is not None]
     # Ranks are over the subsets that all have, so the first of them need not have the highest mean of its own.
     ranked.sort(key=lambda entry: (entry.head.tie_group or 0, entry.head.rank_lo or 0))
     group = ranked[0].head.tie_group if ranked else None
@@ -112,6 +136,11 @@ def notes(lines: list[Budget], shown: list[Column]) -> list[tuple[str, str, str]
 def method_label(method: str, variant: str) -> str:
     """The method, and its variant where that says something."""
     return method if variant in ("default", "") else f"{method} ({variant})"
+
+
+def headline_title(task: str) -> str:
+    """The name of a task's headline metric."""
+    return next(column.title for column in COLUMNS if column.key == HEADLINE[task])
 
 
 def budget_text(fraction: float, labelled: int, total: int) -> str:
@@ -172,21 +201,20 @@ def subset_means(board: Board, row: Row) -> list[float]:
     return [point.mean for point in sorted(points, key=lambda p: p.subset) if known(point.mean)]
 
 
-def _entries(board: Board, dataset: str) -> Iterable[Entry]:
+def _entries(board: Board, place: Place) -> Iterable[Entry]:
     reference = board.suite.get("reference", "supervised")
     found: dict[tuple[float, int, str, str], Entry] = {}
-    for row in board.rows:
-        if row.dataset == dataset:
-            key = (row.fraction, row.labelled, row.method, row.variant)
-            label = method_label(row.method, row.variant)
-            judge = row.method == reference and row.variant == "default"
-            entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, judge))
-            entry.rows[row.metric] = row
+    for row in rows_of(board, place):
+        key = (row.fraction, row.labelled, row.method, row.variant)
+        label = method_label(row.method, row.variant)
+        judge = row.method == reference and row.variant == "default"
+        entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, judge))
+        entry.rows[row.metric] = row
     return found.values()
 
 
 def _best_first(entry: Entry) -> tuple[bool, float, str]:
-    mean = entry.rows["dice"].mean if "dice" in entry.rows else None
+    mean = entry.head.mean if _is_headline(entry.head) else None
     return (not known(mean), -(mean or 0.0), entry.label)
 
 

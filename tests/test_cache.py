@@ -150,7 +150,11 @@ def test_a_2d_size_trains_on_the_slices_of_volumes(tmp_path: Path) -> None:
 
     dataset.read = volume
     prepared = prepare(tmp_path, dataset)
-    assert (prepared.spec.ndim, len(prepared.index["train"]), len(prepared.index["test"])) == (2, 70, 6)
+    assert (
+        cache.spec_of(prepared.index, "segmentation").ndim,
+        len(prepared.index["train"]),
+        len(prepared.index["test"]),
+    ) == (2, 70, 6)
     entry, images = next(cache.test_images(prepared.folder, prepared.index))
     assert images.shape == (5, 1, 16, 16)
     assert (entry["shape"], entry["slice_axis"]) == ([16, 5, 20], 1)
@@ -199,7 +203,11 @@ def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None
     prepared = decode.prepare(dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code")
     view = cache.train_view(prepared.folder, prepared.index, ["p1"])
     case, raw = view.fit[0], dataset.read(train[2])
-    assert (prepared.spec.size, case.image.shape, case.mask.shape) == ((16, 16, 16), (1, 4, 8, 10), (4, 8, 10))
+    assert (cache.spec_of(prepared.index, "segmentation").size, case.image.shape, case.mask.shape) == (
+        (16, 16, 16),
+        (1, 4, 8, 10),
+        (4, 8, 10),
+    )
     assert raw.image.mean() > 10
     values = raw.image if normalised else geometry.zscore(raw.image)
     assert case.image[0, 0, 0, 0] == pytest.approx(values[0, :2, :2, :2].mean(), abs=1e-4)

@@ -70,7 +70,7 @@ def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -
     [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "blind"]
     failure = store.failure(cell["key"])
     assert failure is not None
-    assert failure["message"] == "TypeError: method Blind has no segment(images); a segmentation suite needs it"
+    assert failure["message"] == "TypeError: method Blind has no segment(images); segmentation needs it"
 
 
 def test_failed_rows_count_at_their_worst_and_say_why(faulty: tuple[Store, stages.Progress]) -> None:

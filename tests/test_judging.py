@@ -184,7 +184,7 @@ def test_few_training_images_are_a_reason_and_no_crash(done: Store) -> None:
 
     cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
     cached = Path(done.plan()["caches"]["tiny"])
-    made = Images(np.zeros((1, 1, 16, 16), np.float32), [np.zeros((16, 16), np.uint8)])
+    made = Images(np.zeros((1, 1, 16, 16), np.float32), [np.zeros((16, 16), np.uint8)], np.array([-1]))
     found = judge(made, cached, None, ["task"], "cpu", {}, "none")
     assert "two disjoint sets" in found["distances"][0]["reason"]
     assert _coverage([np.zeros((4, 3)), np.zeros((9, 3))]) == {"density": None, "coverage": None}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.scoring import Scores, as_csv, read_prediction, score_case, score_pair
+from bench.scoring import FIELDS, Scores, as_csv, read_prediction, score_case, score_pair
 
 EMPTY, FULL = np.zeros((4, 4), bool), np.ones((4, 4), bool)
 DIAGONAL = 32**0.5
@@ -38,7 +38,7 @@ def table(tmp_path: Path, cases: list[tuple[str, str, Any, Any]]) -> Scores:
     rows = []
     for case, group, prediction, reference in cases:
         rows += score_case({"id": case, "group": group, "spacing": None}, prediction, reference, 3, 1.0)
-    (tmp_path / "scores.csv").write_text(as_csv(rows))
+    (tmp_path / "scores.csv").write_text(as_csv(rows, FIELDS))
     return Scores(tmp_path / "scores.csv")
 
 

@@ -109,11 +109,11 @@ def test_a_selected_row_is_no_rival(done: Store) -> None:
     from reports import tables
 
     board = build(done)
-    [budget] = tables.budgets(board, "phantoms3d")
+    [budget] = tables.budgets(board, ("segmentation", "phantoms3d"))
     assert {entry.label for entry in budget.entries if entry.reference} == {"supervised"}
     assert sum(entry.selected for entry in budget.entries) == 2
     assert "best on" not in " ".join(entry.label for entry in tables.leaders(budget))
-    csv = per_case_csv(done)
+    csv = per_case_csv(done, "segmentation")
     assert csv.count(",best on test,") == csv.count(",default,")
 
 

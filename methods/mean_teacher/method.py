@@ -1,4 +1,4 @@
-"""Mean teacher (Tarvainen and Valpola 2017) for segmentation, as SSL4MIS trains it."""
+"""Mean teacher (Tarvainen and Valpola 2017), for segmentation as SSL4MIS trains it, and for classification."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from methods.training import (
     labelled_batches,
     optimizer,
     probabilities,
-    segmentation_loss,
     set_learning_rate,
+    task_loss,
     unlabelled_batches,
 )
 
@@ -33,6 +33,7 @@ class MeanTeacher:
         first = labelled_batches(view.fit, labelled, run, config.augment)
         second = unlabelled_batches(view.unlabelled, config.unlabelled_batch_size, run, config.augment)
         student, teacher = run.backbone().to(run.device).train(), run.backbone().to(run.device).train()
+        loss_of = task_loss(run.spec.task)
         self.network = teacher if config.predict_with == "teacher" else student
         optimiser = optimizer(student.parameters(), config)
         torch.manual_seed(run.seed("dropout"))
@@ -44,8 +45,8 @@ class MeanTeacher:
                 noise = (config.noise * torch.randn_like(u)).clamp(-2 * config.noise, 2 * config.noise)
                 with torch.no_grad():
                     target = teacher(u + noise).softmax(1)
-                # L = (CE + Dice) / 2 on labels + w(t) * mean squared difference of the probabilities
-                supervised = segmentation_loss(logits[:labelled], y)
+                # L = (CE + Dice) / 2 (classification: CE) on labels + w(t) * mean squared difference of probabilities
+                supervised = loss_of(logits[:labelled], y)
                 consistency = ((logits[labelled:].softmax(1) - target) ** 2).mean()
                 weight = config.consistency * sigmoid_ramp(
                     progress, config.ramp_end, config.ramp_stairs, config.ramp_start
@@ -63,6 +64,10 @@ class MeanTeacher:
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K *S) of images (B C *S)."""
+        return probabilities(self.network, images)
+
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K) of images (B C H W)."""
         return probabilities(self.network, images)
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -18,9 +18,13 @@ GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
     """A network from (B channels *S) to logits (B classes *S), initialised from torch's global generator.
 
-    Every network is `head(features(images))`; `features` gives the last map before the logits (B D *S'),
-    `embed` the deepest map, averaged (B E).
+    Every segmenter is `head(features(images))`; `features` gives the last map before the logits (B D *S'),
+    `embed` the deepest map, averaged (B E). A classifier gives logits (B classes).
     """
+    if spec.task == "classification":
+        from methods.networks.classifier import build_classifier
+
+        return build_classifier(backbone["name"], spec, weights)
     if backbone["name"] == "unet":
         from methods.networks.unet import UNet
 

@@ -16,7 +16,7 @@ from methods.singan_seg.pyramid import plan
 from methods.singan_seg.sample import Pyramid, draw, from_tensors
 from methods.singan_seg.style import FeatureNetwork, feature_network, transfer
 from methods.singan_seg.train import train_pyramid
-from methods.training import probabilities, train_segmenter
+from methods.training import probabilities, train_supervised
 
 BATCH = 8  # samples drawn at once: 0.3 GB a layer at 250 pixels and 128 filters
 
@@ -61,7 +61,7 @@ class SinGANSeg:
         synthetic = list(self._samples(config.samples_per_image * len(cases), seed, network))
         self.network = run.backbone()
         real = list(view.fit) if config.mode == "augmented" else []
-        train_segmenter(self.network, real + synthetic, run, config)
+        train_supervised(self.network, real + synthetic, run, config)
 
     def _source(self, case: Case, run: Run) -> Source:
         """A case with its pyramid: a part, which cells with the same pyramid settings share."""

@@ -37,7 +37,7 @@ class GeneratorConfig(BaseModel):
 
 
 class Config(TrainingConfig):
-    """The generator, the pool drawn from it, and the rounds of labelling it (dossier, sections 4 and 5)."""
+    """Generators, and what is drawn from them: in segmentation a pool that is labelled in rounds (section 4)."""
 
     generator: GeneratorConfig = GeneratorConfig()
     resolution: int = Field(default=256, ge=32)  # pixels a side of generated images; a power of two
@@ -47,6 +47,7 @@ class Config(TrainingConfig):
     confidence: float = Field(default=0.0, ge=0, lt=1)  # least mean probability of the class seen; 0 takes all
     psi: float = Field(default=1.0, gt=0, le=1)  # below 1: fewer kinds of images, nearer to the average one
     loss: Literal["suite", "t_vmf", "adaptive_t_vmf"] = "suite"  # of the segmenter
+    extra: float = Field(default=0.5, ge=0)  # classification: so many times the largest label more, for each label
 
 
 def generator_settings(config: Config) -> dict[str, Any]:

@@ -1,79 +1,85 @@
-"""SSGNet (Ma et al. 2025): StyleGAN3 images, labelled by the segmenter itself in rounds, train it again."""
+"""SSGNet (Ma et al. 2025): StyleGAN3 images extend the training set, labelled in rounds or by their generator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
-from bench.api import Case, Run, Saved, Spec, TrainView
-from methods.ssgnet.config import Config, generator_settings
+from bench.api import Case, Run, Spec, TrainView
+from methods.ssgnet.config import Config
+from methods.ssgnet.generators import State, drawn, generator_of, needed
 from methods.ssgnet.losses import adaptive_kappa, t_vmf_dice_loss
-from methods.ssgnet.train import sample, train_generator
-from methods.training import class_dice, probabilities, segmentation_loss, train_segmenter
+from methods.training import class_dice, probabilities, segmentation_loss, train_supervised
 
 BATCH = 32
-CURVE = 64  # images kept at each point of the curve
-POINTS = 8  # of the curve, besides the untrained generator
-State = dict[str, torch.Tensor]
+MIXED = -1  # the key of a generator of all images
 
 
 class SSGNet:
-    """A generator of the training images gives a pool; its masks come from the segmenter of the round before."""
+    """Generators of the training images; their images are labelled by the segmenter, or by the class they are of."""
 
     def __init__(self, config: Config, spec: Spec) -> None:
         self.config, self.spec = config, spec
         self.network: nn.Module
-        self.generator: State
+        self.generators: dict[int, State] = {}
         self.facts: dict[str, str] = {}
         self.segmenter_steps = 0
 
     def fit(self, view: TrainView, run: Run) -> None:
-        """One generator on all training images; then 1 + rounds segmenters from scratch, T steps each (section 4)."""
-        config = self.config
-        cases = sorted([*view.fit, *view.unlabelled], key=lambda case: case.id)
-        self.generator = self._generator(cases, run)
-        pool = list(self._pool(config.pool, run.seed("pool"), run.device))
-        self._train(view.fit, run)
-        for number in range(config.rounds):
-            labelled = self._labelled(pool)
+        """The images' generators, then training on real and synthetic images (section 4)."""
+        cases = [*view.fit, *view.unlabelled]
+        known = [case for case in cases if case.label is not None]
+        if self.spec.task == "classification" or len(known) == len(cases):
+            labels = sorted({case.label for case in known if case.label is not None})
+            for label in labels:
+                same = [case for case in known if case.label == label]
+                self.generators[label] = generator_of(same, self.config, run, label)
+                self.facts[f"generator of label {label}"] = f"{len(same)} images"
+        else:
+            self.generators[MIXED] = generator_of(cases, self.config, run, None)
+        if self.spec.task == "classification":
+            self._fit_labels(view.fit, run)
+        else:
+            self._fit_masks(view.fit, run)
+
+    def _fit_masks(self, real: Sequence[Case], run: Run) -> None:
+        """1 + rounds segmenters from scratch, T steps each; the pool stays, its masks are those of the last one."""
+        pool = [case.image for case in self._drawn(self.config.pool, run.seed("pool"), run.device)]
+        self._train(real, run)
+        for number in range(self.config.rounds):
+            labelled = self._labelled([torch.from_numpy(image) for image in pool])
             self.facts[f"round {number + 1}"] = f"{len(labelled)} of {len(pool)} synthetic images"
-            self._train([*view.fit, *labelled], run)
+            self._train([*real, *labelled], run)
 
-    def _generator(self, cases: Sequence[Case], run: Run) -> State:
-        """The generator of these images, whoever asks for it: neither masks nor budget nor subset play a part."""
-        config, side = self.config, self.config.resolution
+    def _fit_labels(self, real: Sequence[Case], run: Run) -> None:
+        """One classifier on real images and as many synthetic ones of each label as section 4 says."""
+        counts = {label: sum(case.label == label for case in real) for label in self.generators}
+        synthetic: list[Case] = []
+        for label, more in wanted(counts, self.config.extra).items():
+            images = drawn(
+                self.generators[label], more, run.seed(f"pool {label}"), self.config, self.spec.size, run.device
+            )
+            synthetic += [
+                Case(f"synthetic_{label}_{i}", "", image.numpy(), None, label) for i, image in enumerate(images)
+            ]
+            self.facts[f"synthetic of label {label}"] = f"{more} beside {counts[label]} real"
+        self.network = run.backbone()
+        train_supervised(self.network, [*real, *synthetic], run, self.config)
+        self.segmenter_steps = run.steps
 
-        def build(seed: int, saved: Saved) -> State:
-            images = torch.stack([_square(torch.from_numpy(case.image), side) for case in cases])
-            steps = max(1, round(1000 * config.kimg / config.generator.batch_size))
-            curve = {name: value for name, value in (saved.last or {}).items() if name.startswith("curve/")}
-
-            def note(shown: int, state: State) -> None:
-                images = _resized(sample(state, CURVE, 0, device=run.device), self.spec.size)
-                curve[f"curve/{shown}"] = (255 * images).round().to(torch.uint8)
-                saved.keep({**state, **curve})
-
-            start = None if saved.last is None else _without(saved.last, "curve/")
-            if start is None:
-                note(0, train_generator(images, config.generator, 0, seed, run.device))
-            every = max(config.generator.batch_size, round(1000 * config.kimg / POINTS))
-            state = train_generator(images, config.generator, steps, seed, run.device, start, every, note)
-            if f"curve/{steps * config.generator.batch_size}" not in curve:
-                note(steps * config.generator.batch_size, state)
-            return {**state, **curve}
-
-        settings = {**generator_settings(config), "spec": asdict(self.spec)}
-        return run.part("ssgnet stylegan3", settings, [case.id for case in cases], build)
-
-    def _pool(self, n: int, seed: int, device: torch.device) -> Iterator[torch.Tensor]:
-        """n images (C H W) on the training grid."""
-        for image in sample(_without(self.generator, "curve/"), n, seed, self.config.psi, device):
-            yield _resized(image[None], self.spec.size)[0]
+    def _drawn(self, n: int, seed: int, device: torch.device) -> Iterator[Case]:
+        """n images, as many of each generator as of the others."""
+        size, number = self.spec.size, 0
+        for place, (label, generator) in enumerate(sorted(self.generators.items())):
+            share = n // len(self.generators) + (place < n % len(self.generators))
+            for image in drawn(generator, share, seed + place, self.config, size, device):
+                name = f"sample_{number}"
+                yield Case(name, name, image.numpy(), None, None if label == MIXED else label)
+                number += 1
 
     @torch.no_grad()
     def _labelled(self, pool: Sequence[torch.Tensor]) -> list[Case]:
@@ -107,51 +113,51 @@ class SSGNet:
                 kappa = adaptive_kappa(class_dice(p.detach(), masks))
             return t_vmf_dice_loss(p, masks, kappa)
 
-        train_segmenter(self.network, cases, run, self.config, loss)
+        train_supervised(self.network, cases, run, self.config, loss)
         self.segmenter_steps += run.steps
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K H W) of images (B C H W) by the last segmenter."""
         return probabilities(self.network, images)
 
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K) of images (B C H W)."""
+        return probabilities(self.network, images)
+
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
-        """n generated images with the masks of the last segmenter."""
+        """n generated images with the masks of the last segmenter, or the labels of their generators."""
         device = next(self.network.parameters()).device
-        for number, image in enumerate(self._pool(n, seed, device)):
-            labels = probabilities(self.network, image[None].to(device)).argmax(1)[0]
-            yield Case(f"sample_{number}", "", image.numpy(), labels.cpu().numpy().astype(np.int64))
+        for case in self._drawn(n, seed, device):
+            if self.spec.task == "classification":
+                yield case
+            else:
+                image = torch.from_numpy(case.image)[None].to(device)
+                mask = probabilities(self.network, image).argmax(1)[0].cpu().numpy().astype(np.int64)
+                yield replace(case, mask=mask)
 
     def state(self) -> State:
-        """The weights of the segmenter, and of the averaged generator."""
-        segmenter = {f"segmenter/{name}": value for name, value in self.network.state_dict().items()}
-        needed = {name: self.generator[name] for name in ("config", "shape")}
-        needed |= {name: value for name, value in self.generator.items() if name.startswith("average.")}
-        return {**segmenter, **{f"generator/{name}": value for name, value in needed.items()}}
+        """The weights of the network that predicts, and of the averaged generators."""
+        state = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        for label, generator in self.generators.items():
+            state |= {f"generator {label}/{name}": value for name, value in needed(generator).items()}
+        return state
 
     def load(self, state: State, run: Run) -> None:
-        """Fill a fresh backbone, and take up the generator."""
+        """Fill a fresh backbone, and take up the generators."""
         self.network = run.backbone().to(run.device)
-        self.network.load_state_dict(_below(state, "segmenter/"))
-        self.generator = _below(state, "generator/")
+        self.network.load_state_dict(_below(state, "network/"))
+        prefixes = {name.partition("/")[0] for name in state if name.startswith("generator ")}
+        self.generators = {int(prefix.split()[1]): _below(state, f"{prefix}/") for prefix in prefixes}
 
 
-def _square(image: torch.Tensor, side: int) -> torch.Tensor:
-    return _resized(image[None], (side, side))[0]
-
-
-def _resized(images: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
-    """Images (B C H W) on another grid, bilinear, antialiased when it shrinks."""
-    if images.shape[2:] == torch.Size(size):
-        return images
-    return interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+def wanted(counts: Mapping[int, int], extra: float) -> dict[int, int]:
+    """Synthetic images of each label: up to the largest label, and int(extra x largest) more (section 4)."""
+    largest = max(counts.values())
+    return {label: largest - count + int(extra * largest) for label, count in counts.items()}
 
 
 def _below(state: State, prefix: str) -> State:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def _without(state: State, prefix: str) -> State:
-    return {name: value for name, value in state.items() if not name.startswith(prefix)}
 
 
 METHOD = SSGNet

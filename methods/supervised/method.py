@@ -8,7 +8,7 @@ import torch
 
 from bench.api import Run, Spec, TrainView
 from methods.supervised.config import Config
-from methods.training import probabilities, train_segmenter
+from methods.training import probabilities, train_supervised
 
 
 class Supervised:
@@ -19,16 +19,20 @@ class Supervised:
         self.network: Any  # a network of methods.networks
 
     def fit(self, view: TrainView, run: Run) -> None:
-        """T steps of (cross-entropy + Dice) / 2 on `view.fit`."""
+        """T steps of (cross-entropy + Dice) / 2 on `view.fit`, in classification of cross-entropy."""
         self.network = run.backbone()
-        train_segmenter(self.network, view.fit, run, self.config)
+        train_supervised(self.network, view.fit, run, self.config)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K *S) of images (B C *S)."""
         return probabilities(self.network, images)
 
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K) of images (B C H W)."""
+        return probabilities(self.network, images)
+
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """The pooled bottleneck (B D) of images (B C *S), in evaluation mode."""
+        """The pooled bottleneck (B D) of images (B C *S), of a classifier what enters its last layer."""
         self.network.eval()
         return self.network.embed(images)  # type: ignore[no-any-return]
 

@@ -24,7 +24,7 @@ def test_the_method_example_is_short_and_keeps_the_contract(tmp_path: Path) -> N
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
-    assert "12 passed" in result.stdout
+    assert "13 passed" in result.stdout
 
 
 def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def trained(config: Config, view: TrainView | None = None, steps: int = 2) -> tu
 def fitted_cases(monkeypatch: pytest.MonkeyPatch, config: Config, view: TrainView | None = None) -> list[Case]:
     """What the segmenter is trained on."""
     given: list[Case] = []
-    monkeypatch.setattr("methods.singan_seg.method.train_segmenter", lambda _, cases, *rest: given.extend(cases))
+    monkeypatch.setattr("methods.singan_seg.method.train_supervised", lambda _, cases, *rest: given.extend(cases))
     trained(config, view)
     return given
 

@@ -13,8 +13,8 @@ import torch
 from bench.api import Case, TrainView
 from bench.testing import MethodContract, Saved, ToyRun, toy_view
 from methods.ssgnet.config import Config, generator_settings
-from methods.ssgnet.method import SSGNet
-from methods.training import class_dice, train_segmenter
+from methods.ssgnet.method import MIXED, SSGNet, wanted
+from methods.training import class_dice, train_supervised
 
 GENERATOR: dict[str, Any] = {
     "layers": 4, "channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4, "batch_size": 2, "gamma": 0.1,
@@ -61,7 +61,7 @@ def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
     view = toy_view(classes=2, unlabelled=4)
     method, run = trained(view, rounds=0)
     network = run.backbone()
-    train_segmenter(network, view.fit, ToyRun(view.spec, 3), Config(**TINY))
+    train_supervised(network, view.fit, ToyRun(view.spec, 3), Config(**TINY))
     assert all(torch.equal(value, method.network.state_dict()[name]) for name, value in network.state_dict().items())
     assert method.segmenter_steps == 3
 
@@ -73,14 +73,14 @@ def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(monkeypatc
     def spy(network: Any, cases: Any, run: Any, config: Any, loss: Any) -> None:
         starts.append(network.head.weight.detach().clone())
         trainings.append(list(cases))
-        train_segmenter(network, cases, run, config, loss)
+        train_supervised(network, cases, run, config, loss)
 
     def sees(network: Any, images: torch.Tensor) -> torch.Tensor:
         """The first segmenter sees lesions everywhere, the second none."""
         first = torch.full_like(images[:, :1], float(len(trainings) - 1))
         return torch.cat([first, 1 - first], 1)
 
-    monkeypatch.setattr("methods.ssgnet.method.train_segmenter", spy)
+    monkeypatch.setattr("methods.ssgnet.method.train_supervised", spy)
     monkeypatch.setattr("methods.ssgnet.method.probabilities", sees)
     view = toy_view(classes=2, unlabelled=4)
     method, _ = trained(view, rounds=2, pool=5)
@@ -101,7 +101,7 @@ def test_unsure_images_are_left_out() -> None:
 @pytest.mark.parametrize("loss", ["t_vmf", "adaptive_t_vmf"])
 def test_the_loss_of_the_segmenter_can_be_chosen(loss: str) -> None:
     first, other = trained()[0].state(), trained(loss=loss)[0].state()
-    assert any(not torch.equal(first[name], other[name]) for name in first if name.startswith("segmenter/"))
+    assert any(not torch.equal(first[name], other[name]) for name in first if name.startswith("network/"))
 
 
 def test_images_go_to_the_square_of_the_generator_and_back() -> None:
@@ -153,6 +153,44 @@ def test_dice_of_a_batch_in_closed_form() -> None:
 def test_the_curve_ends_with_the_generator() -> None:
     """Found in a review: images at another size than the real ones, and none of the last generator."""
     method, _ = trained(kimg=0.01)
-    points = {name: value.shape for name, value in method.generator.items() if name.startswith("curve/")}
+    points = {name: value.shape for name, value in method.generators[MIXED].items() if name.startswith("curve/")}
     assert "curve/10" in points
     assert set(points.values()) == {(64, 3, 32, 32)}
+
+
+def test_synthetic_images_fill_every_label_to_the_largest_and_a_share_more() -> None:
+    """The released numbers: 1,341 and 3,875 X-rays, half as many again (dossier, check 8)."""
+    assert wanted({0: 1341, 1: 3875}, 0.5) == {0: 2534 + 1937, 1: 1937}
+    assert wanted({0: 3, 1: 5}, 0.0) == {0: 2, 1: 0}
+
+
+def test_classification_has_a_generator_for_each_label_on_its_labelled_images_alone() -> None:
+    view = toy_view(classes=2, labelled=5, unlabelled=4, task="classification")
+    method, run = trained(view, extra=0.4)
+    by_label = {0: ["p0", "p2", "p4"], 1: ["p1", "p3"]}
+    assert [(part[1]["label"], part[2]) for part in run.parts] == list(by_label.items())
+    assert method.facts["synthetic of label 0"] == "1 beside 3 real"
+    assert method.facts["synthetic of label 1"] == "2 beside 2 real"
+    assert method.segmenter_steps == 3
+    first, second = (method.generators[label] for label in (0, 1))
+    assert any(not torch.equal(first[name], second[name]) for name in first if name.startswith("average."))
+    made = list(method.synthesise(5, 0))
+    assert [case.label for case in made] == [0, 0, 0, 1, 1]
+    assert all(case.mask is None for case in made)
+
+
+def test_hidden_labels_change_nothing_unless_the_class_is_known() -> None:
+    view = toy_view(classes=2, labelled=4, unlabelled=4, task="classification")
+    told = replace(view, unlabelled=[replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)])
+    (_, hidden), (_, known) = trained(view), trained(told)
+    assert [len(part[2]) for part in hidden.parts] == [2, 2]
+    assert [len(part[2]) for part in known.parts] == [4, 4]
+
+
+def test_segmentation_has_a_generator_for_each_label_only_where_all_are_known() -> None:
+    view = toy_view(classes=2, unlabelled=4)
+    told = [replace(case, label=i % 2) for i, case in enumerate([*view.fit, *view.unlabelled])]
+    _, known = trained(replace(view, fit=told[:4], unlabelled=told[4:]))
+    _, half = trained(replace(view, fit=told[:4]))
+    assert [part[1]["label"] for part in known.parts] == [0, 1]
+    assert [part[1]["label"] for part in half.parts] == [None]

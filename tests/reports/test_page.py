@@ -25,6 +25,7 @@ CARD: dict[str, Any] = {
     "source": None, "licence": "CC0", "citation": "Someone, 2020", "redistribute": True, "synthetic": True,
     "distance_unit": "px", "nsd_tolerance": 2, "split_sha256": "ab" * 32,
     "all_background": {"dice": 0.0, "fp_rate": 0.0, "dice_all": 0.25},
+    "label_counts": {},
 }  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def board() -> Board:
     cost = {**cell, "train_seconds": 7300.0, "part_seconds": None, "tune_seconds": 0.0, "segmenter_steps": 150,
             "peak_memory_mb": 812.3, "parameters": 1234567, "inference_ms": None}  # fmt: skip
     return Board(
-        suite={"name": "demo", "title": "Test suite", "description": "What & why.", "task": "segmentation",
+        suite={"name": "demo", "title": "Test suite", "description": "What & why.", "tasks": ["segmentation"],
                "size": "small", "note": "small run: 150 steps; do not cite"},
         rows=rows, points=_points(rows), datasets={"phantoms": CARD, "photos": photos},
         protocol={"Label budget": "patients", "A last title": "é"}, cells=[cell], overlays=[],
@@ -138,7 +139,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def text(board: Board) -> str:
-    return page.render(board, [_panel(), _panel("photos")], [], "case,dice\na,0.5\n")
+    return page.render(board, [_panel(), _panel("photos")], [], {"segmentation": "case,dice\na,0.5\n"})
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,9 @@ def test_display_is_clipped_but_data_are_not(board: Board) -> None:
 
 
 def test_lines_come_by_budget_then_by_dice(board: Board) -> None:
-    order = [(b.labelled, [entry.label for entry in b.entries]) for b in tables.budgets(board, "phantoms")]
+    order = [
+        (b.labelled, [entry.label for entry in b.entries]) for b in tables.budgets(board, ("segmentation", "phantoms"))
+    ]
     assert order == [
         (4, [HOSTILE, "supervised", "smile"]),
         (8, ["mean_teacher", "supervised", "ss_net"]),
@@ -232,7 +235,7 @@ def test_nothing_is_fetched(text: str, parsed: Page) -> None:
 
 
 def test_same_input_gives_the_same_bytes(board: Board, text: str) -> None:
-    assert page.render(board, [_panel(), _panel("photos")], [], "case,dice\na,0.5\n") == text
+    assert page.render(board, [_panel(), _panel("photos")], [], {"segmentation": "case,dice\na,0.5\n"}) == text
 
 
 def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
@@ -246,7 +249,7 @@ def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
 
 
 def test_a_long_table_is_packed(board: Board) -> None:
-    first, second = (exports.downloads(board, "x,y\n" * 600_000)[0] for _ in range(2))
+    first, second = (exports.downloads(board, {"segmentation": "x,y\n" * 600_000})[0] for _ in range(2))
     assert first.name == "results.csv.gz" and len(first.uri) < 100_000
     assert first == second
 
@@ -277,13 +280,13 @@ def test_warnings_and_footnote(parsed: Page, board: Board) -> None:
     assert "Synthetic demo data" in words and "The images of Phantom set are drawn" in words
     assert "The pictures of Photo set are embedded for local use" in words
     free = {name: {**card, "redistribute": True, "synthetic": False} for name, card in board.datasets.items()}
-    calm = page.render(replace(board, datasets=free, suite={**board.suite, "note": None}), [], [], "")
+    calm = page.render(replace(board, datasets=free, suite={**board.suite, "note": None}), [], [], {})
     assert "embedded for local use" not in calm and 'class="banner"' not in calm
 
 
 def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
     cards = {name: {**card, "unit": "image (patients unknown)"} for name, card in board.datasets.items()}
-    words = page.render(replace(board, datasets=cards), [], [], "")
+    words = page.render(replace(board, datasets=cards), [], [], {})
     assert "when few images are labelled" in words and "Labelled images</th>" in words
     assert "image (patients unknown): what is drawn" in words and "unknown)s" not in words
 
@@ -296,7 +299,7 @@ def test_costs_in_words(parsed: Page) -> None:
 def test_every_subset_is_a_dot(board: Board) -> None:
     mine = [point for point in board.points if point.dataset == "phantoms"]
     series = 4 + 4  # lines of a mean, and their names at the border: a mark each
-    svg = curves.label_curve(board, "phantoms", "c")
+    svg = curves.label_curve(board, ("segmentation", "phantoms"), "c")
     assert svg.count("<use ") >= len(mine) + series
     assert "</b>" not in svg and "&lt;b&gt;x" in svg
     assert "#01010" not in svg and "#0404" not in svg and "var(--series-0)" in svg
@@ -304,13 +307,13 @@ def test_every_subset_is_a_dot(board: Board) -> None:
 
 def test_one_budget_alone_can_be_drawn(board: Board) -> None:
     few = replace(board, rows=[row for row in board.rows if row.labelled in (4, 40)])
-    assert curves.label_curve(few, "phantoms", "c").count("10%") >= 1
-    assert curves.label_curve(replace(board, rows=[]), "phantoms", "c") == ""
+    assert curves.label_curve(few, ("segmentation", "phantoms"), "c").count("10%") >= 1
+    assert curves.label_curve(replace(board, rows=[]), ("segmentation", "phantoms"), "c") == ""
 
 
 def test_an_unfinished_board_is_drawn(board: Board) -> None:
     nothing = [replace(row, mean=None, lo=None, hi=None, rank_lo=None, status="missing") for row in board.rows]
-    words = page.render(replace(board, rows=nothing, points=[], cells=[], cost=[]), [], [], "")
+    words = page.render(replace(board, rows=nothing, points=[], cells=[], cost=[]), [], [], {})
     assert "no ranking yet" in words and "No cell has finished yet" in words
 
 
@@ -347,11 +350,11 @@ def test_papers_stand_beside_ours_with_their_difference_or_its_lack(board: Board
         "paper_steps": 15000, "steps": 300,
     }  # fmt: skip
     other = {**same, "metric": "hd95", "unit": "voxels", "difference": None, "reason": "other lists"}
-    text = page.render(replace(board, paper=[same, other]), [], [], "")
+    text = page.render(replace(board, paper=[same, other]), [], [], {})
     lines = Page()
     lines.feed(text)
     shown = [" ".join(cell.strip() for cell in line) for line in lines.lines if line and "best on test" in line[0]]
     assert "0.863 0.871 +0.008 15,000 and 300 best on test" in shown[0]
     assert "HD95, voxels" in shown[1]
     assert "none: other lists" in shown[1]
-    assert "Paper beside ours" not in page.render(board, [], [], "")
+    assert "Paper beside ours" not in page.render(board, [], [], {})
