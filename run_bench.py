@@ -74,6 +74,10 @@ def run(
             progress = stages.run(
                 loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
             )
+            if loaded.tuning:
+                more = only or [], workers, device, plugin or []
+                cells, _ = stages.tune(loaded, cells, found, store, show, size, *more)
+                progress = stages.run(loaded, cells, found, store, show, *more[:3], retry_failed, more[3], tell)
             stages.judge(store)  # before the mirror closes, so that it has the distances too
     except KeyboardInterrupt:
         typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
@@ -88,6 +92,37 @@ def _check_device(device: str) -> None:
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
+
+
+@app.command()
+def tune(
+    suite: Annotated[Path, typer.Argument(help="A suite file with `tuning:`.")],
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")] = None,
+    size: Annotated[str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Tune some cells: method=NAME,fraction=0.1.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials at once; all cores if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    plugin: Plugins = None,
+) -> None:
+    """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
+    from bench import display, plan, stages
+    from bench import suite as suites
+    from bench.store import Store
+
+    _check_device(device)
+    plan.parse_only(only or [])
+    loaded = suites.load(suite, size)
+    store = Store(out or Path("runs") / loaded.name)
+    cells, found = stages.make_plan(loaded, data, store, size, plugin or [])
+    try:
+        with display.progress_display() as show:
+            _, table = stages.tune(loaded, cells, found, store, show, size, only or [], workers, device, plugin or [])
+    except KeyboardInterrupt:
+        typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(table)
+    typer.echo(f"studies: {store.out / 'studies'}")
 
 
 @app.command()

@@ -212,6 +212,7 @@ class Board:
     provenance: dict[str, Any]
     paper: list[dict[str, Any]] = field(default_factory=list)  # what papers report beside ours, see bench.paper
     worth: list[dict[str, Any]] = field(default_factory=list)  # labels the reference would need to do as well
+    tuning: list[dict[str, Any]] = field(default_factory=list)  # studies with their trials, see bench.studies
     synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1

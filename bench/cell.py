@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import cache, identity, registry, store
+from bench import cache, identity, registry, selection, store
 from bench.api import Build, Classifies, Method, Segments, Spec, Synthesises, TrainView
 from bench.class_inference import ClassPredictor
 from bench.errors import NotFiniteError
@@ -123,7 +123,10 @@ def run_cell(folder: Path) -> None:
 
     run.snapshot = Snapshots(method, cell["select"], run.steps, folder / "checkpoints")
     fitted = _timed_fit(method, view, run)
-    predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
+    if job["held"]:  # a trial: scored on labelled patients that were held out, whose labels are of the budget
+        predicted, inference_ms = selection.write(predictor, source, index, job["held"], folder / "selection.csv")
+    else:
+        predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
     state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
     samples = 0
     if cell["samples"] and isinstance(method, Synthesises):

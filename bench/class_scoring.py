@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -63,9 +62,7 @@ def read_probabilities(file: Path, count: int) -> Mapping[str, NDArray[np.float6
 class LabelScores:
     """The score table of one classification cell, as columns."""
 
-    def __init__(self, file: Path) -> None:
-        with file.open(newline="") as text:
-            rows = list(csv.DictReader(text))
+    def __init__(self, rows: Sequence[Mapping[str, str]]) -> None:
         self.case = [row["case"] for row in rows]
         self.group = [row["group"] for row in rows]
         self.label = np.array([row["label"] for row in rows], dtype=int)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.executors import Executor, Finished
+from bench.folds import folds_of
 from bench.plan import Cell, Material, judges
 from bench.store import Store, read_json, write_failure, write_json
 from bench.suite import Suite
@@ -51,14 +52,17 @@ def write_jobs(
     judging = {judge.key for named in judged for judge in judges(cells, *named, suite.reference)}
     for cell in cells:
         material = materials[cell.dataset]
+        labelled = material.split.labelled(cell.subset, cell.labelled)
+        fitted, held = folds_of(labelled, cell.fold[1])[cell.fold[0]] if cell.fold else (labelled, ())
         jobs[cell.key] = {
             "cell": cell.identity(),
-            "patients": list(material.split.labelled(cell.subset, cell.labelled)),
+            "patients": list(fitted),
+            "held": list(held),
             "cache": str(material.prepared.folder.resolve()),
             "weights": _weights(suite, cell.task),
             "device": device,
             "plugins": [str(file.resolve()) for file in plugins],
-            "keep_model": suite.keep_models or cell.key in judging,
+            "keep_model": (suite.keep_models and not held) or cell.key in judging,
             "spec": material.prepared.index["spec"],
             "card": material.prepared.index["card"],
         }

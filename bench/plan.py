@@ -44,11 +44,12 @@ class Cell:
     samples: int | None = None  # synthetic images of a generator
     protocol: str = PROTOCOL
     phase: str = "final"
-    fold: int | None = None
+    fold: tuple[int, int] | None = None  # of a trial: its number, and how many were asked for
     class_known: bool = False  # labels of all training images are seen
     fraction: float = field(default=1.0, kw_only=True)
     variant: str = field(default="default", kw_only=True)
     refusal: str | None = field(default=None, kw_only=True)
+    study: str | None = field(default=None, kw_only=True)  # that chose the settings of a tuned cell
     generator: bool = field(default=False, kw_only=True)  # makes images, which the reference model judges
 
     @cached_property
@@ -59,7 +60,7 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """All that decides the result, as plain data."""
         fields = asdict(self)
-        for label in ("fraction", "variant", "refusal", "generator"):
+        for label in ("fraction", "variant", "refusal", "study", "generator"):
             fields.pop(label)
         if self.method == EXTERNAL:
             fields["config"] = {}  # where the files lie does not matter, `code` is their content
@@ -165,7 +166,7 @@ def judges(cells: Sequence[Cell], task: str, dataset: str, reference: str) -> li
 
 
 def _is_reference(cell: Cell, reference: str) -> bool:
-    return cell.method == reference and cell.variant == "default"
+    return cell.method == reference and cell.variant == "default" and cell.phase == "final"
 
 
 def _configs(

@@ -15,9 +15,8 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Label budget": "A fraction is a budget of labelled patients; all of them are fitted. "
         + "; ".join(_budgets(name, plan) for name in plan["datasets"])
         + ".",
-        "Labels for selection and tuning": "None: no tuning in this suite, no selection set."
-        if not suite["select"]
-        else _selection(suite["select"]),
+        "Labels for selection and tuning": " ".join(_chosen(suite))
+        or "None: no tuning in this suite, no selection set.",
         "Subsets": _subsets(suite["draw"]),
         **({"Classes without labels": "; ".join(plan["warnings"]) + "."} if plan["warnings"] else {}),
         "Test": "; ".join(_test(name, card) for name, card in plan["datasets"].items())
@@ -105,6 +104,27 @@ def _synthetic(suite: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> 
         "also judges masks. Shared parts are built once; their seconds are charged to every cell that uses them."
     )
     return {"Synthetic images": text}
+
+
+def _chosen(suite: Mapping[str, Any]) -> list[str]:
+    """What settings and checkpoints were chosen on."""
+    texts = [_selection(suite["select"])] if suite["select"] else []
+    tuning = suite["tuning"]
+    if tuning is None:
+        return texts
+    where = {
+        "subset": "on the labels of its own subset, so that no further label is used",
+        "fraction": "on one more draw of as many labels, which enters no mean: such rows know L + L labels "
+        "(all, where all are labelled)",
+    }
+    stop = "; a trial below the median of earlier ones after a fold is stopped" if tuning["prune"] else ""
+    return [
+        *texts,
+        f"Rows named 'tuned' have the best of {tuning['trials']} trials, as many for every method, the first with the "
+        f"defaults, each of as many steps as a final training, chosen {where[tuning['per']]}. A trial is scored on "
+        f"every fourth labelled patient where that leaves three, else in {tuning['folds']} folds at most{stop}. "
+        "Images of patients held out stay among the unlabelled ones.",
+    ]
 
 
 def _selection(select: Mapping[str, Any]) -> str:

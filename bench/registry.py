@@ -35,6 +35,7 @@ SHARED_SOURCES = (  # what every result depends on besides the method and the da
     ROOT / "bench" / "inference.py",
     ROOT / "bench" / "class_inference.py",
     ROOT / "bench" / "parts.py",
+    ROOT / "bench" / "selection.py",
 )
 
 
@@ -75,6 +76,16 @@ class MethodInfo:
             raise BenchError(self.broken)
         method: Method = self._part("method").METHOD(self._part("config").Config(**config), spec)
         return method
+
+    def space(self, trial: Any) -> None:
+        """Ask a trial for all settings that may be tuned. Raises BenchError where the method declares none."""
+        part = self._part("config")
+        if not hasattr(part, "space"):
+            raise BenchError(
+                f"method {self.name} has no space(trial) beside its Config; add one (docs/add_a_method.md), or give "
+                "its entry a 'variant', which is not tuned"
+            )
+        part.space(trial)
 
     def published_steps(self, ndim: int) -> int | None:
         """How long the paper trains on images of so many dimensions, where the card says it."""

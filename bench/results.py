@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import __version__, efficiency, paper, statistics
+from bench import __version__, efficiency, paper, statistics, studies
 from bench.board import COLUMNS, HEADLINE, SCORED, TASKS, Board, Column, Point, Row
 from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
@@ -41,6 +41,7 @@ def build(store: Store) -> Board:
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
         worth=worth_in_labels(lines, reference),
+        tuning=studies.describe(store, plan),
         synthetic=[known for line in lines if not line.selected for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
@@ -182,7 +183,8 @@ def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     means: dict[str, Any] = {name: plain.fmean(cost[name] for cost in costs) for name in COSTS}
     return {
         "task": task, "dataset": dataset, "fraction": line.fraction, "labelled": labelled,
-        "method": method, "variant": variant, **means, "tune_seconds": 0.0,
+        "method": method, "variant": variant, **means,
+        "tune_seconds": plain.fmean(studies.seconds_of(store, cell["study"]) for cell in line.cells),
     }  # fmt: skip
 
 

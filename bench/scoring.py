@@ -209,7 +209,13 @@ class Scores:
 
 def read_scores(file: Path, task: str) -> Scores | LabelScores:
     """The score table of a cell."""
-    return LabelScores(file) if task == "classification" else Scores(file)
+    return LabelScores(read_rows(file)) if task == "classification" else Scores(file)
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """The lines of a score table, as text by column."""
+    with file.open(newline="") as text:
+        return list(csv.DictReader(text))
 
 
 def table(scores: Sequence[Scores | LabelScores], metric: str) -> NDArray[np.float64] | None:

@@ -41,7 +41,7 @@ def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins:
     if "classification" in suite.tasks and dataset.card.labels:
         _check_labels(dataset.card, records)
     prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
-    drawn = split.draw(name, prepared.index, suite.seed, suite.most_subsets, suite.draw == "list")
+    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, suite.draw == "list")
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
     check_split(drawn, suite, store)
@@ -61,10 +61,11 @@ def _check_labels(card: Card, records: Sequence[Record]) -> None:
 
 def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
     """The labelling orders of a given split, without patients whose only images were left out as near-copies."""
-    if not set(range(suite.most_subsets)) <= set(given.orders):
+    if not set(range(suite.draws)) <= set(given.orders):
+        own = ", the last of them for tuning" if suite.draws > suite.most_subsets else ""
         raise BenchError(
             f"split file {suite.split} holds the subsets {sorted(given.orders)}; the suite asks for "
-            f"0 to {suite.most_subsets - 1}; export more, or lower 'subsets'"
+            f"0 to {suite.draws - 1}{own}; export more, or lower 'subsets'"
         )
     patients = {drawn.groups[case] for case in drawn.train}
     orders = {j: tuple(group for group in order if group in patients) for j, order in given.orders.items()}
@@ -122,7 +123,7 @@ def write_plan(
             "suite": suite.model_dump(mode="json"),
             "cells": [
                 {**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,
-                 "refusal": cell.refusal, "generator": cell.generator}
+                 "refusal": cell.refusal, "generator": cell.generator, "study": cell.study}
                 for cell in cells
             ],
             "datasets": {name: describe(material, suite) for name, material in materials.items()},
@@ -135,6 +136,7 @@ def write_plan(
             },
             "paper": papers(suite, plugins),
             "cautions": cautions(suite, plugins),
+            "studies": planned_studies(suite, cells, materials, plugins),
             "provenance": {"commit": commit()},
         },
     )  # fmt: skip
@@ -241,13 +243,64 @@ def make_plan(
     check(suite.extractors)
     store.open()
     found = materials(suite, data, store, plugins)
-    cells = plan(suite, found, plugins)
+    cells = with_tuned(suite, plan(suite, found, plugins), found, store, plugins)
     if dry:
         return cells, found
     for material in found.values():
         keep_split(material.split, suite, store)
     write_plan(suite, cells, found, store, size, plugins)
     return cells, found
+
+
+def with_tuned(
+    suite: Suite, cells: Sequence[Cell], found: Mapping[str, Material], store: Store, plugins: Sequence[Path]
+) -> list[Cell]:
+    """The cells and their tuned twins, as far as studies have come."""
+    if suite.tuning is None:
+        return list(cells)
+    from bench import studies, tuning
+
+    own = [cell for cell in cells if cell.study is None]
+    return own + studies.tuned_cells(tuning.studies(suite, own, found, plugins), suite.tuning.trials, store)
+
+
+def planned_studies(
+    suite: Suite, cells: Sequence[Cell], found: Mapping[str, Material], plugins: Sequence[Path]
+) -> list[dict[str, Any]]:
+    """The studies of the suite as plain data; the page shows them from their first trial on."""
+    if suite.tuning is None:
+        return []
+    from bench import studies, tuning
+
+    own = [cell for cell in cells if cell.study is None]
+    return [studies.as_plain(study) for study in tuning.studies(suite, own, found, plugins)]
+
+
+def tune(
+    suite: Suite,
+    cells: Sequence[Cell],
+    found: Mapping[str, Material],
+    store: Store,
+    show: Callable[[Progress], None],
+    size: str | None = None,
+    only: Sequence[str] = (),
+    workers: int | None = None,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+) -> tuple[list[Cell], str]:
+    """Run the studies of the suite; returns the cells with their tuned twins, planned anew, and a table of winners."""
+    from bench import studies, tuning
+
+    if suite.tuning is None:
+        raise BenchError(f"suite {suite.name} has no 'tuning'; add 'tuning: {{trials: 20}}'")
+    own = [cell for cell in cells if cell.study is None]
+    chosen = select(own, only, suite.reference) if only else own
+    search = tuning.studies(suite, own, found, plugins)
+    wanted = [study for study in search if any(cell in chosen for cell in study.cells)]
+    studies.tune(suite, wanted, found, store, show, workers, device, plugins)
+    cells = with_tuned(suite, own, found, store, plugins)
+    write_plan(suite, cells, found, store, size, plugins)
+    return cells, studies.table(store, wanted, suite.tuning.trials)
 
 
 def run(
@@ -267,6 +320,7 @@ def run(
     from bench.executors.local import LocalExecutor
 
     chosen = select(cells, only, suite.reference) if only else cells
+    chosen = [cell for cell in chosen if cell.phase != "waiting"]  # for its study
     _take_external(chosen, found, store)
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     jobs = driver.write_jobs(chosen, suite, found, device, plugins)

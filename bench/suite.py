@@ -82,6 +82,16 @@ class Select(_Strict):
     start: int = Field(default=0, ge=0)  # none before
 
 
+class Tuning(_Strict):
+    """The same search for every method: as many trials of as many steps."""
+
+    trials: int = Field(ge=1)  # the first has the defaults
+    per: Literal["subset", "fraction"] = "subset"  # on the labels of each subset; or on one more draw of labels
+    folds: int = Field(default=3, ge=2)  # where too few labels are left for a hold-out
+    prune: bool = False  # stop a trial whose mean after a fold is below the median of earlier ones
+    space: dict[str, dict[str, list[Any]]] = {}  # method -> setting -> [low, high], or choices
+
+
 class Suite(_Strict):
     """What to run. Keys are documented in docs/suites.md."""
 
@@ -118,6 +128,7 @@ class Suite(_Strict):
     seed: int = 0
     draw: Literal["stratified", "list"] = "stratified"  # list: the first L patients of the data's own list
     select: Select | None = None
+    tuning: Tuning | None = None
     split: Path | None = None  # an exported split instead of a drawn one; for a suite with one dataset
 
     @field_validator("extractors")
@@ -150,6 +161,8 @@ class Suite(_Strict):
             raise ValueError("'split' goes with one dataset; make one suite for each")
         if self.split and self.draw == "list":
             raise ValueError("'split' brings its own order of patients; drop 'draw: list'")
+        if self.draw == "list" and self.tuning and self.tuning.per == "fraction":
+            raise ValueError("'draw: list' has no other draw to tune on; give 'tuning: {per: subset}'")
         return self
 
     @model_validator(mode="after")
@@ -217,6 +230,11 @@ class Suite(_Strict):
     def most_subsets(self) -> int:
         """The largest number of subsets of any budget."""
         return max(self.subsets_of(budget_) for budget_ in self.budgets)
+
+    @property
+    def draws(self) -> int:
+        """Label draws: one for each subset, and one more where tuning has its own."""
+        return self.most_subsets + (self.tuning is not None and self.tuning.per == "fraction")
 
 
 def load(file: Path, size: str | None = None, steps: int | None = None, inception: Path | None = None) -> Suite:

@@ -10,12 +10,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from bench import identity
+from bench import identity, studies, tuning
 from bench.board import SCORED
 from bench.driver import place
 from bench.errors import BenchError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, Run
 
 log = logging.getLogger("bench.tracking")
-KEY, COMPLETE = "scarcebench.key", "scarcebench.complete"
+KEY, COMPLETE, STUDY = "scarcebench.key", "scarcebench.complete", "scarcebench.study"
 LAYOUT = 2  # raise it when a run is to hold something else than before: `sync` then writes all runs again
 METRICS, PARAMS, RUNS = 1000, 100, 50000  # most that MLflow takes in one log_batch, and gives in one page
 PATIENCE_S = 60.0
@@ -133,7 +133,9 @@ class Mirror:
     def __init__(self, store: Store, uri: str | None = None) -> None:
         plan = store.plan()
         self.store, self.commit = store, plan["provenance"]["commit"]
-        self.cells = {cell["key"]: cell for cell in plan["cells"] if not cell["refusal"]}
+        # A tuned cell whose settings came out as the defaults is the default cell.
+        self.cells = {cell["key"]: cell for cell in reversed(plan["cells"]) if not cell["refusal"]}
+        self.studies = plan["studies"]
         self.root = store.out.parent.resolve()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
         with self._lock():  # of two processes that make the tables of a new database at once, one fails
@@ -143,7 +145,44 @@ class Mirror:
 
     def write_all(self) -> int:
         """Write what is finished and not there yet; returns the number of runs written."""
-        return sum(self.write(key) for key in self.cells)
+        return sum(self.write(key) for key in self.cells) + sum(self.write_study(study) for study in self.studies)
+
+    def write_study(self, study: Mapping[str, Any]) -> int:
+        """A run for a study with a child run for each trial, where that is due; returns the number of runs written."""
+        done = studies.trials_of(self.store, study["id"])
+        digest = identity.digest([LAYOUT, study["id"], [asdict(trial) for trial in done]])
+        key = f"study {study['id']}"
+        if not done or self.known.get(key) == digest:
+            return 0
+        with self._lock():
+            runs = self._runs(f"tags.`{STUDY}` = '{study['id']}'")
+            for run in runs:
+                self.client.delete_run(run.info.run_id)
+            tags = {KEY: key, STUDY: study["id"]}
+            parent = self.client.create_run(
+                self.experiment, None, tags, f"tuning of {studies.plain_name(study)}"
+            ).info.run_id
+            for trial in done:
+                self._write_trial(study["id"], parent, trial)
+            best = tuning.winner(done)
+            if best is not None and best.value is not None:
+                self.client.log_metric(parent, "best", best.value)
+            self.client.set_terminated(parent, "FINISHED")
+            self.client.set_tag(parent, COMPLETE, digest)
+        self.known[key] = digest
+        return 1 + len(done)
+
+    def _write_trial(self, study: str, parent: str, trial: tuning.Trial) -> None:
+        from mlflow.entities import Metric, Param
+
+        tags = {STUDY: study, "mlflow.parentRunId": parent, "scarcebench.status": trial.state}
+        run = self.client.create_run(self.experiment, None, tags, f"trial {trial.number}").info.run_id
+        values = {"seconds": trial.seconds, **({} if trial.value is None else {"value": trial.value})}
+        points = [Metric(name, value, 0, 0) for name, value in values.items()]
+        points += [Metric("after_fold", value, 0, fold) for fold, value in enumerate(trial.after_folds)]
+        settings = [Param(name, str(value)[:6000]) for name, value in trial.params.items()]
+        self.client.log_batch(run, metrics=points, params=settings, synchronous=True)
+        self.client.set_terminated(run, "FAILED" if trial.state == "failed" else "FINISHED")
 
     def write(self, key: str) -> bool:
         """Bring one cell up to date; False where it is already, or where it is not finished."""

@@ -37,7 +37,7 @@ def scores(tmp_path: Path, labels: list[int], chances: list[list[float]], **more
     )  # type: ignore[arg-type]
     file = tmp_path / "scores.csv"
     file.write_text(scoring.as_csv(rows, scoring.LABELS))
-    return LabelScores(file)
+    return LabelScores(scoring.read_rows(file))
 
 
 def test_closed_form(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_failed_cell_is_at_its_worst(metric: str, tmp_path: Path) -> None:
     folder = predicted(tmp_path / "cell", [[1, 0], [1, 0], [0, 1], [0, 1]])
     rows = score_labels(folder, cached(tmp_path / "cache", [0, 0, 1, 1]), finished=False)
     (tmp_path / "scores.csv").write_text(scoring.as_csv(rows, scoring.LABELS))
-    assert LabelScores(tmp_path / "scores.csv").value(metric) == 0
+    assert LabelScores(scoring.read_rows(tmp_path / "scores.csv")).value(metric) == 0
 
 
 def test_a_missing_case_and_a_torn_file_count_as_wrong(tmp_path: Path) -> None:

@@ -1,0 +1,286 @@
+"""Tuning: folds, the same search again after kills, winners, noise, what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import driver, stages, studies, suite, tracking, tuning
+from bench.errors import BenchError
+from bench.folds import folds_of
+from bench.plan import Cell, Material
+from bench.store import Store
+from bench.tuning import Trial
+
+HERE = Path(__file__).parent / "plugins"
+PLUGINS = [HERE / "shifted.py", HERE / "tiny.py"]
+
+
+def make_suite(**changes: Any) -> suite.Suite:
+    content: dict[str, Any] = {
+        "name": "tuned", "title": "Tuned", "datasets": ["tiny"], "fractions": [0.4, 1.0], "subsets": 2,
+        "methods": ["shifted"], "reference": "shifted", "size": [16, 16], "steps": 1,
+        "tuning": {"trials": 4, "per": "subset", "folds": 2},
+    }  # fmt: skip
+    return suite.Suite(**{**content, **changes})
+
+
+Planned = tuple[suite.Suite, list[Cell], dict[str, Material], Store]
+
+
+def planned(out: Path, **changes: Any) -> Planned:
+    loaded, store = make_suite(**changes), Store(out)
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    return loaded, cells, found, store
+
+
+def tuned(plan: Planned) -> tuple[list[Cell], str]:
+    loaded, cells, found, store = plan
+    return stages.tune(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A whole run: finals, studies, tuned cells, board."""
+    plan = planned(tmp_path_factory.mktemp("tuned") / "out")
+    loaded, _, found, store = plan
+    cells, _ = tuned(plan)
+    stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu")
+    stages.report(store)
+    return store
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, max_size=40, unique=True), st.integers(2, 5))
+def test_folds_part_the_budget(labelled: list[str], folds: int) -> None:
+    found = folds_of(labelled, folds)
+    for fit, held in found:
+        assert fit and held
+        assert sorted([*fit, *held]) == sorted(labelled)
+        assert not set(fit) & set(held)
+    if len(labelled) >= 12:
+        assert [held for _, held in found] == [tuple(labelled[3::4])]
+    else:
+        assert len(found) == min(len(labelled), folds)
+        assert sorted(patient for _, held in found for patient in held) == sorted(labelled)
+
+
+@given(st.permutations([f"p{i}" for i in range(40)]), st.integers(12, 40), st.integers(12, 40))
+def test_hold_outs_are_nested_as_budgets_are(order: list[str], one: int, other: int) -> None:
+    [(_, few)], [(_, many)] = folds_of(order[: min(one, other)], 3), folds_of(order[: max(one, other)], 3)
+    assert set(few) <= set(many)
+
+
+def test_trials_see_labels_of_their_budget_alone(done: Store) -> None:
+    split = json.loads(next((done.out / "splits").glob("*.json")).read_text())
+    jobs = [json.loads(file.read_text()) for file in (done.out / "cells").glob("*/cell.json")]
+    trials = [job for job in jobs if job["cell"]["phase"] == "tuning"]
+    assert trials
+    for job in trials:
+        cell = job["cell"]
+        budget = split["orders"][str(cell["subset"])][: cell["labelled"]]
+        assert sorted([*job["patients"], *job["held"]]) == sorted(budget)
+        assert job["held"]
+        assert not job["keep_model"]
+
+
+def test_trial_zero_has_the_defaults_and_the_best_wins(done: Store) -> None:
+    plan = done.plan()
+    assert len(plan["studies"]) == 4  # two budgets, two subsets
+    for study in plan["studies"]:
+        trials = studies.trials_of(done, study["id"])
+        assert [trial.number for trial in trials] == [0, 1, 2, 3]
+        assert dict(trials[0].params) == {"shift": 0.2, "kind": "plain"}
+        assert all(-0.4 <= trial.params["shift"] <= 0.4 for trial in trials)
+        best = max(trials, key=lambda trial: trial.value or 0)
+        winner = yaml.safe_load((done.out / "studies" / study["id"] / "winner.yaml").read_text())
+        assert winner == [{"method": "shifted", "config": dict(best.config)}]
+        twins = [cell for cell in plan["cells"] if cell["study"] == study["id"]]
+        assert [(cell["variant"], cell["config"]) for cell in twins] == [("tuned", dict(best.config))]
+
+
+def test_value_of_a_trial_is_the_mean_over_patients_held_out(done: Store) -> None:
+    study = done.plan()["studies"][0]
+    trial = studies.trials_of(done, study["id"])[1]
+    assert trial.value == pytest.approx(np.mean(list(trial.groups.values())))
+    assert trial.after_folds[-1] == trial.value
+    assert len(trial.cells) == len(trial.after_folds) == study["folds"]
+
+
+def test_the_board_has_default_and_tuned_rows_with_cost_and_trials(done: Store) -> None:
+    board = json.loads((done.out / "board.json").read_text())
+    rows = {(row["variant"], row["fraction"]): row for row in board["rows"] if row["metric"] == "dice"}
+    assert sorted(rows) == [("default", 0.4), ("default", 1.0), ("tuned", 0.4), ("tuned", 1.0)]
+    assert all(row["status"] == "ok" for row in rows.values())
+    spent = {item["variant"]: item["tune_seconds"] for item in board["cost"]}
+    assert spent["default"] == 0 < spent["tuned"]
+    [first, *_] = board["tuning"]
+    bests = [trial["best"] for trial in first["trials"]]
+    assert bests == sorted(bests)
+    assert "best of 4 trials" in board["protocol"]["Labels for selection and tuning"]
+
+
+def test_optuna_opens_the_exported_studies(done: Store) -> None:
+    import optuna
+
+    storage = f"sqlite:///{done.out / 'studies' / 'study.db'}"
+    names = optuna.get_all_study_names(storage)
+    assert len(names) == 4
+    loaded = optuna.load_study(study_name=names[0], storage=storage)
+    assert len(loaded.trials) == 4
+
+
+def test_trials_are_child_runs(done: Store, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    written = tracking.sync(done, uri)
+    assert tracking.sync(done, uri) == 0
+    mirror = tracking.Mirror(done, uri)
+    parents = mirror._runs("tags.`scarcebench.key` LIKE 'study %'")
+    children = [run for run in mirror._runs("") if "mlflow.parentRunId" in run.data.tags]
+    assert (len(parents), len(children)) == (4, 16)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {run.info.run_id for run in parents}
+    assert written == 4 + 16 + len(mirror.cells)
+
+
+def values(store: Store) -> dict[str, list[Any]]:
+    """Every trial but its seconds."""
+    found = {}
+    for study in store.plan()["studies"]:
+        trials = studies.trials_of(store, study["id"])
+        found[study["id"]] = [replace(trial, seconds=0.0) for trial in trials]
+    return found
+
+
+def test_killed_three_times_the_table_is_that_of_an_undisturbed_run(
+    done: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, waves = driver.execute, []
+
+    def stops(cells: Any, *rest: Any) -> Any:
+        """Ends the process's work after half of a wave, as a kill would."""
+        waves.append(len(cells))
+        execute(cells[: len(cells) // 2], *rest)
+        if len(waves) <= 3:
+            raise KeyboardInterrupt
+        return execute(cells, *rest[:2], driver_executor(), *rest[3:])
+
+    def driver_executor() -> Any:
+        from bench.executors.local import LocalExecutor
+
+        return LocalExecutor(2, 1)
+
+    monkeypatch.setattr(driver, "execute", stops)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            tuned(planned(tmp_path / "out"))
+    plan = planned(tmp_path / "out")
+    tuned(plan)
+    assert values(plan[3]) == values(done)
+
+
+def test_more_trials_go_on_from_those_that_are_there(done: Store, tmp_path: Path) -> None:
+    short = planned(tmp_path / "out", tuning={"trials": 2, "per": "subset", "folds": 2})
+    tuned(short)
+    assert {key: found[:2] for key, found in values(done).items()} == values(short[3])
+
+
+def test_one_draw_for_a_budget_enters_no_mean(tmp_path: Path) -> None:
+    plan = planned(tmp_path / "out", tuning={"trials": 2, "per": "fraction", "folds": 2})
+    loaded, cells, found, store = plan
+    search = tuning.studies(loaded, [c for c in cells if c.study is None], found, PLUGINS)
+    assert [(study.draw, study.subset, len(study.cells)) for study in search] == [(2, None, 2)] * 2
+    assert {cell.subset for cell in cells} == {0, 1}
+    pending = [cell for cell in cells if cell.variant == "tuned"]
+    assert {cell.phase for cell in pending} == {"waiting"}
+    cells, table = tuned(plan)
+    assert {cell.phase for cell in cells} == {"final"}
+    assert table.count("with the defaults") == 2
+    assert store.split("tiny", None).exists()
+
+
+def test_a_failing_trial_never_wins_and_all_failing_is_said(tmp_path: Path) -> None:
+    crash = {"trials": 3, "folds": 2, "space": {"shifted": {"kind": ["crash"]}}}
+    cells, _ = tuned(planned(tmp_path / "out", fractions=[0.4], subsets=1, tuning=crash))
+    [twin] = [cell for cell in cells if cell.study]
+    store = Store(tmp_path / "out")
+    states = [trial.state for trial in studies.trials_of(store, twin.study or "")]
+    assert states == ["done", "failed", "failed"]  # trial 0 has the default kind
+    assert twin.config == {"shift": 0.2, "kind": "plain"}
+
+
+def trial(number: int, value: float | None, *after: float, **groups: float) -> Trial:
+    state = "done" if value is not None else "failed"
+    return Trial(number, {"x": number}, {"x": number}, state, value, groups, after, (), 1.0)
+
+
+def test_the_first_of_equal_trials_wins() -> None:
+    best = tuning.winner([trial(0, 0.5), trial(1, 0.7), trial(2, 0.7), trial(3, None)])
+    assert best is not None
+    assert best.number == 1
+    assert tuning.winner([trial(0, None)]) is None
+
+
+def test_a_trial_is_stopped_below_the_median_of_whole_ones() -> None:
+    class Pruning:
+        prune, count = True, 3
+
+    study: Any = Pruning()
+    done = [trial(i, value, value, value, value) for i, value in enumerate((0.2, 0.4, 0.6, 0.8))]
+    assert tuning.stops(study, done, [0.49])
+    assert not tuning.stops(study, done, [0.51])
+    assert not tuning.stops(study, done, [0.6, 0.6, 0.1])  # its last fold: it is whole
+    assert not tuning.stops(study, done[:3], [0.0])
+
+
+def test_noise_of_selection_in_closed_form() -> None:
+    """Two trials whose patients differ by +d and -d: residual variance d^2 / 2 ... and E[max of 2] = 1 / sqrt(pi)."""
+    found = tuning.selection_noise([trial(0, 0.5, a=0.4, b=0.6), trial(1, 0.5, a=0.6, b=0.4)])
+    assert found is not None
+    spread = np.sqrt(4 * 0.1**2 / 1)
+    assert found[0] == pytest.approx(spread / np.sqrt(2))
+    assert found[1] == pytest.approx(found[0] / np.sqrt(np.pi))
+    assert tuning.selection_noise([trial(0, 0.5, a=1, b=0)]) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"shifted": {"shfit": [0, 1]}}, "unknown setting 'shfit'; did you mean 'shift'"),
+        ({"shifted": {"shift": [0.3]}}, r"\[0.3\] given; expected \[low, high\]"),
+        ({"nobody": {"shift": [0, 1]}}, "nobody given; it is no method that this suite tunes"),
+    ],
+)
+def test_bad_spaces_are_refused_before_any_training(changes: Any, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=expected):
+        planned(tmp_path / "out", tuning={"trials": 2, "space": changes})
+
+
+def test_a_method_without_a_space_is_named(tmp_path: Path) -> None:
+    loaded = make_suite(methods=["threshold"], reference="threshold")
+    with pytest.raises(BenchError, match="threshold has no space"):
+        stages.make_plan(loaded, None, Store(tmp_path / "out"), None, [HERE / "threshold.py", HERE / "tiny.py"])
+
+
+def test_variants_are_not_tuned(tmp_path: Path) -> None:
+    both = ["shifted", {"method": "shifted", "variant": "other", "config": {"shift": 0.1}}]
+    _, cells, _, _ = planned(tmp_path / "out", methods=both)
+    assert {(cell.variant, cell.config.get("shift")) for cell in cells if cell.study is None} == {
+        ("default", 0.2), ("other", 0.1)
+    }  # fmt: skip
+    assert len([cell for cell in cells if cell.study]) == 4
+
+
+def test_every_method_here_has_a_space_of_its_settings() -> None:
+    from bench import registry
+
+    for name, info in registry.methods().items():
+        config = info.config({})
+        tuning.check_space(info, config, {})
+        assert 0 < len(tuning.distributions(info, config, {})) <= 6, name
