@@ -31,13 +31,44 @@ def forecast(
     from bench.executors.local import LocalExecutor
 
     chosen = select(cells, only, suite.reference) if only else cells
+    waiting = [cell for cell in chosen if cell.phase == "waiting"]
+    chosen = [cell for cell in chosen if cell.phase != "waiting"]
     lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
     due = list({cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")}.values())
     due = [cell for cell in due if cell.refusal is None and cell.method != EXTERNAL]
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     rates = _rates(due, cells, suite, materials, store, executor, device, plugins)
     lines.append(_total(due, rates, executor.slots))
+    if suite.tuning and waiting:
+        lines.append(_tuning(suite, waiting, cells, materials, rates, executor.slots, plugins))
     return "\n".join(lines)
+
+
+def _tuning(
+    suite: Suite,
+    waiting: Sequence[Cell],
+    cells: Sequence[Cell],
+    materials: Mapping[str, Material],
+    rates: Mapping[tuple[str, str, str], float],
+    slots: int,
+    plugins: Sequence[Path],
+) -> str:
+    """The trials of studies that are not at their end, and the tuned cells that wait for them."""
+    from bench import tuning
+
+    assert suite.tuning is not None
+    wanted = {cell.study for cell in waiting}
+    found = tuning.studies(suite, [cell for cell in cells if cell.study is None], materials, plugins)
+    open_ = [study for study in found if study.id in wanted]
+    trainings = sum(suite.tuning.trials * study.count for study in open_)
+    seconds = [
+        rates.get(_kind(s.base), 0.0) * s.base.steps * (suite.tuning.trials * s.count + len(s.cells)) for s in open_
+    ]
+    time = f", about {display.duration(sum(seconds) / slots)}" if all(seconds) else ""
+    return (
+        f"{len(open_)} studies of {suite.tuning.trials} trials, {trainings} trainings at most, then {len(waiting)} tuned "
+        f"cells{time}"
+    )
 
 
 def _state(cell: Cell, store: Store) -> str:
