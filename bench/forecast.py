@@ -65,10 +65,8 @@ def _tuning(
         rates.get(_kind(s.base), 0.0) * s.base.steps * (suite.tuning.trials * s.count + len(s.cells)) for s in open_
     ]
     time = f", about {display.duration(sum(seconds) / slots)}" if all(seconds) else ""
-    return (
-        f"{len(open_)} studies of {suite.tuning.trials} trials, {trainings} trainings at most, then {len(waiting)} tuned "
-        f"cells{time}"
-    )
+    trials = f"{len(open_)} studies of {suite.tuning.trials} trials, {trainings} trainings at most"
+    return f"{trials}, then {len(waiting)} tuned cells{time}"
 
 
 def _state(cell: Cell, store: Store) -> str:

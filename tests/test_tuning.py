@@ -284,3 +284,12 @@ def test_every_method_here_has_a_space_of_its_settings() -> None:
         config = info.config({})
         tuning.check_space(info, config, {})
         assert 0 < len(tuning.distributions(info, config, {})) <= 6, name
+
+
+def test_a_dry_run_counts_the_trials(tmp_path: Path) -> None:
+    from bench.forecast import forecast
+
+    loaded, cells, found, store = planned(tmp_path / "out")
+    text = forecast(loaded, cells, found, store, [], 1, "cpu", PLUGINS).splitlines()
+    # Two subsets of three labelled patients in two folds, two of all seven in two folds.
+    assert text[-1].startswith("4 studies of 4 trials, 32 trainings at most, then 4 tuned cells")
