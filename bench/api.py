@@ -156,6 +156,33 @@ class Embeds(Protocol):
         ...
 
 
+@runtime_checkable
+class Normalises(Protocol):
+    """Can take lesions out of images."""
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Pseudo-normal images (B C *S) in [0, 1] of images (B C *S) on the training grid."""
+        ...
+
+
+@runtime_checkable
+class NormalisesWithMask(Protocol):
+    """Can take lesions out of images where the true masks are shown: a reference point, not a method."""
+
+    def normalise_with(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Pseudo-normal images (B C *S) in [0, 1] of images (B C *S) and masks (B *S)."""
+        ...
+
+
+@runtime_checkable
+class Augments(Protocol):
+    """Trains the shared segmenter on real and synthetic images, besides a model of its own."""
+
+    def segment_augmented(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K *S) of images (B C *S) by the shared segmenter."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """What a dataset is and what its terms allow."""

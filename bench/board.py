@@ -22,12 +22,14 @@ class Column:
     pairs: Literal["reference", "no reference", "all", ""]  # the (case, class) pairs it is defined on
     digits: int = 3
     # a mean over cases or a metric of a set; a paired difference to the reference; or of a cell's synthetic images
-    kind: Literal["case", "gain", "synthetic"] = "case"
+    kind: Literal["case", "gain", "synthetic", "augmented", "normality"] = "case"
     task: Literal["segmentation", "classification", ""] = "segmentation"  # "" is of both
 
     @property
     def needs(self) -> str:
         """What a test set must hold for it."""
+        if self.kind == "normality":
+            return "images with a lesion, and for AUROC others without"
         return f"pairs: {self.pairs}" if self.pairs else "two patients of every label"
 
 
@@ -148,6 +150,72 @@ COLUMNS: tuple[Column, ...] = (
         kind="synthetic",
         task="",
     ),
+    Column(
+        "augmented_dice",
+        "Dice, augmented",
+        "higher",
+        "Dice of the shared segmenter trained on real images and on synthetic abnormal ones.",
+        "reference",
+        kind="augmented",
+    ),
+    Column(
+        "augmented_gain",
+        "Gain, augmented",
+        "higher",
+        "The same minus the reference method's Dice at the same labels, paired by patient and subset.",
+        "reference",
+        kind="augmented",
+    ),
+    Column(
+        "healthiness",
+        "Healthiness",
+        "higher",
+        "1 - lesion pixels in pseudo-normal images / those in the test images, both seen by the reference model; "
+        "0 for a copy.",
+        "",
+        kind="normality",
+    ),
+    Column(
+        "healthiness_dice",
+        "Lesion left, Dice",
+        "lower",
+        "Dice of what the reference model sees in pseudo-normal images with the true lesion.",
+        "",
+        kind="normality",
+    ),
+    Column(
+        "identity",
+        "Identity",
+        "higher",
+        "MS-SSIM of test and pseudo-normal images outside of lesions; 1 for a copy.",
+        "",
+        kind="normality",
+    ),
+    Column(
+        "harmonic",
+        "Harmonic mean",
+        "higher",
+        "Of healthiness and identity; 0 where either is not above 0.",
+        "",
+        kind="normality",
+    ),
+    Column(
+        "anomaly_auroc",
+        "AUROC of change",
+        "higher",
+        "Chance that an image with a lesion is changed more, by mean |x - x'|, than one without.",
+        "",
+        kind="normality",
+    ),
+    Column(
+        "fd_normal",
+        "FD to normal",
+        "lower",
+        "Fréchet distance of pseudo-normal images to true normal training images in the named features.",
+        "",
+        3,
+        kind="synthetic",
+    ),
 )
 
 
@@ -247,4 +315,5 @@ class Sheet:
     masks: NDArray[np.uint8] | None  # N H W, class numbers; None in classification
     kinds: tuple[str, ...]  # name of the label of each image, "" where it has none
     nearest: NDArray[np.uint8]  # N H W 3
-    words: tuple[str, ...]  # of each pair: distance, copy or not
+    words: tuple[str, ...]  # of each pair: distance, copy or not; of pseudo-normal images what the judge sees
+    normals: NDArray[np.uint8] | None = None  # N H W 3: pseudo-normal images of `images`, which are test images then

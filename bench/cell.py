@@ -14,17 +14,18 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench import cache, identity, registry, selection, store
-from bench.api import Build, Classifies, Method, Segments, Spec, Synthesises, TrainView
+from bench import cache, identity, normality, registry, selection, store
+from bench.api import Augments, Build, Classifies, Method, Normalises, Segments, Spec, Synthesises, TrainView
 from bench.class_inference import ClassPredictor
 from bench.errors import NotFiniteError
-from bench.inference import Predictor
+from bench.inference import Predictor, batch_of
 from bench.parts import Parts, save_state
 
 log = logging.getLogger("bench.cell")
@@ -131,6 +132,8 @@ def run_cell(folder: Path) -> None:
     samples = 0
     if cell["samples"] and isinstance(method, Synthesises):
         samples = _write_samples(method, cell["samples"], run.seed("samples"), folder)
+    if job["normaliser"] and not job["held"] and isinstance(predictor, Predictor):
+        _write_more(method, predictor, source, index, folder)
     if job["keep_model"]:
         save_state(state, folder / "model.safetensors")
     if isinstance(predictor, Predictor):
@@ -226,6 +229,32 @@ def _write_samples(method: Synthesises, count: int, seed: int, folder: Path) -> 
         folder / "samples.npz", images=images, masks=masks, labels=labels, ids=[case.id for case in cases]
     )
     return len(cases)
+
+
+def _write_more(method: Method, predictor: Predictor, source: Path, index: dict[str, Any], folder: Path) -> None:
+    """Label maps of the segmenter that saw synthetic images too; pseudo-normal test images."""
+    if isinstance(method, Augments):
+        other = replace(predictor, method=Augmented(method))
+        other.write(cache.test_images(source, index), folder / "augmented")
+    if isinstance(method, Normalises):
+        cases = list(cache.test_images(source, index))
+        images = torch.from_numpy(np.concatenate([array for _, array in cases])).to(predictor.device)
+        normals = [method.normalise(part).float().cpu().numpy() for part in images.split(batch_of(predictor.spec.size))]
+        found = np.concatenate(normals)
+        if found.shape != tuple(images.shape) or not np.isfinite(found).all():
+            raise NotFiniteError(f"normalise returned {found.shape} or values that are no numbers; expected images")
+        normality.write(folder, [entry["id"] for entry, _ in cases], found)
+
+
+class Augmented:
+    """The shared segmenter of a method that augments, seen as a method that segments."""
+
+    def __init__(self, method: Augments) -> None:
+        self.method = method
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B K H W) of images (B C H W)."""
+        return self.method.segment_augmented(images)
 
 
 def _peak_memory_mb(device: torch.device) -> float:

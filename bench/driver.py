@@ -61,6 +61,7 @@ def write_jobs(
             "cache": str(material.prepared.folder.resolve()),
             "weights": _weights(suite, cell.task),
             "device": device,
+            "normaliser": cell.normaliser,
             "plugins": [str(file.resolve()) for file in plugins],
             "keep_model": (suite.keep_models and not held) or cell.key in judging,
             "spec": material.prepared.index["spec"],

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import cache
+from bench import cache, geometry
 from bench.board import Board, Panel, Sheet
-from bench.scoring import Scores, read_prediction
+from bench.scoring import Scores, read_prediction, read_rows
 from bench.store import Store, read_json
 
 log = logging.getLogger("bench.gallery")
@@ -89,7 +89,10 @@ def sheets(store: Store, board: Board) -> list[Sheet]:
         judged = read_json(store.cell(cell["key"]) / "judged.json")
         folder = Path(folders[cell["dataset"]])
         if cell["status"] == "ok" and judged and name not in drawn and (folder / "index.json").exists():
-            drawn[name] = _sheet(store, cell, judged, folder)
+            if "distances" in judged:
+                drawn[name] = _sheet(store, cell, judged, folder)
+            elif (store.cell(cell["key"]) / "normality.csv").exists():
+                drawn[name] = _normals(store.cell(cell["key"]), cell, folder)
     return list(drawn.values())
 
 
@@ -114,6 +117,33 @@ def _sheet(store: Store, cell: Mapping[str, Any], judged: Mapping[str, Any], fol
             for pair in pairs
         ),
     )  # fmt: skip
+
+
+def _normals(place: Path, cell: Mapping[str, Any], folder: Path) -> Sheet:
+    """Test images and their pseudo-normal ones: with a lesion from most to least of it left, then without one."""
+    index, rows = cache.load_index(folder), read_rows(place / "normality.csv")
+    abnormal = [i for i, row in enumerate(rows) if row["abnormal"] == "1"]
+    abnormal.sort(key=lambda i: (-int(rows[i]["after"]) / max(1, int(rows[i]["before"])), rows[i]["case"]))
+    normal = [i for i, row in enumerate(rows) if row["abnormal"] == "0"][:2]
+    spread = np.unique(np.linspace(0, len(abnormal) - 1, min(SHOWN - 2, len(abnormal))).astype(int))
+    shown = [abnormal[i] for i in spread] + normal
+    native, size = cache.native(folder, index, "test_masks"), tuple(index["spec"]["size"])
+    with np.load(place / "normalised.npz") as content:
+        normals = content["images"]
+    cases = [np.rint(255 * images[0].clip(0, 1)).astype(np.uint8) for _, images in cache.test_images(folder, index)]
+    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
+    return Sheet(
+        task=cell["task"], dataset=cell["dataset"], fraction=cell["fraction"], labelled=cell["labelled"],
+        subset=cell["subset"], label=f"{cell['method']}{variant}", images=np.stack([to_rgb(cases[i]) for i in shown]),
+        masks=np.stack([geometry.mask_to_grid(native[rows[i]["case"]], size) for i in shown]),
+        kinds=tuple(rows[i]["case"] for i in shown), nearest=np.zeros((0, 1, 1, 3), np.uint8),
+        words=tuple(_change_words(rows[i]) for i in shown), normals=np.stack([to_rgb(normals[i]) for i in shown]),
+    )  # fmt: skip
+
+
+def _change_words(row: Mapping[str, str]) -> str:
+    seen = f"lesion pixels seen: {row['before']}, then {row['after']}"
+    return f"{seen}; identity {float(row['identity']):.3f}" if row["abnormal"] == "1" else f"no lesion; {seen}"
 
 
 def _spread(labels: NDArray[np.int64]) -> NDArray[np.intp]:

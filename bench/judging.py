@@ -32,17 +32,26 @@ def judge_cell(
 
     `reference` is the folder of the reference model's cell, None where there is none, for the reason `why`.
     """
-    if not (folder / "samples.npz").exists():
+    job = store.read_json(folder / "cell.json")
+    made_some = (folder / "samples.npz").exists()
+    if not made_some and not job["normaliser"]:
         return
-    code = identity.code_hash([ROOT / "bench" / name for name in ("judging.py", "features.py", "metrics")])
+    own = ("judging.py", "normality.py", "normality_scores.py", "features.py", "metrics")
+    code = identity.code_hash([ROOT / "bench" / name for name in own])
     files = [_content(features.parse(text).file) for text in extractors]
     stamp = identity.digest([cached.name, reference.name if reference else why, list(extractors), files, code])
     done = store.read_json(folder / "judged.json")
     # What could not be had then may be at hand now.
-    if not done or done["inputs"] != stamp or any("reason" in found for found in done["distances"]):
-        made, model = _made(folder), _reference_model(reference, device)
-        task = store.read_json(folder / "cell.json")["cell"]["task"]
-        found = judge(made, cached, model, extractors, device, _curves(folder), why, task)
+    lacking = [*(done or {}).get("distances", []), *(done or {}).get("normal", [])]
+    if not done or done["inputs"] != stamp or any("reason" in found for found in lacking):
+        model = _reference_model(reference, device)
+        if made_some:
+            task = job["cell"]["task"]
+            found = judge(_made(folder), cached, model, extractors, device, _curves(folder), why, task)
+        else:
+            from bench.normality import judge_normals
+
+            found = judge_normals(folder, cached, model, extractors, device, why)  # type: ignore[arg-type]
         store.write_json(folder / "judged.json", {"inputs": stamp, **found})
 
 
@@ -70,7 +79,7 @@ def judge(
         try:
             from bench.cell import choose_device
 
-            extract = features.load(features.parse(text), choose_device(device), _embedding(model), why)
+            extract = features.load(features.parse(text), choose_device(device), embedding(model), why)
             both = [extract(_tensor(side.images)) for side in (real, made)]
         except features.Unavailable as problem:
             name = text.split("=")[0]
@@ -232,7 +241,7 @@ def _reference_model(folder: Path | None, device: str) -> Predictor | ClassPredi
     return load_model(folder, device)[0] if folder else None
 
 
-def _embedding(model: Predictor | ClassPredictor | None) -> features.Network | None:
+def embedding(model: Predictor | ClassPredictor | None) -> features.Network | None:
     """What the reference model sees in images; None where there is none, or it cannot say."""
     return model.method.embed if model and isinstance(model.method, Embeds) else None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench.board import TASKS, Column, Status
 from bench.class_scoring import LabelScores
-from bench.scoring import Scores, read_scores
+from bench.normality_scores import NormalityScores
+from bench.scoring import Scores, read_rows, read_scores
 from bench.store import Store, read_json
 from bench.suite import EXTERNAL
 
@@ -31,6 +33,9 @@ class Line:
     judged: Mapping[int, Mapping[str, Any]]  # by subset: what is known of synthetic images, see bench.judging
     facts: Mapping[int, Mapping[str, str]]  # by subset: what the method says of its own training
     generator: bool
+    normaliser: bool
+    augmented: Mapping[int, Scores]  # by subset: of the segmenter that saw synthetic images too
+    normality: Mapping[int, NormalityScores]  # by subset: of pseudo-normal test images
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
 
 
@@ -71,8 +76,16 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     facts = {cell["subset"]: (store.result(cell["key"]) or {}).get("facts", {}) for cell in cells}
     return Line(
         identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"], judged,
-        facts, first["generator"],
+        facts, first["generator"], first["normaliser"],
+        {j: Scores(file) for j, file in _files(store, cells, "augmented.csv") if first["normaliser"]},
+        {j: NormalityScores(read_rows(file)) for j, file in _files(store, cells, "normality.csv")},
     )  # fmt: skip
+
+
+def _files(store: Store, cells: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, Path]]:
+    """A file of each cell that has it, by subset."""
+    found = [(cell["subset"], store.cell(cell["key"]) / name) for cell in cells]
+    return [(subset, file) for subset, file in found if file.exists()]
 
 
 def selected_label(variant: str, on: str) -> str:

@@ -51,6 +51,7 @@ class Cell:
     refusal: str | None = field(default=None, kw_only=True)
     study: str | None = field(default=None, kw_only=True)  # that chose the settings of a tuned cell
     generator: bool = field(default=False, kw_only=True)  # makes images, which the reference model judges
+    normaliser: bool = field(default=False, kw_only=True)  # takes lesions out of images; judged likewise
 
     @cached_property
     def key(self) -> str:
@@ -60,7 +61,7 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """All that decides the result, as plain data."""
         fields = asdict(self)
-        for label in ("fraction", "variant", "refusal", "study", "generator"):
+        for label in ("fraction", "variant", "refusal", "study", "generator", "normaliser"):
             fields.pop(label)
         if self.method == EXTERNAL:
             fields["config"] = {}  # where the files lie does not matter, `code` is their content
@@ -92,7 +93,7 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
         entries = [(e, config) for e, config in zip(learners, configs, strict=True) if e in suite.entries(task)]
         for dataset, material in materials.items():
             found = _planned(suite, task, dataset, material, entries, infos, code)
-            made = any(cell.generator for cell in found)
+            made = any(cell.generator or cell.normaliser for cell in found)
             cells += found + (_judge(found, material, infos[suite.reference], suite.reference) if made else [])
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
 
@@ -122,11 +123,13 @@ def _planned(
         for entry, config in entries:
             info = infos[entry.method]
             refusal = info.refusal(card, task, ndim, labelled == patients)
-            generator = info.card.get("role") == "generator" and refusal is None
+            role = info.card.get("role") if refusal is None else None
+            generator = role == "generator"
             own = replace(
                 base, method=entry.method, variant=entry.variant, config=config,
                 code=_with_files(code[entry.method], config, info.card.get("files", [])),
-                refusal=refusal, generator=generator, samples=suite.samples if generator else None,
+                refusal=refusal, generator=generator, normaliser=role == "normaliser",
+                samples=suite.samples if generator else None,
             )  # fmt: skip
             cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
         for entry in suite.entries(task):
@@ -259,7 +262,7 @@ def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervi
     """Cells that match every key of `only`, values of one key being alternatives, and the judges of generators."""
     wanted = parse_only(only)
     kept = [cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())]
-    for task, dataset in {(cell.task, cell.dataset): None for cell in kept if cell.generator}:
+    for task, dataset in {(cell.task, cell.dataset): None for cell in kept if cell.generator or cell.normaliser}:
         kept = [cell for cell in judges(cells, task, dataset, reference) if cell not in kept] + kept
     if not kept:
         raise BenchError(f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run")

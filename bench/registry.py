@@ -103,6 +103,8 @@ class MethodInfo:
             return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {ndim}D here"
         if task == "segmentation" and len(card.classes) > needs.get("classes", len(card.classes)):
             return f"{self.name} knows {needs['classes']} classes; {card.id} has {len(card.classes)}"
+        if self.card.get("role") == "normaliser" and card.ndim == 3:
+            return f"{self.name} takes lesions out of images; {card.id} holds volumes"
         if needs.get("unlabelled") and all_labelled:
             return f"{self.name} needs unlabelled images; at this budget all are labelled"
         if needs.get("normals") and not card.normals:

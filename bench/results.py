@@ -15,6 +15,7 @@ from bench import __version__, efficiency, paper, statistics, studies
 from bench.board import COLUMNS, HEADLINE, SCORED, TASKS, Board, Column, Point, Row
 from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
+from bench.normality_scores import normality_table
 from bench.protocol import protocol_card
 from bench.ranking import RankDistribution, rank_distributions
 from bench.scoring import FIELDS, as_line, cases_of, table
@@ -60,6 +61,9 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
         if column.kind == "synthetic":
             rows += synthetic_rows(group, column)
             continue
+        if column.kind in ("augmented", "normality"):
+            rows += _normaliser_rows(group, column, reference)
+            continue
         matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
         fair = [line for line in group if matrices[line.identity] is not None and not line.selected]
         ranked = _ranks(fair, column)
@@ -82,6 +86,47 @@ def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
                 row = replace(row, **_basestatus_of(base, column))
             rows.append(row)
     return rows
+
+
+def _normaliser_rows(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
+    """Rows of methods that take lesions out: of their augmented segmenter, and of their pseudo-normal images."""
+    lines = [line for line in group if line.normaliser and not line.selected]
+    bases = [line for line in group if line.identity[3:] == (reference, "default")]
+    rows = []
+    for line in lines:
+        if column.kind == "normality":
+            scores = [found for _, found in sorted(line.normality.items())]
+            rows.append(
+                _filled(line, column, normality_table(scores, column.key), len(scores[0].group) if scores else 0)
+            )
+            continue
+        shared = sorted(set(line.augmented) & (set(bases[0].scores) if bases else set()))
+        if not line.augmented:
+            continue
+        if column.key == "augmented_dice":
+            matrix = table([line.augmented[j] for j in sorted(line.augmented)], "dice")
+        else:
+            own, base = table([line.augmented[j] for j in shared], "dice"), _matrix(bases[0], "dice", shared)
+            matrix = None if own is None or base is None else own - base
+        rows.append(_filled(line, column, matrix, cases_of(next(iter(line.augmented.values())), "dice")))
+    return rows
+
+
+def _filled(line: Line, column: Column, matrix: NDArray[np.float64] | None, cases: int) -> Row:
+    """The row of a table of patients x subsets; without one, why."""
+    row = _row(line, column, None, None)
+    if matrix is None:
+        waits = (
+            row.status == "not_applicable" and not line.refusal and not line.normality and column.kind == "normality"
+        )
+        why = next((judged["reason"] for judged in line.judged.values() if "reason" in judged), "run 'report'")
+        return replace(row, status="missing", reason=f"not judged: {why}") if waits else row
+    found = statistics.interval(matrix)
+    status, reason = status_of(line, column, True)
+    return replace(
+        row, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind, n_cases=cases,
+        n_groups=matrix.shape[0], n_subsets=matrix.shape[1], status=status, reason=reason,
+    )  # fmt: skip
 
 
 def _basestatus_of(base: Line, column: Column) -> dict[str, Any]:

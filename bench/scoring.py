@@ -41,10 +41,25 @@ def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
         prediction = read_prediction(folder, entry["id"], tuple(entry["shape"])) if finished else None
         rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
     store.write_text(folder / "scores.csv", as_csv(rows, FIELDS))
+    wanted = store.read_json(folder / "cell.json").get("normaliser", False)  # a method that augments
+    if (folder / "augmented").is_dir() or (wanted and not finished):
+        _score_augmented(folder, index, masks, tolerance, finished)
     select = store.read_json(folder / "cell.json")["cell"].get("select")
     if select and finished:
         _score_selected(folder, cached, index, select, tolerance)
     store.write_json(folder / "scores.json", stamp)
+
+
+def _score_augmented(
+    folder: Path, index: Mapping[str, Any], masks: Mapping[str, NDArray[Any]], tolerance: float, finished: bool
+) -> None:
+    """Write `augmented.csv`: scores of the segmenter that saw synthetic images too."""
+    rows = []
+    for entry in index["test"]:
+        shape = tuple(entry["shape"])
+        prediction = read_label_map(folder / "augmented", entry["id"], shape) if finished else None
+        rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
+    store.write_text(folder / "augmented.csv", as_csv(rows, FIELDS))
 
 
 def _score_selected(

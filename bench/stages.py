@@ -123,7 +123,8 @@ def write_plan(
             "suite": suite.model_dump(mode="json"),
             "cells": [
                 {**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,
-                 "refusal": cell.refusal, "generator": cell.generator, "study": cell.study}
+                 "refusal": cell.refusal, "generator": cell.generator,
+                 "normaliser": cell.normaliser, "study": cell.study}
                 for cell in cells
             ],
             "datasets": {name: describe(material, suite) for name, material in materials.items()},
@@ -362,7 +363,8 @@ def judge(store: Store) -> None:
     from bench.judging import judge_cell
 
     content = store.plan()
-    for cell in [cell for cell in content["cells"] if cell["generator"] and store.state(cell["key"]) == "done"]:
+    asked = [cell for cell in content["cells"] if cell["generator"] or cell["normaliser"]]
+    for cell in [cell for cell in asked if store.state(cell["key"]) == "done"]:
         cached = Path(content["caches"][cell["dataset"]])
         if (cached / "index.json").exists():
             judges = [other["key"] for other in content["cells"] if _judges(other, cell, content["suite"]["reference"])]

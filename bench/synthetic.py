@@ -16,7 +16,7 @@ from bench.ranking import rank_distributions
 
 def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
     """Rows of the generators at one budget; KID alone is ranked, being unbiased, over the subsets that all have."""
-    lines = [line for line in group if line.generator and not line.selected]
+    lines = [line for line in group if _makes(line, column.key) and not line.selected]
     values = {line.identity: _values(line, column.key) for line in lines}
     rows = [_row(line, column, values[line.identity]) for line in lines]
     if column.key != "kid":
@@ -31,6 +31,10 @@ def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
                 rows[place], rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first
             )
     return [row for row in rows if row.mean is not None or row.reason]
+
+
+def _makes(line: Line, metric: str) -> bool:
+    return line.normaliser if metric == "fd_normal" else line.generator
 
 
 def _name(line: Line) -> str:
@@ -56,6 +60,10 @@ def _entries(judged: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]
             copies = judged["copies"]
             floor = {"floor": copies["rate_of_test"][0]} if copies["rate_of_test"] else {}
             yield {"value": copies["rate"][0], "extractor": copies["extractor"], "n": judged["made"], **floor}
+        return
+    if metric == "fd_normal":
+        for entry in judged["normal"]:
+            yield entry if "reason" in entry else {**entry, "value": entry["distance"]}
         return
     for entry in judged["distances"]:
         if "reason" in entry and metric in (entry["metric"], "kid"):
@@ -110,7 +118,7 @@ def _without_number(empty: Row, line: Line, values: Found) -> Row:
 def describe(line: Line) -> Iterator[dict[str, Any]]:
     """Per cell, plain data for the page and board.json: copies with their interval, masks, density and coverage."""
     task, dataset, labelled, method, variant = line.identity
-    for subset, judged in sorted(line.judged.items()):
+    for subset, judged in sorted(line.judged.items()) if line.generator else ():
         copies = {key: value for key, value in judged.get("copies", {}).items() if key != "pairs"}
         yield {
             "task": task, "dataset": dataset, "labelled": labelled, "fraction": line.fraction, "method": method,

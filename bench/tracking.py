@@ -32,7 +32,17 @@ LAYOUT = 2  # raise it when a run is to hold something else than before: `sync` 
 METRICS, PARAMS, RUNS = 1000, 100, 50000  # most that MLflow takes in one log_batch, and gives in one page
 PATIENCE_S = 60.0
 FILES = {
-    "done": ("result.json", "scores.csv", "selected.json", "selected.csv", "judged.json", "history.json", "log.txt"),
+    "done": (
+        "result.json",
+        "scores.csv",
+        "selected.json",
+        "selected.csv",
+        "judged.json",
+        "history.json",
+        "log.txt",
+        "augmented.csv",
+        "normality.csv",
+    ),
     "failed": ("failure.json", "log.txt"),  # no scores: the board counts a failed cell as worst, MLflow shows FAILED
 }
 SETTINGS = {  # unless the user has set them; by MLflow's own, a server that is down costs minutes

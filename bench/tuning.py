@@ -57,7 +57,7 @@ class Study:
         """One cell for each fold of a trial."""
         own = replace(
             self.base, subset=self.draw, split=self.split, config=dict(config), phase="tuning", samples=None,
-            select=None, generator=False, variant="trial",
+            select=None, generator=False, normaliser=False, variant="trial",
         )  # fmt: skip
         return [replace(own, fold=(number, self.folds)) for number in range(self.count)]
 

@@ -58,6 +58,8 @@ def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
     """Each synthetic image, the same with its mask outlined, and its nearest training image."""
     size = display_size(*sheet.images.shape[1:3])
     rows: list[tuple[Tile, ...]] = []
+    if sheet.normals is not None:
+        return _normal_tiles(sheet, size)
     for number, image in enumerate(sheet.images):
         photo, name = _enlarge(image, size), f"Synthetic image {number + 1} of {sheet.label}"
         made: tuple[Tile, ...] = (_tile("Synthetic", sheet.kinds[number], name, photo),)
@@ -68,6 +70,23 @@ def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
             near = _enlarge(sheet.nearest[number], size)
             made += (_tile("Nearest training image", sheet.words[number], f"Training image nearest to {name}", near),)
         rows.append(made)
+    return rows
+
+
+def _normal_tiles(sheet: Sheet, size: tuple[int, int]) -> list[tuple[Tile, ...]]:
+    """Each test image, what it became, the difference (grey: none, five times as strong), and the true mask."""
+    assert sheet.normals is not None and sheet.masks is not None
+    rows: list[tuple[Tile, ...]] = []
+    for number, (before, after) in enumerate(zip(sheet.images, sheet.normals, strict=True)):
+        photo, name = _enlarge(before, size), f"{sheet.kinds[number]}, {sheet.label}"
+        change = np.clip(128 + 5 * (after.astype(int) - before), 0, 255).astype(np.uint8)
+        outlined = _paint(_calm(photo), _rings(sheet.masks[number], size, inside=False), BLUE)
+        rows.append((
+            _tile("Test image", sheet.kinds[number], f"{name}: test image", photo),
+            _tile("Pseudo-normal", sheet.words[number], f"{name}: pseudo-normal image", _enlarge(after, size)),
+            _tile("Difference, five times", "", f"{name}: difference", _enlarge(change, size)),
+            _tile("Reference", "", f"{name}: lesion outlined in blue", outlined),
+        ))  # fmt: skip
     return rows
 
 

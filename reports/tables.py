@@ -12,10 +12,12 @@ from bench.board import COLUMNS, HEADLINE, Board, Column, Row
 
 SHARES = frozenset(  # cannot leave [0, 1]
     {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
+    | {"augmented_dice", "healthiness_dice", "identity", "harmonic", "anomaly_auroc"}
     | {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 )
+GAINS = frozenset({"gain", "augmented_gain"})
 DISTANCES = frozenset({"hd95", "asd"})
-FRECHET = frozenset({"fid", "fd"})
+FRECHET = frozenset({"fid", "fd", "fd_normal"})
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
 
 
@@ -177,8 +179,8 @@ def interval(row: Row, digits: int) -> str:
 
 def clip(value: float | None, metric: str) -> float:
     """A value inside the range of its metric."""
-    low = 0.0 if metric in SHARES | DISTANCES | FRECHET else -1.0 if metric == "gain" else -math.inf
-    high = 1.0 if metric in SHARES | {"gain"} else math.inf
+    low = 0.0 if metric in SHARES | DISTANCES | FRECHET else -1.0 if metric in GAINS else -math.inf
+    high = 1.0 if metric in SHARES | GAINS | {"healthiness"} else math.inf
     return min(max(value or 0.0, low), high)
 
 

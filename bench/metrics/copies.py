@@ -63,11 +63,16 @@ def ssim(a: Image, b: Image) -> float:
     """
     if a.shape != b.shape or a.ndim != 3:
         raise ValueError(f"images are {a.shape} and {b.shape}; expected two of one shape (C H W)")
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    luminance, structure = similarity(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    return float((luminance * structure).mean())
+
+
+def similarity(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Luminance, and contrast times structure, of each window inside two images (C H W -> C H' W')."""
     mean_a, mean_b, square_a, square_b, product = (_smooth(x) for x in (a, b, a * a, b * b, a * b))
     var_a, var_b, cov = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    return float((luminance * (2 * cov + C2) / (var_a + var_b + C2)).mean())
+    return luminance, (2 * cov + C2) / (var_a + var_b + C2)
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -1,0 +1,111 @@
+"""Pseudo-normal images: is the lesion gone (healthiness), is the rest kept (identity)? Pure functions.
+
+Labels come from a judge that the generator never met in training. Whatever is a ratio of sums is given as counts, so
+that `bench.jackknife.pseudo_values_of_sums` can leave patients out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.copies import WINDOW, similarity
+from bench.metrics.overlap import dice
+
+Image = NDArray[Any]  # C H W, intensities in [0, 1]
+Mask = NDArray[Any]  # H W, 0 is background
+Floats = NDArray[np.float64]
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first (Wang et al. 2003)
+
+
+class MultiScale(NamedTuple):
+    """MS-SSIM and the number of scales that the images had room for."""
+
+    value: float
+    scales: int
+
+
+class Change(NamedTuple):
+    """Mean |x - x_hat| over the pixels of the lesion and over the others; nan where there is no such pixel."""
+
+    inside: float
+    outside: float
+
+
+def lesion_pixels(label_maps: Sequence[Mask]) -> Floats:
+    """N(f(x)): pixels called lesion, of any class, in each label map (N)."""
+    return np.array([np.count_nonzero(label_map) for label_map in label_maps], float)
+
+
+def healthiness(counts: Floats) -> Floats:
+    """h = 1 - N(f(G(x))) / N(f(x)) of sums (..., 2) over cases with a lesion; nan where the judge finds none in x.
+
+    1 is no lesion left, 0 as much as before, below 0 more. With true areas as denominator it is the other form in use.
+    """
+    left, found = np.moveaxis(np.asarray(counts, float), -1, 0)
+    ratio = np.divide(left, found, out=np.full(np.shape(found), np.nan), where=found > 0)
+    return np.asarray(1 - ratio)
+
+
+def healthiness_dice(label_map: Mask, mask: Mask) -> float:
+    """Dice of what the judge finds in G(x) with the true lesion, all classes as one; lower is healthier."""
+    if not (mask > 0).any():
+        raise ValueError("the true mask is empty; score images with a lesion alone")
+    return dice(label_map > 0, mask > 0)
+
+
+def identity(image: Image, normal: Image, mask: Mask) -> MultiScale:
+    """MS-SSIM of x and G(x) (C H W), both set to 0 in the mask (H W)."""
+    tissue = mask == 0
+    return ms_ssim(image * tissue, normal * tissue)
+
+
+def ms_ssim(a: Image, b: Image) -> MultiScale:
+    """Multi-scale structural similarity of two images (C H W) in [0, 1], the mean over channels (Wang et al. 2003).
+
+    Windows of 11 pixels, sigma 1.5; 5 scales from a side of 161 pixels, 3 from 41, 2 from 21, else 1, with their
+    weights scaled to sum 1. Negative terms, of images that are each other's negative, count as 0.
+    """
+    scales = scales_of(min(a.shape[1:]))
+    weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    product = np.ones(len(a))
+    for number, weight in enumerate(weights):
+        luminance, structure = similarity(a, b)
+        term = structure if number < scales - 1 else luminance * structure
+        product *= term.mean((1, 2)).clip(0) ** weight
+        a, b = halved(a), halved(b)
+    return MultiScale(float(product.mean()), scales)
+
+
+def scales_of(side: int) -> int:
+    """How many scales the shorter side (pixels) has room for, of the numbers 5, 3, 2 and 1."""
+    return next(scales for scales in (5, 3, 2, 1) if scales == 1 or side > (WINDOW - 1) * 2 ** (scales - 1))
+
+
+def halved(image: Floats) -> Floats:
+    """Means of 2 x 2 pixels (C H W -> C H/2 W/2); the last line of an odd side is doubled first."""
+    c, h, w = image.shape
+    even = np.pad(image, ((0, 0), (0, h % 2), (0, w % 2)), mode="edge")
+    return even.reshape(c, (h + 1) // 2, 2, (w + 1) // 2, 2).mean((2, 4))
+
+
+def change(image: Image, normal: Image, mask: Mask) -> Change:
+    """Where G changed x (C H W): inside the mask (H W) it should, outside it should not."""
+    apart = np.abs(np.asarray(normal, np.float64) - image).mean(0)
+    inside, outside = apart[mask > 0], apart[mask == 0]
+    return Change(*(float(part.mean()) if part.size else float("nan") for part in (inside, outside)))
+
+
+def anomaly(image: Image, normal: Image) -> float:
+    """Mean |x - x_hat| over all pixels and channels: the score of an image for AUROC, higher is more abnormal."""
+    return float(np.abs(np.asarray(normal, np.float64) - image).mean())
+
+
+def harmonic_mean(healthiness: float, identity: float) -> float:
+    """2 h i / (h + i) of both axes; 0 where either is not above 0, as for a copy of the input."""
+    return 2 * healthiness * identity / (healthiness + identity) if min(healthiness, identity) > 0 else 0.0
