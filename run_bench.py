@@ -135,19 +135,24 @@ def score(out: Out) -> None:
 
 
 @app.command()
-def report(out: Out) -> None:
-    """Draw the board of OUT from what is finished."""
+def report(
+    out: Out,
+    formats: Annotated[
+        str, typer.Option("--format", help="html, csv, md, tex: some of them, with commas between.")
+    ] = "html,csv,md,tex",
+) -> None:
+    """Draw the board of OUT from what is finished: board.json, and the formats under OUT/report."""
     from bench.store import Store
 
-    _report(Store(out))
+    _report(Store(out), formats)
 
 
-def _report(store: Store) -> None:
+def _report(store: Store, formats: str = "html,csv,md,tex") -> None:
     from bench import stages, text
 
-    board, page = stages.report(store)
+    board, page = stages.report(store, formats)
     typer.echo(text.table(board))
-    typer.echo(f"page: {page}")
+    typer.echo(f"page: {page}" if page.suffix else f"files: {page}")
 
 
 @app.command()

@@ -392,16 +392,18 @@ def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -
     return own == (reference, "default", cell["task"], cell["dataset"], 1.0, 0)
 
 
-def report(store: Store) -> tuple[Board, Path]:
-    """Draw board.json, the CSV files and the page from what is finished."""
+def report(store: Store, formats: str = "html,csv,md,tex") -> tuple[Board, Path]:
+    """Draw board.json, and the page and tables asked for, from what is finished; see `reports.write.write`."""
     from bench import gallery
 
+    writer = registry.report_writer()
+    wanted = writer.formats(formats)
     score(store)
     judge(store)
     board = results.build(store)
-    writer = registry.report_writer()
+    drawn = (gallery.panels(store, board), gallery.sheets(store, board)) if "html" in wanted else ([], [])
     tables = {task: results.per_case_csv(store, task) for task in TASKS}
-    page: Path = writer.write(store.out, board, gallery.panels(store, board), gallery.sheets(store, board), tables)
+    page: Path = writer.write(store.out, board, *drawn, tables, wanted)
     return board, page
 
 

@@ -43,11 +43,15 @@ def rows_csv(board: Board) -> str:
 
 def downloads(board: Board, per_case: Mapping[str, str]) -> list[Download]:
     """The files offered on the page; data URIs work offline and without scripts."""
+    from reports import latex, markdown  # both need the page's words, and the page needs this module
+
     cases = [(RESULTS[task], f"every test case, {task}", table) for task, table in per_case.items() if table]
     return [
         *[_download(name, title, table, "text/csv") for name, title, table in cases],
         _download("rows.csv", "every number of the tables", rows_csv(board), "text/csv"),
         _download("board.json", "the whole board", board_json(board), "application/json"),
+        _download("tables.md", "the main tables for a text or a wiki", markdown.render(board), "text/markdown"),
+        _download("tables.tex", "the main tables for a paper", latex.render(board), "text/x-tex"),
     ]
 
 

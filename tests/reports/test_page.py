@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.board import COLUMNS, Board, Panel, Point, Row
-from reports import curves, exports, overlays, page, tables
+from reports import curves, exports, latex, markdown, overlays, page, tables
 
 HOSTILE = "</script><b>x"
 OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
@@ -245,6 +245,8 @@ def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
         "results.csv": "case,dice\na,0.5\n",
         "rows.csv": exports.rows_csv(board),
         "board.json": exports.board_json(board),
+        "tables.md": markdown.render(board),
+        "tables.tex": latex.render(board),
     }
 
 
