@@ -156,6 +156,25 @@ def _report(store: Store, formats: str = "html,csv,md,tex") -> None:
 
 
 @app.command()
+def verify(
+    out: Out,
+    deep: Annotated[bool, typer.Option("--deep", help="Score the stored predictions again, too.")] = False,
+) -> None:
+    """Derive every number of OUT again from its files and name what differs; exit code 1 where something does."""
+    from bench import verify as verifying
+    from bench.store import Store
+
+    checks = verifying.verify(Store(out), deep)
+    for check in checks:
+        for mismatch in check.mismatches:
+            typer.echo(str(mismatch))
+        if check.note:
+            typer.echo(f"note: {check.note}", err=True)
+    typer.echo(verifying.summary(checks))
+    raise typer.Exit(1 if any(check.mismatches for check in checks) else 0)
+
+
+@app.command()
 def sync(out: Out) -> None:
     """Bring the results of OUT into MLflow: mlflow.db beside OUT, or MLFLOW_TRACKING_URI."""
     from bench import tracking
