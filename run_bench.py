@@ -175,6 +175,34 @@ def verify(
 
 
 @app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="OUT_A", help="A folder that `run` wrote.")],
+    after: Annotated[Path, typer.Argument(metavar="OUT_B", help="Another one.")],
+    page: Annotated[Path | None, typer.Option(help="Write the differences as a page, too.")] = None,
+    fail_on_drop: Annotated[
+        bool, typer.Option("--fail-on-drop", help="Exit code 1 where a headline score fell beyond its interval.")
+    ] = False,
+) -> None:
+    """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
+    from bench import difference, difference_text
+    from bench.difference_read import read
+
+    found = difference.compare(read(before), read(after))
+    for alarm in found.alarms:
+        typer.secho(f"NOT COMPARABLE: {alarm}", fg="red")
+    typer.echo("\n".join(difference_text.lines(found)))
+    if page:
+        from reports import diff as drawing
+        from reports.write import write_page
+
+        write_page(page, drawing.render(found))
+        typer.echo(f"page: {page}")
+    for drop in found.drops if fail_on_drop else ():
+        typer.echo(f"drop: {drop}", err=True)
+    raise typer.Exit(1 if fail_on_drop and found.drops else 0)
+
+
+@app.command()
 def sync(out: Out) -> None:
     """Bring the results of OUT into MLflow: mlflow.db beside OUT, or MLFLOW_TRACKING_URI."""
     from bench import tracking

@@ -23,7 +23,7 @@ def _table(board: Board, task: str) -> str:
     lines = [["dataset", "labelled", "method", HEADLINE[task], "95% interval", "rank", ""]]
     for row in rows:
         lines.append([row.dataset, f"{row.labelled} ({row.fraction:.0%})", _name(row), *_numbers(row)])
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def _name(row: Row) -> str:
@@ -44,7 +44,7 @@ def _numbers(row: Row) -> list[str]:
     return [mean, interval, rank, remark]
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

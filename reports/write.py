@@ -55,6 +55,15 @@ def write(
     return folder / "index.html" if "html" in wanted else folder
 
 
+def write_page(file: Path, text: str) -> None:
+    """Write a page where the user wants it. Raises BenchError where that cannot be."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, text)
+    except OSError as problem:
+        raise BenchError(f"{file} given; cannot write there ({problem.strerror}); give another place") from None
+
+
 def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
     """Every file of report/ but the page, by name; a table of all cases for each task that has any."""
     from reports import latex, markdown

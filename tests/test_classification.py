@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 import torch
 
 from bench import cache, gallery, predict, registry, results, stages, suite
+from bench import verify as verifying
 from bench.api import Card, Record, Spec
 from bench.board import Board
+from bench.difference import compare
+from bench.difference_read import read
 from bench.errors import BenchError
-from bench.store import Store
+from bench.store import PROBABILITIES, Store
 
 GENERATOR = {"layers": 4, "channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4, "batch_size": 2, "gamma": 0.1}
 SSGNET = {"batch_size": 2, "generator": GENERATOR, "resolution": 32, "kimg": 0.004, "pool": 3, "rounds": 1}
@@ -168,3 +172,37 @@ def test_board_json_is_equal_but_for_cost_when_drawn_again(done: tuple[Store, Bo
     stages.report(done[0])
     after = json.loads((done[0].out / "board.json").read_text())
     assert {k: v for k, v in before.items() if k != "cost"} == {k: v for k, v in after.items() if k != "cost"}
+
+
+def test_every_number_is_derived_again_in_two_ways(done: tuple[Store, Board], tmp_path: Path) -> None:
+    checks = verifying.verify(done[0], deep=True)
+    assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
+    assert [check.note for check in checks if check.note] == []
+    copy = Store(Path(shutil.copytree(done[0].out, tmp_path / "out")))
+    cell = next(c for c in copy.plan()["cells"] if (c["task"], c["method"]) == ("classification", "ssgnet"))
+    folder = copy.cell(cell["key"])
+    with np.load(folder / "predictions" / PROBABILITIES) as content:
+        ids, values = content["ids"], content["probabilities"]
+    np.savez_compressed(folder / "predictions" / PROBABILITIES, ids=ids[1:], probabilities=values[1:])
+    named = [str(mismatch) for check in verifying.verify(copy, deep=True) for mismatch in check.mismatches]
+    assert (
+        f"case {ids[0]}: stored nothing, derived a prediction" in named[0] and "on phantoms classification" in named[0]
+    )
+    assert any("probabilities: stored" in text and "scores.csv" in text for text in named)
+    lines = (folder / "scores.csv").read_text().splitlines()
+    first = lines[1].split(",")
+    other = [*first[:2], "1" if first[2] == "0" else "0", *first[3:]]
+    (folder / "scores.csv").write_text("\n".join([lines[0], ",".join(other), *lines[2:]]) + "\n")
+    named = [str(mismatch) for check in verifying.verify(copy) for mismatch in check.mismatches]
+    assert any(f"case {first[0]}: label: stored {other[2]}, derived {first[2]}" in text for text in named)
+    assert any("results_classification.csv" in text for text in named)
+
+
+def test_two_folders_are_compared_by_pseudo_values(done: tuple[Store, Board]) -> None:
+    side = read(done[0].out)
+    assert compare(side, side).changed == []
+    keys = {metric for (identity, metric) in side.tables if identity[0] == "classification"}
+    assert {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "gain"} <= keys
+    for row in (row for row in done[1].rows if row.mean is not None and row.interval not in ("", "subsets only")):
+        scores = side.tables[(row.task, row.dataset, row.labelled, row.method, row.variant), row.metric]
+        assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(row.mean)
