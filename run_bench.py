@@ -203,6 +203,23 @@ def diff(
 
 
 @app.command()
+def index(
+    outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders that `run` wrote.")],
+    to: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("runs/site"),
+) -> None:
+    """Write one page over many boards, each board's page beside it: a folder for any static host."""
+    from reports import index as indexing
+
+    entries = indexing.read(outs)
+    page = indexing.write(entries, to)
+    for entry in entries:
+        if entry.private:
+            pictures = f"pictures of {', '.join(entry.private)}, which may not be passed on"
+            typer.echo(f"note: {to / entry.folder} holds {pictures}; do not publish it", err=True)
+    typer.echo(f"page: {page}")
+
+
+@app.command()
 def sync(out: Out) -> None:
     """Bring the results of OUT into MLflow: mlflow.db beside OUT, or MLFLOW_TRACKING_URI."""
     from bench import tracking

@@ -1,0 +1,151 @@
+"""One page over many boards: what it says of each, where it leads, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from bench import board_file
+from bench.board import Board, Panel
+from bench.errors import BenchError
+from reports import index, write
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def drawn(folder: Path, board: Board, panels: list[Panel] | None = None, **suite: Any) -> Path:
+    """A result folder with the board and its page."""
+    folder.mkdir(parents=True)
+    write.write(folder, replace(board, suite={**board.suite, **suite}), panels or [], [], {})
+    return folder
+
+
+class Links(HTMLParser):
+    """Where a page leads, and the cells of its tables."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.lines: list[list[str]] = []
+        self.cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.links += [str(found["href"])] if tag == "a" else []
+        self.sources += [str(found[name]) for name in ("src", "href") if name in found and tag != "a"]
+        if tag == "tr":
+            self.lines.append([])
+        if tag in ("td", "th"):
+            self.lines[-1].append("")
+            self.cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.cell = self.cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self.cell:
+            self.lines[-1][-1] = " ".join([self.lines[-1][-1], *data.split()]).strip()
+
+
+def test_a_board_comes_back_from_its_file_as_it_was(golden: Board, tmp_path: Path) -> None:
+    assert board_file.read(drawn(tmp_path / "a", golden)) == golden
+
+
+def test_each_board_says_who_leads_and_how_surely(golden: Board, tmp_path: Path, awkward: str) -> None:
+    page = index.write(index.read([drawn(tmp_path / "a", golden)]), tmp_path / "site").read_text()
+    lines = Links(page).lines[1:]
+    assert lines[0] == [
+        "Phantom set", "segmentation", "4 of 40 (10%)", awkward, "Dice 0.723 [0.672, 0.786]",
+        "tie cannot be told apart from supervised",
+    ]  # fmt: skip
+    assert lines[1][3:] == ["mean_teacher", "Dice 0.835 [0.783, 0.897]", "no other method ran"]
+    assert len(lines) == 6 and lines[3][0] == "Photos"
+    for words in (
+        "A _golden_ suite",
+        "150 steps; do not cite",
+        "say nothing about real patients",
+        "commit d0c5",
+        "smile",
+    ):
+        assert words in page
+
+
+def test_a_sure_leader_and_none_at_all(golden: Board) -> None:
+    sure = [replace(row, tie_group=1 if row.method != "supervised" else 2) for row in golden.rows]
+    found = list(index.leaders(replace(golden, rows=sure)))
+    assert (found[0].tied, found[0].alone, found[0].word) == ((), False, "")
+    weak = [replace(row, interval="cases only") for row in golden.rows]
+    assert next(index.leaders(replace(golden, rows=weak))).word == "cases only"
+    nothing = [replace(row, mean=None, lo=None, hi=None, rank_lo=None) for row in golden.rows]
+    assert {leader.label for leader in index.leaders(replace(golden, rows=nothing))} == {""}
+
+
+def test_pages_lie_beside_the_index_under_names_of_their_own(golden: Board, tmp_path: Path) -> None:
+    names = ["demo", "demo", "Demo", "demo-2", "../../up", "a b", "index.html"]
+    outs = [drawn(tmp_path / str(place), golden, name=name) for place, name in enumerate(names)]
+    site = tmp_path / "deep" / "site"
+    page = index.write(index.read(outs), site)
+    folders = sorted(entry.name for entry in site.iterdir())
+    assert folders == sorted(
+        ["index.html", "demo", "demo-2", "Demo-3", "demo-2-2", "..%2F..%2Fup", "a b", "index.html-2"]
+    )
+    links = [link for link in Links(page.read_text()).links if not link.startswith("#")]
+    targets = [site / unquote(link) for link in links]
+    assert len(set(targets)) == 7 and all(target.is_file() for target in targets)
+    assert {target.read_text() for target in targets} == {(out / "report" / "index.html").read_text() for out in outs}
+
+
+def test_nothing_is_fetched_or_run_and_bytes_stay(golden: Board, tmp_path: Path) -> None:
+    out = drawn(tmp_path / "a", golden, title="</title><script>x", description="<img src=x>")
+    first = index.write(index.read([out]), tmp_path / "one").read_text()
+    assert first == index.write(index.read([out]), tmp_path / "two").read_text()
+    assert "<script" not in first and "<img" not in first and "default-src &#39;none&#39;" in first
+    assert all(source.startswith("data:") for source in Links(first).sources)
+
+
+def test_pictures_that_may_not_be_passed_on_are_named(golden: Board, tmp_path: Path) -> None:
+    blank = np.zeros((8, 8), np.uint8)
+    panel = Panel("photos", 0.1, 4, 0, "case", "worst", np.zeros((8, 8, 3), np.uint8), blank, ())
+    closed = replace(
+        golden, datasets={**golden.datasets, "photos": {**golden.datasets["photos"], "redistribute": False}}
+    )
+    entries = index.read(
+        [drawn(tmp_path / "a", closed, [panel]), drawn(tmp_path / "b", closed), drawn(tmp_path / "c", golden, [panel])]
+    )
+    assert [entry.private for entry in entries] == [["Photos"], [], []]
+    assert "pictures of Photos, which may not be passed on" in index.render(entries)
+
+
+def test_folders_that_lack_something_are_refused(golden: Board, tmp_path: Path) -> None:
+    out = drawn(tmp_path / "a", golden)
+    (out / "report" / "index.html").unlink()
+    with pytest.raises(BenchError, match=r"no report/index\.html; draw it with 'report"):
+        index.read([out])
+    for content in ("{}", "[1", '{"suite": 3}'):
+        (out / "board.json").write_text(content)
+        with pytest.raises(BenchError, match="draw it again with 'report"):
+            index.read([out])
+
+
+def test_exit_codes(golden: Board, tmp_path: Path) -> None:
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "run_bench.py"), "index", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    done = call(drawn(tmp_path / "a", golden), drawn(tmp_path / "b", golden), "--to", tmp_path / "site")
+    assert done.returncode == 0 and f"page: {tmp_path / 'site' / 'index.html'}" in done.stdout
+    assert (tmp_path / "site" / "golden-2" / "index.html").exists()
+    none = call(tmp_path / "a", tmp_path)
+    assert none.returncode == 2 and "it holds no board.json" in none.stderr and none.stderr.count("\n") == 1
+    blocked = call(tmp_path / "a", "--to", tmp_path / "a" / "board.json")
+    assert blocked.returncode == 2 and "cannot write there" in blocked.stderr
