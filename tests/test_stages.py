@@ -72,6 +72,18 @@ def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
     assert "2 of 2 cells not finished" in page.read_text()
 
 
+def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    stages.make_plan(make_suite(), None, store, None, PLUGINS)
+    with pytest.raises(BenchError, match="expected some of html, csv, md, tex"):
+        stages.report(store, "md,pdf")
+    assert not (store.out / "report").exists() and not (store.out / "board.json").exists()
+    assert stages.report(store, "md,csv")[1] == store.out / "report"
+    assert sorted(file.name for file in (store.out / "report").iterdir()) == ["results.csv", "rows.csv", "tables.md"]
+    assert "2 of 2 cells not finished" in (store.out / "report" / "tables.md").read_text()
+    assert (store.out / "board.json").exists()
+
+
 def test_a_class_without_labels_is_said_before_training(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     loaded = make_suite(

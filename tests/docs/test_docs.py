@@ -1,6 +1,7 @@
 """The examples of the documentation are run."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,16 @@ def test_every_key_of_a_suite_is_documented() -> None:
 
     text = (ROOT / "docs" / "suites.md").read_text()
     assert not [key for key in Suite.model_fields if f"`{key}`" not in text]
+
+
+def test_every_command_that_is_shown_is_understood() -> None:
+    """Names and options are parsed; nothing is run."""
+    import typer
+
+    command = typer.main.get_command(runpy.run_path(str(ROOT / "run_bench.py"))["app"])
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    shown = [line for page in pages for line in re.findall(r"^ {4}python run_bench\.py +(.+)$", page.read_text(), re.M)]
+    assert len(shown) > 12
+    for line in shown:
+        name, *arguments = line.split("#")[0].split()
+        assert command.commands[name].make_context(name, arguments).info_name == name  # type: ignore[attr-defined]
