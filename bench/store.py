@@ -15,7 +15,7 @@ from urllib.parse import quote
 from bench.errors import BenchError
 
 PROBABILITIES = "probabilities.npz"  # under predictions/ of a classification cell
-PLAN_LAYOUT = 3  # raise it when plan.json holds something else than before
+PLAN_LAYOUT = 4  # raise it when plan.json holds something else than before
 
 
 class Store:
