@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import stages, suite
+from bench import stages, suite, verify
 from bench.cell import Snapshots
 from bench.errors import BenchError
 from bench.results import build, per_case_csv
@@ -44,6 +44,21 @@ def test_the_last_iterate_is_a_candidate_too(done: Store) -> None:
         again = {f.name: np.load(f)["label_map"] for f in (folder / "checkpoints" / "5" / "predictions").iterdir()}
         assert all(np.array_equal(last[name], again[name]) for name in last)
         assert not list(folder.rglob("checkpoints/*/model.safetensors"))
+
+
+def test_a_chosen_checkpoint_is_verified_too(done: Store) -> None:
+    stages.report(done)
+    checks = verify.verify(done, deep=True)
+    assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
+    folder = done.cell(done.plan()["cells"][0]["key"])
+    table = (folder / "selected.csv").read_text()
+    assert {check.what: check.count for check in checks}["lines scored again"] == 4 * table.count("\n") - 4
+    (folder / "selected.csv").write_text(table.replace(",0.", ",0.9", 1))
+    try:
+        named = [str(mismatch) for check in verify.verify(done, deep=True) for mismatch in check.mismatches]
+        assert any("selected.csv" in text for text in named) and any("best on test" in text for text in named)
+    finally:
+        (folder / "selected.csv").write_text(table)
 
 
 def test_the_best_checkpoint_stands_beside_the_last(done: Store) -> None:
