@@ -162,10 +162,11 @@ def _obstacle(before: Side, after: Side, old: Row, new: Row) -> str:
         return "the tolerances differ"
     if old.extractor != new.extractor:
         return f"the features differ ({old.extractor}, {new.extractor})"
-    if new.metric in ("fid", "fd") and old.n != new.n:
+    if new.metric in ("fid", "fd", "fd_normal") and old.n != new.n:
         return f"the numbers of images differ ({old.n}, {new.n})"
-    if new.extractor == "task" and _judge(before, new) != _judge(after, new):
-        return "the reference models differ, and with them their features"
+    judged = new.extractor == "task" or new.metric in ("healthiness", "healthiness_dice", "harmonic")
+    if judged and _judge(before, new) != _judge(after, new):
+        return "the reference models differ, and with them what they see"
     return ""
 
 

@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench import results
 from bench.board import HEADLINE, SCORED, Board
+from bench.class_scoring import LabelScores
 from bench.difference import Identity, Side, Table
 from bench.lines import Line, lines_of
+from bench.normality_scores import normality_table
+from bench.plain_metrics import OF_NORMALS
 from bench.recompute import SYNTHETIC, synthetic_value
 from bench.scoring import Scores, table
 from bench.store import Store
@@ -44,23 +49,40 @@ def _tables(lines: Sequence[Line], board: Board) -> dict[tuple[Identity, str], T
         for metric, extractor in metrics.get(line.identity, {}).items():
             if metric in SYNTHETIC:
                 found[line.identity, metric] = _synthetic(line, metric, extractor)
+            elif metric in OF_NORMALS:
+                found[line.identity, metric] = _of_normals(line, metric)
+            elif metric == "augmented_dice":
+                found[line.identity, metric] = _by_patient(line.augmented, "dice")
             elif metric in PER_CASE:
-                found[line.identity, metric] = _by_patient(line, metric)
+                found[line.identity, metric] = _by_patient(line.scores, metric)
     for line in lines:
         base, head = (*line.identity[:3], board.suite["reference"], "default"), HEADLINE[line.identity[0]]
-        one, other = found.get((line.identity, head)), found.get((base, head))
-        if one and other and "gain" in metrics.get(line.identity, {}):
-            found[line.identity, "gain"] = _minus(one, other)
+        for gain, of in (("gain", head), ("augmented_gain", "augmented_dice")):
+            one, other = found.get((line.identity, of)), found.get((base, head))
+            if one and other and gain in metrics.get(line.identity, {}):
+                found[line.identity, gain] = _minus(one, other)
     return found
 
 
-def _by_patient(line: Line, metric: str) -> Table:
+def _by_patient(by_subset: Mapping[int, Scores | LabelScores], metric: str) -> Table:
     """Each patient's score, or pseudo-value where the metric is of a whole set."""
     found = {}
-    for subset, scores in line.scores.items():
+    for subset, scores in by_subset.items():
         values, patients = table([scores], metric), sorted(set(scores.group))
         if values is not None and isinstance(scores, Scores):
             patients = sorted(scores.per_group(metric))  # those that the metric is defined for
+        if values is not None:
+            found[subset] = dict(zip(patients, values[:, 0].tolist(), strict=True))
+    return found
+
+
+def _of_normals(line: Line, metric: str) -> Table:
+    """The same of pseudo-normal images; but for AUROC of the patients with an abnormal one."""
+    found = {}
+    for subset, scores in line.normality.items():
+        values = normality_table([scores], metric)
+        shown = scores.abnormal if metric != "anomaly_auroc" else np.ones_like(scores.abnormal)
+        patients = sorted(set(np.array(scores.group)[shown].tolist()))
         if values is not None:
             found[subset] = dict(zip(patients, values[:, 0].tolist(), strict=True))
     return found

@@ -62,14 +62,14 @@ def predictions(store: Store, plan: Plan) -> Check:
     for cell, folder in cells(store, plan, ("done",)):
         lacking = [text.split(": ")[0] for text in (store.result(cell["key"]) or {}).get("problems", [])]
         cases = tested(store, plan, cell)
-        files = _files(folder / "predictions", cell, plan, list(cases))
-        there = {case for case, file in files.items() if file is None}
-        count += len(there)
-        found += [
-            Mismatch(place(store, file), label(cell), f"case {case}", NOTHING, "a prediction")
-            for case, file in files.items()
-            if file is not None and case not in lacking
-        ]
+        places = [folder / "predictions"] + ([folder / "augmented"] if (folder / "augmented.csv").exists() else [])
+        for files in (_files(held, cell, plan, list(cases)) for held in places):
+            count += sum(file is None for file in files.values())
+            found += [
+                Mismatch(place(store, file), label(cell), f"case {case}", NOTHING, "a prediction")
+                for case, file in files.items()
+                if file is not None and case not in lacking
+            ]
     return Check("predictions", count, found)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import cache, class_scoring, scoring
 from bench.mismatch import NOTHING, Check, Mismatch, same
-from bench.recompute import Lines, read
+from bench.plain_metrics import Lines, read
 from bench.store import Store, read_json
 from bench.verify_files import SEGMENTATION, Plan, cells, label, place, tested
 
@@ -25,7 +25,7 @@ def tables(store: Store, plan: Plan) -> Check:
     found, count = [], 0
     truths: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
     for cell, folder in cells(store, plan, ("done", "failed")):
-        names = [name for name in ("scores.csv", "selected.csv") if (folder / name).exists()]
+        names = [name for name in ("scores.csv", "selected.csv", "augmented.csv") if (folder / name).exists()]
         if "scores.csv" not in names:
             found.append(Mismatch(place(store, folder / "scores.csv"), label(cell), "", NOTHING, "its scores"))
         for file in (folder / name for name in names):
@@ -114,18 +114,20 @@ def again(store: Store, plan: Plan) -> Check:
 
 
 def _sources(folder: Path, state: str) -> Iterator[tuple[str, Path | None]]:
-    """(score table, what holds the predictions behind it); a failed cell has none and is at its worst."""
+    """(score table, the label maps behind it); a failed cell has none and is at its worst."""
     if (folder / "scores.csv").exists():
-        yield "scores.csv", folder if state == "done" else None
+        yield "scores.csv", folder / "predictions" if state == "done" else None
+    if (folder / "augmented.csv").exists():
+        yield "augmented.csv", folder / "augmented" if state == "done" else None
     chosen = read_json(folder / "selected.json")
     if chosen and (folder / "selected.csv").exists():
-        yield "selected.csv", folder / "checkpoints" / str(chosen["step"])
+        yield "selected.csv", folder / "checkpoints" / str(chosen["step"]) / "predictions"
 
 
 def _scored(source: Path | None, cached: Path, index: dict[str, Any], tolerance: float) -> Iterator[dict[str, Any]]:
     masks = cache.native(cached, index, "test_masks")
     for entry in index["test"]:
-        guess = scoring.read_prediction(source, entry["id"], tuple(entry["shape"])) if source else None
+        guess = scoring.read_label_map(source, entry["id"], tuple(entry["shape"])) if source else None
         yield from scoring.score_case(entry, guess, masks[entry["id"]], index["spec"]["classes"], tolerance)
 
 

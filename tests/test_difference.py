@@ -128,7 +128,7 @@ def test_features_and_tolerances_must_be_the_same() -> None:
     for metric, changes, why in (
         ("fd", {"extractor": "timm"}, "the features differ (task, timm)"),
         ("fd", {"n": 20}, "the numbers of images differ (48, 20)"),
-        ("kid", {}, "the reference models differ, and with them their features"),
+        ("kid", {}, "the reference models differ, and with them what they see"),
     ):
         old = row("m", metric, 2.0, extractor="task", n=48)
         judge = [cell("base", 0, fraction=1.0, key="old judge")]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import gallery, stages, suite
+from bench import difference, difference_read, gallery, stages, suite, verify
 from bench.board import Board, Row
 from bench.normality_scores import FIELDS, NormalityScores, normality_table, ratio_of_change
 from bench.scoring import read_rows
@@ -129,3 +129,16 @@ def test_rows_of_a_cell_can_be_read_again(done: tuple[Store, Board]) -> None:
     store = done[0]
     key = next(cell["key"] for cell in done[1].cells if cell["variant"] == "default")
     assert len(read_rows(store.cell(key) / "normality.csv")) == 6
+
+
+def test_every_number_is_derived_again_and_can_be_compared(done: tuple[Store, Board]) -> None:
+    checks = verify.verify(done[0], deep=True)
+    assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
+    assert [check.note for check in checks if check.note] == []
+    side = difference_read.read(done[0].out)
+    assert difference.compare(side, side).changed == []
+    numbers = [row for row in done[1].rows if row.mean is not None]
+    assert {"healthiness", "healthiness_dice", "identity", "harmonic"} <= {row.metric for row in numbers}
+    for row in numbers:
+        scores = side.tables[(row.task, row.dataset, row.labelled, row.method, row.variant), row.metric]
+        assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(row.mean)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench import recompute
+from bench import plain_metrics, recompute
 from bench.scoring import FIELDS
 from bench.store import Store
 
@@ -45,7 +45,10 @@ def store(tmp_path: Path) -> tuple[Store, dict[str, Any]]:
     files = {
         "m0/scores.csv": table(),
         "m0/selected.csv": table(0.1),
-        "m0/judged.json": json.dumps({"distances": [unread, near], "copies": copies}),
+        "m0/augmented.csv": table(0.05),
+        "m0/judged.json": json.dumps(
+            {"distances": [unread, near], "copies": copies, "normal": [{**near, "distance": 7.0}]}
+        ),
         "m0/result.json": "{}",
         "m1/scores.csv": table(0.05),
         "m1/judged.json": json.dumps({"distances": [{**near, "distance": 3.0, "kid": 1.0}]}),
@@ -80,6 +83,12 @@ def test_a_gain_is_over_shared_subsets_alone(store: tuple[Store, dict[str, Any]]
     assert mean(store, "gain") == pytest.approx(-0.02)
 
 
+def test_an_augmented_segmenter_has_a_table_of_its_own(store: tuple[Store, dict[str, Any]]) -> None:
+    first = ((0.4 + 0.8) / 2 + 0.9) / 4 + 0.1 / 2
+    assert mean(store, "augmented_dice") == pytest.approx(first + 0.05)
+    assert mean(store, "augmented_gain") == pytest.approx(0.05 - 0.02)
+
+
 def test_a_chosen_checkpoint_has_its_own_table_and_a_failed_cell_its_worst(
     store: tuple[Store, dict[str, Any]],
 ) -> None:
@@ -90,6 +99,10 @@ def test_a_chosen_checkpoint_has_its_own_table_and_a_failed_cell_its_worst(
 def test_numbers_of_synthetic_images(store: tuple[Store, dict[str, Any]]) -> None:
     assert (mean(store, "fd"), mean(store, "kid")) == (2.5, 0.75)
     assert mean(store, "fid", extractor="inception") is None
+    assert mean(store, "fd_normal") is None
+    (store[0].cell("m1") / "judged.json").unlink()
+    assert (mean(store, "fd_normal"), mean(store, "fd"), mean(store, "copy_rate")) == (7.0, 2.0, 0.25)
+    (store[0].cell("m1") / "judged.json").write_text('{"distances": []}')
     assert mean(store, "copy_rate") is None  # one cell was not compared with the training images
 
 
@@ -113,13 +126,26 @@ def labelled(*lines: tuple[int, int, str]) -> list[dict[str, str]]:
 
 def test_metrics_of_labels_by_hand() -> None:
     two = labelled((0, 0, "0.9 0.1"), (0, 1, "0.4 0.6"), (0, 0, "0.7 0.3"), (1, 1, "0.4 0.6"))
-    assert recompute.value_of(two, "accuracy") == 3 / 4
-    assert recompute.value_of(two, "balanced_accuracy") == pytest.approx((2 / 3 + 1) / 2)
-    assert recompute.value_of(two, "macro_f1") == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert recompute.value_of(two, "auroc") == pytest.approx((1 + 0.5 + 1) / 3)
+    assert plain_metrics.value_of(two, "accuracy") == 3 / 4
+    assert plain_metrics.value_of(two, "balanced_accuracy") == pytest.approx((2 / 3 + 1) / 2)
+    assert plain_metrics.value_of(two, "macro_f1") == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert plain_metrics.value_of(two, "auroc") == pytest.approx((1 + 0.5 + 1) / 3)
     three = labelled((0, 0, "0.8 0.1 0.1"), (1, 2, "0.1 0.3 0.6"), (2, 2, "0.2 0.3 0.5"))
     # label 0: 1 of 1 pairs each; label 1: above 0.1, level with 0.3; label 2: above 0.1, below 0.6
-    assert recompute.value_of(three, "auroc") == pytest.approx((1 + 0.75 + 0.5) / 3)
-    assert recompute.value_of(three, "macro_f1") == pytest.approx((1 + 0 + 2 / 3) / 3)
-    assert recompute.value_of(labelled((1, 1, "0.2 0.8")), "auroc") is None
-    assert recompute.value_of([], "accuracy") is None
+    assert plain_metrics.value_of(three, "auroc") == pytest.approx((1 + 0.75 + 0.5) / 3)
+    assert plain_metrics.value_of(three, "macro_f1") == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert plain_metrics.value_of(labelled((1, 1, "0.2 0.8")), "auroc") is None
+    assert plain_metrics.value_of([], "accuracy") is None
+
+
+def test_metrics_of_pseudo_normal_images_by_hand() -> None:
+    names = ("case", "group", "abnormal", "before", "after", "identity", "dice_after", "anomaly")
+    rows = [("a1", "a", 1, 60, 10, 0.9, 0.2, 0.5), ("a2", "a", 1, 40, 0, 0.5, 0.0, 0.1),
+            ("b1", "b", 1, 100, 40, 0.4, 0.5, 0.3), ("b2", "b", 0, 0, 0, 1.0, "", 0.1)]  # fmt: skip
+    lines = [dict(zip(names, map(str, row), strict=True)) for row in rows]
+    assert plain_metrics.value_of(lines, "healthiness") == pytest.approx(1 - 50 / 200)
+    assert plain_metrics.value_of(lines, "identity") == pytest.approx((0.7 + 0.4) / 2)
+    assert plain_metrics.value_of(lines, "healthiness_dice") == pytest.approx((0.1 + 0.5) / 2)
+    assert plain_metrics.value_of(lines, "harmonic") == pytest.approx(2 * 0.75 * 0.6 / 1.35)
+    assert plain_metrics.value_of(lines, "anomaly_auroc") == pytest.approx((1 + 0.5 + 1) / 3)
+    assert plain_metrics.value_of(lines[:3], "anomaly_auroc") is None

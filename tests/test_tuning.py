@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import driver, stages, studies, suite, tracking, tuning
+from bench import driver, stages, studies, suite, tracking, tuning, verify
 from bench.errors import BenchError
 from bench.folds import folds_of
 from bench.plan import Cell, Material
@@ -125,6 +125,11 @@ def test_the_board_has_default_and_tuned_rows_with_cost_and_trials(done: Store) 
     bests = [trial["best"] for trial in first["trials"]]
     assert bests == sorted(bests)
     assert "best of 4 trials" in board["protocol"]["Labels for selection and tuning"]
+
+
+def test_a_tuned_run_is_verified(done: Store) -> None:
+    checks = verify.verify(done, deep=True)
+    assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
 
 
 def test_optuna_opens_the_exported_studies(done: Store) -> None:
