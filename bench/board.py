@@ -282,6 +282,9 @@ class Board:
     worth: list[dict[str, Any]] = field(default_factory=list)  # labels the reference would need to do as well
     tuning: list[dict[str, Any]] = field(default_factory=list)  # studies with their trials, see bench.studies
     synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)  # what their cards say, see bench.method_cards
+    cases: list[dict[str, Any]] = field(default_factory=list)  # what each row scores on each case, see bench.cases
+    tuning: list[dict[str, Any]] = field(default_factory=list)  # the studies behind tuned rows
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench import __version__, efficiency, paper, statistics, studies
 from bench.board import COLUMNS, HEADLINE, SCORED, TASKS, Board, Column, Point, Row
+from bench.cases import case_tables
 from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.normality_scores import normality_table
@@ -45,6 +46,8 @@ def build(store: Store) -> Board:
         tuning=studies.describe(store, plan),
         synthetic=[known for line in lines if not line.selected for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
+        methods=plan["methods"],
+        cases=case_tables(lines),
         cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
     )
 

@@ -12,6 +12,7 @@ from bench import cache, decode, driver, external, identity, paper, registry, re
 from bench.api import Card, Record, Task
 from bench.board import TASKS, Board
 from bench.errors import BenchError
+from bench.method_cards import method_cards
 from bench.plan import Cell, Material, budgets, plan, select
 from bench.store import PLAN_LAYOUT, Store, read_json, write_json
 from bench.suite import EXTERNAL, Suite
@@ -138,6 +139,7 @@ def write_plan(
             "paper": papers(suite, plugins),
             "cautions": cautions(suite, plugins),
             "studies": planned_studies(suite, cells, materials, plugins),
+            "methods": method_cards(suite, plugins),
             "provenance": {"commit": commit()},
         },
     )  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from reports.exports import data_uri
 SIDE = 256  # display pixels of the longer side at most
 BLUE, ORANGE = (86, 180, 255), (255, 140, 0)  # told apart by every common kind of colour vision
 THICK = 2  # display pixels of an outline
+HATCH = 6  # display pixels from one line of a hatched area to the next
 LINES = ("solid", "dashed", "dotted")
 RULES = {
     "worst": "the lowest Dice of {judge}",
@@ -29,6 +30,14 @@ Map = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """A see-through drawing over a picture, which the page can leave out."""
+
+    kind: str  # "reference", "prediction", "fp", "fn"
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tile:
     """One picture with its words; no uri where there is nothing to show."""
 
@@ -38,20 +47,18 @@ class Tile:
     uri: str | None
     width: int
     height: int
+    layers: tuple[Layer, ...] = ()  # the reference first: all tiles of a case share it, and the picture below
 
 
 def tiles(panel: Panel) -> list[Tile]:
     """The image, the reference, then each prediction with the reference beside it."""
     size = display_size(panel.image.shape[0], panel.image.shape[1])
     photo = _enlarge(panel.image, size)
-    calm = _calm(photo)
-    outline = _rings(panel.reference, size, inside=False)
+    reference = Layer("reference", _drawing(_rings(panel.reference, size, inside=False), BLUE))
     name = f"Test case {panel.case}"
-    first = [
-        _tile("Image", "", f"{name}, image alone", photo),
-        _tile("Reference", "", f"{name}, reference outlined in blue", _paint(calm, outline, BLUE)),
-    ]
-    return first + [_predicted(name, calm, outline, *prediction) for prediction in panel.predictions]
+    shared = replace(_tile("Reference", "", f"{name}, reference outlined in blue", _calm(photo)), layers=(reference,))
+    predicted = [_predicted(name, shared, panel.reference, *prediction) for prediction in panel.predictions]
+    return [_tile("Image", "", f"{name}, image alone", photo), shared, *predicted]
 
 
 def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
@@ -109,16 +116,36 @@ def line_names(classes: Sequence[str]) -> list[tuple[str, str]]:
     return [(LINES[number % len(LINES)], name) for number, name in enumerate(classes[1:])]
 
 
-def _predicted(name: str, photo: Map, outline: Mask, label: str, dice: float | None, prediction: Map | None) -> Tile:
+def _predicted(name: str, shared: Tile, reference: Map, label: str, dice: float | None, prediction: Map | None) -> Tile:
     note = "Dice n/a" if dice is None else f"Dice {dice:.3f}"
-    height, width = photo.shape[:2]
     if prediction is None:
-        return Tile(label, note, f"{name}, {label}: no prediction", None, width, height)
-    drawn = _paint(photo, outline, BLUE)
-    drawn = _paint(drawn, _rings(prediction, (height, width), inside=True), ORANGE)
+        return replace(shared, title=label, note=note, alt=f"{name}, {label}: no prediction", uri=None, layers=())
     empty = "" if prediction.any() else ", the prediction is empty"
     alt = f"{name}, prediction of {label} in orange over the reference in blue, {note}{empty}"
-    return _tile(label, note + empty.replace(", the prediction is", ","), alt, drawn)
+    layers = (*shared.layers, *_layers(prediction, reference, (shared.height, shared.width)))
+    return replace(shared, title=label, note=note + empty.replace(", the prediction is", ","), alt=alt, layers=layers)
+
+
+def _layers(prediction: Map, reference: Map, size: tuple[int, int]) -> Iterator[Layer]:
+    """The outline of a prediction, and what it has too much and too little, hatched in the two directions."""
+    y, x = np.indices(size)
+    wrong = prediction != reference
+    yield Layer("prediction", _drawing(_rings(prediction, size, inside=True), ORANGE))
+    for kind, where, colour, along in (
+        ("fp", wrong & (prediction > 0), ORANGE, x + y),
+        ("fn", wrong & (reference > 0), BLUE, x - y),
+    ):
+        if where.any():
+            yield Layer(kind, _drawing(_grow_mask(where, size) & (along % HATCH < HATCH // 2), colour))
+
+
+def _drawing(where: Mask, colour: tuple[int, int, int]) -> str:
+    """A PNG of one bit: this colour, or nothing."""
+    picture = Image.fromarray(where.astype(np.uint8)).convert("P")
+    picture.putpalette([0, 0, 0, *colour])
+    out = io.BytesIO()
+    picture.save(out, "PNG", bits=1, transparency=0, optimize=True)
+    return data_uri(out.getvalue(), "image/png")
 
 
 def _tile(title: str, note: str, alt: str, pixels: Map) -> Tile:

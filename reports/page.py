@@ -1,4 +1,4 @@
-"""A Board and its pictures -> one HTML file that opens offline and needs no script."""
+"""A Board and its pictures -> one HTML file that opens offline; a script adds to it, and nothing needs the script."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
-from reports import overlays, tables
+from reports import embedded, filters, overlays, tables
 from reports.exports import downloads
 
 HERE = Path(__file__).parent
-CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 COST_COLUMNS = (
     ("train_seconds", "Training", "seconds"),
     ("part_seconds", "Shared parts", "seconds"),
@@ -29,7 +28,7 @@ COST_COLUMNS = (
 
 def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Mapping[str, str]) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
-    return _environment().get_template("page.html.j2").render(
+    return _environment(board).get_template("page.html.j2").render(
         suite=board.suite,
         sections=[_section(board, panels, sheets, number, p) for number, p in enumerate(tables.places(board))],
         tasks=board.suite["tasks"],
@@ -42,12 +41,15 @@ def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Map
         units=_units(board),
         judge=board.suite.get("reference", "supervised"),
         files=downloads(board, per_case),
-        csp=CSP,
+        csp=embedded.policy(),
+        script=embedded.script(),
+        data=embedded.as_json(embedded.data(board)),
+        chips=filters.chips(board),
         style=Markup((HERE / "static" / "page.css").read_text()),
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def _environment(board: Board) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -60,11 +62,15 @@ def _environment() -> Environment:
     environment.filters.update(cost=cost_text, plural=tables.plural, spot=_spot, rank=rank_text, status=_status)
     environment.filters.update(method_label=lambda item: tables.method_label(item["method"], item["variant"]))
     environment.filters.update(metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key))
+    environment.filters.update(marks=lambda item: filters.marks(board, item))
     environment.tests.update(known=tables.known)
-    environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE)
+    environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE, compact=MAIN)
     return environment
 
 
+MAIN = {  # the columns that the short form of a table keeps
+    "dice", "gain", "fp_rate", "nsd", "hd95", "balanced_accuracy", "auroc", "fid", "fd", "kid", "copy_rate",
+}  # fmt: skip
 WIDE = {
     "wide": "Few label subsets or little test data lie behind this interval: it may be far too wide or too narrow.",
     "cases only": "One label subset: the luck of the label draw is not in this interval, so it is too narrow.",
@@ -100,6 +106,7 @@ def _section(
         "curve": Markup(curves.label_curve(board, place, f"curve-{number}")),
         "points": _points(board, lines),
         "panels": [(panel, overlays.tiles(panel)) for panel in panels if ("segmentation", panel.dataset) == place],
+        "scatter": embedded.scatter(board, place),
         "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if (sheet.task, sheet.dataset) == place],
         "worth": [item for item in board.worth if (item["task"], item["dataset"]) == place],
         "synthetic": (synthetic := [item for item in board.synthetic if (item["task"], item["dataset"]) == place]),

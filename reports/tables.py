@@ -29,6 +29,7 @@ class Entry:
     labelled: int
     label: str
     reference: bool
+    baseline: bool  # of the reference rows that every board has: they stand first at their budget
     rows: dict[str, Row] = field(default_factory=dict)
 
     @property
@@ -87,7 +88,7 @@ def rows_of(board: Board, place: Place) -> list[Row]:
 
 
 def budgets(board: Board, place: Place) -> list[Budget]:
-    """Every line of a task on a dataset by budget, then by its mean headline."""
+    """Every line of a task on a dataset by budget; baselines, then the others, each by their mean headline."""
     groups: dict[tuple[float, int], list[Entry]] = {}
     for entry in _entries(board, place):
         groups.setdefault((entry.fraction, entry.labelled), []).append(entry)
@@ -210,14 +211,15 @@ def _entries(board: Board, place: Place) -> Iterable[Entry]:
         key = (row.fraction, row.labelled, row.method, row.variant)
         label = method_label(row.method, row.variant)
         judge = row.method == reference and row.variant == "default"
-        entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, judge))
+        baseline = judge or board.methods.get(row.method, {}).get("role") == "baseline"
+        entry = found.setdefault(key, Entry(row.fraction, row.labelled, label, judge, baseline))
         entry.rows[row.metric] = row
     return found.values()
 
 
-def _best_first(entry: Entry) -> tuple[bool, float, str]:
+def _best_first(entry: Entry) -> tuple[bool, bool, float, str]:
     mean = entry.head.mean if _is_headline(entry.head) else None
-    return (not known(mean), -(mean or 0.0), entry.label)
+    return (not entry.baseline, not known(mean), -(mean or 0.0), entry.label)
 
 
 def _ties(entries: list[Entry]) -> dict[int, str]:

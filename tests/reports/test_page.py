@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 from bench.board import COLUMNS, Board, Panel, Point, Row
-from reports import curves, exports, latex, markdown, overlays, page, tables
+from reports import curves, embedded, exports, filters, latex, markdown, overlays, page, tables
 
 HOSTILE = "</script><b>x"
+VOID = ("meta", "link", "img", "input", "path", "use", "image", "rect", "circle", "line")
 OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
 CARD: dict[str, Any] = {
@@ -27,6 +29,27 @@ CARD: dict[str, Any] = {
     "all_background": {"dice": 0.0, "fp_rate": 0.0, "dice_all": 0.25},
     "label_counts": {},
 }  # fmt: skip
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    name: {"title": name, "role": role, "family": family, "paper": "A paper", "year": 2020, "summary": "It learns.",
+           "verified": {"ramp": "0.1"}, "deviations": {"batch <size>": "ours & theirs"}}
+    for name, role, family in (
+        ("supervised", "baseline", "supervised"), ("mean_teacher", "baseline", "semi-supervised"),
+        (HOSTILE, "learner", "a <b>family"), ("smile", "learner", "generation"),
+        ("ss_net", "learner", "semi-supervised"),
+    )
+}  # fmt: skip
+
+
+def _cases(dataset: str) -> dict[str, Any]:
+    """Two methods on three cases; the second case has no Dice."""
+    series = [
+        {"labelled": 4, "fraction": 0.1, "method": name, "variant": "default", "n_subsets": 3, "values": values}
+        for name, values in (("supervised", [0.25, None, 0.5]), (HOSTILE, [0.5, None, 1.0]))
+    ]
+    cases = ["case_6", "case_7", f"case_8{HOSTILE}"]
+    return {"task": "segmentation", "dataset": dataset, "metric": "Dice", "cases": cases, "series": series}
 
 
 def _row(dataset: str, labelled: int, method: str, metric: str, mean: float | None, **changes: Any) -> Row:
@@ -91,7 +114,8 @@ def board() -> Board:
                "size": "small", "note": "small run: 150 steps; do not cite"},
         rows=rows, points=_points(rows), datasets={"phantoms": CARD, "photos": photos},
         protocol={"Label budget": "patients", "A last title": "é"}, cells=[cell], overlays=[],
-        provenance={"commit": "d0c5"}, cost=[cost],
+        provenance={"commit": "d0c5"}, cost=[cost], methods=METHODS,
+        cases=[_cases(name) for name in ("phantoms", "photos")],
     )  # fmt: skip
 
 
@@ -117,7 +141,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img", "path", "use"):
+        if tag not in VOID:
             self.open.append(tag)
         if tag == "tr":
             self.lines.append([])
@@ -125,7 +149,7 @@ class Page(HTMLParser):
             self.lines[-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in ("path", "use"):
+        if tag not in VOID:
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
@@ -182,12 +206,12 @@ def test_display_is_clipped_but_data_are_not(board: Board) -> None:
     assert str(row.hi) in exports.rows_csv(board)
 
 
-def test_lines_come_by_budget_then_by_dice(board: Board) -> None:
+def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board) -> None:
     order = [
         (b.labelled, [entry.label for entry in b.entries]) for b in tables.budgets(board, ("segmentation", "phantoms"))
     ]
     assert order == [
-        (4, [HOSTILE, "supervised", "smile"]),
+        (4, ["supervised", HOSTILE, "smile"]),
         (8, ["mean_teacher", "supervised", "ss_net"]),
         (40, ["supervised"]),
     ]
@@ -197,7 +221,7 @@ def test_reasons_are_in_the_row_and_never_blank(parsed: Page) -> None:
     lines = [" ".join(" ".join(line).split()) for line in parsed.lines]
     assert any(line.startswith("smile 4 of 40 (10%) Not applicable: needs <colour>") for line in lines)
     assert any(line.startswith("ss_net 8 of 40 (20%) Missing: no reason was recorded") for line in lines)
-    assert any(line.startswith("supervised 8 of 40 (20%)") and OUT_OF_TIME in line for line in lines)
+    assert any(line.startswith("supervised baseline 8 of 40 (20%)") and OUT_OF_TIME in line for line in lines)
     assert f": {NO_NORMALS}." in "".join(parsed.words)
     assert all(cell.strip() or "\N{NO-BREAK SPACE}" in cell for line in parsed.lines for cell in line)
 
@@ -221,7 +245,7 @@ def test_ceiling_and_background_scores(parsed: Page) -> None:
 def test_hostile_names_are_text(text: str, parsed: Page) -> None:
     assert HOSTILE not in text
     assert "&lt;/script&gt;&lt;b&gt;x" in text
-    assert not parsed.all("script")
+    assert [tag.get("type") for tag in parsed.all("script")] == ["application/json", None]
     assert HOSTILE in "".join(parsed.words)
 
 
@@ -230,8 +254,44 @@ def test_nothing_is_fetched(text: str, parsed: Page) -> None:
     links += [tag["href"] for kind in ("link", "use", "image") for tag in parsed.all(kind) if tag["href"]]
     assert links and all(link.startswith(("data:", "#")) for link in links)
     assert "@import" not in text and "xmlns" not in text
-    policy = next(tag for tag in parsed.all("meta") if tag.get("http-equiv"))
-    assert policy["content"] is not None and policy["content"].startswith("default-src 'none'; img-src data:")
+
+
+def test_the_policy_lets_the_one_script_run(text: str, parsed: Page) -> None:
+    policy = next(tag for tag in parsed.all("meta") if tag.get("http-equiv"))["content"]
+    script = text[text.rindex("<script>") + len("<script>") : text.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy is not None and policy.startswith("default-src 'none'; img-src data:")
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert not [name for _, tag in parsed.tags for name in tag if name.startswith("on")]
+
+
+def test_data_come_out_of_the_page_as_they_went_in(text: str, board: Board) -> None:
+    start = text.index('id="board-data">') + len('id="board-data">')
+    raw = text[start : text.index("</script>", start)]
+    assert not set("<>&\u2028\u2029") & set(raw)
+    found = json.loads(raw)["places"]["segmentation/phantoms"]
+    assert found["cases"] == board.cases[0]["cases"]
+    assert found["series"][1] == {"name": f"{HOSTILE}, 4 labelled", "values": [0.5, None, 1.0]}
+    assert json.loads(embedded.as_json("\u2028</script>&")) == "\u2028</script>&"
+
+
+def test_too_many_cases_are_left_to_the_tables(board: Board) -> None:
+    wide = {**board.cases[0], "cases": [str(number) for number in range(embedded.MOST_VALUES)]}
+    words = page.render(replace(board, cases=[wide]), [], [], {})
+    assert "too many cases and methods to draw" in words and "case_6" not in words
+
+
+def test_every_line_says_what_it_can_be_filtered_by(parsed: Page) -> None:
+    lines = [tag for tag in parsed.all("tr") if tag.get("data-name") == HOSTILE]
+    assert {(tag["data-fraction"], tag["data-family"], tag["data-variant"]) for tag in lines} == {
+        ("0.1", "a <b>family", "default")
+    }
+    assert [filters.kind(name) for name in ("best on test", "tuned, best on test", "tuned", "mine")] == [
+        "default", "tuned", "tuned", "other",
+    ]  # fmt: skip
+    chosen = {(tag.get("data-state"), tag["value"]) for tag in parsed.all("input") if tag.get("type") == "radio"}
+    assert {("dataset", "photos"), ("fraction", "0.2"), ("family", "supervised"), ("theme", "dark")} <= chosen
+    assert not [key for key, _ in chosen if key in ("task", "variant")]  # no choice there
 
 
 def test_same_input_gives_the_same_bytes(board: Board, text: str) -> None:
@@ -271,8 +331,9 @@ def test_people_who_do_not_see_it_can_read_it(parsed: Page) -> None:
     assert all(tag.get("loading") == "lazy" for tag in parsed.all("img"))
     figures = [tag for tag in parsed.all("svg") if tag.get("role") == "img"]
     ids = [tag["id"] for _, tag in parsed.tags if tag.get("id")]
-    assert len(figures) == 2 and len(ids) == len(set(ids))
-    assert all(name in ids for tag in figures for name in str(tag["aria-labelledby"]).split())
+    assert len(figures) == 2 + 2 * 3 and len(ids) == len(set(ids))
+    assert all(name in ids for tag in figures for name in str(tag.get("aria-labelledby") or ids[0]).split())
+    assert all(tag.get("aria-labelledby") or tag.get("aria-label") for tag in figures)
     assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in parsed.tags}
 
 
@@ -289,7 +350,7 @@ def test_warnings_and_footnote(parsed: Page, board: Board) -> None:
 def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
     cards = {name: {**card, "unit": "image (patients unknown)"} for name, card in board.datasets.items()}
     words = page.render(replace(board, datasets=cards), [], [], {})
-    assert "when few images are labelled" in words and "Labelled images</th>" in words
+    assert "when few images are labelled" in words and "Labelled images</button></th>" in words
     assert "image (patients unknown): what is drawn" in words and "unknown)s" not in words
 
 
@@ -330,6 +391,9 @@ def test_pictures_tell_what_they_show() -> None:
     assert [tile.title for tile in found] == ["Image", "Reference", "supervised", "ss_net", "empty"]
     assert [tile.note for tile in found] == ["", "", "Dice 0.500", "Dice n/a", "Dice 0.000, empty"]
     assert [tile.uri is None for tile in found] == [False, False, False, True, False]
+    assert [[layer.kind for layer in tile.layers] for tile in found] == [
+        [], ["reference"], ["reference", "prediction"], [], ["reference", "prediction", "fn"],
+    ]  # fmt: skip
     assert overlays.rule_text("worst", "supervised") == "the lowest Dice of supervised"
     assert overlays.line_names(["background", "a", "b"]) == [("solid", "a"), ("dashed", "b")]
 
