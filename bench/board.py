@@ -284,6 +284,10 @@ class Board:
     synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)  # what their cards say, see bench.method_cards
     cases: list[dict[str, Any]] = field(default_factory=list)  # what each row scores on each case, see bench.cases
+    honesty: dict[str, str] = field(default_factory=dict)  # what to know before the first number, see bench.honesty
+    stability: list[dict[str, Any]] = field(default_factory=list)  # shares of ranks, see bench.pairs
+    pairs: list[dict[str, Any]] = field(default_factory=list)  # each two methods at a budget
+    orderings: list[dict[str, Any]] = field(default_factory=list)  # ranks under three rules
     tuning: list[dict[str, Any]] = field(default_factory=list)  # the studies behind tuned rows
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1

@@ -15,8 +15,10 @@ from bench import __version__, efficiency, paper, statistics, studies
 from bench.board import COLUMNS, HEADLINE, SCORED, TASKS, Board, Column, Point, Row
 from bench.cases import case_tables
 from bench.class_scoring import FIELDS as LABEL_FIELDS
+from bench.honesty import honesty
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.normality_scores import normality_table
+from bench.pairs import compare
 from bench.protocol import protocol_card
 from bench.ranking import RankDistribution, rank_distributions
 from bench.scoring import FIELDS, as_line, cases_of, table
@@ -33,13 +35,15 @@ def build(store: Store) -> Board:
     reference = plan["suite"]["reference"]
     rows = [row for column in COLUMNS for row in _rows(lines, column, reference)]
     points = [point for line in lines for point in _points(line)]
+    cells = [_cell(store, cell) for cell in plan["cells"]]
+    against = compare(lines, reference)
     return Board(
         suite={**plan["labels"], "note": plan["suite"]["note"]},
         rows=sorted(rows, key=lambda row: (TASKS.index(row.task), row.dataset, row.fraction, row.method, row.variant)),
         points=points,
         datasets=plan["datasets"],
         protocol=protocol_card(plan),
-        cells=[_cell(store, cell) for cell in plan["cells"]],
+        cells=cells,
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
         worth=worth_in_labels(lines, reference),
@@ -48,6 +52,10 @@ def build(store: Store) -> Board:
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         methods=plan["methods"],
         cases=case_tables(lines),
+        honesty=honesty(plan, cells, []),
+        stability=against["stability"],
+        pairs=against["pairs"],
+        orderings=against["orderings"],
         cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
     )
 

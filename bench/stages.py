@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,16 @@ def describe(material: Material, suite: Suite) -> dict[str, Any]:
         "all_background": all_background(index) if "segmentation" in suite.tasks else {},
         "label_counts": label_counts(material) if "classification" in suite.tasks else {},
         "lists": material.lists,
+        "labelled_cases": labelled_cases(drawn, budgets(suite, drawn.patients(drawn.train)).values()),
+    }
+
+
+def labelled_cases(drawn: split.Split, counts: Iterable[int]) -> dict[str, list[int]]:
+    """How many training images the labelled patients of each budget have, by subset."""
+    images = Counter(drawn.groups[case] for case in drawn.train)
+    return {
+        str(count): [sum(images[group] for group in drawn.labelled(j, count)) for j in sorted(drawn.orders)]
+        for count in counts
     }
 
 

@@ -119,7 +119,7 @@ def superiority(difference: NDArray[np.float64]) -> float:
     A win is called meaningful from MEANINGFUL on.
     """
     wins = np.count_nonzero(difference > 0) + np.count_nonzero(difference == 0) / 2
-    return wins / difference.size
+    return float(wins / difference.size)
 
 
 def expected_half_width(scores: NDArray[np.float64]) -> float | None:

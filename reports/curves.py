@@ -64,9 +64,8 @@ def label_curve(board: Board, place: Place, prefix: str) -> str:
 
 def _series(board: Board, lines: list[Budget]) -> dict[str, tuple[int, list[Entry]]]:
     """Label -> (style number, entries); the ceiling is a line of its own and no point of a series."""
-    names = sorted({(e.label, e.reference) for e in _all_entries(board)}, key=lambda name: (not name[1], name))
     drawn: dict[str, tuple[int, list[Entry]]] = {}
-    for style, (label, reference) in enumerate(names):
+    for label, (style, reference) in styles(board).items():
         entries = [entry for budget in lines for entry in budget.entries if entry.label == label]
         shown = [e for e in entries if _drawable(e) and not (reference and e.fraction >= 1)]
         if shown:
@@ -74,9 +73,11 @@ def _series(board: Board, lines: list[Budget]) -> dict[str, tuple[int, list[Entr
     return drawn
 
 
-def _all_entries(board: Board) -> list[Entry]:
-    """A method looks the same in every figure: styles are given over all tasks and datasets."""
-    return [e for place in places(board) for budget in budgets(board, place) for e in budget.entries]
+def styles(board: Board) -> dict[str, tuple[int, bool]]:
+    """Label -> (style number, whether it is the reference); a method looks the same in every figure."""
+    entries = [e for place in places(board) for budget in budgets(board, place) for e in budget.entries]
+    names = sorted({(e.label, e.reference) for e in entries}, key=lambda name: (not name[1], name))
+    return {label: (style, reference) for style, (label, reference) in enumerate(names)}
 
 
 def _drawable(entry: Entry) -> bool:

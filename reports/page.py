@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
-from reports import embedded, filters, overlays, tables
+from reports import embedded, filters, overlays, ranks, studies, tables
 from reports.exports import downloads
 
 HERE = Path(__file__).parent
@@ -28,11 +28,16 @@ COST_COLUMNS = (
 
 def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Mapping[str, str]) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
+    from reports import curves  # matplotlib takes seconds to import
+
     return _environment(board).get_template("page.html.j2").render(
         suite=board.suite,
         sections=[_section(board, panels, sheets, number, p) for number, p in enumerate(tables.places(board))],
         tasks=board.suite["tasks"],
-        protocol=board.protocol,
+        honest={**{key: board.protocol[key] for key in HONEST if key in board.protocol}, **board.honesty},
+        protocol={key: text for key, text in board.protocol.items() if key not in HONEST},
+        methods=board.methods,
+        tuning=board.tuning,
         paper=board.paper,
         provenance=board.provenance,
         cells=board.cells,
@@ -45,6 +50,7 @@ def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Map
         script=embedded.script(),
         data=embedded.as_json(embedded.data(board)),
         chips=filters.chips(board),
+        styles=curves.styles(board),
         style=Markup((HERE / "static" / "page.css").read_text()),
     )  # fmt: skip
 
@@ -59,15 +65,20 @@ def _environment(board: Board) -> Environment:
     )
     words = (tables.number, tables.interval, tables.clip, tables.unit, tables.reason, tables.percent)
     environment.filters.update({word.__name__: word for word in words})
-    environment.filters.update(cost=cost_text, plural=tables.plural, spot=_spot, rank=rank_text, status=_status)
+    environment.filters.update(
+        cost=cost_text, plural=tables.plural, share=filters.share, spot=_spot, rank=rank_text, status=_status
+    )
     environment.filters.update(method_label=lambda item: tables.method_label(item["method"], item["variant"]))
     environment.filters.update(metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key))
     environment.filters.update(marks=lambda item: filters.marks(board, item))
     environment.tests.update(known=tables.known)
     environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE, compact=MAIN)
+    environment.globals.update(stack=ranks.stack, in_words=ranks.in_words, bump=ranks.bump, taus=ranks.taus)
+    environment.globals.update(rules=ranks.RULES, history=studies.history)
     return environment
 
 
+HONEST = ("Test", "Label budget", "Subsets", "Near-copies", "Classes without labels")  # of the protocol, shown on top
 MAIN = {  # the columns that the short form of a table keeps
     "dice", "gain", "fp_rate", "nsd", "hd95", "balanced_accuracy", "auroc", "fid", "fd", "kid", "copy_rate",
 }  # fmt: skip
@@ -81,7 +92,7 @@ def _section(
     board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], number: int, place: tables.Place
 ) -> dict[str, Any]:
     """Everything that the page says about one task on one dataset."""
-    from reports import curves  # matplotlib takes seconds to import
+    from reports import costs, curves
 
     task, name = place
     lines, card = tables.budgets(board, place), board.datasets[name]
@@ -104,6 +115,8 @@ def _section(
         "notes": tables.notes(lines, shown),
         "intervals": {row.interval for row in tables.rows_of(board, place)},
         "curve": Markup(curves.label_curve(board, place, f"curve-{number}")),
+        "cost_figure": Markup(costs.cost_figure(board, place, f"cost-{number}")),
+        "blocks": ranks.blocks(board, place, f"dataset-{number}"),
         "points": _points(board, lines),
         "panels": [(panel, overlays.tiles(panel)) for panel in panels if ("segmentation", panel.dataset) == place],
         "scatter": embedded.scatter(board, place),
