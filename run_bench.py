@@ -140,17 +140,20 @@ def report(
     formats: Annotated[
         str, typer.Option("--format", help="html, csv, md, tex: some of them, with commas between.")
     ] = "html,csv,md,tex",
+    public: Annotated[
+        bool, typer.Option("--public", help="Leave out pictures of data that may not be passed on.")
+    ] = False,
 ) -> None:
     """Draw the board of OUT from what is finished: board.json, and the formats under OUT/report."""
     from bench.store import Store
 
-    _report(Store(out), formats)
+    _report(Store(out), formats, public)
 
 
-def _report(store: Store, formats: str = "html,csv,md,tex") -> None:
+def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
     from bench import stages, text
 
-    board, page = stages.report(store, formats)
+    board, page = stages.report(store, formats, public)
     typer.echo(text.table(board))
     typer.echo(f"page: {page}" if page.suffix else f"files: {page}")
 

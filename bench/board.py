@@ -303,8 +303,8 @@ class Panel:
     subset: int
     case: str
     rule: str  # why this case: "median", "best", "worst", "largest disagreement"
-    image: NDArray[np.uint8]  # H W 3
-    reference: NDArray[np.uint8]  # H W, class numbers
+    image: NDArray[np.uint8] | None  # H W 3; None where the licence keeps it off a public page
+    reference: NDArray[np.uint8] | None  # H W, class numbers
     predictions: tuple[tuple[str, float | None, NDArray[np.uint8] | None], ...]  # label, dice, H W
 
 
@@ -318,9 +318,9 @@ class Sheet:
     labelled: int
     subset: int
     label: str  # method and variant
-    images: NDArray[np.uint8]  # N H W 3
+    images: NDArray[np.uint8] | None  # N H W 3; None where the licence of the data keeps them off a public page
     masks: NDArray[np.uint8] | None  # N H W, class numbers; None in classification
     kinds: tuple[str, ...]  # name of the label of each image, "" where it has none
-    nearest: NDArray[np.uint8]  # N H W 3
+    nearest: NDArray[np.uint8] | None  # N H W 3
     words: tuple[str, ...]  # of each pair: distance, copy or not; of pseudo-normal images what the judge sees
     normals: NDArray[np.uint8] | None = None  # N H W 3: pseudo-normal images of `images`, which are test images then

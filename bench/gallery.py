@@ -19,17 +19,27 @@ log = logging.getLogger("bench.gallery")
 SHOWN = 8  # synthetic images of a generator
 
 
-def panels(store: Store, board: Board) -> list[Panel]:
-    """One Panel for each overlay of the board; none, and a warning, where the decoded images are gone."""
+def panels(store: Store, board: Board, public: bool = False) -> list[Panel]:
+    """One Panel for each overlay of the board; none, and a warning, where the decoded images are gone.
+
+    `public` leaves out the pixels of datasets whose card lacks `redistribute`.
+    """
     folders = store.plan()["caches"]
     drawn = []
     for overlay in board.overlays:
         folder = Path(folders[overlay["dataset"]])
-        if (folder / "index.json").exists():
+        if public and withheld(board, overlay["dataset"]):
+            drawn.append(Panel(**overlay, image=None, reference=None, predictions=()))
+        elif (folder / "index.json").exists():
             drawn.append(_panel(store, board, overlay, folder))
         else:
             log.warning("case %s is not drawn: the decoded images in %s are gone", overlay["case"], folder)
     return drawn
+
+
+def withheld(board: Board, dataset: str) -> bool:
+    """Whether pictures of a dataset, and what was made from them, may not be passed on."""
+    return not board.datasets[dataset]["redistribute"]
 
 
 def _panel(store: Store, board: Board, overlay: Mapping[str, Any], folder: Path) -> Panel:
@@ -80,15 +90,22 @@ def _slice_of(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
     return (*(slice(None) for _ in range(axis)), int(areas.argmax()))
 
 
-def sheets(store: Store, board: Board) -> list[Sheet]:
-    """Synthetic images of each generator at its lowest budget, subset 0, beside their nearest training images."""
+def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:
+    """Synthetic images of each generator at its lowest budget, subset 0, beside their nearest training images.
+
+    `public` leaves out those of datasets whose card lacks `redistribute`: they are made from its images.
+    """
     folders = store.plan()["caches"]
     drawn: dict[tuple[str, ...], Sheet] = {}
     for cell in sorted(board.cells, key=lambda cell: (cell["labelled"], cell["subset"])):
         name = (cell["task"], cell["dataset"], cell["method"], cell["variant"])
         judged = read_json(store.cell(cell["key"]) / "judged.json")
         folder = Path(folders[cell["dataset"]])
-        if cell["status"] == "ok" and judged and name not in drawn and (folder / "index.json").exists():
+        if cell["status"] != "ok" or not judged or name in drawn:
+            continue
+        if public and withheld(board, cell["dataset"]):
+            drawn[name] = Sheet(**_place(cell), images=None, masks=None, kinds=(), nearest=None, words=())
+        elif (folder / "index.json").exists():
             if "distances" in judged:
                 drawn[name] = _sheet(store, cell, judged, folder)
             elif (store.cell(cell["key"]) / "normality.csv").exists():
@@ -105,10 +122,9 @@ def _sheet(store: Store, cell: Mapping[str, Any], judged: Mapping[str, Any], fol
     kinds = tuple("" if labels[i] < 0 else index["card"]["labels"][labels[i]] for i in shown)
     pairs = [judged["copies"]["pairs"][i] for i in shown] if "copies" in judged else []
     nearest = [to_rgb(np.asarray(cache.take(pack, entries[pair["nearest"]]["train_images"]))) for pair in pairs]
-    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
     return Sheet(
-        task=cell["task"], dataset=cell["dataset"], fraction=cell["fraction"], labelled=cell["labelled"],
-        subset=cell["subset"], label=f"{cell['method']}{variant}", images=np.stack([to_rgb(images[i]) for i in shown]),
+        **_place(cell),
+        images=np.stack([to_rgb(images[i]) for i in shown]),
         masks=masks[shown] if cell["task"] == "segmentation" else None, kinds=kinds,
         nearest=np.stack(nearest) if nearest else np.zeros((0, 1, 1, 3), np.uint8),
         words=tuple(
@@ -131,10 +147,8 @@ def _normals(place: Path, cell: Mapping[str, Any], folder: Path) -> Sheet:
     with np.load(place / "normalised.npz") as content:
         normals = content["images"]
     cases = [np.rint(255 * images[0].clip(0, 1)).astype(np.uint8) for _, images in cache.test_images(folder, index)]
-    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
     return Sheet(
-        task=cell["task"], dataset=cell["dataset"], fraction=cell["fraction"], labelled=cell["labelled"],
-        subset=cell["subset"], label=f"{cell['method']}{variant}", images=np.stack([to_rgb(cases[i]) for i in shown]),
+        **_place(cell), images=np.stack([to_rgb(cases[i]) for i in shown]),
         masks=np.stack([geometry.mask_to_grid(native[rows[i]["case"]], size) for i in shown]),
         kinds=tuple(rows[i]["case"] for i in shown), nearest=np.zeros((0, 1, 1, 3), np.uint8),
         words=tuple(_change_words(rows[i]) for i in shown), normals=np.stack([to_rgb(normals[i]) for i in shown]),
@@ -144,6 +158,12 @@ def _normals(place: Path, cell: Mapping[str, Any], folder: Path) -> Sheet:
 def _change_words(row: Mapping[str, str]) -> str:
     seen = f"lesion pixels seen: {row['before']}, then {row['after']}"
     return f"{seen}; identity {float(row['identity']):.3f}" if row["abnormal"] == "1" else f"no lesion; {seen}"
+
+
+def _place(cell: Mapping[str, Any]) -> dict[str, Any]:
+    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
+    place = {name: cell[name] for name in ("task", "dataset", "fraction", "labelled", "subset")}
+    return {**place, "label": f"{cell['method']}{variant}"}
 
 
 def _spread(labels: NDArray[np.int64]) -> NDArray[np.intp]:

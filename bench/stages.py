@@ -405,8 +405,11 @@ def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -
     return own == (reference, "default", cell["task"], cell["dataset"], 1.0, 0)
 
 
-def report(store: Store, formats: str = "html,csv,md,tex") -> tuple[Board, Path]:
-    """Draw board.json, and the page and tables asked for, from what is finished; see `reports.write.write`."""
+def report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> tuple[Board, Path]:
+    """Draw board.json, and the page and tables asked for, from what is finished; see `reports.write.write`.
+
+    `public` keeps pictures of data that may not be passed on off the page.
+    """
     from bench import gallery
 
     writer = registry.report_writer()
@@ -414,9 +417,11 @@ def report(store: Store, formats: str = "html,csv,md,tex") -> tuple[Board, Path]
     score(store)
     judge(store)
     board = results.build(store)
-    drawn = (gallery.panels(store, board), gallery.sheets(store, board)) if "html" in wanted else ([], [])
+    drawn: tuple[list[Any], list[Any]] = ([], [])
+    if "html" in wanted:
+        drawn = gallery.panels(store, board, public), gallery.sheets(store, board, public)
     tables = {task: results.per_case_csv(store, task) for task in TASKS}
-    page: Path = writer.write(store.out, board, *drawn, tables, wanted)
+    page: Path = writer.write(store.out, board, *drawn, tables, wanted, public)
     return board, page
 
 

@@ -50,8 +50,20 @@ class Tile:
     layers: tuple[Layer, ...] = ()  # the reference first: all tiles of a case share it, and the picture below
 
 
+WITHHELD = Tile(
+    "Picture left out",
+    "the licence of the data does not allow it to be passed on",
+    "Picture left out",
+    None,
+    SIDE,
+    SIDE,
+)
+
+
 def tiles(panel: Panel) -> list[Tile]:
     """The image, the reference, then each prediction with the reference beside it."""
+    if panel.image is None or panel.reference is None:
+        return [WITHHELD]
     size = display_size(panel.image.shape[0], panel.image.shape[1])
     photo = _enlarge(panel.image, size)
     reference = Layer("reference", _drawing(_rings(panel.reference, size, inside=False), BLUE))
@@ -63,6 +75,8 @@ def tiles(panel: Panel) -> list[Tile]:
 
 def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
     """Each synthetic image, the same with its mask outlined, and its nearest training image."""
+    if sheet.images is None or sheet.nearest is None:
+        return [(WITHHELD,)]
     size = display_size(*sheet.images.shape[1:3])
     rows: list[tuple[Tile, ...]] = []
     if sheet.normals is not None:

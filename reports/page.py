@@ -26,12 +26,15 @@ COST_COLUMNS = (
 )
 
 
-def render(board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Mapping[str, str]) -> str:
+def render(
+    board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Mapping[str, str], public: bool = False
+) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
     from reports import curves  # matplotlib takes seconds to import
 
     return _environment(board).get_template("page.html.j2").render(
         suite=board.suite,
+        public=public,
         sections=[_section(board, panels, sheets, number, p) for number, p in enumerate(tables.places(board))],
         tasks=board.suite["tasks"],
         honest={**{key: board.protocol[key] for key in HONEST if key in board.protocol}, **board.honesty},

@@ -34,6 +34,7 @@ def write(
     sheets: Sequence[Sheet],
     per_case: Mapping[str, str],
     wanted: Collection[str] = tuple(FILES),
+    public: bool = False,
 ) -> Path:
     """Write board.json and the wanted formats under report/; returns the page, or report/ where no page is wanted.
 
@@ -49,7 +50,7 @@ def write(
     if "html" in wanted:
         from reports import page
 
-        found["index.html"] = page.render(board, list(panels), list(sheets), per_case)
+        found["index.html"] = page.render(board, list(panels), list(sheets), per_case, public)
     for name in (name for kind in FILES if kind in wanted for name in FILES[kind] if name in found):
         write_text(folder / name, found[name])
     return folder / "index.html" if "html" in wanted else folder

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,11 @@ def test_two_folders_are_compared_by_pseudo_values(done: tuple[Store, Board]) ->
     for row in (row for row in done[1].rows if row.mean is not None and row.interval not in ("", "subsets only")):
         scores = side.tables[(row.task, row.dataset, row.labelled, row.method, row.variant), row.metric]
         assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(row.mean)
+def test_public_pictures_are_those_that_may_be_passed_on(done: tuple[Store, Board]) -> None:
+    store, board = done
+    assert gallery.sheets(store, board, public=True)[0].images is not None
+    closed = {name: {**card, "redistribute": False} for name, card in board.datasets.items()}
+    hidden = replace(board, datasets=closed)
+    assert {panel.image is None for panel in gallery.panels(store, hidden, public=True)} == {True}
+    assert {sheet.images is None for sheet in gallery.sheets(store, hidden, public=True)} == {True}
+    assert gallery.panels(store, hidden)[0].image is not None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board import COLUMNS, Board, Panel, Point, Row
+from bench.board import COLUMNS, Board, Panel, Point, Row, Sheet
 from reports import curves, embedded, exports, filters, latex, markdown, overlays, page, tables
 
 HOSTILE = "</script><b>x"
@@ -424,3 +424,16 @@ def test_papers_stand_beside_ours_with_their_difference_or_its_lack(board: Board
     assert "HD95, voxels" in shown[1]
     assert "none: other lists" in shown[1]
     assert "Paper beside ours" not in page.render(board, [], [], {})
+
+
+def test_a_public_page_leaves_out_what_may_not_be_passed_on(board: Board) -> None:
+    kept = [_panel(), replace(_panel("photos"), image=None, reference=None, predictions=())]
+    place = {"task": "segmentation", "fraction": 0.1, "labelled": 4, "subset": 0, "label": "smile"}
+    gone = Sheet(**place, dataset="photos", images=None, masks=None, kinds=(), nearest=None, words=())  # type: ignore[arg-type]
+    judged = {**place, "dataset": "photos", "method": "smile", "variant": "default", "distances": [], "curves": []}
+    text = page.render(replace(board, synthetic=[judged]), kept, [gone], {}, public=True)
+    assert "The pictures of Photo set, and those made from them, are left out" in text
+    assert "embedded for local use" not in text
+    photos = text[text.index('id="dataset-1"') : text.index('id="methods"')]
+    assert "data:image" not in photos and photos.count(">Left out</div>") == 2
+    assert "data:image" in text[: text.index('id="dataset-1"')]
