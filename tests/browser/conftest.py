@@ -1,0 +1,179 @@
+"""A page with two tasks and two datasets, and a browser to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.board import Board, Panel, Row
+from reports import page
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+METHODS = {
+    "supervised": "supervised",
+    "mean_teacher": "semi-supervised",
+    HOSTILE: "semi-supervised",
+    "gan": "generation",
+}
+MEANS = {"supervised": 0.6, "mean_teacher": 0.65, HOSTILE: 0.75, "gan": 0.7}
+HEADS = {"segmentation": ("dice", "nsd", "jaccard"), "classification": ("balanced_accuracy", "accuracy")}
+
+
+def card(title: str) -> dict[str, Any]:
+    return {
+        "title": title, "unit": "patient", "classes": ["background", "round"], "ndim": 2, "channels": 3,
+        "train_cases": 80, "train_groups": 40, "test_cases": 30, "test_groups": 20, "source": "https://example.org/d",
+        "licence": "CC0", "citation": "", "redistribute": True, "synthetic": True, "distance_unit": "px",
+        "nsd_tolerance": 2, "split_sha256": "ab", "all_background": {"dice": 0.0},
+        "label_counts": {"test": {"no": 10, "yes": 20}},
+    }  # fmt: skip
+
+
+def rows() -> list[Row]:
+    return [
+        Row(task, dataset, labelled / 40, labelled, method, variant, metric, mean, mean - 0.1, mean + 0.1, "two-way",
+            30, 20, 3, 1, 2, 1, "ok", None)
+        for task, metrics in HEADS.items()
+        for dataset in ("drawn", "photos")
+        for labelled in (4, 40)
+        for method, base in MEANS.items()
+        for variant in (("default", "tuned") if method == "gan" else ("default",))
+        for number, metric in enumerate(metrics)
+        for mean in [base + labelled / 400 + 0.01 * (variant == "tuned") - 0.2 * number * (method == "gan")]
+    ]  # fmt: skip
+
+
+def of(task: str, dataset: str, method: str) -> dict[str, Any]:
+    return {"task": task, "dataset": dataset, "labelled": 4, "fraction": 0.1, "method": method, "variant": "default"}
+
+
+def cases(task: str, dataset: str) -> dict[str, Any]:
+    names = [f"case_{number}" for number in range(6)]
+    series = [
+        {**of(task, dataset, method), "n_subsets": 3, "values": [round(0.9 * base - 0.1 * n, 3) for n in range(6)]}
+        for method, base in MEANS.items()
+    ]
+    return {"task": task, "dataset": dataset, "metric": "Dice", "cases": names, "series": series}
+
+
+def pair(task: str, dataset: str) -> dict[str, Any]:
+    return {**of(task, dataset, "gan"), "other": "supervised", "other_variant": "default", "mean": 0.1, "lo": 0.05,
+            "hi": 0.15, "interval": "two-way", "superiority": 0.8, "p": 0.01,
+            "false_outperformance": 0.005}  # fmt: skip
+
+
+def study(dataset: str) -> dict[str, Any]:
+    trials = [{"number": n, "params": {"rate": n}, "value": 0.5 + n / 10, "best": 0.5 + n / 10, "state": "complete",
+               "seconds": 1.0} for n in range(3)]  # fmt: skip
+    return {**of("segmentation", dataset, "gan"), "subset": 0, "trials": trials, "importances": {"rate": 1.0},
+            "noise": 0.05, "best_of": 0.04, "labels": 4}  # fmt: skip
+
+
+def make_board() -> Board:
+    places = [(task, dataset) for task in HEADS for dataset in ("drawn", "photos")]
+    cost = {"train_seconds": 9.0, "part_seconds": 1.0, "tune_seconds": 0.0, "segmenter_steps": 5, "peak_memory_mb": 9.0,
+            "parameters": 99, "inference_ms": 1.0}  # fmt: skip
+    methods = {
+        name: {"title": name, "role": "baseline" if name in ("supervised", "mean_teacher") else "learner",
+               "family": family, "paper": "", "year": 2020, "summary": "", "verified": {"a": "b"}, "deviations": {}}
+        for name, family in METHODS.items()
+    }  # fmt: skip
+    return Board(
+        suite={"name": "t", "title": "Test page", "description": "", "tasks": list(HEADS), "size": None, "note": None},
+        rows=rows(), points=[], datasets={"drawn": card("Drawn set"), "photos": card("Photo set")},
+        protocol={"Test": "20 patients"}, cells=[], overlays=[], provenance={}, methods=methods,
+        cases=[cases(*place) for place in places], honesty={"Checkpoint": "The last iterate."},
+        stability=[{**of(*place, name), "methods": 2, "shares": [0.75, 0.25]}  # type: ignore[misc]
+                   for place in places for name in ("gan", "supervised")],
+        pairs=[pair(*place) for place in places], tuning=[study("drawn")],
+        cost=[{**of(*place, name), **cost} for place in places for name in METHODS],  # type: ignore[misc]
+    )  # fmt: skip
+
+
+def panel(case: str) -> Panel:
+    reference = np.zeros((32, 32), np.uint8)
+    reference[6:18, 6:18] = 1
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    predictions = (("supervised", 0.5, np.roll(reference, 4, 0)), ("gan", None, None))
+    return Panel("drawn", 0.1, 4, 0, case, "worst", image, reference, predictions)
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page as a file."""
+    file = tmp_path_factory.mktemp("page") / "index.html"
+    file.write_text(page.render(make_board(), [panel("case_1"), panel("case_4")], [], {"segmentation": "case\n"}))
+    return file.as_uri()
+
+
+def missing(what: str) -> None:
+    """Skip, but fail where the checks of a clean checkout say that a browser has to be there."""
+    if os.environ.get("SCARCEBENCH_BROWSER") == "required":
+        pytest.fail(f"{what}, and SCARCEBENCH_BROWSER=required")
+    pytest.skip(f"{what}: the page is not looked at in a browser")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of the system."""
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+    )
+    if not found:
+        missing("no chromium is installed")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(Path(found)))
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """One open page, offline, with all that it complained of or asked for."""
+
+    def __init__(self, browser: Any, address: str, **looks: Any) -> None:
+        self.context = browser.new_context(offline=True, **{"viewport": {"width": 1200, "height": 900}, **looks})
+        self.page, self.address = self.context.new_page(), address
+        self.noise: list[str] = []
+        self.page.on("console", lambda message: self.noise.append(message.text))
+        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.noise.append("dialog"), dialog.dismiss()))
+        self.page.on("request", self._note)
+        self.page.goto(address)
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith(("data:", self.address.split("#")[0])):
+            self.noise.append(f"request {request.url}")
+
+    def hash(self) -> str:
+        return str(self.page.url).partition("#")[2]
+
+    def names(self, dataset: str = "dataset-0") -> list[str]:
+        """The methods of the lines that are seen of one main table, from above."""
+        shown = self.page.locator(f"#{dataset} table.results tbody tr:visible")
+        return [str(name) for name in shown.evaluate_all("rows => rows.map(row => row.dataset.name)")]
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Any]:
+    """Opens the page; in the end nothing may have been complained of or fetched."""
+    visits: list[Visit] = []
+
+    def open_page(hash: str = "", **looks: Any) -> Visit:
+        visits.append(Visit(browser, f"{address}{hash}", **looks))
+        return visits[-1]
+
+    yield open_page
+    noise = [line for one in visits for line in one.noise]
+    for one in visits:
+        one.context.close()
+    assert noise == []
