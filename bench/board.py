@@ -288,7 +288,6 @@ class Board:
     stability: list[dict[str, Any]] = field(default_factory=list)  # shares of ranks, see bench.pairs
     pairs: list[dict[str, Any]] = field(default_factory=list)  # each two methods at a budget
     orderings: list[dict[str, Any]] = field(default_factory=list)  # ranks under three rules
-    tuning: list[dict[str, Any]] = field(default_factory=list)  # the studies behind tuned rows
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1
 

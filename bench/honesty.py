@@ -55,7 +55,12 @@ def _tuning(tuning: Sequence[Mapping[str, Any]]) -> str:
     if not tuning:
         return "Tuning: none."
     counts = sorted({study["labels"] for study in tuning})
-    return f"Tuning: {', '.join(map(str, counts))} labelled patients in {len(tuning)} studies."
+    where = (
+        "one more draw of labels, so that a tuned row knows L + L"
+        if tuning[0]["subset"] is None
+        else "the row's own labels"
+    )
+    return f"Tuning: {', '.join(map(str, counts))} labelled patients in {len(tuning)} studies, on {where}."
 
 
 def _checkpoint(plan: Mapping[str, Any]) -> str:

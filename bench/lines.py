@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ class Line:
     judged: Mapping[int, Mapping[str, Any]]  # by subset: what is known of synthetic images, see bench.judging
     facts: Mapping[int, Mapping[str, str]]  # by subset: what the method says of its own training
     generator: bool
-    normaliser: bool
-    augmented: Mapping[int, Scores]  # by subset: of the segmenter that saw synthetic images too
-    normality: Mapping[int, NormalityScores]  # by subset: of pseudo-normal test images
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
+    normaliser: bool = False
+    augmented: Mapping[int, Scores] = field(default_factory=dict)  # by subset: of the segmenter that saw more images
+    normality: Mapping[int, NormalityScores] = field(default_factory=dict)  # by subset: of pseudo-normal test images
 
 
 def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
@@ -76,9 +76,9 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     facts = {cell["subset"]: (store.result(cell["key"]) or {}).get("facts", {}) for cell in cells}
     return Line(
         identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"], judged,
-        facts, first["generator"], first["normaliser"],
-        {j: Scores(file) for j, file in _files(store, cells, "augmented.csv") if first["normaliser"]},
-        {j: NormalityScores(read_rows(file)) for j, file in _files(store, cells, "normality.csv")},
+        facts, first["generator"], normaliser=first["normaliser"],
+        augmented={j: Scores(file) for j, file in _files(store, cells, "augmented.csv") if first["normaliser"]},
+        normality={j: NormalityScores(read_rows(file)) for j, file in _files(store, cells, "normality.csv")},
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ def build(store: Store) -> Board:
     points = [point for line in lines for point in _points(line)]
     cells = [_cell(store, cell) for cell in plan["cells"]]
     against = compare(lines, reference)
+    searched = studies.describe(store, plan)
     return Board(
         suite={**plan["labels"], "note": plan["suite"]["note"]},
         rows=sorted(rows, key=lambda row: (TASKS.index(row.task), row.dataset, row.fraction, row.method, row.variant)),
@@ -47,12 +48,12 @@ def build(store: Store) -> Board:
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
         worth=worth_in_labels(lines, reference),
-        tuning=studies.describe(store, plan),
+        tuning=searched,
         synthetic=[known for line in lines if not line.selected for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
         methods=plan["methods"],
         cases=case_tables(lines),
-        honesty=honesty(plan, cells, []),
+        honesty=honesty(plan, cells, searched),
         stability=against["stability"],
         pairs=against["pairs"],
         orderings=against["orderings"],

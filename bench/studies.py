@@ -145,7 +145,8 @@ def describe(store: Store, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
         best, noise = tuning.winner(done), tuning.selection_noise(done)
         found.append(
             {
-                **study, "asked": plan["suite"]["tuning"]["trials"], "trials": _with_best(done),
+                **study, "labels": study["labelled"], "asked": plan["suite"]["tuning"]["trials"],
+                "trials": _with_best(done),
                 "winner": best.number if best else None, "noise": noise[0] if noise else None,
                 "best_of": noise[1] if noise else None,
                 "importances": read_json(store.out / "studies" / study["id"] / "importances.json") or {},

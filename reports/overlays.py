@@ -96,7 +96,7 @@ def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
 
 def _normal_tiles(sheet: Sheet, size: tuple[int, int]) -> list[tuple[Tile, ...]]:
     """Each test image, what it became, the difference (grey: none, five times as strong), and the true mask."""
-    assert sheet.normals is not None and sheet.masks is not None
+    assert sheet.normals is not None and sheet.masks is not None and sheet.images is not None
     rows: list[tuple[Tile, ...]] = []
     for number, (before, after) in enumerate(zip(sheet.images, sheet.normals, strict=True)):
         photo, name = _enlarge(before, size), f"{sheet.kinds[number]}, {sheet.label}"

@@ -119,7 +119,7 @@ def leaders(budget: Budget) -> list[Entry]:
     """The line with the best mean headline, then those that cannot be told apart from it."""
     ranked = [e for e in budget.entries if _is_headline(e.head) and e.head.rank_lo is not None]
     # Ranks are over the subsets that all have, so the first of them need not have the highest mean of its own.
-    ranked.sort(key=lambda entry: (entry.head.tie_group or 0, entry.head.rank_lo or 0))
+    ranked.sort(key=lambda entry: (entry.head.tie_group or 0, entry.head.rank_lo or 0, -(entry.head.mean or 0.0)))
     group = ranked[0].head.tie_group if ranked else None
     return [e for e in ranked if e is ranked[0] or (group is not None and e.head.tie_group == group)]
 

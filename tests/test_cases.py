@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.cases import case_tables, per_case
 from bench.class_scoring import LabelScores
 from bench.lines import Line
-from bench.scoring import Scores
+from bench.scoring import Scores, read_rows
 
 HEAD = "case,group,class,reference,predicted,dice,jaccard,hd95,asd,nsd\n"
 
@@ -34,4 +34,4 @@ def test_cases_are_means_over_classes_then_subsets(tmp_path: Path) -> None:
 def test_a_classified_case_has_the_probability_of_its_label(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text("case,group,label,predicted,probabilities\na,p,0,1,0.25 0.75\nb,q,1,1,0.125 0.875\n")
-    assert per_case(LabelScores(file)) == {"a": 0.25, "b": 0.875}
+    assert per_case(LabelScores(read_rows(file))) == {"a": 0.25, "b": 0.875}

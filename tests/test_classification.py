@@ -207,6 +207,8 @@ def test_two_folders_are_compared_by_pseudo_values(done: tuple[Store, Board]) ->
     for row in (row for row in done[1].rows if row.mean is not None and row.interval not in ("", "subsets only")):
         scores = side.tables[(row.task, row.dataset, row.labelled, row.method, row.variant), row.metric]
         assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(row.mean)
+
+
 def test_public_pictures_are_those_that_may_be_passed_on(done: tuple[Store, Board]) -> None:
     store, board = done
     assert gallery.sheets(store, board, public=True)[0].images is not None

@@ -85,10 +85,10 @@ def test_the_panel_counts_from_the_cells() -> None:
     assert found["Known failures"] == "None in 1 cells."
     assert found["Differences from the papers"] == "Stated by a 1; each is listed under Methods."
     bad = [*cells, {**cells[0], "status": "failed", "reason": "time: late"}, {**cells[0], "status": "missing"}]
-    study = {"labels": 4}
+    study = {"labels": 4, "subset": None}
     found = honesty(plan, bad, [study, study])
     failures = "Of 3 cells 1 failed and count as worst, 1 are not finished. 1 x a: time: late."
     assert found["Known failures"] == failures
-    assert "Tuning: 4 labelled patients in 2 studies." in found["Labels used"]
+    assert "Tuning: 4 labelled patients in 2 studies, on one more draw of labels" in found["Labels used"]
     plan["suite"]["select"], plan["cells"] = {"by": "test"}, [{"select": {"by": "test"}}]
     assert "the test list, beside the last iterate, in 1 cells" in honesty(plan, cells, [])["Labels used"]

@@ -20,12 +20,12 @@ CARD: dict[str, Any] = {
     "split_sha256": "ab", "all_background": {}, "label_counts": {},
 }  # fmt: skip
 STUDY = {
-    **PLACE, "subset": None, "method": "ss_net", "labels": 4, "noise": 0.0123, "best_of": 0.0234,
+    **PLACE, "subset": None, "method": "ss_net", "labels": 4, "asked": 3, "noise": 0.0123, "best_of": 0.0234,
     "importances": {"<rate>": 0.75, "weight": 0.25},
     "trials": [
-        {"number": 0, "params": {}, "value": 0.4321, "best": 0.4321, "state": "complete", "seconds": 3.0},
-        {"number": 1, "params": {"rate": 0.5}, "value": None, "best": 0.4321, "state": "failed", "seconds": None},
-        {"number": 2, "params": {"rate": 0.1}, "value": 0.5432, "best": 0.5432, "state": "complete", "seconds": 4.0},
+        {"number": 0, "params": {}, "value": 0.4321, "best": 0.4321, "state": "complete"},
+        {"number": 1, "params": {"rate": 0.5}, "value": None, "best": 0.4321, "state": "failed"},
+        {"number": 2, "params": {"rate": 0.1}, "value": 0.5432, "best": 0.5432, "state": "complete"},
     ],
 }  # fmt: skip
 
@@ -121,9 +121,9 @@ def test_methods_show_their_cards(text: str) -> None:
 
 def test_a_study_is_drawn_and_told(text: str, board: Board) -> None:
     seen = words(text)
-    assert "3 trials on 4 labels. Standard error of the selection score: 0.012." in seen
+    assert "3 of 3 trials on 4 labels of one more draw, which enters no mean" in seen
     assert "Expected gain of the best of 3 equal trials: 0.023." in seen
-    assert "<rate> 0.750" in seen and "2 complete 0.5432 0.5432 4 s rate 0.1" in seen
+    assert "<rate> 0.750" in seen and "2 complete 0.5432 0.5432 rate 0.1" in seen
     assert "1 failed n/a 0.4321 not measured rate 0.5" in seen
     drawn = studies.history(STUDY)
     assert drawn is not None and len(drawn.points) == 2
