@@ -70,6 +70,8 @@ def ms_ssim(a: Image, b: Image) -> MultiScale:
     Windows of 11 pixels, sigma 1.5; 5 scales from a side of 161 pixels, 3 from 41, 2 from 21, else 1, with their
     weights scaled to sum 1. Negative terms, of images that are each other's negative, count as 0.
     """
+    if a.shape != b.shape or a.ndim != 3:
+        raise ValueError(f"images are {a.shape} and {b.shape}; expected two of one shape (C H W)")
     scales = scales_of(min(a.shape[1:]))
     weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
