@@ -1,0 +1,1 @@
+"""SMILE, reconstructed: pseudo-normal images from abnormal ones, with few lesion masks."""

@@ -1,0 +1,225 @@
+"""Networks and terms of SMILE against its dossier, sections 2, 3 and 10."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from methods.smile import losses
+from methods.smile.networks import Critic, Generator, Reconstructor
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def excited(network: nn.Module) -> nn.Module:
+    """With weights of its last layer, so that it changes images."""
+    nn.init.normal_(network.last.weight, 0, 0.05)  # type: ignore[union-attr, arg-type]
+    return network
+
+
+# Networks
+
+
+def test_parameters() -> None:  # check 1
+    assert count(Generator(1)) == 11_365_633
+    assert count(Generator(1, change="blended")) == 11_365_633 + 64 * 49 + 1
+    assert count(Generator(3, 16, 3)) == 272_515
+    assert count(Reconstructor(1, 1)) == 2_287_329
+    assert count(Critic(1)) == 9_389_697
+
+
+@pytest.mark.parametrize("change", ["added", "blended"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_generator_without_a_last_convolution_is_the_identity_bit_for_bit(change: str, channels: int) -> None:
+    generator, images = Generator(channels, 4, 1, change), torch.rand(2, channels, 32, 24)
+    assert torch.equal(generator(images), images)  # so every training starts
+    assert not torch.equal(excited(generator)(images), images)
+
+
+@pytest.mark.parametrize("change", ["added", "blended"])
+def test_generator_leaves_the_identity_by_gradients_alone(change: str) -> None:
+    generator, images = Generator(1, 4, 1, change), torch.rand(2, 1, 32, 32)
+    ((generator(images) - 0.5) ** 2).mean().backward()
+    assert generator.last.weight.grad is not None
+    assert generator.last.weight.grad.abs().max() > 0
+
+
+def test_a_blended_change_replaces_a_share_by_the_colour_of_the_rest() -> None:
+    """With s = tanh(2) in the lesion and 0 elsewhere, c = 0: the lesion goes to the mean of what s leaves."""
+    generator = Generator(1, 4, 1, "blended")
+    images = torch.full((1, 1, 32, 32), 0.25)
+    images[..., 8:16, 8:16] = 0.75
+    wanted = torch.zeros(1, 2, 32, 32)
+    wanted[:, 0, 8:16, 8:16] = 2.0
+    generator.body, generator.last = nn.Identity(), _Constant(wanted)  # type: ignore[assignment]
+    share = math.tanh(2.0)
+    mean = (0.25 * (1024 - 64) + 0.75 * 64 * (1 - share)) / (1024 - 64 * share)
+    result = generator(images)
+    assert torch.allclose(result[..., 8:16, 8:16], torch.tensor(0.75 + share * (mean - 0.75)), atol=1e-6)
+    assert torch.equal(result[..., :8, :], images[..., :8, :])
+
+
+class _Constant(nn.Module):
+    def __init__(self, value: torch.Tensor) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        return self.value
+
+
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    generator, images = excited(Generator(3, 4, 1)), torch.rand(3, 3, 32, 32)
+    assert torch.allclose(generator(images)[:1], generator(images[:1]), atol=1e-6)
+
+
+def test_reconstructor_starts_as_the_identity_and_is_told_of_lesions() -> None:
+    reconstructor, images, lesions = Reconstructor(3, 2, 4, 1), torch.rand(2, 3, 32, 24), torch.rand(2, 2, 32, 24)
+    assert torch.equal(reconstructor(images, lesions), images)
+    excited(reconstructor)
+    assert not torch.allclose(reconstructor(images, lesions), reconstructor(images, 0 * lesions))
+
+
+def test_critic_scores_each_image_alone() -> None:
+    critic, images = Critic(1, 4), torch.rand(3, 1, 32, 48)
+    assert critic(images).shape == (3,)
+    assert torch.allclose(critic(images)[:1], critic(images[:1]), atol=1e-6)
+
+
+# Ramp and targets
+
+
+def test_ramp() -> None:  # check 5
+    assert losses.ramp(0.0, 0.3) == pytest.approx(math.exp(-5)) == pytest.approx(0.0067, abs=5e-5)
+    assert losses.ramp(0.15, 0.3) == pytest.approx(math.exp(-1.25))
+    assert losses.ramp(0.3, 0.3) == losses.ramp(0.9, 0.3) == losses.ramp(0.0, 0.0) == 1
+
+
+def target(u: float = 0.5, gate: float = 0.8) -> losses.Target:
+    """One labelled image with a lesion of class 2, one with pseudo-masks: sure normal, sure class 1, unsure."""
+    masks = torch.zeros(1, 4, 4, dtype=torch.long)
+    masks[0, :2, :2] = 2
+    pseudo = torch.zeros(1, 3, 4, 4)
+    pseudo[0, 0], pseudo[0, 0, 0] = 0.9, 0.05
+    pseudo[0, 1, 0] = 0.85
+    pseudo[0, :, 1] = torch.tensor([0.3, 0.6, 0.1])[:, None]
+    pseudo[0, 2] = 1 - pseudo[0, :2].sum(0)
+    return losses.target_of(masks, pseudo, gate, u)
+
+
+def test_targets_are_truth_and_gated_pseudo_masks() -> None:
+    found = target()
+    assert found.classes[0, :2, :2].unique().tolist() == [2]
+    assert found.classes[1, :, 0].tolist() == [1, 1, 0, 0]
+    assert found.sure[0].min() == 1
+    assert found.sure[1, 0, :, 0].tolist() == [1, 0, 1, 1]  # 0.85, 0.6 and 0.9 against 0.8
+    assert found.lesion[1, 0, :, 0].tolist() == [1, 1, 0, 0]
+    assert found.maps.shape == (2, 2, 4, 4)
+    assert found.maps[0, 1, :2, :2].min() == 1
+    assert found.maps[1, 0, 1, 0] == pytest.approx(0.6)  # soft, as R takes them
+    assert found.mean(torch.tensor([1.0, 10.0])) == pytest.approx(6.0)  # mean of labelled + u mean of the others
+
+
+def test_targets_without_unlabelled_images() -> None:
+    masks = torch.ones(3, 4, 4, dtype=torch.long)
+    found = losses.target_of(masks, torch.zeros(0, 3, 4, 4), 0.8, 1.0)
+    assert len(found.classes) == len(found.maps) == len(found.sure) == 3
+    assert found.mean(torch.tensor([1.0, 2.0, 6.0])) == pytest.approx(3.0)
+
+
+# Terms
+
+
+def test_terms_vanish_where_they_should() -> None:
+    images, found = torch.rand(2, 3, 4, 4), target()
+    lesion = found.lesion.expand(-1, 3, -1, -1) == 1
+    assert losses.keep(images, images, found).abs().max() == 0
+    assert losses.keep(images, torch.where(lesion, images + 1, images), found).abs().max() == 0
+    assert losses.fill(images, torch.where(lesion, images, images + 1), found, "image").equal(
+        losses.fill(images, images, found, "image")
+    )
+    assert losses.reconstruction(images, images).abs().max() == 0
+
+
+def test_terms_are_means_over_all_pixels_times_the_gate() -> None:
+    images, found = torch.zeros(2, 1, 4, 4), target()
+    # labelled: 4 of 16 pixels are lesion; unlabelled: 4 sure lesion, 4 unsure, 8 sure normal
+    assert losses.keep(images, images + 2, found).tolist() == pytest.approx([4 * 12 / 16, 4 * 8 / 16])
+    assert losses.fill(images, images + 2, found, "image").tolist() == pytest.approx([4 * 4 / 16, 4 * 4 / 16])
+
+
+def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
+    images, found = torch.zeros(2, 1, 4, 4), target()
+    images[0], images[1] = 0.2, 0.6
+    images = torch.where(found.lesion == 1, torch.tensor(0.9), images)
+    own = torch.where(found.lesion == 1, torch.tensor([0.2, 0.6]).view(2, 1, 1, 1), images)
+    assert losses.fill(images, own, found, "image").abs().max() < 1e-12
+    shared = (0.2 * 12 + 0.6 * 8) / 20
+    both = torch.where(found.lesion == 1, torch.tensor(shared), images)
+    assert losses.fill(images, both, found, "batch").abs().max() < 1e-12
+    assert losses.fill(images, own, found, "batch").min() > 1e-3
+
+
+def test_health_is_the_cross_entropy_with_no_lesion() -> None:
+    logits = torch.randn(2, 3, 4, 4)
+    nothing = torch.zeros(2, 4, 4, dtype=torch.long)
+    expected = cross_entropy(logits, nothing, reduction="none").mean((1, 2))
+    assert torch.allclose(losses.health(logits), expected)
+
+
+def test_segmentor_learns_where_nothing_changed() -> None:  # check 8
+    images = torch.rand(2, 3, 8, 8)
+    assert losses.unchanged(images, images).equal(torch.ones(2, 8, 8))  # no NaN for the identity
+    fake = images.clone()
+    fake[0, :, 0, 0] += 0.5
+    fake[0, :, 0, 1] += 0.25
+    weight = losses.unchanged(images, fake)
+    assert weight.min() == pytest.approx(0.1)
+    assert weight.max() == 1
+    assert weight[0, 0, 1] == pytest.approx(0.5, abs=1e-5)
+    assert weight[1].min() == 1  # the maximum is that of each image
+    assert losses.unchanged(images, torch.rand(2, 3, 8, 8)).amin((1, 2)).tolist() == pytest.approx([0.1, 0.1])
+
+
+def test_suspicion_is_gated() -> None:
+    logits, found = torch.zeros(2, 3, 4, 4), target()
+    got = losses.suspicion(logits, torch.full((2, 4, 4), 0.5), found)
+    assert got.tolist() == pytest.approx([0.5 * math.log(3), 0.5 * math.log(3) * 12 / 16])
+
+
+def test_contrast_is_lesion_less_tissue_and_zero_where_there_is_none() -> None:
+    images, maps = torch.full((2, 3, 4, 4), 0.25), torch.zeros(2, 2, 4, 4)
+    maps[0, 1, :2] = 1
+    images[0, :, :2] = torch.tensor([0.5, 0.25, 0.0]).view(3, 1, 1)
+    found = losses.contrast_of(images, maps)
+    assert torch.allclose(found[0, 1], torch.tensor([0.25, 0.0, -0.25]))
+    assert found[0, 0].abs().max() == found[1].abs().max() == 0
+    told = losses.code(maps, found)
+    assert told.shape == (2, 8, 4, 4)
+    assert torch.equal(told[:, :2], maps)
+    assert told[1].abs().max() == 0
+    assert torch.allclose(told[0, 5:, 0, 0], found[0, 1])
+    assert torch.equal(losses.code(maps, None), maps)
+
+
+def test_gradient_penalty_in_closed_form() -> None:
+    """A linear critic a sum(x) has the slope a root(n) everywhere."""
+
+    class Linear(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return 0.25 * images.sum((1, 2, 3))
+
+    real, fake = torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8)
+    apart = 0.25 * (fake.sum() - real.sum()) / 4
+    assert losses.critic_loss(Linear(), real, fake, 10.0) == pytest.approx((apart + 10 * (2 - 1) ** 2).item(), rel=1e-5)
