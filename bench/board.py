@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -290,6 +292,19 @@ class Board:
     orderings: list[dict[str, Any]] = field(default_factory=list)  # ranks under three rules
     cost: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1
+
+    @cached_property
+    def means(self) -> dict[tuple[Any, ...], list[float]]:
+        """The mean of each label subset behind a row, by `row_key`; in the order of the subsets."""
+        found: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+        for point in sorted(self.points, key=lambda point: point.subset):
+            found[row_key(point)].append(point.mean)
+        return found
+
+
+def row_key(item: Row | Point) -> tuple[Any, ...]:
+    """What a row and the points behind it have in common."""
+    return item.task, item.dataset, item.fraction, item.labelled, item.method, item.variant, item.metric
 
 
 @dataclass(frozen=True, slots=True)

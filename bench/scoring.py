@@ -6,6 +6,8 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -188,13 +190,14 @@ class Scores:
             header = next(reader)
             columns = list(zip(*reader, strict=True)) or [()] * len(header)
         table = dict(zip(header, columns, strict=True))
-        self.case: Sequence[str] = table["case"]
-        self.group: Sequence[str] = table["group"]
+        self.case: tuple[str, ...] = table["case"]
+        self.group: tuple[str, ...] = table["group"]
         self.reference = np.array(table["reference"], dtype=int) > 0
         self.values = {
             name: np.array([float(text) if text else math.nan for text in table[name]])
             for name in ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
         }
+        self._means: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def pairs(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Value of each (case, class) pair, and which pairs the metric is defined on."""
@@ -206,20 +209,62 @@ class Scores:
 
     def per_case(self, metric: str) -> dict[str, float]:
         """Mean over the classes of each case that has the metric."""
-        values, defined = self.pairs(metric)
-        collected: dict[str, list[float]] = {}
-        for case, value, use in zip(self.case, values.tolist(), defined.tolist(), strict=True):
-            if use:
-                collected.setdefault(case, []).append(value)
-        return {case: sum(found) / len(found) for case, found in collected.items()}
+        return _named(_layout(self.case, self.group).cases, self._both(metric)[0])
 
     def per_group(self, metric: str) -> dict[str, float]:
         """Mean over the cases of each patient: the unit of every interval."""
-        group_of = dict(zip(self.case, self.group, strict=True))
-        collected: dict[str, list[float]] = {}
-        for case, value in self.per_case(metric).items():
-            collected.setdefault(group_of[case], []).append(value)
-        return {group: sum(found) / len(found) for group, found in collected.items()}
+        return _named(_layout(self.case, self.group).groups, self.of_groups(metric))
+
+    def count(self, metric: str) -> int:
+        """How many cases have the metric."""
+        return int(np.count_nonzero(~np.isnan(self._both(metric)[0])))
+
+    def of_groups(self, metric: str) -> NDArray[np.float64]:
+        """The same over all patients (sorted); NaN where the metric is not defined."""
+        return self._both(metric)[1]
+
+    def _both(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means of cases and of patients; every column of the board asks for them."""
+        if metric not in self._means:
+            layout = _layout(self.case, self.group)
+            values, defined = self.pairs(metric)
+            cases = _means(values[defined], layout.case_of[defined], len(layout.cases))
+            known = ~np.isnan(cases)
+            self._means[metric] = cases, _means(cases[known], layout.group_of[known], len(layout.groups))
+        return self._means[metric]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the lines of a score table belong."""
+
+    cases: list[str]  # in the order of the table
+    case_of: NDArray[np.intp]  # the case of each line
+    groups: list[str]  # sorted
+    group_of: NDArray[np.intp]  # the patient of each case
+
+
+@lru_cache(maxsize=32)
+def _layout(case: tuple[str, ...], group: tuple[str, ...]) -> _Layout:
+    """The cells of a dataset share their test cases, so this is found once for each dataset."""
+    of = dict(zip(case, group, strict=True))
+    places = {name: place for place, name in enumerate(of)}
+    groups = sorted(set(group))
+    ranks = {name: place for place, name in enumerate(groups)}
+    return _Layout(
+        list(of), np.array([places[name] for name in case], np.intp), groups,
+        np.array([ranks[name] for name in of.values()], np.intp),
+    )  # fmt: skip
+
+
+def _means(values: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    """Mean of the values of each owner, added up in their order; NaN for one that has none."""
+    sums, sizes = np.bincount(owner, values, count), np.bincount(owner, minlength=count)
+    return np.divide(sums, sizes, out=np.full(count, np.nan), where=sizes > 0)
+
+
+def _named(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
+    return {name: value for name, value in zip(names, values.tolist(), strict=True) if not math.isnan(value)}
 
 
 def read_scores(file: Path, task: str) -> Scores | LabelScores:
@@ -240,10 +285,11 @@ def table(scores: Sequence[Scores | LabelScores], metric: str) -> NDArray[np.flo
     of_labels = [found for found in scores if isinstance(found, LabelScores)]
     if of_labels:
         return class_scoring.pseudo_table(of_labels, metric)
-    columns = [found.per_group(metric) for found in scores if isinstance(found, Scores)]
-    return np.array([[column[group] for column in columns] for group in sorted(columns[0])]) if columns[0] else None
+    columns = np.stack([found.of_groups(metric) for found in scores if isinstance(found, Scores)], 1)
+    defined = ~np.isnan(columns[:, 0])  # by the reference, which all share
+    return columns[defined] if defined.any() else None
 
 
 def cases_of(scores: Scores | LabelScores, metric: str) -> int:
     """How many cases a metric is taken over."""
-    return len(scores.case) if isinstance(scores, LabelScores) else len(scores.per_case(metric))
+    return len(scores.case) if isinstance(scores, LabelScores) else scores.count(metric)

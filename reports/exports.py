@@ -9,27 +9,50 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from bench.board import Board, Row
+from bench.board import Board, Point, Row
 
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
 GZIP_FROM = 2_000_000  # characters; a longer table would outweigh the rest of the page
+BESIDE_FROM = 20_000_000  # characters; even packed it would
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that the page carries inside itself."""
+    """A file that the page carries inside itself, or that lies beside it."""
 
     name: str
     title: str
-    uri: str
+    uri: str | None  # None where the file is too long to be carried
 
 
 def board_json(board: Board) -> str:
-    """The whole Board. Declared order is kept: the order of datasets and protocol is the page's order."""
-    return json.dumps(_plain(asdict(board)), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    """The whole Board, a line for each item. Declared order is kept: datasets and protocol come as on the page."""
+    parts = [f" {json.dumps(part.name)}: {_lines(getattr(board, part.name))}" for part in fields(board)]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    """JSON with each item of a list on a line of its own."""
+    if not isinstance(value, list) or not value:
+        return _dumps(value)
+    return "[\n  " + ",\n  ".join(_dumps(item) for item in value) + "\n ]"
+
+
+def _dumps(value: Any) -> str:
+    """JSON; what it does not know, NaN and infinity, becomes null."""
+    value = flat(value) if isinstance(value, Row | Point) else value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def flat(row: Row | Point) -> dict[str, Any]:
+    """The fields of a row; nothing in it is nested."""
+    return {name: getattr(row, name) for name in row.__slots__}
 
 
 def rows_csv(board: Board) -> str:
@@ -37,7 +60,7 @@ def rows_csv(board: Board) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_plain(asdict(row)) for row in board.rows)
+    writer.writerows(_plain(flat(row)) for row in board.rows)
     return out.getvalue()
 
 
@@ -61,10 +84,12 @@ def data_uri(data: bytes, mime: str) -> str:
 
 
 def _download(name: str, title: str, text: str, mime: str) -> Download:
+    if len(text) >= BESIDE_FROM:
+        return Download(name, title, None)
     data = text.encode()
     if len(text) < GZIP_FROM:
         return Download(name, title, data_uri(data, mime))
-    packed = gzip.compress(data, mtime=0)  # no clock in the header: same input, same bytes
+    packed = gzip.compress(data, 6, mtime=0)  # no clock in the header: same input, same bytes
     return Download(f"{name}.gz", title, data_uri(packed, "application/gzip"))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.board import COLUMNS, HEADLINE, Board, Column, Row
+from bench.board import COLUMNS, HEADLINE, Board, Column, Row, row_key
 
 SHARES = frozenset(  # cannot leave [0, 1]
     {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
@@ -199,9 +199,7 @@ def reason(row: Row) -> str:
 
 def subset_means(board: Board, row: Row) -> list[float]:
     """The mean of each label subset behind a row."""
-    same = ("task", "dataset", "fraction", "labelled", "method", "variant", "metric")
-    points = [p for p in board.points if all(getattr(p, key) == getattr(row, key) for key in same)]
-    return [point.mean for point in sorted(points, key=lambda p: p.subset) if known(point.mean)]
+    return [mean for mean in board.means.get(row_key(row), []) if known(mean)]
 
 
 def _entries(board: Board, place: Place) -> Iterable[Entry]:
