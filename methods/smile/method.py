@@ -16,7 +16,7 @@ from methods.smile.game import play
 from methods.smile.losses import code, contrast_of
 from methods.smile.networks import Generator, Reconstructor
 from methods.smile.reference import Identity, Inpainting
-from methods.training import probabilities, train_segmenter
+from methods.training import probabilities, train_supervised
 
 BATCH = 16  # synthetic images made at once
 NETWORKS = ("segmentor", "generator", "reconstructor", "augmented")
@@ -51,10 +51,10 @@ class SMILE:
         self._build(run)
         self._keep_sources(normals or lesions, lesions, run.device)
         self.facts = self._facts(lesions, hidden, normals)
-        train_segmenter(self.segmentor, view.fit, run, config)
+        train_supervised(self.segmentor, view.fit, run, config)
         play(self.segmentor, self.generator, self.reconstructor, view.fit, hidden, normals, config, run)
         synthetic = list(self.synthesise(config.synthetic_per_image * len(view.fit), run.seed("synthetic samples")))
-        train_segmenter(self.augmented, [*view.fit, *synthetic], run, config)
+        train_supervised(self.augmented, [*view.fit, *synthetic], run, config)
 
     def _build(self, run: Run) -> None:
         """All networks, at their start."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.api import Run, Spec, TrainView
 from methods.smile.config import Config
-from methods.training import probabilities, train_segmenter
+from methods.training import probabilities, train_supervised
 
 
 class Reference:
@@ -22,7 +22,7 @@ class Reference:
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps on labels."""
         self.segmentor = run.backbone()
-        train_segmenter(self.segmentor, view.fit, run, self.config)
+        train_supervised(self.segmentor, view.fit, run, self.config)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K H W) of images (B C H W)."""

@@ -21,7 +21,7 @@ from bench.testing import MethodContract, ToyRun, toy_view
 from methods.smile import game
 from methods.smile.config import Config, space
 from methods.smile.method import METHOD, SMILE
-from methods.training import train_segmenter
+from methods.training import train_supervised
 
 TINY: dict[str, Any] = {
     "batch_size": 2, "unlabelled_batch_size": 2, "generator_width": 4, "generator_blocks": 1,
@@ -74,13 +74,13 @@ def test_stages_follow_each_other_and_their_steps_are_summed(monkeypatch: pytest
 
     def spy(network: nn.Module, cases: list[Case], run: Any, config: Any) -> None:
         seen.append(("segmenter", len(cases)))
-        train_segmenter(network, cases, run, config)
+        train_supervised(network, cases, run, config)
 
     def play(*given: Any) -> None:
         seen.append(("game", len(given[3])))
         game.play(*given)
 
-    monkeypatch.setattr("methods.smile.method.train_segmenter", spy)
+    monkeypatch.setattr("methods.smile.method.train_supervised", spy)
     monkeypatch.setattr("methods.smile.method.play", play)
     method, run = trained(synthetic_per_image=3)
     assert seen == [("segmenter", 4), ("game", 4), ("segmenter", 4 + 12)]
@@ -93,7 +93,7 @@ def test_shared_segmenter_learns_real_and_synthetic_images_from_its_own_start() 
     method, run = trained(view)
     fresh = run.backbone()
     synthetic = list(method.synthesise(len(view.fit), run.seed("synthetic samples")))
-    train_segmenter(fresh, [*view.fit, *synthetic], ToyRun(view.spec, 3), method.config)
+    train_supervised(fresh, [*view.fit, *synthetic], ToyRun(view.spec, 3), method.config)
     images = torch.from_numpy(np.stack([case.image for case in view.fit]))
     assert torch.equal(method.segment_augmented(images), fresh.eval()(images).softmax(1))
     assert not torch.equal(method.segment_augmented(images), method.segment(images))
