@@ -34,6 +34,7 @@ class Line:
     facts: Mapping[int, Mapping[str, str]]  # by subset: what the method says of its own training
     generator: bool
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
+    results: Sequence[Mapping[str, Any]] = ()  # of the cells that are done
     normaliser: bool = False
     augmented: Mapping[int, Scores] = field(default_factory=dict)  # by subset: of the segmenter that saw more images
     normality: Mapping[int, NormalityScores] = field(default_factory=dict)  # by subset: of pseudo-normal test images
@@ -57,7 +58,8 @@ def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Identity, list[Mapping[s
 
 def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     first = cells[0]
-    states = [store.state(cell["key"]) for cell in cells]
+    results = {cell["subset"]: store.result(cell["key"]) or {} for cell in cells}
+    states = ["done" if results[cell["subset"]] else store.state(cell["key"]) for cell in cells]
     scores: dict[int, Scores | LabelScores] = {}
     failures: list[str] = []
     unusable: list[str] = []
@@ -68,18 +70,22 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
         if state == "failed":
             failure = store.failure(cell["key"]) or {}
             failures.append(f"{failure.get('kind')}: {failure.get('message')}")
-        if state == "done" and first["method"] == EXTERNAL:
-            unusable += (store.result(cell["key"]) or {})["problems"]
+        if (found := results[cell["subset"]]) and first["method"] == EXTERNAL:
+            unusable += found["problems"]
     identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
-    files = {cell["subset"]: store.cell(cell["key"]) / "judged.json" for cell in cells}
+    files = {cell["subset"]: store.cell(cell["key"]) / "judged.json" for cell in cells if _is_judged(cell)}
     judged = {subset: read_json(file) for subset, file in files.items() if file.exists()}
-    facts = {cell["subset"]: (store.result(cell["key"]) or {}).get("facts", {}) for cell in cells}
+    facts = {subset: result.get("facts", {}) for subset, result in results.items()}
     return Line(
         identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"], judged,
-        facts, first["generator"], normaliser=first["normaliser"],
+        facts, first["generator"], results=[result for result in results.values() if result], normaliser=first["normaliser"],
         augmented={j: Scores(file) for j, file in _files(store, cells, "augmented.csv") if first["normaliser"]},
         normality={j: NormalityScores(read_rows(file)) for j, file in _files(store, cells, "normality.csv")},
     )  # fmt: skip
+
+
+def _is_judged(cell: Mapping[str, Any]) -> bool:
+    return bool(cell["generator"] or cell["normaliser"])
 
 
 def _files(store: Store, cells: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, Path]]:

@@ -18,10 +18,10 @@ from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.honesty import honesty
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.normality_scores import normality_table
-from bench.pairs import compare
+from bench.pairs import compare, name_of
 from bench.protocol import protocol_card
 from bench.ranking import RankDistribution, rank_distributions
-from bench.scoring import FIELDS, as_line, cases_of, table
+from bench.scoring import FIELDS, as_line, cases_of, mean_of, table
 from bench.store import Store
 from bench.synthetic import describe, synthetic_rows
 
@@ -35,7 +35,8 @@ def build(store: Store) -> Board:
     reference = plan["suite"]["reference"]
     rows = [row for column in COLUMNS for row in _rows(lines, column, reference)]
     points = [point for line in lines for point in _points(line)]
-    cells = [_cell(store, cell) for cell in plan["cells"]]
+    states = {cell["key"]: state for line in lines for cell, state in zip(line.cells, line.states, strict=True)}
+    cells = [_cell(store, cell, states[cell["key"]]) for cell in plan["cells"]]
     against = compare(lines, reference)
     searched = studies.describe(store, plan)
     return Board(
@@ -50,14 +51,14 @@ def build(store: Store) -> Board:
         worth=worth_in_labels(lines, reference),
         tuning=searched,
         synthetic=[known for line in lines if not line.selected for known in describe(line)],
-        provenance={"scarcebench": __version__, **plan["provenance"], **_environments(store, plan["cells"])},
+        provenance={"scarcebench": __version__, **plan["provenance"], **_environments(lines)},
         methods=plan["methods"],
         cases=case_tables(lines),
         honesty=honesty(plan, cells, searched),
         stability=against["stability"],
         pairs=against["pairs"],
         orderings=against["orderings"],
-        cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
+        cost=[cost for line in lines if not line.selected and (cost := _cost(line))],
     )
 
 
@@ -78,7 +79,7 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
             continue
         matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
         fair = [line for line in group if matrices[line.identity] is not None and not line.selected]
-        ranked = _ranks(fair, column)
+        ranked = _ranks(fair, column, matrices)
         rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
     return rows
 
@@ -147,10 +148,17 @@ def _basestatus_of(base: Line, column: Column) -> dict[str, Any]:
     return {"status": status, "reason": None if status == "ok" else f"reference {base.identity[3]}: {reason}"}
 
 
-def _ranks(lines: Sequence[Line], column: Column) -> dict[Identity, RankDistribution]:
+def _ranks(
+    lines: Sequence[Line], column: Column, whole: Mapping[Identity, NDArray[np.float64] | None]
+) -> dict[Identity, RankDistribution]:
     """Ranks over the subsets that all methods of a budget have; none where there is no such subset."""
     shared = sorted(set.intersection(*(set(line.scores) for line in lines))) if lines else []
-    matrices = {"\n".join(map(str, line.identity)): _matrix(line, column.key, shared) for line in lines}
+    matrices = {
+        name_of(line.identity): whole[line.identity]
+        if len(line.scores) == len(shared)
+        else _matrix(line, column.key, shared)
+        for line in lines
+    }
     usable = {name: matrix for name, matrix in matrices.items() if matrix is not None}
     ranked = rank_distributions(usable, column.better == "higher")
     return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
@@ -214,26 +222,24 @@ def _points(line: Line) -> list[Point]:
     points = []
     for subset, scores in sorted(line.scores.items()):
         for column in [column for column in SCORED if column.task == task]:
-            values = table([scores], column.key)
-            if values is not None:
-                mean = float(values.mean())
+            mean = mean_of(scores, column.key)
+            if mean is not None:
                 points.append(Point(task, dataset, line.fraction, labelled, method, variant, column.key, subset, mean))
     return points
 
 
-def _cell(store: Store, cell: Mapping[str, Any]) -> dict[str, Any]:
+def _cell(store: Store, cell: Mapping[str, Any], state: str) -> dict[str, Any]:
     labels = ("key", "task", "dataset", "fraction", "labelled", "subset", "method", "variant", "steps")
-    state = "not_applicable" if cell["refusal"] else store.state(cell["key"])
+    state = "not_applicable" if cell["refusal"] else state
     status = {"done": "ok", "running": "missing"}.get(state, state)
     failure = store.failure(cell["key"]) if state == "failed" else None
     reason = cell["refusal"] or (f"{failure['kind']}: {failure['message']}" if failure else None)
     return {**{label: cell[label] for label in labels}, "status": status, "reason": reason}
 
 
-def _cost(store: Store, line: Line) -> dict[str, Any] | None:
+def _cost(line: Line) -> dict[str, Any] | None:
     """Means over the finished cells of a row."""
-    results = [store.result(cell["key"]) for cell in line.cells]
-    costs = [result["cost"] for result in results if result and result["cost"]]
+    costs = [result["cost"] for result in line.results if result["cost"]]
     if not costs:
         return None
     task, dataset, labelled, method, variant = line.identity
@@ -245,11 +251,11 @@ def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _environments(store: Store, cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _environments(lines: Sequence[Line]) -> dict[str, str]:
     """Versions and devices that the results came from; more than one where they differ."""
     found: dict[str, set[str]] = defaultdict(set)
-    for _, result in store.results(cell["key"] for cell in cells):
-        for name, value in (result or {}).get("environment", {}).items():
+    for result in [result for line in lines for result in line.results]:
+        for name, value in result.get("environment", {}).items():
             found[name].add(value)
     return {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}
 

@@ -290,6 +290,15 @@ def table(scores: Sequence[Scores | LabelScores], metric: str) -> NDArray[np.flo
     return columns[defined] if defined.any() else None
 
 
+def mean_of(scores: Scores | LabelScores, metric: str) -> float | None:
+    """The metric of one cell: the mean over its patients, or None where it is not defined."""
+    if isinstance(scores, LabelScores):
+        return scores.value(metric)
+    groups = scores.of_groups(metric)
+    known = groups[~np.isnan(groups)]
+    return float(known.mean()) if known.size else None
+
+
 def cases_of(scores: Scores | LabelScores, metric: str) -> int:
     """How many cases a metric is taken over."""
     return len(scores.case) if isinstance(scores, LabelScores) else scores.count(metric)

@@ -23,10 +23,11 @@ class Store:
 
     def __init__(self, out: Path) -> None:
         self.out = out
+        self._cells = out / "cells"
 
     def cell(self, key: str) -> Path:
         """The folder of a cell; writer and reader both ask here."""
-        return self.out / "cells" / key
+        return self._cells / key
 
     def split(self, dataset: str, test_cases: int | None) -> Path:
         """Where the split of a dataset is kept; one with a shortened test list lies beside the whole one."""

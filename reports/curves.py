@@ -30,6 +30,7 @@ from reports.tables import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST = 12  # series of a figure: baselines and the best means; more than that nobody can follow
 MARKERS = "osD^vPX*"
 STYLE: Any = {
     "svg.hashsalt": "scarcebench",
@@ -70,7 +71,12 @@ def _series(board: Board, lines: list[Budget]) -> dict[str, tuple[int, list[Entr
         shown = [e for e in entries if _drawable(e) and not (reference and e.fraction >= 1)]
         if shown:
             drawn[label] = (style, shown)
-    return drawn
+    if len(drawn) <= MOST:
+        return drawn
+    best = sorted(
+        drawn, key=lambda label: (not drawn[label][1][0].baseline, -max(_mean(e.head) for e in drawn[label][1]))
+    )
+    return {label: drawn[label] for label in drawn if label in best[:MOST]}
 
 
 def styles(board: Board) -> dict[str, tuple[int, bool]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,7 @@ def marks(board: Board, item: Row | Mapping[str, Any]) -> Markup:
         "fraction": share(get("fraction")), "family": family(board, get("method")), "variant": kind(get("variant")),
         "role": board.methods.get(get("method"), {}).get("role", "other"),
     }  # fmt: skip
-    return Markup(" ").join([Markup("data-filter"), *_attributes(values.items())])
-
-
-def _attributes(values: Iterable[tuple[str, str]]) -> Iterable[Markup]:
-    return (Markup('data-{}="{}"').format(key, escape(value)) for key, value in values)
+    return Markup("data-filter " + " ".join(f'data-{key}="{escape(value)}"' for key, value in values.items()))
 
 
 def family(board: Board, method: str) -> str:

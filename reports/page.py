@@ -54,6 +54,7 @@ def render(
         data=embedded.as_json(embedded.data(board)),
         chips=filters.chips(board),
         styles=curves.styles(board),
+        most_series=curves.MOST,
         style=Markup((HERE / "static" / "page.css").read_text()),
     )  # fmt: skip
 

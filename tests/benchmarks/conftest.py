@@ -32,7 +32,7 @@ COST = {"train_seconds": 60.0, "part_seconds": 0.0, "segmenter_steps": 100, "pea
 
 @pytest.fixture
 def many_cells(tmp_path: Path) -> Callable[..., Store]:
-    """Writes the finished cells of `methods` settings x `budgets` x `subsets`, each scored on 40 cases of 20 patients."""
+    """Writes `methods` settings x `budgets` x `subsets` finished cells, each scored on 40 cases of 20 patients."""
 
     def write(methods: int, budgets: int, subsets: int) -> Store:
         store = Store(tmp_path / "many")
@@ -65,7 +65,8 @@ def _suite(methods: int, budgets: int, subsets: int) -> Suite:
 def _cell(suite: Suite, variant: str, fraction: float, subset: int) -> Cell:
     return Cell(
         "segmentation", "phantoms", round(100 * fraction), subset, "supervised", {"v": variant}, 100, (64, 64), 1,
-        "float32", {"name": "unet", "width": 8}, 0, "0" * 64, "0" * 64, "0" * 64, {}, fraction=fraction, variant=variant,
+        "float32", {"name": "unet", "width": 8}, 0, "0" * 64, "0" * 64, "0" * 64, {}, fraction=fraction,
+        variant=variant,
     )  # fmt: skip
 
 
