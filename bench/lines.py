@@ -78,7 +78,8 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
     facts = {subset: result.get("facts", {}) for subset, result in results.items()}
     return Line(
         identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"], judged,
-        facts, first["generator"], results=[result for result in results.values() if result], normaliser=first["normaliser"],
+        facts, first["generator"], results=[result for result in results.values() if result],
+        normaliser=first["normaliser"],
         augmented={j: Scores(file) for j, file in _files(store, cells, "augmented.csv") if first["normaliser"]},
         normality={j: NormalityScores(read_rows(file)) for j, file in _files(store, cells, "normality.csv")},
     )  # fmt: skip

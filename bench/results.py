@@ -58,7 +58,7 @@ def build(store: Store) -> Board:
         stability=against["stability"],
         pairs=against["pairs"],
         orderings=against["orderings"],
-        cost=[cost for line in lines if not line.selected and (cost := _cost(line))],
+        cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
     )
 
 
@@ -237,7 +237,7 @@ def _cell(store: Store, cell: Mapping[str, Any], state: str) -> dict[str, Any]:
     return {**{label: cell[label] for label in labels}, "status": status, "reason": reason}
 
 
-def _cost(line: Line) -> dict[str, Any] | None:
+def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     """Means over the finished cells of a row."""
     costs = [result["cost"] for result in line.results if result["cost"]]
     if not costs:
