@@ -193,10 +193,7 @@ class Scores:
         self.case: tuple[str, ...] = table["case"]
         self.group: tuple[str, ...] = table["group"]
         self.reference = np.array(table["reference"], dtype=int) > 0
-        self.values = {
-            name: np.array([float(text) if text else math.nan for text in table[name]])
-            for name in ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
-        }
+        self.values = {name: _numbers(table[name]) for name in ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")}
         self._means: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def pairs(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -226,12 +223,19 @@ class Scores:
     def _both(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means of cases and of patients; every column of the board asks for them."""
         if metric not in self._means:
-            layout = _layout(self.case, self.group)
             values, defined = self.pairs(metric)
-            cases = _means(values[defined], layout.case_of[defined], len(layout.cases))
-            known = ~np.isnan(cases)
-            self._means[metric] = cases, _means(cases[known], layout.group_of[known], len(layout.groups))
+            use = _selection(self.case, self.group, defined.tobytes())
+            cases = _means(values[defined], use.case_of, use.lines)
+            self._means[metric] = cases, _means(cases[use.known], use.group_of, use.cases)
         return self._means[metric]
+
+
+def _numbers(column: Sequence[str]) -> NDArray[np.float64]:
+    """A column as numbers; an empty field is NaN."""
+    try:
+        return np.array(list(map(float, column)))
+    except ValueError:
+        return np.array([float(text) if text else math.nan for text in column])
 
 
 @dataclass(frozen=True)
@@ -257,10 +261,30 @@ def _layout(case: tuple[str, ...], group: tuple[str, ...]) -> _Layout:
     )  # fmt: skip
 
 
-def _means(values: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class _Selection:
+    """The lines that a metric is defined on."""
+
+    case_of: NDArray[np.intp]  # of these lines
+    lines: NDArray[np.intp]  # how many each case has
+    known: NDArray[np.bool_]  # cases that have any
+    group_of: NDArray[np.intp]  # of these cases
+    cases: NDArray[np.intp]  # how many each patient has
+
+
+@lru_cache(maxsize=128)
+def _selection(case: tuple[str, ...], group: tuple[str, ...], defined: bytes) -> _Selection:
+    layout = _layout(case, group)
+    case_of = layout.case_of[np.frombuffer(defined, bool)]
+    lines = np.bincount(case_of, minlength=len(layout.cases))
+    group_of = layout.group_of[lines > 0]
+    return _Selection(case_of, lines, lines > 0, group_of, np.bincount(group_of, minlength=len(layout.groups)))
+
+
+def _means(values: NDArray[np.float64], owner: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
     """Mean of the values of each owner, added up in their order; NaN for one that has none."""
-    sums, sizes = np.bincount(owner, values, count), np.bincount(owner, minlength=count)
-    return np.divide(sums, sizes, out=np.full(count, np.nan), where=sizes > 0)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(owner, values, len(sizes)) / sizes
 
 
 def _named(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
