@@ -20,6 +20,7 @@ from reports import page
 ROOT = Path(__file__).parents[2]
 DRAW = """
 import resource, sys, time
+import scipy.special
 from pathlib import Path
 from bench import results
 from bench.store import Store
