@@ -68,8 +68,7 @@ def judge(
     """All that the board shows of one cell's synthetic images; `curves` are those of its generators on the way."""
     index = cache.load_index(cached)
     real = _real(cached, index)
-    biggest = int(max(np.unique(real.groups, return_counts=True)[1]))
-    n = min(len(made.images), (len(real.images) - biggest + 1) // 2)
+    n = min(len(made.images), frechet.most_apart(real.groups))
     found: dict[str, Any] = {"n": n, "made": len(made.images), "real": len(real.images), "distances": []}
     for text in extractors:
         if n < 2:
@@ -105,10 +104,11 @@ def _per_class(
     found = []
     for number in sorted(set(made.labels[made.labels >= 0].tolist())):
         ours, theirs = both[1][made.labels == number], both[0][real.labels == number]
-        n, groups = min(len(ours), len(theirs) // 2), np.array(real.groups)[real.labels == number]
+        groups = np.array(real.groups)[real.labels == number].tolist()
+        n = min(len(ours), frechet.most_apart(groups))
         line: dict[str, Any] = {"label": names[number], "n": n, "real": len(theirs)}
         if n >= 2:
-            line |= _distances(extract, [theirs, ours], groups.tolist(), n)
+            line |= _distances(extract, [theirs, ours], groups, n)
         found.append(line)
     return found
 

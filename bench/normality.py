@@ -110,9 +110,14 @@ def _to_normals(
 
     entries = [entry for entry in index["train"] if not entry["classes"]]
     line: dict[str, Any] = {"extractor": text.split("=")[0]}
-    n = min(len(made), len(entries) // 2)
+    groups = [entry["group"] for entry in entries]
+    n = min(len(made), frechet.most_apart(groups))
     if n < 2:
-        return {**line, "reason": f"{len(entries)} normal training images; two disjoint sets of two are needed"}
+        patients = len(set(groups))
+        reason = (
+            f"{len(entries)} normal training images of {patients} patients; two sets of two need different patients"
+        )
+        return {**line, "reason": reason}
     import torch
 
     pack = cache.open_pack(cached, "train_images")
@@ -122,7 +127,6 @@ def _to_normals(
         theirs, ours = (extract(torch.from_numpy(side)) for side in (real, made))
     except features.Unavailable as problem:
         return {**line, "reason": str(problem)}
-    groups = [entry["group"] for entry in entries]
     distance = frechet.at_equal_size(theirs, ours, n, DRAWS, 0)
     floor = frechet.floor(theirs, n, DRAWS, 0, groups)
     return {**line, "extractor": extract.name, "distance": distance, "floor": floor, "n": n}

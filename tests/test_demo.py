@@ -14,16 +14,11 @@ DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"
 
 
 def run_demo(folder: Path, workers: int) -> dict[str, Any]:
-    """board.json of a fresh run with all methods of the demo, shortened, without costs."""
+    """board.json of a fresh run of the demo's quick size at 10%, all methods as they are and tuned, without costs."""
     store = Store(folder / "demo")
-    loaded = suite.load(DEMO, steps=20)
-    short = {"iterations": 5}  # of each scale of a pyramid
-    methods = [
-        entry.model_copy(update={"config": {**entry.config, **short}}) if entry.method == "singan_seg" else entry
-        for entry in loaded.methods
-    ]
-    loaded = loaded.model_copy(update={"methods": methods})
+    loaded = suite.load(DEMO, "quick").model_copy(update={"fractions": [0.1], "subsets": {0.1: 1}})
     cells, found = stages.make_plan(loaded, None, store, None)
+    cells, _ = stages.tune(loaded, cells, found, store, lambda _: None, "quick", workers=workers)
     progress = stages.run(loaded, cells, found, store, lambda _: None, workers=workers)
     assert progress.failed == 0
     stages.report(store)
@@ -41,9 +36,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
     """The gate: all labels above 0.80, 10% of the patients 8 points lower; over six draws, as single ones vary."""
     store = Store(tmp_path / "gate")
-    loaded = suite.load(DEMO).model_copy(
-        update={"methods": [suite.Entry(method="supervised")], "subsets": {0.1: 6, 1.0: 2}}
-    )
+    alone = {"methods": [suite.Entry(method="supervised")], "subsets": {0.1: 6, 1.0: 2}, "tuning": None}
+    loaded = suite.load(DEMO, steps=150).model_copy(update=alone)
     cells, found = stages.make_plan(loaded, None, store, None)
     assert stages.run(loaded, cells, found, store, lambda _: None).failed == 0
     dice = {row.fraction: row.mean for row in build(store).rows if row.metric == "dice"}

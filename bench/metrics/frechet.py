@@ -7,6 +7,7 @@ upward at small N (R5.4): compare only at equal N, beside `floor`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,13 +56,19 @@ def floor(real: Features, n: int, draws: int, seed: int, groups: Sequence[str] |
     The parts share no patient where `groups` names that of each sample: frames of one would make the floor too low.
     """
     real, _ = check_features(real, real)
-    named = np.arange(len(real)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    most = (len(real) - np.bincount(named).max() + 1) // 2  # the patient on the border may be a large one
+    groups = groups if groups is not None else [str(i) for i in range(len(real))]
+    named, most = np.unique(np.asarray(groups), return_inverse=True)[1], most_apart(groups)
     if not 2 <= n <= most:
         raise ValueError(f"two parts of {n} without a common patient asked of {len(real)} samples; give 2 to {most}")
     random = np.random.default_rng(seed)
     parts = [_disjoint(named, n, random) for _ in range(draws)]
     return _mean([frechet_distance(real[one], real[other]) for one, other in parts])
+
+
+def most_apart(groups: Sequence[str]) -> int:
+    """The size of two parts that can always be drawn without a common patient from samples of these `groups`."""
+    largest = max(Counter(groups).values(), default=0)  # the patient on the border may be the one with most samples
+    return (len(groups) - largest + 1) // 2
 
 
 def _disjoint(named: NDArray[np.intp], n: int, random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:

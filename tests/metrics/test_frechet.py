@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from bench.metrics.frechet import at_equal_size, floor, frechet_distance, from_moments, from_samples
+from bench.metrics.frechet import at_equal_size, floor, frechet_distance, from_moments, from_samples, most_apart
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,3 +156,15 @@ def test_more_samples_than_there_are_is_refused() -> None:
         at_equal_size(x, x, 11, 1, 0)
     with pytest.raises(ValueError, match="0 draws"):
         floor(x, 5, 0, 0)
+
+
+@given(st.lists(st.integers(0, 4), min_size=3, max_size=20), st.integers(0, 2**32 - 1))
+def test_parts_of_the_size_offered_can_always_be_drawn(patients: list[int], seed: int) -> None:
+    """A distance to normal images once asked the floor for more than patients of several frames leave."""
+    groups = [str(patient) for patient in patients]
+    n = most_apart(groups)
+    assume(n >= 2)
+    real = np.random.default_rng(seed).normal(size=(len(groups), 2))
+    assert floor(real, n, draws=3, seed=seed, groups=groups) >= 0
+    with pytest.raises(ValueError, match="without a common patient"):
+        floor(real, n + 1, draws=1, seed=seed, groups=groups)
