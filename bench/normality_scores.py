@@ -69,10 +69,7 @@ def _healthiness(sums: Floats) -> Floats:
 
 
 def _harmonic(sums: Floats) -> Floats:
-    """2 h i / (h + i), 0 where either is not above 0."""
-    healthy, kept = _healthiness(sums), sums[..., 2] / sums[..., 3]
-    both = np.vectorize(normality.harmonic_mean, otypes=[float])
-    return np.asarray(both(healthy, kept))
+    return normality.harmonic_mean(_healthiness(sums), sums[..., 2] / sums[..., 3])
 
 
 def _auroc(scores: Sequence[NormalityScores]) -> Floats | None:

@@ -108,6 +108,8 @@ def anomaly(image: Image, normal: Image) -> float:
     return float(np.abs(np.asarray(normal, np.float64) - image).mean())
 
 
-def harmonic_mean(healthiness: float, identity: float) -> float:
-    """2 h i / (h + i) of both axes; 0 where either is not above 0, as for a copy of the input."""
-    return 2 * healthiness * identity / (healthiness + identity) if min(healthiness, identity) > 0 else 0.0
+def harmonic_mean(healthiness: Floats, identity: Floats) -> Floats:
+    """2 h i / (h + i) of both axes; 0 where either is not above 0, as for a copy of the input; nan where h is."""
+    h, i = np.broadcast_arrays(np.asarray(healthiness, float), np.asarray(identity, float))
+    mean = np.divide(2 * h * i, h + i, out=np.zeros(h.shape), where=(h > 0) & (i > 0))
+    return np.where(np.isnan(h) | np.isnan(i), np.nan, mean)

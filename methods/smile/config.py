@@ -57,5 +57,4 @@ def space(trial: Any) -> Config:
         critic_weight=trial.suggest_float("critic_weight", 0.01, 5.0, log=True),
         reconstruction_weight=trial.suggest_float("reconstruction_weight", 0.5, 50.0, log=True),
         gate=trial.suggest_float("gate", 0.5, 0.95),
-        ramp_end=trial.suggest_float("ramp_end", 0.0, 0.6),
     )

@@ -183,6 +183,10 @@ def test_anomaly_is_the_mean_change() -> None:
 
 
 def test_copying_and_destroying_have_no_harmonic_mean() -> None:
-    assert harmonic_mean(0, 1) == harmonic_mean(1, 0) == harmonic_mean(-0.5, 1) == 0
-    assert harmonic_mean(0.8, 0.8) == pytest.approx(0.8)
-    assert harmonic_mean(1, 1 / 3) == pytest.approx(0.5)
+    means = harmonic_mean(np.array([0, 1, -0.5, 0.8, 1]), np.array([1, 0, 1, 0.8, 1 / 3]))
+    np.testing.assert_allclose(means, [0, 0, 0, 0.8, 0.5])
+
+
+def test_an_undefined_healthiness_gives_no_harmonic_mean() -> None:
+    """It once became 0, a number nobody measured."""
+    assert np.isnan(harmonic_mean(np.array(np.nan), np.array(0.9)))
