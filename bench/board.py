@@ -282,6 +282,7 @@ class Board:
     provenance: dict[str, Any]
     paper: list[dict[str, Any]] = field(default_factory=list)  # what papers report beside ours, see bench.paper
     worth: list[dict[str, Any]] = field(default_factory=list)  # labels the reference would need to do as well
+    areas: list[dict[str, Any]] = field(default_factory=list)  # under whole label curves, see bench.label_curves
     tuning: list[dict[str, Any]] = field(default_factory=list)  # studies with their trials, see bench.studies
     synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)  # what their cards say, see bench.method_cards

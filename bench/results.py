@@ -5,17 +5,18 @@ from __future__ import annotations
 import statistics as plain
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import __version__, efficiency, paper, statistics, studies
+from bench import __version__, paper, statistics, studies
 from bench.board import COLUMNS, HEADLINE, SCORED, TASKS, Board, Column, Point, Row
 from bench.cases import case_tables
 from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.honesty import honesty
+from bench.label_curves import areas, worth_in_labels
 from bench.lines import Identity, Line, lines_of, selected_label, status_of
 from bench.normality_scores import normality_table
 from bench.pairs import compare, name_of
@@ -26,6 +27,7 @@ from bench.store import Store
 from bench.synthetic import describe, synthetic_rows
 
 COSTS = ("train_seconds", "part_seconds", "segmenter_steps", "peak_memory_mb", "parameters", "inference_ms")
+LOG_LINES = 15  # of a failed cell: the end of a traceback
 
 
 def build(store: Store) -> Board:
@@ -49,6 +51,7 @@ def build(store: Store) -> Board:
         overlays=_overlays(lines, reference),
         paper=paper.compare(plan, rows),
         worth=worth_in_labels(lines, reference),
+        areas=areas(lines, reference),
         tuning=searched,
         synthetic=[known for line in lines if not line.selected for known in describe(line)],
         provenance={"scarcebench": __version__, **plan["provenance"], **_environments(lines)},
@@ -164,31 +167,6 @@ def _ranks(
     return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
 
 
-def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
-    """How many labels the reference would need to do as well, for each method below all labels (R4.9b)."""
-    found = []
-    for line in lines:
-        head = HEADLINE[line.identity[0]]
-        same = [base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected]
-        curve = sorted((b for b in same if b.identity[3:] == (reference, "default")), key=lambda base: base.fraction)
-        # A budget with fewer draws of labels would leave but those to all; it says less than it takes away.
-        curve = [base for base in curve if len(base.scores) >= len(line.scores)]
-        whole = all(status_of(other, COLUMNS[0], True)[0] == "ok" for other in (*curve, line))  # of any column
-        if line in curve or line.selected or line.fraction == 1 or len(curve) < 2 or not whole:
-            continue
-        shared = sorted(set.intersection(*(set(other.scores) for other in (*curve, line))))
-        tables = [_matrix(other, head, shared) for other in (*curve, line)]
-        if any(table is None for table in tables):
-            continue
-        amounts = [base.fraction for base in curve]
-        worth = efficiency.label_equivalence(amounts, np.stack(tables[:-1]), tables[-1], True)  # type: ignore[arg-type]
-        task, dataset, labelled, method, variant = line.identity
-        row = {"task": task, "dataset": dataset, "labelled": labelled, "method": method, "variant": variant}
-        words = efficiency.in_words(worth)
-        found.append({**row, "fraction": line.fraction, "n_subsets": len(shared), "words": words, **asdict(worth)})
-    return found
-
-
 def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
     """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
     return table([line.scores[subset] for subset in subsets], metric)
@@ -234,7 +212,8 @@ def _cell(store: Store, cell: Mapping[str, Any], state: str) -> dict[str, Any]:
     status = {"done": "ok", "running": "missing"}.get(state, state)
     failure = store.failure(cell["key"]) if state == "failed" else None
     reason = cell["refusal"] or (f"{failure['kind']}: {failure['message']}" if failure else None)
-    return {**{label: cell[label] for label in labels}, "status": status, "reason": reason}
+    log = failure["log"][-LOG_LINES:] if failure else []
+    return {**{label: cell[label] for label in labels}, "status": status, "reason": reason, "log": log}
 
 
 def _cost(store: Store, line: Line) -> dict[str, Any] | None:

@@ -55,7 +55,15 @@ def place_key(item: dict[str, Any]) -> str:
 
 
 def _place(table: dict[str, Any]) -> dict[str, Any]:
-    series = [{"name": series_name(one), "values": one["values"]} for one in table["series"]]
+    series = [
+        {
+            "name": series_name(one),
+            "method": tables.method_label(one["method"], one["variant"]),
+            "labelled": one["labelled"],
+            "values": one["values"],
+        }
+        for one in table["series"]
+    ]
     return {"metric": table["metric"], "cases": table["cases"], "series": series}
 
 

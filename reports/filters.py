@@ -43,9 +43,11 @@ def marks(board: Board, item: Row | Mapping[str, Any]) -> Markup:
     get = (lambda key: getattr(item, key)) if isinstance(item, Row) else item.__getitem__
     values = {
         "name": tables.method_label(get("method"), get("variant")), "task": get("task"), "dataset": get("dataset"),
-        "fraction": share(get("fraction")), "family": family(board, get("method")), "variant": kind(get("variant")),
+        "family": family(board, get("method")), "variant": kind(get("variant")),
         "role": board.methods.get(get("method"), {}).get("role", "other"),
     }  # fmt: skip
+    if isinstance(item, Row) or "fraction" in item:  # what rests on several budgets is shown with each
+        values["fraction"] = share(get("fraction"))
     return Markup("data-filter " + " ".join(f'data-{key}="{escape(value)}"' for key, value in values.items()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ def render(
     """The whole page as HTML text; the same input gives the same bytes."""
     from reports import curves  # matplotlib takes seconds to import
 
+    if public:  # logs name folders of the machine they were written on
+        board = replace(board, cells=[{**cell, "log": []} for cell in board.cells])
     return _environment(board).get_template("page.html.j2").render(
         suite=board.suite,
         public=public,
@@ -74,6 +77,7 @@ def _environment(board: Board) -> Environment:
     )
     environment.filters.update(method_label=lambda item: tables.method_label(item["method"], item["variant"]))
     environment.filters.update(metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key))
+    environment.filters.update(gap=_gap)
     environment.filters.update(marks=lambda item: filters.marks(board, item))
     environment.tests.update(known=tables.known)
     environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE, compact=MAIN)
@@ -116,6 +120,7 @@ def _section(
         "budgets": lines,
         "columns": shown,
         "ceiling": tables.ceiling(lines),
+        "shades": tables.shades(lines, shown),
         "notes": tables.notes(lines, shown),
         "intervals": {row.interval for row in tables.rows_of(board, place)},
         "curve": Markup(curves.label_curve(board, place, f"curve-{number}")),
@@ -126,6 +131,9 @@ def _section(
         "scatter": embedded.scatter(board, place),
         "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if (sheet.task, sheet.dataset) == place],
         "worth": [item for item in board.worth if (item["task"], item["dataset"]) == place],
+        "areas": sorted(
+            (item for item in board.areas if (item["task"], item["dataset"]) == place), key=lambda item: -item["mean"]
+        ),
         "synthetic": (synthetic := [item for item in board.synthetic if (item["task"], item["dataset"]) == place]),
         "generators": _distinct(synthetic),
         "lines": overlays.line_names(card["classes"]),
@@ -194,6 +202,14 @@ def _duration(seconds: float) -> str:
 def _spot(value: float | None) -> str:
     """Place of a share on the axis of an inline bar, 2 to 102."""
     return f"{2 + 100 * tables.clip(value, 'dice'):.1f}"
+
+
+def _gap(found: Mapping[str, Any] | None) -> str:
+    """A difference and its interval, with signs; empty where there is none."""
+    if found is None:
+        return ""
+    ends = "" if found["lo"] is None else f" [{found['lo']:+.3f}, {found['hi']:+.3f}]"
+    return f"{found['mean']:+.3f}{ends}"
 
 
 def _status(name: str) -> str:

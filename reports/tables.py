@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.board import COLUMNS, HEADLINE, Board, Column, Row, row_key
 
+STRONGEST = 16  # percent of colour behind the best number of a budget; text on it keeps its contrast
 SHARES = frozenset(  # cannot leave [0, 1]
     {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
     | {"augmented_dice", "healthiness_dice", "identity", "harmonic", "anomaly_auroc"}
@@ -134,6 +135,21 @@ def notes(lines: list[Budget], shown: list[Column]) -> list[tuple[str, str, str]
                 labels = found.setdefault((column.title, reason(row)), [])
                 labels += [] if entry.label in labels else [entry.label]
     return [(title, why, ", ".join(labels)) for (title, why), labels in found.items()]
+
+
+def shades(lines: Iterable[Budget], shown: Iterable[Column]) -> dict[tuple[int, str, str], int]:
+    """(labelled, label, column) -> strength in percent, the best of a budget strongest; none where all are equal."""
+    found = {}
+    for budget in lines:
+        for column in shown:
+            rows = {entry.label: entry.rows[column.key] for entry in budget.entries if column.key in entry.rows}
+            values = {label: float(row.mean) for label, row in rows.items() if row.mean is not None and known(row.mean)}
+            low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
+            for label, value in values.items() if high > low else ():
+                share = (value - low) / (high - low)
+                better = share if column.better == "higher" else 1 - share
+                found[(budget.labelled, label, column.key)] = round(STRONGEST * better)
+    return found
 
 
 def method_label(method: str, variant: str) -> str:

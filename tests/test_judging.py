@@ -157,7 +157,7 @@ def test_one_failed_cell_of_a_generator_leaves_a_board(tmp_path: Path) -> None:
     stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
     lost = next(cell for cell in cells if cell.variant == "again" and cell.subset == 2)
     (store.cell(lost.key) / "result.json").unlink()
-    (store.cell(lost.key) / "failure.json").write_text('{"kind": "error", "message": "lost"}')
+    (store.cell(lost.key) / "failure.json").write_text('{"kind": "error", "message": "lost", "log": []}')
     (store.cell(lost.key) / "samples.npz").unlink()
     stages.report(store)
     kid = {row.variant: row for row in build(store).rows if row.metric == "kid"}
@@ -199,6 +199,8 @@ def test_a_failed_reference_is_the_reason(tmp_path: Path) -> None:
     stages.run(loaded, copier, found, store, lambda _: None, plugins=PLUGINS)
     judge = next(cell for cell in cells if cell.method == "supervised")
     store.cell(judge.key).mkdir(parents=True)
-    (store.cell(judge.key) / "failure.json").write_text('{"kind": "timeout", "message": "no result after 4 s"}')
+    (store.cell(judge.key) / "failure.json").write_text(
+        '{"kind": "timeout", "message": "no result after 4 s", "log": []}'
+    )
     stages.judge(store)
     assert "its cell failed (timeout: no result after 4 s)" in row(store, "fd", 1.0).reason

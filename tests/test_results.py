@@ -39,15 +39,27 @@ def test_a_method_equal_to_the_reference_is_worth_its_own_labels(done: Store) ->
     assert "Worth in labels" in (done.out / "report" / "index.html").read_text()
 
 
+def test_areas_are_means_over_log_labels(done: Store) -> None:
+    """With two budgets the area is the mean of both; a method that equals the reference gains nothing."""
+    board = build(done)
+    dice = {(row.variant, row.fraction): row.mean for row in board.rows if row.metric == "dice"}
+    again, default = board.areas
+    assert (default["variant"], again["variant"], default["fractions"]) == ("default", "again", [0.3, 1.0])
+    assert default["mean"] == pytest.approx((dice["default", 0.3] + dice["default", 1.0]) / 2)
+    assert default["gain"] is None and again["gain"]["mean"] == 0
+    assert "Area under the label curve" in (done.out / "report" / "index.html").read_text()
+
+
 def test_worth_needs_a_whole_curve(done: Store) -> None:
     """Found in a review: failed cells of the reference counted as Dice 0 in its curve, and nothing said so."""
     cell = next(c for c in done.plan()["cells"] if c["variant"] == "default" and c["fraction"] == 1)
     result = done.cell(cell["key"]) / "result.json"
     kept = result.read_text()
     result.unlink()
-    (done.cell(cell["key"]) / "failure.json").write_text('{"kind": "error", "message": "lost"}')
+    (done.cell(cell["key"]) / "failure.json").write_text('{"kind": "error", "message": "lost", "log": []}')
     try:
-        assert build(done).worth == []
+        board = build(done)
+        assert board.worth == [] and [area["variant"] for area in board.areas] == ["again"]
     finally:
         result.write_text(kept)
         (done.cell(cell["key"]) / "failure.json").unlink()

@@ -185,6 +185,49 @@
     if (first) first.setAttribute("tabindex", 0);
     box.querySelector(".plot").replaceChildren(drawing);
   };
+  // All methods at the budget of the first axis, one under the other: quartiles, and a point for each case
+  const NAMES = 130, ROW = 24;
+  const quantile = (sorted, share) => {
+    const at = share * (sorted.length - 1);
+    const low = Math.floor(at);
+    return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+  };
+  const strips = (box) => {
+    const place = data.places[box.dataset.key];
+    const budget = axisOf(box, "across").labelled;
+    const rows = place.series.filter((one) => one.labelled === budget);
+    const height = TOP + ROW * rows.length;
+    const drawing = svg("svg", { viewBox: `0 0 ${NAMES + SIDE + 14} ${height + 24}`, role: "group" });
+    drawing.setAttribute("aria-label", `${place.metric} of every test case, ${budget} labelled, a line for each method`);
+    const x = (value) => NAMES + SIDE * value;
+    for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
+      svg("path", { class: "same", d: `M${x(tick)} ${TOP}V${height}` }, drawing);
+      svg("text", { x: x(tick), y: height + 16, "text-anchor": "middle" }, drawing, String(tick));
+    }
+    rows.forEach((one, line) => {
+      const middle = TOP + ROW * (line + 0.5);
+      const short = one.method.length > 20 ? `${one.method.slice(0, 19)}…` : one.method;
+      svg("text", { x: NAMES - 8, y: middle + 4, "text-anchor": "end" }, drawing, short);
+      const known = place.cases.map((name, index) => [name, one.values[index], index]).filter((point) => point[1] !== null);
+      if (!known.length) return;
+      const sorted = known.map((point) => point[1]).sort((a, b) => a - b);
+      const [low, half, high] = [0.25, 0.5, 0.75].map((share) => x(quantile(sorted, share)));
+      svg("path", { class: "box", d: `M${low} ${middle - 8}H${high}V${middle + 8}H${low}Z` }, drawing);
+      svg("path", { class: "half", d: `M${half} ${middle - 8}V${middle + 8}` }, drawing);
+      for (const [name, value, index] of known) {
+        const words = `${name}: ${one.method} ${number(value)}`;
+        const pictured = pictures.has(`${box.dataset.key}/${name}`);
+        const aside = ((index * 7) % 13) - 6; // off the line, always alike, so that equal values show
+        const shape = { cx: x(value), cy: middle + aside, r: 3, class: pictured ? "dot pictured" : "dot" };
+        const dot = svg("circle", { ...shape, role: "button", tabindex: -1, "aria-label": words }, drawing);
+        dot.dataset.case = `${box.dataset.key}/${name}`;
+        svg("title", {}, dot, words);
+      }
+    });
+    const first = drawing.querySelector(".dot");
+    if (first) first.setAttribute("tabindex", 0);
+    box.parentElement.querySelector(".strips").replaceChildren(drawing);
+  };
   const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   // One stop of the Tab key for all points; arrows walk from the left to the right.
   const walk = (event) => {
@@ -269,6 +312,7 @@
     [["sort"], sort],
     [["theme", "columns", "layers", "opacity"], looks],
     [["across", "up"], () => boxes.forEach(scatter)],
+    [["across"], () => boxes.forEach(strips)],
     [["case"], () => (state.case ? openCase() : dialog.close())],
     [["at"], go],
   ];
@@ -283,7 +327,7 @@
     const key = select.closest(".scatter").dataset.key;
     select.addEventListener("change", () => set({ [select.dataset.axis]: `${key}|${select.value}` }));
   }
-  for (const box of boxes) box.addEventListener("keydown", walk);
+  for (const box of boxes) box.parentElement.addEventListener("keydown", walk);
   document.getElementById("clear").addEventListener("click", clear);
   dialog.addEventListener("close", () => state.case && set({ case: "" }));
   dialog.addEventListener("keydown", turn);

@@ -128,8 +128,23 @@ def test_the_scatter_shows_the_two_methods_that_are_chosen(visit: Any) -> None:
     assert "supervised, 4 labelled across, gan, 4 labelled up" in str(label)
     again = visit(f"#{page.hash()}")
     assert again.page.locator("#dataset-1 .plot svg").get_attribute("aria-label") == label
-    dot = again.page.locator('#dataset-1 .dot[data-case$="case_0"]')
+    dot = again.page.locator('#dataset-1 .plot .dot[data-case$="case_0"]')
     assert dot.get_attribute("aria-label") == "case_0: 0.540 across, 0.630 up"
+
+
+def test_strips_show_every_case_of_every_method_at_one_budget(visit: Any) -> None:
+    page = visit()
+    strips = page.page.locator("#dataset-0 .strips")
+    assert strips.locator(".box").count() == 4 and strips.locator(".dot").count() == 4 * 6
+    dot = strips.locator('.dot[aria-label^="case_0: supervised"]')
+    assert dot.get_attribute("aria-label") == "case_0: supervised 0.540"
+    # The middle of six values, as the box says it, is where half of the points lie on either side.
+    half = float(str(strips.locator(".half").first.get_attribute("d")).split()[0][1:])
+    places = [float(str(one.get_attribute("cx"))) for one in strips.locator(".dot").all()[:6]]
+    assert sum(place <= half for place in places) == sum(place >= half for place in places) == 3
+    strips.locator('.dot[tabindex="0"]').focus()
+    page.page.keyboard.press("Enter")
+    assert page.hash().startswith("case=segmentation%2Fdrawn%2Fcase_")
 
 
 def test_layers_are_switched_on_and_off(visit: Any) -> None:

@@ -106,14 +106,15 @@ def board() -> Board:
     photos["source"] = "https://example.org/photos"
     cell = {"key": "c0ffee" * 10, "task": "segmentation", "dataset": "phantoms", "fraction": 0.1, "labelled": 4,
             "subset": 0, "method": "smile", "variant": "tuned", "steps": None,
-            "status": "not_applicable", "reason": "needs <colour>"}  # fmt: skip
+            "status": "not_applicable", "reason": "needs <colour>", "log": []}  # fmt: skip
+    lost = {**cell, "key": "dead" * 15, "status": "failed", "reason": "error: lost", "log": ["in <fit>", "lost </pre>"]}
     cost = {**cell, "train_seconds": 7300.0, "part_seconds": None, "tune_seconds": 0.0, "segmenter_steps": 150,
             "peak_memory_mb": 812.3, "parameters": 1234567, "inference_ms": None}  # fmt: skip
     return Board(
         suite={"name": "demo", "title": "Test suite", "description": "What & why.", "tasks": ["segmentation"],
                "size": "small", "note": "small run: 150 steps; do not cite"},
         rows=rows, points=_points(rows), datasets={"phantoms": CARD, "photos": photos},
-        protocol={"Label budget": "patients", "A last title": "é"}, cells=[cell], overlays=[],
+        protocol={"Label budget": "patients", "A last title": "é"}, cells=[cell, lost], overlays=[],
         provenance={"commit": "d0c5"}, cost=[cost], methods=METHODS,
         cases=[_cases(name) for name in ("phantoms", "photos")],
     )  # fmt: skip
@@ -271,7 +272,8 @@ def test_data_come_out_of_the_page_as_they_went_in(text: str, board: Board) -> N
     assert not set("<>&\u2028\u2029") & set(raw)
     found = json.loads(raw)["places"]["segmentation/phantoms"]
     assert found["cases"] == board.cases[0]["cases"]
-    assert found["series"][1] == {"name": f"{HOSTILE}, 4 labelled", "values": [0.5, None, 1.0]}
+    second = {"name": f"{HOSTILE}, 4 labelled", "method": HOSTILE, "labelled": 4, "values": [0.5, None, 1.0]}
+    assert found["series"][1] == second
     assert json.loads(embedded.as_json("\u2028</script>&")) == "\u2028</script>&"
 
 
@@ -424,6 +426,23 @@ def test_papers_stand_beside_ours_with_their_difference_or_its_lack(board: Board
     assert "HD95, voxels" in shown[1]
     assert "none: other lists" in shown[1]
     assert "Paper beside ours" not in page.render(board, [], [], {})
+
+
+def test_a_failed_cell_shows_the_end_of_its_log_but_not_in_public(board: Board) -> None:
+    assert "in &lt;fit&gt;\nlost &lt;/pre&gt;" in page.render(board, [], [], {})
+    public = page.render(board, [], [], {}, public=True)
+    assert "lost &lt;/pre&gt;" not in public and "error: lost" in public
+
+
+def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
+    lines = tables.budgets(board, ("segmentation", "phantoms"))
+    shades = tables.shades(lines, tables.columns(board, ("segmentation", "phantoms")))
+    for metric, better in (("dice", max), ("hd95", min)):
+        values = {entry.label: entry.rows[metric].mean for entry in lines[0].entries if metric in entry.rows}
+        values = {label: mean for label, mean in values.items() if mean is not None}
+        best = better(values, key=values.__getitem__)
+        found = {label: shades[(lines[0].labelled, label, metric)] for label in values}
+        assert found[best] == max(found.values()) == tables.STRONGEST and min(found.values()) == 0
 
 
 def test_a_public_page_leaves_out_what_may_not_be_passed_on(board: Board) -> None:
