@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from bench.board import HEADLINE, Board, Row
 from reports import tables
-from reports.curves import MARKERS, STYLE, styles
-from reports.svg import PAPER, QUIET, SERIES, inline
+from reports.curves import STYLE, look, styles
+from reports.svg import PAPER, QUIET, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def _draw(axes: Axes, board: Board, place: tables.Place, points: list[Point]) ->
 
 
 def _draw_method(axes: Axes, name: str, style: int, own: list[tuple[int, float, float]]) -> None:
-    colour, marker = SERIES[style % len(SERIES)], MARKERS[style % len(MARKERS)]
+    colour, marker = look(style)
     xs, ys = [x for _, x, _ in own], [y for _, _, y in own]
     axes.plot(xs, ys, color=colour, linewidth=0.8, alpha=0.6, zorder=2)
     edge: Any = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}

@@ -86,6 +86,11 @@ def styles(board: Board) -> dict[str, tuple[int, bool]]:
     return {label: (style, reference) for style, (label, reference) in enumerate(names)}
 
 
+def look(style: int) -> tuple[str, str]:
+    """Colour and marker; where colours begin again, markers are shifted, so that no two of 64 methods look alike."""
+    return SERIES[style % len(SERIES)], MARKERS[(style + style // len(SERIES)) % len(MARKERS)]
+
+
 def _drawable(entry: Entry) -> bool:
     return entry.head.metric == HEADLINE[entry.head.task] and known(entry.head.mean)
 
@@ -130,7 +135,7 @@ def _dodge(ticks: list[int], count: int) -> float:
 
 
 def _draw_series(axes: Axes, board: Board, entries: list[Entry], style: int, shift: float, aside: float) -> None:
-    colour, marker = SERIES[style % len(SERIES)], MARKERS[style % len(MARKERS)]
+    colour, marker = look(style)
     rows = [entry.head for entry in entries]
     xs = [row.labelled * shift for row in rows]
     axes.plot(xs, [_mean(row) for row in rows], color=colour, linewidth=1.3, alpha=0.75, zorder=3)
@@ -170,7 +175,7 @@ def _name_series(axes: Axes, ends: list[tuple[float, str, int]]) -> None:
         places.append((floor, label, style))
     slip = max(0.0, floor - 0.98)
     for height, label, style in places:
-        colour, marker = SERIES[style % len(SERIES)], MARKERS[style % len(MARKERS)]
+        colour, marker = look(style)
         spot: Any = {"transform": axes.transAxes, "clip_on": False}
         axes.plot([1.025], [height - slip], marker, color=colour, markersize=6, **spot)
         axes.text(1.05, height - slip, _short(label), color=colour, va="center", transform=axes.transAxes)

@@ -445,6 +445,11 @@ def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
         assert found[best] == max(found.values()) == tables.STRONGEST and min(found.values()) == 0
 
 
+def test_no_two_methods_look_alike() -> None:
+    """Found on a page of fourteen methods: the ninth had the colour and the marker of the first."""
+    assert len({curves.look(style) for style in range(64)}) == 64
+
+
 def test_a_public_page_leaves_out_what_may_not_be_passed_on(board: Board) -> None:
     kept = [_panel(), replace(_panel("photos"), image=None, reference=None, predictions=())]
     place = {"task": "segmentation", "fraction": 0.1, "labelled": 4, "subset": 0, "label": "smile"}
