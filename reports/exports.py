@@ -64,7 +64,7 @@ def rows_csv(board: Board) -> str:
     return out.getvalue()
 
 
-def downloads(board: Board, per_case: Mapping[str, str]) -> list[Download]:
+def downloads(board: Board, per_case: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:
     """The files offered on the page; data URIs work offline and without scripts."""
     from reports import latex, markdown  # both need the page's words, and the page needs this module
 
@@ -73,6 +73,10 @@ def downloads(board: Board, per_case: Mapping[str, str]) -> list[Download]:
         *[_download(name, title, table, "text/csv") for name, title, table in cases],
         _download("rows.csv", "every number of the tables", rows_csv(board), "text/csv"),
         _download("board.json", "the whole board", board_json(board), "application/json"),
+        *[
+            _download(f"split_{name}", "the test cases, and who is labelled in each subset", text, "application/json")
+            for name, text in splits.items()
+        ],
         _download("tables.md", "the main tables for a text or a wiki", markdown.render(board), "text/markdown"),
         _download("tables.tex", "the main tables for a paper", latex.render(board), "text/x-tex"),
     ]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -28,7 +29,12 @@ COST_COLUMNS = (
 
 
 def render(
-    board: Board, panels: list[Panel], sheets: list[Sheet], per_case: Mapping[str, str], public: bool = False
+    board: Board,
+    panels: list[Panel],
+    sheets: list[Sheet],
+    per_case: Mapping[str, str],
+    public: bool = False,
+    splits: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
     from reports import curves  # matplotlib takes seconds to import
@@ -51,7 +57,7 @@ def render(
         facts=_facts(board),
         units=_units(board),
         judge=board.suite.get("reference", "supervised"),
-        files=downloads(board, per_case),
+        files=downloads(board, per_case, splits),
         csp=embedded.policy(),
         script=embedded.script(),
         data=embedded.as_json(embedded.data(board)),

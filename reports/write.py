@@ -50,7 +50,8 @@ def write(
     if "html" in wanted:
         from reports import page
 
-        found["index.html"] = page.render(board, list(panels), list(sheets), per_case, public)
+        splits = {file.name: file.read_text(encoding="utf-8") for file in sorted((out / "splits").glob("*.json"))}
+        found["index.html"] = page.render(board, list(panels), list(sheets), per_case, public, splits)
     for name in (name for kind in FILES if kind in wanted for name in FILES[kind] if name in found):
         write_text(folder / name, found[name])
     return folder / "index.html" if "html" in wanted else folder

@@ -313,7 +313,7 @@ def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
 
 
 def test_a_long_table_is_packed(board: Board) -> None:
-    first, second = (exports.downloads(board, {"segmentation": "x,y\n" * 600_000})[0] for _ in range(2))
+    first, second = (exports.downloads(board, {"segmentation": "x,y\n" * 600_000})[0] for _ in range(2), {})
     assert first.name == "results.csv.gz" and len(first.uri) < 100_000
     assert first == second
 
@@ -443,6 +443,12 @@ def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
         best = better(values, key=values.__getitem__)
         found = {label: shades[(lines[0].labelled, label, metric)] for label in values}
         assert found[best] == max(found.values()) == tables.STRONGEST and min(found.values()) == 0
+
+
+def test_splits_can_be_taken_from_the_page(board: Board) -> None:
+    given = '{"test": ["p9_f0"]}'
+    text = page.render(board, [], [], {}, splits={"phantoms.json": given})
+    assert f'download="split_phantoms.json" href="{exports.data_uri(given.encode(), "application/json")}"' in text
 
 
 def test_no_two_methods_look_alike() -> None:
