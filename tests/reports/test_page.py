@@ -313,7 +313,7 @@ def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
 
 
 def test_a_long_table_is_packed(board: Board) -> None:
-    first, second = (exports.downloads(board, {"segmentation": "x,y\n" * 600_000})[0] for _ in range(2), {})
+    first, second = (exports.downloads(board, {"segmentation": "x,y\n" * 600_000}, {})[0] for _ in range(2))
     assert first.name == "results.csv.gz" and len(first.uri) < 100_000
     assert first == second
 
