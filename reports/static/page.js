@@ -213,7 +213,6 @@
       const sorted = known.map((point) => point[1]).sort((a, b) => a - b);
       const [low, half, high] = [0.25, 0.5, 0.75].map((share) => x(quantile(sorted, share)));
       svg("path", { class: "box", d: `M${low} ${middle - 8}H${high}V${middle + 8}H${low}Z` }, drawing);
-      svg("path", { class: "half", d: `M${half} ${middle - 8}V${middle + 8}` }, drawing);
       for (const [name, value, index] of known) {
         const words = `${name}: ${one.method} ${number(value)}`;
         const pictured = pictures.has(`${box.dataset.key}/${name}`);
@@ -223,6 +222,7 @@
         dot.dataset.case = `${box.dataset.key}/${name}`;
         svg("title", {}, dot, words);
       }
+      svg("path", { class: "half", d: `M${half} ${middle - 10}V${middle + 10}` }, drawing);
     });
     const first = drawing.querySelector(".dot");
     if (first) first.setAttribute("tabindex", 0);
