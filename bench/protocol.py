@@ -68,7 +68,7 @@ def _budgets(dataset: str, plan: Mapping[str, Any]) -> str:
     counts = sorted({cell["labelled"] for cell in plan["cells"] if cell["dataset"] == dataset})
     card = plan["datasets"][dataset]
     shares = [_share(count, card) for count in counts]
-    return f"{dataset}: {', '.join(shares)} of {card['train_groups']} patients ({card['train_cases']} images)"
+    return f"{dataset}: {', '.join(shares)} of {_images(card, 'train')}"
 
 
 def _share(count: int, card: Mapping[str, Any]) -> str:
@@ -76,7 +76,14 @@ def _share(count: int, card: Mapping[str, Any]) -> str:
 
 
 def _test(dataset: str, card: Mapping[str, Any]) -> str:
-    return f"{dataset}: {card['test_cases']} images of {card['test_groups']} patients"
+    return f"{dataset}: {_images(card, 'test')}"
+
+
+def _images(card: Mapping[str, Any], side: str) -> str:
+    """How many images of how many patients, as far as the data says which belong together."""
+    if str(card["unit"]).startswith("image"):
+        return f"{card[f'{side}_cases']} images, each counted as a patient"
+    return f"{card[f'{side}_groups']} patients ({card[f'{side}_cases']} images)"
 
 
 def _schedules(published: Mapping[str, int | None], steps: int) -> str:
