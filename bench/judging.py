@@ -123,9 +123,10 @@ def _curve(
 ) -> dict[str, Any]:
     """Distances while one generator was trained, to the training images of its label (-1: to all)."""
     same = real_features if label < 0 else real_features[real.labels == label]
+    enough = sorted(images.items()) if len(same) > 1 else []  # one image has no spread
     points = [
         {"shown": shown, "distance": _at_most(same, extract(_tensor(kept))), "n": min(len(kept), len(same))}
-        for shown, kept in sorted(images.items())
+        for shown, kept in enough
     ]
     return {"label": None if label < 0 else names[label], "points": points}
 

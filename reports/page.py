@@ -152,7 +152,7 @@ def _distinct(synthetic: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str,
     """Each curve of a generator once, with the first cell that used it: cells share generators."""
     found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for item in synthetic:
-        for curve in item["curves"]:
+        for curve in [curve for curve in item["curves"] if curve["points"]]:
             found.setdefault(repr((item["method"], item["variant"], curve)), (item, curve))
     return list(found.values())
 

@@ -33,6 +33,7 @@ class Config(TrainingConfig):
     reconstruction_weight: float = Field(default=20.0, ge=0)  # a5: R(G(x), m) = x
     suspicion_weight: float = Field(default=1.0, ge=0)  # of w CE(S(G(x)), m), beside real images, for the segmentor
     gradient_penalty: float = Field(default=10.0, ge=0)
+    background: float = Field(default=0.05, ge=0, lt=1)  # no tissue where all channels are darker
     mean_of: Literal["image", "batch"] = "image"  # whose normal tissue gives the mean colour
 
     gate: float = Field(default=0.8, ge=0, lt=1)  # pseudo-masks count where the highest probability is above

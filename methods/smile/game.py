@@ -57,7 +57,9 @@ def play(
         set_learning_rate(maker_adam, config.generator_learning_rate * decay)
         terms = generator_terms(images, fake, target, student.eval(), critic, config)
         # R learns from its own term alone; without a5 so it does, and G is left out.
-        contrast = losses.contrast_of(images, target.maps) if config.lesion_code == "contrast" else None
+        contrast = (
+            losses.contrast_of(images, target.maps, config.background) if config.lesion_code == "contrast" else None
+        )
         lesions = losses.code(target.maps, contrast)
         rebuilt = reconstructor(fake if config.reconstruction_weight else fake.detach(), lesions)
         terms["reconstruction"] = (config.reconstruction_weight or 1) * losses.reconstruction(images, rebuilt)
@@ -86,7 +88,7 @@ def generator_terms(
     """The weighted terms a1 to a4 that the config asks for, for each image (B,)."""
     terms = {
         "keep": config.keep_weight * losses.keep(images, fake, target),
-        "fill": config.fill_weight * losses.fill(images, fake, target, config.mean_of),
+        "fill": config.fill_weight * losses.fill(images, fake, target, config.mean_of, config.background),
     }
     if config.game and config.health_weight:
         terms["health"] = config.health_weight * losses.health(student(fake))

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from methods.smile.networks import body
+
 
 @dataclass(frozen=True)
 class Target:
@@ -42,9 +44,10 @@ def target_of(masks: torch.Tensor, pseudo: torch.Tensor, gate: float, u: float) 
     )
 
 
-def contrast_of(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+def contrast_of(images: torch.Tensor, maps: torch.Tensor, background: float) -> torch.Tensor:
     """Mean colour of each lesion class less that of normal tissue (B K-1 C), from maps (B K-1 H W); 0 where none is."""
-    weights = torch.cat([(1 - maps.sum(1, keepdim=True)).clamp(min=0), maps], 1)
+    normal = (1 - maps.sum(1, keepdim=True)).clamp(min=0) * body(images, background)
+    weights = torch.cat([normal, maps], 1)
     colours = torch.einsum("bkhw,bchw->bkc", weights, images) / weights.sum((2, 3)).clamp(min=1e-6)[..., None]
     return (colours[:, 1:] - colours[:, :1]) * (maps.sum((2, 3)) > 0)[..., None]
 
@@ -71,9 +74,9 @@ def keep(images: torch.Tensor, fake: torch.Tensor, target: Target) -> torch.Tens
     return ((fake - images) ** 2 * (1 - target.lesion) * target.sure).mean((1, 2, 3))
 
 
-def fill(images: torch.Tensor, fake: torch.Tensor, target: Target, mean_of: str) -> torch.Tensor:
-    """a3: mean (G - mu)^2 m, mu the mean colour of normal tissue in the image or in the batch."""
-    normal, axes = 1 - target.lesion, (2, 3) if mean_of == "image" else (0, 2, 3)
+def fill(images: torch.Tensor, fake: torch.Tensor, target: Target, mean_of: str, background: float) -> torch.Tensor:
+    """a3: mean (G - mu)^2 m, mu the mean colour of normal tissue (1 - m) B in the image or in the batch."""
+    normal, axes = (1 - target.lesion) * body(images, background), (2, 3) if mean_of == "image" else (0, 2, 3)
     mu = (images * normal).sum(axes, keepdim=True) / normal.sum(axes, keepdim=True).clamp(min=1)
     return ((fake - mu) ** 2 * target.lesion * target.sure).mean((1, 2, 3))
 

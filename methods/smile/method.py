@@ -45,9 +45,11 @@ class SMILE:
         if not lesions:
             raise BenchError(f"{len(view.fit)} labelled images without a lesion given; smile needs one with a lesion")
         others = view.unlabelled if config.unlabelled else []
-        known = [case for case in others if case.label == 0]  # the harness may show which others are normal
+        # The harness may show labels of the others. One is normal if it is known from images without a lesion alone.
+        without = normal_labels(view.fit)
+        known = [case for case in others if case.label in without]
         normals = [*(case for case in view.fit if not has_lesion(case)), *known]
-        hidden = [case for case in others if case.label != 0]
+        hidden = [case for case in others if case.label not in without]
         self._build(run)
         self._keep_sources(normals or lesions, lesions, run.device)
         self.facts = self._facts(lesions, hidden, normals)
@@ -62,7 +64,9 @@ class SMILE:
         self.segmentor, self.augmented = run.backbone().to(run.device), run.backbone().to(run.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed("generator"))
-            generator = Generator(spec.channels, config.generator_width, config.generator_blocks, config.change)
+            generator = Generator(
+                spec.channels, config.generator_width, config.generator_blocks, config.change, config.background
+            )
             lesions = (spec.classes - 1) * (1 if config.lesion_code == "mask" else 1 + spec.channels)
             width, blocks = config.reconstructor_width, config.reconstructor_blocks
             reconstructor = Reconstructor(spec.channels, lesions, width, blocks)
@@ -74,7 +78,7 @@ class SMILE:
         masks = np.stack([np.asarray(case.mask, np.uint8) for case in lesions])
         self.bases, self.masks = torch.from_numpy(images).to(device), torch.from_numpy(masks).to(device)
         donors = torch.from_numpy(np.stack([case.image for case in lesions])).to(device)
-        self.contrasts = contrast_of(donors, self._maps(self.masks))
+        self.contrasts = contrast_of(donors, self._maps(self.masks), self.config.background)
 
     def _maps(self, masks: torch.Tensor) -> torch.Tensor:
         return one_hot(masks.long(), self.spec.classes).movedim(-1, 1)[:, 1:].float()
@@ -136,6 +140,15 @@ class SMILE:
 def has_lesion(case: Case) -> bool:
     """Whether a labelled image shows a lesion."""
     return case.mask is not None and bool(case.mask.any())
+
+
+def normal_labels(cases: Sequence[Case]) -> set[int]:
+    """The labels that labelled images have where they show no lesion, and never where they show one."""
+    labels: dict[bool, set[int]] = {True: set(), False: set()}
+    for case in cases:
+        if case.label is not None:
+            labels[has_lesion(case)].add(case.label)
+    return labels[False] - labels[True]
 
 
 def smile(config: Config, spec: Spec) -> Method:

@@ -8,16 +8,23 @@ from torch import nn
 SLOPE = 0.2  # of the leaky ReLUs of the critic
 
 
+def body(images: torch.Tensor, background: float) -> torch.Tensor:
+    """B (B 1 H W), 1 where some channel of an image (B C H W) in [0, 1] is brighter than the black around the body."""
+    return (images.amax(1, keepdim=True) > background).float()
+
+
 class Generator(nn.Module):
     """Adds a change to an image: none at the start (11,365,633 parameters at width 64, 9 blocks, 1 channel).
 
     "added": x + tanh(net(x)), as GVS has it. "blended": x + s (mean + c - x), where (s, c) = tanh(net(x)), s is the
-    share of a pixel that is replaced, and mean is the colour of what is left of the image.
+    share of a pixel that is replaced, and mean is the colour of what is left of the body.
     """
 
-    def __init__(self, channels: int, width: int = 64, blocks: int = 9, change: str = "added") -> None:
+    def __init__(
+        self, channels: int, width: int = 64, blocks: int = 9, change: str = "added", background: float = 0.05
+    ) -> None:
         super().__init__()
-        self.blended = change == "blended"
+        self.blended, self.background = change == "blended", background
         self.body = nn.Sequential(
             *_normed(nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width),
             *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),
@@ -38,7 +45,7 @@ class Generator(nn.Module):
         if not self.blended:
             return images + found
         share, colour = found[:, :1], found[:, 1:]
-        left = 1 - share.abs()
+        left = (1 - share.abs()) * body(images, self.background)
         mean = (left * images).sum((2, 3), keepdim=True) / left.sum((2, 3), keepdim=True).clamp(min=1)
         return images + share * (mean + colour - images)
 

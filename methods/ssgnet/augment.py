@@ -30,20 +30,21 @@ class Draws:
     def __init__(self, count: int, p: float, random: torch.Generator) -> None:
         self.count, self.p, self.random = count, p, random
 
-    def uniform(self, limit: float, p: float | None = None) -> torch.Tensor:
-        """Between -limit and limit."""
-        return self._kept(limit * (2 * torch.rand(self.count, generator=self.random) - 1), p)
+    def uniform(self, limit: float, *more: int, p: float | None = None) -> torch.Tensor:
+        """Between -limit and limit, (B,) or (B, *more): one coin decides over all of an image."""
+        return self._kept(limit * (2 * torch.rand(self.count, *more, generator=self.random) - 1), p)
 
-    def normal(self, deviation: float) -> torch.Tensor:
-        """Around zero."""
-        return self._kept(deviation * torch.randn(self.count, generator=self.random))
+    def normal(self, deviation: float, *more: int) -> torch.Tensor:
+        """Around zero, (B,) or (B, *more)."""
+        return self._kept(deviation * torch.randn(self.count, *more, generator=self.random))
 
     def choice(self, options: int) -> torch.Tensor:
         """Of 0 .. options - 1."""
         return self._kept(torch.randint(options, (self.count,), generator=self.random).float())
 
     def _kept(self, value: torch.Tensor, p: float | None = None) -> torch.Tensor:
-        return value * (torch.rand(self.count, generator=self.random) < (self.p if p is None else p))
+        kept = torch.rand(self.count, generator=self.random) < (self.p if p is None else p)
+        return value * kept.view(-1, *[1] * (value.ndim - 1))
 
 
 def geometry(draw: Draws, side: int) -> torch.Tensor:
@@ -51,8 +52,7 @@ def geometry(draw: Draws, side: int) -> torch.Tensor:
     flip = 1 - 2 * draw.choice(2)
     result = _scaling(flip, torch.ones_like(flip))
     result = result @ _rotation(draw.choice(4) * (math.pi / 2)).round()
-    jump = [(draw.uniform(JUMP) * side).round() / side for _ in range(2)]
-    result = result @ _shift(*jump)
+    result = result @ _shift(*(draw.uniform(JUMP, 2) * side).round().div(side).unbind(1))
     size = 2 ** draw.normal(SCALE)
     result = result @ _scaling(size, size)
     # A rotation before and one after the stretch: together they happen with probability p.
@@ -61,7 +61,7 @@ def geometry(draw: Draws, side: int) -> torch.Tensor:
     stretch = 2 ** draw.normal(STRETCH)
     result = result @ _scaling(stretch, 1 / stretch)
     result = result @ _rotation(draw.uniform(math.pi, p=each))
-    return result @ _shift(draw.normal(SHIFT), draw.normal(SHIFT))
+    return result @ _shift(*draw.normal(SHIFT, 2).unbind(1))
 
 
 def colour(draw: Draws, channels: int) -> torch.Tensor:

@@ -28,7 +28,7 @@ def generator_of(cases: Sequence[Case], config: Config, run: Run, label: int | N
         curve = {name: value for name, value in (saved.last or {}).items() if name.startswith("curve/")}
 
         def note(shown: int, state: State) -> None:
-            pictures = resized(sample(state, CURVE, 0, device=run.device), size)
+            pictures = resized(torch.cat(list(sample(state, CURVE, 0, device=run.device))), size)
             curve[f"curve/{shown}"] = (255 * pictures).round().to(torch.uint8)
             saved.keep({**state, **curve})
 
@@ -49,8 +49,8 @@ def drawn(
     generator: State, n: int, seed: int, config: Config, size: tuple[int, ...], device: torch.device
 ) -> Iterator[torch.Tensor]:
     """n images (C H W) on the training grid."""
-    for image in sample(without_curve(generator), n, seed, config.psi, device):
-        yield resized(image[None], size)[0]
+    for images in sample(without_curve(generator), n, seed, config.psi, device):
+        yield from resized(images, size)
 
 
 def needed(generator: State) -> State:

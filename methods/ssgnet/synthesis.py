@@ -97,9 +97,10 @@ class FourierInput(nn.Module):
         return mixed.permute(0, 3, 1, 2)
 
     def _motion(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A rotation (B 2 2) and the shift before it (B 2)."""
+        """A rotation (B 2 2) and the shift before it (B 2); neither depends on the length of w's affine image."""
         motion = self.affine(w)
-        cos, sin = (motion[:, :2] / motion[:, :2].norm(dim=1, keepdim=True)).unbind(1)
+        motion = motion / motion[:, :2].norm(dim=1, keepdim=True)
+        cos, sin = motion[:, :2].unbind(1)
         turn = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
         return turn, -motion[:, 2:]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -105,12 +105,17 @@ def finish(optimiser: torch.optim.Optimizer) -> None:
 
 
 @torch.no_grad()
-def sample(state: State, n: int, seed: int, psi: float = 1.0, device: torch.device | None = None) -> torch.Tensor:
-    """Pictures (n C R R) in [0, 1] of the averaged generator, on the CPU; psi < 1 draws styles to their mean."""
+def sample(
+    state: State, n: int, seed: int, psi: float = 1.0, device: torch.device | None = None
+) -> Iterator[torch.Tensor]:
+    """n pictures in [0, 1] of the averaged generator, on the CPU, in parts (B C R R): a large pool would fill memory.
+
+    psi < 1 draws styles to their mean.
+    """
     config, (channels, side) = settings(state)
     generator = Generator(config, side, channels)
     generator.load_state_dict(under(state, "average"))
     generator.to(device)
     z = torch.randn(n, config.z_dim, generator=stream(seed, 0))
-    pictures = [generator(part.to(device), psi).cpu() for part in z.split(16)]
-    return ((torch.cat(pictures) + 1) / 2).clamp(0, 1)
+    for part in z.split(16) if n else ():
+        yield ((generator(part.to(device), psi).cpu() + 1) / 2).clamp(0, 1)

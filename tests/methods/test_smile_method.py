@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -208,9 +208,24 @@ def test_critic_needs_a_normal_image() -> None:
     assert trained(critic_weight=0.0)[0].facts["critic"] == "off: its weight is 0"
 
 
+def labelled(view: TrainView, label: Callable[[Case], int], others: list[int]) -> TrainView:
+    """The view with labels of images, shown for the unlabelled ones too."""
+    fit = [replace(case, label=label(case)) for case in view.fit]
+    return replace(
+        view, fit=fit, unlabelled=[replace(c, label=n) for c, n in zip(view.unlabelled, others, strict=True)]
+    )
+
+
+def test_a_label_of_images_with_lesions_is_never_taken_for_normal() -> None:
+    """Found in a review: label 0 counted as normal, though it is "benign" in skin lesions."""
+    view = labelled(toy_view(classes=2, unlabelled=4), lambda _: 0, [0, 0, 1, 1])
+    facts = trained(view)[0].facts
+    assert facts["critic"].startswith("off") and facts["images without masks"] == "4"
+
+
 def test_unlabelled_images_known_to_be_normal_go_to_the_critic_alone() -> None:
     view = with_normals(unlabelled=4)
-    view = replace(view, unlabelled=[replace(case, label=int(i > 0)) for i, case in enumerate(view.unlabelled)])
+    view = labelled(view, lambda case: int(case.mask.any()), [0, 1, 1, 1])
     method, _ = trained(view)
     assert method.facts["critic"] == "on: 3 normal images"
     assert method.facts["images without masks"] == "3"

@@ -70,6 +70,17 @@ def test_a_blended_change_replaces_a_share_by_the_colour_of_the_rest() -> None:
     assert torch.equal(result[..., :8, :], images[..., :8, :])
 
 
+def test_a_blended_change_takes_no_colour_from_outside_of_the_body() -> None:
+    generator = Generator(1, 4, 1, "blended")
+    images = torch.zeros(1, 1, 32, 32)
+    images[..., :16, :] = 0.5
+    images[..., 4:8, 4:8] = 0.9
+    wanted = torch.zeros(1, 2, 32, 32)
+    wanted[:, 0, 4:8, 4:8] = 20.0  # replaced in full
+    generator.body, generator.last = nn.Identity(), _Constant(wanted)  # type: ignore[assignment]
+    assert torch.allclose(generator(images)[..., 4:8, 4:8], torch.tensor(0.5))
+
+
 class _Constant(nn.Module):
     def __init__(self, value: torch.Tensor) -> None:
         super().__init__()
@@ -146,8 +157,8 @@ def test_terms_vanish_where_they_should() -> None:
     lesion = found.lesion.expand(-1, 3, -1, -1) == 1
     assert losses.keep(images, images, found).abs().max() == 0
     assert losses.keep(images, torch.where(lesion, images + 1, images), found).abs().max() == 0
-    assert losses.fill(images, torch.where(lesion, images, images + 1), found, "image").equal(
-        losses.fill(images, images, found, "image")
+    assert losses.fill(images, torch.where(lesion, images, images + 1), found, "image", 0.05).equal(
+        losses.fill(images, images, found, "image", 0.05)
     )
     assert losses.reconstruction(images, images).abs().max() == 0
 
@@ -156,7 +167,7 @@ def test_terms_are_means_over_all_pixels_times_the_gate() -> None:
     images, found = torch.zeros(2, 1, 4, 4), target()
     # labelled: 4 of 16 pixels are lesion; unlabelled: 4 sure lesion, 4 unsure, 8 sure normal
     assert losses.keep(images, images + 2, found).tolist() == pytest.approx([4 * 12 / 16, 4 * 8 / 16])
-    assert losses.fill(images, images + 2, found, "image").tolist() == pytest.approx([4 * 4 / 16, 4 * 4 / 16])
+    assert losses.fill(images, images + 2, found, "image", 0.05).tolist() == pytest.approx([4 * 4 / 16, 4 * 4 / 16])
 
 
 def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
@@ -164,11 +175,22 @@ def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
     images[0], images[1] = 0.2, 0.6
     images = torch.where(found.lesion == 1, torch.tensor(0.9), images)
     own = torch.where(found.lesion == 1, torch.tensor([0.2, 0.6]).view(2, 1, 1, 1), images)
-    assert losses.fill(images, own, found, "image").abs().max() < 1e-12
+    assert losses.fill(images, own, found, "image", 0.05).abs().max() < 1e-12
     shared = (0.2 * 12 + 0.6 * 8) / 20
     both = torch.where(found.lesion == 1, torch.tensor(shared), images)
-    assert losses.fill(images, both, found, "batch").abs().max() < 1e-12
-    assert losses.fill(images, own, found, "batch").min() > 1e-3
+    assert losses.fill(images, both, found, "batch", 0.05).abs().max() < 1e-12
+    assert losses.fill(images, own, found, "batch", 0.05).min() > 1e-3
+
+
+def test_black_around_the_body_is_no_tissue() -> None:
+    """Found in a review: on brain slices, half of them black, mu and the contrast were several times too dark."""
+    images, found = torch.full((2, 1, 4, 4), 0.6), target()
+    images[:, :, 3:] = 0.04
+    images = torch.where(found.lesion == 1, torch.tensor(0.9), images)
+    aim = torch.where(found.lesion == 1, torch.tensor(0.6), images)
+    for mean_of in ("image", "batch"):
+        assert losses.fill(images, aim, found, mean_of, 0.05).abs().max() < 1e-12
+    assert torch.allclose(losses.contrast_of(images, found.maps.round(), 0.05).amax(1), torch.tensor(0.3))
 
 
 def test_health_is_the_cross_entropy_with_no_lesion() -> None:
@@ -202,7 +224,7 @@ def test_contrast_is_lesion_less_tissue_and_zero_where_there_is_none() -> None:
     images, maps = torch.full((2, 3, 4, 4), 0.25), torch.zeros(2, 2, 4, 4)
     maps[0, 1, :2] = 1
     images[0, :, :2] = torch.tensor([0.5, 0.25, 0.0]).view(3, 1, 1)
-    found = losses.contrast_of(images, maps)
+    found = losses.contrast_of(images, maps, 0.05)
     assert torch.allclose(found[0, 1], torch.tensor([0.25, 0.0, -0.25]))
     assert found[0, 0].abs().max() == found[1].abs().max() == 0
     told = losses.code(maps, found)

@@ -24,15 +24,17 @@ class Fixed(Draws):
         super().__init__(1, 1.0, stream())
         self.values, self.calls = values, {"uniform": 0, "normal": 0, "choice": 0}
 
-    def _next(self, kind: str) -> torch.Tensor:
+    def _next(self, kind: str, *more: int) -> torch.Tensor:
+        if more:
+            return torch.stack([self._next(kind) for _ in range(*more)], 1)
         self.calls[kind] += 1
         return torch.tensor([self.values.get(f"{kind}{self.calls[kind]}", 0.0)], dtype=torch.float32)
 
-    def uniform(self, limit: float, p: float | None = None) -> torch.Tensor:
-        return self._next("uniform")
+    def uniform(self, limit: float, *more: int, p: float | None = None) -> torch.Tensor:
+        return self._next("uniform", *more)
 
-    def normal(self, deviation: float) -> torch.Tensor:
-        return self._next("normal")
+    def normal(self, deviation: float, *more: int) -> torch.Tensor:
+        return self._next("normal", *more)
 
     def choice(self, options: int) -> torch.Tensor:
         return self._next("choice")
@@ -69,10 +71,22 @@ def test_rotations_share_their_probability(monkeypatch: pytest.MonkeyPatch) -> N
     assert (matrices[:, 0, 0] < 1).float().mean().item() == pytest.approx(0.3, abs=0.015)
 
 
+@pytest.mark.parametrize("kept", ["JUMP", "SHIFT"])
+def test_one_coin_decides_over_both_axes_of_a_shift(monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+    """Found in a review: each axis had a coin of its own, so that images moved with probability 1 - (1 - p)^2."""
+    for name in {*CONTINUOUS, "JUMP"} - {kept}:
+        monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.setattr(Draws, "choice", lambda self, options: torch.zeros(self.count))
+    monkeypatch.setattr(module, "_rotation", lambda angle: torch.eye(3).expand(len(angle), 3, 3))
+    moved = geometry(Draws(20_000, 0.3, stream()), 4096)[:, :2, 2] != 0
+    assert moved.any(1).float().mean().item() == pytest.approx(0.3, abs=0.015)
+    assert moved.all(1).float().mean().item() == pytest.approx(0.3, abs=0.015)
+
+
 def test_flips_turns_and_whole_shifts_keep_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CONTINUOUS:
         monkeypatch.setattr(module, name, 0.0)
-    monkeypatch.setattr(Draws, "uniform", lambda self, limit, p=None: torch.zeros(self.count))
+    monkeypatch.setattr(Draws, "uniform", lambda self, limit, *more, p=None: torch.zeros(self.count, *more))
     monkeypatch.setattr(module, "colour", lambda draw, channels: torch.eye(channels + 1).repeat(draw.count, 1, 1))
     images = torch.rand(32, 1, 8, 8)
     result = augment(images, 1.0, stream())

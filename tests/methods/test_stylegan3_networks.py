@@ -89,7 +89,7 @@ def test_input_style_moves_and_damps() -> None:
     layer = FourierInput(bands(64, 3, 14, 1024, 16)[0], 8)
     assert torch.equal(layer(torch.randn(1, 8)), layer(torch.zeros(1, 8)))  # its weights start at zero
     with torch.no_grad():
-        layer.affine.bias.copy_(torch.tensor([3.0, 0, 0.25, 0]))  # a longer vector turns no further
+        layer.affine.bias.copy_(torch.tensor([3.0, 0, 0.75, 0]))  # a longer vector turns and moves no further
     shift = torch.eye(3)
     shift[0, 2] = 0.25
     moved = layer(torch.zeros(1, 8))

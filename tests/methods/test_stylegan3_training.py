@@ -149,6 +149,24 @@ def test_training_does_not_depend_on_or_touch_the_global_stream() -> None:
     assert not equal(first, train_generator(IMAGES, TINY, 2, 1, CPU))
 
 
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the loss on real images, judged one by one; each part counts by its share of the batch."""
+    monkeypatch.setattr("methods.ssgnet.train.discriminator_loss", lambda real, fake: (real**2).mean())
+    monkeypatch.setattr("methods.ssgnet.discriminator.batch_deviation", lambda x: torch.cat([x, 0 * x[:, :1]], 1))
+    found = []
+    for n in (1, 3):
+        game = Game(changed(batch_parts=n), (1, 16), 0, CPU)
+
+        def finish(optimiser: torch.optim.Optimizer, game: Game = game) -> None:
+            found.append(game.discriminator.out.weight.grad)
+            optimiser.zero_grad()
+
+        monkeypatch.setattr("methods.ssgnet.train.finish", finish)
+        play(game, IMAGES[:4] * 2 - 1)  # three parts: of 2, 2 and none, or of 2, 1 and 1
+    assert found[1].abs().max() > 0
+    assert torch.allclose(found[1], found[len(found) // 2 + 1], rtol=1e-4, atol=1e-7)
+
+
 def test_parts_of_a_batch_make_one_step() -> None:
     whole, parts = (train_generator(IMAGES, changed(batch_parts=n), 3, 0, CPU) for n in (1, 2))
     assert parts["generator_adam.0.step"] == whole["generator_adam.0.step"]
@@ -163,14 +181,18 @@ def test_reports_come_every_so_many_images() -> None:
     assert equal(train_generator(IMAGES, TINY, 6, 0, CPU, seen[0][1]), end)
 
 
+def pictures_of(state: State, n: int, seed: int, psi: float = 1.0) -> torch.Tensor:
+    return torch.cat(list(sample(state, n, seed, psi)))
+
+
 def test_samples_depend_on_their_seed_alone() -> None:
     state = train_generator(IMAGES, TINY, 1, 0, CPU)
-    pictures = sample(state, 20, seed=3)
+    pictures = pictures_of(state, 20, seed=3)
     assert pictures.shape == (20, 1, 16, 16)
     assert 0 <= pictures.min() < pictures.max() <= 1
-    assert torch.equal(pictures, sample(state, 20, seed=3))
-    assert not torch.equal(pictures, sample(state, 20, seed=4))
-    drawn = sample(state, 20, seed=3, psi=0)
+    assert torch.equal(pictures, pictures_of(state, 20, seed=3))
+    assert not torch.equal(pictures, pictures_of(state, 20, seed=4))
+    drawn = pictures_of(state, 20, seed=3, psi=0)
     assert torch.allclose(drawn, drawn[:1].expand_as(drawn), atol=1e-5)
 
 
@@ -224,6 +246,7 @@ def test_a_small_generator_learns_64_images() -> None:  # check 11
     images = torch.from_numpy(np.stack([case.image for case in toy_cases(64, 3, 3)]))
     real = features(images)
     distances = [
-        frechet(real, features(sample(train_generator(images, config, steps, 0, CPU), 128, 1))) for steps in (0, 120)
+        frechet(real, features(pictures_of(train_generator(images, config, steps, 0, CPU), 128, 1)))
+        for steps in (0, 120)
     ]
     assert distances[1] < 0.5 * distances[0]
