@@ -82,7 +82,8 @@ COLUMNS: tuple[Column, ...] = (
         "gain",
         "Gain",
         "higher",
-        "Dice, or balanced accuracy, minus the reference method's at the same labels, paired by patient and subset.",
+        "Dice, or balanced accuracy, minus the reference method's at the same labels, paired by patient and subset; "
+        "tuned rows minus the tuned reference.",
         "reference",
         kind="gain",
         task="",

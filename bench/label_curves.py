@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench import efficiency, statistics
 from bench.board import COLUMNS, HEADLINE
-from bench.lines import Line, status_of
+from bench.lines import Line, base_of, status_of
 from bench.scoring import table
 
 
@@ -50,15 +50,16 @@ def areas(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
         low = sorted({line.fraction for line in here if line.fraction < 1})
         amounts = low if len(low) > 1 else sorted({line.fraction for line in here})
         curves = {name: _whole(here, name, amounts) for name in {line.identity[3:]: None for line in here}}
-        base = curves.get((reference, "default"))
         for (method, variant), curve in curves.items():
             if len(amounts) < 2 or not curve:
                 continue
+            beside = base_of(curve[0], [line for line in here if line.fraction == amounts[0]], reference)
+            base = curves[beside.identity[3:]] if beside and beside is not curve[0] else []
             subsets = _shared(curve)
             found.append({
                 "task": place[0], "dataset": place[1], "method": method, "variant": variant, "fractions": amounts,
                 "n_subsets": len(subsets), **asdict(statistics.interval(_area(curve, amounts, subsets))),
-                "gain": _gain(curve, base, amounts) if base and base is not curve else None,
+                "gain": _gain(curve, base, amounts) if base else None,
             })  # fmt: skip
     return found
 

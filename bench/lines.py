@@ -118,7 +118,8 @@ def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | N
         return "not_applicable", line.refusal
     total = len(line.states)
     if line.failures:
-        share = f"{len(line.failures)} of {total} cells failed and count as worst"
+        how = "are left out" if column.kind == "normality" else "count as worst"
+        share = f"{len(line.failures)} of {total} cells failed and {how}"
         return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
     if line.unusable:
         named = "; ".join(line.unusable[:3]) + ("; ..." if len(line.unusable) > 3 else "")
@@ -129,3 +130,10 @@ def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | N
     if not scored:
         return "not_applicable", f"{column.title} is not defined on this test set ({column.needs})"
     return "ok", None
+
+
+def base_of(line: Line, group: Sequence[Line], reference: str) -> Line | None:
+    """The reference that a row is set against, in its budget: tuned beside tuned methods, else with its defaults."""
+    found = {other.identity[4]: other for other in group if other.identity[3] == reference}
+    tuned = line.identity[4] == "tuned" and line.identity[3] != reference
+    return found.get("tuned", found.get("default")) if tuned else found.get("default")

@@ -86,7 +86,12 @@ def _overall(values: Mapping[int, float | None]) -> float | None:
 
 def _gain(store: Store, plan: Plan, row: Row, tables: dict[Path, Lines]) -> float | None:
     """Over the subsets that the row and the reference at the same labels both have."""
-    base = {**row, "method": plan["suite"]["reference"], "variant": "default"}
+    judge = plan["suite"]["reference"]
+    # Tuned rows are set against the tuned reference where there is one.
+    twins = [cell for cell in plan["cells"] if cell["method"] == judge and cell["variant"] == "tuned"]
+    beside = any([cell[name] for name in ROW[:3]] == [row[name] for name in ROW[:3]] for cell in twins)
+    tuned = row["variant"] == "tuned" and row["method"] != judge and beside
+    base = {**row, "method": judge, "variant": "tuned" if tuned else "default"}
     head = HEADLINE[row["task"]]
     own = _by_subset(store, plan, row, "augmented_dice" if row["metric"] == "augmented_gain" else head, tables)
     other = _by_subset(store, plan, base, head, tables)

@@ -17,7 +17,7 @@ from bench.cases import case_tables
 from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.honesty import honesty
 from bench.label_curves import areas, worth_in_labels
-from bench.lines import Identity, Line, lines_of, selected_label, status_of
+from bench.lines import Identity, Line, base_of, lines_of, selected_label, status_of
 from bench.normality_scores import normality_table
 from bench.pairs import compare, name_of
 from bench.protocol import protocol_card
@@ -89,10 +89,10 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
 
 def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
     """Paired differences of the headline to the reference method at one budget, over the subsets that both have."""
-    bases = [line for line in group if line.identity[3:] == (reference, "default")]
     rows = []
     for line in [line for line in group if not line.selected]:
-        for base in [base for base in bases if base is not line]:
+        base = base_of(line, group, reference)
+        if base and base is not line:
             shared = sorted(set(line.scores) & set(base.scores))
             head = HEADLINE[line.identity[0]]
             one, other = _matrix(line, head, shared), _matrix(base, head, shared)
@@ -107,7 +107,6 @@ def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
 def _normaliser_rows(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
     """Rows of methods that take lesions out: of their augmented segmenter, and of their pseudo-normal images."""
     lines = [line for line in group if line.normaliser and not line.selected]
-    bases = [line for line in group if line.identity[3:] == (reference, "default")]
     rows = []
     for line in lines:
         if column.kind == "normality":
@@ -116,13 +115,14 @@ def _normaliser_rows(group: Sequence[Line], column: Column, reference: str) -> l
                 _filled(line, column, normality_table(scores, column.key), len(scores[0].group) if scores else 0)
             )
             continue
-        shared = sorted(set(line.augmented) & (set(bases[0].scores) if bases else set()))
         if not line.augmented:
             continue
         if column.key == "augmented_dice":
             matrix = table([line.augmented[j] for j in sorted(line.augmented)], "dice")
         else:
-            own, base = table([line.augmented[j] for j in shared], "dice"), _matrix(bases[0], "dice", shared)
+            beside = base_of(line, group, reference)
+            shared = sorted(set(line.augmented) & set(beside.scores)) if beside else []
+            own, base = table([line.augmented[j] for j in shared], "dice"), _matrix(beside, "dice", shared)
             matrix = None if own is None or base is None else own - base
         rows.append(_filled(line, column, matrix, cases_of(next(iter(line.augmented.values())), "dice")))
     return rows
@@ -167,8 +167,10 @@ def _ranks(
     return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
 
 
-def _matrix(line: Line, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
+def _matrix(line: Line | None, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
     """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
+    if line is None:
+        return None
     return table([line.scores[subset] for subset in subsets], metric)
 
 

@@ -8,13 +8,16 @@ import gzip
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bench.board import Board, Point, Row
 
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
+# An absolute path with a folder or more in it; what follows a letter, ":" or "/" is part of an address or relative.
+PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/'\":,;]+)+[\\/]([^\s\\/'\":,;]+)")
 GZIP_FROM = 2_000_000  # characters; a longer table would outweigh the rest of the page
 BESIDE_FROM = 20_000_000  # characters; even packed it would
 
@@ -80,6 +83,24 @@ def downloads(board: Board, per_case: Mapping[str, str], splits: Mapping[str, st
         _download("tables.md", "the main tables for a text or a wiki", markdown.render(board), "text/markdown"),
         _download("tables.tex", "the main tables for a paper", latex.render(board), "text/x-tex"),
     ]
+
+
+def without_folders(board: Board) -> Board:
+    """A board for others: of files of this machine, in reasons and settings, the name alone; logs are left out."""
+    cells = [{**cell, "log": []} for cell in board.cells]
+    parts = {part.name: getattr(board, part.name) for part in fields(board)}
+    return Board(**{name: _shortened(value) for name, value in {**parts, "cells": cells}.items()})
+
+
+def _shortened(value: Any) -> Any:
+    """The same with every absolute path inside texts cut to its last part."""
+    if isinstance(value, str):
+        return PATH.sub(r"\1", value)
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(item) for item in value]
+    return replace(value, reason=_shortened(value.reason)) if isinstance(value, Row) else value
 
 
 def data_uri(data: bytes, mime: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
-from reports import embedded, filters, overlays, ranks, studies, tables
-from reports.exports import downloads
+from reports import embedded, exports, filters, overlays, ranks, studies, tables
 
 HERE = Path(__file__).parent
 COST_COLUMNS = (
@@ -39,8 +37,8 @@ def render(
     """The whole page as HTML text; the same input gives the same bytes."""
     from reports import curves  # matplotlib takes seconds to import
 
-    if public:  # logs name folders of the machine they were written on
-        board = replace(board, cells=[{**cell, "log": []} for cell in board.cells])
+    if public:
+        board = exports.without_folders(board)
     return _environment(board).get_template("page.html.j2").render(
         suite=board.suite,
         public=public,
@@ -56,8 +54,9 @@ def render(
         cell_counts=sorted(Counter(cell["status"] for cell in board.cells).items(), key=_ok_first),
         facts=_facts(board),
         units=_units(board),
+        extra_draw=any(study["subset"] is None for study in board.tuning),
         judge=board.suite.get("reference", "supervised"),
-        files=downloads(board, per_case, splits),
+        files=exports.downloads(board, per_case, splits),
         csp=embedded.policy(),
         script=embedded.script(),
         data=embedded.as_json(embedded.data(board)),

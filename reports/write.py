@@ -46,6 +46,8 @@ def write(
         for name in (name for names in FILES.values() for name in names):
             (folder / name).unlink(missing_ok=True)
     write_text(out / "board.json", exports.board_json(board))
+    if public and "html" not in wanted:
+        (folder / "index.html").unlink(missing_ok=True)  # it may hold pictures that must not be passed on
     found = texts(board, per_case)
     if "html" in wanted:
         from reports import page

@@ -285,10 +285,15 @@ def test_variants_are_not_tuned(tmp_path: Path) -> None:
 def test_every_method_here_has_a_space_of_its_settings() -> None:
     from bench import registry
 
+    ranges = []
     for name, info in registry.methods().items():
         config = info.config({})
         tuning.check_space(info, config, {})
-        assert 0 < len(tuning.distributions(info, config, {})) <= 6, name
+        found = tuning.distributions(info, config, {})
+        shared = {setting: found.pop(setting) for setting in ("learning_rate", "weight_decay")}
+        ranges.append(shared)
+        assert len(found) <= 4, name
+    assert all(other == ranges[0] for other in ranges), "what all methods have is tuned in the same ranges"
 
 
 def test_a_dry_run_counts_the_trials(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from methods.config import TrainingConfig
+from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
@@ -29,7 +29,7 @@ DEFAULTS_3D: dict[str, Any] = {"ramp_start": 0.0}
 def space(trial: Any) -> Config:
     """What tuning may choose; trial 0 gives the defaults."""
     return Config(
-        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        **shared(trial),
         consistency=trial.suggest_float("consistency", 0.01, 10.0, log=True),
         ramp_end=trial.suggest_float("ramp_end", 0.1, 1.0),
         ema_half_life=trial.suggest_float("ema_half_life", 1e-3, 0.1, log=True),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from methods.config import TrainingConfig
+from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
@@ -31,7 +31,7 @@ class Config(TrainingConfig):
 def space(trial: Any) -> Config:
     """What tuning may choose; the defaults lie inside."""
     return Config(
-        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        **shared(trial),
         weight=trial.suggest_float("weight", 0.1, 2.0, log=True),
         unsure=trial.suggest_float("unsure", 0.35, 0.49),
         label_smoothing=trial.suggest_float("label_smoothing", 0.0, 0.4),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from methods.config import TrainingConfig
+from methods.config import TrainingConfig, shared
 
 
 class PyramidConfig(BaseModel):
@@ -54,7 +54,7 @@ def pyramid_settings(config: Config) -> dict[str, Any]:
 def space(trial: Any) -> Config:
     """What tuning may choose: all of it leaves the pyramids as they are, so that trials share them."""
     return Config(
-        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        **shared(trial),
         start_scale=trial.suggest_int("start_scale", 0, 2),
         samples_per_image=trial.suggest_int("samples_per_image", 1, 10),
     )

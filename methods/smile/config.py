@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from methods.config import TrainingConfig
+from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
@@ -52,10 +52,9 @@ class Config(TrainingConfig):
 def space(trial: Any) -> Config:
     """What tuning may choose; trial 0 gives the defaults."""
     return Config(
-        generator_learning_rate=trial.suggest_float("generator_learning_rate", 1e-4, 3e-3, log=True),
-        keep_weight=trial.suggest_float("keep_weight", 1.0, 50.0, log=True),
-        fill_weight=trial.suggest_float("fill_weight", 0.1, 10.0, log=True),
+        **shared(trial),
+        keep_weight=trial.suggest_float("keep_weight", 1.0, 100.0, log=True),
+        fill_weight=trial.suggest_float("fill_weight", 0.1, 100.0, log=True),
         critic_weight=trial.suggest_float("critic_weight", 0.01, 5.0, log=True),
-        reconstruction_weight=trial.suggest_float("reconstruction_weight", 0.5, 50.0, log=True),
         gate=trial.suggest_float("gate", 0.5, 0.95),
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from methods.config import TrainingConfig
+from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
@@ -44,7 +44,7 @@ DEFAULTS_3D: dict[str, Any] = {
 def space(trial: Any) -> Config:
     """What tuning may choose; the defaults lie inside."""
     return Config(
-        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        **shared(trial),
         weight=trial.suggest_float("weight", 0.05, 2.0, log=True),
         ramp_end=trial.suggest_float("ramp_end", 0.05, 1.0),
         eps=trial.suggest_float("eps", 1 / 1024, 20 / 256, log=True),

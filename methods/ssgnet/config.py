@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from methods.config import TrainingConfig
+from methods.config import TrainingConfig, shared
 
 
 class GeneratorConfig(BaseModel):
@@ -58,7 +58,7 @@ def generator_settings(config: Config) -> dict[str, Any]:
 def space(trial: Any) -> Config:
     """What tuning may choose: all of it leaves the generator as it is, so that trials share it."""
     return Config(
-        learning_rate=trial.suggest_float("learning_rate", 3e-3, 3e-2, log=True),
+        **shared(trial),
         rounds=trial.suggest_int("rounds", 0, 3),
         confidence=trial.suggest_float("confidence", 0.0, 0.9),
     )

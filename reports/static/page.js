@@ -12,9 +12,16 @@
 
   // State and address
 
+  const decoded = (text) => {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return ""; // such as "50%"
+    }
+  };
   const read = () => {
     const text = location.hash.slice(1);
-    if (text && !text.includes("=")) return { ...DEFAULTS, at: decodeURIComponent(text) };
+    if (text && !text.includes("=")) return { ...DEFAULTS, at: decoded(text) };
     const given = Object.fromEntries(new URLSearchParams(text));
     return Object.fromEntries(Object.entries(DEFAULTS).map(([key, value]) => [key, given[key] ?? value]));
   };

@@ -80,6 +80,7 @@ def test_nonsense_in_the_address_does_no_harm(visit: Any) -> None:
     page = visit("#sort=nothing+sideways&case=no/such&across=a|b&layers=&opacity=x&task=%3Cb%3E&at=nowhere")
     assert not page.page.locator("dialog").is_visible()
     assert page.page.locator("#count").inner_text() == "0 of 40 rows: none fits, clear a filter"
+    assert visit("#50%").page.locator("#count").inner_text() == "All 40 rows"  # no escape that could be decoded
 
 
 def test_links_inside_the_page_keep_the_view(visit: Any) -> None:

@@ -7,8 +7,10 @@ import csv
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 
 from bench.board import COLUMNS, Board, Panel, Point, Row, Sheet
 from reports import curves, embedded, exports, filters, latex, markdown, overlays, page, tables
+from reports.write import write
 
 HOSTILE = "</script><b>x"
 VOID = ("meta", "link", "img", "input", "path", "use", "image", "rect", "circle", "line")
@@ -432,6 +435,27 @@ def test_a_failed_cell_shows_the_end_of_its_log_but_not_in_public(board: Board) 
     assert "in &lt;fit&gt;\nlost &lt;/pre&gt;" in page.render(board, [], [], {})
     public = page.render(board, [], [], {}, public=True)
     assert "lost &lt;/pre&gt;" not in public and "error: lost" in public
+
+
+def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
+    """Found in a review: reasons and settings carried paths into the page and into its board.json."""
+    cell = {**board.cells[0], "reason": "error: no '/home/anna/data/x.png', C:\\Users\\anna\\w.pth or a/b.png"}
+    row = replace(board.rows[0], status="failed", reason="lost /home/anna/runs/w.pth, see https://example.org/a/b")
+    secret = replace(board, cells=[cell], rows=[row, *board.rows[1:]], protocol={"Settings": "vgg19=/home/anna/v.pth"})
+    public = exports.without_folders(secret)
+    assert public.cells[0]["reason"] == "error: no 'x.png', w.pth or a/b.png"
+    assert public.rows[0].reason == "lost w.pth, see https://example.org/a/b"
+    assert public.protocol["Settings"] == "vgg19=v.pth" and public.datasets == board.datasets
+    text = page.render(secret, [], [], {}, public=True)
+    found = [base64.b64decode(part).decode() for part in re.findall(r'href="data:[^;]+;base64,([^"]+)"', text)]
+    assert len(found) >= 4 and not any("anna" in part for part in [text, *found])
+
+
+def test_public_tables_leave_no_older_page(board: Board, tmp_path: Path) -> None:
+    write(tmp_path, board, [], [], {})
+    assert (tmp_path / "report" / "index.html").exists()
+    write(tmp_path, board, [], [], {}, ("csv",), public=True)
+    assert not (tmp_path / "report" / "index.html").exists() and (tmp_path / "report" / "rows.csv").exists()
 
 
 def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
