@@ -86,6 +86,10 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
     """All cells of a suite, the reference at all labels first."""
     learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
+    if suite.reference in infos and infos[suite.reference].card.get("role") == "normaliser":
+        raise BenchError(
+            f"reference: {suite.reference} given; it would judge its own pseudo-normal images; name another method"
+        )
     configs = _configs(suite.config, learners, infos, len(suite.size))
     code = {name: identity.code_hash([*info.sources, *registry.SHARED_SOURCES]) for name, info in infos.items()}
     cells = []

@@ -10,19 +10,20 @@ import pytest
 
 from bench import difference, difference_read, gallery, stages, suite, verify
 from bench.board import Board, Row
+from bench.errors import BenchError
 from bench.normality_scores import FIELDS, NormalityScores, normality_table, ratio_of_change
 from bench.scoring import read_rows
 from bench.store import Store
 
 HERE = Path(__file__).parent / "plugins"
-PLUGINS = [HERE / "eraser.py", HERE / "tiny.py"]
+PLUGINS = [HERE / "eraser.py", HERE / "threshold.py", HERE / "tiny.py"]
 
 
 def make_suite(**changes: Any) -> suite.Suite:
     content: dict[str, Any] = {
         "name": "normal", "title": "Normal", "datasets": ["tiny"], "fractions": [0.4], "subsets": 2,
-        "methods": ["eraser", {"method": "eraser", "variant": "identity", "config": {"mode": "identity"}}],
-        "reference": "eraser", "size": [16, 16], "steps": 1,
+        "methods": ["threshold", "eraser", {"method": "eraser", "variant": "identity", "config": {"mode": "identity"}}],
+        "reference": "threshold", "size": [16, 16], "steps": 1,
     }  # fmt: skip
     return suite.Suite(**{**content, **changes})
 
@@ -37,7 +38,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Board]:
 
 
 def row(board: Board, metric: str, variant: str = "default") -> Row:
-    [found] = [r for r in board.rows if (r.metric, r.variant, r.fraction) == (metric, variant, 0.4)]
+    [found] = [r for r in board.rows if (r.method, r.metric, r.variant, r.fraction) == ("eraser", metric, variant, 0.4)]
     return found
 
 
@@ -125,9 +126,15 @@ def test_without_an_abnormal_image_nothing_is_defined() -> None:
     assert normality_table([], "identity") is None
 
 
+def test_a_normaliser_does_not_judge_itself(tmp_path: Path) -> None:
+    """Found in a review: as the reference it would, by the network that it was trained against."""
+    with pytest.raises(BenchError, match="reference: eraser given; it would judge its own"):
+        stages.make_plan(make_suite(reference="eraser"), None, Store(tmp_path / "out"), None, PLUGINS)
+
+
 def test_rows_of_a_cell_can_be_read_again(done: tuple[Store, Board]) -> None:
     store = done[0]
-    key = next(cell["key"] for cell in done[1].cells if cell["variant"] == "default")
+    key = next(cell["key"] for cell in done[1].cells if cell["method"] == "eraser")
     assert len(read_rows(store.cell(key) / "normality.csv")) == 6
 
 

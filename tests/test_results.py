@@ -1,10 +1,14 @@
 """From cells on disk to the board: ranks from joint draws, and the worth of a method in labels."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import stages, suite
+from bench.board import COLUMNS
+from bench.lines import Line, base_of, status_of
 from bench.results import build
 from bench.store import Store
 
@@ -63,3 +67,27 @@ def test_worth_needs_a_whole_curve(done: Store) -> None:
     finally:
         result.write_text(kept)
         (done.cell(cell["key"]) / "failure.json").unlink()
+
+
+def line(method: str, variant: str, **changes: Any) -> Line:
+    identity = ("segmentation", "toy", 4, method, variant)
+    bare = Line(identity, 0.1, [], ["done", "failed"], {}, [], [], None, {}, {}, False)
+    return replace(bare, **changes)
+
+
+def test_tuned_methods_are_set_against_the_tuned_reference() -> None:
+    """Found in a review: a tuned method was credited with what tuning alone gives the reference."""
+    group = [line(method, variant) for method in ("base", "other") for variant in ("default", "tuned")]
+    default, tuned, other, other_tuned = group
+    assert base_of(other, group, "base") is base_of(tuned, group, "base") is default
+    assert base_of(other_tuned, group, "base") is tuned
+    assert base_of(other_tuned, [default, other_tuned], "base") is default
+    assert base_of(other, [other], "base") is None
+
+
+@pytest.mark.parametrize(("metric", "words"), [("dice", "count as worst"), ("healthiness", "are left out")])
+def test_what_becomes_of_failed_cells_is_said(metric: str, words: str) -> None:
+    """Found in a review: pseudo-normal images of a failed cell are not there to be scored, but "counted as worst"."""
+    column = next(column for column in COLUMNS if column.key == metric)
+    status, reason = status_of(line("smile", "default", failures=["time: late"]), column, True)
+    assert status == "failed" and reason == f"1 of 2 cells failed and {words}: time: late"

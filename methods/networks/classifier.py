@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.api import Spec
 from bench.errors import BenchError
-from methods.networks.smp import IMAGENET_MEAN, IMAGENET_STD
+from methods.networks.smp import IMAGENET_MEAN, IMAGENET_STD, input_channels
 
 
 class TimmClassifier(nn.Module):
@@ -55,7 +55,7 @@ def build_classifier(name: str, spec: Spec, weights: Path | None) -> nn.Module:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
         raise BenchError(f"classifier {name!r} given; timm has none of that name; near are {', '.join(near) or 'none'}")
-    channels = spec.channels if weights is None else 3
+    channels = input_channels(spec, weights)
     known: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
     # A transformer is made for one size; its position embeddings in a file are of that size too.
     sized: dict[str, Any] = {"img_size": tuple(spec.size)} if known is not None and known.fixed_input_size else {}

@@ -54,6 +54,17 @@ class SmpSegmenter(nn.Module):
         return logits
 
 
+def input_channels(spec: Spec, weights: Path | None) -> int:
+    """Channels of the first layer: 3 for weights of ImageNet, which grey images are repeated for."""
+    if weights is None:
+        return spec.channels
+    if spec.channels not in (1, 3):
+        raise BenchError(
+            f"weights {weights.name} given for images of {spec.channels} channels; they fit 1 or 3; drop them"
+        )
+    return 3
+
+
 def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
     """`smp:<architecture>/<encoder>`; an encoder that smp does not have is asked of timm."""
     import segmentation_models_pytorch as smp
@@ -61,7 +72,7 @@ def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
 
     architecture, encoder = name.removeprefix("smp:").split("/")
     encoder = encoder if encoder in encoders else f"tu-{encoder.removeprefix('tu-')}"
-    channels = spec.channels if weights is None else 3
+    channels = input_channels(spec, weights)
     try:
         network = smp.create_model(
             architecture, encoder_name=encoder, encoder_weights=None, in_channels=channels, classes=spec.classes

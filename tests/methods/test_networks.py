@@ -1,14 +1,17 @@
 """Shared networks: counts as published, encoder weights from a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from bench.api import Spec
 from bench.errors import BenchError
 from methods.networks import build
+from methods.networks.classifier import build_classifier
+from methods.networks.smp import build_smp
 from methods.networks.unet import UNet
 from methods.networks.vnet import VNet
 
@@ -145,3 +148,11 @@ def test_encoder_weights_are_taken_up(tmp_path: Path) -> None:
     grey = Spec("segmentation", 2, 1, 2, (64, 64), (0.0, 1.0), False)
     network = build({"name": "smp:unet/resnet18"}, grey, tmp_path / "encoder.pt").eval()
     assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 2, 64, 64)
+
+
+@pytest.mark.parametrize("build_network", [build_smp, build_classifier])
+def test_weights_for_colours_refuse_other_channels(build_network: Callable[..., nn.Module]) -> None:
+    """Found in a review: images of four channels ended in an error of shapes inside the cell."""
+    name = "unet/resnet18" if build_network is build_smp else "resnet10t"
+    with pytest.raises(BenchError, match=r"w\.pt given for images of 4 channels; they fit 1 or 3"):
+        build_network(name, Spec("segmentation", 2, 4, 2, (32, 32), (0.0, 1.0), False), Path("w.pt"))
