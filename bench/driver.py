@@ -95,7 +95,7 @@ def execute(
         if state == "done":
             progress.done, progress.kept = progress.done + 1, progress.kept + 1
             score(key)
-        elif state == "failed" and not retry_failed:
+        elif state == "failed" and (not retry_failed or unique[key].phase == "untuned"):  # its trials are to be retried
             progress.failed += 1
         else:
             waiting.append((0.0, key))

@@ -35,7 +35,7 @@ def forecast(
     chosen = [cell for cell in chosen if cell.phase != "waiting"]
     lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
     due = list({cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")}.values())
-    due = [cell for cell in due if cell.refusal is None and cell.method != EXTERNAL]
+    due = [cell for cell in due if cell.refusal is None and cell.method != EXTERNAL and cell.phase == "final"]
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     rates = _rates(due, cells, suite, materials, store, executor, device, plugins)
     lines.append(_total(due, rates, executor.slots))

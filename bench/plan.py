@@ -43,7 +43,7 @@ class Cell:
     select: Mapping[str, Any] | None = None  # checkpoints kept on the way
     samples: int | None = None  # synthetic images of a generator
     protocol: str = PROTOCOL
-    phase: str = "final"
+    phase: str = "final"  # tuning: of a trial; waiting: for its study; untuned: all trials of its study failed
     fold: tuple[int, int] | None = None  # of a trial: its number, and how many were asked for
     class_known: bool = False  # labels of all training images are seen
     fraction: float = field(default=1.0, kw_only=True)

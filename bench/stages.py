@@ -334,7 +334,8 @@ def run(
     from bench.executors.local import LocalExecutor
 
     chosen = select(cells, only, suite.reference) if only else cells
-    chosen = [cell for cell in chosen if cell.phase != "waiting"]  # for its study
+    # A cell that is not final waits for its study, or failed with it.
+    chosen = [cell for cell in chosen if cell.phase == "final" or store.state(cell.key) == "failed"]
     _take_external(chosen, found, store)
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     jobs = driver.write_jobs(chosen, suite, found, device, plugins)

@@ -12,7 +12,7 @@ from bench.driver import Progress
 from bench.executors.local import LocalExecutor
 from bench.plan import Cell, Material
 from bench.registry import MethodInfo
-from bench.store import Store, read_json, write_json, write_text
+from bench.store import Store, read_json, write_failure, write_json, write_text
 from bench.suite import Suite
 from bench.tuning import Study, Trial
 
@@ -60,6 +60,7 @@ def tune(
     for study in found:
         done = trials_of(store, study.id)[: suite.tuning.trials]
         export_winner(study, done, store)
+        fail_untuned(study, done, store)
         shares = tuning.importances(study, infos[study.base.method], done)
         write_json(store.out / "studies" / study.id / "importances.json", shares)
     export_database(found, infos, suite.tuning.trials, store)
@@ -108,7 +109,7 @@ def _seconds(store: Store, keys: Sequence[str]) -> float:
 
 
 def tuned_cells(found: Sequence[Study], trials: int, store: Store) -> list[Cell]:
-    """The tuned twin of each cell; one whose study is not at its end has no settings yet, and is not to be run."""
+    """The tuned twin of each cell; one whose study is not at its end, or failed, has no settings and is never run."""
     cells: list[Cell] = []
     for study in found:
         done = trials_of(store, study.id)[:trials]
@@ -118,10 +119,27 @@ def tuned_cells(found: Sequence[Study], trials: int, store: Store) -> list[Cell]
             if len(done) < trials:
                 cells.append(replace(own, config={"study": study.id}, phase="waiting"))
             elif best is None:
-                cells.append(replace(own, refusal=f"all {trials} trials failed: {done[0].reason}"))
+                cells.append(_untuned(own))
             else:
                 cells.append(replace(own, config=dict(best.config)))
     return cells
+
+
+def _untuned(twin: Cell) -> Cell:
+    """A tuned cell that got no settings; a key of its own keeps it apart from the cell with the defaults."""
+    return replace(twin, config={"study": twin.study}, phase="untuned")
+
+
+def fail_untuned(study: Study, done: Sequence[Trial], store: Store) -> None:
+    """Where no trial ended, the tuned cells have failed: they count as worst, and say why."""
+    if tuning.winner(done) is not None:
+        return
+    for cell in study.cells:
+        twin = _untuned(replace(cell, variant="tuned", study=study.id))
+        folder = store.cell(twin.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "cell.json", {"cell": twin.identity(), "normaliser": twin.normaliser})
+        write_failure(folder, "tuning", f"all {len(done)} trials failed: {done[0].reason}")
 
 
 def as_plain(study: Study) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,49 @@ def test_a_failing_trial_never_wins_and_all_failing_is_said(tmp_path: Path) -> N
     states = [trial.state for trial in studies.trials_of(store, twin.study or "")]
     assert states == ["done", "failed", "failed"]  # trial 0 has the default kind
     assert twin.config == {"shift": 0.2, "kind": "plain"}
+
+
+GREEDY = [
+    {"method": "shifted", "config": {"kind": "greedy"}}
+]  # its default cells end, its trials have too few patients
+
+
+@pytest.mark.parametrize("per", ["subset", "fraction"])
+def test_where_all_trials_fail_the_tuned_row_counts_as_worst(per: str, tmp_path: Path) -> None:
+    """Found in a review: such a row had the key of the default cells, and showed and ranked their numbers."""
+    search = {"trials": 2, "folds": 2, "per": per, "space": {"shifted": {"kind": ["greedy"]}}}
+    plan = planned(tmp_path / "out", fractions=[0.4], methods=GREEDY, tuning=search)
+    loaded, _, found, store = plan
+    cells, table = tuned(plan)
+    progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu", retry_failed=True)
+    assert (progress.done, progress.failed, table.count("no trial ended")) == (2, 2, 2 if per == "subset" else 1)
+    board, _ = stages.report(store)
+    rows = {row.variant: row for row in board.rows if row.metric == "dice"}
+    assert (rows["default"].status, rows["tuned"].status, rows["tuned"].mean) == ("ok", "failed", 0)
+    reason = rows["tuned"].reason or ""
+    assert "2 of 2 cells failed and count as worst: tuning: all 2 trials failed: error" in reason
+    assert "three patients or none" in reason
+    assert rows["default"].mean and rows["default"].rank_hi == 1
+    assert [m for check in verify.verify(store, deep=True) for m in check.mismatches] == []
+
+
+def test_a_subset_whose_trials_all_failed_counts_as_worst_beside_the_others(tmp_path: Path) -> None:
+    """Found in a review: subset 0 alone decided whether a row has numbers; a failed other one had the default's."""
+    plan = planned(tmp_path / "out", fractions=[0.4], tuning={"trials": 2, "folds": 2})
+    loaded, _, found, store = plan
+    failed = next(study for study in store.plan()["studies"] if study["subset"] == 1)
+    for number in range(2):
+        file = studies.trial_file(store, failed["id"], number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(replace(trial(number, None), params={}, config={}, reason="crash: killed"))))
+    cells, _ = tuned(plan)
+    stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu")
+    board, _ = stages.report(store)
+    [row] = [row for row in board.rows if row.metric == "dice" and row.variant == "tuned"]
+    assert (row.status, row.n_subsets) == ("failed", 2)
+    assert row.reason == "1 of 2 cells failed and count as worst: tuning: all 2 trials failed: crash: killed"
+    means = [p.mean for p in board.points if (p.metric, p.variant) == ("dice", "tuned")]
+    assert means[0] > 0 and means[1] == 0
 
 
 def trial(number: int, value: float | None, *after: float, **groups: float) -> Trial:

@@ -1,4 +1,4 @@
-"""A threshold moved by a setting: tuning can find out that no shift is best, and one setting crashes."""
+"""A threshold moved by a setting; no shift is best. One kind of it crashes, one wants three patients."""
 
 from typing import Any
 
@@ -28,6 +28,8 @@ class Shifted:
     def fit(self, view: TrainView, run: Run) -> None:
         if self.config.kind == "crash":
             raise RuntimeError("this kind crashes")
+        if self.config.kind == "greedy" and len(view.fit) < 6:
+            raise RuntimeError("three patients or none")
         inside = torch.cat([torch.from_numpy(c.image)[:, c.mask > 0].flatten() for c in view.fit])
         outside = torch.cat([torch.from_numpy(c.image)[:, c.mask == 0].flatten() for c in view.fit])
         self.level = (inside.mean() + outside.mean()).reshape(1) / 2 + self.config.shift
