@@ -179,12 +179,15 @@ def _by(size: Sequence[int]) -> str:
 def _settings(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
     tasks = {cell["task"] for cell in cells}
-    for cell in [cell for cell in cells if cell["method"] != EXTERNAL and not cell["refusal"]]:
+    fixed = [cell for cell in cells if cell["method"] != EXTERNAL and not cell["refusal"] and not cell["study"]]
+    for cell in fixed:
         label = cell["method"] + ("" if cell["variant"] == "default" else f" ({cell['variant']})")
         label += f", {cell['task']}" if len(tasks) > 1 else ""
         items = cell["config"].items()
         texts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in items]
         found[f"Settings of {label}"] = ", ".join(texts)
+    if any(cell["study"] for cell in cells):
+        found["Settings of tuned rows"] = "Those of the best trial, chosen for each study: see Tuning."
     return found
 
 

@@ -127,6 +127,15 @@ def test_the_board_has_default_and_tuned_rows_with_cost_and_trials(done: Store) 
     assert "best of 4 trials" in board["protocol"]["Labels for selection and tuning"]
 
 
+def test_the_protocol_names_no_one_setting_of_tuned_rows(done: Store) -> None:
+    """Found in a review: the settings of the last tuned cell were shown as those of all budgets and subsets."""
+    protocol = json.loads((done.out / "board.json").read_text())["protocol"]
+    assert {title: text for title, text in protocol.items() if title.startswith("Settings of")} == {
+        "Settings of shifted": "shift 0.2, kind plain",
+        "Settings of tuned rows": "Those of the best trial, chosen for each study: see Tuning.",
+    }
+
+
 def test_a_tuned_run_is_verified(done: Store) -> None:
     checks = verify.verify(done, deep=True)
     assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
