@@ -50,7 +50,7 @@ def run(
     inception: Annotated[
         Path | None, typer.Option(help="File of FID's Inception network; adds the column FID.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run failed cells again.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed cells and failed trials again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
@@ -76,7 +76,7 @@ def run(
             )
             if loaded.tuning:
                 more = only or [], workers, device, plugin or []
-                cells, _ = stages.tune(loaded, cells, found, store, show, size, *more)
+                cells, _ = stages.tune(loaded, cells, found, store, show, size, *more, retry_failed)
                 progress = stages.run(loaded, cells, found, store, show, *more[:3], retry_failed, more[3], tell)
             stages.judge(store)  # before the mirror closes, so that it has the distances too
     except KeyboardInterrupt:
@@ -104,6 +104,7 @@ def tune(
     workers: Annotated[int | None, typer.Option(min=1, help="Trials at once; all cores if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Plugins = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed trials and those after them again.")] = False,
 ) -> None:
     """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
     from bench import display, plan, stages
@@ -117,7 +118,8 @@ def tune(
     cells, found = stages.make_plan(loaded, data, store, size, plugin or [])
     try:
         with display.progress_display() as show:
-            _, table = stages.tune(loaded, cells, found, store, show, size, only or [], workers, device, plugin or [])
+            more = only or [], workers, device, plugin or [], retry_failed
+            _, table = stages.tune(loaded, cells, found, store, show, size, *more)
     except KeyboardInterrupt:
         typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None

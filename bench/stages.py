@@ -301,6 +301,7 @@ def tune(
     workers: int | None = None,
     device: str = "auto",
     plugins: Sequence[Path] = (),
+    retry_failed: bool = False,
 ) -> tuple[list[Cell], str]:
     """Run the studies of the suite; returns the cells with their tuned twins, planned anew, and a table of winners."""
     from bench import studies, tuning
@@ -311,7 +312,7 @@ def tune(
     chosen = select(own, only, suite.reference) if only else own
     search = tuning.studies(suite, own, found, plugins)
     wanted = [study for study in search if any(cell in chosen for cell in study.cells)]
-    studies.tune(suite, wanted, found, store, show, workers, device, plugins)
+    studies.tune(suite, wanted, found, store, show, workers, device, plugins, retry_failed)
     cells = with_tuned(suite, own, found, store, plugins)
     write_plan(suite, cells, found, store, size, plugins)
     return cells, studies.table(store, wanted, suite.tuning.trials)

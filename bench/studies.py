@@ -39,6 +39,7 @@ def tune(
     workers: int | None,
     device: str,
     plugins: Sequence[Path] = (),
+    retry_failed: bool = False,
 ) -> None:
     """Run all studies to their end: each one in order, side by side with the others."""
     assert suite.tuning is not None
@@ -47,6 +48,8 @@ def tune(
         folder = store.out / "studies" / study.id
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "study.json", as_plain(study))
+        if retry_failed:
+            forget_failed(study, infos[study.base.method], suite.tuning.trials, store)
     while True:
         due: dict[str, Cell] = {}
         for study in found:
@@ -64,6 +67,22 @@ def tune(
         shares = tuning.importances(study, infos[study.base.method], done)
         write_json(store.out / "studies" / study.id / "importances.json", shares)
     export_database(found, infos, suite.tuning.trials, store)
+
+
+def forget_failed(study: Study, info: MethodInfo, trials: int, store: Store) -> None:
+    """Drop the trials from the first failed one on, as later ones follow from it, and what failed in their cells."""
+    done = trials_of(store, study.id)
+    first = next((trial.number for trial in done[:trials] if trial.state == "failed"), len(done))
+    configs = [trial.config for trial in done[first:]] or [_next_config(study, info, done)]  # or that of a killed one
+    for key in [cell.key for config in configs for cell in study.trial_cells(config)]:
+        (store.cell(key) / "failure.json").unlink(missing_ok=True)
+    for trial in reversed(done[first:]):  # killed on the way, the first failed one is still there to be retried
+        trial_file(store, study.id, trial.number).unlink()
+
+
+def _next_config(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[str, Any]:
+    """The whole config of the trial after those that are there."""
+    return {**study.base.config, **tuning.suggest(study, info, done)}
 
 
 def advance(study: Study, info: MethodInfo, trials: int, store: Store) -> list[Cell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bench import driver, stages, studies, suite, tracking, tuning, verify
 from bench.errors import BenchError
 from bench.folds import folds_of
 from bench.plan import Cell, Material
-from bench.store import Store
+from bench.store import Store, write_failure
 from bench.tuning import Trial
 
 HERE = Path(__file__).parent / "plugins"
@@ -197,6 +198,29 @@ def test_killed_three_times_the_table_is_that_of_an_undisturbed_run(
     plan = planned(tmp_path / "out")
     tuned(plan)
     assert values(plan[3]) == values(done)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_trial_that_failed_by_chance_is_run_again_where_asked(done: Store, tmp_path: Path, written: bool) -> None:
+    """Found in a review: a killed worker failed its trial for ever, as no command ran trials again."""
+    shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
+    loaded, cells, found, store = planned(tmp_path / "out")
+    study = store.plan()["studies"][0]
+    second = studies.trials_of(store, study["id"])[1]
+    for key in second.cells:
+        (store.cell(key) / "result.json").unlink()
+        write_failure(store.cell(key), "crash", "killed by SIGKILL")
+    for number in (1, 2, 3):
+        studies.trial_file(store, study["id"], number).unlink()
+    if written:  # else the launch was killed before it wrote the trial
+        tuned((loaded, cells, found, store))
+        again = studies.trials_of(store, study["id"])
+        assert [trial.state for trial in again[:2]] == ["done", "failed"]
+        assert again[1].reason == "crash: killed by SIGKILL"
+    options: dict[str, Any] = {"plugins": PLUGINS, "device": "cpu", "retry_failed": True}
+    after, _ = stages.tune(loaded, cells, found, store, lambda _: None, **options)
+    assert values(store) == values(done)
+    assert [cell.key for cell in after] == [cell["key"] for cell in done.plan()["cells"]]
 
 
 def test_more_trials_go_on_from_those_that_are_there(done: Store, tmp_path: Path) -> None:
