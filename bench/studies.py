@@ -101,7 +101,7 @@ def _state(study: Study, trial: Trial, done: Sequence[Trial], store: Store) -> t
     """The cells that a trial still needs, or the trial as it ended."""
     cells = study.trial_cells(trial.config)
     files: list[Path] = []
-    means: list[float] = []
+    means: list[float | None] = []
     for place, cell in enumerate(cells):
         state = store.state(cell.key)
         used = [own.key for own in cells[: place + 1]]
@@ -114,10 +114,12 @@ def _state(study: Study, trial: Trial, done: Sequence[Trial], store: Store) -> t
             return ([cell] if study.prune else [c for c in cells[place:] if store.state(c.key) != "done"]), trial
         files.append(store.cell(cell.key) / "selection.csv")
         groups = selection.headline(files, cell.task)
-        means.append(sum(groups.values()) / len(groups) if groups else 0.0)
+        means.append(sum(groups.values()) / len(groups) if groups else None)
         ended = replace(trial, groups=groups, after_folds=list(means), cells=used, seconds=_seconds(store, used))
         if tuning.stops(study, done, means):
             return [], replace(ended, state="pruned")
+    if means[-1] is None:
+        return [], replace(ended, state="failed", reason="no patient held out has a class to score")
     return [], replace(ended, state="done", value=means[-1])
 
 

@@ -189,7 +189,8 @@ class Mirror:
         run = self.client.create_run(self.experiment, None, tags, f"trial {trial.number}").info.run_id
         values = {"seconds": trial.seconds, **({} if trial.value is None else {"value": trial.value})}
         points = [Metric(name, value, 0, 0) for name, value in values.items()]
-        points += [Metric("after_fold", value, 0, fold) for fold, value in enumerate(trial.after_folds)]
+        means = [(fold, value) for fold, value in enumerate(trial.after_folds) if value is not None]
+        points += [Metric("after_fold", value, 0, fold) for fold, value in means]
         settings = [Param(name, str(value)[:6000]) for name, value in trial.params.items()]
         self.client.log_batch(run, metrics=points, params=settings, synchronous=True)
         self.client.set_terminated(run, "FAILED" if trial.state == "failed" else "FINISHED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import identity, registry
 from bench.errors import BenchError
+from bench.folds import Fold, folds_of
 from bench.plan import Cell, Material, budgets
 from bench.registry import MethodInfo
 from bench.suite import EXTERNAL, Suite
@@ -72,7 +74,7 @@ class Trial:
     state: str  # done, pruned, failed
     value: float | None  # mean of the headline over the patients held out
     groups: Mapping[str, float]  # the same of each patient
-    after_folds: Sequence[float]  # running mean after each fold
+    after_folds: Sequence[float | None]  # running mean after each fold; None before there is anything to score
     cells: Sequence[str]
     seconds: float
     reason: str | None = None  # why it failed
@@ -100,20 +102,48 @@ def studies(
         check_space(registry.method(first.method, plugins), first.config, changes)
         draw = first.subset if tuning.per == "subset" else suite.most_subsets
         split_hash = materials[first.dataset].split.hash(draw)
-        count = 1 if first.labelled // 4 >= 3 else min(first.labelled, tuning.folds)
+        count = len(_folds(first, draw, tuning.folds, materials[first.dataset]))
         found.append(Study(tuple(own), draw, split_hash, tuning.folds, count, tuning.prune, changes))
     return found
 
 
+def _folds(cell: Cell, draw: int, asked: int, material: Material) -> list[Fold]:
+    """The folds of trials. Raises BenchError where there is nobody to fit, or nothing to score."""
+    where = f"tuning on {cell.dataset} with {cell.labelled} labelled patients"
+    if cell.labelled < 2:
+        raise BenchError(
+            f"{where} given; a trial needs two, one to fit and one to score; raise that budget, or drop 'tuning'"
+        )
+    folds = folds_of(material.split.labelled(draw, cell.labelled), asked)
+    held = {patient for _, patients in folds for patient in patients}
+    cases = [case for case in material.prepared.index["train"] if case["group"] in held]
+    if cell.task == "segmentation" and not any(case["classes"] for case in cases):
+        raise BenchError(
+            f"{where} given; none of those held out in draw {draw} has a class to score; raise that budget, or give "
+            "another 'seed'"
+        )
+    return folds
+
+
 def check_space(info: MethodInfo, config: Params, changes: Changes) -> None:
-    """Raise BenchError where a method has no space, or a change names what it does not declare."""
+    """Raise BenchError where a method has no space, or a change is none of what it declares and allows."""
     ranges = distributions(info, config, changes)
-    for name in changes:
+    for name, values in changes.items():
         if name not in ranges:
             raise BenchError(f"tuning: space: {info.name}: {registry.unknown('setting', name, list(ranges))}")
+        for value in values:  # both ends, or every choice
+            _check_value(info, config, name, value)
     for name in ranges:
         if name not in config:
             raise BenchError(f"space of method {info.name} suggests {name!r}; expected a setting of its Config")
+
+
+def _check_value(info: MethodInfo, config: Params, name: str, value: Any) -> None:
+    """Raise BenchError where the Config of a method forbids a value."""
+    try:
+        info.config({**config, name: value})
+    except BenchError as problem:
+        raise BenchError(f"tuning: space: {problem}") from None
 
 
 class Recorder:
@@ -169,10 +199,13 @@ def _changed(method: str, name: str, given: Any, change: Sequence[Any] | None) -
     if change is None:
         return given
     if isinstance(given, CategoricalDistribution):
+        if not change:
+            raise BenchError(f"tuning: space: {method}: {name}: [] given; expected one choice or more")
         return CategoricalDistribution(change)
     whole = isinstance(given, IntDistribution)
     kinds = (int,) if whole else (int, float)
-    if len(change) != 2 or not all(type(end) in kinds for end in change) or change[0] > change[1]:
+    numbers = all(type(end) in kinds and math.isfinite(end) for end in change)
+    if len(change) != 2 or not numbers or change[0] > change[1]:
         raise BenchError(f"tuning: space: {method}: {name}: {list(change)} given; expected [low, high]")
     if given.log and change[0] <= 0:
         raise BenchError(f"tuning: space: {method}: {name}: {list(change)} given; it is searched by factors: above 0")
@@ -233,12 +266,14 @@ def importances(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[s
     return {name: float(share) for name, share in shares.items()}
 
 
-def stops(study: Study, done: Sequence[Trial], after_folds: Sequence[float]) -> bool:
+def stops(study: Study, done: Sequence[Trial], after_folds: Sequence[float | None]) -> bool:
     """Whether a trial ends early: its mean after a fold is below the median of earlier whole trials at that fold."""
     whole = [trial for trial in done if trial.state == "done"]
     if not study.prune or len(whole) < PRUNE_AFTER or len(after_folds) == study.count:
         return False
-    return after_folds[-1] < statistics.median(trial.after_folds[len(after_folds) - 1] for trial in whole)
+    mean, earlier = after_folds[-1], [trial.after_folds[len(after_folds) - 1] for trial in whole]
+    known = [value for value in earlier if value is not None]
+    return mean is not None and bool(known) and mean < statistics.median(known)
 
 
 def winner(done: Sequence[Trial]) -> Trial | None:

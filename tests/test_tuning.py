@@ -335,12 +335,57 @@ def test_noise_of_selection_in_closed_form() -> None:
     [
         ({"shifted": {"shfit": [0, 1]}}, "unknown setting 'shfit'; did you mean 'shift'"),
         ({"shifted": {"shift": [0.3]}}, r"\[0.3\] given; expected \[low, high\]"),
+        ({"shifted": {"shift": [0, float("inf")]}}, r"expected \[low, high\]"),
+        ({"shifted": {"shift": [-2, 1]}}, "tuning: space: config of method shifted: shift: -2 given; .* greater"),
+        ({"shifted": {"shift": [0, 1.5]}}, r"shift: 1\.5 given; .* less"),
+        ({"shifted": {"kind": ["plain", "plan"]}}, "kind: 'plan' given; .* 'plain'"),
+        ({"shifted": {"kind": []}}, r"shifted: kind: \[\] given; expected one choice or more"),
         ({"nobody": {"shift": [0, 1]}}, "nobody given; it is no method that this suite tunes"),
     ],
 )
 def test_bad_spaces_are_refused_before_any_training(changes: Any, expected: str, tmp_path: Path) -> None:
+    """Found in a review: no choices ended in a traceback, and what the Config forbids in trials that all failed."""
     with pytest.raises(BenchError, match=expected):
         planned(tmp_path / "out", tuning={"trials": 2, "space": changes})
+
+
+@pytest.mark.parametrize("per", ["subset", "fraction"])
+def test_one_labelled_patient_is_too_few_to_tune_on(per: str, tmp_path: Path) -> None:
+    """Found in a review: a ValueError came up after the default cells had been trained."""
+    with pytest.raises(BenchError, match="tiny with 1 labelled patients given; a trial needs two"):
+        planned(tmp_path / "out", fractions=[], labelled=[1, 4], tuning={"trials": 2, "per": per})
+
+
+def test_held_out_patients_without_anything_to_score_are_refused(tmp_path: Path) -> None:
+    """Found in a review: such trials scored 0 as if they had missed everything."""
+    loaded, cells, found, _ = planned(tmp_path / "out", fractions=[0.4])
+    index = found["tiny"].prepared.index
+    held = set(found["tiny"].split.labelled(0, 3))
+    for case in [case for case in index["train"] if case["group"] in held]:
+        case["classes"] = []
+    own = [cell for cell in cells if cell.study is None]
+    with pytest.raises(
+        BenchError, match="with 3 labelled patients given; none of those held out in draw 0 has a class"
+    ):
+        tuning.studies(loaded, own, found, PLUGINS)
+
+
+def test_a_trial_without_anything_to_score_has_failed(done: Store, tmp_path: Path) -> None:
+    """Found in a review: its value was 0; it happens where classes vanish on the training grid."""
+    shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
+    loaded, cells, found, store = planned(tmp_path / "out")
+    [study, *_] = tuning.studies(loaded, [cell for cell in cells if cell.study is None], found, PLUGINS)
+    start = studies.trials_of(store, study.id)[0]
+    for key in start.cells:
+        file = store.cell(key) / "selection.csv"
+        lines = [line.split(",") for line in file.read_text().splitlines()]
+        place = lines[0].index("reference")
+        file.write_text("\n".join(",".join([*line[:place], "0", *line[place + 1 :]]) for line in lines[1:]))
+        file.write_text(",".join(lines[0]) + "\n" + file.read_text() + "\n")
+    due, ended = studies._state(study, start, [], store)
+    assert due == [] and (ended.state, ended.reason) == ("failed", "no patient held out has a class to score")
+    assert ended.after_folds == [None, None]
+    assert not tuning.stops(study, [start] * 4, [None])
 
 
 def test_a_method_without_a_space_is_named(tmp_path: Path) -> None:

@@ -1,17 +1,17 @@
 """A threshold moved by a setting; no shift is best. One kind of it crashes, one wants three patients."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.api import Run, Spec, TrainView
 
 
 class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-    shift: float = 0.2
-    kind: str = "plain"
+    shift: float = Field(default=0.2, ge=-1, le=1)
+    kind: Literal["plain", "same", "crash", "greedy"] = "plain"
 
 
 def space(trial: Any) -> Config:
