@@ -109,6 +109,7 @@ def tune(
     """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
     from bench import display, plan, stages
     from bench import suite as suites
+    from bench.errors import BenchError
     from bench.store import Store
 
     _check_device(device)
@@ -123,6 +124,10 @@ def tune(
     except KeyboardInterrupt:
         typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
+    if not table:
+        raise BenchError(
+            f"--only {' '.join(only or [])} given; no tuned cell of this suite matches; see 'run --dry-run'"
+        )
     typer.echo(table)
     typer.echo(f"studies: {store.out / 'studies'}")
 

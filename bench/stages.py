@@ -303,16 +303,21 @@ def tune(
     plugins: Sequence[Path] = (),
     retry_failed: bool = False,
 ) -> tuple[list[Cell], str]:
-    """Run the studies of the suite; returns the cells with their tuned twins, planned anew, and a table of winners."""
+    """Run the studies of the suite, or those whose tuned cells match `only`.
+
+    Returns the cells with their tuned twins, planned anew, and a table of winners, empty where no study was asked for.
+    """
     from bench import studies, tuning
 
     if suite.tuning is None:
         raise BenchError(f"suite {suite.name} has no 'tuning'; add 'tuning: {{trials: 20}}'")
     own = [cell for cell in cells if cell.study is None]
-    chosen = select(own, only, suite.reference) if only else own
+    chosen = {cell.study for cell in (select(cells, only, suite.reference) if only else cells)}
     search = tuning.studies(suite, own, found, plugins)
-    wanted = [study for study in search if any(cell in chosen for cell in study.cells)]
+    wanted = [study for study in search if study.id in chosen]
     studies.tune(suite, wanted, found, store, show, workers, device, plugins, retry_failed)
+    if wanted:
+        studies.export_database(search, suite.tuning.trials, store, plugins)
     cells = with_tuned(suite, own, found, store, plugins)
     write_plan(suite, cells, found, store, size, plugins)
     return cells, studies.table(store, wanted, suite.tuning.trials)

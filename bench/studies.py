@@ -66,7 +66,6 @@ def tune(
         fail_untuned(study, done, store)
         shares = tuning.importances(study, infos[study.base.method], done)
         write_json(store.out / "studies" / study.id / "importances.json", shares)
-    export_database(found, infos, suite.tuning.trials, store)
 
 
 def forget_failed(study: Study, info: MethodInfo, trials: int, store: Store) -> None:
@@ -221,8 +220,8 @@ def export_winner(study: Study, done: Sequence[Trial], store: Store) -> None:
         write_text(store.out / "studies" / study.id / "winner.yaml", text)
 
 
-def export_database(found: Sequence[Study], infos: Mapping[str, MethodInfo], trials: int, store: Store) -> None:
-    """`studies/study.db` for optuna-dashboard: a copy, made anew from the trial files."""
+def export_database(found: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path] = ()) -> None:
+    """`studies/study.db` for optuna-dashboard: a copy of all begun studies, made anew from trial files."""
     import optuna
 
     file = store.out / "studies" / "study.db"
@@ -230,9 +229,9 @@ def export_database(found: Sequence[Study], infos: Mapping[str, MethodInfo], tri
     part.unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{part.resolve()}")
-    for study in found:
+    for study in [study for study in found if trial_file(store, study.id, 0).exists()]:
         done = trials_of(store, study.id)[:trials]
-        search = tuning.search_of(study, infos[study.base.method], done)
+        search = tuning.search_of(study, registry.method(study.base.method, plugins), done)
         copy = optuna.create_study(study_name=name_of(study), storage=storage, direction="maximize")
         copy.set_user_attr("id", study.id)
         copy.add_trials(search.trials)

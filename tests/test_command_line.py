@@ -90,6 +90,19 @@ def test_only_leaves_the_rest_missing(tmp_path: Path) -> None:
     assert {(row["fraction"], row["status"]) for row in rows} == {(0.3, "missing"), (1.0, "ok")}
 
 
+def test_only_tuned_cells_can_be_run(tmp_path: Path) -> None:
+    """Found in a review: the dry run listed tuned cells, the run itself matched none."""
+    file, out = tmp_path / "toy.yaml", tmp_path / "runs" / "toy"
+    changes = {"methods": ["shifted"], "reference": "shifted", "fractions": [0.3], "subsets": 1, "steps": 1}
+    file.write_text(yaml.safe_dump({**TOY, **changes, "tuning": {"trials": 1, "folds": 2}}))
+    result = bench("run", file, "--out", out, "--only", "variant=tuned", *PLUGINS)
+    assert result.returncode == 0, result.stderr
+    rows = json.loads((out / "board.json").read_text())["rows"]
+    assert {row["variant"] for row in rows if row["mean"] is not None} >= {"tuned"}
+    line = refused(bench("tune", file, "--out", out, "--only", "variant=default", *PLUGINS))
+    assert "--only variant=default given; no tuned cell of this suite matches" in line
+
+
 def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "toy"
     result = bench("run", suite_file(tmp_path), "--out", out, "--dry-run", *PLUGINS)

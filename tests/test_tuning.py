@@ -152,6 +152,34 @@ def test_optuna_opens_the_exported_studies(done: Store) -> None:
     assert len(loaded.trials) == 4
 
 
+def test_a_narrower_search_keeps_the_other_studies_in_the_database(done: Store, tmp_path: Path) -> None:
+    """Found in a review: `tune --only` wrote study.db anew from the studies it had chosen."""
+    import optuna
+
+    shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
+    loaded, cells, found, store = planned(tmp_path / "out")
+    _, table = stages.tune(loaded, cells, found, store, lambda _: None, only=["subset=1"], plugins=PLUGINS)
+    assert table.count("subset 1") == table.count("\n") + 1 == 2
+    assert len(optuna.get_all_study_names(f"sqlite:///{store.out / 'studies' / 'study.db'}")) == 4
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [(["method=smile"], {"smile"}), (["variant=tuned"], {"smile", "supervised"}), (["variant=default"], set())],
+)
+def test_only_chooses_among_tuned_cells(
+    only: list[str], expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found in a review: variant=tuned matched nothing, and the judge of a method was tuned with it."""
+    tuned_methods: set[str] = set()
+    monkeypatch.setattr(studies, "tune", lambda _, found, *rest: tuned_methods.update(s.base.method for s in found))
+    monkeypatch.setattr(studies, "export_database", lambda *_: None)
+    both = {"methods": ["supervised", "smile"], "reference": "supervised", "size": [32, 32]}
+    loaded, cells, found, store = planned(tmp_path / "out", **both)
+    stages.tune(loaded, cells, found, store, lambda _: None, only=only, plugins=PLUGINS)
+    assert tuned_methods == expected
+
+
 def test_trials_are_child_runs(done: Store, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     written = tracking.sync(done, uri)
