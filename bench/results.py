@@ -41,6 +41,7 @@ def build(store: Store) -> Board:
     cells = [_cell(store, cell, states[cell["key"]]) for cell in plan["cells"]]
     against = compare(lines, reference)
     searched = studies.describe(store, plan)
+    trials = studies.asked(plan)
     return Board(
         suite={**plan["labels"], "note": plan["suite"]["note"]},
         rows=sorted(rows, key=lambda row: (TASKS.index(row.task), row.dataset, row.fraction, row.method, row.variant)),
@@ -61,7 +62,7 @@ def build(store: Store) -> Board:
         stability=against["stability"],
         pairs=against["pairs"],
         orderings=against["orderings"],
-        cost=[cost for line in lines if not line.selected and (cost := _cost(store, line))],
+        cost=[cost for line in lines if not line.selected and (cost := _cost(store, line, trials))],
     )
 
 
@@ -218,7 +219,7 @@ def _cell(store: Store, cell: Mapping[str, Any], state: str) -> dict[str, Any]:
     return {**{label: cell[label] for label in labels}, "status": status, "reason": reason, "log": log}
 
 
-def _cost(store: Store, line: Line) -> dict[str, Any] | None:
+def _cost(store: Store, line: Line, trials: int) -> dict[str, Any] | None:
     """Means over the finished cells of a row."""
     costs = [result["cost"] for result in line.results if result["cost"]]
     if not costs:
@@ -228,7 +229,7 @@ def _cost(store: Store, line: Line) -> dict[str, Any] | None:
     return {
         "task": task, "dataset": dataset, "fraction": line.fraction, "labelled": labelled,
         "method": method, "variant": variant, **means,
-        "tune_seconds": plain.fmean(studies.seconds_of(store, cell["study"]) for cell in line.cells),
+        "tune_seconds": plain.fmean(studies.seconds_of(store, cell["study"], trials) for cell in line.cells),
     }  # fmt: skip
 
 

@@ -440,7 +440,8 @@ def status(store: Store) -> dict[str, Any]:
     counts = {name: list(states.values()).count(name) for name in ("done", "running", "failed", "missing")}
     running = {key: read_json(store.cell(key) / "progress.json") for key, state in states.items() if state == "running"}
     failed = {key: store.failure(key) for key, state in states.items() if state == "failed"}
-    aside = [key for key in store.found() if key not in planned and store.state(key) == "done"]
+    others = [key for key in store.found() if key not in planned and store.state(key) == "done"]
+    aside = [key for key in others if read_json(store.cell(key) / "cell.json")["cell"]["phase"] != "tuning"]
     costs = [result["cost"] for _, result in store.results(planned) if result and result["cost"]]
     kinds = ("cell", "train", "import", "part_wait")
     times = {name: sum(cost[f"{name}_seconds"] for cost in costs) for name in kinds}

@@ -173,18 +173,23 @@ def as_plain(study: Study) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def asked(plan: Mapping[str, Any]) -> int:
+    """How many trials each study of a plan has; 0 where it does not tune."""
+    tuning_ = plan["suite"]["tuning"]
+    return int(tuning_["trials"]) if tuning_ else 0
+
+
 def describe(store: Store, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the page shows of each study of a plan that has begun."""
     found = []
     for study in plan["studies"]:
-        done = trials_of(store, study["id"])[: plan["suite"]["tuning"]["trials"]]
+        done = trials_of(store, study["id"])[: asked(plan)]
         if not done:
             continue
         best, noise = tuning.winner(done), tuning.selection_noise(done)
         found.append(
             {
-                **study, "labels": study["labelled"], "asked": plan["suite"]["tuning"]["trials"],
-                "trials": _with_best(done),
+                **study, "labels": study["labelled"], "asked": asked(plan), "trials": _with_best(done),
                 "winner": best.number if best else None, "noise": noise[0] if noise else None,
                 "best_of": noise[1] if noise else None,
                 "importances": read_json(store.out / "studies" / study["id"] / "importances.json") or {},
@@ -205,9 +210,9 @@ def _with_best(done: Sequence[Trial]) -> list[dict[str, Any]]:
     return lines
 
 
-def seconds_of(store: Store, study_id: str | None) -> float:
-    """What a study has cost; 0 for cells that none chose settings for."""
-    return sum(trial.seconds for trial in trials_of(store, study_id)) if study_id else 0.0
+def seconds_of(store: Store, study_id: str | None, trials: int) -> float:
+    """What the trials asked for have cost; 0 for cells that no study chose settings for."""
+    return sum(trial.seconds for trial in trials_of(store, study_id)[:trials]) if study_id else 0.0
 
 
 def export_winner(study: Study, done: Sequence[Trial], store: Store) -> None:
@@ -261,8 +266,9 @@ def table(store: Store, found: Sequence[Study], trials: int) -> str:
             continue
         settings = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
                              for name, value in best.params.items())  # fmt: skip
+        start = "failed" if done[0].value is None else f"{done[0].value:.3f}"
         lines.append(
-            f"{name_of(study)}: {best.value:.3f} in trial {best.number} of {len(done)}, {done[0].value or 0:.3f} "
-            f"with the defaults; {settings}"
+            f"{name_of(study)}: {best.value:.3f} in trial {best.number} of {len(done)}, {start} with the defaults; "
+            f"{settings}"
         )
     return "\n".join(lines)

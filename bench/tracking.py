@@ -145,7 +145,7 @@ class Mirror:
         self.store, self.commit = store, plan["provenance"]["commit"]
         # A tuned cell whose settings came out as the defaults is the default cell.
         self.cells = {cell["key"]: cell for cell in reversed(plan["cells"]) if not cell["refusal"]}
-        self.studies = plan["studies"]
+        self.studies, self.trials = plan["studies"], studies.asked(plan)
         self.root = store.out.parent.resolve()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
         with self._lock():  # of two processes that make the tables of a new database at once, one fails
@@ -159,7 +159,7 @@ class Mirror:
 
     def write_study(self, study: Mapping[str, Any]) -> int:
         """A run for a study with a child run for each trial, where that is due; returns the number of runs written."""
-        done = studies.trials_of(self.store, study["id"])
+        done = studies.trials_of(self.store, study["id"])[: self.trials]
         digest = identity.digest([LAYOUT, study["id"], [asdict(trial) for trial in done]])
         key = f"study {study['id']}"
         if not done or self.known.get(key) == digest:

@@ -329,6 +329,44 @@ def trial(number: int, value: float | None, *after: float, **groups: float) -> T
     return Trial(number, {"x": number}, {"x": number}, state, value, groups, after, (), 1.0)
 
 
+def test_trials_beyond_those_asked_for_cost_nothing(done: Store) -> None:
+    """Found in a review: the cost of a tuned row was of all trial files, its settings of the first ones."""
+    study = done.plan()["studies"][0]["id"]
+    first = [trial.seconds for trial in studies.trials_of(done, study)]
+    assert studies.seconds_of(done, study, 2) == sum(first[:2]) < studies.seconds_of(done, study, 4) == sum(first)
+    assert studies.seconds_of(done, None, 4) == 0
+
+
+def test_failed_defaults_are_called_so(tmp_path: Path) -> None:
+    """Found in a review: the table of winners gave them 0.000."""
+    _, cells, found, store = planned(tmp_path / "out")
+    loaded = make_suite()
+    [study, *_] = tuning.studies(loaded, [cell for cell in cells if cell.study is None], found, PLUGINS)
+    for number, value in enumerate((None, 0.5)):
+        file = studies.trial_file(store, study.id, number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(trial(number, value))))
+    assert "0.500 in trial 1 of 2, failed with the defaults; x 1" in studies.table(store, [study], 2)
+
+
+def test_trials_are_no_results_of_other_settings(done: Store) -> None:
+    """Found in a review: `status` counted every trial as a result kept aside."""
+    assert stages.status(done)["aside"] == 0
+
+
+def test_the_page_counts_the_trials_that_ended(done: Store, tmp_path: Path) -> None:
+    """Found in a review: the expected gain was said of all trials, and worked out from those that ended."""
+    shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
+    store = Store(tmp_path / "out")
+    for study in store.plan()["studies"]:
+        file = studies.trial_file(store, study["id"], 3)
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps({**content, "state": "failed", "value": None}))
+    stages.report(store)
+    page = (store.out / "report" / "index.html").read_text()
+    assert "4 of 4 trials" in page and "best of 3 equal trials that ended" in page
+
+
 def test_the_first_of_equal_trials_wins() -> None:
     best = tuning.winner([trial(0, 0.5), trial(1, 0.7), trial(2, 0.7), trial(3, None)])
     assert best is not None
