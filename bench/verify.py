@@ -10,7 +10,7 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-from bench import __version__, recompute, registry, results, verify_files, verify_scores
+from bench import __version__, recompute, registry, results, verify_files, verify_scores, verify_studies
 from bench.board import TASKS, Board
 from bench.errors import BenchError
 from bench.mismatch import NOTHING, Check, Mismatch, by_name, differences, leaves, name, same
@@ -28,6 +28,7 @@ def verify(store: Store, deep: bool = False) -> list[Check]:
         verify_files.keys(store, plan),
         verify_files.predictions(store, plan),
         verify_scores.tables(store, plan),
+        *([verify_studies.trials(store, plan)] if plan["studies"] else []),
         *([verify_scores.again(store, plan)] if deep else []),
         *_board(store, plan, stored),
     ]

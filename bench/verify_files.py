@@ -18,13 +18,13 @@ def splits(store: Store, plan: Plan) -> Check:
     """Each split file against its own hash, and against the hash in the keys of its cells."""
     found, files = [], sorted((store.out / "splits").glob("*.json"))
     for file in files:
-        content = _object(file)
+        content = json_object(file)
         given, derived = content.pop("sha256", NOTHING), identity.digest(content)
         if given != derived:
             found.append(Mismatch(place(store, file), "", "sha256", given, derived))
     for dataset, subset, planned in sorted({(c["dataset"], c["subset"], c["split"]) for c in plan["cells"]}):
         file = store.split(dataset, plan["suite"]["test_cases"])
-        derived = split_hash(_object(file), subset)
+        derived = split_hash(json_object(file), subset)
         if derived != planned:
             found.append(Mismatch(place(store, file), f"subset {subset}", "hash in the plan", planned, derived))
     return Check("split files", len(files), found)
@@ -45,7 +45,7 @@ def keys(store: Store, plan: Plan) -> Check:
     """The key of each cell with a result against what its cell.json says was run, and on whom."""
     found, chosen = [], list(cells(store, plan, ("done",)))
     for cell, folder in chosen:
-        file, job = place(store, folder / "cell.json"), _object(folder / "cell.json")
+        file, job = place(store, folder / "cell.json"), json_object(folder / "cell.json")
         key = identity.digest(job["cell"])[:20] if "cell" in job else NOTHING
         if key != cell["key"]:
             found.append(Mismatch(file, label(cell), "key", cell["key"], key))
@@ -108,10 +108,10 @@ def place(store: Store, file: Path) -> str:
 
 
 def _split(store: Store, plan: Plan, cell: Mapping[str, Any]) -> dict[str, Any]:
-    return _object(store.split(cell["dataset"], plan["suite"]["test_cases"]))
+    return json_object(store.split(cell["dataset"], plan["suite"]["test_cases"]))
 
 
-def _object(file: Path) -> dict[str, Any]:
+def json_object(file: Path) -> dict[str, Any]:
     """The content of a JSON file; empty where there is none, or something else than an object."""
     content = read_json(file)
     return content if isinstance(content, dict) else {}

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bench import driver, stages, studies, suite, tracking, tuning, verify
 from bench.errors import BenchError
 from bench.folds import folds_of
+from bench.mismatch import Mismatch
 from bench.plan import Cell, Material
 from bench.store import Store, write_failure
 from bench.tuning import Trial
@@ -140,6 +141,101 @@ def test_the_protocol_names_no_one_setting_of_tuned_rows(done: Store) -> None:
 def test_a_tuned_run_is_verified(done: Store) -> None:
     checks = verify.verify(done, deep=True)
     assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
+
+
+@pytest.fixture
+def copy(done: Store, tmp_path: Path) -> Store:
+    shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
+    return Store(tmp_path / "out")
+
+
+def edit(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def named(store: Store) -> list[Mismatch]:
+    """What verify finds about trials."""
+    [check] = [check for check in verify.verify(store) if check.what == "trials"]
+    return list(check.mismatches)
+
+
+@pytest.mark.parametrize(
+    ("changes", "metric"),
+    [({"value": 0.99}, "value"), ({"groups": {}}, "groups"), ({"after_folds": [0.5, 0.5]}, "after_folds"),
+     ({"state": "failed", "value": None}, "state"), ({"seconds": 1e9}, "seconds"), ({"config": {}}, "config"),
+     ({"params": {"shift": 0.0}}, "config"), ({"cells": ["a", "b"]}, "cells"), ({"cells": None}, "")],
+)  # fmt: skip
+def test_an_edited_trial_is_named(copy: Store, changes: dict[str, Any], metric: str) -> None:
+    """Found in a review: verify did not look at tuning."""
+    study = copy.plan()["studies"][0]["id"]
+    assert named(copy) == []
+    edit(studies.trial_file(copy, study, 1), **changes)
+    found = [wrong for wrong in named(copy) if wrong.file == f"studies/{study}/trial_1.json"]
+    assert any(wrong.metric.startswith(metric) for wrong in found)
+    assert all("tuning of shifted on tiny" in wrong.row for wrong in found)
+
+
+def test_trial_zero_with_other_settings_than_the_defaults_is_named(copy: Store) -> None:
+    """Found in a review: verify did not look at tuning."""
+    study = copy.plan()["studies"][0]["id"]
+    edit(studies.trial_file(copy, study, 0), params={"shift": 0.1, "kind": "plain"})
+    assert [(wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)] == [("params shift", 0.1, 0.2)]
+
+
+def test_edited_files_of_a_trial_are_named(copy: Store) -> None:
+    """Found in a review: verify did not look at tuning."""
+    study = copy.plan()["studies"][0]["id"]
+    key = studies.trials_of(copy, study)[1].cells[0]
+    job = json.loads((copy.cell(key) / "cell.json").read_text())
+    edit(copy.cell(key) / "cell.json", patients=[*job["patients"], *job["held"]], cell={**job["cell"], "steps": 9})
+    (copy.cell(key) / "selection.csv").write_text("case,group,class,reference,dice\np1_f0,p1,1,1,0.5\n")
+    metrics = {(wrong.file.split("/")[0], wrong.metric) for wrong in named(copy)}
+    assert {("cells", "key"), ("cells", "patients of the fold"), ("studies", "value")} <= metrics
+
+
+def test_a_tuned_cell_without_the_settings_of_the_best_trial_is_named(copy: Store) -> None:
+    """Found in a review: verify did not look at tuning."""
+    plan = copy.plan()
+    twin = next(cell for cell in plan["cells"] if cell["study"])
+    kept, twin["config"] = twin["config"], {**twin["config"], "shift": 0.123}
+    edit(copy.out / "plan.json", cells=plan["cells"])
+    assert [(wrong.file, wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)] == [
+        ("plan.json", "best trial, shift", 0.123, kept["shift"])
+    ]
+
+
+def test_a_trial_that_is_gone_is_named(copy: Store) -> None:
+    """Found in a review: verify did not look at tuning."""
+    study = copy.plan()["studies"][0]["id"]
+    studies.trial_file(copy, study, 3).unlink()
+    assert ("trials", 3, 4) in [(wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)]
+    studies.trial_file(copy, study, 1).unlink()
+    assert any(wrong.file.endswith("trial_1.json") and wrong.stored == "nothing" for wrong in named(copy))
+
+
+LABELS = {
+    "tasks": ["classification"], "datasets": ["phantoms"], "fractions": [0.1], "methods": ["supervised"],
+    "reference": "supervised", "classifier": {"name": "test_resnet"}, "size": [32, 32], "config": {"batch_size": 2},
+    "tuning": {"trials": 2, "folds": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "states"),
+    [
+        ({"fractions": [0.4], "tuning": {"trials": 7, "folds": 2, "prune": True}}, {"done", "pruned"}),
+        (LABELS, {"done"}),
+    ],
+)
+def test_other_trials_agree_as_they_were_written(changes: dict[str, Any], states: set[str], tmp_path: Path) -> None:
+    """Those that were stopped, and those of classification."""
+    plan = planned(tmp_path / "out", subsets=1, **changes)
+    tuned(plan)
+    store = plan[3]
+    stages.report(store)
+    [study] = store.plan()["studies"]
+    assert {trial.state for trial in studies.trials_of(store, study["id"])} == states
+    assert named(store) == []
 
 
 def test_optuna_opens_the_exported_studies(done: Store) -> None:
