@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cache, gallery, predict, registry, results, stages, suite
+from bench import cache, gallery, materials, predict, registry, results, stages, suite
 from bench import verify as verifying
 from bench.api import Card, Record, Spec
 from bench.board import Board
@@ -145,7 +145,7 @@ def test_what_cannot_be_classified_says_so() -> None:
     )
     with pytest.raises(BenchError, match="1 cases have no label of 0 no, 1 yes, such as 'b'"):
         labels = Card("x", "X", 2, 3, ("background", "a"), False, "image", "", "", "", False, labels=("no", "yes"))
-        stages._check_labels(labels, [Record("a", "a", None, 1), Record("b", "b", None, 2)])
+        materials.check_labels(labels, [Record("a", "a", None, 1), Record("b", "b", None, 2)])
     with pytest.raises(ValueError, match="classification takes images"):
         make_suite(size=[32, 32, 32], backbone={"name": "vnet"})
 
