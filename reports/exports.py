@@ -18,7 +18,7 @@ from bench.board import Board, Point, Row
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
 # An absolute path with a folder or more in it; what follows a letter, ":" or "/" is part of an address or relative.
 PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/'\":,;]+)+[\\/]([^\s\\/'\":,;]+)")
-GZIP_FROM = 2_000_000  # characters; a longer table would outweigh the rest of the page
+GZIP_FROM = 500_000  # characters; a longer table would outweigh the rest of the page
 BESIDE_FROM = 20_000_000  # characters; even packed it would
 
 
