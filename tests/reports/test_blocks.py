@@ -122,7 +122,7 @@ def test_methods_show_their_cards(text: str) -> None:
 def test_a_study_is_drawn_and_told(text: str, board: Board) -> None:
     seen = words(text)
     assert "3 of 3 trials on 4 labels of one more draw, which enters no mean" in seen
-    assert "Expected gain of the best of 3 equal trials: 0.023." in seen
+    assert "Expected gain of the best of 2 equal trials that ended: 0.023." in seen
     assert "<rate> 0.750" in seen and "2 complete 0.5432 0.5432 rate 0.1" in seen
     assert "1 failed n/a 0.4321 rate 0.5" in seen
     drawn = studies.history(STUDY)
