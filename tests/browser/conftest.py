@@ -69,7 +69,7 @@ def pair(task: str, dataset: str) -> dict[str, Any]:
 
 
 def study(dataset: str) -> dict[str, Any]:
-    trials = [{"number": n, "params": {"rate": n}, "value": 0.5 + n / 10, "best": 0.5 + n / 10, "state": "complete",
+    trials = [{"number": n, "params": {"rate": n}, "value": 0.5 + n / 10, "best": 0.5 + n / 10, "state": "done",
                "seconds": 1.0} for n in range(3)]  # fmt: skip
     return {**of("segmentation", dataset, "gan"), "subset": 0, "asked": 3,
             "trials": trials, "importances": {"rate": 1.0},

@@ -23,9 +23,9 @@ STUDY = {
     **PLACE, "subset": None, "method": "ss_net", "labels": 4, "asked": 3, "noise": 0.0123, "best_of": 0.0234,
     "importances": {"<rate>": 0.75, "weight": 0.25},
     "trials": [
-        {"number": 0, "params": {}, "value": 0.4321, "best": 0.4321, "state": "complete"},
+        {"number": 0, "params": {}, "value": 0.4321, "best": 0.4321, "state": "done"},
         {"number": 1, "params": {"rate": 0.5}, "value": None, "best": 0.4321, "state": "failed"},
-        {"number": 2, "params": {"rate": 0.1}, "value": 0.5432, "best": 0.5432, "state": "complete"},
+        {"number": 2, "params": {"rate": 0.1}, "value": 0.5432, "best": 0.5432, "state": "done"},
     ],
 }  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_a_study_is_drawn_and_told(text: str, board: Board) -> None:
     seen = words(text)
     assert "3 of 3 trials on 4 labels of one more draw, which enters no mean" in seen
     assert "Expected gain of the best of 2 equal trials that ended: 0.023." in seen
-    assert "<rate> 0.750" in seen and "2 complete 0.5432 0.5432 rate 0.1" in seen
+    assert "<rate> 0.750" in seen and "2 done 0.5432 0.5432 rate 0.1" in seen
     assert "1 failed n/a 0.4321 rate 0.5" in seen
     drawn = studies.history(STUDY)
     assert drawn is not None and len(drawn.points) == 2
