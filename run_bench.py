@@ -57,6 +57,7 @@ def run(
     from bench import display, plan, stages, tracking
     from bench import suite as suites
     from bench.forecast import forecast
+    from bench.live_page import LivePage
     from bench.store import Store
 
     _check_device(device)
@@ -70,7 +71,8 @@ def run(
         typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
         return
     try:
-        with tracking.mirror(store) as tell, display.progress_display() as show:
+        with tracking.mirror(store) as tell, display.progress_display() as shown:
+            show = LivePage(store, shown)
             progress = stages.run(
                 loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
             )

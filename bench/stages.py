@@ -326,17 +326,21 @@ def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -
     return own == (reference, "default", cell["task"], cell["dataset"], 1.0, 0)
 
 
-def report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> tuple[Board, Path]:
+def report(
+    store: Store, formats: str = "html,csv,md,tex", public: bool = False, judged: bool = True
+) -> tuple[Board, Path]:
     """Draw board.json, and the page and tables asked for, from what is finished; see `reports.write.write`.
 
-    `public` keeps pictures of data that may not be passed on off the page.
+    `public` keeps pictures of data that may not be passed on off the page; without `judged` synthetic images that
+    were not judged yet wait for another time.
     """
     from bench import gallery
 
     writer = registry.report_writer()
     wanted = writer.formats(formats)
     score(store)
-    judge(store)
+    if judged:
+        judge(store)
     board = results.build(store)
     drawn: tuple[list[Any], list[Any]] = ([], [])
     if "html" in wanted:

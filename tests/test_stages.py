@@ -1,12 +1,15 @@
 """Stages from plan to page: a split from a file, and a page from whatever is finished."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from bench import split, stages, suite
+from bench.driver import Progress
 from bench.errors import BenchError
+from bench.live_page import LivePage
 from bench.store import Store
 
 PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
@@ -103,3 +106,33 @@ def test_a_class_without_labels_is_said_before_training(tmp_path: Path) -> None:
     assert expected
     assert stages.warnings(loaded, found) == expected
     assert store.plan()["warnings"] == expected
+
+
+def test_the_page_is_there_from_the_first_finished_cell_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, seen = Store(tmp_path / "toy"), []
+    page = store.out / "report" / "index.html"
+    live = LivePage(store, lambda progress: seen.append((progress.done, page.exists())))
+    loaded = make_suite()
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    stages.run(loaded, cells, found, store, live, workers=1, plugins=PLUGINS)
+    assert {there for done, there in seen if done == 0} == {False}
+    assert any(there for done, there in seen if 0 < done < 4)
+    assert capsys.readouterr().err == f"page so far: {page}\n"
+    assert "not finished" in page.read_text()
+
+
+def test_drawing_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, drawn = [0.0], []
+
+    def report(store: Store, judged: bool) -> tuple[None, Path]:
+        drawn.append(clock[0])
+        clock[0] += 2  # seconds
+        return None, store.out
+
+    monkeypatch.setattr("bench.live_page.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("bench.live_page.stages.report", report)
+    live = LivePage(Store(tmp_path / "toy"), lambda _: None)
+    for done in range(100):
+        live(Progress(100, done=done))
+        clock[0] += 1
+    assert drawn[0] == 1 and all(b - a >= 42 for a, b in pairwise(drawn)) and len(drawn) == 3

@@ -1,0 +1,35 @@
+"""The page while a suite runs: drawn after the first finished cell, and again whenever that costs little."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from bench import stages
+from bench.driver import Progress
+from bench.store import Store
+
+SHARE = 0.05  # of the time of a run, at most, goes into drawing
+
+
+class LivePage:
+    """Hands each state of a run on, and draws the page when cells have finished since it was drawn last."""
+
+    def __init__(self, store: Store, show: Callable[[Progress], None]) -> None:
+        self.store, self.show = store, show
+        self.drawn: int | None = None  # finished cells that the page knows of; None before the first one
+        self.due = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of a state; synthetic images are judged at the end of the run, not here."""
+        self.show(progress)
+        finished = progress.done + progress.failed
+        if finished == (self.drawn or 0) or time.monotonic() < self.due:
+            return
+        start = time.monotonic()
+        _, page = stages.report(self.store, judged=False)
+        if self.drawn is None:
+            print(f"page so far: {page}", file=sys.stderr, flush=True)
+        self.drawn = finished
+        self.due = time.monotonic() + (time.monotonic() - start) / SHARE
