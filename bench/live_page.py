@@ -25,8 +25,8 @@ class LivePage:
         """Take note of a state; synthetic images are judged at the end of the run, not here."""
         self.show(progress)
         finished = progress.done + progress.failed
-        if finished == (self.drawn or 0) or time.monotonic() < self.due:
-            return
+        if finished == (self.drawn or 0) or not progress.steps or time.monotonic() < self.due:
+            return  # with nothing under way the page is drawn at the end, which is near
         start = time.monotonic()
         _, page = stages.report(self.store, judged=False)
         if self.drawn is None:

@@ -133,6 +133,8 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypat
     monkeypatch.setattr("bench.live_page.stages.report", report)
     live = LivePage(Store(tmp_path / "toy"), lambda _: None)
     for done in range(100):
-        live(Progress(100, done=done))
+        live(Progress(100, done=done, steps={"key": ("a cell", 1, 3)}))
         clock[0] += 1
     assert drawn[0] == 1 and all(b - a >= 42 for a, b in pairwise(drawn)) and len(drawn) == 3
+    live(Progress(100, done=100))
+    assert len(drawn) == 3  # nothing runs any more: the last page is about to come
