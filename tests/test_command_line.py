@@ -140,7 +140,8 @@ def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.
     process.wait(timeout=20)
     if sign == signal.SIGINT:
         assert process.returncode == 130
-    assert not (out / "board.json").exists()
+    early = out / "board.json"  # drawn on the way, unless the signal came first
+    assert not early.exists() or "missing" in {cell["status"] for cell in json.loads(early.read_text())["cells"]}
     assert not any((out / "cells" / key / "failure.json").exists() for key in slow)
     assert bench("run", file, "--out", out, *PLUGINS).returncode == 0
     boards = [json.loads((folder / "board.json").read_text()) for folder in (undisturbed, out)]
