@@ -1,4 +1,4 @@
-"""The page while a suite runs: drawn after the first finished cell, and again whenever that costs little."""
+"""The page while a suite runs: drawn from the first finished cell on, whenever that costs little."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.driver import Progress
 from bench.store import Store
 
 SHARE = 0.05  # of the time of a run, at most, goes into drawing
+FIRST_AFTER_S = 10.0  # a run that ends sooner has no use for a page on the way
 
 
 class LivePage:
@@ -19,7 +20,7 @@ class LivePage:
     def __init__(self, store: Store, show: Callable[[Progress], None]) -> None:
         self.store, self.show = store, show
         self.drawn: int | None = None  # finished cells that the page knows of; None before the first one
-        self.due = 0.0
+        self.due = time.monotonic() + FIRST_AFTER_S
 
     def __call__(self, progress: Progress) -> None:
         """Take note of a state; synthetic images are judged at the end of the run, not here."""

@@ -9,7 +9,7 @@ import pytest
 from bench import split, stages, suite
 from bench.driver import Progress
 from bench.errors import BenchError
-from bench.live_page import LivePage
+from bench.live_page import FIRST_AFTER_S, LivePage
 from bench.store import Store
 
 PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
@@ -108,7 +108,10 @@ def test_a_class_without_labels_is_said_before_training(tmp_path: Path) -> None:
     assert store.plan()["warnings"] == expected
 
 
-def test_the_page_is_there_from_the_first_finished_cell_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_is_there_from_the_first_finished_cell_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
     store, seen = Store(tmp_path / "toy"), []
     page = store.out / "report" / "index.html"
     live = LivePage(store, lambda progress: seen.append((progress.done, page.exists())))
@@ -135,6 +138,6 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypat
     for done in range(100):
         live(Progress(100, done=done, steps={"key": ("a cell", 1, 3)}))
         clock[0] += 1
-    assert drawn[0] == 1 and all(b - a >= 42 for a, b in pairwise(drawn)) and len(drawn) == 3
+    assert drawn[0] == FIRST_AFTER_S and all(b - a >= 42 for a, b in pairwise(drawn)) and len(drawn) == 3
     live(Progress(100, done=100))
     assert len(drawn) == 3  # nothing runs any more: the last page is about to come

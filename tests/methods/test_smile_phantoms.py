@@ -22,7 +22,7 @@ from methods.smile.method import SMILE
 from methods.training import probabilities, train_supervised
 
 SPEC = Spec("segmentation", 2, 3, 3, (64, 64), (0.0, 1.0), True)
-STEPS = 150
+STEPS = 100
 SMALL: dict[str, Any] = {
     "optimizer": "adam", "learning_rate": 3e-3, "weight_decay": 0.0, "batch_size": 4, "unlabelled_batch_size": 4,
     "generator_width": 16, "generator_blocks": 3, "reconstructor_width": 8, "reconstructor_blocks": 3,
