@@ -96,9 +96,9 @@ def _plan(suite: Suite, cells: list[Cell]) -> dict[str, Any]:
     return {
         "layout": PLAN_LAYOUT, "labels": {**labels, "size": None}, "suite": suite.model_dump(mode="json"),
         "cells": [{**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,
-                   "refusal": None, "generator": False} for cell in cells],
+                   "refusal": None, "generator": False, "normaliser": False, "study": None} for cell in cells],
         "datasets": {"phantoms": {**CARD, "labelled_cases": stages.labelled_cases(drawn, counts)}},
-        "warnings": [], "caches": {"phantoms": "gone"},
+        "studies": [], "warnings": [], "caches": {"phantoms": "gone"},
         "published_steps": {"supervised": registry.method("supervised").published_steps(2)},
         "paper": [], "cautions": {}, "methods": method_cards(suite), "provenance": {"commit": "none"},
     }  # fmt: skip
