@@ -127,9 +127,8 @@ def tune(
         typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
     if not table:
-        raise BenchError(
-            f"--only {' '.join(only or [])} given; no tuned cell of this suite matches; see 'run --dry-run'"
-        )
+        asked = f"--only {' '.join(only)}" if only else f"suite {loaded.name}"
+        raise BenchError(f"{asked} given; no tuned cell of this suite matches; see 'run --dry-run'")
     typer.echo(table)
     typer.echo(f"studies: {store.out / 'studies'}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -29,7 +30,12 @@ class LivePage:
         if finished == (self.drawn or 0) or not progress.steps or time.monotonic() < self.due:
             return  # with nothing under way the page is drawn at the end, which is near
         start = time.monotonic()
-        _, page = stages.report(self.store, judged=False)
+        try:
+            _, page = stages.report(self.store, judged=False)
+        except Exception as problem:  # days of training must not end for a picture; the end of the run raises it
+            print(f"no page on the way: {type(problem).__name__}: {problem}; the run goes on", file=sys.stderr)
+            self.due = math.inf
+            return
         if self.drawn is None:
             print(f"page so far: {page}", file=sys.stderr, flush=True)
         self.drawn = finished

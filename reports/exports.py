@@ -18,6 +18,8 @@ from bench.board import Board, Point, Row
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
 # An absolute path with a folder or more in it; what follows a letter, ":" or "/" is part of an address or relative.
 PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/'\":,;]+)+[\\/]([^\s\\/'\":,;]+)")
+# The same in quotes, where folders may have spaces in their names.
+QUOTED = re.compile(r"(['\"])(?:[A-Za-z]:)?[\\/](?:[^'\"\\/]+[\\/]+)+([^'\"\\/]+)\1")
 GZIP_FROM = 500_000  # characters; a longer table would outweigh the rest of the page
 BESIDE_FROM = 20_000_000  # characters; even packed it would
 
@@ -95,7 +97,7 @@ def without_folders(board: Board) -> Board:
 def _shortened(value: Any) -> Any:
     """The same with every absolute path inside texts cut to its last part."""
     if isinstance(value, str):
-        return PATH.sub(r"\1", value)
+        return PATH.sub(r"\1", QUOTED.sub(r"\1\2\1", value))
     if isinstance(value, dict):
         return {key: _shortened(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -141,3 +141,21 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypat
     assert drawn[0] == FIRST_AFTER_S and all(b - a >= 42 for a, b in pairwise(drawn)) and len(drawn) == 3
     live(Progress(100, done=100))
     assert len(drawn) == 3  # nothing runs any more: the last page is about to come
+
+
+def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def report(store: Store, judged: bool) -> None:
+        calls.append(judged)
+        raise KeyError("nsd")
+
+    monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
+    monkeypatch.setattr("bench.live_page.stages.report", report)
+    live = LivePage(Store(tmp_path / "toy"), lambda _: None)
+    for done in range(1, 4):
+        live(Progress(9, done=done, steps={"key": ("a cell", 1, 3)}))
+    assert calls == [False]  # said once, and not tried again
+    assert capsys.readouterr().err == "no page on the way: KeyError: 'nsd'; the run goes on\n"

@@ -439,7 +439,7 @@ def test_a_failed_cell_shows_the_end_of_its_log_but_not_in_public(board: Board) 
 
 def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
     """Found in a review: reasons and settings carried paths into the page and into its board.json."""
-    cell = {**board.cells[0], "reason": "error: no '/home/anna/data/x.png', C:\\Users\\anna\\w.pth or a/b.png"}
+    cell = {**board.cells[0], "reason": "error: no '/home/anna b/data/x.png', C:\\Users\\anna\\w.pth or a/b.png"}
     row = replace(board.rows[0], status="failed", reason="lost /home/anna/runs/w.pth, see https://example.org/a/b")
     secret = replace(board, cells=[cell], rows=[row, *board.rows[1:]], protocol={"Settings": "vgg19=/home/anna/v.pth"})
     public = exports.without_folders(secret)
