@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from bench import efficiency, statistics
 from bench.board import COLUMNS, HEADLINE
-from bench.lines import Line, base_of, status_of
-from bench.scoring import table
+from bench.lines import Line, base_of, matrix_of, status_of
 
 
 def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
     """How many labels the reference would need to do as well, for each method below all labels (R4.9b)."""
     found = []
     for line in lines:
+        head = HEADLINE[line.identity[0]]
         same = [base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected]
         curve = sorted((b for b in same if b.identity[3:] == (reference, "default")), key=lambda base: base.fraction)
         # A budget with fewer draws of labels would leave but those to all; it says less than it takes away.
@@ -27,7 +27,7 @@ def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any
         if line in curve or line.selected or line.fraction == 1 or len(curve) < 2 or not whole:
             continue
         shared = sorted(set.intersection(*(set(other.scores) for other in (*curve, line))))
-        tables = [headline_table(other, shared) for other in (*curve, line)]
+        tables = [matrix_of(other, head, shared) for other in (*curve, line)]
         if any(table is None for table in tables):
             continue
         amounts = [base.fraction for base in curve]
@@ -69,7 +69,11 @@ def _whole(lines: Sequence[Line], name: tuple[str, str], amounts: Sequence[float
     same = {line.fraction: line for line in lines if line.identity[3:] == name}
     curve = [same[a] for a in amounts if a in same and status_of(same[a], COLUMNS[0], True)[0] == "ok"]
     shared = _shared(curve)
-    whole = len(curve) == len(amounts) and shared and all(headline_table(line, shared) is not None for line in curve)
+    whole = (
+        len(curve) == len(amounts)
+        and shared
+        and all(matrix_of(line, HEADLINE[line.identity[0]], shared) is not None for line in curve)
+    )
     return curve if whole else []
 
 
@@ -87,10 +91,5 @@ def _shared(lines: Sequence[Line]) -> list[int]:
 
 def _area(curve: Sequence[Line], amounts: Sequence[float], subsets: Sequence[int]) -> NDArray[np.float64]:
     """Areas of patients x subsets."""
-    tables = [headline_table(line, subsets) for line in curve]
+    tables = [matrix_of(line, HEADLINE[line.identity[0]], subsets) for line in curve]
     return efficiency.area_table(amounts, np.stack(tables))  # type: ignore[arg-type]  # a whole curve is defined
-
-
-def headline_table(line: Line, subsets: Sequence[int]) -> NDArray[np.float64] | None:
-    """The headline of patients x subsets, or None where it is not defined."""
-    return table([line.scores[subset] for subset in subsets], HEADLINE[line.identity[0]])

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.board import TASKS, Column, Status
 from bench.class_scoring import LabelScores
 from bench.normality_scores import NormalityScores
-from bench.scoring import Scores, read_rows, read_scores
+from bench.scoring import Scores, read_rows, read_scores, table
 from bench.store import Store, read_json
 from bench.suite import EXTERNAL
 
@@ -137,3 +140,8 @@ def base_of(line: Line, group: Sequence[Line], reference: str) -> Line | None:
     found = {other.identity[4]: other for other in group if other.identity[3] == reference}
     tuned = line.identity[4] == "tuned" and line.identity[3] != reference
     return found.get("tuned", found.get("default")) if tuned else found.get("default")
+
+
+def matrix_of(line: Line | None, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
+    """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
+    return table([line.scores[subset] for subset in subsets], metric) if line else None

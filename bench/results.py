@@ -17,7 +17,7 @@ from bench.cases import case_tables
 from bench.class_scoring import FIELDS as LABEL_FIELDS
 from bench.honesty import honesty
 from bench.label_curves import areas, worth_in_labels
-from bench.lines import Identity, Line, base_of, lines_of, selected_label, status_of
+from bench.lines import Identity, Line, base_of, lines_of, matrix_of, selected_label, status_of
 from bench.normality_scores import normality_table
 from bench.pairs import compare, name_of
 from bench.protocol import protocol_card
@@ -81,7 +81,7 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
         if column.kind in ("augmented", "normality"):
             rows += _normaliser_rows(group, column, reference)
             continue
-        matrices = {line.identity: _matrix(line, column.key, sorted(line.scores)) for line in group}
+        matrices = {line.identity: matrix_of(line, column.key, sorted(line.scores)) for line in group}
         fair = [line for line in group if matrices[line.identity] is not None and not line.selected]
         ranked = _ranks(fair, column, matrices)
         rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
@@ -96,7 +96,7 @@ def _gains(group: Sequence[Line], column: Column, reference: str) -> list[Row]:
         if base and base is not line:
             shared = sorted(set(line.scores) & set(base.scores))
             head = HEADLINE[line.identity[0]]
-            one, other = _matrix(line, head, shared), _matrix(base, head, shared)
+            one, other = matrix_of(line, head, shared), matrix_of(base, head, shared)
             difference = None if one is None or other is None else one - other
             row = _row(line, column, difference, None)
             if row.status in ("ok", "not_applicable") and not line.refusal:
@@ -123,7 +123,7 @@ def _normaliser_rows(group: Sequence[Line], column: Column, reference: str) -> l
         else:
             beside = base_of(line, group, reference)
             shared = sorted(set(line.augmented) & set(beside.scores)) if beside else []
-            own, base = table([line.augmented[j] for j in shared], "dice"), _matrix(beside, "dice", shared)
+            own, base = table([line.augmented[j] for j in shared], "dice"), matrix_of(beside, "dice", shared)
             matrix = None if own is None or base is None else own - base
         rows.append(_filled(line, column, matrix, cases_of(next(iter(line.augmented.values())), "dice")))
     return rows
@@ -160,19 +160,12 @@ def _ranks(
     matrices = {
         name_of(line.identity): whole[line.identity]
         if len(line.scores) == len(shared)
-        else _matrix(line, column.key, shared)
+        else matrix_of(line, column.key, shared)
         for line in lines
     }
     usable = {name: matrix for name, matrix in matrices.items() if matrix is not None}
     ranked = rank_distributions(usable, column.better == "higher")
     return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
-
-
-def _matrix(line: Line | None, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
-    """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
-    if line is None:
-        return None
-    return table([line.scores[subset] for subset in subsets], metric)
 
 
 def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: RankDistribution | None) -> Row:
