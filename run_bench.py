@@ -19,10 +19,15 @@ app.add_typer(data_app, name="data")
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", envvar="SCARCEBENCH_DATA", help="Folder that holds one folder for each dataset id."),
+    typer.Option(
+        "--data",
+        envvar="SCARCEBENCH_DATA",
+        help="Folder that holds one folder for each dataset id.",
+    ),
 ]
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="A file with a method or a dataset of yours; repeat.")
+    list[Path] | None,
+    typer.Option("--plugin", help="A file with a method or a dataset of yours; repeat."),
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 
@@ -38,20 +43,33 @@ def main(context: typer.Context) -> None:
 def run(
     suite: Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")],
     data: Data = None,
-    out: Annotated[Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")] = None,
-    size: Annotated[str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Another number of steps; the page says so.")] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Run some cells: method=NAME,fraction=0.1; repeat to widen.")
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Another number of steps; the page says so.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run some cells: method=NAME,fraction=0.1; repeat to widen."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Plugins = None,
     inception: Annotated[
         Path | None, typer.Option(help="File of FID's Inception network; adds the column FID.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run failed cells and failed trials again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Run failed cells and failed trials again.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")
+    ] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
     from bench import display, plan, stages, tracking
@@ -74,12 +92,24 @@ def run(
         with tracking.mirror(store) as tell, display.progress_display() as shown:
             show = LivePage(store, shown)
             progress = stages.run(
-                loaded, cells, found, store, show, only or [], workers, device, retry_failed, plugin or [], tell
+                loaded,
+                cells,
+                found,
+                store,
+                show,
+                only or [],
+                workers,
+                device,
+                retry_failed,
+                plugin or [],
+                tell,
             )
             if loaded.tuning:
                 more = only or [], workers, device, plugin or []
                 cells, _ = stages.tune(loaded, cells, found, store, show, size, *more, retry_failed)
-                progress = stages.run(loaded, cells, found, store, show, *more[:3], retry_failed, more[3], tell)
+                progress = stages.run(
+                    loaded, cells, found, store, show, *more[:3], retry_failed, more[3], tell
+                )
             stages.judge(store)  # before the mirror closes, so that it has the distances too
     except KeyboardInterrupt:
         typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
@@ -100,13 +130,23 @@ def _check_device(device: str) -> None:
 def tune(
     suite: Annotated[Path, typer.Argument(help="A suite file with `tuning:`.")],
     data: Data = None,
-    out: Annotated[Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")] = None,
-    size: Annotated[str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Tune some cells: method=NAME,fraction=0.1.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trials at once; all cores if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Tune some cells: method=NAME,fraction=0.1.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once; all cores if not given.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     plugin: Plugins = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run failed trials and those after them again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Run failed trials and those after them again.")
+    ] = False,
 ) -> None:
     """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
     from bench import display, plan, stages
@@ -169,7 +209,9 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
 @app.command()
 def verify(
     out: Out,
-    deep: Annotated[bool, typer.Option("--deep", help="Score the stored predictions again, too.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Score the stored predictions again, too.")
+    ] = False,
 ) -> None:
     """Derive every number of OUT again from its files and name what differs; exit code 1 where something does."""
     from bench import verify as verifying
@@ -191,7 +233,10 @@ def diff(
     after: Annotated[Path, typer.Argument(metavar="OUT_B", help="Another one.")],
     page: Annotated[Path | None, typer.Option(help="Write the differences as a page, too.")] = None,
     fail_on_drop: Annotated[
-        bool, typer.Option("--fail-on-drop", help="Exit code 1 where a headline score fell beyond its interval.")
+        bool,
+        typer.Option(
+            "--fail-on-drop", help="Exit code 1 where a headline score fell beyond its interval."
+        ),
     ] = False,
 ) -> None:
     """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
@@ -251,9 +296,15 @@ def status(out: Out) -> None:
 @app.command()
 def predict(
     out: Out,
-    key: Annotated[str, typer.Argument(help="The key of a cell, or its first characters; see the page.")],
-    images: Annotated[Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")],
-    to: Annotated[Path | None, typer.Option(help="Where masks go; <images>_masks if not given.")] = None,
+    key: Annotated[
+        str, typer.Argument(help="The key of a cell, or its first characters; see the page.")
+    ],
+    images: Annotated[
+        Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="Where masks go; <images>_masks if not given.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Write masks for a folder of images with the model of one cell."""
@@ -270,7 +321,9 @@ def predict(
 def splits(
     dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg.")],
     data: Data = None,
-    export: Annotated[Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")
+    ] = None,
     plugin: Plugins = None,
     subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders.")] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
@@ -290,7 +343,9 @@ def splits(
 
 
 @app.command("list")
-def list_(what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")],
+) -> None:
     """List what there is."""
     from bench import text
     from bench.errors import BenchError
@@ -302,7 +357,9 @@ def list_(what: Annotated[str, typer.Argument(help="methods, datasets, suites or
 
 @data_app.command("check")
 def data_check(
-    dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg or folder:NAME.")],
+    dataset: Annotated[
+        str, typer.Argument(help="A dataset id, such as kvasir_seg or folder:NAME.")
+    ],
     data: Data = None,
     plugin: Plugins = None,
 ) -> None:

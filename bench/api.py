@@ -199,10 +199,14 @@ class Card:
     citation: str
     redistribute: bool  # pictures may be published with a board
     synthetic: bool = False
-    spacing: tuple[float, ...] | None = None  # mm, of every image, where one value holds for all and files say none
+    spacing: tuple[float, ...] | None = (
+        None  # mm, of every image, where one value holds for all and files say none
+    )
     slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices lie
     normalised: bool = False  # volumes are stored z-scored: the harness keeps their values
-    labels: tuple[str, ...] = ()  # names of `Record.label` 0, 1, ...; without them there is no classification
+    labels: tuple[
+        str, ...
+    ] = ()  # names of `Record.label` 0, 1, ...; without them there is no classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,9 @@ class Record:
 
     id: str  # unique in the dataset; also a file name, so without separators
     group: str
-    split: Literal["train", "test", "validation"] | None  # the data's own split, None where it has none
+    split: (
+        Literal["train", "test", "validation"] | None
+    )  # the data's own split, None where it has none
     label: int | None = None
     image: Path | None = None
     masks: tuple[Path, ...] = ()  # several masks of one image are united
@@ -225,7 +231,9 @@ class RawCase:
     image: NDArray[Any]  # C *S; uint8 (0..255) or float32
     mask: NDArray[np.uint8] | None  # *S
     spacing: tuple[float, ...] | None = None
-    notes: tuple[str, ...] = ()  # what had to be mended, such as a resized mask; counted by `data check`
+    notes: tuple[
+        str, ...
+    ] = ()  # what had to be mended, such as a resized mask; counted by `data check`
 
 
 class Dataset(Protocol):

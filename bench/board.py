@@ -21,7 +21,9 @@ class Column:
     title: str
     better: Literal["higher", "lower"]
     help: str  # direction, unit and definition in one or two sentences
-    pairs: Literal["reference", "no reference", "all", ""]  # the (case, class) pairs it is defined on
+    pairs: Literal[
+        "reference", "no reference", "all", ""
+    ]  # the (case, class) pairs it is defined on
     digits: int = 3
     # a mean over cases or a metric of a set; a paired difference to the reference; or of a cell's synthetic images
     kind: Literal["case", "gain", "synthetic", "augmented", "normality"] = "case"
@@ -36,7 +38,10 @@ class Column:
 
 
 TASKS = ("segmentation", "classification")  # in reading order
-HEADLINE = {"segmentation": "dice", "classification": "balanced_accuracy"}  # ranks and speaks for a row
+HEADLINE = {
+    "segmentation": "dice",
+    "classification": "balanced_accuracy",
+}  # ranks and speaks for a row
 
 COLUMNS: tuple[Column, ...] = (
     Column(
@@ -95,7 +100,13 @@ COLUMNS: tuple[Column, ...] = (
         "Share of reference-empty pairs where anything is predicted.",
         "no reference",
     ),
-    Column("dice_all", "Dice, all pairs", "higher", "Dice with both empty = 1 and one empty = 0.", "all"),
+    Column(
+        "dice_all",
+        "Dice, all pairs",
+        "higher",
+        "Dice with both empty = 1 and one empty = 0.",
+        "all",
+    ),
     Column(
         "jaccard",
         "Jaccard",
@@ -103,8 +114,21 @@ COLUMNS: tuple[Column, ...] = (
         "Overlap TP/(TP+FP+FN) on pairs whose reference is not empty.",
         "reference",
     ),
-    Column("nsd", "NSD", "higher", "Share of both borders within the stated tolerance of the other.", "reference"),
-    Column("hd95", "HD95", "lower", "95th percentile of the border distances of both directions.", "reference", 1),
+    Column(
+        "nsd",
+        "NSD",
+        "higher",
+        "Share of both borders within the stated tolerance of the other.",
+        "reference",
+    ),
+    Column(
+        "hd95",
+        "HD95",
+        "lower",
+        "95th percentile of the border distances of both directions.",
+        "reference",
+        1,
+    ),
     Column(
         "asd",
         "ASD",
@@ -273,7 +297,9 @@ class Point:
 class Board:
     """Everything the page shows but the pictures."""
 
-    suite: dict[str, Any]  # name, title, description, size (None or "small"), note (a warning, or None)
+    suite: dict[
+        str, Any
+    ]  # name, title, description, size (None or "small"), note (a warning, or None)
     rows: list[Row]
     points: list[Point]
     datasets: dict[str, dict[str, Any]]
@@ -281,15 +307,33 @@ class Board:
     cells: list[dict[str, Any]]
     overlays: list[dict[str, Any]]  # which cases to draw, and by which rule
     provenance: dict[str, Any]
-    paper: list[dict[str, Any]] = field(default_factory=list)  # what papers report beside ours, see bench.paper
-    worth: list[dict[str, Any]] = field(default_factory=list)  # labels the reference would need to do as well
-    areas: list[dict[str, Any]] = field(default_factory=list)  # under whole label curves, see bench.label_curves
-    tuning: list[dict[str, Any]] = field(default_factory=list)  # studies with their trials, see bench.studies
-    synthetic: list[dict[str, Any]] = field(default_factory=list)  # what is known of each row's synthetic images
-    methods: dict[str, dict[str, Any]] = field(default_factory=dict)  # what their cards say, see bench.method_cards
-    cases: list[dict[str, Any]] = field(default_factory=list)  # what each row scores on each case, see bench.cases
-    honesty: dict[str, str] = field(default_factory=dict)  # what to know before the first number, see bench.honesty
-    stability: list[dict[str, Any]] = field(default_factory=list)  # shares of ranks, see bench.pairs
+    paper: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # what papers report beside ours, see bench.paper
+    worth: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # labels the reference would need to do as well
+    areas: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # under whole label curves, see bench.label_curves
+    tuning: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # studies with their trials, see bench.studies
+    synthetic: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # what is known of each row's synthetic images
+    methods: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # what their cards say, see bench.method_cards
+    cases: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # what each row scores on each case, see bench.cases
+    honesty: dict[str, str] = field(
+        default_factory=dict
+    )  # what to know before the first number, see bench.honesty
+    stability: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # shares of ranks, see bench.pairs
     pairs: list[dict[str, Any]] = field(default_factory=list)  # each two methods at a budget
     orderings: list[dict[str, Any]] = field(default_factory=list)  # ranks under three rules
     cost: list[dict[str, Any]] = field(default_factory=list)
@@ -306,7 +350,15 @@ class Board:
 
 def row_key(item: Row | Point) -> tuple[Any, ...]:
     """What a row and the points behind it have in common."""
-    return item.task, item.dataset, item.fraction, item.labelled, item.method, item.variant, item.metric
+    return (
+        item.task,
+        item.dataset,
+        item.fraction,
+        item.labelled,
+        item.method,
+        item.variant,
+        item.metric,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,9 +386,15 @@ class Sheet:
     labelled: int
     subset: int
     label: str  # method and variant
-    images: NDArray[np.uint8] | None  # N H W 3; None where the licence of the data keeps them off a public page
+    images: (
+        NDArray[np.uint8] | None
+    )  # N H W 3; None where the licence of the data keeps them off a public page
     masks: NDArray[np.uint8] | None  # N H W, class numbers; None in classification
     kinds: tuple[str, ...]  # name of the label of each image, "" where it has none
     nearest: NDArray[np.uint8] | None  # N H W 3
-    words: tuple[str, ...]  # of each pair: distance, copy or not; of pseudo-normal images what the judge sees
-    normals: NDArray[np.uint8] | None = None  # N H W 3: pseudo-normal images of `images`, which are test images then
+    words: tuple[
+        str, ...
+    ]  # of each pair: distance, copy or not; of pseudo-normal images what the judge sees
+    normals: NDArray[np.uint8] | None = (
+        None  # N H W 3: pseudo-normal images of `images`, which are test images then
+    )

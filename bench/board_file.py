@@ -16,10 +16,14 @@ def read(out: Path) -> Board:
     try:
         data = file.read_bytes()
     except OSError:
-        raise BenchError(f"{out} given; it holds no board.json; draw it with 'report {out}'") from None
+        raise BenchError(
+            f"{out} given; it holds no board.json; draw it with 'report {out}'"
+        ) from None
     try:
         return TypeAdapter(Board).validate_json(data, strict=True)
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise BenchError(f"{file}: {place}: {first['msg']}; draw it again with 'report {out}'") from None
+        raise BenchError(
+            f"{file}: {place}: {first['msg']}; draw it again with 'report {out}'"
+        ) from None

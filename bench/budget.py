@@ -12,7 +12,9 @@ from bench.errors import BenchError
 def labelled_count(fraction: float, patients: int) -> int:
     """L = max(2, round(f n)) labelled patients, all of them at 1.0 (protocol R1.1)."""
     if not 0 < fraction <= 1:
-        raise BenchError(f"fraction {fraction:g} given; expected above 0 and at most 1; mend it in the suite")
+        raise BenchError(
+            f"fraction {fraction:g} given; expected above 0 and at most 1; mend it in the suite"
+        )
     return patients if fraction == 1 else min(patients, max(2, round(fraction * patients)))
 
 

@@ -22,7 +22,9 @@ class Prepared:
     """A dataset ready to use: its folder in the cache and the index that lies in it."""
 
     folder: Path
-    index: dict[str, Any]  # card, spec, data (sha256); train, test, validation and dropped: one entry per case
+    index: dict[
+        str, Any
+    ]  # card, spec, data (sha256); train, test, validation and dropped: one entry per case
 
 
 def spec_of(index: Mapping[str, Any], task: Task) -> Spec:
@@ -31,7 +33,9 @@ def spec_of(index: Mapping[str, Any], task: Task) -> Spec:
     size = tuple(fields["size"])
     intensity = tuple(fields["intensity"]) if fields["intensity"] else None
     classes = fields["classes"] if task == "segmentation" else len(index["card"]["labels"])
-    return Spec(**{**fields, "task": task, "classes": classes, "size": size, "intensity": intensity})
+    return Spec(
+        **{**fields, "task": task, "classes": classes, "size": size, "intensity": intensity}
+    )
 
 
 def open_pack(folder: Path, name: str) -> NDArray[np.uint8]:
@@ -50,7 +54,9 @@ def take(pack: NDArray[np.uint8], place: dict[str, Any]) -> NDArray[Any]:
 class CaseList(Sequence[Case]):
     """Training cases, decoded from the cache when they are looked at; masks and labels only where they are shown."""
 
-    def __init__(self, folder: Path, entries: Sequence[dict[str, Any]], masks: bool, labels: bool) -> None:
+    def __init__(
+        self, folder: Path, entries: Sequence[dict[str, Any]], masks: bool, labels: bool
+    ) -> None:
         self.entries, self.labels = entries, labels
         self.images = open_pack(folder, "train_images")
         self.masks = open_pack(folder, "train_masks") if masks else None
@@ -71,7 +77,9 @@ class CaseList(Sequence[Case]):
         return (self._case(entry) for entry in self.entries)
 
     def _case(self, entry: dict[str, Any]) -> Case:
-        mask = None if self.masks is None else take(self.masks, entry["train_masks"]).astype(np.int64)
+        mask = (
+            None if self.masks is None else take(self.masks, entry["train_masks"]).astype(np.int64)
+        )
         return Case(
             id=entry["id"],
             group=entry["group"],
@@ -109,10 +117,17 @@ def train_view(
     classification there are no masks, under segmentation no labels. `class_known` shows the labels of all cases.
     """
     place = {group: number for number, group in enumerate(labelled)}
-    fit = sorted((c for c in index["train"] if c["group"] in place), key=lambda case: place[case["group"]])
+    fit = sorted(
+        (c for c in index["train"] if c["group"] in place), key=lambda case: place[case["group"]]
+    )
     rest = [case for case in index["train"] if case["group"] not in place]
     return TrainView(
-        fit=CaseList(folder, fit, masks=task == "segmentation", labels=class_known or task == "classification"),
+        fit=CaseList(
+            folder,
+            fit,
+            masks=task == "segmentation",
+            labels=class_known or task == "classification",
+        ),
         select=(),
         unlabelled=CaseList(folder, rest, masks=False, labels=class_known),
         spec=spec_of(index, task),
@@ -137,7 +152,10 @@ def test_labels(folder: Path) -> dict[str, int | None]:
 
 
 def native(
-    folder: Path, index: dict[str, Any], pack: Literal["test_native", "test_masks"], side: Side = "test"
+    folder: Path,
+    index: dict[str, Any],
+    pack: Literal["test_native", "test_masks"],
+    side: Side = "test",
 ) -> dict[str, NDArray[Any]]:
     """Test images (C *S) or masks (*S) by case id on the native grid; for scoring and pictures alone."""
     data = open_pack(folder, pack)

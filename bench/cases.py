@@ -25,7 +25,13 @@ def case_tables(lines: Sequence[Line]) -> list[dict[str, Any]]:
         if cases:
             series = [_series(line, mean, cases) for line, mean in zip(here, means, strict=True)]
             tables.append(
-                {"task": place[0], "dataset": place[1], "metric": METRIC[place[0]], "cases": cases, "series": series}
+                {
+                    "task": place[0],
+                    "dataset": place[1],
+                    "metric": METRIC[place[0]],
+                    "cases": cases,
+                    "series": series,
+                }
             )
     return tables
 

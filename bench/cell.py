@@ -22,7 +22,17 @@ import numpy as np
 import torch
 
 from bench import cache, identity, normality, registry, selection, store
-from bench.api import Augments, Build, Classifies, Method, Normalises, Segments, Spec, Synthesises, TrainView
+from bench.api import (
+    Augments,
+    Build,
+    Classifies,
+    Method,
+    Normalises,
+    Segments,
+    Spec,
+    Synthesises,
+    TrainView,
+)
 from bench.class_inference import ClassPredictor
 from bench.errors import NotFiniteError
 from bench.inference import Predictor, batch_of
@@ -64,7 +74,9 @@ class CellRun:
             self.snapshot.take(step)
         if time.monotonic() - self.told >= 1 or step == self.steps:
             self.told = time.monotonic()
-            store.write_text(self.folder / "progress.json", json.dumps({"step": step, "steps": self.steps}))
+            store.write_text(
+                self.folder / "progress.json", json.dumps({"step": step, "steps": self.steps})
+            )
 
     def part(
         self,
@@ -82,7 +94,9 @@ class CellRun:
         weights = Path(self.job["weights"]) if self.job["weights"] else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
-            network: torch.nn.Module = networks.build(self.job["cell"]["backbone"], self.spec, weights)
+            network: torch.nn.Module = networks.build(
+                self.job["cell"]["backbone"], self.spec, weights
+            )
         # Channels innermost: the same sums in another order, faster on CPUs (volumes 3 times) and on GPUs.
         innermost = torch.channels_last if self.spec.ndim == 2 else torch.channels_last_3d
         return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
@@ -118,16 +132,24 @@ def run_cell(folder: Path) -> None:
     index = cache.load_index(source)
     view = cache.train_view(source, index, job["patients"], cell["task"], cell["class_known"])
     run = CellRun(job, folder, view.spec, choose_device(job["device"]))
-    method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], view.spec)
+    method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(
+        cell["config"], view.spec
+    )
     predictor = predictor_of(method, view.spec, cell["layout"], run.device)
     imported = time.perf_counter()
 
     run.snapshot = Snapshots(method, cell["select"], run.steps, folder / "checkpoints")
     fitted = _timed_fit(method, view, run)
-    if job["held"]:  # a trial: scored on labelled patients that were held out, whose labels are of the budget
-        predicted, inference_ms = selection.write(predictor, source, index, job["held"], folder / "selection.csv")
+    if job[
+        "held"
+    ]:  # a trial: scored on labelled patients that were held out, whose labels are of the budget
+        predicted, inference_ms = selection.write(
+            predictor, source, index, job["held"], folder / "selection.csv"
+        )
     else:
-        predicted, inference_ms = predictor.write(cache.test_images(source, index), folder / "predictions")
+        predicted, inference_ms = predictor.write(
+            cache.test_images(source, index), folder / "predictions"
+        )
     state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
     samples = 0
     if cell["samples"] and isinstance(method, Synthesises):
@@ -170,10 +192,14 @@ def predictor_of(
     """What predicts for a task. Raises TypeError where the method lacks the capability."""
     if spec.task == "segmentation":
         if not isinstance(method, Segments):
-            raise TypeError(f"method {type(method).__name__} has no segment(images); segmentation needs it")
+            raise TypeError(
+                f"method {type(method).__name__} has no segment(images); segmentation needs it"
+            )
         return Predictor(method, spec, layout, device)
     if not isinstance(method, Classifies):
-        raise TypeError(f"method {type(method).__name__} has no classify(images); classification needs it")
+        raise TypeError(
+            f"method {type(method).__name__} has no classify(images); classification needs it"
+        )
     return ClassPredictor(method, spec, device)
 
 
@@ -194,7 +220,9 @@ def _timed_fit(method: Method, view: TrainView, run: CellRun) -> float:
 class Snapshots:
     """States on the way, for suites that select a checkpoint as a paper did; scoring chooses among them."""
 
-    def __init__(self, method: Method, select: dict[str, Any] | None, steps: int, folder: Path) -> None:
+    def __init__(
+        self, method: Method, select: dict[str, Any] | None, steps: int, folder: Path
+    ) -> None:
         self.method, self.select, self.folder = method, select, folder
         # The last iterate is a candidate too.
         self.due = {*range(select["every"], steps, select["every"]), steps} if select else set()
@@ -206,7 +234,9 @@ class Snapshots:
             (self.folder / str(step)).mkdir(parents=True, exist_ok=True)
             save_state(self.method.state(), self.folder / str(step) / "model.safetensors")
 
-    def predict(self, predictor: Predictor, source: Path, index: dict[str, Any], run: CellRun) -> None:
+    def predict(
+        self, predictor: Predictor, source: Path, index: dict[str, Any], run: CellRun
+    ) -> None:
         """Label maps of each state; states themselves are not kept. Leaves the method at its last state."""
         from safetensors.torch import load_file
 
@@ -215,7 +245,9 @@ class Snapshots:
             self.method.load(load_file(place / "model.safetensors"), run)
             predictor.write(cache.test_images(source, index), place / "predictions")
             if self.select and self.select["by"] == "validation":
-                predictor.write(cache.test_images(source, index, "validation"), place / "validation")
+                predictor.write(
+                    cache.test_images(source, index, "validation"), place / "validation"
+                )
             (place / "model.safetensors").unlink()
 
 
@@ -223,26 +255,41 @@ def _write_samples(method: Synthesises, count: int, seed: int, folder: Path) -> 
     """`samples.npz` with 8-bit images (N C H W), masks (N H W), labels (N), -1 for none; returns N."""
     cases = list(method.synthesise(count, seed))
     images = np.stack([np.rint(255 * case.image.clip(0, 1)).astype(np.uint8) for case in cases])
-    masks = np.stack([np.zeros(c.image.shape[1:]) if c.mask is None else c.mask for c in cases]).astype(np.uint8)
+    masks = np.stack(
+        [np.zeros(c.image.shape[1:]) if c.mask is None else c.mask for c in cases]
+    ).astype(np.uint8)
     labels = np.array([-1 if case.label is None else case.label for case in cases])
     np.savez_compressed(
-        folder / "samples.npz", images=images, masks=masks, labels=labels, ids=[case.id for case in cases]
+        folder / "samples.npz",
+        images=images,
+        masks=masks,
+        labels=labels,
+        ids=[case.id for case in cases],
     )
     return len(cases)
 
 
-def _write_more(method: Method, predictor: Predictor, source: Path, index: dict[str, Any], folder: Path) -> None:
+def _write_more(
+    method: Method, predictor: Predictor, source: Path, index: dict[str, Any], folder: Path
+) -> None:
     """Label maps of the segmenter that saw synthetic images too; pseudo-normal test images."""
     if isinstance(method, Augments):
         other = replace(predictor, method=Augmented(method))
         other.write(cache.test_images(source, index), folder / "augmented")
     if isinstance(method, Normalises):
         cases = list(cache.test_images(source, index))
-        images = torch.from_numpy(np.concatenate([array for _, array in cases])).to(predictor.device)
-        normals = [method.normalise(part).float().cpu().numpy() for part in images.split(batch_of(predictor.spec.size))]
+        images = torch.from_numpy(np.concatenate([array for _, array in cases])).to(
+            predictor.device
+        )
+        normals = [
+            method.normalise(part).float().cpu().numpy()
+            for part in images.split(batch_of(predictor.spec.size))
+        ]
         found = np.concatenate(normals)
         if found.shape != tuple(images.shape) or not np.isfinite(found).all():
-            raise NotFiniteError(f"normalise returned {found.shape} or values that are no numbers; expected images")
+            raise NotFiniteError(
+                f"normalise returned {found.shape} or values that are no numbers; expected images"
+            )
         normality.write(folder, [entry["id"] for entry, _ in cases], found)
 
 
@@ -264,8 +311,15 @@ def _peak_memory_mb(device: torch.device) -> float:
 
 
 def _environment(device: torch.device) -> dict[str, str]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
-    return {"device": name, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    name = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
+    )
+    return {
+        "device": name,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _kind(problem: BaseException) -> tuple[str, str]:

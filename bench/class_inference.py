@@ -39,16 +39,22 @@ class ClassPredictor:
         begun = time.perf_counter()
         found = self.probabilities(images).cpu().numpy()
         seconds = time.perf_counter() - begun
-        np.savez_compressed(folder / PROBABILITIES, ids=[entry["id"] for entry, _ in listed], probabilities=found)
+        np.savez_compressed(
+            folder / PROBABILITIES, ids=[entry["id"] for entry, _ in listed], probabilities=found
+        )
         return len(listed), 1000 * seconds / max(1, len(listed))
 
     def _classify(self, images: torch.Tensor) -> torch.Tensor:
         found = self.method.classify(images)
         expected = (len(images), self.spec.classes)
         if tuple(found.shape) != expected:
-            raise ValueError(f"classify returned shape {tuple(found.shape)}; expected {expected} (B K)")
+            raise ValueError(
+                f"classify returned shape {tuple(found.shape)}; expected {expected} (B K)"
+            )
         if not torch.isfinite(found).all():
             raise NotFiniteError("classify returned probabilities that are NaN or infinite")
         if found.min() < -1e-3 or (found.sum(1) - 1).abs().max() > 1e-2:
-            raise ValueError("classify returned values that are not probabilities; apply a softmax over the labels")
+            raise ValueError(
+                "classify returned values that are not probabilities; apply a softmax over the labels"
+            )
         return found

@@ -52,7 +52,9 @@ def read_probabilities(file: Path, count: int) -> Mapping[str, NDArray[np.float6
     try:
         with np.load(file) as content:
             ids, values = content["ids"], content["probabilities"].astype(float)
-    except Exception:  # a torn archive raises whatever its damage leads to; the cases count as missing
+    except (
+        Exception
+    ):  # a torn archive raises whatever its damage leads to; the cases count as missing
         return {}
     if values.shape != (len(ids), count):
         return {}
@@ -88,7 +90,9 @@ def pseudo_table(scores: Sequence[LabelScores], metric: str) -> NDArray[np.float
     first = scores[0]
     if metric in COUNTED:
         predicted = np.stack([found.predicted for found in scores], 1)
-        counts = jackknife.confusion(first.label, predicted, first.group, first.probabilities.shape[1])
+        counts = jackknife.confusion(
+            first.label, predicted, first.group, first.probabilities.shape[1]
+        )
         table = jackknife.pseudo_values_of_sums(COUNTED[metric], counts)
         return _centred(table, COUNTED[metric](counts.sum(0)))
     try:

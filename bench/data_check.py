@@ -98,10 +98,14 @@ def obstacle(dataset: Dataset) -> str | None:
     return None
 
 
-def _report(card: Card, records: Sequence[Record], looks: Sequence[_Look], fatal: list[str]) -> Report:
+def _report(
+    card: Card, records: Sequence[Record], looks: Sequence[_Look], fatal: list[str]
+) -> Report:
     sizes = sorted({look.shape for look in looks}, key=lambda shape: (np.prod(shape), shape))
     whole = [look for look in looks if len(look.shape) == card.ndim]  # a slice may well be empty
-    normal = [look.record.id for look in whole if look.areas is not None and not look.areas[1:].any()]
+    normal = [
+        look.record.id for look in whole if look.areas is not None and not look.areas[1:].any()
+    ]
     classes = _classes(card, looks)
     alike, same = _duplicates(looks)
     return Report(
@@ -139,8 +143,12 @@ def _look(record: Record, raw: RawCase, card: Card) -> _Look:
 
 def _check_case(record: Record, raw: RawCase, card: Card) -> None:
     """Raise DataProblem where channels, dimensions, mask shape or mask values differ from the card."""
-    single_slice = card.ndim == 3 and raw.image.ndim == 3  # volumes may be given as slices to train on
-    if (raw.image.ndim != card.ndim + 1 and not single_slice) or raw.image.shape[0] != card.channels:
+    single_slice = (
+        card.ndim == 3 and raw.image.ndim == 3
+    )  # volumes may be given as slices to train on
+    if (raw.image.ndim != card.ndim + 1 and not single_slice) or raw.image.shape[
+        0
+    ] != card.channels:
         raise DataProblem(
             f"case {record.id}: image of shape {raw.image.shape}; expected {card.channels} channels and "
             f"{card.ndim} dimensions"
@@ -162,7 +170,9 @@ def _record_problems(records: Sequence[Record]) -> list[str]:
     """What makes the list of cases unusable: none, one id twice, a patient on two sides."""
     if not records:
         return ["no cases; expected at least four patients, two to train and two to test"]
-    repeated = [case for case, count in Counter(record.id for record in records).items() if count > 1]
+    repeated = [
+        case for case, count in Counter(record.id for record in records).items() if count > 1
+    ]
     sides: dict[str, set[str]] = {}
     for record in records:
         sides.setdefault(record.group, set()).add(_side(record))
@@ -183,7 +193,9 @@ def _mild_problems(
             f"{len(normal)} cases have an empty mask ({', '.join(normal[:3])}), but the card says that there "
             "are no normal images; mend the masks, or set normals = true"
         )
-    found += [f"class '{one.name}' is in no case; expected it in some" for one in classes if not one.cases]
+    found += [
+        f"class '{one.name}' is in no case; expected it in some" for one in classes if not one.cases
+    ]
     given = {record.split for record in records}
     if given != {None}:
         missing = [side for side in ("train", "test") if side not in given]
@@ -217,20 +229,31 @@ def _duplicates(looks: Sequence[_Look]) -> tuple[int, list[Duplicate]]:
     """Pairs alike by hash, and the confirmed ones: across the data's split, else across patients."""
     if not looks:
         return 0, []
-    hashes, thumbs = np.array([look.hash for look in looks]), np.stack([look.thumb for look in looks])
+    hashes, thumbs = (
+        np.array([look.hash for look in looks]),
+        np.stack([look.thumb for look in looks]),
+    )
     own_split = any(look.record.split for look in looks)
     names = [_side(look.record) if own_split else look.record.group for look in looks]
     sides = np.unique(names, return_inverse=True)[1]
     pairs = duplicates.close_hashes(hashes, hashes)
     pairs = pairs[(pairs[:, 0] < pairs[:, 1]) & (sides[pairs[:, 0]] != sides[pairs[:, 1]])]
     same = duplicates.confirmed(pairs, thumbs, thumbs)
-    return len(pairs), [Duplicate(looks[a].record.id, looks[b].record.id, (names[a], names[b])) for a, b in same]
+    return len(pairs), [
+        Duplicate(looks[a].record.id, looks[b].record.id, (names[a], names[b])) for a, b in same
+    ]
 
 
 def render(report: Report) -> str:
     """The report as plain text for the terminal."""
-    lines = [f"{report.card.title} ({report.card.id})", f"group: {report.card.unit}"] if report.card else []
-    lines += _table("split", ("cases", "groups"), [(s.name, s.cases, s.groups) for s in report.splits])
+    lines = (
+        [f"{report.card.title} ({report.card.id})", f"group: {report.card.unit}"]
+        if report.card
+        else []
+    )
+    lines += _table(
+        "split", ("cases", "groups"), [(s.name, s.cases, s.groups) for s in report.splits]
+    )
     rows = [(c.name, c.cases, f"{100 * c.area:.1f}%") for c in report.classes]
     lines += _table("class", ("cases", "mean area"), rows)
     if report.smallest and report.largest:
@@ -246,13 +269,19 @@ def render(report: Report) -> str:
 
 
 def _size_line(report: Report) -> str:
-    smallest, largest = ("x".join(map(str, size or ())) for size in (report.smallest, report.largest))
+    smallest, largest = (
+        "x".join(map(str, size or ())) for size in (report.smallest, report.largest)
+    )
     return (
-        f"image size: {largest}" if report.sizes == 1 else f"image size: {smallest} to {largest}, {report.sizes} sizes"
+        f"image size: {largest}"
+        if report.sizes == 1
+        else f"image size: {smallest} to {largest}, {report.sizes} sizes"
     )
 
 
-def _table(title: str, columns: tuple[str, str], rows: Sequence[tuple[object, object, object]]) -> list[str]:
+def _table(
+    title: str, columns: tuple[str, str], rows: Sequence[tuple[object, object, object]]
+) -> list[str]:
     """A blank line, a header and the rows, numbers to the right; nothing without rows."""
     if not rows:
         return []

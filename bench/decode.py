@@ -52,7 +52,11 @@ class _Looks:
     def copies(self, train: int) -> dict[int, int]:
         """Positions of training images that nearly equal a test image (protocol R1.6)."""
         hashes, thumbs = np.array(self.hashes), np.stack(self.thumbs)
-        return dict(duplicates.near_duplicates(hashes[:train], thumbs[:train], hashes[train:], thumbs[train:]))
+        return dict(
+            duplicates.near_duplicates(
+                hashes[:train], thumbs[:train], hashes[train:], thumbs[train:]
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,9 @@ class Grid:
 Sides = Mapping[str, Sequence[Record]]  # train and test, and validation where a suite selects on it
 
 
-def prepare(dataset: Dataset, sides: Sides, grid: Grid, root: Path, code: str, drop_copies: bool = True) -> Prepared:
+def prepare(
+    dataset: Dataset, sides: Sides, grid: Grid, root: Path, code: str, drop_copies: bool = True
+) -> Prepared:
     """Decode all cases onto the training grid, or find them decoded. Raises DataProblem on the first bad file.
 
     Training images that nearly equal a test image are left out and listed under `dropped`, if asked.
@@ -90,7 +96,9 @@ def _trace(record: Record, side: str) -> list[Any]:
     return [record.id, record.group, record.label, side, stats]
 
 
-def _decode_all(dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_copies: bool) -> None:
+def _decode_all(
+    dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_copies: bool
+) -> None:
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
@@ -101,15 +109,24 @@ def _decode_all(dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_c
     try:
         total = hashlib.sha256()
         writers = {name: _Writer(part, name, total) for name in PACKS}
-        index: dict[str, Any] = {"card": asdict(dataset.card), "spec": _spec_json(dataset, grid.size)}
+        index: dict[str, Any] = {
+            "card": asdict(dataset.card),
+            "spec": _spec_json(dataset, grid.size),
+        }
         looks = _Looks(dataset.card.slice_axis)
         for side in ("train", "test", "validation"):
             records = sides.get(side, ())
-            index[side] = [e for r in records for e in _write_case(dataset, r, grid, side, writers, looks)]
+            index[side] = [
+                e for r in records for e in _write_case(dataset, r, grid, side, writers, looks)
+            ]
         # Drawn images are never copies, and slices of volumes look alike by nature.
-        look_for = drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(grid.size)
+        look_for = (
+            drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(grid.size)
+        )
         copies = looks.copies(len(index["train"])) if look_for else {}
-        dropped = [(index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())]
+        dropped = [
+            (index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())
+        ]
         index["dropped"] = [{"id": case, "copy_of": other} for case, other in dropped]
         index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
         for writer in writers.values():
@@ -131,7 +148,12 @@ def _take_labels(entries: Sequence[dict[str, Any]]) -> dict[str, int | None]:
 
 
 def _write_case(
-    dataset: Dataset, record: Record, grid: Grid, side: str, writers: dict[str, _Writer], looks: _Looks
+    dataset: Dataset,
+    record: Record,
+    grid: Grid,
+    side: str,
+    writers: dict[str, _Writer],
+    looks: _Looks,
 ) -> list[dict[str, Any]]:
     """Index entries of one record: one, or where volumes are trained on in slices, one for each training slice."""
     raw, card = dataset.read(record), dataset.card
@@ -141,13 +163,18 @@ def _write_case(
     sliced = raw.image.ndim == 4 and len(grid.size) == 2
     planes = [(record.id, raw.image, mask)]
     if sliced:
-        images, masks = geometry.image_slices(raw.image, card.slice_axis), geometry.mask_slices(mask, card.slice_axis)
+        images, masks = (
+            geometry.image_slices(raw.image, card.slice_axis),
+            geometry.mask_slices(mask, card.slice_axis),
+        )
         names = [f"{record.id}_s{k:03d}" for k in range(len(images))]
         planes = list(zip(names, images, masks, strict=True))
     on_grid = [_on_grid(image, grid, card) for _, image, _ in planes]
     if side != "train":
         places = {
-            "test_images": writers["test_images"].add(np.stack(on_grid)),  # (1 C *S), or the slices (D C H W)
+            "test_images": writers["test_images"].add(
+                np.stack(on_grid)
+            ),  # (1 C *S), or the slices (D C H W)
             "test_native": writers["test_native"].add(raw.image),
             "test_masks": writers["test_masks"].add(mask),
         }
@@ -172,10 +199,16 @@ def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
 
 
 def _mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    return geometry.mask_to_grid(mask, grid.size) if mask.ndim == 2 else geometry.shrink_mask(mask, grid.shrink)
+    return (
+        geometry.mask_to_grid(mask, grid.size)
+        if mask.ndim == 2
+        else geometry.shrink_mask(mask, grid.shrink)
+    )
 
 
-def _entry(record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], card: Card) -> dict[str, Any]:
+def _entry(
+    record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], card: Card
+) -> dict[str, Any]:
     plane = mask.size if mask.ndim == 2 else mask.size / mask.shape[card.slice_axis]
     return {
         "id": name,
@@ -189,15 +222,21 @@ def _entry(record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], car
     }
 
 
-def _checked_mask(raw: RawCase, record: Record, card: Card, size: tuple[int, ...]) -> NDArray[np.uint8]:
+def _checked_mask(
+    raw: RawCase, record: Record, card: Card, size: tuple[int, ...]
+) -> NDArray[np.uint8]:
     single_slice = card.ndim == 3 and raw.image.ndim == 3 and len(size) == 2
-    if raw.image.shape[0] != card.channels or (raw.image.ndim != card.ndim + 1 and not single_slice):
+    if raw.image.shape[0] != card.channels or (
+        raw.image.ndim != card.ndim + 1 and not single_slice
+    ):
         raise DataProblem(
             f"case {record.id}: image of shape {raw.image.shape} given; expected {card.channels} channels "
             f"and {card.ndim} dimensions; mend or remove it"
         )
     if raw.mask is None:
-        raise DataProblem(f"case {record.id}: no mask given; expected one for every case; add it or remove the case")
+        raise DataProblem(
+            f"case {record.id}: no mask given; expected one for every case; add it or remove the case"
+        )
     if raw.mask.max(initial=0) >= len(card.classes):
         raise DataProblem(
             f"case {record.id}: mask value {raw.mask.max()} given; expected 0 to {len(card.classes) - 1} "

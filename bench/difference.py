@@ -16,8 +16,12 @@ from bench.mismatch import same
 from bench.statistics import Interval
 
 Identity = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
-Table = Mapping[int, Mapping[str, float]]  # subset -> patient -> score; one nameless patient for synthetic images
-NO_IDENTITY = frozenset({"key", "fraction", "variant", "refusal", "generator", "split", "data", "protocol", "subset"})
+Table = Mapping[
+    int, Mapping[str, float]
+]  # subset -> patient -> score; one nameless patient for synthetic images
+NO_IDENTITY = frozenset(
+    {"key", "fraction", "variant", "refusal", "generator", "split", "data", "protocol", "subset"}
+)
 COLUMN = {column.key: column for column in COLUMNS}
 
 
@@ -52,7 +56,9 @@ class Change:
         up = "better" if COLUMN[self.after.metric].better == "higher" else "worse"
         if self.gap.lo > 0:
             return up
-        return ("worse" if up == "better" else "better") if self.gap.hi < 0 else "within its interval"
+        return (
+            ("worse" if up == "better" else "better") if self.gap.hi < 0 else "within its interval"
+        )
 
     @property
     def lower(self) -> bool:
@@ -83,7 +89,9 @@ class Difference:
 def compare(before: Side, after: Side) -> Difference:
     """All differences from one folder to another."""
     alarms, barred = _alarms(before, after)
-    old, new = ({(_identity(row), row.metric): row for row in side.board.rows} for side in (before, after))
+    old, new = (
+        {(_identity(row), row.metric): row for row in side.board.rows} for side in (before, after)
+    )
     shared = [_change(before, after, old[key], new[key], barred) for key in new if key in old]
     shared.sort(key=lambda change: _order(change.after))
     changed = [change for change in shared if not _equal(change.before, change.after)]
@@ -97,7 +105,9 @@ def compare(before: Side, after: Side) -> Difference:
         settings=_settings(before.settings, after.settings),
         cells=(len(keys[0] & keys[1]), len(keys[0] - keys[1]), len(keys[1] - keys[0])),
         removed=sorted(lost, key=_order),
-        added=sorted((row for key, row in new.items() if key not in old and _heads(row)), key=_order),
+        added=sorted(
+            (row for key, row in new.items() if key not in old and _heads(row)), key=_order
+        ),
         changed=changed,
         moved=[change for change in heads if _ranks(change.before) != _ranks(change.after)],
         equal=len(shared) - len(changed),
@@ -110,20 +120,28 @@ def _alarms(before: Side, after: Side) -> tuple[list[str], dict[str, str]]:
     alarms, barred = [], {}
     shared = [name for name in after.board.datasets if name in before.board.datasets]
     for name in shared:
-        cells = [[cell for cell in side.cells if cell["dataset"] == name] for side in (before, after)]
+        cells = [
+            [cell for cell in side.cells if cell["dataset"] == name] for side in (before, after)
+        ]
         old, new = ({cell["subset"]: cell["split"] for cell in own} for own in cells)
         other = sorted(subset for subset in old.keys() & new.keys() if old[subset] != new[subset])
         if other:
             barred[name] = "the splits differ"
-            alarms.append(f"the split of {name} is another one in subset {', '.join(map(str, other))}")
+            alarms.append(
+                f"the split of {name} is another one in subset {', '.join(map(str, other))}"
+            )
         data = [{cell["data"] for cell in own} for own in cells]
         if data[0] != data[1]:
             barred[name] = "the data differ"
-            alarms.append(f"the images or masks of {name} are others: {_hashes(data[0])} in A, {_hashes(data[1])} in B")
+            alarms.append(
+                f"the images or masks of {name} are others: {_hashes(data[0])} in A, {_hashes(data[1])} in B"
+            )
     versions = [sorted({cell["protocol"] for cell in side.cells}) for side in (before, after)]
     if versions[0] != versions[1]:
         barred = dict.fromkeys(shared, "the protocols differ")
-        alarms.insert(0, f"protocol version {', '.join(versions[0])} in A, {', '.join(versions[1])} in B")
+        alarms.insert(
+            0, f"protocol version {', '.join(versions[0])} in A, {', '.join(versions[1])} in B"
+        )
     return alarms, barred
 
 
@@ -138,15 +156,35 @@ def _change(before: Side, after: Side, old: Row, new: Row, barred: Mapping[str, 
         return Change(old, new, None, 0, 0, f"not comparable: {why}", causes)
     one, other = (side.tables.get((_identity(new), new.metric), {}) for side in (before, after))
     subsets = sorted(one.keys() & other.keys())
-    groups = sorted(set.intersection(*(set(table[j]) for table in (one, other) for j in subsets))) if subsets else []
+    groups = (
+        sorted(set.intersection(*(set(table[j]) for table in (one, other) for j in subsets)))
+        if subsets
+        else []
+    )
     if not groups:
         return Change(old, new, None, 0, 0, _no_pairs(old, new), causes)
     table = np.array([[other[j][group] - one[j][group] for j in subsets] for group in groups])
     if groups == [""]:
         gap = statistics.interval_over_subsets(table[0])
-        return Change(old, new, gap, 0, len(subsets), "" if gap.kind else "one subset gives no interval", causes)
+        return Change(
+            old,
+            new,
+            gap,
+            0,
+            len(subsets),
+            "" if gap.kind else "one subset gives no interval",
+            causes,
+        )
     gap = statistics.interval(table)
-    return Change(old, new, gap, len(groups), len(subsets), "" if gap.kind else "one patient gives no interval", causes)
+    return Change(
+        old,
+        new,
+        gap,
+        len(groups),
+        len(subsets),
+        "" if gap.kind else "one patient gives no interval",
+        causes,
+    )
 
 
 def _no_pairs(old: Row, new: Row) -> str:
@@ -158,13 +196,19 @@ def _no_pairs(old: Row, new: Row) -> str:
 
 def _obstacle(before: Side, after: Side, old: Row, new: Row) -> str:
     """Why one metric cannot be compared though data and split are the same."""
-    if new.metric == "nsd" and before.settings.get("nsd_tolerance") != after.settings.get("nsd_tolerance"):
+    if new.metric == "nsd" and before.settings.get("nsd_tolerance") != after.settings.get(
+        "nsd_tolerance"
+    ):
         return "the tolerances differ"
     if old.extractor != new.extractor:
         return f"the features differ ({old.extractor}, {new.extractor})"
     if new.metric in ("fid", "fd", "fd_normal") and old.n != new.n:
         return f"the numbers of images differ ({old.n}, {new.n})"
-    judged = new.extractor == "task" or new.metric in ("healthiness", "healthiness_dice", "harmonic")
+    judged = new.extractor == "task" or new.metric in (
+        "healthiness",
+        "healthiness_dice",
+        "harmonic",
+    )
     if judged and _judge(before, new) != _judge(after, new):
         return "the reference models differ, and with them what they see"
     return ""
@@ -179,12 +223,22 @@ def _judge(side: Side, row: Row) -> set[str]:
 
 def _causes(before: Side, after: Side, identity: Identity) -> tuple[str, ...]:
     """What differs between the cells of a row, by the first subset that both have, and not between the suites."""
-    old, new = ({cell["subset"]: cell for cell in side.cells if _cell(cell) == identity} for side in (before, after))
+    old, new = (
+        {cell["subset"]: cell for cell in side.cells if _cell(cell) == identity}
+        for side in (before, after)
+    )
     first = min(old.keys() & new.keys(), default=None)
     if first is None or old[first]["key"] == new[first]["key"]:
         return ()
-    made = [{name: value for name, value in side[first].items() if name not in NO_IDENTITY} for side in (old, new)]
-    own = [found for found in _settings(*made) if found not in _settings(before.settings, after.settings)]
+    made = [
+        {name: value for name, value in side[first].items() if name not in NO_IDENTITY}
+        for side in (old, new)
+    ]
+    own = [
+        found
+        for found in _settings(*made)
+        if found not in _settings(before.settings, after.settings)
+    ]
     return tuple(name if name == "code" else f"{name} {one} -> {other}" for name, one, other in own)
 
 
@@ -198,9 +252,13 @@ def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple
 
 def _flat(settings: Any, path: str = "") -> dict[str, str]:
     if isinstance(settings, Mapping) and settings:
-        parts = [_flat(value, f"{path}.{key}" if path else str(key)) for key, value in settings.items()]
+        parts = [
+            _flat(value, f"{path}.{key}" if path else str(key)) for key, value in settings.items()
+        ]
         return {name: value for part in parts for name, value in part.items()}
-    return {path: settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)}
+    return {
+        path: settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
+    }
 
 
 def _drops(heads: Sequence[Change], lost: Sequence[Row], alarms: Sequence[str]) -> list[str]:
@@ -241,7 +299,14 @@ def _cell(cell: Mapping[str, Any]) -> Identity:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return TASKS.index(row.task), row.dataset, row.labelled, row.method, row.variant, [*COLUMN].index(row.metric)
+    return (
+        TASKS.index(row.task),
+        row.dataset,
+        row.labelled,
+        row.method,
+        row.variant,
+        [*COLUMN].index(row.metric),
+    )
 
 
 def _words(row: Row) -> str:

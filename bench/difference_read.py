@@ -56,7 +56,10 @@ def _tables(lines: Sequence[Line], board: Board) -> dict[tuple[Identity, str], T
             elif metric in PER_CASE:
                 found[line.identity, metric] = _by_patient(line.scores, metric)
     for line in lines:
-        base, head = (*line.identity[:3], board.suite["reference"], "default"), HEADLINE[line.identity[0]]
+        base, head = (
+            (*line.identity[:3], board.suite["reference"], "default"),
+            HEADLINE[line.identity[0]],
+        )
         for gain, of in (("gain", head), ("augmented_gain", "augmented_dice")):
             one, other = found.get((line.identity, of)), found.get((base, head))
             if one and other and gain in metrics.get(line.identity, {}):
@@ -95,4 +98,7 @@ def _synthetic(line: Line, metric: str, extractor: str | None) -> Table:
 
 def _minus(own: Table, other: Table) -> Table:
     shared = own.keys() & other.keys()
-    return {j: {group: own[j][group] - other[j][group] for group in own[j].keys() & other[j].keys()} for j in shared}
+    return {
+        j: {group: own[j][group] - other[j][group] for group in own[j].keys() & other[j].keys()}
+        for j in shared
+    }

@@ -18,11 +18,17 @@ def lines(found: Difference) -> list[str]:
     both, before, after = found.cells
     told = [f"A: {found.before.place}", f"B: {found.after.place}"]
     told.append(f"cells: {both} in both, {before} in A alone, {after} in B alone")
-    told += _block("settings that differ", [f"{name}: {one} -> {other}" for name, one, other in found.settings])
+    told += _block(
+        "settings that differ", [f"{name}: {one} -> {other}" for name, one, other in found.settings]
+    )
     told += _block("rows in A alone", [row_words(row) for row in found.removed])
     told += _block("rows in B alone", [row_words(row) for row in found.added])
-    told += _block("scores that changed", _table(CHANGED, [changed_words(change) for change in found.changed]))
-    told += _block("ranks that moved", _table(MOVED, [moved_words(found, change) for change in found.moved]))
+    told += _block(
+        "scores that changed", _table(CHANGED, [changed_words(change) for change in found.changed])
+    )
+    told += _block(
+        "ranks that moved", _table(MOVED, [moved_words(found, change) for change in found.moved])
+    )
     return [*told, f"{found.equal} numbers are equal"]
 
 
@@ -37,14 +43,26 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def changed_words(change: Change) -> list[str]:
     """The cells of a changed score, as CHANGED names them."""
     digits, gap = COLUMN[change.after.metric].digits, change.gap
-    difference = f"{gap.mean:+.{digits}f}" if gap else "not comparable" if "not comparable" in change.why else "-"
+    difference = (
+        f"{gap.mean:+.{digits}f}"
+        if gap
+        else "not comparable"
+        if "not comparable" in change.why
+        else "-"
+    )
     bounded = gap is not None and gap.lo is not None
     interval = f"[{gap.lo:+.{digits}f}, {gap.hi:+.{digits}f}]" if gap and bounded else "-"
     over = [f"{change.patients} patients"] if change.patients else []
     over += [f"{change.subsets} subsets"] if change.subsets else []
     causes = f"changed: {', '.join(change.causes)}" if change.causes else ""
     kind = gap.kind if gap and gap.kind not in ("two-way", "subsets only") else ""
-    remark = [change.verdict, kind, change.why.removeprefix("not comparable: "), _statuses(change), causes]
+    remark = [
+        change.verdict,
+        kind,
+        change.why.removeprefix("not comparable: "),
+        _statuses(change),
+        causes,
+    ]
     return [
         *_place(change.after), change.after.metric, _number(change.before, digits), _number(change.after, digits),
         difference, interval, " x ".join(over) or "-", "; ".join(part for part in remark if part),
@@ -65,7 +83,11 @@ def row_words(row: Row) -> str:
 
 def _place(row: Row) -> list[str]:
     variant = "" if row.variant == "default" else f" ({row.variant})"
-    return [place(row.task, row.dataset), f"{row.labelled} ({row.fraction:.0%})", f"{row.method}{variant}"]
+    return [
+        place(row.task, row.dataset),
+        f"{row.labelled} ({row.fraction:.0%})",
+        f"{row.method}{variant}",
+    ]
 
 
 def _number(row: Row, digits: int) -> str:

@@ -53,7 +53,9 @@ def write_jobs(
     for cell in cells:
         material = materials[cell.dataset]
         labelled = material.split.labelled(cell.subset, cell.labelled)
-        fitted, held = folds_of(labelled, cell.fold[1])[cell.fold[0]] if cell.fold else (labelled, ())
+        fitted, held = (
+            folds_of(labelled, cell.fold[1])[cell.fold[0]] if cell.fold else (labelled, ())
+        )
         jobs[cell.key] = {
             "cell": cell.identity(),
             "patients": list(fitted),
@@ -95,7 +97,9 @@ def execute(
         if state == "done":
             progress.done, progress.kept = progress.done + 1, progress.kept + 1
             score(key)
-        elif state == "failed" and (not retry_failed or unique[key].phase == "untuned"):  # its trials are to be retried
+        elif state == "failed" and (
+            not retry_failed or unique[key].phase == "untuned"
+        ):  # its trials are to be retried
             progress.failed += 1
         else:
             waiting.append((0.0, key))

@@ -34,7 +34,9 @@ def thumbnail(image: NDArray[Any], slice_axis: int = 0) -> Grey:
     return centred / max(float(centred.std()), 1e-6)
 
 
-def near_duplicates(hashes_a: Hashes, thumbs_a: Thumbs, hashes_b: Hashes, thumbs_b: Thumbs) -> list[tuple[int, int]]:
+def near_duplicates(
+    hashes_a: Hashes, thumbs_a: Thumbs, hashes_b: Hashes, thumbs_b: Thumbs
+) -> list[tuple[int, int]]:
     """Index pairs (a, b) of images that are near-duplicates by hash and by thumbnail."""
     pairs = confirmed(close_hashes(hashes_a, hashes_b), thumbs_a, thumbs_b)
     return [(int(a), int(b)) for a, b in pairs]
@@ -51,7 +53,9 @@ def close_hashes(hashes_a: Hashes, hashes_b: Hashes) -> NDArray[np.intp]:
 
 def confirmed(pairs: NDArray[np.intp], thumbs_a: Thumbs, thumbs_b: Thumbs) -> NDArray[np.intp]:
     """The pairs (P 2) whose thumbnails agree too: hashes of smooth images meet by chance."""
-    flat = thumbs_a.std(axis=(1, 2)) < 0.5  # an even picture has no look: two blank slices are no copies
+    flat = (
+        thumbs_a.std(axis=(1, 2)) < 0.5
+    )  # an even picture has no look: two blank slices are no copies
     pairs = pairs[~flat[pairs[:, 0]]]
     kept = [
         part[np.abs(thumbs_a[part[:, 0]] - thumbs_b[part[:, 1]]).mean(axis=(1, 2)) < THUMB_DISTANCE]

@@ -43,7 +43,10 @@ def area_table(labelled: Sequence[float], curve: NDArray[np.float64]) -> NDArray
 
 
 def label_equivalence(
-    labelled: Sequence[float], curve: NDArray[np.float64], method: NDArray[np.float64], higher_is_better: bool
+    labelled: Sequence[float],
+    curve: NDArray[np.float64],
+    method: NDArray[np.float64],
+    higher_is_better: bool,
 ) -> Equivalence:
     """Labels at which the reference reaches the method's score (R4.9b), in the unit of `labelled` (increasing, > 0).
 
@@ -58,20 +61,26 @@ def label_equivalence(
         return Equivalence(estimate, None, None)
     draws = joint_draws(tables, seed_of(["label equivalence", *map(str, labelled)], tables.shape))
     outside = (1 - LEVEL) / 2
-    lo, hi = np.quantile(_reached(logs, draws), [outside, 1 - outside], method="inverted_cdf")  # some are infinite
+    lo, hi = np.quantile(
+        _reached(logs, draws), [outside, 1 - outside], method="inverted_cdf"
+    )  # some are infinite
     return Equivalence(estimate, _amount(float(lo), logs), _amount(float(hi), logs))
 
 
 def _logs(labelled: Sequence[float]) -> NDArray[np.float64]:
     values = np.array(labelled, float)
     if len(values) < 2 or values[0] <= 0 or (np.diff(values) <= 0).any():
-        raise BenchError(f"label amounts are {list(labelled)}; a curve needs two or more, positive and increasing")
+        raise BenchError(
+            f"label amounts are {list(labelled)}; a curve needs two or more, positive and increasing"
+        )
     return np.log(values)
 
 
 def _amount(log: float, logs: NDArray[np.float64]) -> Amount:
     if np.isinf(log):
-        return Amount(float(np.exp(logs[0])), "<") if log < 0 else Amount(float(np.exp(logs[-1])), ">")
+        return (
+            Amount(float(np.exp(logs[0])), "<") if log < 0 else Amount(float(np.exp(logs[-1])), ">")
+        )
     return Amount(float(np.exp(log)))
 
 

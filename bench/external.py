@@ -14,7 +14,9 @@ from bench import store
 ENDINGS = (".npz", ".npy", ".png", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii")
 
 
-def take_over(folder: Path, predictions: Path, cases: Sequence[Mapping[str, Any]], classes: int) -> None:
+def take_over(
+    folder: Path, predictions: Path, cases: Sequence[Mapping[str, Any]], classes: int
+) -> None:
     """Copy label maps into a cell's folder; what is missing or does not fit is named and scored as worst."""
     with store.claim(folder) as mine:
         if not mine:
@@ -27,7 +29,10 @@ def take_over(folder: Path, predictions: Path, cases: Sequence[Mapping[str, Any]
             if label_map is None:
                 problems.append(f"{case['id']}: {problem}")
             else:
-                np.savez_compressed(folder / "predictions" / f"{store.file_name(case['id'])}.npz", label_map=label_map)
+                np.savez_compressed(
+                    folder / "predictions" / f"{store.file_name(case['id'])}.npz",
+                    label_map=label_map,
+                )
         store.write_json(
             folder / "result.json",
             {"key": folder.name, "predictions": len(cases) - len(problems), "problems": problems, "cost": {},
@@ -35,19 +40,27 @@ def take_over(folder: Path, predictions: Path, cases: Sequence[Mapping[str, Any]
         )  # fmt: skip
 
 
-def _label_map(predictions: Path, case: Mapping[str, Any], classes: int) -> tuple[NDArray[np.uint8] | None, str | None]:
+def _label_map(
+    predictions: Path, case: Mapping[str, Any], classes: int
+) -> tuple[NDArray[np.uint8] | None, str | None]:
     files = [predictions / f"{case['id']}{ending}" for ending in ENDINGS]
     found = [file for file in files if file.is_file()]
     if not found:
         return None, "no file"
     try:
         values = read_label_map(found[0])
-    except Exception as problem:  # whatever a decoder raises: the file is not usable, and its case says so
+    except (
+        Exception
+    ) as problem:  # whatever a decoder raises: the file is not usable, and its case says so
         return None, f"{found[0].name} cannot be read ({type(problem).__name__})"
     expected = tuple(case["shape"])
     if values.shape != expected:
         return None, f"{found[0].name} has size {values.shape}, expected {expected}"
-    if values.min() < 0 or values.max() >= classes or not np.array_equal(values, values.astype(np.uint8)):
+    if (
+        values.min() < 0
+        or values.max() >= classes
+        or not np.array_equal(values, values.astype(np.uint8))
+    ):
         return None, f"{found[0].name} holds values other than 0 to {classes - 1}"
     return values.astype(np.uint8), None
 

@@ -60,7 +60,9 @@ class Extractor:
     @property
     def name(self) -> str:
         """As given, without the file."""
-        options = (f",{key}={'/'.join(f'{v:g}' for v in values)}" for key, values in self.options.items())
+        options = (
+            f",{key}={'/'.join(f'{v:g}' for v in values)}" for key, values in self.options.items()
+        )
         return "".join([self.kind, f":{self.net}" if self.net else "", *options])
 
 
@@ -78,11 +80,17 @@ class Input:
         from torch.nn.functional import interpolate
 
         if images.shape[1] not in (1, 3):
-            raise Unavailable(f"images have {images.shape[1]} channels; expected 1 or 3; use the extractor 'task'")
+            raise Unavailable(
+                f"images have {images.shape[1]} channels; expected 1 or 3; use the extractor 'task'"
+            )
         square = (self.size, self.size)
         # Bicubic overshoots at edges; clipped, it is Pillow's resize in float, the "clean" one of FID (protocol R5.2).
-        resized = interpolate(images, square, mode=self.mode, align_corners=False, antialias=True).clamp(0, 1)
-        mean, std = (images.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        resized = interpolate(
+            images, square, mode=self.mode, align_corners=False, antialias=True
+        ).clamp(0, 1)
+        mean, std = (
+            images.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std)
+        )
         return (resized.expand(-1, 3, -1, -1) - mean) / std
 
 
@@ -100,7 +108,10 @@ class Features:
         import torch
 
         with torch.inference_mode():
-            parts = [self.network(batch.to(self.device)).float().cpu().numpy() for batch in images.split(BATCH)]
+            parts = [
+                self.network(batch.to(self.device)).float().cpu().numpy()
+                for batch in images.split(BATCH)
+            ]
         return np.concatenate(parts)
 
 
@@ -118,7 +129,10 @@ def parse(text: str) -> Extractor:
 
 
 def load(
-    extractor: Extractor, device: torch.device | str, embed: Network | None = None, why: str = "none was given"
+    extractor: Extractor,
+    device: torch.device | str,
+    embed: Network | None = None,
+    why: str = "none was given",
 ) -> Features:
     """The extractor, ready on a device. `task` needs `embed`, of the reference model; `why` says why there is none.
 
@@ -158,8 +172,12 @@ def _option(item: str, text: str) -> tuple[str, tuple[float, ...]]:
         numbers = tuple(float(number) for number in value.split("/"))
     except ValueError:
         numbers = ()
-    if len(numbers) not in ((1,) if key == "size" else (1, 3)) or (key != "mean" and min(numbers) <= 0):
-        raise BenchError(f"extractor {text!r}: {item!r} given; expected such as size=224 or mean=0.5/0.4/0.3")
+    if len(numbers) not in ((1,) if key == "size" else (1, 3)) or (
+        key != "mean" and min(numbers) <= 0
+    ):
+        raise BenchError(
+            f"extractor {text!r}: {item!r} given; expected such as size=224 or mean=0.5/0.4/0.3"
+        )
     return key, numbers
 
 
@@ -174,7 +192,9 @@ def _inception(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input
     from torch import nn
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    whole = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(file))
+    whole = FeatureExtractorInceptionV3(
+        "inception", ["2048"], feature_extractor_weights_path=str(file)
+    )
     *layers, _ = whole.children()
     return nn.Sequential(*layers, nn.Flatten()), Input(299, (128 / 255,), (128 / 255,), "bicubic")
 
@@ -189,9 +209,13 @@ def _torchvision(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Inp
         raise Unavailable(registry.unknown("torchvision network", extractor.net, known))
     network = models.get_model(extractor.net, weights=None)
     _fill(network, extractor, file)
-    if hasattr(network, "transform_input"):  # GoogLeNet and Inception: off without torchvision's own weights
+    if hasattr(
+        network, "transform_input"
+    ):  # GoogLeNet and Inception: off without torchvision's own weights
         network.transform_input = True
-    last = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
+    last = [
+        name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
+    ][-1]
     network.set_submodule(last, nn.Identity())
     given = models.get_model_weights(extractor.net).DEFAULT.transforms()  # type: ignore[attr-defined]
     return network, _input(extractor, given.crop_size[0], given.mean, given.std)
@@ -217,8 +241,12 @@ def _fill(network: torch.nn.Module, extractor: Extractor, file: Path) -> None:
 
     try:
         safe = file.suffix == ".safetensors"
-        network.load_state_dict(load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as problem:  # a broken or foreign file fails in many ways inside these libraries
+        network.load_state_dict(
+            load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+        )
+    except (
+        Exception
+    ) as problem:  # a broken or foreign file fails in many ways inside these libraries
         first = [line.strip() for line in str(problem).splitlines() if line.strip()][:2]
         raise Unavailable(
             f"extractor {extractor.name} is unavailable because {file} is no state dict of {extractor.net} "
@@ -233,7 +261,9 @@ def _sha256(file: Path) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as problem:
-        raise Unavailable(f"weights {file} given; {problem.strerror}; give a readable file") from None
+        raise Unavailable(
+            f"weights {file} given; {problem.strerror}; give a readable file"
+        ) from None
 
 
 def _inception_file() -> Path:
@@ -247,7 +277,9 @@ def _inception_file() -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _impatient():
-            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(file), INCEPTION_SHA, progress=False)
+            torch.hub.download_url_to_file(
+                URL_INCEPTION_V3, str(file), INCEPTION_SHA, progress=False
+            )
     except (OSError, RuntimeError) as problem:
         raise Unavailable(
             f"extractor inception is unavailable because {file} is not there and cannot be fetched from "

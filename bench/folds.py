@@ -13,7 +13,9 @@ def folds_of(labelled: Sequence[str], folds: int) -> list[Fold]:
     `labelled` are the L patients of a budget in the order they were drawn. Raises ValueError below two.
     """
     if len(labelled) < 2:
-        raise ValueError(f"{len(labelled)} labelled patients given; tuning needs two, one to fit and one to score")
+        raise ValueError(
+            f"{len(labelled)} labelled patients given; tuning needs two, one to fit and one to score"
+        )
     if len(labelled) // 4 >= 3:
         return [_parted(labelled, range(3, len(labelled), 4))]
     count = min(len(labelled), folds)

@@ -34,8 +34,16 @@ def forecast(
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
     chosen = [cell for cell in chosen if cell.phase != "waiting"]
     lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
-    due = list({cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")}.values())
-    due = [cell for cell in due if cell.refusal is None and cell.method != EXTERNAL and cell.phase == "final"]
+    due = list(
+        {
+            cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")
+        }.values()
+    )
+    due = [
+        cell
+        for cell in due
+        if cell.refusal is None and cell.method != EXTERNAL and cell.phase == "final"
+    ]
     executor = LocalExecutor(workers or driver.cores(), suite.threads)
     rates = _rates(due, cells, suite, materials, store, executor, device, plugins)
     lines.append(_total(due, rates, executor.slots))
@@ -58,11 +66,16 @@ def _tuning(
 
     assert suite.tuning is not None
     wanted = {cell.study for cell in waiting}
-    found = tuning.studies(suite, [cell for cell in cells if cell.study is None], materials, plugins)
+    found = tuning.studies(
+        suite, [cell for cell in cells if cell.study is None], materials, plugins
+    )
     open_ = [study for study in found if study.id in wanted]
     trainings = sum(suite.tuning.trials * study.count for study in open_)
     seconds = [
-        rates.get(_kind(s.base), 0.0) * s.base.steps * (suite.tuning.trials * s.count + len(s.cells)) for s in open_
+        rates.get(_kind(s.base), 0.0)
+        * s.base.steps
+        * (suite.tuning.trials * s.count + len(s.cells))
+        for s in open_
     ]
     time = f", about {display.duration(sum(seconds) / slots)}" if all(seconds) else ""
     trials = f"{len(open_)} studies of {suite.tuning.trials} trials, {trainings} trainings at most"
@@ -78,7 +91,9 @@ def _total(due: Sequence[Cell], rates: Mapping[tuple[str, str, str], float], slo
         return "nothing to do"
     unknown = sorted({cell.method for cell in due if _kind(cell) not in rates})
     if unknown:
-        return f"{len(due)} cells to run; time unknown: a probe of {', '.join(unknown)} did not finish"
+        return (
+            f"{len(due)} cells to run; time unknown: a probe of {', '.join(unknown)} did not finish"
+        )
     seconds = sum(rates[_kind(cell)] * cell.steps for cell in due)
     return f"{len(due)} cells to run, about {display.duration(seconds / slots)} on {slots} workers"
 
@@ -107,7 +122,9 @@ def _rates(
     probes = {_kind(c): c for c in due if _kind(c) not in rates}
     with tempfile.TemporaryDirectory() as folder:
         for name, cell in probes.items():
-            jobs = driver.write_jobs([replace(cell, steps=PROBE_STEPS)], suite, materials, device, plugins)
+            jobs = driver.write_jobs(
+                [replace(cell, steps=PROBE_STEPS)], suite, materials, device, plugins
+            )
             seconds = _probe(jobs, Path(folder), executor)
             if seconds is not None:
                 rates[name] = seconds

@@ -33,7 +33,9 @@ def panels(store: Store, board: Board, public: bool = False) -> list[Panel]:
         elif (folder / "index.json").exists():
             drawn.append(_panel(store, board, overlay, folder))
         else:
-            log.warning("case %s is not drawn: the decoded images in %s are gone", overlay["case"], folder)
+            log.warning(
+                "case %s is not drawn: the decoded images in %s are gone", overlay["case"], folder
+            )
     return drawn
 
 
@@ -47,7 +49,9 @@ def _panel(store: Store, board: Board, overlay: Mapping[str, Any], folder: Path)
     case = overlay["case"]
     image = cache.native(folder, index, "test_native")[case]
     reference = cache.native(folder, index, "test_masks")[case]
-    cells = sorted((cell for cell in board.cells if _shown(cell, overlay)), key=lambda cell: cell["labelled"])
+    cells = sorted(
+        (cell for cell in board.cells if _shown(cell, overlay)), key=lambda cell: cell["labelled"]
+    )
     cut = _slice_of(reference, index["card"]["slice_axis"])
     predictions = tuple(_prediction(store, cell, case, reference.shape, cut) for cell in cells)
     return Panel(
@@ -68,7 +72,11 @@ def _shown(cell: Mapping[str, Any], overlay: Mapping[str, Any]) -> bool:
     if cell["task"] != "segmentation":
         return False
     here = cell["dataset"] == overlay["dataset"] and cell["subset"] == overlay["subset"]
-    return here and cell["status"] == "ok" and (cell["labelled"] == overlay["labelled"] or cell["fraction"] == 1)
+    return (
+        here
+        and cell["status"] == "ok"
+        and (cell["labelled"] == overlay["labelled"] or cell["fraction"] == 1)
+    )
 
 
 def _prediction(
@@ -79,7 +87,11 @@ def _prediction(
     dice = Scores(folder / "scores.csv").per_case("dice").get(case)
     budget = "all labels" if cell["fraction"] == 1 else f"{cell['labelled']} labelled"
     variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
-    return f"{cell['method']}{variant}, {budget}", dice, None if label_map is None else label_map[cut]
+    return (
+        f"{cell['method']}{variant}, {budget}",
+        dice,
+        None if label_map is None else label_map[cut],
+    )
 
 
 def _slice_of(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
@@ -104,7 +116,9 @@ def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:
         if cell["status"] != "ok" or not judged or name in drawn:
             continue
         if public and withheld(board, cell["dataset"]):
-            drawn[name] = Sheet(**_place(cell), images=None, masks=None, kinds=(), nearest=None, words=())
+            drawn[name] = Sheet(
+                **_place(cell), images=None, masks=None, kinds=(), nearest=None, words=()
+            )
         elif (folder / "index.json").exists():
             if "distances" in judged:
                 drawn[name] = _sheet(store, cell, judged, folder)
@@ -121,7 +135,10 @@ def _sheet(store: Store, cell: Mapping[str, Any], judged: Mapping[str, Any], fol
     shown = _spread(labels)
     kinds = tuple("" if labels[i] < 0 else index["card"]["labels"][labels[i]] for i in shown)
     pairs = [judged["copies"]["pairs"][i] for i in shown] if "copies" in judged else []
-    nearest = [to_rgb(np.asarray(cache.take(pack, entries[pair["nearest"]]["train_images"]))) for pair in pairs]
+    nearest = [
+        to_rgb(np.asarray(cache.take(pack, entries[pair["nearest"]]["train_images"])))
+        for pair in pairs
+    ]
     return Sheet(
         **_place(cell),
         images=np.stack([to_rgb(images[i]) for i in shown]),
@@ -139,14 +156,19 @@ def _normals(place: Path, cell: Mapping[str, Any], folder: Path) -> Sheet:
     """Test images and their pseudo-normal ones: with a lesion from most to least of it left, then without one."""
     index, rows = cache.load_index(folder), read_rows(place / "normality.csv")
     abnormal = [i for i, row in enumerate(rows) if row["abnormal"] == "1"]
-    abnormal.sort(key=lambda i: (-int(rows[i]["after"]) / max(1, int(rows[i]["before"])), rows[i]["case"]))
+    abnormal.sort(
+        key=lambda i: (-int(rows[i]["after"]) / max(1, int(rows[i]["before"])), rows[i]["case"])
+    )
     normal = [i for i, row in enumerate(rows) if row["abnormal"] == "0"][:2]
     spread = np.unique(np.linspace(0, len(abnormal) - 1, min(SHOWN - 2, len(abnormal))).astype(int))
     shown = [abnormal[i] for i in spread] + normal
     native, size = cache.native(folder, index, "test_masks"), tuple(index["spec"]["size"])
     with np.load(place / "normalised.npz") as content:
         normals = content["images"]
-    cases = [np.rint(255 * images[0].clip(0, 1)).astype(np.uint8) for _, images in cache.test_images(folder, index)]
+    cases = [
+        np.rint(255 * images[0].clip(0, 1)).astype(np.uint8)
+        for _, images in cache.test_images(folder, index)
+    ]
     return Sheet(
         **_place(cell), images=np.stack([to_rgb(cases[i]) for i in shown]),
         masks=np.stack([geometry.mask_to_grid(native[rows[i]["case"]], size) for i in shown]),
@@ -157,7 +179,11 @@ def _normals(place: Path, cell: Mapping[str, Any], folder: Path) -> Sheet:
 
 def _change_words(row: Mapping[str, str]) -> str:
     seen = f"lesion pixels seen: {row['before']}, then {row['after']}"
-    return f"{seen}; identity {float(row['identity']):.3f}" if row["abnormal"] == "1" else f"no lesion; {seen}"
+    return (
+        f"{seen}; identity {float(row['identity']):.3f}"
+        if row["abnormal"] == "1"
+        else f"no lesion; {seen}"
+    )
 
 
 def _place(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +195,9 @@ def _place(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _spread(labels: NDArray[np.int64]) -> NDArray[np.intp]:
     """SHOWN images of each label, spread over all of it, so that each source is seen."""
     places = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    return np.concatenate([p[np.unique(np.linspace(0, len(p) - 1, min(SHOWN, len(p))).astype(int))] for p in places])
+    return np.concatenate(
+        [p[np.unique(np.linspace(0, len(p) - 1, min(SHOWN, len(p))).astype(int))] for p in places]
+    )
 
 
 def to_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -44,7 +44,11 @@ def _blocks(volume: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:
     """A volume (C *S), padded to whole blocks, as (C n1 f1 n2 f2 ...)."""
     rim = [(0, -side % factor) for side, factor in zip(volume.shape[1:], factors, strict=True)]
     padded = np.pad(volume, [(0, 0), *rim], mode="edge")
-    sides = [n for side, factor in zip(padded.shape[1:], factors, strict=True) for n in (side // factor, factor)]
+    sides = [
+        n
+        for side, factor in zip(padded.shape[1:], factors, strict=True)
+        for n in (side // factor, factor)
+    ]
     return padded.reshape(len(volume), *sides)
 
 
@@ -63,7 +67,9 @@ def to_unit(image: NDArray[Any]) -> NDArray[Any]:
     if image.dtype == np.uint8 or (image.min() >= 0 and image.max() <= 1):
         return image
     lo, hi = np.percentile(image, [0.5, 99.5], axis=tuple(range(1, image.ndim)), keepdims=True)
-    return np.clip((image.astype(np.float32) - lo) / np.maximum(hi - lo, 1e-8), 0, 1).astype(np.float32)
+    return np.clip((image.astype(np.float32) - lo) / np.maximum(hi - lo, 1e-8), 0, 1).astype(
+        np.float32
+    )
 
 
 def zscore(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -82,7 +88,10 @@ def _resize(plane: NDArray[Any], size: tuple[int, ...], smooth: bool) -> NDArray
 
 
 def to_native(
-    probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None = None, factors: Sequence[int] = ()
+    probabilities: torch.Tensor,
+    shape: tuple[int, ...],
+    axis: int | None = None,
+    factors: Sequence[int] = (),
 ) -> NDArray[np.uint8]:
     """Label map (*S) on the native grid: probabilities are restored there, then the argmax is taken.
 
@@ -94,11 +103,17 @@ def to_native(
     size = shape if axis is None else shape[:axis] + shape[axis + 1 :]
     if factors and max(factors) > 1:
         # Each value stands for a whole block, also at the rim, so blocks are spread and the padding is cut off.
-        whole = [side * factor for side, factor in zip(probabilities.shape[2:], factors, strict=True)]
-        probabilities = interpolate(probabilities.float(), size=whole, mode="trilinear", align_corners=False)
+        whole = [
+            side * factor for side, factor in zip(probabilities.shape[2:], factors, strict=True)
+        ]
+        probabilities = interpolate(
+            probabilities.float(), size=whole, mode="trilinear", align_corners=False
+        )
         probabilities = probabilities[:, :, : shape[0], : shape[1], : shape[2]]
     if tuple(probabilities.shape[2:]) != size:
-        probabilities = interpolate(probabilities.float(), size=size, mode="bilinear", align_corners=False)
+        probabilities = interpolate(
+            probabilities.float(), size=size, mode="bilinear", align_corners=False
+        )
     labels: NDArray[np.uint8] = probabilities.argmax(1).to("cpu").numpy().astype(np.uint8)
     return labels[0] if axis is None else np.moveaxis(labels, 0, axis)
 

@@ -12,7 +12,10 @@ def honesty(
 ) -> dict[str, str]:
     """Title -> sentence; `cells` are those of the board, `tuning` its studies."""
     return {
-        "Images behind a budget": "; ".join(_images(name, card) for name, card in plan["datasets"].items()) + ".",
+        "Images behind a budget": "; ".join(
+            _images(name, card) for name, card in plan["datasets"].items()
+        )
+        + ".",
         "Labels used": f"{_fitting(cells)} {_selection(plan)} {_tuning(tuning)}",
         "Checkpoint": _checkpoint(plan),
         "Differences from the papers": _deviations(plan["methods"]),
@@ -21,7 +24,10 @@ def honesty(
 
 
 def _images(dataset: str, card: Mapping[str, Any]) -> str:
-    budgets = [f"{labelled} {_unit(card)}: {_range(counts)}" for labelled, counts in card["labelled_cases"].items()]
+    budgets = [
+        f"{labelled} {_unit(card)}: {_range(counts)}"
+        for labelled, counts in card["labelled_cases"].items()
+    ]
     return f"{dataset}, {', '.join(budgets)}"
 
 
@@ -38,9 +44,7 @@ def _range(counts: Sequence[int]) -> str:
 def _fitting(cells: Sequence[Mapping[str, Any]]) -> str:
     trained = [cell for cell in cells if cell["steps"] and cell["status"] != "not_applicable"]
     counts = sorted({cell["labelled"] for cell in trained})
-    return (
-        f"Fitting: {', '.join(map(str, counts)) or 'no'} labelled patients, all of the budget, in {len(trained)} cells."
-    )
+    return f"Fitting: {', '.join(map(str, counts)) or 'no'} labelled patients, all of the budget, in {len(trained)} cells."
 
 
 def _selection(plan: Mapping[str, Any]) -> str:
@@ -48,7 +52,9 @@ def _selection(plan: Mapping[str, Any]) -> str:
     if not chosen:
         return "Selection of checkpoints: none."
     by = plan["suite"]["select"]["by"]
-    return f"Selection of checkpoints: the {by} list, beside the last iterate, in {len(chosen)} cells."
+    return (
+        f"Selection of checkpoints: the {by} list, beside the last iterate, in {len(chosen)} cells."
+    )
 
 
 def _tuning(tuning: Sequence[Mapping[str, Any]]) -> str:
@@ -70,14 +76,30 @@ def _checkpoint(plan: Mapping[str, Any]) -> str:
 
 
 def _deviations(methods: Mapping[str, Mapping[str, Any]]) -> str:
-    counts = [f"{name} {len(card['deviations'])}" for name, card in methods.items() if card["deviations"]]
-    return f"Stated by {', '.join(counts)}; each is listed under Methods." if counts else "None stated."
+    counts = [
+        f"{name} {len(card['deviations'])}" for name, card in methods.items() if card["deviations"]
+    ]
+    return (
+        f"Stated by {', '.join(counts)}; each is listed under Methods."
+        if counts
+        else "None stated."
+    )
 
 
 def _failures(cells: Sequence[Mapping[str, Any]]) -> str:
     states = Counter(cell["status"] for cell in cells)
-    words = {"failed": "failed and count as worst", "missing": "are not finished", "not_applicable": "cannot be run"}
+    words = {
+        "failed": "failed and count as worst",
+        "missing": "are not finished",
+        "not_applicable": "cannot be run",
+    }
     found = [f"{states[state]} {text}" for state, text in words.items() if states[state]]
-    reasons = Counter(f"{cell['method']}: {cell['reason']}" for cell in cells if cell["status"] == "failed")
+    reasons = Counter(
+        f"{cell['method']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"
+    )
     named = "".join(f" {count} x {reason}." for reason, count in reasons.most_common(5))
-    return f"Of {len(cells)} cells {', '.join(found)}.{named}" if found else f"None in {len(cells)} cells."
+    return (
+        f"Of {len(cells)} cells {', '.join(found)}.{named}"
+        if found
+        else f"None in {len(cells)} cells."
+    )

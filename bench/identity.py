@@ -11,7 +11,9 @@ from typing import Any
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces. Raises ValueError on NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: Any) -> str:

@@ -17,8 +17,13 @@ from bench import geometry, store, windows
 from bench.api import Segments, Spec
 from bench.errors import NotFiniteError
 
-BATCH, BATCH_PIXELS = 16, 2**20  # images, slices or windows at once: at most so many, of so many pixels in all
-TestCase = tuple[dict[str, Any], NDArray[np.float32]]  # index entry; images (N C *S): N is 1, or the slices
+BATCH, BATCH_PIXELS = (
+    16,
+    2**20,
+)  # images, slices or windows at once: at most so many, of so many pixels in all
+TestCase = tuple[
+    dict[str, Any], NDArray[np.float32]
+]  # index entry; images (N C *S): N is 1, or the slices
 
 
 def batch_of(size: Sequence[int]) -> int:
@@ -47,9 +52,13 @@ class Predictor:
         if self.spec.ndim == 2:
             return torch.cat([self._segment(part) for part in given.split(self.batch)])
         stride = self.layout["stride"]
-        return torch.stack([windows.average(self._segment, v, self.spec.size, stride, self.batch) for v in given])
+        return torch.stack(
+            [windows.average(self._segment, v, self.spec.size, stride, self.batch) for v in given]
+        )
 
-    def label_map(self, probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None) -> NDArray[np.uint8]:
+    def label_map(
+        self, probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None
+    ) -> NDArray[np.uint8]:
         """Classes (*S) on the native grid of `shape`; `axis` is that of slices."""
         factors = self.layout["shrink"] if self.spec.ndim == 3 else ()
         labels = geometry.to_native(probabilities, shape, axis, factors)
@@ -63,10 +72,18 @@ class Predictor:
             begun = time.perf_counter()
             # Volumes differ in shape, so a group of them is one.
             found = self.probabilities(np.concatenate([array for _, array in group]))
-            seconds, images, count = seconds + time.perf_counter() - begun, images + len(found), count + len(group)
-            for (entry, _), part in zip(group, found.split([len(array) for _, array in group]), strict=True):
+            seconds, images, count = (
+                seconds + time.perf_counter() - begun,
+                images + len(found),
+                count + len(group),
+            )
+            for (entry, _), part in zip(
+                group, found.split([len(array) for _, array in group]), strict=True
+            ):
                 labels = self.label_map(part, tuple(entry["shape"]), entry["slice_axis"])
-                np.savez_compressed(folder / f"{store.file_name(entry['id'])}.npz", label_map=labels)
+                np.savez_compressed(
+                    folder / f"{store.file_name(entry['id'])}.npz", label_map=labels
+                )
         return count, 1000 * seconds / max(1, images)
 
     def _groups(self, cases: Iterable[TestCase]) -> Iterator[list[TestCase]]:
@@ -84,9 +101,13 @@ class Predictor:
         found = self.method.segment(images)
         expected = (len(images), self.spec.classes, *self.spec.size)
         if tuple(found.shape) != expected:
-            raise ValueError(f"segment returned shape {tuple(found.shape)}; expected {expected} (B K *S)")
+            raise ValueError(
+                f"segment returned shape {tuple(found.shape)}; expected {expected} (B K *S)"
+            )
         if not torch.isfinite(found).all():
             raise NotFiniteError("segment returned probabilities that are NaN or infinite")
         if found.min() < -1e-3 or (found.sum(1) - 1).abs().max() > 1e-2:
-            raise ValueError("segment returned values that are not probabilities; apply a softmax over the classes")
+            raise ValueError(
+                "segment returned values that are not probabilities; apply a softmax over the classes"
+            )
         return found

@@ -24,7 +24,9 @@ def pseudo_values(
     whole = np.atleast_1d(np.asarray(statistic(cases), float))
     if len(names) < 2:
         return whole[None]
-    left_out = np.stack([np.atleast_1d(statistic(cases[patient != number])) for number in range(len(names))])
+    left_out = np.stack(
+        [np.atleast_1d(statistic(cases[patient != number])) for number in range(len(names))]
+    )
     return _pseudo(whole, left_out)
 
 
@@ -36,7 +38,11 @@ def pseudo_values_of_sums(
     `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1` do.
     """
     total = counts.sum(0)
-    return _pseudo(statistic(total), statistic(total - counts)) if len(counts) > 1 else statistic(counts)
+    return (
+        _pseudo(statistic(total), statistic(total - counts))
+        if len(counts) > 1
+        else statistic(counts)
+    )
 
 
 def auroc_pseudo_values(
@@ -47,19 +53,30 @@ def auroc_pseudo_values(
     Counts pairs (positive, negative) that are in order, ties half, and takes those of one patient away.
     """
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    count = np.stack([np.bincount(patient[side], minlength=len(names)) for side in (positive, ~positive)])
+    count = np.stack(
+        [np.bincount(patient[side], minlength=len(names)) for side in (positive, ~positive)]
+    )
     columns = [_wins(column, positive, patient, len(names)) for column in scores.T]
     whole = np.array([won for won, _ in columns])
     kept = whole - np.stack([taken for _, taken in columns], 1)
     pairs = count.sum(1).prod()
     pairs_kept = (count.sum(1, keepdims=True) - count).prod(0)
     if pairs == 0 or (len(names) > 1 and (pairs_kept == 0).any()):
-        raise BenchError("AUROC is undefined without some patient; the test set needs two patients of each class")
-    return _pseudo(whole / pairs, kept / pairs_kept[:, None]) if len(names) > 1 else (whole / pairs)[None]
+        raise BenchError(
+            "AUROC is undefined without some patient; the test set needs two patients of each class"
+        )
+    return (
+        _pseudo(whole / pairs, kept / pairs_kept[:, None])
+        if len(names) > 1
+        else (whole / pairs)[None]
+    )
 
 
 def _wins(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], patient: NDArray[np.intp], patients: int
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    patient: NDArray[np.intp],
+    patients: int,
 ) -> tuple[float, NDArray[np.float64]]:
     """Pairs in order over all cases, and those that each patient (n) takes part in."""
     high, low = scores[positive], scores[~positive]
@@ -76,7 +93,9 @@ def _wins(
 
 def _rank_among(ordered: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """How many of the ordered numbers lie below each value; equal ones count half."""
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
+    return (
+        np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    ) / 2
 
 
 def _pseudo(whole: NDArray[np.float64], left_out: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,7 +109,9 @@ def confusion(
     """Cases of each patient by true and predicted class: truth (N), predicted (N x s) -> (n, s, classes, classes)."""
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
     counts = np.zeros((len(names), predicted.shape[1], classes, classes))
-    np.add.at(counts, (patient[:, None], np.arange(predicted.shape[1]), truth[:, None], predicted), 1)
+    np.add.at(
+        counts, (patient[:, None], np.arange(predicted.shape[1]), truth[:, None], predicted), 1
+    )
     return counts
 
 

@@ -26,7 +26,12 @@ DRAWS = 5  # of equal size, averaged
 
 
 def judge_cell(
-    folder: Path, cached: Path, reference: Path | None, extractors: Sequence[str], device: str, why: str
+    folder: Path,
+    cached: Path,
+    reference: Path | None,
+    extractors: Sequence[str],
+    device: str,
+    why: str,
 ) -> None:
     """Write `judged.json` of a finished cell that made images, unless it is there, whole and up to date.
 
@@ -39,7 +44,9 @@ def judge_cell(
     own = ("judging.py", "normality.py", "normality_scores.py", "features.py", "metrics")
     code = identity.code_hash([ROOT / "bench" / name for name in own])
     files = [_content(features.parse(text).file) for text in extractors]
-    stamp = identity.digest([cached.name, reference.name if reference else why, list(extractors), files, code])
+    stamp = identity.digest(
+        [cached.name, reference.name if reference else why, list(extractors), files, code]
+    )
     done = store.read_json(folder / "judged.json")
     # What could not be had then may be at hand now.
     lacking = [*(done or {}).get("distances", []), *(done or {}).get("normal", [])]
@@ -47,7 +54,9 @@ def judge_cell(
         model = _reference_model(reference, device)
         if made_some:
             task = job["cell"]["task"]
-            found = judge(_made(folder), cached, model, extractors, device, _curves(folder), why, task)
+            found = judge(
+                _made(folder), cached, model, extractors, device, _curves(folder), why, task
+            )
         else:
             from bench.normality import judge_normals
 
@@ -69,36 +78,61 @@ def judge(
     index = cache.load_index(cached)
     real = _real(cached, index)
     n = min(len(made.images), frechet.most_apart(real.groups))
-    found: dict[str, Any] = {"n": n, "made": len(made.images), "real": len(real.images), "distances": []}
+    found: dict[str, Any] = {
+        "n": n,
+        "made": len(made.images),
+        "real": len(real.images),
+        "distances": [],
+    }
     for text in extractors:
         if n < 2:
             reason = f"{len(real.images)} training images given; two disjoint sets of two or more are needed"
-            found["distances"].append({"metric": _metric(text), "extractor": text.split("=")[0], "reason": reason})
+            found["distances"].append(
+                {"metric": _metric(text), "extractor": text.split("=")[0], "reason": reason}
+            )
             continue
         try:
             from bench.cell import choose_device
 
-            extract = features.load(features.parse(text), choose_device(device), embedding(model), why)
+            extract = features.load(
+                features.parse(text), choose_device(device), embedding(model), why
+            )
             both = [extract(_tensor(side.images)) for side in (real, made)]
         except features.Unavailable as problem:
             name = text.split("=")[0]
-            found["distances"].append({"metric": _metric(text), "extractor": name, "reason": str(problem)})
+            found["distances"].append(
+                {"metric": _metric(text), "extractor": name, "reason": str(problem)}
+            )
             continue
         names = index["card"]["labels"]
         per_class = _per_class(extract, both, real, made, names)
-        found["distances"].append({**_distances(extract, both, real.groups, n), "per_class": per_class})
+        found["distances"].append(
+            {**_distances(extract, both, real.groups, n), "per_class": per_class}
+        )
         if "copies" not in found:
             found["copies"] = _copies(extract, both, real, made, cached, index)
-            found["curves"] = [_curve(extract, both[0], real, *curve, names) for curve in sorted(curves.items())]
+            found["curves"] = [
+                _curve(extract, both[0], real, *curve, names) for curve in sorted(curves.items())
+            ]
     guessed = _guessed(model, made.images) if model else None
     if task == "classification":
-        return {**found, "agreement": None if guessed is None else float((guessed == made.labels).mean())}
+        return {
+            **found,
+            "agreement": None if guessed is None else float((guessed == made.labels).mean()),
+        }
     found["masks"] = asdict(masks.mask_validity(list(made.masks), list(real.masks)))
-    return {**found, "agreement": None if guessed is None else masks.agreement(list(guessed), list(made.masks))}
+    return {
+        **found,
+        "agreement": None if guessed is None else masks.agreement(list(guessed), list(made.masks)),
+    }
 
 
 def _per_class(
-    extract: features.Features, both: Sequence[Any], real: Images, made: Images, names: Sequence[str]
+    extract: features.Features,
+    both: Sequence[Any],
+    real: Images,
+    made: Images,
+    names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """The distance of each label's images to the training images of that label, at equal numbers."""
     found = []
@@ -125,13 +159,19 @@ def _curve(
     same = real_features if label < 0 else real_features[real.labels == label]
     enough = sorted(images.items()) if len(same) > 1 else []  # one image has no spread
     points = [
-        {"shown": shown, "distance": _at_most(same, extract(_tensor(kept))), "n": min(len(kept), len(same))}
+        {
+            "shown": shown,
+            "distance": _at_most(same, extract(_tensor(kept))),
+            "n": min(len(kept), len(same)),
+        }
         for shown, kept in enough
     ]
     return {"label": None if label < 0 else names[label], "points": points}
 
 
-def _distances(extract: features.Features, both: Sequence[Any], groups: Sequence[str], n: int) -> dict[str, Any]:
+def _distances(
+    extract: features.Features, both: Sequence[Any], groups: Sequence[str], n: int
+) -> dict[str, Any]:
     """Fréchet distance at n a side with the floor of reals, KID of all, density and coverage."""
     scale = _scale(both[0], extract.metric)
     return {
@@ -162,25 +202,41 @@ def _at_most(real: NDArray[np.float32], made: NDArray[np.float32]) -> float:
 
 def _scale(real: NDArray[np.float32], metric: str) -> float:
     """KID's cubic kernel is made for features of Inception's size; others are brought to root mean square 1."""
-    return 1.0 if metric == "fid" else max(float(np.sqrt(np.square(real, dtype=np.float64).mean())), 1e-12)
+    return (
+        1.0
+        if metric == "fid"
+        else max(float(np.sqrt(np.square(real, dtype=np.float64).mean())), 1e-12)
+    )
 
 
 def _copies(
-    extract: features.Features, both: Sequence[Any], real: Images, made: Images, cached: Path, index: dict[str, Any]
+    extract: features.Features,
+    both: Sequence[Any],
+    real: Images,
+    made: Images,
+    cached: Path,
+    index: dict[str, Any],
 ) -> dict[str, Any]:
     """Each image with its nearest training image; the rate among test images is what honest images would have."""
     found = copies.find_copies(both[1], both[0], list(made.images), list(real.images))
     held = _bytes(np.concatenate([images for _, images in cache.test_images(cached, index)]))
     expected = None  # one image is no set
     if len(held) > 1:
-        expected = copies.find_copies(extract(_tensor(held)), both[0], list(held), list(real.images)).rate()
+        expected = copies.find_copies(
+            extract(_tensor(held)), both[0], list(held), list(real.images)
+        ).rate()
     numbers = zip(found.nearest, found.distance, found.ssim, found.copy, strict=True)
     return {
         "extractor": extract.name,
         "rate": found.rate(),
         "rate_of_test": expected,
         "pairs": [
-            {"nearest": real.ids[int(near)], "distance": float(d), "ssim": float(s), "copy": bool(c)}
+            {
+                "nearest": real.ids[int(near)],
+                "distance": float(d),
+                "ssim": float(s),
+                "copy": bool(c),
+            }
             for near, d, s, c in numbers
         ],
     }
@@ -202,7 +258,11 @@ def _real(cached: Path, index: Mapping[str, Any]) -> Images:
     images, labels = cache.open_pack(cached, "train_images"), cache.open_pack(cached, "train_masks")
     entries = index["train"]
     return Images(
-        _bytes(np.stack([cache.unit_range(cache.take(images, entry["train_images"])) for entry in entries])),
+        _bytes(
+            np.stack(
+                [cache.unit_range(cache.take(images, entry["train_images"])) for entry in entries]
+            )
+        ),
         [cache.take(labels, entry["train_masks"]) for entry in entries],
         np.array([-1 if entry["label"] is None else entry["label"] for entry in entries]),
         [entry["group"] for entry in entries],
@@ -212,7 +272,9 @@ def _real(cached: Path, index: Mapping[str, Any]) -> Images:
 
 def _made(folder: Path) -> Images:
     with np.load(folder / "samples.npz") as content:
-        return Images(content["images"].astype(np.float32) / 255, content["masks"], content["labels"])
+        return Images(
+            content["images"].astype(np.float32) / 255, content["masks"], content["labels"]
+        )
 
 
 Curves = Mapping[int, Mapping[int, NDArray[np.float32]]]
@@ -227,7 +289,10 @@ def _curves(folder: Path) -> Curves:
     for key in parts:
         state = load_file(folder.parent.parent / "parts" / f"{key}.safetensors")
         kept = {name: value for name, value in state.items() if name.startswith("curve/")}
-        images = {int(name.removeprefix("curve/")): np.float32(1 / 255) * value for name, value in kept.items()}
+        images = {
+            int(name.removeprefix("curve/")): np.float32(1 / 255) * value
+            for name, value in kept.items()
+        }
         if images:
             found[int(state["label"]) if "label" in state else -1] = images
     return found
@@ -254,7 +319,9 @@ def _content(file: Path | None) -> str | None:
 
 def _guessed(model: Predictor | ClassPredictor, images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """What the reference model sees in synthetic images: label maps (N H W) on the training grid, or labels (N)."""
-    guessed: NDArray[np.uint8] = model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8)
+    guessed: NDArray[np.uint8] = (
+        model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8)
+    )
     return guessed
 
 

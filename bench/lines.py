@@ -33,14 +33,20 @@ class Line:
     failures: Sequence[str]
     unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
     refusal: str | None
-    judged: Mapping[int, Mapping[str, Any]]  # by subset: what is known of synthetic images, see bench.judging
+    judged: Mapping[
+        int, Mapping[str, Any]
+    ]  # by subset: what is known of synthetic images, see bench.judging
     facts: Mapping[int, Mapping[str, str]]  # by subset: what the method says of its own training
     generator: bool
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
     results: Sequence[Mapping[str, Any]] = ()  # of the cells that are done
     normaliser: bool = False
-    augmented: Mapping[int, Scores] = field(default_factory=dict)  # by subset: of the segmenter that saw more images
-    normality: Mapping[int, NormalityScores] = field(default_factory=dict)  # by subset: of pseudo-normal test images
+    augmented: Mapping[int, Scores] = field(
+        default_factory=dict
+    )  # by subset: of the segmenter that saw more images
+    normality: Mapping[int, NormalityScores] = field(
+        default_factory=dict
+    )  # by subset: of pseudo-normal test images
 
 
 def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
@@ -55,7 +61,9 @@ def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
 def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Identity, list[Mapping[str, Any]]]:
     grouped: dict[Identity, list[Mapping[str, Any]]] = defaultdict(list)
     for cell in cells:
-        grouped[(cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"])].append(cell)
+        grouped[
+            (cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"])
+        ].append(cell)
     return grouped
 
 
@@ -75,8 +83,18 @@ def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
             failures.append(f"{failure.get('kind')}: {failure.get('message')}")
         if (found := results[cell["subset"]]) and first["method"] == EXTERNAL:
             unusable += found["problems"]
-    identity = (first["task"], first["dataset"], first["labelled"], first["method"], first["variant"])
-    files = {cell["subset"]: store.cell(cell["key"]) / "judged.json" for cell in cells if _is_judged(cell)}
+    identity = (
+        first["task"],
+        first["dataset"],
+        first["labelled"],
+        first["method"],
+        first["variant"],
+    )
+    files = {
+        cell["subset"]: store.cell(cell["key"]) / "judged.json"
+        for cell in cells
+        if _is_judged(cell)
+    }
     judged = {subset: read_json(file) for subset, file in files.items() if file.exists()}
     facts = {subset: result.get("facts", {}) for subset, result in results.items()}
     return Line(
@@ -112,7 +130,9 @@ def _selected(store: Store, line: Line, on: str) -> Line:
         file = store.cell(cell["key"]) / "selected.csv"
         if file.exists():
             scores[cell["subset"]] = Scores(file)
-    return replace(line, identity=(task, dataset, labelled, method, label), scores=scores, selected=True)
+    return replace(
+        line, identity=(task, dataset, labelled, method, label), scores=scores, selected=True
+    )
 
 
 def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | None]:
@@ -126,7 +146,10 @@ def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | N
         return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
     if line.unusable:
         named = "; ".join(line.unusable[:3]) + ("; ..." if len(line.unusable) > 3 else "")
-        return "failed", f"{len(line.unusable)} predictions are missing or do not fit and count as worst: {named}"
+        return (
+            "failed",
+            f"{len(line.unusable)} predictions are missing or do not fit and count as worst: {named}",
+        )
     done = line.states.count("done")
     if done < total:
         return "missing", f"{total - done} of {total} cells not finished"

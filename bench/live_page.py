@@ -20,7 +20,9 @@ class LivePage:
 
     def __init__(self, store: Store, show: Callable[[Progress], None]) -> None:
         self.store, self.show = store, show
-        self.drawn: int | None = None  # finished cells that the page knows of; None before the first one
+        self.drawn: int | None = (
+            None  # finished cells that the page knows of; None before the first one
+        )
         self.due = time.monotonic() + FIRST_AFTER_S
 
     def __call__(self, progress: Progress) -> None:
@@ -32,8 +34,13 @@ class LivePage:
         start = time.monotonic()
         try:
             _, page = stages.report(self.store, judged=False)
-        except Exception as problem:  # days of training must not end for a picture; the end of the run raises it
-            print(f"no page on the way: {type(problem).__name__}: {problem}; the run goes on", file=sys.stderr)
+        except (
+            Exception
+        ) as problem:  # days of training must not end for a picture; the end of the run raises it
+            print(
+                f"no page on the way: {type(problem).__name__}: {problem}; the run goes on",
+                file=sys.stderr,
+            )
             self.due = math.inf
             return
         if self.drawn is None:

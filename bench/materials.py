@@ -14,12 +14,16 @@ from bench.store import Store
 from bench.suite import Suite
 
 
-def materials(suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()) -> dict[str, Material]:
+def materials(
+    suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
+) -> dict[str, Material]:
     """Each dataset of the suite, decoded, with its split saved under `splits/` and checked against finished cells."""
     return {name: _material(name, suite, data, store, plugins) for name in suite.datasets}
 
 
-def _material(name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]) -> Material:
+def _material(
+    name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
+) -> Material:
     dataset, code = registry.dataset(name, data, plugins)
     records = dataset.records()
     given = split.read(suite.split) if suite.split else None
@@ -63,7 +67,9 @@ def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.
             f"0 to {suite.draws - 1}{own}; export more, or lower 'subsets'"
         )
     patients = {drawn.groups[case] for case in drawn.train}
-    orders = {j: tuple(group for group in order if group in patients) for j, order in given.orders.items()}
+    orders = {
+        j: tuple(group for group in order if group in patients) for j, order in given.orders.items()
+    }
     return replace(drawn, orders=orders)
 
 

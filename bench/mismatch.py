@@ -11,7 +11,19 @@ from typing import Any
 
 TOLERANCE = 1e-9  # relative: sums in another order
 NOTHING = "nothing"
-LABELS = ("key", "task", "dataset", "labelled", "method", "variant", "metric", "subset", "case", "class", "rule")
+LABELS = (
+    "key",
+    "task",
+    "dataset",
+    "labelled",
+    "method",
+    "variant",
+    "metric",
+    "subset",
+    "case",
+    "class",
+    "rule",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,10 @@ class Check:
 
 def same(stored: Any, derived: Any) -> bool:
     """Equal, or numbers within the tolerance."""
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stored, derived)):
+    if all(
+        isinstance(value, int | float) and not isinstance(value, bool)
+        for value in (stored, derived)
+    ):
         return math.isclose(stored, derived, rel_tol=TOLERANCE, abs_tol=1e-12)
     return type(stored) is type(derived) and bool(stored == derived)
 

@@ -24,7 +24,12 @@ FILE = "normalised.npz"  # ids (N) and images (N C H W) in 8 bits, on the traini
 
 
 def judge_normals(
-    folder: Path, cached: Path, model: Predictor | None, extractors: Sequence[str], device: str, why: str
+    folder: Path,
+    cached: Path,
+    model: Predictor | None,
+    extractors: Sequence[str],
+    device: str,
+    why: str,
 ) -> dict[str, Any]:
     """Write `normality.csv` of a finished cell; returns the rest of what is known of it, for `judged.json`."""
     index = cache.load_index(cached)
@@ -32,15 +37,21 @@ def judge_normals(
     images = np.concatenate([array for _, array in cases])
     masks = _masks_on_grid(cached, index)
     if not (folder / FILE).exists():
-        write(folder, [entry["id"] for entry, _ in cases], _with_masks(folder, device, images, masks))
+        write(
+            folder, [entry["id"] for entry, _ in cases], _with_masks(folder, device, images, masks)
+        )
     with np.load(folder / FILE) as content:
         normals = content["images"].astype(np.float32) / 255
     if model is None:
         return {"normal": [], "reason": f"there is no reference model: {why}"}
-    before, after = (np.asarray(model.probabilities(side).argmax(1).cpu()) for side in (images, normals))
+    before, after = (
+        np.asarray(model.probabilities(side).argmax(1).cpu()) for side in (images, normals)
+    )
     rows, scales = [], 1
     for place, (entry, _) in enumerate(cases):
-        row, scales = _row(entry, images[place], normals[place], masks[place], before[place], after[place])
+        row, scales = _row(
+            entry, images[place], normals[place], masks[place], before[place], after[place]
+        )
         rows.append(row)
     store.write_text(folder / "normality.csv", scoring.as_csv(rows, FIELDS))
     abnormal = normals[[bool(mask.any()) for mask in masks]]
@@ -68,8 +79,12 @@ def _with_masks(
 
     model: Any = load_model(folder, device)[0]
     if not isinstance(model.method, NormalisesWithMask):
-        raise TypeError(f"method {type(model.method).__name__} has neither normalise nor normalise_with")
-    found = model.method.normalise_with(torch.from_numpy(images), torch.from_numpy(masks.astype(np.int64)))
+        raise TypeError(
+            f"method {type(model.method).__name__} has neither normalise nor normalise_with"
+        )
+    found = model.method.normalise_with(
+        torch.from_numpy(images), torch.from_numpy(masks.astype(np.int64))
+    )
     normals: NDArray[np.float32] = found.cpu().numpy()
     return normals
 
@@ -114,14 +129,14 @@ def _to_normals(
     n = min(len(made), frechet.most_apart(groups))
     if n < 2:
         patients = len(set(groups))
-        reason = (
-            f"{len(entries)} normal training images of {patients} patients; two sets of two need different patients"
-        )
+        reason = f"{len(entries)} normal training images of {patients} patients; two sets of two need different patients"
         return {**line, "reason": reason}
     import torch
 
     pack = cache.open_pack(cached, "train_images")
-    real = np.stack([cache.unit_range(cache.take(pack, entry["train_images"])) for entry in entries])
+    real = np.stack(
+        [cache.unit_range(cache.take(pack, entry["train_images"])) for entry in entries]
+    )
     try:
         extract = features.load(features.parse(text), choose_device(device), embedding(model), why)
         theirs, ours = (extract(torch.from_numpy(side)) for side in (real, made))

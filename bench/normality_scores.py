@@ -25,7 +25,15 @@ class NormalityScores:
         self.abnormal = np.array([row["abnormal"] == "1" for row in rows])
         self.values = {
             name: np.array([float(row[name]) if row[name] else np.nan for row in rows])
-            for name in ("before", "after", "dice_after", "identity", "inside", "outside", "anomaly")
+            for name in (
+                "before",
+                "after",
+                "dice_after",
+                "identity",
+                "inside",
+                "outside",
+                "anomaly",
+            )
         }
 
 
@@ -60,7 +68,9 @@ def _means(found: NormalityScores, name: str) -> Floats:
 
 def _sums(found: NormalityScores) -> Floats:
     """Of each patient (n, 4): lesion pixels left and found, sum of identities, abnormal images."""
-    columns = [found.values[name] for name in ("after", "before", "identity")] + [np.ones(len(found.group))]
+    columns = [found.values[name] for name in ("after", "before", "identity")] + [
+        np.ones(len(found.group))
+    ]
     return np.array([[column[cases].sum() for column in columns] for cases in _by_patient(found)])
 
 
@@ -85,5 +95,7 @@ def _auroc(scores: Sequence[NormalityScores]) -> Floats | None:
 
 def ratio_of_change(found: NormalityScores) -> float | None:
     """Mean change inside lesions over that outside, of abnormal images; None where nothing changed outside."""
-    inside, outside = (float(found.values[name][found.abnormal].mean()) for name in ("inside", "outside"))
+    inside, outside = (
+        float(found.values[name][found.abnormal].mean()) for name in ("inside", "outside")
+    )
     return inside / outside if outside > 0 else None

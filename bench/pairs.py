@@ -29,18 +29,29 @@ def compare(lines: Sequence[Line], reference: str) -> dict[str, list[dict[str, A
         chosen = shown(tables, group, reference)
         found["stability"] += stability(tables, group, chosen)
         found["pairs"] += pairs({name: tables[name] for name in chosen}, group)
-        metric = next(column for column in COLUMNS if column.key == HEADLINE[group[chosen[0]].identity[0]])
+        metric = next(
+            column for column in COLUMNS if column.key == HEADLINE[group[chosen[0]].identity[0]]
+        )
         if metric.pairs:  # of a whole test set there are no ranks by case and no worst cases
             found["orderings"] += ordered(tables, group, chosen)
     return found
 
 
-def compared(lines: Sequence[Line]) -> Iterator[tuple[dict[str, Line], dict[str, NDArray[np.float64]]]]:
+def compared(
+    lines: Sequence[Line],
+) -> Iterator[tuple[dict[str, Line], dict[str, NDArray[np.float64]]]]:
     """The lines of each budget and their headline, patients x shared subsets, both by name."""
     for budget in {line.identity[:3]: None for line in lines}:
-        here = [line for line in lines if line.identity[:3] == budget and line.scores and not line.selected]
+        here = [
+            line
+            for line in lines
+            if line.identity[:3] == budget and line.scores and not line.selected
+        ]
         shared = sorted(set.intersection(*(set(line.scores) for line in here))) if here else []
-        tables = {name_of(line.identity): table([line.scores[j] for j in shared], HEADLINE[budget[0]]) for line in here}
+        tables = {
+            name_of(line.identity): table([line.scores[j] for j in shared], HEADLINE[budget[0]])
+            for line in here
+        }
         usable = {name: values for name, values in tables.items() if values is not None}
         if usable:
             yield {name_of(line.identity): line for line in here}, usable
@@ -59,11 +70,14 @@ def shown(tables: Scores, group: Mapping[str, Line], reference: str) -> list[str
     return [name for name in best if name in judges or name in others]
 
 
-def stability(tables: Scores, group: Mapping[str, Line], chosen: Sequence[str]) -> list[dict[str, Any]]:
+def stability(
+    tables: Scores, group: Mapping[str, Line], chosen: Sequence[str]
+) -> list[dict[str, Any]]:
     """Of each method shown, the share of draws of the true means in which it is first, second, ..."""
     ranked = rank_distributions(tables, True)
     return [
-        {**_row(group[name]), "methods": len(tables), "shares": list(_trimmed(ranked[name].shares))} for name in chosen
+        {**_row(group[name]), "methods": len(tables), "shares": list(_trimmed(ranked[name].shares))}
+        for name in chosen
     ]
 
 
@@ -89,7 +103,9 @@ def pairs(tables: Scores, group: Mapping[str, Line]) -> list[dict[str, Any]]:
     return found
 
 
-def ordered(tables: Scores, group: Mapping[str, Line], chosen: Sequence[str]) -> list[dict[str, Any]]:
+def ordered(
+    tables: Scores, group: Mapping[str, Line], chosen: Sequence[str]
+) -> list[dict[str, Any]]:
     """Value and rank of each method shown under each rule (R4.4), and Kendall's tau of each two rules over all."""
     found = orderings(tables, True)
     taus = [{"rules": list(rules), "tau": tau} for rules, tau in agreement(found).items()]
@@ -99,7 +115,12 @@ def ordered(tables: Scores, group: Mapping[str, Line], chosen: Sequence[str]) ->
         for name in chosen
     ]  # fmt: skip
     task, dataset, labelled = group[chosen[0]].identity[:3]
-    place = {"task": task, "dataset": dataset, "labelled": labelled, "fraction": group[chosen[0]].fraction}
+    place = {
+        "task": task,
+        "dataset": dataset,
+        "labelled": labelled,
+        "fraction": group[chosen[0]].fraction,
+    }
     return [{**place, "methods": methods, "agreement": taus}]
 
 

@@ -20,7 +20,9 @@ def list_hash(rows: Sequence[str]) -> str:
 
 def lists(records: Sequence[Record]) -> dict[str, str]:
     """Hash of each of the data's own lists."""
-    sides = {side: [r.id for r in records if r.split == side] for side in ("train", "test", "validation")}
+    sides = {
+        side: [r.id for r in records if r.split == side] for side in ("train", "test", "validation")
+    }
     return {side: list_hash(rows) for side, rows in sides.items() if rows}
 
 
@@ -32,14 +34,22 @@ def compare(plan: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]
         reason = why_not(plan, entry)
         for metric in METRICS:
             if metric in entry:
-                found += [_line(plan, entry, metric, row, reason) for row in ours if row.metric == metric]
+                found += [
+                    _line(plan, entry, metric, row, reason) for row in ours if row.metric == metric
+                ]
     return found
 
 
 def _same(row: Row, entry: Mapping[str, Any]) -> bool:
-    same = (row.dataset, row.labelled, row.method) == (entry["dataset"], entry["labelled"], entry["method"])
+    same = (row.dataset, row.labelled, row.method) == (
+        entry["dataset"],
+        entry["labelled"],
+        entry["method"],
+    )
     same = same and row.task == "segmentation"
-    own = row.variant == "default" or row.variant.startswith("best on ")  # an ablation is not what the paper ran
+    own = row.variant == "default" or row.variant.startswith(
+        "best on "
+    )  # an ablation is not what the paper ran
     return same and own and row.mean is not None
 
 
@@ -62,7 +72,10 @@ def why_not(plan: Mapping[str, Any], entry: Mapping[str, Any]) -> str | None:
     suite, card = plan["suite"], plan["datasets"][entry["dataset"]]
     if suite["draw"] != "list":
         return "the paper labels the first patients of its list; this suite draws them"
-    if any(card["lists"].get(side) != known for side, known in entry["lists"].items()) or suite["test_cases"]:
+    if (
+        any(card["lists"].get(side) != known for side, known in entry["lists"].items())
+        or suite["test_cases"]
+    ):
         return "the lists of this data are not those of the paper"
     if list(suite["size"]) != entry["size"] or max(suite["shrink"] or [1]) > 1:
         return f"the paper trains at {' x '.join(map(str, entry['size']))}, this suite does not"

@@ -29,7 +29,9 @@ class Parts:
         self.used: dict[str, float] = {}
         self.spent_s = 0.0  # in building, waiting and loading: no training time of the cell
 
-    def get(self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build) -> State:
+    def get(
+        self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build
+    ) -> State:
         """The part of a name, config and inputs: loaded, or built by whoever claims it first while others wait.
 
         Its seed follows from what it is, never from the cell, so that it does not matter who builds it.
@@ -46,7 +48,9 @@ class Parts:
                 log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
                 saved = Snapshot(self.folder / f"{key}.snapshot.safetensors")
                 save_state(build(identity.seed("part", what), saved), file)
-                write_json(told, {**what, "seconds": saved.seconds()})  # last: it says that the file is whole
+                write_json(
+                    told, {**what, "seconds": saved.seconds()}
+                )  # last: it says that the file is whole
                 saved.forget()
         self.used[key] = read_json(told)["seconds"]
         state: State = load_file(file)
@@ -87,7 +91,9 @@ def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
     from safetensors.torch import save_file
 
     temporary = file.with_name(f".{file.name}.part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary
+    )
     temporary.replace(file)
 
 

@@ -68,8 +68,14 @@ def balanced_accuracy(lines: Lines) -> float:
 def macro_f1(lines: Lines) -> float:
     """Mean of 2TP / (2TP + FP + FN) over the labels that occur or are told."""
     labels = {line[side] for line in lines for side in ("label", "predicted")}
-    right = {label: sum(line["label"] == line["predicted"] == label for line in lines) for label in labels}
-    both = {label: sum((line["label"] == label) + (line["predicted"] == label) for line in lines) for label in labels}
+    right = {
+        label: sum(line["label"] == line["predicted"] == label for line in lines)
+        for label in labels
+    }
+    both = {
+        label: sum((line["label"] == label) + (line["predicted"] == label) for line in lines)
+        for label in labels
+    }
     return fmean(2 * right[label] / both[label] for label in labels)
 
 
@@ -79,8 +85,16 @@ def auroc(lines: Lines) -> float:
     labels = range(len(chances[0])) if len(chances[0]) != 2 else [1]
     areas = []
     for label in labels:
-        high = [found[label] for found, line in zip(chances, lines, strict=True) if int(line["label"]) == label]
-        low = [found[label] for found, line in zip(chances, lines, strict=True) if int(line["label"]) != label]
+        high = [
+            found[label]
+            for found, line in zip(chances, lines, strict=True)
+            if int(line["label"]) == label
+        ]
+        low = [
+            found[label]
+            for found, line in zip(chances, lines, strict=True)
+            if int(line["label"]) != label
+        ]
         areas.append(_area(high, low))
     return fmean(areas)
 
@@ -95,7 +109,9 @@ def _area(high: Sequence[float], low: Sequence[float]) -> float:
 def healthiness(lines: Lines) -> float:
     """1 - lesion pixels left / those seen before, over all abnormal images together."""
     abnormal = _abnormal(lines)
-    return 1 - sum(float(line["after"]) for line in abnormal) / sum(float(line["before"]) for line in abnormal)
+    return 1 - sum(float(line["after"]) for line in abnormal) / sum(
+        float(line["before"]) for line in abnormal
+    )
 
 
 def harmonic(lines: Lines) -> float:
@@ -106,18 +122,23 @@ def harmonic(lines: Lines) -> float:
 
 def identity(lines: Lines) -> float:
     """Of abnormal images, averaged inside a patient first."""
-    return _over_patients({line["case"]: float(line["identity"]) for line in _abnormal(lines)}, lines)
+    return _over_patients(
+        {line["case"]: float(line["identity"]) for line in _abnormal(lines)}, lines
+    )
 
 
 def healthiness_dice(lines: Lines) -> float:
     """Dice of the lesion that is left with the true one, averaged likewise."""
-    return _over_patients({line["case"]: float(line["dice_after"]) for line in _abnormal(lines)}, lines)
+    return _over_patients(
+        {line["case"]: float(line["dice_after"]) for line in _abnormal(lines)}, lines
+    )
 
 
 def anomaly_auroc(lines: Lines) -> float:
     """Chance that an abnormal image is changed more than a normal one."""
     changes = [
-        [float(line["anomaly"]) for line in lines if (line["abnormal"] == "1") == kind] for kind in (True, False)
+        [float(line["anomaly"]) for line in lines if (line["abnormal"] == "1") == kind]
+        for kind in (True, False)
     ]
     return _area(*changes)
 

@@ -50,8 +50,12 @@ class Cell:
     variant: str = field(default="default", kw_only=True)
     refusal: str | None = field(default=None, kw_only=True)
     study: str | None = field(default=None, kw_only=True)  # that chose the settings of a tuned cell
-    generator: bool = field(default=False, kw_only=True)  # makes images, which the reference model judges
-    normaliser: bool = field(default=False, kw_only=True)  # takes lesions out of images; judged likewise
+    generator: bool = field(
+        default=False, kw_only=True
+    )  # makes images, which the reference model judges
+    normaliser: bool = field(
+        default=False, kw_only=True
+    )  # takes lesions out of images; judged likewise
 
     @cached_property
     def key(self) -> str:
@@ -82,7 +86,9 @@ class Material:
     lists: Mapping[str, str] = field(default_factory=dict)  # hash of each of the data's own lists
 
 
-def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()) -> list[Cell]:
+def plan(
+    suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()
+) -> list[Cell]:
     """All cells of a suite, the reference at all labels first."""
     learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
@@ -91,14 +97,23 @@ def plan(suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path
             f"reference: {suite.reference} given; it would judge its own pseudo-normal images; name another method"
         )
     configs = _configs(suite.config, learners, infos, len(suite.size))
-    code = {name: identity.code_hash([*info.sources, *registry.SHARED_SOURCES]) for name, info in infos.items()}
+    code = {
+        name: identity.code_hash([*info.sources, *registry.SHARED_SOURCES])
+        for name, info in infos.items()
+    }
     cells = []
     for task in suite.tasks:
-        entries = [(e, config) for e, config in zip(learners, configs, strict=True) if e in suite.entries(task)]
+        entries = [
+            (e, config)
+            for e, config in zip(learners, configs, strict=True)
+            if e in suite.entries(task)
+        ]
         for dataset, material in materials.items():
             found = _planned(suite, task, dataset, material, entries, infos, code)
             made = any(cell.generator or cell.normaliser for cell in found)
-            cells += found + (_judge(found, material, infos[suite.reference], suite.reference) if made else [])
+            cells += found + (
+                _judge(found, material, infos[suite.reference], suite.reference) if made else []
+            )
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
 
 
@@ -142,21 +157,38 @@ def _planned(
     return cells
 
 
-def _for_task(suite: Suite, task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+def _for_task(
+    suite: Suite, task: Task
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     """Network, layout of predictions and selection; in classification there are no label maps to lay out or select."""
     if task == "classification":
         return _classifier(suite.classifier), {}, None
-    return _backbone(suite.backbone), suite.layout, suite.select.model_dump() if suite.select else None
+    return (
+        _backbone(suite.backbone),
+        suite.layout,
+        suite.select.model_dump() if suite.select else None,
+    )
 
 
-def _judge(cells: Sequence[Cell], material: Material, info: MethodInfo, reference: str) -> list[Cell]:
+def _judge(
+    cells: Sequence[Cell], material: Material, info: MethodInfo, reference: str
+) -> list[Cell]:
     """The reference model, where a budget below all labels is all that the suite asks for."""
     first = next(cell for cell in cells if _is_reference(cell, reference))
     if judges(cells, first.task, first.dataset, reference):
         return []
     patients = material.split.patients(material.split.train)
-    refusal = info.refusal(Card(**material.prepared.index["card"]), first.task, len(first.size), all_labelled=True)
-    judge = replace(first, labelled=patients, fraction=1.0, subset=0, split=material.split.hash(0), refusal=refusal)
+    refusal = info.refusal(
+        Card(**material.prepared.index["card"]), first.task, len(first.size), all_labelled=True
+    )
+    judge = replace(
+        first,
+        labelled=patients,
+        fraction=1.0,
+        subset=0,
+        split=material.split.hash(0),
+        refusal=refusal,
+    )
     return [judge] if refusal is None else []
 
 
@@ -183,10 +215,16 @@ def _configs(
     known = {name: info.config_keys() for name, info in infos.items()}
     for key in shared:
         if not any(key in keys for keys in known.values()):
-            raise BenchError(f"config: {registry.unknown('key', key, sorted(set().union(*known.values())))}")
+            raise BenchError(
+                f"config: {registry.unknown('key', key, sorted(set().union(*known.values())))}"
+            )
     return [
         infos[entry.method].config(
-            {**{key: value for key, value in shared.items() if key in known[entry.method]}, **entry.config}, ndim
+            {
+                **{key: value for key, value in shared.items() if key in known[entry.method]},
+                **entry.config,
+            },
+            ndim,
         )
         for entry in entries
     ]
@@ -194,15 +232,23 @@ def _configs(
 
 def _external(base: Cell, entry: Entry, subsets: range, splits: Sequence[str]) -> list[Cell]:
     """Cells of predictions from elsewhere: nothing to train; the files themselves decide the key."""
-    own = replace(base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={}, layout={}, select=None)
+    own = replace(
+        base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={}, layout={}, select=None
+    )
     numbers = subsets if "{subset}" in str(entry.predictions) else range(1)
     cells = []
     for j in numbers:
         folder = Path(str(entry.predictions).replace("{subset}", str(j)))
         if not folder.is_dir():
-            raise BenchError(f"predictions {folder} given; expected a folder with one file for each test case")
+            raise BenchError(
+                f"predictions {folder} given; expected a folder with one file for each test case"
+            )
         content = identity.folder_hash(folder)
-        cells.append(replace(own, subset=j, split=splits[j], config={"predictions": str(folder)}, code=content))
+        cells.append(
+            replace(
+                own, subset=j, split=splits[j], config={"predictions": str(folder)}, code=content
+            )
+        )
     return cells
 
 
@@ -239,7 +285,11 @@ def _classifier(classifier: Classifier) -> dict[str, Any]:
 def _with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The hash of a method's code and of the files that its settings name as NAME=FILE."""
     named = [str(config[key]).partition("=")[2] for key in keys]
-    return identity.digest([code, *[weights_hash(Path(file)) for file in named if file]]) if any(named) else code
+    return (
+        identity.digest([code, *[weights_hash(Path(file)) for file in named if file]])
+        if any(named)
+        else code
+    )
 
 
 def weights_hash(file: Path) -> str:
@@ -247,7 +297,9 @@ def weights_hash(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as problem:
-        raise BenchError(f"weights {file} given; {problem.strerror}; give a readable file") from None
+        raise BenchError(
+            f"weights {file} given; {problem.strerror}; give a readable file"
+        ) from None
 
 
 def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
@@ -257,7 +309,9 @@ def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
     for item in [part for text in only for part in text.split(",")]:
         key, sign, value = item.partition("=")
         if not sign or key not in allowed:
-            raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {', '.join(allowed)}")
+            raise BenchError(
+                f"--only {item} given; expected KEY=VALUE with KEY one of {', '.join(allowed)}"
+            )
         wanted.setdefault(key, []).append(value)
     return wanted
 
@@ -265,18 +319,26 @@ def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
 def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervised") -> list[Cell]:
     """Cells that match every key of `only`, values of one key being alternatives, and the judges of generators."""
     wanted = parse_only(only)
-    kept = [cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())]
-    for task, dataset in {(cell.task, cell.dataset): None for cell in kept if cell.generator or cell.normaliser}:
+    kept = [
+        cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())
+    ]
+    for task, dataset in {
+        (cell.task, cell.dataset): None for cell in kept if cell.generator or cell.normaliser
+    }:
         kept = [cell for cell in judges(cells, task, dataset, reference) if cell not in kept] + kept
     if not kept:
-        raise BenchError(f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run")
+        raise BenchError(
+            f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run"
+        )
     return kept
 
 
 def _matches(cell: Cell, key: str, values: Sequence[str]) -> bool:
     actual = getattr(cell, key)
     if isinstance(actual, float):
-        return any(_number(value) is not None and abs(actual - float(value)) < 1e-9 for value in values)
+        return any(
+            _number(value) is not None and abs(actual - float(value)) < 1e-9 for value in values
+        )
     return str(actual) in values
 
 

@@ -23,7 +23,32 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
 VOLUMES = (".nii", ".nii.gz")
 # Class colours of a written mask; its pixel values are the class numbers.
-PALETTE = (0, 0, 0, 86, 180, 233, 230, 159, 0, 0, 158, 115, 240, 228, 66, 213, 94, 0, 204, 121, 167, 0, 114, 178)
+PALETTE = (
+    0,
+    0,
+    0,
+    86,
+    180,
+    233,
+    230,
+    159,
+    0,
+    0,
+    158,
+    115,
+    240,
+    228,
+    66,
+    213,
+    94,
+    0,
+    204,
+    121,
+    167,
+    0,
+    114,
+    178,
+)
 
 
 def predict(store: Store, key: str, images: Path, target: Path, device: str) -> int:
@@ -48,20 +73,28 @@ def predict(store: Store, key: str, images: Path, target: Path, device: str) -> 
 def _full_key(store: Store, key: str) -> str:
     found = [name for name in store.found() if name.startswith(key)]
     if len(found) != 1:
-        raise BenchError(f"cell {key} given; {len(found)} cells of {store.out} begin so; see 'status' or the page")
+        raise BenchError(
+            f"cell {key} given; {len(found)} cells of {store.out} begin so; see 'status' or the page"
+        )
     return found[0]
 
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise BenchError(f"images {folder} given; expected a folder of images")
-    files = sorted(file for file in folder.iterdir() if file.name.lower().endswith(PICTURES + VOLUMES))
+    files = sorted(
+        file for file in folder.iterdir() if file.name.lower().endswith(PICTURES + VOLUMES)
+    )
     if not files:
-        raise BenchError(f"images {folder} given; it holds none; expected {', '.join(PICTURES + VOLUMES)}")
+        raise BenchError(
+            f"images {folder} given; it holds none; expected {', '.join(PICTURES + VOLUMES)}"
+        )
     stems = [file.name.split(".")[0] for file in files]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise BenchError(f"images {folder} given; two are named {twice!r} and would share a mask; rename one")
+        raise BenchError(
+            f"images {folder} given; two are named {twice!r} and would share a mask; rename one"
+        )
     return files
 
 
@@ -78,7 +111,9 @@ def load_model(folder: Path, device: str) -> tuple[Predictor | ClassPredictor, i
     cell = job["cell"]
     spec = cache.spec_of(job, cell["task"])
     run = CellRun(job, folder, spec, choose_device(device))
-    method: Any = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(cell["config"], spec)
+    method: Any = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(
+        cell["config"], spec
+    )
     method.load(load_file(folder / "model.safetensors"), run)
     return predictor_of(method, spec, cell["layout"], run.device), job["card"]["slice_axis"]
 
@@ -93,7 +128,9 @@ def _write(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> N
         _write_volume(file, target, predictor, slice_axis)
         return
     if spec.ndim == 3:
-        raise BenchError(f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}")
+        raise BenchError(
+            f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}"
+        )
     image, grid = _read(file, spec)
     label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
     _write_picture(label_map, target / f"{file.stem}.png")
@@ -103,20 +140,28 @@ def _read(file: Path, spec: Spec) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """A picture (C H W), and the same on the training grid."""
     image = importlib.import_module("datasets.reading").read_image(file)
     if image.shape[0] != spec.channels:
-        raise BenchError(f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; convert it")
+        raise BenchError(
+            f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; convert it"
+        )
     return image, cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), spec.size))
 
 
-def _write_labels(files: Sequence[Path], target: Path, predictor: ClassPredictor, labels: Sequence[str]) -> None:
+def _write_labels(
+    files: Sequence[Path], target: Path, predictor: ClassPredictor, labels: Sequence[str]
+) -> None:
     """labels.csv: each image with its label and the probability of every label."""
     with (target / "labels.csv").open("w", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "label", *labels])
         for file in files:
             if file.name.lower().endswith(VOLUMES):
-                raise BenchError(f"{file} given; the model was trained on images; expected {' or '.join(PICTURES)}")
+                raise BenchError(
+                    f"{file} given; the model was trained on images; expected {' or '.join(PICTURES)}"
+                )
             found = predictor.probabilities(_read(file, predictor.spec)[1][None])[0].tolist()
-            writer.writerow([file.name, labels[found.index(max(found))], *(f"{value:.6f}" for value in found)])
+            writer.writerow(
+                [file.name, labels[found.index(max(found))], *(f"{value:.6f}" for value in found)]
+            )
 
 
 def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
@@ -135,21 +180,31 @@ def _write_volume(file: Path, target: Path, predictor: Predictor, slice_axis: in
         source: Any = nibabel.load(file)
         values = np.asanyarray(source.dataobj)
     except Exception as problem:  # whatever the decoder meets
-        raise BenchError(f"{file} cannot be read ({type(problem).__name__}); mend or remove it") from None
+        raise BenchError(
+            f"{file} cannot be read ({type(problem).__name__}); mend or remove it"
+        ) from None
     if values.ndim != 3:
         raise BenchError(f"{file} has {values.ndim} dimensions; expected 3; split it into volumes")
-    turned = slice_axis == 0  # Z Y X, as the loaders of NIfTI data have it; else X Y Z, as the file has it
+    turned = (
+        slice_axis == 0
+    )  # Z Y X, as the loaders of NIfTI data have it; else X Y Z, as the file has it
     volume = (values.T if turned else values)[None].astype(np.float32)
     label_map = _volume_labels(volume, predictor, slice_axis)
     picture = nibabel.Nifti1Image(label_map.T if turned else label_map, source.affine)  # type: ignore[no-untyped-call]
     nibabel.save(picture, target / file.name)
 
 
-def _volume_labels(volume: NDArray[np.float32], predictor: Predictor, slice_axis: int) -> NDArray[np.uint8]:
+def _volume_labels(
+    volume: NDArray[np.float32], predictor: Predictor, slice_axis: int
+) -> NDArray[np.uint8]:
     """Label map (*S) of a volume (1 *S)."""
     if predictor.spec.ndim == 3:
-        grid = geometry.shrink_image(geometry.zscore(volume), tuple(predictor.layout["shrink"]))[None]
+        grid = geometry.shrink_image(geometry.zscore(volume), tuple(predictor.layout["shrink"]))[
+            None
+        ]
         return predictor.label_map(predictor.probabilities(grid), volume.shape[1:], None)
     slices = geometry.image_slices(volume, slice_axis)
-    grid = np.stack([cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)) for part in slices])
+    grid = np.stack(
+        [cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)) for part in slices]
+    )
     return predictor.label_map(predictor.probabilities(grid), volume.shape[1:], slice_axis)

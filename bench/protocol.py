@@ -18,7 +18,11 @@ def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
         "Labels for selection and tuning": " ".join(_chosen(suite))
         or "None: no tuning in this suite, no selection set.",
         "Subsets": _subsets(suite["draw"]),
-        **({"Classes without labels": "; ".join(plan["warnings"]) + "."} if plan["warnings"] else {}),
+        **(
+            {"Classes without labels": "; ".join(plan["warnings"]) + "."}
+            if plan["warnings"]
+            else {}
+        ),
         "Test": "; ".join(_test(name, card) for name, card in plan["datasets"].items())
         + ". Opened after training; masks are read by scoring alone.",
         "Near-copies": _dropped(plan["datasets"], suite["drop_copies"]),
@@ -87,7 +91,11 @@ def _images(card: Mapping[str, Any], side: str) -> str:
 
 
 def _schedules(published: Mapping[str, int | None], steps: int) -> str:
-    changed = [f"{name} {count} -> {steps}" for name, count in published.items() if count and count != steps]
+    changed = [
+        f"{name} {count} -> {steps}"
+        for name, count in published.items()
+        if count and count != steps
+    ]
     if not changed:
         return "At their published length."
     return f"Functions of progress, compressed or stretched from the published number of steps: {', '.join(changed)}."
@@ -96,7 +104,9 @@ def _schedules(published: Mapping[str, int | None], steps: int) -> str:
 def _dropped(datasets: Mapping[str, Any], looked_for: bool) -> str:
     if not looked_for:
         return "Not looked for: the lists are taken whole."
-    counts = [f"{name}: {len(card['dropped'])}" for name, card in datasets.items() if card["dropped"]]
+    counts = [
+        f"{name}: {len(card['dropped'])}" for name, card in datasets.items() if card["dropped"]
+    ]
     found = "; ".join(counts) or "none found"
     return f"Training images that nearly equal a test image are left out ({found})."
 
@@ -124,7 +134,11 @@ def _chosen(suite: Mapping[str, Any]) -> list[str]:
         "fraction": "on one more draw of as many labels, which enters no mean: such rows know L + L labels "
         "(all, where all are labelled)",
     }
-    stop = "; a trial below the median of earlier ones after a fold is stopped" if tuning["prune"] else ""
+    stop = (
+        "; a trial below the median of earlier ones after a fold is stopped"
+        if tuning["prune"]
+        else ""
+    )
     return [
         *texts,
         f"Rows named 'tuned' have the best of {tuning['trials']} trials, as many for every method, the first with the "
@@ -153,7 +167,9 @@ def _subsets(draw: str) -> str:
 
 
 def _steps(suite: Mapping[str, Any]) -> str:
-    return f"{suite['steps']} steps" + (f" instead of {suite['full_steps']}" if suite["full_steps"] else "")
+    return f"{suite['steps']} steps" + (
+        f" instead of {suite['full_steps']}" if suite["full_steps"] else ""
+    )
 
 
 def _grid(suite: Mapping[str, Any]) -> str:
@@ -179,7 +195,11 @@ def _by(size: Sequence[int]) -> str:
 def _settings(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
     tasks = {cell["task"] for cell in cells}
-    fixed = [cell for cell in cells if cell["method"] != EXTERNAL and not cell["refusal"] and not cell["study"]]
+    fixed = [
+        cell
+        for cell in cells
+        if cell["method"] != EXTERNAL and not cell["refusal"] and not cell["study"]
+    ]
     for cell in fixed:
         label = cell["method"] + ("" if cell["variant"] == "default" else f" ({cell['variant']})")
         label += f", {cell['task']}" if len(tasks) > 1 else ""
@@ -187,7 +207,9 @@ def _settings(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         texts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in items]
         found[f"Settings of {label}"] = ", ".join(texts)
     if any(cell["study"] for cell in cells):
-        found["Settings of tuned rows"] = "Those of the best trial, chosen for each study: see Tuning."
+        found["Settings of tuned rows"] = (
+            "Those of the best trial, chosen for each study: see Tuning."
+        )
     return found
 
 

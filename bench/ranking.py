@@ -22,7 +22,9 @@ from bench.statistics import (
 )
 
 DRAWS = 2000
-Scores = Mapping[str, NDArray[np.float64]]  # method -> n patients x s subsets, the same ones for all methods
+Scores = Mapping[
+    str, NDArray[np.float64]
+]  # method -> n patients x s subsets, the same ones for all methods
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,14 @@ def rank_distributions(scores: Scores, higher_is_better: bool) -> dict[str, Rank
         return {name: RankDistribution(1, len(names), None, (), groups[name]) for name in names}
     by_name = sorted(names)
     tables = np.stack([scores[name] for name in by_name]) * (1 if higher_is_better else -1)
-    shares = dict(zip(by_name, rank_shares(joint_draws(tables, seed_of(by_name, tables.shape))), strict=True))
+    shares = dict(
+        zip(by_name, rank_shares(joint_draws(tables, seed_of(by_name, tables.shape))), strict=True)
+    )
     ranges = {name: percentile_ranks(shares[name]) for name in names}
-    common = {group: min(ranges[name][1] for name in names if groups[name] == group) for group in groups.values()}
+    common = {
+        group: min(ranges[name][1] for name in names if groups[name] == group)
+        for group in groups.values()
+    }
     found = {}
     for name in names:
         (lo, hi), share, group = ranges[name], tuple(shares[name].tolist()), groups[name]
@@ -76,11 +83,15 @@ def joint_draws(tables: NDArray[np.float64], seed: int, draws: int = DRAWS) -> N
     common = float(np.median(freedom[varying]))
     upper = 0.5 + LEVEL / 2
     distance = np.zeros((len(tables), len(tables)))
-    distance[pairs] = np.where(varying, variance * (stdtrit(freedom, upper) / stdtrit(common, upper)) ** 2, 0)
+    distance[pairs] = np.where(
+        varying, variance * (stdtrit(freedom, upper) / stdtrit(common, upper)) ** 2, 0
+    )
     root = covariance_root(distance + distance.T)
     random = np.random.default_rng(seed)
     noise = random.standard_normal((draws, len(tables))) @ root
-    result: NDArray[np.float64] = means + noise / np.sqrt(random.chisquare(common, (draws, 1)) / common)
+    result: NDArray[np.float64] = means + noise / np.sqrt(
+        random.chisquare(common, (draws, 1)) / common
+    )
     return result
 
 
@@ -119,7 +130,9 @@ def seed_of(names: Sequence[str], shape: Sequence[int]) -> int:
 
     Not from the scores: another order of the patients, or another last digit, must not change a rank.
     """
-    return int.from_bytes(hashlib.sha256("\n".join([*names, *map(str, shape)]).encode()).digest()[:8])
+    return int.from_bytes(
+        hashlib.sha256("\n".join([*names, *map(str, shape)]).encode()).digest()[:8]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +172,26 @@ def average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _ordering(names: Sequence[str], values: NDArray[np.float64], sign: int) -> Ordering:
     ranks = 1 + (sign * values[None] > sign * values[:, None]).sum(1)
-    return Ordering(dict(zip(names, values.tolist(), strict=True)), dict(zip(names, ranks.tolist(), strict=True)))
+    return Ordering(
+        dict(zip(names, values.tolist(), strict=True)),
+        dict(zip(names, ranks.tolist(), strict=True)),
+    )
 
 
 def agreement(found: Mapping[str, Ordering]) -> dict[tuple[str, str], float | None]:
     """Kendall's tau-b between the ranks of each two orderings of the same methods."""
-    ranks = {rule: [ordering.ranks[name] for name in sorted(ordering.ranks)] for rule, ordering in found.items()}
+    ranks = {
+        rule: [ordering.ranks[name] for name in sorted(ordering.ranks)]
+        for rule, ordering in found.items()
+    }
     return {(a, b): kendall_tau(ranks[a], ranks[b]) for a, b in combinations(ranks, 2)}
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Kendall's tau-b of two rankings of the same k things; None where one ranks them all alike."""
-    signs = [np.sign(np.subtract.outer(values, values)) for values in (np.array(first), np.array(second))]
+    signs = [
+        np.sign(np.subtract.outer(values, values)) for values in (np.array(first), np.array(second))
+    ]
     scale = float(np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum()))
     return float((signs[0] * signs[1]).sum()) / scale if scale else None
 
@@ -191,5 +212,7 @@ def neighbours(scores: Scores, higher_is_better: bool) -> list[Neighbours]:
     found = []
     for better, worse in pairwise(best_first(scores, higher_is_better)):
         gap = (scores[better] - scores[worse]) * (1 if higher_is_better else -1)
-        found.append(Neighbours(better, worse, interval(gap), false_outperformance(gap), superiority(gap)))
+        found.append(
+            Neighbours(better, worse, interval(gap), false_outperformance(gap), superiority(gap))
+        )
     return found

@@ -53,11 +53,16 @@ def cells_of(store: Store, plan: Plan, row: Row) -> Iterator[tuple[int, Path, bo
         if [cell[name] for name in ROW[:4]] != [row[name] for name in ROW[:4]]:
             continue
         chosen = selected_label(cell["variant"], cell["select"]["by"]) if cell["select"] else None
-        if row["variant"] in (cell["variant"], chosen) and store.state(cell["key"]) in ("done", "failed"):
+        if row["variant"] in (cell["variant"], chosen) and store.state(cell["key"]) in (
+            "done",
+            "failed",
+        ):
             yield cell["subset"], store.cell(cell["key"]), row["variant"] == chosen
 
 
-def _by_subset(store: Store, plan: Plan, row: Row, metric: str, tables: dict[Path, Lines]) -> BySubset:
+def _by_subset(
+    store: Store, plan: Plan, row: Row, metric: str, tables: dict[Path, Lines]
+) -> BySubset:
     found = {}
     for subset, folder, chosen in cells_of(store, plan, row):
         file = _table(folder, metric, chosen)
@@ -88,12 +93,18 @@ def _gain(store: Store, plan: Plan, row: Row, tables: dict[Path, Lines]) -> floa
     """Over the subsets that the row and the reference at the same labels both have."""
     judge = plan["suite"]["reference"]
     # Tuned rows are set against the tuned reference where there is one.
-    twins = [cell for cell in plan["cells"] if cell["method"] == judge and cell["variant"] == "tuned"]
-    beside = any([cell[name] for name in ROW[:3]] == [row[name] for name in ROW[:3]] for cell in twins)
+    twins = [
+        cell for cell in plan["cells"] if cell["method"] == judge and cell["variant"] == "tuned"
+    ]
+    beside = any(
+        [cell[name] for name in ROW[:3]] == [row[name] for name in ROW[:3]] for cell in twins
+    )
     tuned = row["variant"] == "tuned" and row["method"] != judge and beside
     base = {**row, "method": judge, "variant": "tuned" if tuned else "default"}
     head = HEADLINE[row["task"]]
-    own = _by_subset(store, plan, row, "augmented_dice" if row["metric"] == "augmented_gain" else head, tables)
+    own = _by_subset(
+        store, plan, row, "augmented_dice" if row["metric"] == "augmented_gain" else head, tables
+    )
     other = _by_subset(store, plan, base, head, tables)
     shared = own.keys() & other.keys()
     sides = [_overall({subset: values[subset] for subset in shared}) for values in (own, other)]
@@ -103,4 +114,7 @@ def _gain(store: Store, plan: Plan, row: Row, tables: dict[Path, Lines]) -> floa
 def _synthetic(store: Store, plan: Plan, row: Row) -> BySubset:
     files = {subset: folder / "judged.json" for subset, folder, _ in cells_of(store, plan, row)}
     there = {subset: read_json(file) for subset, file in files.items() if file.exists()}
-    return {subset: synthetic_value(judged, row["metric"], row["extractor"]) for subset, judged in there.items()}
+    return {
+        subset: synthetic_value(judged, row["metric"], row["extractor"])
+        for subset, judged in there.items()
+    }

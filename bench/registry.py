@@ -46,7 +46,9 @@ class MethodInfo:
     name: str
     sources: tuple[Path, ...]
     card: dict[str, Any]
-    module: ModuleType | None = None  # of a plug-in, which holds all parts; None for a folder of methods/
+    module: ModuleType | None = (
+        None  # of a plug-in, which holds all parts; None for a folder of methods/
+    )
     broken: str | None = None  # why a plug-in cannot be imported
 
     def config(self, values: dict[str, Any], ndim: int = 2) -> dict[str, Any]:
@@ -96,13 +98,17 @@ class MethodInfo:
         """Why this method cannot do a task on a dataset at a budget, in words, or None; `ndim` is what it would see."""
         needs = self.card.get("requires", {})
         if task not in needs.get("tasks", ["segmentation"]):
-            return f"{self.name} does {' and '.join(needs.get('tasks', ['segmentation']))}, not {task}"
+            return (
+                f"{self.name} does {' and '.join(needs.get('tasks', ['segmentation']))}, not {task}"
+            )
         if task == "classification" and (card.ndim == 3 or len(card.labels) < 2):
             return f"{card.id} has no labels of whole images"
         if ndim not in needs.get("ndim", [2, 3]):
             return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {ndim}D here"
         if task == "segmentation" and len(card.classes) > needs.get("classes", len(card.classes)):
-            return f"{self.name} knows {needs['classes']} classes; {card.id} has {len(card.classes)}"
+            return (
+                f"{self.name} knows {needs['classes']} classes; {card.id} has {len(card.classes)}"
+            )
         if self.card.get("role") == "normaliser" and card.ndim == 3:
             return f"{self.name} takes lesions out of images; {card.id} holds volumes"
         if needs.get("unlabelled") and all_labelled:
@@ -120,12 +126,16 @@ def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
     """All methods by name: each folder of `methods/` with a card, each entry point, each plug-in with a METHOD."""
     found = {}
     for file in sorted((ROOT / "methods").glob("*/card.toml")):
-        found[file.parent.name] = MethodInfo(file.parent.name, (file.parent,), tomllib.loads(file.read_text()))
+        found[file.parent.name] = MethodInfo(
+            file.parent.name, (file.parent,), tomllib.loads(file.read_text())
+        )
     outside = [_from_entry_point(point) for point in installed("scarcebench.methods")]
     outside += [info for info in map(_from_file, plugins) if info]
     for info in outside:
         if info.name in found:
-            raise BenchError(f"plug-in {info.sources[0]} given; there is a method {info.name!r} already; rename it")
+            raise BenchError(
+                f"plug-in {info.sources[0]} given; there is a method {info.name!r} already; rename it"
+            )
         found[info.name] = info
     return found
 
@@ -153,13 +163,19 @@ def _from_file(file: Path) -> MethodInfo | None:
         module = load_plugin(file)
     except BenchError as problem:
         return MethodInfo(file.stem, (file,), {"summary": str(problem)}, broken=str(problem))
-    return MethodInfo(file.stem, (file,), _plugin_card(module, file), module) if hasattr(module, "METHOD") else None
+    return (
+        MethodInfo(file.stem, (file,), _plugin_card(module, file), module)
+        if hasattr(module, "METHOD")
+        else None
+    )
 
 
 def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
     missing = [name for name in ("METHOD", "CARD", "Config") if not hasattr(module, name)]
     if missing:
-        raise BenchError(f"plug-in {file} given; it has no {' and no '.join(missing)}; see docs/add_a_method.md")
+        raise BenchError(
+            f"plug-in {file} given; it has no {' and no '.join(missing)}; see docs/add_a_method.md"
+        )
     return {"summary": "", **module.CARD}
 
 
@@ -178,7 +194,9 @@ def load_plugin(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as problem:
         del sys.modules[name]
-        raise BenchError(f"plug-in {file.name} does not import: {_in_short(problem)}; mend it") from None
+        raise BenchError(
+            f"plug-in {file.name} does not import: {_in_short(problem)}; mend it"
+        ) from None
     return module
 
 
@@ -196,14 +214,21 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
     """Each dataset id with the module and the factory that serve it; a plug-in that does not import offers none."""
-    modules = [importlib.import_module(f"datasets.{file.stem}") for file in sorted((ROOT / "datasets").glob("*.py"))]
-    modules += [importlib.import_module(point.module) for point in installed("scarcebench.datasets")]
+    modules = [
+        importlib.import_module(f"datasets.{file.stem}")
+        for file in sorted((ROOT / "datasets").glob("*.py"))
+    ]
+    modules += [
+        importlib.import_module(point.module) for point in installed("scarcebench.datasets")
+    ]
     for file in plugins:
         with suppress(BenchError):
             modules.append(load_plugin(file))
     found: dict[str, tuple[ModuleType, DatasetFactory]] = {}
     for module in modules:
-        found.update({name: (module, factory) for name, factory in getattr(module, "DATASETS", {}).items()})
+        found.update(
+            {name: (module, factory) for name, factory in getattr(module, "DATASETS", {}).items()}
+        )
     return found
 
 
@@ -218,7 +243,9 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     module, factory = families[family]
     file = Path(module.__file__ or "")
     # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
-    return factory(name, data), identity.code_hash([file.parent if file.parent == ROOT / "datasets" else file])
+    return factory(name, data), identity.code_hash(
+        [file.parent if file.parent == ROOT / "datasets" else file]
+    )
 
 
 def networks() -> ModuleType:
@@ -245,7 +272,9 @@ def one_line(problem: Any) -> str:
         place = ".".join(str(step) for step in error["loc"]) or "suite"
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
-            parts.append(f"unknown key {place!r}; expected a key it knows; mend the spelling or drop it")
+            parts.append(
+                f"unknown key {place!r}; expected a key it knows; mend the spelling or drop it"
+            )
         elif error["type"] == "missing":
             parts.append(f"key {place!r} is missing; add it")
         elif not error["loc"]:

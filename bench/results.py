@@ -26,7 +26,14 @@ from bench.scoring import FIELDS, as_line, cases_of, mean_of, table
 from bench.store import Store
 from bench.synthetic import describe, synthetic_rows
 
-COSTS = ("train_seconds", "part_seconds", "segmenter_steps", "peak_memory_mb", "parameters", "inference_ms")
+COSTS = (
+    "train_seconds",
+    "part_seconds",
+    "segmenter_steps",
+    "peak_memory_mb",
+    "parameters",
+    "inference_ms",
+)
 LOG_LINES = 15  # of a failed cell: the end of a traceback
 
 
@@ -37,14 +44,27 @@ def build(store: Store) -> Board:
     reference = plan["suite"]["reference"]
     rows = [row for column in COLUMNS for row in _rows(lines, column, reference)]
     points = [point for line in lines for point in _points(line)]
-    states = {cell["key"]: state for line in lines for cell, state in zip(line.cells, line.states, strict=True)}
+    states = {
+        cell["key"]: state
+        for line in lines
+        for cell, state in zip(line.cells, line.states, strict=True)
+    }
     cells = [_cell(store, cell, states[cell["key"]]) for cell in plan["cells"]]
     against = compare(lines, reference)
     searched = studies.describe(store, plan)
     trials = studies.asked(plan)
     return Board(
         suite={**plan["labels"], "note": plan["suite"]["note"]},
-        rows=sorted(rows, key=lambda row: (TASKS.index(row.task), row.dataset, row.fraction, row.method, row.variant)),
+        rows=sorted(
+            rows,
+            key=lambda row: (
+                TASKS.index(row.task),
+                row.dataset,
+                row.fraction,
+                row.method,
+                row.variant,
+            ),
+        ),
         points=points,
         datasets=plan["datasets"],
         protocol=protocol_card(plan),
@@ -81,10 +101,14 @@ def _rows(lines: Sequence[Line], column: Column, reference: str) -> list[Row]:
         if column.kind in ("augmented", "normality"):
             rows += _normaliser_rows(group, column, reference)
             continue
-        matrices = {line.identity: matrix_of(line, column.key, sorted(line.scores)) for line in group}
+        matrices = {
+            line.identity: matrix_of(line, column.key, sorted(line.scores)) for line in group
+        }
         fair = [line for line in group if matrices[line.identity] is not None and not line.selected]
         ranked = _ranks(fair, column, matrices)
-        rows += [_row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group]
+        rows += [
+            _row(line, column, matrices[line.identity], ranked.get(line.identity)) for line in group
+        ]
     return rows
 
 
@@ -113,7 +137,12 @@ def _normaliser_rows(group: Sequence[Line], column: Column, reference: str) -> l
         if column.kind == "normality":
             scores = [found for _, found in sorted(line.normality.items())]
             rows.append(
-                _filled(line, column, normality_table(scores, column.key), len(scores[0].group) if scores else 0)
+                _filled(
+                    line,
+                    column,
+                    normality_table(scores, column.key),
+                    len(scores[0].group) if scores else 0,
+                )
             )
             continue
         if not line.augmented:
@@ -123,9 +152,14 @@ def _normaliser_rows(group: Sequence[Line], column: Column, reference: str) -> l
         else:
             beside = base_of(line, group, reference)
             shared = sorted(set(line.augmented) & set(beside.scores)) if beside else []
-            own, base = table([line.augmented[j] for j in shared], "dice"), matrix_of(beside, "dice", shared)
+            own, base = (
+                table([line.augmented[j] for j in shared], "dice"),
+                matrix_of(beside, "dice", shared),
+            )
             matrix = None if own is None or base is None else own - base
-        rows.append(_filled(line, column, matrix, cases_of(next(iter(line.augmented.values())), "dice")))
+        rows.append(
+            _filled(line, column, matrix, cases_of(next(iter(line.augmented.values())), "dice"))
+        )
     return rows
 
 
@@ -134,9 +168,15 @@ def _filled(line: Line, column: Column, matrix: NDArray[np.float64] | None, case
     row = _row(line, column, None, None)
     if matrix is None:
         waits = (
-            row.status == "not_applicable" and not line.refusal and not line.normality and column.kind == "normality"
+            row.status == "not_applicable"
+            and not line.refusal
+            and not line.normality
+            and column.kind == "normality"
         )
-        why = next((judged["reason"] for judged in line.judged.values() if "reason" in judged), "run 'report'")
+        why = next(
+            (judged["reason"] for judged in line.judged.values() if "reason" in judged),
+            "run 'report'",
+        )
         return replace(row, status="missing", reason=f"not judged: {why}") if waits else row
     found = statistics.interval(matrix)
     status, reason = status_of(line, column, True)
@@ -149,7 +189,10 @@ def _filled(line: Line, column: Column, matrix: NDArray[np.float64] | None, case
 def _basestatus_of(base: Line, column: Column) -> dict[str, Any]:
     """A gain is no better than the reference it is taken against."""
     status, reason = status_of(base, column, bool(base.scores))
-    return {"status": status, "reason": None if status == "ok" else f"reference {base.identity[3]}: {reason}"}
+    return {
+        "status": status,
+        "reason": None if status == "ok" else f"reference {base.identity[3]}: {reason}",
+    }
 
 
 def _ranks(
@@ -165,10 +208,16 @@ def _ranks(
     }
     usable = {name: matrix for name, matrix in matrices.items() if matrix is not None}
     ranked = rank_distributions(usable, column.better == "higher")
-    return {line.identity: ranked[name] for name, line in zip(matrices, lines, strict=True) if name in ranked}
+    return {
+        line.identity: ranked[name]
+        for name, line in zip(matrices, lines, strict=True)
+        if name in ranked
+    }
 
 
-def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: RankDistribution | None) -> Row:
+def _row(
+    line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: RankDistribution | None
+) -> Row:
     task, dataset, labelled, method, variant = line.identity
     status, reason = status_of(line, column, matrix is not None)
     empty = Row(
@@ -185,7 +234,9 @@ def _row(line: Line, column: Column, matrix: NDArray[np.float64] | None, rank: R
         n_cases=cases, n_groups=matrix.shape[0], n_subsets=matrix.shape[1],
     )  # fmt: skip
     return (
-        replace(scored, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first)
+        replace(
+            scored, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first
+        )
         if rank
         else scored
     )
@@ -198,18 +249,45 @@ def _points(line: Line) -> list[Point]:
         for column in [column for column in SCORED if column.task == task]:
             mean = mean_of(scores, column.key)
             if mean is not None:
-                points.append(Point(task, dataset, line.fraction, labelled, method, variant, column.key, subset, mean))
+                points.append(
+                    Point(
+                        task,
+                        dataset,
+                        line.fraction,
+                        labelled,
+                        method,
+                        variant,
+                        column.key,
+                        subset,
+                        mean,
+                    )
+                )
     return points
 
 
 def _cell(store: Store, cell: Mapping[str, Any], state: str) -> dict[str, Any]:
-    labels = ("key", "task", "dataset", "fraction", "labelled", "subset", "method", "variant", "steps")
+    labels = (
+        "key",
+        "task",
+        "dataset",
+        "fraction",
+        "labelled",
+        "subset",
+        "method",
+        "variant",
+        "steps",
+    )
     state = "not_applicable" if cell["refusal"] else state
     status = {"done": "ok", "running": "missing"}.get(state, state)
     failure = store.failure(cell["key"]) if state == "failed" else None
     reason = cell["refusal"] or (f"{failure['kind']}: {failure['message']}" if failure else None)
     log = failure["log"][-LOG_LINES:] if failure else []
-    return {**{label: cell[label] for label in labels}, "status": status, "reason": reason, "log": log}
+    return {
+        **{label: cell[label] for label in labels},
+        "status": status,
+        "reason": reason,
+        "log": log,
+    }
 
 
 def _cost(store: Store, line: Line, trials: int) -> dict[str, Any] | None:
@@ -239,7 +317,11 @@ def per_case_csv(store: Store, task: str) -> str:
     """All score tables of a task as one, each line with its row and subset; empty where the plan lacks the task."""
     labels = ("task", "dataset", "fraction", "labelled", "method", "variant", "subset")
     cells = [cell for cell in store.plan()["cells"] if cell["task"] == task]
-    lines = [",".join((*labels, *(FIELDS if task == "segmentation" else LABEL_FIELDS)))] if cells else []
+    lines = (
+        [",".join((*labels, *(FIELDS if task == "segmentation" else LABEL_FIELDS)))]
+        if cells
+        else []
+    )
     for cell in sorted(cells, key=lambda cell: [str(cell[label]) for label in labels]):
         file = store.cell(cell["key"]) / "scores.csv"
         if store.state(cell["key"]) in ("done", "failed") and file.exists():
@@ -247,7 +329,9 @@ def per_case_csv(store: Store, task: str) -> str:
             lines += [f"{prefix},{line}" for line in file.read_text().splitlines()[1:]]
             chosen = store.cell(cell["key"]) / "selected.csv"
             if cell["select"]:
-                chosen = chosen if chosen.exists() else file  # a failed cell is at its worst here too
+                chosen = (
+                    chosen if chosen.exists() else file
+                )  # a failed cell is at its worst here too
                 label = selected_label(cell["variant"], cell["select"]["by"])
                 prefix = as_line([{**cell, "variant": label}[name] for name in labels])
                 lines += [f"{prefix},{line}" for line in chosen.read_text().splitlines()[1:]]
@@ -257,14 +341,20 @@ def per_case_csv(store: Store, task: str) -> str:
 def _overlays(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
     """Cases to draw at the lowest budget of each dataset, subset 0, by the reference method's Dice."""
     picked = []
-    masks = [line for line in lines if line.identity[0] == "segmentation" and 0 in line.scores and not line.selected]
+    masks = [
+        line
+        for line in lines
+        if line.identity[0] == "segmentation" and 0 in line.scores and not line.selected
+    ]
     for dataset in sorted({line.identity[1] for line in masks}):
         here = [line for line in masks if line.identity[1] == dataset]
         judges = [line for line in here if line.identity[3] == reference]
         if not judges:
             continue
         judge = min(judges, key=lambda line: line.identity[2])
-        shown = [line for line in here if line.identity[2] == judge.identity[2] or line.fraction == 1]
+        shown = [
+            line for line in here if line.identity[2] == judge.identity[2] or line.fraction == 1
+        ]
         picked += [
             {
                 "dataset": dataset,
@@ -274,7 +364,9 @@ def _overlays(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
                 "case": case,
                 "rule": rule,
             }
-            for rule, case in pick_cases([line.scores[0].per_case("dice") for line in shown], shown.index(judge))
+            for rule, case in pick_cases(
+                [line.scores[0].per_case("dice") for line in shown], shown.index(judge)
+            )
         ]
     return picked
 

@@ -20,7 +20,18 @@ from bench.class_scoring import LabelScores
 from bench.metrics import overlap, surface
 from bench.registry import ROOT
 
-FIELDS = ("case", "group", "class", "reference", "predicted", "dice", "jaccard", "hd95", "asd", "nsd")
+FIELDS = (
+    "case",
+    "group",
+    "class",
+    "reference",
+    "predicted",
+    "dice",
+    "jaccard",
+    "hd95",
+    "asd",
+    "nsd",
+)
 
 
 def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
@@ -28,22 +39,35 @@ def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
 
     `tolerance` (NSD) is in mm where the data has spacing, else in pixels.
     """
-    stamp = {"inputs": identity.digest([tolerance, cached.name, _code(), (folder / "result.json").exists()])}
+    stamp = {
+        "inputs": identity.digest(
+            [tolerance, cached.name, _code(), (folder / "result.json").exists()]
+        )
+    }
     if (folder / "scores.csv").exists() and store.read_json(folder / "scores.json") == stamp:
         return
     index = cache.load_index(cached)
     finished = (folder / "result.json").exists()  # what a failed cell left behind does not count
     if store.read_json(folder / "cell.json")["cell"]["task"] == "classification":
-        store.write_text(folder / "scores.csv", as_csv(class_scoring.score_labels(folder, cached, finished), LABELS))
+        store.write_text(
+            folder / "scores.csv",
+            as_csv(class_scoring.score_labels(folder, cached, finished), LABELS),
+        )
         store.write_json(folder / "scores.json", stamp)
         return
     masks = cache.native(cached, index, "test_masks")
     rows = []
     for entry in index["test"]:
-        prediction = read_prediction(folder, entry["id"], tuple(entry["shape"])) if finished else None
-        rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
+        prediction = (
+            read_prediction(folder, entry["id"], tuple(entry["shape"])) if finished else None
+        )
+        rows += score_case(
+            entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance
+        )
     store.write_text(folder / "scores.csv", as_csv(rows, FIELDS))
-    wanted = store.read_json(folder / "cell.json").get("normaliser", False)  # a method that augments
+    wanted = store.read_json(folder / "cell.json").get(
+        "normaliser", False
+    )  # a method that augments
     if (folder / "augmented").is_dir() or (wanted and not finished):
         _score_augmented(folder, index, masks, tolerance, finished)
     select = store.read_json(folder / "cell.json")["cell"].get("select")
@@ -53,39 +77,58 @@ def score_cell(folder: Path, cached: Path, tolerance: float) -> None:
 
 
 def _score_augmented(
-    folder: Path, index: Mapping[str, Any], masks: Mapping[str, NDArray[Any]], tolerance: float, finished: bool
+    folder: Path,
+    index: Mapping[str, Any],
+    masks: Mapping[str, NDArray[Any]],
+    tolerance: float,
+    finished: bool,
 ) -> None:
     """Write `augmented.csv`: scores of the segmenter that saw synthetic images too."""
     rows = []
     for entry in index["test"]:
         shape = tuple(entry["shape"])
         prediction = read_label_map(folder / "augmented", entry["id"], shape) if finished else None
-        rows += score_case(entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance)
+        rows += score_case(
+            entry, prediction, masks[entry["id"]], index["spec"]["classes"], tolerance
+        )
     store.write_text(folder / "augmented.csv", as_csv(rows, FIELDS))
 
 
 def _score_selected(
-    folder: Path, cached: Path, index: Mapping[str, Any], select: Mapping[str, Any], tolerance: float
+    folder: Path,
+    cached: Path,
+    index: Mapping[str, Any],
+    select: Mapping[str, Any],
+    tolerance: float,
 ) -> None:
     """Write `selected.csv`: scores of the checkpoint with the best mean Dice on the list that the suite names."""
     side: cache.Side = "validation" if select["by"] == "validation" else "test"
     place = "validation" if side == "validation" else "predictions"
     masks, means = cache.native(cached, index, "test_masks", side), {}  # type: ignore[arg-type]
     for checkpoint in sorted((folder / "checkpoints").iterdir(), key=lambda path: int(path.name)):
-        means[int(checkpoint.name)] = _mean_dice(checkpoint / place, index[side], masks, index["spec"]["classes"])
+        means[int(checkpoint.name)] = _mean_dice(
+            checkpoint / place, index[side], masks, index["spec"]["classes"]
+        )
     best = max(means, key=lambda step: means[step])  # the first of equals
     truth = cache.native(cached, index, "test_masks")  # type: ignore[arg-type]
     rows = []
     for entry in index["test"]:
         shape = tuple(entry["shape"])
-        prediction = read_label_map(folder / "checkpoints" / str(best) / "predictions", entry["id"], shape)
-        rows += score_case(entry, prediction, truth[entry["id"]], index["spec"]["classes"], tolerance)
+        prediction = read_label_map(
+            folder / "checkpoints" / str(best) / "predictions", entry["id"], shape
+        )
+        rows += score_case(
+            entry, prediction, truth[entry["id"]], index["spec"]["classes"], tolerance
+        )
     store.write_text(folder / "selected.csv", as_csv(rows, FIELDS))
     store.write_json(folder / "selected.json", {**select, "step": best, "dice": means})
 
 
 def _mean_dice(
-    folder: Path, entries: Sequence[Mapping[str, Any]], masks: Mapping[str, NDArray[Any]], classes: int
+    folder: Path,
+    entries: Sequence[Mapping[str, Any]],
+    masks: Mapping[str, NDArray[Any]],
+    classes: int,
 ) -> float:
     """As on the board: over the classes of a case that are there, the cases of a patient, then patients."""
     groups: dict[str, list[float]] = {}
@@ -99,7 +142,11 @@ def _mean_dice(
         ]
         if found:
             groups.setdefault(entry["group"], []).append(sum(found) / len(found))
-    return sum(sum(values) / len(values) for values in groups.values()) / len(groups) if groups else 0.0
+    return (
+        sum(sum(values) / len(values) for values in groups.values()) / len(groups)
+        if groups
+        else 0.0
+    )
 
 
 def _code() -> str:
@@ -118,7 +165,9 @@ def read_label_map(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[n
     try:
         with np.load(file) as content:
             label_map: NDArray[np.uint8] = content["label_map"]
-    except Exception:  # a torn archive raises whatever its damage leads to; the case counts as missing
+    except (
+        Exception
+    ):  # a torn archive raises whatever its damage leads to; the case counts as missing
         return None
     return label_map if label_map.shape == shape else None
 
@@ -136,7 +185,12 @@ def score_case(
     for number in range(1, classes):
         truth = reference == number
         guess = None if prediction is None else prediction == number
-        row = {"case": entry["id"], "group": entry["group"], "class": number, "reference": int(truth.any())}
+        row = {
+            "case": entry["id"],
+            "group": entry["group"],
+            "class": number,
+            "reference": int(truth.any()),
+        }
         rows.append({**row, **score_pair(guess, truth, spacing, tolerance)})
     return rows
 
@@ -170,7 +224,9 @@ def as_csv(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    writer.writerows(
+        {key: "" if value is None else value for key, value in row.items()} for row in rows
+    )
     return text.getvalue()
 
 
@@ -193,7 +249,10 @@ class Scores:
         self.case: tuple[str, ...] = table["case"]
         self.group: tuple[str, ...] = table["group"]
         self.reference = np.array(table["reference"], dtype=int) > 0
-        self.values = {name: _numbers(table[name]) for name in ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")}
+        self.values = {
+            name: _numbers(table[name])
+            for name in ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
+        }
         self._means: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def pairs(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -278,17 +337,25 @@ def _selection(case: tuple[str, ...], group: tuple[str, ...], defined: bytes) ->
     case_of = layout.case_of[np.frombuffer(defined, bool)]
     lines = np.bincount(case_of, minlength=len(layout.cases))
     group_of = layout.group_of[lines > 0]
-    return _Selection(case_of, lines, lines > 0, group_of, np.bincount(group_of, minlength=len(layout.groups)))
+    return _Selection(
+        case_of, lines, lines > 0, group_of, np.bincount(group_of, minlength=len(layout.groups))
+    )
 
 
-def _means(values: NDArray[np.float64], owner: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+def _means(
+    values: NDArray[np.float64], owner: NDArray[np.intp], sizes: NDArray[np.intp]
+) -> NDArray[np.float64]:
     """Mean of the values of each owner, added up in their order; NaN for one that has none."""
     with np.errstate(invalid="ignore"):
         return np.bincount(owner, values, len(sizes)) / sizes
 
 
 def _named(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
-    return {name: value for name, value in zip(names, values.tolist(), strict=True) if not math.isnan(value)}
+    return {
+        name: value
+        for name, value in zip(names, values.tolist(), strict=True)
+        if not math.isnan(value)
+    }
 
 
 def read_scores(file: Path, task: str) -> Scores | LabelScores:
@@ -309,7 +376,9 @@ def table(scores: Sequence[Scores | LabelScores], metric: str) -> NDArray[np.flo
     of_labels = [found for found in scores if isinstance(found, LabelScores)]
     if of_labels:
         return class_scoring.pseudo_table(of_labels, metric)
-    columns = np.stack([found.of_groups(metric) for found in scores if isinstance(found, Scores)], 1)
+    columns = np.stack(
+        [found.of_groups(metric) for found in scores if isinstance(found, Scores)], 1
+    )
     defined = ~np.isnan(columns[:, 0])  # by the reference, which all share
     return columns[defined] if defined.any() else None
 

@@ -22,7 +22,11 @@ MASKS = ("case", "group", "class", "reference", "dice")
 
 
 def write(
-    predictor: Predictor | ClassPredictor, folder: Path, index: Mapping[str, Any], held: Sequence[str], file: Path
+    predictor: Predictor | ClassPredictor,
+    folder: Path,
+    index: Mapping[str, Any],
+    held: Sequence[str],
+    file: Path,
 ) -> tuple[int, float]:
     """A line for each case (and class) of the patients held out; returns cases and milliseconds per image."""
     entries = [entry for entry in index["train"] if entry["group"] in set(held)]
@@ -37,18 +41,26 @@ def write(
 
 def _images(folder: Path, entries: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
     pack = cache.open_pack(folder, "train_images")
-    return np.stack([cache.unit_range(cache.take(pack, entry["train_images"])) for entry in entries])
+    return np.stack(
+        [cache.unit_range(cache.take(pack, entry["train_images"])) for entry in entries]
+    )
 
 
-def _mask_rows(predictor: Predictor, folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _mask_rows(
+    predictor: Predictor, folder: Path, entries: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """Dice of each class; the slices of a volume are one case, as on the board."""
     pack = cache.open_pack(folder, "train_masks")
     for record, found in groupby(entries, key=lambda entry: entry["record"]):
         parts = list(found)
-        guess = predictor.probabilities(_images(folder, parts)).argmax(1).cpu().numpy().astype(np.uint8)
+        guess = (
+            predictor.probabilities(_images(folder, parts)).argmax(1).cpu().numpy().astype(np.uint8)
+        )
         truth = np.stack([cache.take(pack, part["train_masks"]) for part in parts])
         if predictor.layout["largest_component"]:
-            guess = geometry.largest_components(guess[0] if len(parts) == 1 else guess).reshape(guess.shape)
+            guess = geometry.largest_components(guess[0] if len(parts) == 1 else guess).reshape(
+                guess.shape
+            )
         for number in range(1, predictor.spec.classes):
             ours, theirs = guess == number, truth == number
             total = int(ours.sum()) + int(theirs.sum())
@@ -62,7 +74,9 @@ def _mask_rows(predictor: Predictor, folder: Path, entries: Sequence[Mapping[str
             }
 
 
-def _label_rows(predictor: ClassPredictor, folder: Path, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _label_rows(
+    predictor: ClassPredictor, folder: Path, entries: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     found = predictor.probabilities(_images(folder, entries)).cpu().numpy()
     return [
         {

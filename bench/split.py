@@ -47,7 +47,9 @@ class Split:
         }
 
 
-def sides(records: Sequence[Record], seed: int, test_cases: int | None) -> tuple[list[Record], list[Record]]:
+def sides(
+    records: Sequence[Record], seed: int, test_cases: int | None
+) -> tuple[list[Record], list[Record]]:
     """(train, test) records in list order: the data's own split, else one drawn by patient.
 
     A validation list is left out. `test_cases` keeps the first so many of the test list.
@@ -59,7 +61,9 @@ def sides(records: Sequence[Record], seed: int, test_cases: int | None) -> tuple
         strata: dict[str, int | None] = {}
         for record in records:  # a patient with one abnormal slice is abnormal
             known = (strata.get(record.group), record.label)
-            strata[record.group] = max((label for label in known if label is not None), default=None)
+            strata[record.group] = max(
+                (label for label in known if label is not None), default=None
+            )
         drawn = set(budget.draw_test_groups(strata, identity.seed(seed, "test split")))
         train = [record for record in records if record.group not in drawn]
         test = [record for record in records if record.group in drawn]
@@ -71,7 +75,9 @@ def validation(records: Sequence[Record]) -> list[Record]:
     """The data's own validation list. Raises BenchError where there is none."""
     found = [record for record in records if record.split == "validation"]
     if not found:
-        raise BenchError("'select: {by: validation}' given; the data has no validation list; drop 'select'")
+        raise BenchError(
+            "'select: {by: validation}' given; the data has no validation list; drop 'select'"
+        )
     return found
 
 
@@ -87,7 +93,9 @@ def _check_sides(train: Sequence[Record], test: Sequence[Record]) -> None:
             "expected each patient on one side; mend the split"
         )
     if len({record.group for record in train}) < 2:
-        raise BenchError("1 training patient given; expected at least 2; add patients or mend the split")
+        raise BenchError(
+            "1 training patient given; expected at least 2; add patients or mend the split"
+        )
 
 
 def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
@@ -100,12 +108,18 @@ def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
         present.setdefault(group, set()).update(case["classes"])
         area[group] = area.get(group, 0.0) + case["area"]
         if case["label"] is not None:
-            labels[group] = max(case["label"], labels.get(group) or 0)  # a patient with one abnormal slice is abnormal
+            labels[group] = max(
+                case["label"], labels.get(group) or 0
+            )  # a patient with one abnormal slice is abnormal
     third = budget.tertiles(area)
-    return {group: (labels.get(group), tuple(sorted(present[group])), third[group]) for group in present}
+    return {
+        group: (labels.get(group), tuple(sorted(present[group])), third[group]) for group in present
+    }
 
 
-def draw(dataset: str, index: Mapping[str, Any], seed: int, subsets: int, listed: bool = False) -> Split:
+def draw(
+    dataset: str, index: Mapping[str, Any], seed: int, subsets: int, listed: bool = False
+) -> Split:
     """The split of a prepared dataset, with one order of patients for each subset: stratified, or that of the list."""
     train, test = index["train"], index["test"]
     kinds = strata(train)
@@ -143,7 +157,9 @@ def read(file: Path) -> Split:
             {int(j): tuple(order) for j, order in content["orders"].items()},
         )
     except FileNotFoundError:
-        raise BenchError(f"split file {file} given; no such file; make one with 'splits DATASET --export'") from None
+        raise BenchError(
+            f"split file {file} given; no such file; make one with 'splits DATASET --export'"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise BenchError(
             f"split file {file} given; expected JSON with dataset, train, test, groups, orders ({problem!r}); "
@@ -161,7 +177,9 @@ def check_against(split: Split, records: Sequence[Record], file: Path) -> None:
     """Raises BenchError where a given split names cases or patients that the data does not have."""
     problem = _mismatch(split, {record.id: record.group for record in records})
     if problem:
-        raise BenchError(f"split file {file} names {problem}; expected a split of this data; export a new one")
+        raise BenchError(
+            f"split file {file} names {problem}; expected a split of this data; export a new one"
+        )
 
 
 def _mismatch(split: Split, known: Mapping[str, str]) -> str | None:

@@ -30,7 +30,10 @@ def write_plan(
     plugins: Sequence[Path],
 ) -> None:
     """Leave what `score`, `report` and `status` need to run alone."""
-    labels = {name: getattr(suite, name) for name in ("name", "title", "description", "tasks", "reference")}
+    labels = {
+        name: getattr(suite, name)
+        for name in ("name", "title", "description", "tasks", "reference")
+    }
     write_json(
         store.out / "plan.json",
         {
@@ -77,7 +80,9 @@ def describe(material: Material, suite: Suite) -> dict[str, Any]:
         "all_background": all_background(index) if "segmentation" in suite.tasks else {},
         "label_counts": label_counts(material) if "classification" in suite.tasks else {},
         "lists": material.lists,
-        "labelled_cases": labelled_cases(drawn, budgets(suite, drawn.patients(drawn.train)).values()),
+        "labelled_cases": labelled_cases(
+            drawn, budgets(suite, drawn.patients(drawn.train)).values()
+        ),
     }
 
 
@@ -85,7 +90,9 @@ def labelled_cases(drawn: split.Split, counts: Iterable[int]) -> dict[str, list[
     """How many training images the labelled patients of each budget have, by subset."""
     images = Counter(drawn.groups[case] for case in drawn.train)
     return {
-        str(count): [sum(images[group] for group in drawn.labelled(j, count)) for j in sorted(drawn.orders)]
+        str(count): [
+            sum(images[group] for group in drawn.labelled(j, count)) for j in sorted(drawn.orders)
+        ]
         for count in counts
     }
 
@@ -94,21 +101,33 @@ def papers(suite: Suite, plugins: Sequence[Path]) -> list[dict[str, Any]]:
     """What the cards of the suite's methods quote from papers on its datasets."""
     names = dict.fromkeys(entry.method for entry in suite.methods if entry.method != EXTERNAL)
     cards = {name: registry.method(name, plugins).card.get("published", []) for name in names}
-    quoted = [{"method": name, **entry} for name, card in cards.items() if isinstance(card, list) for entry in card]
+    quoted = [
+        {"method": name, **entry}
+        for name, card in cards.items()
+        if isinstance(card, list)
+        for entry in card
+    ]
     return [entry for entry in quoted if entry["dataset"] in suite.datasets]
 
 
 def cautions(suite: Suite, plugins: Sequence[Path]) -> dict[str, str]:
     """What the cards of methods warn of, by method."""
     cards = {
-        entry.method: registry.method(entry.method, plugins).card for entry in suite.methods if not entry.predictions
+        entry.method: registry.method(entry.method, plugins).card
+        for entry in suite.methods
+        if not entry.predictions
     }
     return {name: card["warning"] for name, card in cards.items() if card.get("warning")}
 
 
 def warnings(suite: Suite, materials: Mapping[str, Material]) -> list[str]:
     """What a user should know before any training starts."""
-    return [line for material in materials.values() for task in suite.tasks for line in absent(material, suite, task)]
+    return [
+        line
+        for material in materials.values()
+        for task in suite.tasks
+        for line in absent(material, suite, task)
+    ]
 
 
 def absent(material: Material, suite: Suite, task: Task) -> list[str]:
@@ -116,7 +135,9 @@ def absent(material: Material, suite: Suite, task: Task) -> list[str]:
     index, drawn = material.prepared.index, material.split
     held: dict[str, set[int]] = {}
     for case in index["train"]:
-        held.setdefault(case["group"], set()).update(case["classes"] if task == "segmentation" else [case["label"]])
+        held.setdefault(case["group"], set()).update(
+            case["classes"] if task == "segmentation" else [case["label"]]
+        )
     names = list(enumerate(index["card"]["classes"]))[1:]
     if task == "classification":
         names = list(enumerate(index["card"]["labels"]))
@@ -137,7 +158,10 @@ def label_counts(material: Material) -> dict[str, dict[str, int]]:
     names, index = material.prepared.index["card"]["labels"], material.prepared.index
     found = {"train": [case["label"] for case in index["train"]]}
     found["test"] = list(cache.test_labels(material.prepared.folder).values())
-    return {side: {name: labels.count(n) for n, name in enumerate(names)} for side, labels in found.items()}
+    return {
+        side: {name: labels.count(n) for n, name in enumerate(names)}
+        for side, labels in found.items()
+    }
 
 
 def all_background(index: Mapping[str, Any]) -> dict[str, float]:
@@ -160,7 +184,12 @@ def commit() -> str:
 
 
 def make_plan(
-    suite: Suite, data: Path | None, store: Store, size: str | None, plugins: Sequence[Path] = (), dry: bool = False
+    suite: Suite,
+    data: Path | None,
+    store: Store,
+    size: str | None,
+    plugins: Sequence[Path] = (),
+    dry: bool = False,
 ) -> tuple[list[Cell], dict[str, Material]]:
     """Decode, split and plan a suite; leaves plan.json and the splits, unless `dry`."""
     for entry in suite.methods:
@@ -181,7 +210,11 @@ def make_plan(
 
 
 def with_tuned(
-    suite: Suite, cells: Sequence[Cell], found: Mapping[str, Material], store: Store, plugins: Sequence[Path]
+    suite: Suite,
+    cells: Sequence[Cell],
+    found: Mapping[str, Material],
+    store: Store,
+    plugins: Sequence[Path],
 ) -> list[Cell]:
     """The cells and their tuned twins, as far as studies have come."""
     if suite.tuning is None:
@@ -189,7 +222,9 @@ def with_tuned(
     from bench import studies, tuning
 
     own = [cell for cell in cells if cell.study is None]
-    return own + studies.tuned_cells(tuning.studies(suite, own, found, plugins), suite.tuning.trials, store)
+    return own + studies.tuned_cells(
+        tuning.studies(suite, own, found, plugins), suite.tuning.trials, store
+    )
 
 
 def planned_studies(
@@ -265,7 +300,9 @@ def run(
         scoring.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
         tell(key)
 
-    return driver.execute(chosen, jobs, store, executor, suite.time_limit_s, score_one, show, retry_failed)
+    return driver.execute(
+        chosen, jobs, store, executor, suite.time_limit_s, score_one, show, retry_failed
+    )
 
 
 def _take_external(cells: Sequence[Cell], found: Mapping[str, Material], store: Store) -> None:
@@ -274,7 +311,9 @@ def _take_external(cells: Sequence[Cell], found: Mapping[str, Material], store: 
             folder, index = store.cell(cell.key), found[cell.dataset].prepared.index
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "cell.json", {"cell": cell.identity()})
-            external.take_over(folder, Path(cell.config["predictions"]), index["test"], index["spec"]["classes"])
+            external.take_over(
+                folder, Path(cell.config["predictions"]), index["test"], index["spec"]["classes"]
+            )
 
 
 def score(store: Store) -> int:
@@ -283,11 +322,20 @@ def score(store: Store) -> int:
     count = 0
     for cell in content["cells"]:
         if store.state(cell["key"]) in ("done", "failed"):
-            folder, scores = Path(content["caches"][cell["dataset"]]), store.cell(cell["key"]) / "scores.csv"
+            folder, scores = (
+                Path(content["caches"][cell["dataset"]]),
+                store.cell(cell["key"]) / "scores.csv",
+            )
             if (folder / "index.json").exists():
-                scoring.score_cell(store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"])
-            elif not scores.exists():  # a folder brought from elsewhere is drawn from the scores that came with it
-                raise BenchError(f"the decoded images in {folder} are gone; 'run' the suite again to decode them")
+                scoring.score_cell(
+                    store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"]
+                )
+            elif (
+                not scores.exists()
+            ):  # a folder brought from elsewhere is drawn from the scores that came with it
+                raise BenchError(
+                    f"the decoded images in {folder} are gone; 'run' the suite again to decode them"
+                )
             count += 1
     return count
 
@@ -301,12 +349,21 @@ def judge(store: Store) -> None:
     for cell in [cell for cell in asked if store.state(cell["key"]) == "done"]:
         cached = Path(content["caches"][cell["dataset"]])
         if (cached / "index.json").exists():
-            judges = [other["key"] for other in content["cells"] if _judges(other, cell, content["suite"]["reference"])]
+            judges = [
+                other["key"]
+                for other in content["cells"]
+                if _judges(other, cell, content["suite"]["reference"])
+            ]
             done = [store.cell(key) for key in judges if store.state(key) == "done"]
             why = _no_judge(store, judges, content["suite"]["reference"])
             device = read_json(store.cell(cell["key"]) / "cell.json")["device"]
             judge_cell(
-                store.cell(cell["key"]), cached, next(iter(done), None), content["suite"]["extractors"], device, why
+                store.cell(cell["key"]),
+                cached,
+                next(iter(done), None),
+                content["suite"]["extractors"],
+                device,
+                why,
             )
 
 
@@ -322,7 +379,14 @@ def _no_judge(store: Store, judges: Sequence[str], reference: str) -> str:
 
 def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -> bool:
     """Whether one cell is the reference model of another: all labels, subset 0, same data."""
-    own = (other["method"], other["variant"], other["task"], other["dataset"], other["fraction"], other["subset"])
+    own = (
+        other["method"],
+        other["variant"],
+        other["task"],
+        other["dataset"],
+        other["fraction"],
+        other["subset"],
+    )
     return own == (reference, "default", cell["task"], cell["dataset"], 1.0, 0)
 
 
@@ -355,11 +419,21 @@ def status(store: Store) -> dict[str, Any]:
     content = store.plan()
     planned = {cell["key"]: cell for cell in content["cells"] if not cell["refusal"]}
     states = {key: store.state(key) for key in planned}
-    counts = {name: list(states.values()).count(name) for name in ("done", "running", "failed", "missing")}
-    running = {key: read_json(store.cell(key) / "progress.json") for key, state in states.items() if state == "running"}
+    counts = {
+        name: list(states.values()).count(name) for name in ("done", "running", "failed", "missing")
+    }
+    running = {
+        key: read_json(store.cell(key) / "progress.json")
+        for key, state in states.items()
+        if state == "running"
+    }
     failed = {key: store.failure(key) for key, state in states.items() if state == "failed"}
     others = [key for key in store.found() if key not in planned and store.state(key) == "done"]
-    aside = [key for key in others if read_json(store.cell(key) / "cell.json")["cell"]["phase"] != "tuning"]
+    aside = [
+        key
+        for key in others
+        if read_json(store.cell(key) / "cell.json")["cell"]["phase"] != "tuning"
+    ]
     costs = [result["cost"] for _, result in store.results(planned) if result and result["cost"]]
     kinds = ("cell", "train", "import", "part_wait")
     times = {name: sum(cost[f"{name}_seconds"] for cost in costs) for name in kinds}
@@ -370,7 +444,12 @@ def status(store: Store) -> dict[str, Any]:
 
 
 def splits(
-    name: str, data: Path | None, cache_root: Path, subsets: int, seed: int, plugins: Sequence[Path] = ()
+    name: str,
+    data: Path | None,
+    cache_root: Path,
+    subsets: int,
+    seed: int,
+    plugins: Sequence[Path] = (),
 ) -> split.Split:
     """The split that a suite without `split:` would draw."""
     dataset, code = registry.dataset(name, data, plugins)

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
-FEW_PATIENTS, FEW_SUBSETS = 8, 3  # below these an interval is wide and its coverage uneven (protocol R4.2b)
+FEW_PATIENTS, FEW_SUBSETS = (
+    8,
+    3,
+)  # below these an interval is wide and its coverage uneven (protocol R4.2b)
 MEANINGFUL = 0.75  # P(A > B) from which a win is called meaningful (Bouthillier et al. 2021, arXiv 2103.03098)
 
 
@@ -64,12 +67,18 @@ def variances(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     case, subset, residual = mean_squares(tables)
     both = case + subset - residual
     variance = np.maximum(both, np.maximum(case, subset)) / (patients * subsets)
-    spread = case**2 / (patients - 1) + subset**2 / (subsets - 1) + residual**2 / ((patients - 1) * (subsets - 1))
+    spread = (
+        case**2 / (patients - 1)
+        + subset**2 / (subsets - 1)
+        + residual**2 / ((patients - 1) * (subsets - 1))
+    )
     freedom = np.divide(both**2, spread, out=np.full_like(spread, np.inf), where=spread > 0)
     return variance, np.maximum(freedom, subsets - 1)
 
 
-def mean_squares(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def mean_squares(
+    tables: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """MSc of patients, MSs of subsets and MSe of the rest, for each two-way table (..., n, s) without replication."""
     patients, subsets = tables.shape[-2:]
     rows, columns = tables.mean(-1, keepdims=True), tables.mean(-2, keepdims=True)
@@ -79,7 +88,9 @@ def mean_squares(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     return case, subset, np.asarray((rest**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
 
 
-def t_statistics(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def t_statistics(
+    differences: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean over its standard error, and degrees of freedom, of each table of paired differences (..., n, s).
 
     0 where one patient gives no error; plus or minus infinity where the differences do not vary.
@@ -143,7 +154,9 @@ def best_first(scores: Mapping[str, NDArray[np.float64]], higher_is_better: bool
     return sorted(scores, key=lambda name: (-sign * float(scores[name].mean()), name))
 
 
-def tie_groups(scores: Mapping[str, NDArray[np.float64]], best_first: Sequence[str]) -> dict[str, int]:
+def tie_groups(
+    scores: Mapping[str, NDArray[np.float64]], best_first: Sequence[str]
+) -> dict[str, int]:
     """Number the groups: each holds its best method and those with Holm-adjusted p >= 5% against it (R4.3)."""
     groups: dict[str, int] = {}
     left = list(best_first)
@@ -157,6 +170,8 @@ def tie_groups(scores: Mapping[str, NDArray[np.float64]], best_first: Sequence[s
     return groups
 
 
-def _p_values(scores: Mapping[str, NDArray[np.float64]], pairs: Sequence[tuple[str, str]]) -> list[float]:
+def _p_values(
+    scores: Mapping[str, NDArray[np.float64]], pairs: Sequence[tuple[str, str]]
+) -> list[float]:
     differences = [scores[a] - scores[b] for a, b in pairs]
     return [float(p) for p in p_values(np.stack(differences))] if differences else []

@@ -71,12 +71,18 @@ class Store:
     def found(self) -> list[str]:
         """All cells that have a folder."""
         cells = self.out / "cells"
-        return sorted(entry.name for entry in os.scandir(cells) if entry.is_dir()) if cells.is_dir() else []
+        return (
+            sorted(entry.name for entry in os.scandir(cells) if entry.is_dir())
+            if cells.is_dir()
+            else []
+        )
 
     def has_results(self, dataset: str) -> bool:
         """Whether any finished cell was run on a dataset."""
         done = [key for key in self.found() if self.state(key) == "done"]
-        return any(read_json(self.cell(key) / "cell.json")["cell"]["dataset"] == dataset for key in done)
+        return any(
+            read_json(self.cell(key) / "cell.json")["cell"]["dataset"] == dataset for key in done
+        )
 
     def results(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Each key with its result."""
@@ -86,9 +92,13 @@ class Store:
         """The plan that the last `run` left. Raises BenchError where there is none."""
         content = read_json(self.out / "plan.json")
         if not isinstance(content, dict):
-            raise BenchError(f"{self.out} given; it holds no plan.json; give a folder that 'run' wrote")
+            raise BenchError(
+                f"{self.out} given; it holds no plan.json; give a folder that 'run' wrote"
+            )
         if content.get("layout") != PLAN_LAYOUT:
-            raise BenchError(f"{self.out} was planned by another version; give its suite to 'run' again")
+            raise BenchError(
+                f"{self.out} was planned by another version; give its suite to 'run' again"
+            )
         return content
 
 
@@ -123,7 +133,10 @@ def write_failure(folder: Path, kind: str, message: str) -> None:
     """Say in `failure.json` why a cell failed: kind, one line, and the end of its log."""
     file = folder / "log.txt"
     tail = file.read_text(errors="replace").splitlines()[-50:] if file.exists() else []
-    write_json(folder / "failure.json", {"key": folder.name, "kind": kind, "message": message[:500], "log": tail})
+    write_json(
+        folder / "failure.json",
+        {"key": folder.name, "kind": kind, "message": message[:500], "log": tail},
+    )
 
 
 @contextmanager
@@ -145,7 +158,9 @@ def claim(folder: Path) -> Iterator[bool]:
 def clear(folder: Path) -> None:
     """Remove what an unfinished or failed attempt left; for the process that holds the claim."""
     for entry in folder.iterdir():
-        if entry.name in ("claim", "cell.json") or entry.name.startswith("."):  # dots: another launch is writing
+        if entry.name in ("claim", "cell.json") or entry.name.startswith(
+            "."
+        ):  # dots: another launch is writing
             continue
         if entry.is_dir():
             shutil.rmtree(entry)

@@ -53,13 +53,18 @@ def tune(
     while True:
         due: dict[str, Cell] = {}
         for study in found:
-            due |= {cell.key: cell for cell in advance(study, infos[study.base.method], suite.tuning.trials, store)}
+            due |= {
+                cell.key: cell
+                for cell in advance(study, infos[study.base.method], suite.tuning.trials, store)
+            }
         if not due:
             break
         jobs = driver.write_jobs(list(due.values()), suite, materials, device, plugins)
         executor = LocalExecutor(workers or driver.cores(), suite.threads)
         # What failed is a failed trial; a launch that was killed leaves cells that are simply run again.
-        driver.execute(list(due.values()), jobs, store, executor, suite.time_limit_s, lambda key: None, show)
+        driver.execute(
+            list(due.values()), jobs, store, executor, suite.time_limit_s, lambda key: None, show
+        )
     for study in found:
         done = trials_of(store, study.id)[: suite.tuning.trials]
         export_winner(study, done, store)
@@ -72,10 +77,14 @@ def forget_failed(study: Study, info: MethodInfo, trials: int, store: Store) -> 
     """Drop the trials from the first failed one on, as later ones follow from it, and what failed in their cells."""
     done = trials_of(store, study.id)
     first = next((trial.number for trial in done[:trials] if trial.state == "failed"), len(done))
-    configs = [trial.config for trial in done[first:]] or [_next_config(study, info, done)]  # or that of a killed one
+    configs = [trial.config for trial in done[first:]] or [
+        _next_config(study, info, done)
+    ]  # or that of a killed one
     for key in [cell.key for config in configs for cell in study.trial_cells(config)]:
         (store.cell(key) / "failure.json").unlink(missing_ok=True)
-    for trial in reversed(done[first:]):  # killed on the way, the first failed one is still there to be retried
+    for trial in reversed(
+        done[first:]
+    ):  # killed on the way, the first failed one is still there to be retried
         trial_file(store, study.id, trial.number).unlink()
 
 
@@ -89,14 +98,18 @@ def advance(study: Study, info: MethodInfo, trials: int, store: Store) -> list[C
     while len(done := trials_of(store, study.id)) < trials:
         params = tuning.suggest(study, info, done)
         config = {**study.base.config, **params}
-        due, trial = _state(study, Trial(len(done), params, config, "", None, {}, (), (), 0.0), done, store)
+        due, trial = _state(
+            study, Trial(len(done), params, config, "", None, {}, (), (), 0.0), done, store
+        )
         if due:
             return due
         write_json(trial_file(store, study.id, trial.number), asdict(trial))
     return []
 
 
-def _state(study: Study, trial: Trial, done: Sequence[Trial], store: Store) -> tuple[list[Cell], Trial]:
+def _state(
+    study: Study, trial: Trial, done: Sequence[Trial], store: Store
+) -> tuple[list[Cell], Trial]:
     """The cells that a trial still needs, or the trial as it ended."""
     cells = study.trial_cells(trial.config)
     files: list[Path] = []
@@ -107,14 +120,22 @@ def _state(study: Study, trial: Trial, done: Sequence[Trial], store: Store) -> t
         if state == "failed":
             failure = store.failure(cell.key) or {}
             reason = f"{failure.get('kind')}: {failure.get('message')}"
-            return [], replace(trial, state="failed", cells=used, seconds=_seconds(store, used), reason=reason)
+            return [], replace(
+                trial, state="failed", cells=used, seconds=_seconds(store, used), reason=reason
+            )
         if state != "done":
             # Where trials may be stopped, fold by fold; else all at once.
-            return ([cell] if study.prune else [c for c in cells[place:] if store.state(c.key) != "done"]), trial
+            return (
+                [cell]
+                if study.prune
+                else [c for c in cells[place:] if store.state(c.key) != "done"]
+            ), trial
         files.append(store.cell(cell.key) / "selection.csv")
         groups = selection.headline(files, cell.task)
         means.append(sum(groups.values()) / len(groups) if groups else None)
-        ended = replace(trial, groups=groups, after_folds=list(means), cells=used, seconds=_seconds(store, used))
+        ended = replace(
+            trial, groups=groups, after_folds=list(means), cells=used, seconds=_seconds(store, used)
+        )
         if tuning.stops(study, done, means):
             return [], replace(ended, state="pruned")
     if means[-1] is None:
@@ -221,11 +242,15 @@ def export_winner(study: Study, done: Sequence[Trial], store: Store) -> None:
 
     best = tuning.winner(done)
     if best is not None:
-        text = yaml.safe_dump([{"method": study.base.method, "config": dict(best.config)}], sort_keys=False)
+        text = yaml.safe_dump(
+            [{"method": study.base.method, "config": dict(best.config)}], sort_keys=False
+        )
         write_text(store.out / "studies" / study.id / "winner.yaml", text)
 
 
-def export_database(found: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path] = ()) -> None:
+def export_database(
+    found: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path] = ()
+) -> None:
     """`studies/study.db` for optuna-dashboard: a copy of all begun studies, made anew from trial files."""
     import optuna
 

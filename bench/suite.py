@@ -61,7 +61,9 @@ class Entry(_Strict):
     def _external(self) -> Entry:
         given = (self.predictions is not None, self.budget is not None)
         if self.method == EXTERNAL and given != (True, True):
-            raise ValueError("'method: external' needs 'predictions: DIR' and 'budget: FRACTION'; give both")
+            raise ValueError(
+                "'method: external' needs 'predictions: DIR' and 'budget: FRACTION'; give both"
+            )
         if self.method != EXTERNAL and any(given):
             raise ValueError("'predictions' and 'budget' go with 'method: external'; drop them")
         return self
@@ -86,7 +88,9 @@ class Tuning(_Strict):
     """The same search for every method: as many trials of as many steps."""
 
     trials: int = Field(ge=1)  # the first has the defaults
-    per: Literal["subset", "fraction"] = "subset"  # on the labels of each subset; or on one more draw of labels
+    per: Literal["subset", "fraction"] = (
+        "subset"  # on the labels of each subset; or on one more draw of labels
+    )
     folds: int = Field(default=3, ge=2)  # where too few labels are left for a hold-out
     prune: bool = False  # stop a trial whose mean after a fold is below the median of earlier ones
     space: dict[str, dict[str, list[Any]]] = {}  # method -> setting -> [low, high], or choices
@@ -103,15 +107,25 @@ class Suite(_Strict):
     datasets: list[str] = Field(min_length=1)
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
     labelled: list[Annotated[int, Field(ge=1)]] = []
-    subsets: int | dict[float, int] = 5  # one number, or one for each fraction (or each count under `labelled`)
+    subsets: int | dict[float, int] = (
+        5  # one number, or one for each fraction (or each count under `labelled`)
+    )
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
     backbone: Backbone = Backbone()
     classifier: Classifier = Classifier()
-    class_known: bool = False  # the label of every training image is free metadata, seen outside the budget too
-    size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)  # of images, or of patches of volumes
-    shrink: list[Annotated[int, Field(ge=1)]] | None = None  # 3D: blocks of so many voxels become one before training
-    stride: list[Annotated[int, Field(ge=1)]] | None = None  # 3D: between windows; half a patch if not given
+    class_known: bool = (
+        False  # the label of every training image is free metadata, seen outside the budget too
+    )
+    size: list[Annotated[int, Field(ge=8)]] = Field(
+        min_length=2, max_length=3
+    )  # of images, or of patches of volumes
+    shrink: list[Annotated[int, Field(ge=1)]] | None = (
+        None  # 3D: blocks of so many voxels become one before training
+    )
+    stride: list[Annotated[int, Field(ge=1)]] | None = (
+        None  # 3D: between windows; half a patch if not given
+    )
     largest_component: bool = False  # keep of each predicted class its largest connected part
     steps: int = Field(ge=1)
     full_steps: int | None = None  # what --steps replaced
@@ -121,15 +135,23 @@ class Suite(_Strict):
     time_limit_s: float = Field(default=3600, gt=0)  # for one cell
     test_cases: int | None = Field(default=None, ge=1)  # the first so many of the test list
     drop_copies: bool = True  # leave out training images that nearly equal a test image
-    samples: int = Field(default=200, ge=4)  # synthetic images that each generator gives to be judged
-    extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD, see bench.features
+    samples: int = Field(
+        default=200, ge=4
+    )  # synthetic images that each generator gives to be judged
+    extractors: list[str] = Field(
+        default=["task"], min_length=1, max_length=2
+    )  # of FID and FD, see bench.features
     nsd_tolerance: float = Field(default=2.0, gt=0)  # mm where there is spacing, else pixels
     keep_models: bool = True
     seed: int = 0
-    draw: Literal["stratified", "list"] = "stratified"  # list: the first L patients of the data's own list
+    draw: Literal["stratified", "list"] = (
+        "stratified"  # list: the first L patients of the data's own list
+    )
     select: Select | None = None
     tuning: Tuning | None = None
-    split: Path | None = None  # an exported split instead of a drawn one; for a suite with one dataset
+    split: Path | None = (
+        None  # an exported split instead of a drawn one; for a suite with one dataset
+    )
 
     @field_validator("extractors")
     @classmethod
@@ -154,7 +176,9 @@ class Suite(_Strict):
         if isinstance(self.subsets, dict):
             missing = [budget_ for budget_ in self.budgets if budget_ not in self.subsets]
             if missing:
-                raise ValueError(f"'subsets' says nothing of {missing[0]:g}; give a number for each budget")
+                raise ValueError(
+                    f"'subsets' says nothing of {missing[0]:g}; give a number for each budget"
+                )
         if min([self.subsets] if isinstance(self.subsets, int) else self.subsets.values()) < 1:
             raise ValueError("'subsets' must be at least 1")
         if self.split and len(self.datasets) > 1:
@@ -162,7 +186,9 @@ class Suite(_Strict):
         if self.split and self.draw == "list":
             raise ValueError("'split' brings its own order of patients; drop 'draw: list'")
         if self.draw == "list" and self.tuning and self.tuning.per == "fraction":
-            raise ValueError("'draw: list' has no other draw to tune on; give 'tuning: {per: subset}'")
+            raise ValueError(
+                "'draw: list' has no other draw to tune on; give 'tuning: {per: subset}'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -170,35 +196,55 @@ class Suite(_Strict):
         for task in self.tasks:
             names = [(entry.method, entry.variant) for entry in self.entries(task)]
             if len(set(names)) < len(names):
-                raise ValueError("a method is listed twice under one variant; give each its own 'variant'")
+                raise ValueError(
+                    "a method is listed twice under one variant; give each its own 'variant'"
+                )
             if (self.reference, "default") not in names:
-                raise ValueError(f"'reference: {self.reference}' is not among the methods; list it, without a variant")
+                raise ValueError(
+                    f"'reference: {self.reference}' is not among the methods; list it, without a variant"
+                )
         strangers = {task for entry in self.methods for task in entry.tasks} - set(self.tasks)
         if strangers or len(set(self.tasks)) < len(self.tasks):
-            raise ValueError(f"'tasks: {self.tasks}' given; name each once, and all those that methods name")
-        strange = [e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets]
+            raise ValueError(
+                f"'tasks: {self.tasks}' given; name each once, and all those that methods name"
+            )
+        strange = [
+            e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets
+        ]
         if strange:
-            raise ValueError(f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these")
+            raise ValueError(
+                f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these"
+            )
         return self
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Suite:
         ndim, networks = len(self.size), registry.networks()
         if ndim == 3 and "classification" in self.tasks:
-            raise ValueError(f"'size: {self.size}' is 3D; classification takes images; give two numbers")
+            raise ValueError(
+                f"'size: {self.size}' is 3D; classification takes images; give two numbers"
+            )
         if networks.NDIM.get(self.backbone.name, 2) != ndim:
             raise ValueError(
                 f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; take 'unet' in 2D, 'vnet' in 3D"
             )
         grid = networks.GRID.get(self.backbone.name, 1)
         if any(side % grid for side in self.size):
-            raise ValueError(f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}")
+            raise ValueError(
+                f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}"
+            )
         for key in ("shrink", "stride"):
             given = getattr(self, key)
             if given is not None and (ndim == 2 or len(given) != 3):
-                raise ValueError(f"'{key}: {given}' given for {ndim}D; it goes with 3D, three numbers")
-        if self.stride and any(step > side for step, side in zip(self.stride, self.size, strict=True)):
-            raise ValueError(f"'stride: {self.stride}' leaves gaps between patches of {self.size}; give at most these")
+                raise ValueError(
+                    f"'{key}: {given}' given for {ndim}D; it goes with 3D, three numbers"
+                )
+        if self.stride and any(
+            step > side for step, side in zip(self.stride, self.size, strict=True)
+        ):
+            raise ValueError(
+                f"'stride: {self.stride}' leaves gaps between patches of {self.size}; give at most these"
+            )
         return self
 
     @property
@@ -207,14 +253,19 @@ class Suite(_Strict):
         if len(self.size) == 2:
             return {"largest_component": self.largest_component}
         stride = self.stride or [side // 2 for side in self.size]
-        return {"stride": stride, "shrink": self.shrink or [1, 1, 1], "largest_component": self.largest_component}
+        return {
+            "stride": stride,
+            "shrink": self.shrink or [1, 1, 1],
+            "largest_component": self.largest_component,
+        }
 
     def entries(self, task: Task) -> list[Entry]:
         """The methods of one task; label maps from elsewhere are of segmentation."""
         return [
             entry
             for entry in self.methods
-            if task in (entry.tasks or self.tasks) and (entry.method != EXTERNAL or task == "segmentation")
+            if task in (entry.tasks or self.tasks)
+            and (entry.method != EXTERNAL or task == "segmentation")
         ]
 
     @property
@@ -237,15 +288,23 @@ class Suite(_Strict):
         return self.most_subsets + (self.tuning is not None and self.tuning.per == "fraction")
 
 
-def load(file: Path, size: str | None = None, steps: int | None = None, inception: Path | None = None) -> Suite:
+def load(
+    file: Path, size: str | None = None, steps: int | None = None, inception: Path | None = None
+) -> Suite:
     """Read a suite file, overlaid with an entry of `sizes:`, `steps` and `inception` if given. Raises BenchError."""
     content = _read_yaml(file)
     sizes = content.pop("sizes", None) or {}
-    if not isinstance(sizes, dict) or not all(isinstance(change, dict) for change in sizes.values()):
-        raise BenchError(f"{file}: sizes: {sizes!r} given; expected names with keys below them, such as small: {{...}}")
+    if not isinstance(sizes, dict) or not all(
+        isinstance(change, dict) for change in sizes.values()
+    ):
+        raise BenchError(
+            f"{file}: sizes: {sizes!r} given; expected names with keys below them, such as small: {{...}}"
+        )
     if size is not None:
         if size not in sizes:
-            raise BenchError(f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these")
+            raise BenchError(
+                f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these"
+            )
         content = _overlay(content, sizes[size])
         content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
     if steps is not None and isinstance(content.get("steps"), int) and steps != content["steps"]:
@@ -287,7 +346,10 @@ def _scaled(content: dict[str, Any], steps: int) -> dict[str, Any]:
     full = content["steps"]
     changed = {**content, "steps": steps, "full_steps": full}
     if isinstance(content.get("select"), dict) and isinstance(content["select"].get("start"), int):
-        changed["select"] = {**content["select"], "start": content["select"]["start"] * steps // full}
+        changed["select"] = {
+            **content["select"],
+            "start": content["select"]["start"] * steps // full,
+        }
     scaled = f"{steps} of {full} steps (--steps); do not cite"
     return {**changed, "note": f"{content['note']}; {scaled}" if content.get("note") else scaled}
 
@@ -310,7 +372,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
         text = " ".join(str(problem).split())
         raise BenchError(f"suite {file} given; it is not readable YAML ({text}); mend it") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise BenchError(f"suite {file} given; expected a mapping of keys at its top; see suites/demo.yaml")
+        raise BenchError(
+            f"suite {file} given; expected a mapping of keys at its top; see suites/demo.yaml"
+        )
     return content
 
 
@@ -319,7 +383,9 @@ def _overlay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        merged[key] = _overlay(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+        merged[key] = (
+            _overlay(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+        )
     if "labelled" in change:
         merged.pop("fractions", None)
     if "fractions" in change:

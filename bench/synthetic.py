@@ -21,14 +21,25 @@ def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
     rows = [_row(line, column, values[line.identity]) for line in lines]
     if column.key != "kid":
         return [row for row in rows if row.mean is not None or row.reason]
-    whole = [line for line in lines if _table(values[line.identity]) is not None and not line.failures]
-    shared = sorted(set.intersection(*(set(values[line.identity]) for line in whole))) if whole else []
-    tables = {_name(line): np.array([[values[line.identity][j]["value"]] for j in shared]) for line in whole}
+    whole = [
+        line for line in lines if _table(values[line.identity]) is not None and not line.failures
+    ]
+    shared = (
+        sorted(set.intersection(*(set(values[line.identity]) for line in whole))) if whole else []
+    )
+    tables = {
+        _name(line): np.array([[values[line.identity][j]["value"]] for j in shared])
+        for line in whole
+    }
     ranked = rank_distributions(tables if shared else {}, False)
     for place, line in enumerate(lines):
         if rank := ranked.get(_name(line)):
             rows[place] = replace(
-                rows[place], rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first
+                rows[place],
+                rank_lo=rank.lo,
+                rank_hi=rank.hi,
+                tie_group=rank.tie_group,
+                first=rank.first,
             )
     return [row for row in rows if row.mean is not None or row.reason]
 
@@ -59,7 +70,12 @@ def _entries(judged: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]
         if "copies" in judged:
             copies = judged["copies"]
             floor = {"floor": copies["rate_of_test"][0]} if copies["rate_of_test"] else {}
-            yield {"value": copies["rate"][0], "extractor": copies["extractor"], "n": judged["made"], **floor}
+            yield {
+                "value": copies["rate"][0],
+                "extractor": copies["extractor"],
+                "n": judged["made"],
+                **floor,
+            }
         return
     if metric == "fd_normal":
         for entry in judged["normal"]:
@@ -109,7 +125,9 @@ def _row(line: Line, column: Column, values: Found) -> Row:
 def _without_number(empty: Row, line: Line, values: Found) -> Row:
     missing = [entry for entry in values.values() if "reason" in entry]
     if missing:
-        return replace(empty, status="missing", reason=missing[0]["reason"], extractor=missing[0]["extractor"])
+        return replace(
+            empty, status="missing", reason=missing[0]["reason"], extractor=missing[0]["extractor"]
+        )
     if line.judged or empty.status != "ok":
         return empty
     return replace(empty, status="missing", reason="its images are not judged yet; run 'report'")

@@ -22,7 +22,9 @@ from bench.registry import MethodInfo
 SIDE = 32
 
 
-def toy_cases(count: int, channels: int, classes: int, prefix: str = "p", task: Task = "segmentation") -> list[Case]:
+def toy_cases(
+    count: int, channels: int, classes: int, prefix: str = "p", task: Task = "segmentation"
+) -> list[Case]:
     """Bright or textured discs on noise, one image a patient; every foreground class is drawn alike often.
 
     In classification the kind of the disc is the label, from 0, and there are no masks.
@@ -37,13 +39,21 @@ def toy_cases(count: int, channels: int, classes: int, prefix: str = "p", task: 
         texture = 0.5 + 0.4 * (label % 2) + 0.1 * (label > 1) * ((grid.sum(0) // 2) % 2)
         image = np.where(inside, texture, 0.3) + random.normal(0, 0.05, (channels, SIDE, SIDE))
         mask = np.where(inside, label, 0).astype(np.int64)
-        case = Case(f"{prefix}{number}", f"{prefix}{number}", image.clip(0, 1).astype(np.float32), mask)
-        cases.append(replace(case, mask=None, label=label - 1) if task == "classification" else case)
+        case = Case(
+            f"{prefix}{number}", f"{prefix}{number}", image.clip(0, 1).astype(np.float32), mask
+        )
+        cases.append(
+            replace(case, mask=None, label=label - 1) if task == "classification" else case
+        )
     return cases
 
 
 def toy_view(
-    channels: int = 3, classes: int = 3, labelled: int = 4, unlabelled: int = 8, task: Task = "segmentation"
+    channels: int = 3,
+    classes: int = 3,
+    labelled: int = 4,
+    unlabelled: int = 8,
+    task: Task = "segmentation",
 ) -> TrainView:
     """A small view with hidden masks, or hidden labels."""
     spec = Spec(task, 2, channels, classes, (SIDE, SIDE), (0.0, 1.0), False)
@@ -106,7 +116,11 @@ class ToyRun:
 
     def network(self) -> dict[str, Any]:
         """What `backbone` builds."""
-        return {"name": "test_resnet"} if self.spec.task == "classification" else {"name": "unet", "width": 4}
+        return (
+            {"name": "test_resnet"}
+            if self.spec.task == "classification"
+            else {"name": "unet", "width": 4}
+        )
 
     def backbone(self) -> torch.nn.Module:
         """The 2D U-Net at width 4, in classification the smallest of timm."""
@@ -122,7 +136,10 @@ class MethodContract:
     method: ClassVar[str] = ""
     plugin: ClassVar[Path | None] = None
     config: ClassVar[dict[str, Any]] = {"batch_size": 2, "unlabelled_batch_size": 2}
-    shapes: ClassVar[Sequence[tuple[int, int]]] = ((3, 3), (1, 2))  # (channels, classes) that it must take
+    shapes: ClassVar[Sequence[tuple[int, int]]] = (
+        (3, 3),
+        (1, 2),
+    )  # (channels, classes) that it must take
 
     @pytest.fixture(autouse=True)
     def _one_thread(self) -> Any:
@@ -206,8 +223,14 @@ class MethodContract:
 
     def test_masks_of_the_budget_are_used(self) -> None:
         view = toy_view()
-        other = [replace(case, mask=np.roll(case.mask, 9, 0)) for case in view.fit if case.mask is not None]
-        assert not _equal(self.fitted(view)[0].state(), self.fitted(replace(view, fit=other))[0].state())
+        other = [
+            replace(case, mask=np.roll(case.mask, 9, 0))
+            for case in view.fit
+            if case.mask is not None
+        ]
+        assert not _equal(
+            self.fitted(view)[0].state(), self.fitted(replace(view, fit=other))[0].state()
+        )
 
     def test_state_goes_into_a_fresh_object(self) -> None:
         view = toy_view()
@@ -259,4 +282,6 @@ def _segment(method: Method, images: torch.Tensor) -> torch.Tensor:
 
 
 def _equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )

@@ -19,10 +19,14 @@ def table(board: Board) -> str:
 
 def _table(board: Board, task: str) -> str:
     rows = [row for row in board.rows if (row.task, row.metric) == (task, HEADLINE[task])]
-    rows.sort(key=lambda row: (row.dataset, row.fraction, -(row.mean if row.mean is not None else -1)))
+    rows.sort(
+        key=lambda row: (row.dataset, row.fraction, -(row.mean if row.mean is not None else -1))
+    )
     lines = [["dataset", "labelled", "method", HEADLINE[task], "95% interval", "rank", ""]]
     for row in rows:
-        lines.append([row.dataset, f"{row.labelled} ({row.fraction:.0%})", _name(row), *_numbers(row)])
+        lines.append(
+            [row.dataset, f"{row.labelled} ({row.fraction:.0%})", _name(row), *_numbers(row)]
+        )
     return aligned(lines)
 
 
@@ -32,7 +36,9 @@ def _name(row: Row) -> str:
 
 def _numbers(row: Row) -> list[str]:
     mean = "-" if row.mean is None else f"{row.mean:.3f}"
-    interval = "-" if row.lo is None or row.hi is None else f"[{max(0, row.lo):.3f}, {min(1, row.hi):.3f}]"
+    interval = (
+        "-" if row.lo is None or row.hi is None else f"[{max(0, row.lo):.3f}, {min(1, row.hi):.3f}]"
+    )
     rank = (
         "-"
         if row.rank_lo is None
@@ -47,7 +53,8 @@ def _numbers(row: Row) -> list[str]:
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     )
 
 
@@ -60,11 +67,15 @@ def status_text(store: Store) -> str:
         step = f"step {told['step']} of {told['steps']}" if told else "starting"
         lines.append(f"running  {_label(found['cells'][key])}: {step}")
     for key, failure in found["failures"].items():
-        lines.append(f"failed   {_label(found['cells'][key])}: {failure['kind']}: {failure['message']} ({key})")
+        lines.append(
+            f"failed   {_label(found['cells'][key])}: {failure['kind']}: {failure['message']} ({key})"
+        )
     if found["times"]["cell"]:
         lines.append(_overhead(found["times"]))
     if found["aside"]:
-        lines.append(f"{found['aside']} results of other settings or older code are kept aside and not on the board")
+        lines.append(
+            f"{found['aside']} results of other settings or older code are kept aside and not on the board"
+        )
     return "\n".join(lines)
 
 
@@ -90,7 +101,10 @@ def _methods(_: Path) -> list[str]:
 
 
 def _datasets(_: Path) -> list[str]:
-    return [f"{name}: {module.__doc__}" for name, (module, _factory) in sorted(registry.dataset_families().items())]
+    return [
+        f"{name}: {module.__doc__}"
+        for name, (module, _factory) in sorted(registry.dataset_families().items())
+    ]
 
 
 def _suites(root: Path) -> list[str]:
@@ -101,7 +115,9 @@ def _suites(root: Path) -> list[str]:
 
 
 def _metrics(_: Path) -> list[str]:
-    return [f"{column.key}: {column.help} {column.better.capitalize()} is better." for column in COLUMNS]
+    return [
+        f"{column.key}: {column.help} {column.better.capitalize()} is better." for column in COLUMNS
+    ]
 
 
 LISTS: dict[str, Callable[[Path], list[str]]] = {

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("bench.tracking")
 KEY, COMPLETE, STUDY = "scarcebench.key", "scarcebench.complete", "scarcebench.study"
 LAYOUT = 2  # raise it when a run is to hold something else than before: `sync` then writes all runs again
-METRICS, PARAMS, RUNS = 1000, 100, 50000  # most that MLflow takes in one log_batch, and gives in one page
+METRICS, PARAMS, RUNS = (
+    1000,
+    100,
+    50000,
+)  # most that MLflow takes in one log_batch, and gives in one page
 PATIENCE_S = 60.0
 FILES = {
     "done": (
@@ -43,7 +47,10 @@ FILES = {
         "augmented.csv",
         "normality.csv",
     ),
-    "failed": ("failure.json", "log.txt"),  # no scores: the board counts a failed cell as worst, MLflow shows FAILED
+    "failed": (
+        "failure.json",
+        "log.txt",
+    ),  # no scores: the board counts a failed cell as worst, MLflow shows FAILED
 }
 SETTINGS = {  # unless the user has set them; by MLflow's own, a server that is down costs minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -60,7 +67,9 @@ def sync(store: Store, uri: str | None = None) -> int:
     except BenchError:
         raise
     except Exception as problem:  # MLflow, its database and the network each have their own
-        raise BenchError(f"MLflow: {reason(problem)}; results are complete; see MLFLOW_TRACKING_URI") from None
+        raise BenchError(
+            f"MLflow: {reason(problem)}; results are complete; see MLFLOW_TRACKING_URI"
+        ) from None
 
 
 @contextmanager
@@ -124,7 +133,9 @@ def reason(problem: Exception) -> str:
     """The first sentence of an exception, without passwords."""
     line = re.sub(r"//[^/@\s]+@", "//***@", " ".join(str(problem).split()))
     first = re.split(r"(?<=\w)\. ", line)[0].rstrip(".") or type(problem).__name__
-    return first if len(first) < 240 else f"{first[:120]} ... {first[-120:]}"  # the cause is often at the end
+    return (
+        first if len(first) < 240 else f"{first[:120]} ... {first[-120:]}"
+    )  # the cause is often at the end
 
 
 @dataclass(frozen=True)
@@ -147,15 +158,21 @@ class Mirror:
         self.cells = {cell["key"]: cell for cell in reversed(plan["cells"]) if not cell["refusal"]}
         self.studies, self.trials = plan["studies"], studies.asked(plan)
         self.root = store.out.parent.resolve()
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
-        with self._lock():  # of two processes that make the tables of a new database at once, one fails
+        self.uri = (
+            uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        )
+        with (
+            self._lock()
+        ):  # of two processes that make the tables of a new database at once, one fails
             self.client = _client(self.uri)
             self.experiment = self._experiment(plan["labels"]["name"])
         self.known = {run.data.tags.get(KEY): run.data.tags.get(COMPLETE) for run in self._runs("")}
 
     def write_all(self) -> int:
         """Write what is finished and not there yet; returns the number of runs written."""
-        return sum(self.write(key) for key in self.cells) + sum(self.write_study(study) for study in self.studies)
+        return sum(self.write(key) for key in self.cells) + sum(
+            self.write_study(study) for study in self.studies
+        )
 
     def write_study(self, study: Mapping[str, Any]) -> int:
         """A run for a study with a child run for each trial, where that is due; returns the number of runs written."""
@@ -186,8 +203,13 @@ class Mirror:
         from mlflow.entities import Metric, Param
 
         tags = {STUDY: study, "mlflow.parentRunId": parent, "scarcebench.status": trial.state}
-        run = self.client.create_run(self.experiment, None, tags, f"trial {trial.number}").info.run_id
-        values = {"seconds": trial.seconds, **({} if trial.value is None else {"value": trial.value})}
+        run = self.client.create_run(
+            self.experiment, None, tags, f"trial {trial.number}"
+        ).info.run_id
+        values = {
+            "seconds": trial.seconds,
+            **({} if trial.value is None else {"value": trial.value}),
+        }
         points = [Metric(name, value, 0, 0) for name, value in values.items()]
         means = [(fold, value) for fold, value in enumerate(trial.after_folds) if value is not None]
         points += [Metric("after_fold", value, 0, fold) for fold, value in means]
@@ -201,10 +223,14 @@ class Mirror:
         if found is None or self.known.get(key) == found.digest:
             return False
         with self._lock():
-            runs = self._runs(f"tags.`{KEY}` = '{key}'")  # again: another launch may have written it by now
+            runs = self._runs(
+                f"tags.`{KEY}` = '{key}'"
+            )  # again: another launch may have written it by now
             due = [run.data.tags.get(COMPLETE) for run in runs] != [found.digest]
             if due:
-                for run in runs:  # params cannot change and metrics would pile up: an outdated run is replaced
+                for run in (
+                    runs
+                ):  # params cannot change and metrics would pile up: an outdated run is replaced
                     self.client.delete_run(run.info.run_id)
                 self._write(found)
         self.known[key] = found.digest
@@ -214,7 +240,9 @@ class Mirror:
         cost = (self.store.result(found.cell["key"]) or {"cost": {}})["cost"]
         ended = int(1000 * next(iter(found.files.values())).stat().st_mtime)
         started = ended - int(1000 * cost.get("cell_seconds", 0))
-        run = self.client.create_run(self.experiment, started, self._tags(found), run_name(found.cell)).info.run_id
+        run = self.client.create_run(
+            self.experiment, started, self._tags(found), run_name(found.cell)
+        ).info.run_id
         values, points = params(found.cell), metrics(found.files, cost, ended, found.cell["task"])
         for start in range(0, len(values), PARAMS):
             self.client.log_batch(run, params=values[start : start + PARAMS], synchronous=True)
@@ -222,11 +250,18 @@ class Mirror:
             self.client.log_batch(run, metrics=points[start : start + METRICS], synchronous=True)
         for file in found.files.values():
             self.client.log_artifact(run, str(file))
-        self.client.set_terminated(run, "FINISHED" if found.state == "done" else "FAILED", end_time=ended)
+        self.client.set_terminated(
+            run, "FINISHED" if found.state == "done" else "FAILED", end_time=ended
+        )
         self.client.set_tag(run, COMPLETE, found.digest)  # last: a run without it was cut short
 
     def _tags(self, found: Finished) -> dict[str, str]:
-        tags = {"key": found.cell["key"], "split": found.cell["split"], "commit": self.commit, "status": found.state}
+        tags = {
+            "key": found.cell["key"],
+            "split": found.cell["split"],
+            "commit": self.commit,
+            "status": found.state,
+        }
         if failure := self.store.failure(tags["key"]):
             tags["reason"] = f"{failure['kind']}: {failure['message']}"
         return {f"scarcebench.{name}": value for name, value in tags.items()}
@@ -237,13 +272,23 @@ class Mirror:
             return None
         cell, folder = self.cells[key], self.store.cell(key)
         files = {file: folder / file for file in FILES[state] if (folder / file).exists()}
-        content = {file: hashlib.sha256(path.read_bytes()).hexdigest() for file, path in files.items()}
-        return Finished(cell, state, files, identity.digest([LAYOUT, run_name(cell), state, content]))
+        content = {
+            file: hashlib.sha256(path.read_bytes()).hexdigest() for file, path in files.items()
+        }
+        return Finished(
+            cell, state, files, identity.digest([LAYOUT, run_name(cell), state, content])
+        )
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
-        beside = None if self.uri.startswith("http") else (self.root / "mlartifacts").as_uri()  # a server has its own
-        return str(found.experiment_id if found else self.client.create_experiment(name, artifact_location=beside))
+        beside = (
+            None if self.uri.startswith("http") else (self.root / "mlartifacts").as_uri()
+        )  # a server has its own
+        return str(
+            found.experiment_id
+            if found
+            else self.client.create_experiment(name, artifact_location=beside)
+        )
 
     def _runs(self, which: str) -> list[Run]:
         return list(self.client.search_runs([self.experiment], which, max_results=RUNS))
@@ -280,13 +325,17 @@ def params(cell: Mapping[str, Any]) -> list[Param]:
 
     def flat(prefix: str, value: Any) -> list[Param]:
         if isinstance(value, Mapping):
-            return [param for name, inner in value.items() for param in flat(f"{prefix}.{name}", inner)]
+            return [
+                param for name, inner in value.items() for param in flat(f"{prefix}.{name}", inner)
+            ]
         return [Param(prefix, str(value)[:6000])]  # MLflow takes no longer ones
 
     return [param for name in cell.keys() - {"key", "refusal"} for param in flat(name, cell[name])]
 
 
-def metrics(files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int, task: str) -> list[Metric]:
+def metrics(
+    files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int, task: str
+) -> list[Metric]:
     """Cost, the mean over the patients of each metric of the board, and the curves of the training.
 
     `fd_while_training` is the Fréchet distance of a generator on the way; its step is the images shown to it.
@@ -295,14 +344,21 @@ def metrics(files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int, 
 
     scores = [read_scores(files["scores.csv"], task)] if "scores.csv" in files else []
     found = {column.key: table(scores, column.key) for column in SCORED if column.task == task}
-    final = {**cost, **{name: float(values.mean()) for name, values in found.items() if values is not None}}
+    final = {
+        **cost,
+        **{name: float(values.mean()) for name, values in found.items() if values is not None},
+    }
     points = [Metric(name, value, time_ms, 0) for name, value in final.items()]
     history = read_json(files["history.json"]) if "history.json" in files else {}
     for name, curve in history.items():
-        free = f"step/{name}" if name in final else name  # a method may well log a `dice` of its own
+        free = (
+            f"step/{name}" if name in final else name
+        )  # a method may well log a `dice` of its own
         points += [Metric(free, value, time_ms, step) for step, value in curve]
     judged = read_json(files["judged.json"]) if "judged.json" in files else {}
     for curve in judged.get("curves", []):
         name = "/".join(["fd_while_training", *([curve["label"]] if curve["label"] else [])])
-        points += [Metric(name, point["distance"], time_ms, point["shown"]) for point in curve["points"]]
+        points += [
+            Metric(name, point["distance"], time_ms, point["shown"]) for point in curve["points"]
+        ]
     return points

@@ -74,14 +74,19 @@ class Trial:
     state: str  # done, pruned, failed
     value: float | None  # mean of the headline over the patients held out
     groups: Mapping[str, float]  # the same of each patient
-    after_folds: Sequence[float | None]  # running mean after each fold; None before there is anything to score
+    after_folds: Sequence[
+        float | None
+    ]  # running mean after each fold; None before there is anything to score
     cells: Sequence[str]
     seconds: float
     reason: str | None = None  # why it failed
 
 
 def studies(
-    suite: Suite, cells: Sequence[Cell], materials: Mapping[str, Material], plugins: Sequence[Path] = ()
+    suite: Suite,
+    cells: Sequence[Cell],
+    materials: Mapping[str, Material],
+    plugins: Sequence[Path] = (),
 ) -> list[Study]:
     """The studies of a suite, of its entries without a variant; none where it does not tune. Raises BenchError."""
     tuning = suite.tuning
@@ -90,12 +95,22 @@ def studies(
     grouped: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         split = materials[cell.dataset].split
-        asked = cell.labelled in budgets(suite, split.patients(split.train)).values()  # not a judge beside the budgets
+        asked = (
+            cell.labelled in budgets(suite, split.patients(split.train)).values()
+        )  # not a judge beside the budgets
         if asked and cell.variant == "default" and cell.method != EXTERNAL and cell.refusal is None:
-            grouped.setdefault((*cell.row, cell.subset if tuning.per == "subset" else None), []).append(cell)
-    unknown = [name for name in tuning.space if name not in {cell.method for own in grouped.values() for cell in own}]
+            grouped.setdefault(
+                (*cell.row, cell.subset if tuning.per == "subset" else None), []
+            ).append(cell)
+    unknown = [
+        name
+        for name in tuning.space
+        if name not in {cell.method for own in grouped.values() for cell in own}
+    ]
     if unknown:
-        raise BenchError(f"tuning: space: {unknown[0]} given; it is no method that this suite tunes; drop it")
+        raise BenchError(
+            f"tuning: space: {unknown[0]} given; it is no method that this suite tunes; drop it"
+        )
     found = []
     for own in grouped.values():
         first, changes = own[0], tuning.space.get(own[0].method, {})
@@ -103,7 +118,9 @@ def studies(
         draw = first.subset if tuning.per == "subset" else suite.most_subsets
         split_hash = materials[first.dataset].split.hash(draw)
         count = len(_folds(first, draw, tuning.folds, materials[first.dataset]))
-        found.append(Study(tuple(own), draw, split_hash, tuning.folds, count, tuning.prune, changes))
+        found.append(
+            Study(tuple(own), draw, split_hash, tuning.folds, count, tuning.prune, changes)
+        )
     return found
 
 
@@ -130,12 +147,16 @@ def check_space(info: MethodInfo, config: Params, changes: Changes) -> None:
     ranges = distributions(info, config, changes)
     for name, values in changes.items():
         if name not in ranges:
-            raise BenchError(f"tuning: space: {info.name}: {registry.unknown('setting', name, list(ranges))}")
+            raise BenchError(
+                f"tuning: space: {info.name}: {registry.unknown('setting', name, list(ranges))}"
+            )
         for value in values:  # both ends, or every choice
             _check_value(info, config, name, value)
     for name in ranges:
         if name not in config:
-            raise BenchError(f"space of method {info.name} suggests {name!r}; expected a setting of its Config")
+            raise BenchError(
+                f"space of method {info.name} suggests {name!r}; expected a setting of its Config"
+            )
 
 
 def _check_value(info: MethodInfo, config: Params, name: str, value: Any) -> None:
@@ -153,13 +174,17 @@ class Recorder:
         self.config = config
         self.found: dict[str, optuna.distributions.BaseDistribution] = {}
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False, step: float | None = None) -> Any:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, log: bool = False, step: float | None = None
+    ) -> Any:
         """See optuna.Trial."""
         from optuna.distributions import FloatDistribution
 
         return self._note(name, FloatDistribution(low, high, log, step), low)
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False, step: int = 1) -> Any:
+    def suggest_int(
+        self, name: str, low: int, high: int, *, log: bool = False, step: int = 1
+    ) -> Any:
         """See optuna.Trial."""
         from optuna.distributions import IntDistribution
 
@@ -190,7 +215,10 @@ def distributions(
     """The range of each setting that a method lets be tuned, as the suite changes them."""
     recorder = Recorder(config)
     info.space(recorder)
-    return {name: _changed(info.name, name, given, changes.get(name)) for name, given in recorder.found.items()}
+    return {
+        name: _changed(info.name, name, given, changes.get(name))
+        for name, given in recorder.found.items()
+    }
 
 
 def _changed(method: str, name: str, given: Any, change: Sequence[Any] | None) -> Any:
@@ -200,15 +228,21 @@ def _changed(method: str, name: str, given: Any, change: Sequence[Any] | None) -
         return given
     if isinstance(given, CategoricalDistribution):
         if not change:
-            raise BenchError(f"tuning: space: {method}: {name}: [] given; expected one choice or more")
+            raise BenchError(
+                f"tuning: space: {method}: {name}: [] given; expected one choice or more"
+            )
         return CategoricalDistribution(change)
     whole = isinstance(given, IntDistribution)
     kinds = (int,) if whole else (int, float)
     numbers = all(type(end) in kinds and math.isfinite(end) for end in change)
     if len(change) != 2 or not numbers or change[0] > change[1]:
-        raise BenchError(f"tuning: space: {method}: {name}: {list(change)} given; expected [low, high]")
+        raise BenchError(
+            f"tuning: space: {method}: {name}: {list(change)} given; expected [low, high]"
+        )
     if given.log and change[0] <= 0:
-        raise BenchError(f"tuning: space: {method}: {name}: {list(change)} given; it is searched by factors: above 0")
+        raise BenchError(
+            f"tuning: space: {method}: {name}: {list(change)} given; it is searched by factors: above 0"
+        )
     return type(given)(*change, log=given.log, step=given.step)
 
 
@@ -238,8 +272,14 @@ def _search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = optuna.create_study(direction="maximize", sampler=sampler)
     for trial in done:
-        inside = {name: value for name, value in trial.params.items() if _holds(ranges[name], value)}
-        state = optuna.trial.TrialState.COMPLETE if trial.state == "done" else optuna.trial.TrialState.FAIL
+        inside = {
+            name: value for name, value in trial.params.items() if _holds(ranges[name], value)
+        }
+        state = (
+            optuna.trial.TrialState.COMPLETE
+            if trial.state == "done"
+            else optuna.trial.TrialState.FAIL
+        )
         search.add_trial(
             optuna.trial.create_trial(
                 state=state, value=trial.value if trial.state == "done" else None, params=inside,
@@ -262,7 +302,9 @@ def importances(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[s
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of few trials; the page says how many there are
-        shares = get_param_importances(search_of(study, info, done), evaluator=PedAnovaImportanceEvaluator())
+        shares = get_param_importances(
+            search_of(study, info, done), evaluator=PedAnovaImportanceEvaluator()
+        )
     return {name: float(share) for name, share in shares.items()}
 
 
@@ -298,6 +340,8 @@ def selection_noise(done: Sequence[Trial]) -> tuple[float, float] | None:
     rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
     spread = np.sqrt((rest**2).sum() / ((len(whole) - 1) * (len(groups) - 1)))
     count = len(whole)
-    largest, _ = integrate.quad(lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8)
+    largest, _ = integrate.quad(
+        lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8
+    )
     error = float(spread / np.sqrt(len(groups)))
     return error, error * float(largest)

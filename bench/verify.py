@@ -10,7 +10,15 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-from bench import __version__, recompute, registry, results, verify_files, verify_scores, verify_studies
+from bench import (
+    __version__,
+    recompute,
+    registry,
+    results,
+    verify_files,
+    verify_scores,
+    verify_studies,
+)
 from bench.board import TASKS, Board
 from bench.errors import BenchError
 from bench.mismatch import NOTHING, Check, Mismatch, by_name, differences, leaves, name, same
@@ -44,18 +52,26 @@ def summary(checks: Sequence[Check]) -> str:
 def _board(store: Store, plan: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[Check]:
     try:
         board = results.build(store)
-        texts = registry.report_writer().texts(board, {task: results.per_case_csv(store, task) for task in TASKS})
-    except Exception as problem:  # whatever a damaged file leads to: the checks before this one name it
+        texts = registry.report_writer().texts(
+            board, {task: results.per_case_csv(store, task) for task in TASKS}
+        )
+    except (
+        Exception
+    ) as problem:  # whatever a damaged file leads to: the checks before this one name it
         why = f"none: {type(problem).__name__}: {problem}"
         yield Check("values of board.json", 0, [Mismatch("board.json", "", "", "a board", why)])
         yield _second_way(store, plan, stored, set())
         return
     found = list(compare_boards(stored, as_plain(board)))
-    yield Check("values of board.json", sum(map(leaves, stored.values())), found, _other_version(stored))
+    yield Check(
+        "values of board.json", sum(map(leaves, stored.values())), found, _other_version(stored)
+    )
     yield _second_way(store, plan, stored, {mismatch.row for mismatch in found})
     drawn = {file: text for file, text in texts.items() if (store.out / "report" / file).exists()}
     yield _cases(store, {file: text for file, text in drawn.items() if file.startswith("results")})
-    yield _tables(store, {file: text for file, text in drawn.items() if not file.startswith("results")})
+    yield _tables(
+        store, {file: text for file, text in drawn.items() if not file.startswith("results")}
+    )
 
 
 def as_plain(board: Board) -> dict[str, Any]:
@@ -71,7 +87,9 @@ def compare_boards(stored: Mapping[str, Any], derived: Mapping[str, Any]) -> Ite
         if part not in skipped:
             sides = (by_name(side.get(part, NOTHING)) for side in (stored, derived))
             for path, old, new in differences(*sides):
-                yield Mismatch("board.json", " ".join([part, *path[:1]]), " ".join(path[1:]), old, new)
+                yield Mismatch(
+                    "board.json", " ".join([part, *path[:1]]), " ".join(path[1:]), old, new
+                )
 
 
 def _other_version(stored: Mapping[str, Any]) -> str | None:
@@ -82,7 +100,9 @@ def _other_version(stored: Mapping[str, Any]) -> str | None:
     return f"board.json is of version {drawn_by}, this is {__version__}: protocol and provenance are not compared"
 
 
-def _second_way(store: Store, plan: Mapping[str, Any], stored: Mapping[str, Any], named: set[str]) -> Check:
+def _second_way(
+    store: Store, plan: Mapping[str, Any], stored: Mapping[str, Any], named: set[str]
+) -> Check:
     """Means straight from the files; a row that differs already is not named twice."""
     rows = stored.get("rows", [])
     derived = list(recompute.means(store, plan, rows))
@@ -92,7 +112,11 @@ def _second_way(store: Store, plan: Mapping[str, Any], stored: Mapping[str, Any]
         if not same(row["mean"], mean) and f"rows {name(row)}" not in named
     ]
     left = {row["metric"] for row in rows if row["mean"] is not None} - set(recompute.METRICS)
-    note = f"{', '.join(sorted(left))}: no plain mean over cases, derived in one way alone" if left else None
+    note = (
+        f"{', '.join(sorted(left))}: no plain mean over cases, derived in one way alone"
+        if left
+        else None
+    )
     return Check("means a second way", len(derived), found, note)
 
 
@@ -100,7 +124,9 @@ def _cases(store: Store, texts: Mapping[str, str]) -> Check:
     """report/results*.csv against the score tables of the cells, line by line."""
     found, count = [], 0
     for file, text in texts.items():
-        (head, *old), (wanted, *new) = (side.splitlines() or [""] for side in (_stored(store, file), text))
+        (head, *old), (wanted, *new) = (
+            side.splitlines() or [""] for side in (_stored(store, file), text)
+        )
         count += len(old)
         changed = (Counter(old) - Counter(new), Counter(new) - Counter(old))
         sides = (by_name(list(csv.DictReader([wanted, *lines.elements()]))) for lines in changed)
@@ -116,7 +142,9 @@ def _tables(store: Store, texts: Mapping[str, str]) -> Check:
     """The other tables of report/, where they were drawn."""
     found, count = [], 0
     for file, text in texts.items():
-        lines = list(zip_longest(_stored(store, file).splitlines(), text.splitlines(), fillvalue=NOTHING))
+        lines = list(
+            zip_longest(_stored(store, file).splitlines(), text.splitlines(), fillvalue=NOTHING)
+        )
         count += len(lines)
         found += [
             Mismatch(f"report/{file}", f"line {place}", "", old, new)

@@ -22,18 +22,26 @@ def splits(store: Store, plan: Plan) -> Check:
         given, derived = content.pop("sha256", NOTHING), identity.digest(content)
         if given != derived:
             found.append(Mismatch(place(store, file), "", "sha256", given, derived))
-    for dataset, subset, planned in sorted({(c["dataset"], c["subset"], c["split"]) for c in plan["cells"]}):
+    for dataset, subset, planned in sorted(
+        {(c["dataset"], c["subset"], c["split"]) for c in plan["cells"]}
+    ):
         file = store.split(dataset, plan["suite"]["test_cases"])
         derived = split_hash(json_object(file), subset)
         if derived != planned:
-            found.append(Mismatch(place(store, file), f"subset {subset}", "hash in the plan", planned, derived))
+            found.append(
+                Mismatch(
+                    place(store, file), f"subset {subset}", "hash in the plan", planned, derived
+                )
+            )
     return Check("split files", len(files), found)
 
 
 def split_hash(content: Mapping[str, Any], subset: int) -> str:
     """The hash of all that decides who is labelled and tested under a subset; see `Split.hash`."""
     try:
-        groups = {case: content["groups"][case] for side in ("train", "test") for case in content[side]}
+        groups = {
+            case: content["groups"][case] for side in ("train", "test") for case in content[side]
+        }
         orders = {str(subset): content["orders"][str(subset)]}
         kept = {name: content[name] for name in ("dataset", "train", "test")}
     except (KeyError, TypeError):
@@ -52,7 +60,9 @@ def keys(store: Store, plan: Plan) -> Check:
         order = _split(store, plan, cell).get("orders", {}).get(str(cell["subset"]), [])
         labelled = order[: cell["labelled"]]
         if "patients" in job and job["patients"] != labelled:
-            found.append(Mismatch(file, label(cell), "labelled patients", job["patients"], labelled))
+            found.append(
+                Mismatch(file, label(cell), "labelled patients", job["patients"], labelled)
+            )
     return Check("keys of cells", len(chosen), found)
 
 
@@ -60,9 +70,13 @@ def predictions(store: Store, plan: Plan) -> Check:
     """A prediction of every test case in each cell with a result; external ones say themselves what they lack."""
     found, count = [], 0
     for cell, folder in cells(store, plan, ("done",)):
-        lacking = [text.split(": ")[0] for text in (store.result(cell["key"]) or {}).get("problems", [])]
+        lacking = [
+            text.split(": ")[0] for text in (store.result(cell["key"]) or {}).get("problems", [])
+        ]
         cases = tested(store, plan, cell)
-        places = [folder / "predictions"] + ([folder / "augmented"] if (folder / "augmented.csv").exists() else [])
+        places = [folder / "predictions"] + (
+            [folder / "augmented"] if (folder / "augmented.csv").exists() else []
+        )
         for files in (_files(held, cell, plan, list(cases)) for held in places):
             count += sum(file is None for file in files.values())
             found += [
@@ -73,7 +87,9 @@ def predictions(store: Store, plan: Plan) -> Check:
     return Check("predictions", count, found)
 
 
-def _files(folder: Path, cell: Mapping[str, Any], plan: Plan, cases: Sequence[str]) -> dict[str, Path | None]:
+def _files(
+    folder: Path, cell: Mapping[str, Any], plan: Plan, cases: Sequence[str]
+) -> dict[str, Path | None]:
     """For each case the file that its prediction should be in; None where it is."""
     if cell["task"] == SEGMENTATION:
         files = {case: folder / f"{file_name(case)}.npz" for case in cases}
@@ -83,7 +99,9 @@ def _files(folder: Path, cell: Mapping[str, Any], plan: Plan, cases: Sequence[st
     return {case: None if case in there else file for case in cases}
 
 
-def cells(store: Store, plan: Plan, states: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], Path]]:
+def cells(
+    store: Store, plan: Plan, states: Sequence[str]
+) -> Iterator[tuple[Mapping[str, Any], Path]]:
     """Each planned cell in one of the states, once, with its folder."""
     unique = {cell["key"]: cell for cell in plan["cells"] if not cell["refusal"]}
     return ((cell, store.cell(key)) for key, cell in unique.items() if store.state(key) in states)

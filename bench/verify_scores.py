@@ -25,9 +25,17 @@ def tables(store: Store, plan: Plan) -> Check:
     found, count = [], 0
     truths: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
     for cell, folder in cells(store, plan, ("done", "failed")):
-        names = [name for name in ("scores.csv", "selected.csv", "augmented.csv") if (folder / name).exists()]
+        names = [
+            name
+            for name in ("scores.csv", "selected.csv", "augmented.csv")
+            if (folder / name).exists()
+        ]
         if "scores.csv" not in names:
-            found.append(Mismatch(place(store, folder / "scores.csv"), label(cell), "", NOTHING, "its scores"))
+            found.append(
+                Mismatch(
+                    place(store, folder / "scores.csv"), label(cell), "", NOTHING, "its scores"
+                )
+            )
         for file in (folder / name for name in names):
             lines, where = read(file), place(store, file)
             count += len(lines)
@@ -40,9 +48,13 @@ def tables(store: Store, plan: Plan) -> Check:
     return Check("lines of score tables", count, [*found, *_outliers(truths)])
 
 
-def _wrong(lines: Lines, cell: Mapping[str, Any], groups: Mapping[str, str], plan: Plan) -> Iterator[Wrong]:
+def _wrong(
+    lines: Lines, cell: Mapping[str, Any], groups: Mapping[str, str], plan: Plan
+) -> Iterator[Wrong]:
     segments, card = cell["task"] == SEGMENTATION, plan["datasets"][cell["dataset"]]
-    lacking = {*(scoring.FIELDS if segments else class_scoring.FIELDS)} - {*(lines[0] if lines else ())}
+    lacking = {*(scoring.FIELDS if segments else class_scoring.FIELDS)} - {
+        *(lines[0] if lines else ())
+    }
     if lacking:
         yield "columns", "without " + ", ".join(sorted(lacking)), "all of them"
         return
@@ -62,7 +74,11 @@ def _no_numbers(line: Mapping[str, str]) -> Iterator[Wrong]:
         value = _number(line[name])
         empty = name in NEEDS_REFERENCE and line["reference"] == "0"
         if value is not None if empty else not _is_number(line[name]):
-            yield f"{name} of {_words(line['case'], line['class'])}", line[name], NOTHING if empty else "a number"
+            yield (
+                f"{name} of {_words(line['case'], line['class'])}",
+                line[name],
+                NOTHING if empty else "a number",
+            )
 
 
 def _no_chances(line: Mapping[str, str], labels: int) -> Iterator[Wrong]:
@@ -81,7 +97,9 @@ def _is_number(text: str) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def _outliers(truths: Mapping[tuple[str, str, str, str], Sequence[tuple[str, str]]]) -> Iterator[Mismatch]:
+def _outliers(
+    truths: Mapping[tuple[str, str, str, str], Sequence[tuple[str, str]]],
+) -> Iterator[Mismatch]:
     """What the reference holds does not depend on the method: who says otherwise was changed."""
     for (_, truth, case, number), said in truths.items():
         usual = Counter(value for value, _ in said).most_common(1)[0][0]
@@ -100,7 +118,9 @@ def again(store: Store, plan: Plan) -> Check:
             continue
         index = cache.load_index(cached)
         if index["data"] != cell["data"]:
-            found.append(Mismatch(f"{cached}/index.json", label(cell), "data", cell["data"], index["data"]))
+            found.append(
+                Mismatch(f"{cached}/index.json", label(cell), "data", cell["data"], index["data"])
+            )
             continue
         for name, source in _sources(folder, store.state(cell["key"])):
             if cell["task"] == SEGMENTATION:
@@ -108,8 +128,14 @@ def again(store: Store, plan: Plan) -> Check:
             else:
                 rows = class_scoring.score_labels(folder, cached, source is not None)
             count += len(rows)
-            found += _changed(f"{place(store, folder / name)}: {label(cell)}", read(folder / name), rows)
-    note = f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone" if gone else None
+            found += _changed(
+                f"{place(store, folder / name)}: {label(cell)}", read(folder / name), rows
+            )
+    note = (
+        f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"
+        if gone
+        else None
+    )
     return Check("lines scored again", count, found, note)
 
 
@@ -124,11 +150,17 @@ def _sources(folder: Path, state: str) -> Iterator[tuple[str, Path | None]]:
         yield "selected.csv", folder / "checkpoints" / str(chosen["step"]) / "predictions"
 
 
-def _scored(source: Path | None, cached: Path, index: dict[str, Any], tolerance: float) -> Iterator[dict[str, Any]]:
+def _scored(
+    source: Path | None, cached: Path, index: dict[str, Any], tolerance: float
+) -> Iterator[dict[str, Any]]:
     masks = cache.native(cached, index, "test_masks")
     for entry in index["test"]:
-        guess = scoring.read_label_map(source, entry["id"], tuple(entry["shape"])) if source else None
-        yield from scoring.score_case(entry, guess, masks[entry["id"]], index["spec"]["classes"], tolerance)
+        guess = (
+            scoring.read_label_map(source, entry["id"], tuple(entry["shape"])) if source else None
+        )
+        yield from scoring.score_case(
+            entry, guess, masks[entry["id"]], index["spec"]["classes"], tolerance
+        )
 
 
 def _changed(where: str, stored: Lines, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mismatch]:

@@ -14,7 +14,15 @@ from bench.plain_metrics import read, value_of
 from bench.store import Store
 from bench.verify_files import Plan, json_object, label, place, split_hash
 
-LABELS = ("key", "fraction", "variant", "refusal", "generator", "normaliser", "study")  # of a planned cell, not hashed
+LABELS = (
+    "key",
+    "fraction",
+    "variant",
+    "refusal",
+    "generator",
+    "normaliser",
+    "study",
+)  # of a planned cell, not hashed
 Cell = Mapping[str, Any]
 Study = Mapping[str, Any]
 Trial = dict[str, Any]  # as its file has it
@@ -62,7 +70,11 @@ def _base(plan: Plan, study: Study) -> Cell | None:
 
 def _is_trial(stored: Trial) -> bool:
     params, cells = stored.get("params"), stored.get("cells")
-    return isinstance(params, dict) and isinstance(cells, list) and all(isinstance(key, str) for key in cells)
+    return (
+        isinstance(params, dict)
+        and isinstance(cells, list)
+        and all(isinstance(key, str) for key in cells)
+    )
 
 
 def _trial_cell(
@@ -71,12 +83,23 @@ def _trial_cell(
     """All that decides the result of one fold of a trial; see `Study.trial_cells`."""
     content = json_object(store.split(study["dataset"], plan["suite"]["test_cases"]))
     own = {name: value for name, value in base.items() if name not in LABELS}
-    changed = {"subset": study["draw"], "split": split_hash(content, study["draw"]), "config": dict(config)}
-    fixed = {"phase": "tuning", "samples": None, "select": None, "fold": [fold, plan["suite"]["tuning"]["folds"]]}
+    changed = {
+        "subset": study["draw"],
+        "split": split_hash(content, study["draw"]),
+        "config": dict(config),
+    }
+    fixed = {
+        "phase": "tuning",
+        "samples": None,
+        "select": None,
+        "fold": [fold, plan["suite"]["tuning"]["folds"]],
+    }
     return {**own, **changed, **fixed}
 
 
-def _derived(store: Store, plan: Plan, study: Study, base: Cell, number: int, stored: Trial) -> Trial:
+def _derived(
+    store: Store, plan: Plan, study: Study, base: Cell, number: int, stored: Trial
+) -> Trial:
     """A trial from the files of its cells; its settings are taken as they are, but for those of trial 0."""
     defaults, params, used = base["config"], stored["params"], stored["cells"]
     if number == 0:
@@ -86,7 +109,10 @@ def _derived(store: Store, plan: Plan, study: Study, base: Cell, number: int, st
     state = _state(store, study, used, means)
     failed = any(store.state(key) == "failed" for key in used)
     costs = [result["cost"] for key in used if (result := store.result(key))]
-    keys = [identity.digest(_trial_cell(store, plan, study, base, config, fold))[:20] for fold in range(len(used))]
+    keys = [
+        identity.digest(_trial_cell(store, plan, study, base, config, fold))[:20]
+        for fold in range(len(used))
+    ]
     return {
         "number": number, "params": params, "config": config, "cells": keys, "state": state,
         "value": means[-1] if state == "done" else None, "after_folds": [] if failed else means,
@@ -130,7 +156,10 @@ def _cells(store: Store, plan: Plan, study: Study, stored: Trial) -> Iterator[Mi
     order = content.get("orders", {}).get(str(study["draw"]), [])[: study["labelled"]]
     folds = folds_of(order, plan["suite"]["tuning"]["folds"]) if len(order) > 1 else []
     for fold, key in enumerate(stored["cells"]):
-        job, file = json_object(store.cell(key) / "cell.json"), place(store, store.cell(key) / "cell.json")
+        job, file = (
+            json_object(store.cell(key) / "cell.json"),
+            place(store, store.cell(key) / "cell.json"),
+        )
         name = f"trial {stored.get('number')}, fold {fold}"
         own = identity.digest(job["cell"])[:20] if "cell" in job else NOTHING
         if own != key:

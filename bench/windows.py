@@ -29,10 +29,15 @@ def average(
     `segment` takes windows (B C *size), at most `batch` at once. A volume smaller than a window lies amid zeros.
     """
     sides = volume.shape[1:]
-    around = [(max(0, w - s) // 2, max(0, w - s) - max(0, w - s) // 2) for s, w in zip(sides, size, strict=True)]
+    around = [
+        (max(0, w - s) // 2, max(0, w - s) - max(0, w - s) // 2)
+        for s, w in zip(sides, size, strict=True)
+    ]
     padded = pad(volume, [amount for pair in reversed(around) for amount in pair])
     corners = itertools.product(*map(starts, padded.shape[1:], size, stride))
-    windows = [tuple(slice(a, a + w) for a, w in zip(corner, size, strict=True)) for corner in corners]
+    windows = [
+        tuple(slice(a, a + w) for a, w in zip(corner, size, strict=True)) for corner in corners
+    ]
     total, visits = padded.new_zeros(()), padded.new_zeros(padded.shape[1:])
     for first in range(0, len(windows), batch):
         group = windows[first : first + batch]
@@ -42,5 +47,7 @@ def average(
         for window, probabilities in zip(group, found, strict=True):
             total[:, *window] += probabilities
             visits[window] += 1
-    inner = tuple(slice(before, before + side) for (before, _), side in zip(around, sides, strict=True))
+    inner = tuple(
+        slice(before, before + side) for (before, _), side in zip(around, sides, strict=True)
+    )
     return (total / visits)[:, *inner]

@@ -70,7 +70,9 @@ class Acdc:
         """The folder that holds the lists."""
         root = (self.data_folder or Path()) / "acdc"
         if self.data_folder is None or not root.is_dir():
-            raise missing_folder("acdc", self.data_folder, "acdc/{data,train_slices.list,val.list,test.list}")
+            raise missing_folder(
+                "acdc", self.data_folder, "acdc/{data,train_slices.list,val.list,test.list}"
+            )
         return root
 
 
@@ -89,7 +91,8 @@ def _records(root: Path, side: Side) -> list[Record]:
         )
     # patient038_frame01_slice_3 -> patient038
     return [
-        Record(name, name.partition("_")[0], side.split, image=file) for name, file in zip(names, files, strict=True)
+        Record(name, name.partition("_")[0], side.split, image=file)
+        for name, file in zip(names, files, strict=True)
     ]
 
 

@@ -79,7 +79,9 @@ def _channels(images: Path) -> int:
 
 
 def _no_pictures(images: Path) -> DataProblem:
-    return DataProblem(f"no pictures in {images}; expected png, jpg, tif, bmp or npy files; add images")
+    return DataProblem(
+        f"no pictures in {images}; expected png, jpg, tif, bmp or npy files; add images"
+    )
 
 
 def _numbers(root: Path) -> tuple[str, ...]:
@@ -107,7 +109,9 @@ def _splits(table: Table | None, patients: Mapping[str, str]) -> dict[str, Split
             raise table.problem(case, f"split '{word}'", "one of " + ", ".join(SPLITS))
     for word in ("train", "test"):
         if word not in table.values.values():
-            raise DataProblem(f"{table.path}: no case is in '{word}'; expected some in train and some in test")
+            raise DataProblem(
+                f"{table.path}: no case is in '{word}'; expected some in train and some in test"
+            )
     _refuse_crossing(table, patients)
     return cast(dict[str, Split], table.values)
 
@@ -130,7 +134,9 @@ def _root(dataset_id: str, data_folder: Path | None) -> Path:
     """DATA/NAME for folder:NAME; DATA/folder or DATA itself for folder. Raises DataProblem where there is none."""
     name = dataset_id.partition(":")[2]
     if ":" in dataset_id and (name in ("", ".", "..") or re.search(r"[\\/]", name)):
-        raise DataProblem(f"dataset '{dataset_id}'; expected folder:NAME, NAME being one folder under --data")
+        raise DataProblem(
+            f"dataset '{dataset_id}'; expected folder:NAME, NAME being one folder under --data"
+        )
     if data_folder is not None:
         for place in [name] if name else ["folder", "."]:
             if (data_folder / place / "images").is_dir():

@@ -84,7 +84,11 @@ class H5Volumes:
         root = self._root()
         folder = root / self.family.lists
         lists = folder if folder.is_dir() else root
-        return [record for side in SIDES for record in _records(self.family, root, lists / f"{side}.list", side)]
+        return [
+            record
+            for side in SIDES
+            for record in _records(self.family, root, lists / f"{side}.list", side)
+        ]
 
     def read(self, record: Record) -> RawCase:
         """Decode one volume. Raises DataProblem naming the file."""
@@ -97,18 +101,26 @@ class H5Volumes:
         name = self.card.id
         root = (self.data_folder or Path()) / name
         if self.data_folder is None or not root.is_dir():
-            raise missing_folder(name, self.data_folder, f"{name}/{{{self.family.folder},train.list,test.list}}")
+            raise missing_folder(
+                name, self.data_folder, f"{name}/{{{self.family.folder},train.list,test.list}}"
+            )
         return root
 
 
-def _records(family: Family, root: Path, path: Path, side: Literal["train", "test"]) -> list[Record]:
+def _records(
+    family: Family, root: Path, path: Path, side: Literal["train", "test"]
+) -> list[Record]:
     """The cases of one list. Raises DataProblem where a row is unusable or its file is missing."""
     rows = read_lines(path)
     if not rows:
         raise DataProblem(f"{path}: no rows; expected one case a line; copy the list again")
     _refuse_repeats(path, [(line, _patient(family, row)) for line, row in rows])
     records = [_record(family, root, path, row, side) for _, row in rows]
-    absent = [str(r.image.relative_to(root)) for r in records if r.image is not None and not r.image.is_file()]
+    absent = [
+        str(r.image.relative_to(root))
+        for r in records
+        if r.image is not None and not r.image.is_file()
+    ]
     if absent:
         raise DataProblem(
             f"{path}: {len(absent)} of {len(rows)} listed files are not in {root} ({some(absent)}); "
@@ -117,7 +129,9 @@ def _records(family: Family, root: Path, path: Path, side: Literal["train", "tes
     return records
 
 
-def _record(family: Family, root: Path, path: Path, row: str, side: Literal["train", "test"]) -> Record:
+def _record(
+    family: Family, root: Path, path: Path, row: str, side: Literal["train", "test"]
+) -> Record:
     refuse_odd_name(path, row)
     patient = _patient(family, row)
     return Record(row, patient, side, image=root / family.folder / f"{patient}{family.ending}")

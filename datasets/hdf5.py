@@ -23,11 +23,17 @@ def read_h5(path: Path, ndim: int, classes: Sequence[str], normalised: bool = Fa
     """
     image, label = _arrays(path)
     if image.ndim != ndim or not image.size:
-        raise DataProblem(f"{path}: image of shape {image.shape}; expected {ndim} dimensions; prepare the file again")
+        raise DataProblem(
+            f"{path}: image of shape {image.shape}; expected {ndim} dimensions; prepare the file again"
+        )
     if label.shape != image.shape:
-        raise DataProblem(f"{path}: label of shape {label.shape}; expected {image.shape}, as its image")
+        raise DataProblem(
+            f"{path}: label of shape {label.shape}; expected {image.shape}, as its image"
+        )
     if label.dtype.kind not in "buif":
-        raise DataProblem(f"{path}: label of type {label.dtype}; expected whole numbers; prepare the file again")
+        raise DataProblem(
+            f"{path}: label of type {label.dtype}; expected whole numbers; prepare the file again"
+        )
     pixels = _finite(path, image) if normalised else _unit(path, image)
     return RawCase(pixels[None], class_numbers(path, label, classes))
 
@@ -40,7 +46,9 @@ def _unit(path: Path, image: NDArray[Any]) -> NDArray[Any]:
 def _finite(path: Path, image: NDArray[Any]) -> NDArray[np.float32]:
     """The values as float32. Raises DataProblem where they are not finite floats."""
     if image.dtype.kind != "f":
-        raise DataProblem(f"{path}: image of type {image.dtype}; expected z-scored floats; prepare the file again")
+        raise DataProblem(
+            f"{path}: image of type {image.dtype}; expected z-scored floats; prepare the file again"
+        )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
         values = image.astype(np.float32)
     strange = int((~np.isfinite(values)).sum())

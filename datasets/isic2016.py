@@ -40,7 +40,9 @@ class Isic2016:
     def records(self) -> list[Record]:
         """All images with their label (0 benign, 1 malignant), without a split. Raises DataProblem."""
         root = self._root()
-        found = sorted(pairs(root, LAYOUT), key=lambda pair: pair.stem)  # test.csv follows this order
+        found = sorted(
+            pairs(root, LAYOUT), key=lambda pair: pair.stem
+        )  # test.csv follows this order
         labels = _labels(root / "test.csv", found)
         return [
             Record(pair.stem, pair.stem, None, label, pair.image, pair.masks)
@@ -55,7 +57,9 @@ class Isic2016:
         """The folder that holds test_data/."""
         root = (self.data_folder or Path()) / "isic2016"
         if self.data_folder is None or not (root / LAYOUT.images).is_dir():
-            raise missing_folder("isic2016", self.data_folder, "isic2016/{test_data,test_masks,test.csv}")
+            raise missing_folder(
+                "isic2016", self.data_folder, "isic2016/{test_data,test_masks,test.csv}"
+            )
         return root
 
 
@@ -69,7 +73,9 @@ def _labels(path: Path, found: list[Pair]) -> list[int]:
         )
     for number, text in lines:
         if text not in LABELS:
-            raise DataProblem(f"{path} line {number}: label '{text}'; expected 0 (benign) or 1 (malignant)")
+            raise DataProblem(
+                f"{path} line {number}: label '{text}'; expected 0 (benign) or 1 (malignant)"
+            )
     return [LABELS[text] for _, text in lines]
 
 

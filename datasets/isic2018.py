@@ -12,7 +12,11 @@ from datasets.reading import read_case
 
 Split = Literal["train", "validation", "test"]
 
-SIDES: tuple[tuple[Split, str], ...] = (("train", "Training"), ("validation", "Validation"), ("test", "Test"))
+SIDES: tuple[tuple[Split, str], ...] = (
+    ("train", "Training"),
+    ("validation", "Validation"),
+    ("test", "Test"),
+)
 PAGE = "https://challenge.isic-archive.com/data/#2018"
 
 CARD = Card(
@@ -52,14 +56,18 @@ class Isic2018:
         """The folder that holds the folders of the challenge."""
         root = (self.data_folder or Path()) / "isic2018"
         if self.data_folder is None or not root.is_dir():
-            layout = "isic2018/ISIC2018_{Task1-2_{Training,Validation,Test}_Input,Task1_..._GroundTruth}"
+            layout = (
+                "isic2018/ISIC2018_{Task1-2_{Training,Validation,Test}_Input,Task1_..._GroundTruth}"
+            )
             raise missing_folder("isic2018", self.data_folder, layout)
         return root
 
 
 def _records(root: Path, split: Split, word: str) -> list[Record]:
     """One side of the split. Raises DataProblem where its images or masks are missing."""
-    layout = Layout(f"ISIC2018_Task1-2_{word}_Input", f"ISIC2018_Task1_{word}_GroundTruth", "_segmentation")
+    layout = Layout(
+        f"ISIC2018_Task1-2_{word}_Input", f"ISIC2018_Task1_{word}_GroundTruth", "_segmentation"
+    )
     for folder, content in ((layout.images, "images"), (layout.masks, "masks")):
         if not (root / folder).is_dir():
             raise DataProblem(
@@ -67,8 +75,12 @@ def _records(root: Path, split: Split, word: str) -> list[Record]:
             )
     found = pairs(root, layout)
     if not found:
-        raise DataProblem(f"no pictures in {root / layout.images}; expected ISIC_<7 digits>.jpg; copy them there")
-    return [Record(pair.stem, pair.stem, split, image=pair.image, masks=pair.masks) for pair in found]
+        raise DataProblem(
+            f"no pictures in {root / layout.images}; expected ISIC_<7 digits>.jpg; copy them there"
+        )
+    return [
+        Record(pair.stem, pair.stem, split, image=pair.image, masks=pair.masks) for pair in found
+    ]
 
 
 def _open(dataset_id: str, data_folder: Path | None) -> Isic2018:

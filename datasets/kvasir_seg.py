@@ -50,7 +50,9 @@ class KvasirSeg:
                 root = self.data_folder / place
                 if (root / "images").is_dir() or (root / "train" / "images").is_dir():
                     return root
-        layout = "kvasir_seg/Kvasir-SEG/{train,validation,test}/{images,masks} or .../{images,masks}"
+        layout = (
+            "kvasir_seg/Kvasir-SEG/{train,validation,test}/{images,masks} or .../{images,masks}"
+        )
         raise missing_folder("kvasir_seg", self.data_folder, layout)
 
     def _records(self, root: Path) -> Iterator[Record]:

@@ -41,7 +41,9 @@ class Lgg:
         root = self._root()
         folders = [path for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
         if not folders:
-            raise DataProblem(f"no patients in {root}; expected folders TCGA_<site>_<patient>_<date>; copy them there")
+            raise DataProblem(
+                f"no patients in {root}; expected folders TCGA_<site>_<patient>_<date>; copy them there"
+            )
         return [
             _record(pair)
             for folder in sorted(folders, key=lambda path: natural(path.name))
@@ -56,7 +58,9 @@ class Lgg:
         """The folder that holds one folder for each patient."""
         root = (self.data_folder or Path()) / "lgg" / "kaggle_3m"
         if self.data_folder is None or not root.is_dir():
-            raise missing_folder("lgg", self.data_folder, "lgg/kaggle_3m/TCGA_*/TCGA_*_<slice>{,_mask}.tif")
+            raise missing_folder(
+                "lgg", self.data_folder, "lgg/kaggle_3m/TCGA_*/TCGA_*_<slice>{,_mask}.tif"
+            )
         return root
 
 

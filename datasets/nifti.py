@@ -57,5 +57,7 @@ def _grid(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(grid) > 2 and grid[-1] == 1:
         grid = grid[:-1]
     if len(grid) not in (2, 3) or 0 in grid:
-        raise DataProblem(f"{path}: shape {shape}; expected (X, Y) or (X, Y, Z), one file for each channel")
+        raise DataProblem(
+            f"{path}: shape {shape}; expected (X, Y) or (X, Y, Z), one file for each channel"
+        )
     return grid

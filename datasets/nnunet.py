@@ -42,7 +42,11 @@ class NnUNet:
         return found + self._records("Ts", test, "test", patients)
 
     def _records(
-        self, name: str, side: Side, split: Literal["train", "test"] | None, patients: Mapping[str, str]
+        self,
+        name: str,
+        side: Side,
+        split: Literal["train", "test"] | None,
+        patients: Mapping[str, str],
     ) -> list[Record]:
         check_side(self.root, name, side, self.facts)
         return [
@@ -61,7 +65,9 @@ class NnUNet:
         """Decode all channels of a case and its label. Raises DataProblem naming the file."""
         assert record.image is not None
         files = [record.image, *record.channels]
-        planes, spacing = _read_nifti_channels(files) if self._is_nifti else (_read_pictures(files), None)
+        planes, spacing = (
+            _read_nifti_channels(files) if self._is_nifti else (_read_pictures(files), None)
+        )
         image = np.concatenate(planes)
         self._check(record.image, image)
         mask = self._read_mask(record.masks[0])
@@ -92,7 +98,9 @@ def _card(dataset_id: str, root: Path, facts: Facts) -> Card:
     grouped = (root / "groups.csv").is_file()
     images = read_side(root, "Tr", facts).images
     if not images:
-        raise DataProblem(f"no images in {root / 'imagesTr'}; expected CASE_0000{facts.ending} and so on; add them")
+        raise DataProblem(
+            f"no images in {root / 'imagesTr'}; expected CASE_0000{facts.ending} and so on; add them"
+        )
     first = next(iter(next(iter(images.values())).values()))
     return Card(
         id=dataset_id,
@@ -120,7 +128,11 @@ def _read_pictures(files: Sequence[Path]) -> list[NDArray[Any]]:
     """The channels of a case: several of one colour picture, or one (1 H W) of each grey picture."""
     planes = [read_image(path) for path in files]
     _refuse_other_shapes(files, planes)
-    return planes if len({plane.dtype for plane in planes}) == 1 else [_unit(plane) for plane in planes]
+    return (
+        planes
+        if len({plane.dtype for plane in planes}) == 1
+        else [_unit(plane) for plane in planes]
+    )
 
 
 def _unit(plane: NDArray[Any]) -> NDArray[np.float32]:
@@ -132,14 +144,18 @@ def _unit(plane: NDArray[Any]) -> NDArray[np.float32]:
 def _refuse_other_shapes(files: Sequence[Path], planes: Sequence[NDArray[Any]]) -> None:
     for path, plane in zip(files, planes, strict=True):
         if plane.shape != planes[0].shape:
-            raise DataProblem(f"{path}: shape {plane.shape}; expected {planes[0].shape}, as {files[0].name}")
+            raise DataProblem(
+                f"{path}: shape {plane.shape}; expected {planes[0].shape}, as {files[0].name}"
+            )
 
 
 def _root(dataset_id: str, data_folder: Path | None) -> Path:
     """DATA/Dataset<ddd>_<Name>. Raises DataProblem where there is none."""
     name = dataset_id.partition(":")[2]
     if not re.fullmatch(r"Dataset[0-9]{3}_[^\\/]+", name):
-        raise DataProblem(f"dataset '{dataset_id}'; expected nnunet:Dataset<ddd>_<Name>, a folder under --data")
+        raise DataProblem(
+            f"dataset '{dataset_id}'; expected nnunet:Dataset<ddd>_<Name>, a folder under --data"
+        )
     if data_folder is None or not (data_folder / name).is_dir():
         raise missing_folder(dataset_id, data_folder, f"{name}/{{dataset.json,imagesTr,labelsTr}}")
     return data_folder / name

@@ -26,7 +26,9 @@ def read_side(root: Path, name: str, facts: Facts) -> Side:
     for stem, path in _files(root / f"images{name}", facts.ending):
         match = re.fullmatch(r"(.+)_([0-9]{4})", stem)
         if not match:
-            raise DataProblem(f"{path}: no channel number in its name; expected CASE_0000{facts.ending} and so on")
+            raise DataProblem(
+                f"{path}: no channel number in its name; expected CASE_0000{facts.ending} and so on"
+            )
         refuse_odd_name(path.parent, match[1])
         images.setdefault(match[1], {})[int(match[2])] = path
     return Side(images, dict(_files(root / f"labels{name}", facts.ending)))
@@ -37,8 +39,13 @@ def _files(folder: Path, ending: str) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         return []
     # macOS leaves hidden twins beside the files
-    found = [path for path in folder.iterdir() if path.name.endswith(ending) and path.name[0] != "."]
-    return sorted(((path.name.removesuffix(ending), path) for path in found), key=lambda pair: natural(pair[0]))
+    found = [
+        path for path in folder.iterdir() if path.name.endswith(ending) and path.name[0] != "."
+    ]
+    return sorted(
+        ((path.name.removesuffix(ending), path) for path in found),
+        key=lambda pair: natural(pair[0]),
+    )
 
 
 def check_side(root: Path, name: str, side: Side, facts: Facts) -> None:

@@ -32,7 +32,9 @@ def read_facts(path: Path) -> Facts:
     given = _load(path)
     ending = given.get("file_ending", ".nii.gz")  # version 1 knew no other
     if ending not in NIFTI + PICTURES:
-        raise DataProblem(f"{path}: file_ending {ending!r}; expected one of {', '.join(NIFTI + PICTURES)}")
+        raise DataProblem(
+            f"{path}: file_ending {ending!r}; expected one of {', '.join(NIFTI + PICTURES)}"
+        )
     return Facts(
         channels=_channels(path, given),
         classes=_classes(path, given.get("labels")),
@@ -52,7 +54,9 @@ def _load(path: Path) -> dict[str, Any]:
     except ValueError as error:  # of JSON or of UTF-8
         raise DataProblem(f"{path}: not a JSON file ({error}); mend that line") from error
     if not isinstance(given, dict):
-        raise DataProblem(f"{path}: a {type(given).__name__}; expected an object with channel_names and labels")
+        raise DataProblem(
+            f"{path}: a {type(given).__name__}; expected an object with channel_names and labels"
+        )
     return given
 
 
@@ -60,19 +64,32 @@ def _channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Channel names in order, from `channel_names` or, in version 1, `modality`."""
     key = "modality" if "modality" in given and "channel_names" not in given else "channel_names"
     names = given.get(key)
-    if not isinstance(names, dict) or not names or set(names) != {str(n) for n in range(len(names))}:
-        raise DataProblem(f'{path}: {key} {names}; expected a name for each channel, such as {{"0": "CT"}}')
+    if (
+        not isinstance(names, dict)
+        or not names
+        or set(names) != {str(n) for n in range(len(names))}
+    ):
+        raise DataProblem(
+            f'{path}: {key} {names}; expected a name for each channel, such as {{"0": "CT"}}'
+        )
     return tuple(str(names[str(number)]) for number in range(len(names)))
 
 
 def _classes(path: Path, labels: Any) -> tuple[str, ...]:
     """Class names by number; version 2 gives numbers by name, version 1 names by number."""
     if not isinstance(labels, dict):
-        raise DataProblem(f'{path}: labels {labels}; expected a number for each name, such as {{"background": 0}}')
+        raise DataProblem(
+            f'{path}: labels {labels}; expected a number for each name, such as {{"background": 0}}'
+        )
     numbers = _version_2(labels)
     _refuse_special(path, numbers)
     names = {number: name for name, number in numbers.items()}
-    if len(numbers) < 2 or set(names) != set(range(len(numbers))) or len(numbers) < len(labels) or len(names) > 256:
+    if (
+        len(numbers) < 2
+        or set(names) != set(range(len(numbers)))
+        or len(numbers) < len(labels)
+        or len(names) > 256
+    ):
         raise DataProblem(
             f"{path}: labels {labels}; expected at least two names with the numbers 0 (background), 1, 2 "
             "and so on, each once"

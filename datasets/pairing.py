@@ -37,8 +37,12 @@ PLAIN = Layout()
 def missing_folder(name: str, data_folder: Path | None, layout: str) -> DataProblem:
     """The problem that a dataset's folder was not found; `layout` is its path below the data folder."""
     if data_folder is None:
-        return DataProblem(f"no data folder for '{name}'; expected one that holds {layout}; {HOW_TO_POINT}")
-    return DataProblem(f"no folder '{name}' under {data_folder}; expected {data_folder}/{layout}; {HOW_TO_POINT}")
+        return DataProblem(
+            f"no data folder for '{name}'; expected one that holds {layout}; {HOW_TO_POINT}"
+        )
+    return DataProblem(
+        f"no folder '{name}' under {data_folder}; expected {data_folder}/{layout}; {HOW_TO_POINT}"
+    )
 
 
 def natural(text: str) -> tuple[list[str | int], str]:
@@ -55,9 +59,13 @@ def some(names: list[str]) -> str:
 def pictures(folder: Path) -> list[Path]:
     """The picture files of a folder in natural order. Raises DataProblem where there is no such folder."""
     if not folder.is_dir():
-        raise DataProblem(f"no folder {folder}; expected one with pictures ({', '.join(sorted(ENDINGS))})")
+        raise DataProblem(
+            f"no folder {folder}; expected one with pictures ({', '.join(sorted(ENDINGS))})"
+        )
     # macOS leaves hidden twins such as ._a.jpg beside the pictures
-    files = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    files = (
+        path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != "."
+    )
     return sorted(files, key=lambda path: natural(path.stem))
 
 
@@ -67,15 +75,15 @@ def pairs(folder: Path, layout: Layout = PLAIN) -> list[Pair]:
     masks: dict[str, list[Path]] = {stem: [] for stem in images}
     strays = []
     for mask in pictures(folder / layout.masks):
-        stem = mask.stem if mask.stem in images else re.sub(rf"{layout.suffix}(_\d+)?$", "", mask.stem)
+        stem = (
+            mask.stem if mask.stem in images else re.sub(rf"{layout.suffix}(_\d+)?$", "", mask.stem)
+        )
         if stem in images:
             masks[stem].append(mask)
         else:
             strays.append(mask.name)
     lone = [image.name for stem, image in images.items() if not masks[stem]]
-    expected = (
-        f"{layout.masks}/NAME, or NAME{layout.suffix}, or NAME{layout.suffix}_1 and so on for each {layout.images}/NAME"
-    )
+    expected = f"{layout.masks}/NAME, or NAME{layout.suffix}, or NAME{layout.suffix}_1 and so on for each {layout.images}/NAME"
     refuse_singles(folder, lone, strays, expected)
     return [Pair(stem, image, tuple(masks[stem])) for stem, image in images.items()]
 

@@ -81,7 +81,10 @@ def _draw_look(family: Family, patient: int) -> Look:
     rng = _rng(VERSION, family.card.id, patient)
     ndim, channels = family.card.ndim, family.card.channels
     jitter = rng.integers(-family.jitter, family.jitter + 1, ndim)
-    bright, grainy = patient // 2 % 2, patient // 4 % 2  # in turn, so that each pair is equally common
+    bright, grainy = (
+        patient // 2 % 2,
+        patient // 4 % 2,
+    )  # in turn, so that each pair is equally common
     contrast = (2 * bright - 1) * rng.uniform(0.28, 0.36) * (1 + rng.uniform(-0.3, 0.3, channels))
     warmth = rng.uniform(0.01, 0.05) * np.linspace(1, -1, channels)  # lesions are a little redder
     return Look(
@@ -114,7 +117,9 @@ def _depth(rng: Generator, look: Look, grid: Floats, half: int) -> Floats:
     sides, ndim = np.array(look.shape), len(look.shape)
     radii = sides.min() * rng.uniform(0.17, 0.28, ndim)
     middle = rng.uniform(0.25, 0.75, ndim)
-    middle[-1] = abs(half - rng.uniform(0.22, 0.34))  # two lesions may touch but not hide each other
+    middle[-1] = abs(
+        half - rng.uniform(0.22, 0.34)
+    )  # two lesions may touch but not hide each other
     offset = (grid - _over_axes(middle * sides, ndim)) / _over_axes(radii, ndim)
     return 1 - np.sqrt((offset**2).sum(0)) - 0.12 * _smooth_noise(rng, look.shape, 4)
 
@@ -129,7 +134,9 @@ def _draw_case(family: Family, patient: int, frame: int) -> tuple[Floats, NDArra
     for half in halves:
         kind = GRAINY if rng.random() < look.grainy else SMOOTH
         depth = _depth(rng, look, grid, half)
-        cover = (1 - covered) / (1 + np.exp(-2 * depth / look.border))  # the first lesion lies on top
+        cover = (1 - covered) / (
+            1 + np.exp(-2 * depth / look.border)
+        )  # the first lesion lies on top
         grain = look.grain * (kind == GRAINY) * _smooth_noise(rng, look.shape, look.grain_size)
         image += cover * (_over_axes(look.lesion, ndim) + grain)
         mask[(depth > 0) & (mask == 0)] = kind
@@ -147,11 +154,17 @@ class Phantoms:
     def records(self) -> list[Record]:
         """All frames of the training patients, then those of the test patients."""
         patients = range(self.family.train + self.family.test)
-        return [self._record(patient, frame) for patient in patients for frame in range(self.family.frames)]
+        return [
+            self._record(patient, frame)
+            for patient in patients
+            for frame in range(self.family.frames)
+        ]
 
     def _record(self, patient: int, frame: int) -> Record:
         group, side = f"p{patient:02d}", "train" if patient < self.family.train else "test"
-        label = int(frame not in _draw_look(self.family, patient).normal) if self.card.labels else None
+        label = (
+            int(frame not in _draw_look(self.family, patient).normal) if self.card.labels else None
+        )
         return Record(f"{group}_f{frame}", group, side, label)  # type: ignore[arg-type]
 
     def read(self, record: Record) -> RawCase:
@@ -159,11 +172,15 @@ class Phantoms:
         patient, frame = (int(part[1:]) for part in record.id.split("_"))
         image, mask = _draw_case(self.family, patient, frame)
         if self.card.ndim == 2:
-            return RawCase(np.rint(255 * image.clip(0, 1)).astype(np.uint8), mask, self.family.spacing)
+            return RawCase(
+                np.rint(255 * image.clip(0, 1)).astype(np.uint8), mask, self.family.spacing
+            )
         return RawCase(image.astype(np.float32), mask, self.family.spacing)
 
 
-def _card(id: str, title: str, ndim: int, channels: int, normals: bool, labels: tuple[str, ...] = ()) -> Card:
+def _card(
+    id: str, title: str, ndim: int, channels: int, normals: bool, labels: tuple[str, ...] = ()
+) -> Card:
     return Card(
         id=id,
         title=title,
@@ -183,15 +200,21 @@ def _card(id: str, title: str, ndim: int, channels: int, normals: bool, labels: 
 
 def open_phantoms(id: str, folder: Path | None) -> Phantoms:
     """2D phantoms; nothing is read from the folder."""
-    card = _card(id, "Phantom lesions", ndim=2, channels=3, normals=True, labels=("normal", "lesion"))
-    return Phantoms(Family(card, train=40, test=30, frames=6, normals=(1, 2), shape=(64, 64), jitter=0))
+    card = _card(
+        id, "Phantom lesions", ndim=2, channels=3, normals=True, labels=("normal", "lesion")
+    )
+    return Phantoms(
+        Family(card, train=40, test=30, frames=6, normals=(1, 2), shape=(64, 64), jitter=0)
+    )
 
 
 def open_phantoms3d(id: str, folder: Path | None) -> Phantoms:
     """3D phantoms, one volume per patient, for tests; nothing is read from the folder."""
     card = _card(id, "Phantom lesions in volumes", ndim=3, channels=1, normals=False)
     shape, spacing = (48, 48, 32), (1.0, 1.0, 2.0)
-    return Phantoms(Family(card, 12, 6, frames=1, normals=(0, 0), shape=shape, jitter=4, spacing=spacing))
+    return Phantoms(
+        Family(card, 12, 6, frames=1, normals=(0, 0), shape=shape, jitter=4, spacing=spacing)
+    )
 
 
 DATASETS: dict[str, DatasetFactory] = {"phantoms": open_phantoms, "phantoms3d": open_phantoms3d}

@@ -42,8 +42,14 @@ def read_image(path: Path) -> Pixels:
     """An image as C H W, uint8 (0..255) or float32 (0..1). Raises DataProblem naming the file."""
     with naming(path):
         pixels = _load_array(path) if path.suffix.lower() == ".npy" else _load_picture(path)
-    if pixels.ndim not in (2, 3) or not pixels.size or (pixels.ndim == 3 and pixels.shape[2] > MOST_CHANNELS):
-        raise DataProblem(f"{path}: shape {pixels.shape}; expected (height, width) or (height, width, channels)")
+    if (
+        pixels.ndim not in (2, 3)
+        or not pixels.size
+        or (pixels.ndim == 3 and pixels.shape[2] > MOST_CHANNELS)
+    ):
+        raise DataProblem(
+            f"{path}: shape {pixels.shape}; expected (height, width) or (height, width, channels)"
+        )
     channels_last = pixels if pixels.ndim == 3 else pixels[:, :, None]
     return np.ascontiguousarray(channels_last.transpose(2, 0, 1))
 
@@ -73,8 +79,17 @@ def read_numbers(path: Path, classes: Sequence[str]) -> NDArray[np.uint8]:
 def _levels(path: Path, numbered: bool) -> Pixels:
     """What a mask file holds (H W). Raises DataProblem where that cannot be a mask."""
     with naming(path):
-        levels = _load_mask_array(path) if path.suffix.lower() == ".npy" else _load_levels(path, numbered)
-    if levels.ndim != 2 or not levels.size or levels.dtype.kind not in "buif" or not np.isfinite(levels).all():
+        levels = (
+            _load_mask_array(path)
+            if path.suffix.lower() == ".npy"
+            else _load_levels(path, numbered)
+        )
+    if (
+        levels.ndim != 2
+        or not levels.size
+        or levels.dtype.kind not in "buif"
+        or not np.isfinite(levels).all()
+    ):
         raise DataProblem(
             f"{path}: a mask of shape {levels.shape} and type {levels.dtype}, or not of finite numbers; "
             "expected one grey level or class number for each pixel; save it as a grey picture"
@@ -85,7 +100,8 @@ def _levels(path: Path, numbered: bool) -> Pixels:
 def fit_mask(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The mask on another grid (H W) by nearest neighbour, pixel centres matched."""
     rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int) for old, new in zip(mask.shape, shape, strict=True)
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(mask.shape, shape, strict=True)
     )
     return mask[np.ix_(rows, columns)]
 
@@ -97,7 +113,9 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except DataProblem:
         raise
-    except Exception as error:  # damaged files make decoders raise OSError, SyntaxError, struct.error, ...
+    except (
+        Exception
+    ) as error:  # damaged files make decoders raise OSError, SyntaxError, struct.error, ...
         reason = " ".join(str(error).split())
         raise DataProblem(
             f"{path}: cannot be read ({reason}); expected a whole {path.suffix[1:]} file; copy it again"
@@ -130,7 +148,9 @@ def _load_picture(path: Path) -> Pixels:
 def unit_range(path: Path, pixels: Pixels) -> NDArray[np.float32]:
     """The pixels as float32. Raises DataProblem where they are not floats within 0..1."""
     if pixels.dtype.kind != "f":
-        raise DataProblem(f"{path}: values of type {pixels.dtype}; expected uint8, or floats from 0 to 1")
+        raise DataProblem(
+            f"{path}: values of type {pixels.dtype}; expected uint8, or floats from 0 to 1"
+        )
     low, high = pixels.min(initial=0), pixels.max(initial=0)
     if not (low >= 0 and high <= 1):
         raise DataProblem(
@@ -143,7 +163,9 @@ def unit_range(path: Path, pixels: Pixels) -> NDArray[np.float32]:
 def _refuse_pages(path: Path, picture: Image.Image) -> None:
     pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
     if pages > 1:
-        raise DataProblem(f"{path}: {pages} pages; expected one image a file; save each page on its own")
+        raise DataProblem(
+            f"{path}: {pages} pages; expected one image a file; save each page on its own"
+        )
 
 
 def _load_mask_array(path: Path) -> Pixels:
@@ -162,7 +184,9 @@ def _load_levels(path: Path, numbered: bool) -> Pixels:
             return colours[:, :, 0]
         if picture.mode == "P":  # the colours of the palette are for show
             return np.array(picture)
-    raise DataProblem(f"{path}: a mask in colour; expected grey levels or class numbers; save it as grey")
+    raise DataProblem(
+        f"{path}: a mask in colour; expected grey levels or class numbers; save it as grey"
+    )
 
 
 def _binary(path: Path, levels: Pixels) -> NDArray[np.uint8]:
@@ -190,5 +214,7 @@ def class_numbers(path: Path, levels: Pixels, classes: Sequence[str]) -> NDArray
         )
     strange = levels[~np.isin(levels, np.arange(len(classes)))]
     if strange.size:
-        raise DataProblem(f"{path}: mask value {strange[0]:g}; expected the class numbers {expected}")
+        raise DataProblem(
+            f"{path}: mask value {strange[0]:g}; expected the class numbers {expected}"
+        )
     return levels.astype(np.uint8)

@@ -66,7 +66,9 @@ def read_facts(path: Path) -> Facts:
         raise DataProblem(f"{path}: not a TOML file ({error}); mend that line") from error
     for key, value in given.items():
         _check_fact(path, key, value)
-    facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    facts: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+    }
     return Facts(**facts)
 
 
@@ -74,17 +76,28 @@ def _check_fact(path: Path, key: str, value: Any) -> None:
     if key not in KINDS:
         raise DataProblem(f"{path}: unknown key '{key}'; expected some of {', '.join(KINDS)}")
     if not isinstance(value, KINDS[key]):
-        raise DataProblem(f"{path}: {key} = {value!r}; expected a value of type {KINDS[key].__name__}")
+        raise DataProblem(
+            f"{path}: {key} = {value!r}; expected a value of type {KINDS[key].__name__}"
+        )
     if key == "classes" and not _are_classes(value):
-        raise DataProblem(f"{path}: classes = {value}; expected 2 to 256 different names in quotes, background first")
+        raise DataProblem(
+            f"{path}: classes = {value}; expected 2 to 256 different names in quotes, background first"
+        )
     if key == "labels" and not _are_classes(value):
-        raise DataProblem(f"{path}: labels = {value}; expected 2 to 256 different names in quotes, that of 0 first")
+        raise DataProblem(
+            f"{path}: labels = {value}; expected 2 to 256 different names in quotes, that of 0 first"
+        )
     if key == "spacing" and not _is_spacing(value):
-        raise DataProblem(f"{path}: spacing = {value}; expected [height, width] of a pixel in mm, above 0")
+        raise DataProblem(
+            f"{path}: spacing = {value}; expected [height, width] of a pixel in mm, above 0"
+        )
 
 
 def _are_classes(value: list[Any]) -> bool:
-    return all(isinstance(name, str) and name for name in value) and 2 <= len(set(value)) == len(value) <= 256
+    return (
+        all(isinstance(name, str) and name for name in value)
+        and 2 <= len(set(value)) == len(value) <= 256
+    )
 
 
 def _is_spacing(value: list[Any]) -> bool:
@@ -104,13 +117,19 @@ def read_table(path: Path, column: str, cases: Collection[str]) -> Table | None:
             )
         if case in table.lines:
             first = table.lines[case]
-            raise DataProblem(f"{path} line {line}: case '{case}' again; expected it once, as in line {first}")
+            raise DataProblem(
+                f"{path} line {line}: case '{case}' again; expected it once, as in line {first}"
+            )
         if not value:
-            raise DataProblem(f"{path} line {line}: no {column} given for case '{case}'; expected one")
+            raise DataProblem(
+                f"{path} line {line}: no {column} given for case '{case}'; expected one"
+            )
         table.values[case], table.lines[case] = value, line
     absent = [case for case in cases if case not in table.values]
     if absent:
-        raise DataProblem(f"{path}: {len(absent)} cases have no line ({some(absent)}); expected one for each image")
+        raise DataProblem(
+            f"{path}: {len(absent)} cases have no line ({some(absent)}); expected one for each image"
+        )
     return table
 
 
@@ -121,20 +140,30 @@ def _lines(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
             rows = csv.DictReader(file, skipinitialspace=True)
             header = [name.strip() for name in rows.fieldnames or []]
             if not {"case", column} <= set(header):
-                raise DataProblem(f"{path} line 1: columns {', '.join(header) or 'none'}; expected case,{column}")
+                raise DataProblem(
+                    f"{path} line 1: columns {', '.join(header) or 'none'}; expected case,{column}"
+                )
             rows.fieldnames = header
             for row in rows:
                 yield rows.line_num, (row["case"] or "").strip(), (row[column] or "").strip()
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataProblem(f"{path}: cannot be read ({error}); expected a CSV file in UTF-8") from error
+        raise DataProblem(
+            f"{path}: cannot be read ({error}); expected a CSV file in UTF-8"
+        ) from error
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
     """Number and text of each line that is not blank. Raises DataProblem where there is no such text file."""
     if not path.is_file():
-        raise DataProblem(f"no file {path}; expected a text file with one entry a line; copy it there")
+        raise DataProblem(
+            f"no file {path}; expected a text file with one entry a line; copy it there"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataProblem(f"{path}: cannot be read ({error}); expected a text file in UTF-8") from error
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        raise DataProblem(
+            f"{path}: cannot be read ({error}); expected a text file in UTF-8"
+        ) from error
+    return [
+        (number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+    ]

@@ -16,7 +16,9 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(default=0.01, gt=0)  # at step 0; falls as (1 - t/T)^0.9
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=12, ge=1)  # labelled images
-    augment: Literal["none", "flips", "ssl4mis"] = "flips"  # ssl4mis: turns and flips as that code base draws them
+    augment: Literal["none", "flips", "ssl4mis"] = (
+        "flips"  # ssl4mis: turns and flips as that code base draws them
+    )
 
 
 def shared(trial: Any) -> dict[str, float]:

@@ -18,18 +18,27 @@ from methods.schedules import polynomial_decay
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits (B K *S) and what is to be learnt
+Loss = Callable[
+    [torch.Tensor, torch.Tensor], torch.Tensor
+]  # of logits (B K *S) and what is to be learnt
 
 
 def labelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[Batch]:
     """Endless batches of `size` cases on the device, cropped to the training grid and augmented."""
     if run.spec.task == "classification":
-        labels = torch.tensor([_known(case.label, case, "label") for case in cases], device=run.device)
+        labels = torch.tensor(
+            [_known(case.label, case, "label") for case in cases], device=run.device
+        )
         drawn = _batches(_without_masks(cases, run), size, run, augment, "labelled")
         return ((x, labels[chosen]) for chosen, x, _ in drawn)
     masks = [torch.from_numpy(_known(case.mask, case, "mask")).to(run.device) for case in cases]
     images = [torch.from_numpy(case.image).to(run.device) for case in cases]
-    return ((x, y) for _, x, y in _batches(list(zip(images, masks, strict=True)), size, run, augment, "labelled"))
+    return (
+        (x, y)
+        for _, x, y in _batches(
+            list(zip(images, masks, strict=True)), size, run, augment, "labelled"
+        )
+    )
 
 
 def _known(value: Any, case: Case, what: str) -> Any:
@@ -38,7 +47,9 @@ def _known(value: Any, case: Case, what: str) -> Any:
     return value
 
 
-def unlabelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[torch.Tensor]:
+def unlabelled_batches(
+    cases: Sequence[Case], size: int, run: Run, augment: str
+) -> Iterator[torch.Tensor]:
     """Endless batches of images alone (B C *S); masks and labels that the cases carry are not read."""
     return (x for _, x, _ in _batches(_without_masks(cases, run), size, run, augment, "unlabelled"))
 
@@ -57,7 +68,10 @@ def _batches(
     while True:
         chosen = next(order)
         drawn = [crop(pool[i], run.spec.size, generator) for i in chosen.tolist()]
-        images, masks = torch.stack([image for image, _ in drawn]), torch.stack([mask for _, mask in drawn])
+        images, masks = (
+            torch.stack([image for image, _ in drawn]),
+            torch.stack([mask for _, mask in drawn]),
+        )
         yield chosen.to(run.device), *AUGMENT[augment](images, masks, generator)
 
 
@@ -91,7 +105,9 @@ def optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> tor
     """SGD with momentum 0.9, or Adam."""
     if config.optimizer == "adam":
         return torch.optim.Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)
-    return torch.optim.SGD(parameters, config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        parameters, config.learning_rate, momentum=0.9, weight_decay=config.weight_decay
+    )
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -121,13 +137,22 @@ def task_loss(task: Task) -> Loss:
 
 def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Dice (K,) of the classes predicted in a batch; a class that is neither there nor predicted has 1."""
-    guess, truth = one_hot(probabilities.argmax(1), probabilities.shape[1]), one_hot(masks, probabilities.shape[1])
+    guess, truth = (
+        one_hot(probabilities.argmax(1), probabilities.shape[1]),
+        one_hot(masks, probabilities.shape[1]),
+    )
     both, total = (guess & truth).flatten(0, -2).sum(0), (guess + truth).flatten(0, -2).sum(0)
-    return torch.where(total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total, dtype=torch.float32))
+    return torch.where(
+        total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total, dtype=torch.float32)
+    )
 
 
 def train_supervised(
-    network: nn.Module, cases: Sequence[Case], run: Run, config: TrainingConfig, loss_of: Loss | None = None
+    network: nn.Module,
+    cases: Sequence[Case],
+    run: Run,
+    config: TrainingConfig,
+    loss_of: Loss | None = None,
 ) -> None:
     """T supervised steps on labelled cases, by the loss of the task if none is given; leaves the last iterate."""
     loss_of = loss_of or task_loss(run.spec.task)

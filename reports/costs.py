@@ -41,7 +41,9 @@ def _points(board: Board, place: tables.Place) -> list[Point]:
     for item in board.cost:
         row = heads.get((item["labelled"], item["method"], item["variant"]))
         if (item["task"], item["dataset"]) == place and row is not None:
-            spent = sum(item[key] or 0.0 for key in ("train_seconds", "part_seconds", "tune_seconds"))
+            spent = sum(
+                item[key] or 0.0 for key in ("train_seconds", "part_seconds", "tune_seconds")
+            )
             if spent > 0:
                 found.append((tables.method_label(row.method, row.variant), spent, row))
     return found
@@ -52,7 +54,12 @@ def _draw(axes: Axes, board: Board, place: tables.Place, points: list[Point]) ->
     shown = styles(board)
     for name in sorted({label for label, _, _ in points}, key=lambda label: shown[label]):
         own = sorted((row.labelled, spent, row) for label, spent, row in points if label == name)
-        _draw_method(axes, name, shown[name][0], [(n, x, tables.clip(row.mean, row.metric)) for n, x, row in own])
+        _draw_method(
+            axes,
+            name,
+            shown[name][0],
+            [(n, x, tables.clip(row.mean, row.metric)) for n, x, row in own],
+        )
     axes.minorticks_off()
     ticks = _ticks([spent for _, spent, _ in points])
     axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
@@ -61,7 +68,13 @@ def _draw(axes: Axes, board: Board, place: tables.Place, points: list[Point]) ->
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
     axes.grid(color=QUIET, linewidth=0.5, alpha=0.35)
-    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, labelcolor="linecolor", handletextpad=0.2)
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1.02, 0.5),
+        frameon=False,
+        labelcolor="linecolor",
+        handletextpad=0.2,
+    )
 
 
 def _draw_method(axes: Axes, name: str, style: int, own: list[tuple[int, float, float]]) -> None:
@@ -71,7 +84,9 @@ def _draw_method(axes: Axes, name: str, style: int, own: list[tuple[int, float, 
     edge: Any = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
     axes.plot(xs, ys, marker, color=colour, markersize=6.5, zorder=3, label=name, **edge)
     for labelled, x, y in own:
-        axes.annotate(str(labelled), (x, y), (5, 4), textcoords="offset points", fontsize=8, color=colour)
+        axes.annotate(
+            str(labelled), (x, y), (5, 4), textcoords="offset points", fontsize=8, color=colour
+        )
 
 
 def _ticks(seconds: list[float]) -> list[float]:
@@ -85,6 +100,7 @@ def _ticks(seconds: list[float]) -> list[float]:
 def _words(board: Board, place: tables.Place, points: list[Point]) -> tuple[str, str]:
     card = board.datasets[place[1]]
     listed = "; ".join(
-        f"{label}, {row.labelled} labelled: {spent:.3g} s, {tables.number(row.mean, 3)}" for label, spent, row in points
+        f"{label}, {row.labelled} labelled: {spent:.3g} s, {tables.number(row.mean, 3)}"
+        for label, spent, row in points
     )
     return f"{card['title']}: {tables.headline_title(place[0])} against cost", listed

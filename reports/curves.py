@@ -74,14 +74,20 @@ def _series(board: Board, lines: list[Budget]) -> dict[str, tuple[int, list[Entr
     if len(drawn) <= MOST:
         return drawn
     best = sorted(
-        drawn, key=lambda label: (not drawn[label][1][0].baseline, -max(_mean(e.head) for e in drawn[label][1]))
+        drawn,
+        key=lambda label: (
+            not drawn[label][1][0].baseline,
+            -max(_mean(e.head) for e in drawn[label][1]),
+        ),
     )
     return {label: drawn[label] for label in drawn if label in best[:MOST]}
 
 
 def styles(board: Board) -> dict[str, tuple[int, bool]]:
     """Label -> (style number, whether it is the reference); a method looks the same in every figure."""
-    entries = [e for place in places(board) for budget in budgets(board, place) for e in budget.entries]
+    entries = [
+        e for place in places(board) for budget in budgets(board, place) for e in budget.entries
+    ]
     names = sorted({(e.label, e.reference) for e in entries}, key=lambda name: (not name[1], name))
     return {label: (style, reference) for style, (label, reference) in enumerate(names)}
 
@@ -96,7 +102,11 @@ def _drawable(entry: Entry) -> bool:
 
 
 def _draw(
-    axes: Axes, board: Board, place: Place, lines: list[Budget], series: dict[str, tuple[int, list[Entry]]]
+    axes: Axes,
+    board: Board,
+    place: Place,
+    lines: list[Budget],
+    series: dict[str, tuple[int, list[Entry]]],
 ) -> None:
     shown = sorted({(e.labelled, e.fraction) for _, entries in series.values() for e in entries})
     _scale(axes, board, place, shown, len(series))
@@ -113,7 +123,9 @@ def _draw(
     _name_series(axes, ends)
 
 
-def _scale(axes: Axes, board: Board, place: Place, shown: list[tuple[int, float]], count: int) -> None:
+def _scale(
+    axes: Axes, board: Board, place: Place, shown: list[tuple[int, float]], count: int
+) -> None:
     units = plural(short_unit(board.datasets[place[1]]), 2)
     ticks = [labelled for labelled, _ in shown]
     spread = (ticks[-1] / ticks[0]) ** 0.12 if len(ticks) > 1 else 1.6
@@ -134,7 +146,9 @@ def _dodge(ticks: list[int], count: int) -> float:
     return float(min([*gaps, 1.9]) ** (0.6 / max(count, 3)))
 
 
-def _draw_series(axes: Axes, board: Board, entries: list[Entry], style: int, shift: float, aside: float) -> None:
+def _draw_series(
+    axes: Axes, board: Board, entries: list[Entry], style: int, shift: float, aside: float
+) -> None:
     colour, marker = look(style)
     rows = [entry.head for entry in entries]
     xs = [row.labelled * shift for row in rows]
@@ -142,9 +156,20 @@ def _draw_series(axes: Axes, board: Board, entries: list[Entry], style: int, shi
     for x, row in zip(xs, rows, strict=True):
         _draw_interval(axes, x, row, colour)
         dots = subset_means(board, row)
-        axes.plot([x * aside] * len(dots), dots, ".", color=colour, markersize=3.6, alpha=0.8, zorder=4)
+        axes.plot(
+            [x * aside] * len(dots), dots, ".", color=colour, markersize=3.6, alpha=0.8, zorder=4
+        )
     means = [_mean(row) for row in rows]
-    axes.plot(xs, means, marker, color=colour, markersize=6.5, markeredgecolor=PAPER, markeredgewidth=0.6, zorder=5)
+    axes.plot(
+        xs,
+        means,
+        marker,
+        color=colour,
+        markersize=6.5,
+        markeredgecolor=PAPER,
+        markeredgewidth=0.6,
+        zorder=5,
+    )
 
 
 def _draw_interval(axes: Axes, x: float, row: Row, colour: str) -> None:
@@ -152,7 +177,9 @@ def _draw_interval(axes: Axes, x: float, row: Row, colour: str) -> None:
         sure = row.interval == "two-way"
         ends = [clip(row.lo, row.metric), clip(row.hi, row.metric)]
         dash = "-" if sure else (0, (1.5, 1.5))
-        axes.plot([x, x], ends, color=colour, linewidth=2 if sure else 1.3, linestyle=dash, zorder=3)
+        axes.plot(
+            [x, x], ends, color=colour, linewidth=2 if sure else 1.3, linestyle=dash, zorder=3
+        )
 
 
 def _draw_ceiling(axes: Axes, board: Board, row: Row) -> None:
@@ -161,7 +188,9 @@ def _draw_ceiling(axes: Axes, board: Board, row: Row) -> None:
     wide = axes.get_yaxis_transform()
     axes.plot([0.992] * len(dots), dots, ".", color=INK, markersize=3.6, transform=wide, zorder=4)
     text = f"{row.method}, all {row.labelled} labelled: {_mean(row):.3f}"
-    axes.annotate(text, (0.01, _mean(row)), (0, 4), xycoords=wide, textcoords="offset points", fontsize=9)
+    axes.annotate(
+        text, (0.01, _mean(row)), (0, 4), xycoords=wide, textcoords="offset points", fontsize=9
+    )
 
 
 def _name_series(axes: Axes, ends: list[tuple[float, str, int]]) -> None:
@@ -178,14 +207,23 @@ def _name_series(axes: Axes, ends: list[tuple[float, str, int]]) -> None:
         colour, marker = look(style)
         spot: Any = {"transform": axes.transAxes, "clip_on": False}
         axes.plot([1.025], [height - slip], marker, color=colour, markersize=6, **spot)
-        axes.text(1.05, height - slip, _short(label), color=colour, va="center", transform=axes.transAxes)
+        axes.text(
+            1.05, height - slip, _short(label), color=colour, va="center", transform=axes.transAxes
+        )
 
 
 def _limits(board: Board, place: Place, lines: list[Budget]) -> tuple[float, float]:
     rows = [e.head for budget in lines for e in budget.entries if _drawable(e)]
-    values = [clip(value, row.metric) for row in rows for value in (row.mean, row.lo, row.hi) if known(value)]
+    values = [
+        clip(value, row.metric)
+        for row in rows
+        for value in (row.mean, row.lo, row.hi)
+        if known(value)
+    ]
     same = (*place, HEADLINE[place[0]])
-    values += [point.mean for point in board.points if (point.task, point.dataset, point.metric) == same]
+    values += [
+        point.mean for point in board.points if (point.task, point.dataset, point.metric) == same
+    ]
     room = max(0.06 * (max(values) - min(values)), 0.01)
     return max(min(values) - room, -0.01), min(max(values) + 1.6 * room, 1.02)
 

@@ -34,4 +34,7 @@ def _titled(change: Change) -> list[str]:
     """The cells in words, with the metric as the board's page names it."""
     cells, column = changed_words(change), COLUMN[change.after.metric]
     arrow = "↑" if column.better == "higher" else "↓"
-    return [f"{column.title} {arrow}" if name == "metric" else cell for name, cell in zip(CHANGED, cells, strict=True)]
+    return [
+        f"{column.title} {arrow}" if name == "metric" else cell
+        for name, cell in zip(CHANGED, cells, strict=True)
+    ]

@@ -14,7 +14,9 @@ from bench.board import Board
 from reports import tables
 
 SCRIPT = Path(__file__).parent / "static" / "page.js"
-MOST_VALUES = 150_000  # points of all scatters together; beyond, the page would outweigh its pictures
+MOST_VALUES = (
+    150_000  # points of all scatters together; beyond, the page would outweigh its pictures
+)
 # None of these may stand in a script element as it is: "</script>" would end it, U+2028 and U+2029 end lines.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
@@ -41,7 +43,9 @@ def policy() -> str:
 
 def data(board: Board) -> dict[str, Any]:
     """What the script needs beyond the tables: the score of each case, by task and dataset."""
-    return {"places": {place_key(table): _place(table) for table in board.cases} if fits(board) else {}}
+    return {
+        "places": {place_key(table): _place(table) for table in board.cases} if fits(board) else {}
+    }
 
 
 def fits(board: Board) -> bool:
@@ -75,13 +79,19 @@ def series_name(one: dict[str, Any]) -> str:
 
 def scatter(board: Board, place: tables.Place) -> dict[str, Any] | None:
     """The two choices of a scatter of cases and what they are at first: the reference, and the next best known."""
-    table = next((table for table in board.cases if (table["task"], table["dataset"]) == place), None)
+    table = next(
+        (table for table in board.cases if (table["task"], table["dataset"]) == place), None
+    )
     if table is None or len(table["series"]) < 2:
         return None
     names = [series_name(one) for one in table["series"]]
     judge = board.suite.get("reference", "supervised")
     first = next((n for n, one in enumerate(table["series"]) if one["method"] == judge), 0)
-    same = [n for n, one in enumerate(table["series"]) if one["labelled"] == table["series"][first]["labelled"]]
+    same = [
+        n
+        for n, one in enumerate(table["series"])
+        if one["labelled"] == table["series"][first]["labelled"]
+    ]
     second = next((n for n in [*same, *range(len(names))] if n != first), first)
     return {"key": place_key(table), "metric": table["metric"], "names": names, "first": [names[first], names[second]],
             "fits": fits(board)}  # fmt: skip

@@ -35,7 +35,9 @@ class Download:
 
 def board_json(board: Board) -> str:
     """The whole Board, a line for each item. Declared order is kept: datasets and protocol come as on the page."""
-    parts = [f" {json.dumps(part.name)}: {_lines(getattr(board, part.name))}" for part in fields(board)]
+    parts = [
+        f" {json.dumps(part.name)}: {_lines(getattr(board, part.name))}" for part in fields(board)
+    ]
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -69,20 +71,39 @@ def rows_csv(board: Board) -> str:
     return out.getvalue()
 
 
-def downloads(board: Board, per_case: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:
+def downloads(
+    board: Board, per_case: Mapping[str, str], splits: Mapping[str, str]
+) -> list[Download]:
     """The files offered on the page; data URIs work offline and without scripts."""
-    from reports import latex, markdown  # both need the page's words, and the page needs this module
+    from reports import (
+        latex,
+        markdown,
+    )  # both need the page's words, and the page needs this module
 
-    cases = [(RESULTS[task], f"every test case, {task}", table) for task, table in per_case.items() if table]
+    cases = [
+        (RESULTS[task], f"every test case, {task}", table)
+        for task, table in per_case.items()
+        if table
+    ]
     return [
         *[_download(name, title, table, "text/csv") for name, title, table in cases],
         _download("rows.csv", "every number of the tables", rows_csv(board), "text/csv"),
         _download("board.json", "the whole board", board_json(board), "application/json"),
         *[
-            _download(f"split_{name}", "the test cases, and who is labelled in each subset", text, "application/json")
+            _download(
+                f"split_{name}",
+                "the test cases, and who is labelled in each subset",
+                text,
+                "application/json",
+            )
             for name, text in splits.items()
         ],
-        _download("tables.md", "the main tables for a text or a wiki", markdown.render(board), "text/markdown"),
+        _download(
+            "tables.md",
+            "the main tables for a text or a wiki",
+            markdown.render(board),
+            "text/markdown",
+        ),
         _download("tables.tex", "the main tables for a paper", latex.render(board), "text/x-tex"),
     ]
 

@@ -30,10 +30,20 @@ def chips(board: Board) -> list[Chips]:
     families = sorted({family(board, row.method) for row in rows})
     kinds = {kind(row.variant) for row in rows}
     found = [
-        Chips("dataset", "Dataset", [(name, card["title"]) for name, card in board.datasets.items()]),
-        Chips("fraction", "Labelled", [(value, tables.percent(fraction)) for fraction, value in fractions]),
+        Chips(
+            "dataset", "Dataset", [(name, card["title"]) for name, card in board.datasets.items()]
+        ),
+        Chips(
+            "fraction",
+            "Labelled",
+            [(value, tables.percent(fraction)) for fraction, value in fractions],
+        ),
         Chips("family", "Family", [(name, name) for name in families]),
-        Chips("variant", "Settings", [(name, words) for name, words in VARIANTS.items() if name in kinds]),
+        Chips(
+            "variant",
+            "Settings",
+            [(name, words) for name, words in VARIANTS.items() if name in kinds],
+        ),
     ]
     return [one for one in found if len(one.options) > 1]
 
@@ -46,9 +56,13 @@ def marks(board: Board, item: Row | Mapping[str, Any]) -> Markup:
         "family": family(board, get("method")), "variant": kind(get("variant")),
         "role": board.methods.get(get("method"), {}).get("role", "other"),
     }  # fmt: skip
-    if isinstance(item, Row) or "fraction" in item:  # what rests on several budgets is shown with each
+    if (
+        isinstance(item, Row) or "fraction" in item
+    ):  # what rests on several budgets is shown with each
         values["fraction"] = share(get("fraction"))
-    return Markup("data-filter " + " ".join(f'data-{key}="{escape(value)}"' for key, value in values.items()))
+    return Markup(
+        "data-filter " + " ".join(f'data-{key}="{escape(value)}"' for key, value in values.items())
+    )
 
 
 def family(board: Board, method: str) -> str:

@@ -64,7 +64,9 @@ def _page(out: Path) -> str:
     try:
         return (out / "report" / "index.html").read_text(encoding="utf-8")
     except OSError:
-        raise BenchError(f"{out} given; it holds no report/index.html; draw it with 'report {out}'") from None
+        raise BenchError(
+            f"{out} given; it holds no report/index.html; draw it with 'report {out}'"
+        ) from None
 
 
 def unique(names: Iterable[str]) -> list[str]:
@@ -137,8 +139,12 @@ def _leader(task: str, title: str, budget: tables.Budget) -> Leader:
         return Leader(task, title, budget.text, "", "", "", "", (), False)
     head = best[0].head
     column = next(column for column in COLUMNS if column.key == head.metric)
-    score = f"{tables.number(head.mean, column.digits)} {tables.interval(head, column.digits)}".strip()
+    score = (
+        f"{tables.number(head.mean, column.digits)} {tables.interval(head, column.digits)}".strip()
+    )
     ranked = [entry for entry in budget.entries if entry.head.rank_lo is not None]
     word = head.interval if head.interval in WIDE else ""
     tied = tuple(entry.label for entry in best[1:])
-    return Leader(task, title, budget.text, best[0].label, column.title, score, word, tied, len(ranked) == 1)
+    return Leader(
+        task, title, budget.text, best[0].label, column.title, score, word, tied, len(ranked) == 1
+    )

@@ -21,12 +21,20 @@ PATTERN = re.compile(r"[\\~^<>|&%$#_{}\[\]*]|-(?=-)")
 def render(board: Board) -> str:
     """Every main table as a float, with its warnings in the caption; at most four metrics across."""
     written = ", ".join(f"{name} {value}" for name, value in board.provenance.items())
-    lines = [f"% {_plain(board.suite['title'])}. {_plain(written)}.", r"% Needs \usepackage{booktabs}."]
+    lines = [
+        f"% {_plain(board.suite['title'])}. {_plain(written)}.",
+        r"% Needs \usepackage{booktabs}.",
+    ]
     warnings = [f"{title}: {text}" for title, text in banners(board)]
     for table in main_tables(board):
         starts = range(0, len(table.columns), ACROSS)
         for start in starts:
-            lines += ["", *_float(table, slice(start, start + ACROSS), warnings if start == starts[0] else [])]
+            lines += [
+                "",
+                *_float(
+                    table, slice(start, start + ACROSS), warnings if start == starts[0] else []
+                ),
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -43,7 +51,9 @@ def _float(table: Table, shown: slice, warnings: Sequence[str]) -> list[str]:
     columns = table.columns[shown]
     caption = " ".join([f"{table.title}. {table.caption}", *warnings])
     arrows = [r"$\uparrow$" if column.better == "higher" else r"$\downarrow$" for column in columns]
-    heads = [f"{escape(head)} {arrow}" for head, arrow in zip(table.heads[shown], arrows, strict=True)]
+    heads = [
+        f"{escape(head)} {arrow}" for head, arrow in zip(table.heads[shown], arrows, strict=True)
+    ]
     body: list[str] = []
     for block in table.blocks:
         body += [r"\midrule", *(_line(line, shown, len(columns)) for line in block)]
@@ -71,7 +81,9 @@ def _line(line: Line, shown: slice, columns: int) -> str:
     start = [escape(line.label), escape(line.budget)]
     if not line.cells:
         return rf"{' & '.join(start)} & \multicolumn{{{columns + 2}}}{{p{{.5\linewidth}}}}{{{escape(line.remark)}}} \\"
-    return rf"{' & '.join([*start, line.rank, *map(_cell, line.cells[shown]), str(line.subsets)])} \\"
+    return (
+        rf"{' & '.join([*start, line.rank, *map(_cell, line.cells[shown]), str(line.subsets)])} \\"
+    )
 
 
 def _cell(cell: Cell) -> str:

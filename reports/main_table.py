@@ -60,10 +60,20 @@ def main_tables(board: Board) -> list[Table]:
 
 def _table(board: Board, place: tables.Place) -> Table:
     task, dataset = place
-    card, budgets, columns = board.datasets[dataset], tables.budgets(board, place), tables.columns(board, place)
+    card, budgets, columns = (
+        board.datasets[dataset],
+        tables.budgets(board, place),
+        tables.columns(board, place),
+    )
     unit = tables.short_unit(card)
-    images = "" if unit == "image" else f" ({card['test_cases']} {tables.plural('image', card['test_cases'])})"
-    blocks = tuple(tuple(_line(budget, entry, columns) for entry in budget.entries) for budget in budgets)
+    images = (
+        ""
+        if unit == "image"
+        else f" ({card['test_cases']} {tables.plural('image', card['test_cases'])})"
+    )
+    blocks = tuple(
+        tuple(_line(budget, entry, columns) for entry in budget.entries) for budget in budgets
+    )
     return Table(
         title=card["title"] if len(board.suite["tasks"]) == 1 else f"{card['title']}, {task}",
         caption=f"Mean over {card['test_groups']} test {tables.plural(unit, card['test_groups'])}{images}, "
@@ -76,7 +86,9 @@ def _table(board: Board, place: tables.Place) -> Table:
     )
 
 
-def _notes(card: Mapping[str, Any], budgets: list[tables.Budget], columns: list[Column]) -> Iterator[str]:
+def _notes(
+    card: Mapping[str, Any], budgets: list[tables.Budget], columns: list[Column]
+) -> Iterator[str]:
     """Why numbers are absent, what they rest on, and what weakens them."""
     for title, why, methods in tables.notes(budgets, columns):
         yield f"{title}, {methods}: {why}."
@@ -87,15 +99,28 @@ def _notes(card: Mapping[str, Any], budgets: list[tables.Budget], columns: list[
             for column in columns:
                 if column.key in entry.rows and entry.rows[column.key].extractor:
                     yield _features(budget, entry, column)
-    weak = {row.interval for budget in budgets for entry in budget.entries for row in entry.rows.values()}
+    weak = {
+        row.interval
+        for budget in budgets
+        for entry in budget.entries
+        for row in entry.rows.values()
+    }
     yield from (f"{word}: {text}" for word, text in WIDE.items() if word in weak)
 
 
 def _features(budget: tables.Budget, entry: tables.Entry, column: Column) -> str:
     """What a number of synthetic images must not be read without."""
     row = entry.rows[column.key]
-    floor = f", real images score {tables.number(row.floor, column.digits)}" if tables.known(row.floor) else ""
-    biased = ", biased upward below n = 2048" if column.key in tables.FRECHET and (row.n or 0) < 2048 else ""
+    floor = (
+        f", real images score {tables.number(row.floor, column.digits)}"
+        if tables.known(row.floor)
+        else ""
+    )
+    biased = (
+        ", biased upward below n = 2048"
+        if column.key in tables.FRECHET and (row.n or 0) < 2048
+        else ""
+    )
     count = f", n = {row.n}" if row.n is not None else ""
     return f"{column.title}, {entry.label} at {budget.text}: features {row.extractor}{count}{floor}{biased}."
 

@@ -7,7 +7,9 @@ import re
 from bench.board import Board
 from reports.main_table import Cell, Line, Table, banners, main_tables
 
-SPECIAL = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")  # "mean_teacher" stays as it is
+SPECIAL = re.compile(
+    r"[\\`*\[\]<>|~&$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])"
+)  # "mean_teacher" stays as it is
 
 
 def render(board: Board) -> str:
@@ -31,7 +33,10 @@ def _table(table: Table) -> list[str]:
     heads = [f"{escape(head)} {arrow}" for head, arrow in zip(table.heads, arrows, strict=True)]
     titles = ["Method", f"Labelled {escape(table.units)}", "Rank", *heads, "Subsets", "Remark"]
     sides = ["---", "---", *["---:"] * (len(heads) + 2), "---"]
-    legend = [f"- {escape(c.title)}: {escape(c.help)} {c.better.capitalize()} is better." for c in table.columns]
+    legend = [
+        f"- {escape(c.title)}: {escape(c.help)} {c.better.capitalize()} is better."
+        for c in table.columns
+    ]
     return [
         f"## {escape(table.title)}", "", escape(table.caption), "", _row(titles), _row(sides),
         *(_line(line, len(heads)) for block in table.blocks for line in block), "",
@@ -42,7 +47,9 @@ def _table(table: Table) -> list[str]:
 def _line(line: Line, columns: int) -> str:
     numbers = [_cell(cell) for cell in line.cells] or [""] * columns
     subsets = str(line.subsets) if line.cells else ""
-    return _row([escape(line.label), line.budget, line.rank, *numbers, subsets, escape(line.remark)])
+    return _row(
+        [escape(line.label), line.budget, line.rank, *numbers, subsets, escape(line.remark)]
+    )
 
 
 def _cell(cell: Cell) -> str:

@@ -47,7 +47,9 @@ class Tile:
     uri: str | None
     width: int
     height: int
-    layers: tuple[Layer, ...] = ()  # the reference first: all tiles of a case share it, and the picture below
+    layers: tuple[
+        Layer, ...
+    ] = ()  # the reference first: all tiles of a case share it, and the picture below
 
 
 WITHHELD = Tile(
@@ -68,8 +70,13 @@ def tiles(panel: Panel) -> list[Tile]:
     photo = _enlarge(panel.image, size)
     reference = Layer("reference", _drawing(_rings(panel.reference, size, inside=False), BLUE))
     name = f"Test case {panel.case}"
-    shared = replace(_tile("Reference", "", f"{name}, reference outlined in blue", _calm(photo)), layers=(reference,))
-    predicted = [_predicted(name, shared, panel.reference, *prediction) for prediction in panel.predictions]
+    shared = replace(
+        _tile("Reference", "", f"{name}, reference outlined in blue", _calm(photo)),
+        layers=(reference,),
+    )
+    predicted = [
+        _predicted(name, shared, panel.reference, *prediction) for prediction in panel.predictions
+    ]
     return [_tile("Image", "", f"{name}, image alone", photo), shared, *predicted]
 
 
@@ -89,7 +96,14 @@ def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
             made += (_tile("With its mask", "", f"{name}, mask in orange", outlined),)
         if sheet.words:
             near = _enlarge(sheet.nearest[number], size)
-            made += (_tile("Nearest training image", sheet.words[number], f"Training image nearest to {name}", near),)
+            made += (
+                _tile(
+                    "Nearest training image",
+                    sheet.words[number],
+                    f"Training image nearest to {name}",
+                    near,
+                ),
+            )
         rows.append(made)
     return rows
 
@@ -130,14 +144,29 @@ def line_names(classes: Sequence[str]) -> list[tuple[str, str]]:
     return [(LINES[number % len(LINES)], name) for number, name in enumerate(classes[1:])]
 
 
-def _predicted(name: str, shared: Tile, reference: Map, label: str, dice: float | None, prediction: Map | None) -> Tile:
+def _predicted(
+    name: str, shared: Tile, reference: Map, label: str, dice: float | None, prediction: Map | None
+) -> Tile:
     note = "Dice n/a" if dice is None else f"Dice {dice:.3f}"
     if prediction is None:
-        return replace(shared, title=label, note=note, alt=f"{name}, {label}: no prediction", uri=None, layers=())
+        return replace(
+            shared,
+            title=label,
+            note=note,
+            alt=f"{name}, {label}: no prediction",
+            uri=None,
+            layers=(),
+        )
     empty = "" if prediction.any() else ", the prediction is empty"
     alt = f"{name}, prediction of {label} in orange over the reference in blue, {note}{empty}"
     layers = (*shared.layers, *_layers(prediction, reference, (shared.height, shared.width)))
-    return replace(shared, title=label, note=note + empty.replace(", the prediction is", ","), alt=alt, layers=layers)
+    return replace(
+        shared,
+        title=label,
+        note=note + empty.replace(", the prediction is", ","),
+        alt=alt,
+        layers=layers,
+    )
 
 
 def _layers(prediction: Map, reference: Map, size: tuple[int, int]) -> Iterator[Layer]:
@@ -150,7 +179,9 @@ def _layers(prediction: Map, reference: Map, size: tuple[int, int]) -> Iterator[
         ("fn", wrong & (reference > 0), BLUE, x - y),
     ):
         if where.any():
-            yield Layer(kind, _drawing(_grow_mask(where, size) & (along % HATCH < HATCH // 2), colour))
+            yield Layer(
+                kind, _drawing(_grow_mask(where, size) & (along % HATCH < HATCH // 2), colour)
+            )
 
 
 def _drawing(where: Mask, colour: tuple[int, int, int]) -> str:

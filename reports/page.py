@@ -75,23 +75,49 @@ def _environment(board: Board) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = (tables.number, tables.interval, tables.clip, tables.unit, tables.reason, tables.percent)
+    words = (
+        tables.number,
+        tables.interval,
+        tables.clip,
+        tables.unit,
+        tables.reason,
+        tables.percent,
+    )
     environment.filters.update({word.__name__: word for word in words})
     environment.filters.update(
-        cost=cost_text, plural=tables.plural, share=filters.share, spot=_spot, rank=rank_text, status=_status
+        cost=cost_text,
+        plural=tables.plural,
+        share=filters.share,
+        spot=_spot,
+        rank=rank_text,
+        status=_status,
     )
-    environment.filters.update(method_label=lambda item: tables.method_label(item["method"], item["variant"]))
-    environment.filters.update(metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key))
+    environment.filters.update(
+        method_label=lambda item: tables.method_label(item["method"], item["variant"])
+    )
+    environment.filters.update(
+        metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key)
+    )
     environment.filters.update(gap=_gap)
     environment.filters.update(marks=lambda item: filters.marks(board, item))
     environment.tests.update(known=tables.known)
-    environment.globals.update(rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE, compact=MAIN)
-    environment.globals.update(stack=ranks.stack, in_words=ranks.in_words, bump=ranks.bump, taus=ranks.taus)
+    environment.globals.update(
+        rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE, compact=MAIN
+    )
+    environment.globals.update(
+        stack=ranks.stack, in_words=ranks.in_words, bump=ranks.bump, taus=ranks.taus
+    )
     environment.globals.update(rules=ranks.RULES, history=studies.history)
     return environment
 
 
-HONEST = ("Test", "Label budget", "Subsets", "Near-copies", "Classes without labels")  # of the protocol, shown on top
+HONEST = (
+    "Test",
+    "Label budget",
+    "Subsets",
+    "Near-copies",
+    "Classes without labels",
+)  # of the protocol, shown on top
 MAIN = {  # the columns that the short form of a table keeps
     "dice", "gain", "fp_rate", "nsd", "hd95", "balanced_accuracy", "auroc", "fid", "fd", "kid", "copy_rate",
 }  # fmt: skip
@@ -132,22 +158,39 @@ def _section(
         "cost_figure": Markup(costs.cost_figure(board, place, f"cost-{number}")),
         "blocks": ranks.blocks(board, place, f"dataset-{number}"),
         "points": _points(board, lines),
-        "panels": [(panel, overlays.tiles(panel)) for panel in panels if ("segmentation", panel.dataset) == place],
+        "panels": [
+            (panel, overlays.tiles(panel))
+            for panel in panels
+            if ("segmentation", panel.dataset) == place
+        ],
         "scatter": embedded.scatter(board, place),
-        "sheets": [(sheet, overlays.sheet_tiles(sheet)) for sheet in sheets if (sheet.task, sheet.dataset) == place],
+        "sheets": [
+            (sheet, overlays.sheet_tiles(sheet))
+            for sheet in sheets
+            if (sheet.task, sheet.dataset) == place
+        ],
         "worth": [item for item in board.worth if (item["task"], item["dataset"]) == place],
         "areas": sorted(
-            (item for item in board.areas if (item["task"], item["dataset"]) == place), key=lambda item: -item["mean"]
+            (item for item in board.areas if (item["task"], item["dataset"]) == place),
+            key=lambda item: -item["mean"],
         ),
-        "synthetic": (synthetic := [item for item in board.synthetic if (item["task"], item["dataset"]) == place]),
+        "synthetic": (
+            synthetic := [
+                item for item in board.synthetic if (item["task"], item["dataset"]) == place
+            ]
+        ),
         "generators": _distinct(synthetic),
         "lines": overlays.line_names(card["classes"]),
         "cost": cost,
-        "cost_columns": [column for column in COST_COLUMNS if any(item[column[0]] for item in cost)],
+        "cost_columns": [
+            column for column in COST_COLUMNS if any(item[column[0]] for item in cost)
+        ],
     }
 
 
-def _distinct(synthetic: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _distinct(
+    synthetic: Sequence[Mapping[str, Any]],
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Each curve of a generator once, with the first cell that used it: cells share generators."""
     found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for item in synthetic:
@@ -170,7 +213,11 @@ def _units(board: Board) -> str:
 
 def _facts(board: Board) -> list[tuple[str, str]]:
     """What was compared, in numbers."""
-    methods = {tables.method_label(row.method, row.variant) for row in board.rows if "best on " not in row.variant}
+    methods = {
+        tables.method_label(row.method, row.variant)
+        for row in board.rows
+        if "best on " not in row.variant
+    }
     subsets = max((row.n_subsets for row in board.rows), default=0)
     low = {(row.dataset, row.fraction) for row in board.rows if row.fraction < 1}
     most = max((sum(name == key[0] for key in low) for name in board.datasets), default=0)

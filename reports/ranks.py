@@ -11,7 +11,11 @@ from bench.statistics import LEVEL, MEANINGFUL
 from reports import tables
 from reports.svg import SERIES
 
-RULES = {"mean": "By mean", "mean_rank": "By mean rank per case", "worst_case": "By the worst 5% of cases"}
+RULES = {
+    "mean": "By mean",
+    "mean_rank": "By mean rank per case",
+    "worst_case": "By the worst 5% of cases",
+}
 Item = Mapping[str, Any]
 
 
@@ -34,18 +38,25 @@ def blocks(board: Board, place: tables.Place, section: str) -> list[Block]:
     found = []
     for budget in tables.budgets(board, place):
         stability, pairs, ordering = (
-            _at(items, place, budget.labelled) for items in (board.stability, board.pairs, board.orderings)
+            _at(items, place, budget.labelled)
+            for items in (board.stability, board.pairs, board.orderings)
         )
         if pairs:
             both = {key: item for pair in pairs for key, item in _both(pair)}
             name = f"{section}-{budget.labelled}"
             first = ordering[0] if ordering else None
-            found.append(Block(name, budget.text, budget.labelled, stability, stability, both, pairs, first))
+            found.append(
+                Block(name, budget.text, budget.labelled, stability, stability, both, pairs, first)
+            )
     return found
 
 
 def _at(items: Sequence[Item], place: tables.Place, labelled: int) -> list[Item]:
-    return [item for item in items if (item["task"], item["dataset"], item["labelled"]) == (*place, labelled)]
+    return [
+        item
+        for item in items
+        if (item["task"], item["dataset"], item["labelled"]) == (*place, labelled)
+    ]
 
 
 def _both(pair: Item) -> list[tuple[tuple[str, str], Item]]:
@@ -55,7 +66,10 @@ def _both(pair: Item) -> list[tuple[tuple[str, str], Item]]:
         **pair, "mean": -pair["mean"], "lo": _minus(pair["hi"]), "hi": _minus(pair["lo"]),
         "superiority": 1 - pair["superiority"],
     }  # fmt: skip
-    return [((one, other), {**pair, "sign": mark(pair)}), ((other, one), {**turned, "sign": mark(pair)})]
+    return [
+        ((one, other), {**pair, "sign": mark(pair)}),
+        ((other, one), {**turned, "sign": mark(pair)}),
+    ]
 
 
 def _minus(value: float | None) -> float | None:
@@ -79,20 +93,30 @@ def stack(shares: Sequence[float], methods: int) -> list[tuple[float, float, flo
     parts, start = [], 0.0
     for place, share in enumerate(shares):
         if share > 0:
-            parts.append((100 * start, 100 * share, 100 - 88 * place / max(methods - 1, 1), place + 1))
+            parts.append(
+                (100 * start, 100 * share, 100 - 88 * place / max(methods - 1, 1), place + 1)
+            )
         start += share
     return parts
 
 
 def in_words(shares: Sequence[float]) -> str:
     """The shares of ranks as text."""
-    return ", ".join(f"{place}: {share:.1%}" for place, share in enumerate(shares, 1) if share >= 0.0005)
+    return ", ".join(
+        f"{place}: {share:.1%}" for place, share in enumerate(shares, 1) if share >= 0.0005
+    )
 
 
-def bump(ordering: Item, styles: Mapping[str, tuple[int, bool]]) -> list[tuple[str, int, list[int]]]:
+def bump(
+    ordering: Item, styles: Mapping[str, tuple[int, bool]]
+) -> list[tuple[str, int, list[int]]]:
     """(label, colour, rank under each rule) of each method; colours are those of the other figures."""
     return [
-        (label(item), styles[label(item)][0] % len(SERIES), [item["rules"][rule]["rank"] for rule in RULES])
+        (
+            label(item),
+            styles[label(item)][0] % len(SERIES),
+            [item["rules"][rule]["rank"] for rule in RULES],
+        )
         for item in ordering["methods"]
     ]
 

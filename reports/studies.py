@@ -25,12 +25,21 @@ class History:
 
 def history(study: Mapping[str, Any]) -> History | None:
     """None where no trial has a score."""
-    done = [(trial["number"], trial["value"]) for trial in study["trials"] if tables.known(trial["value"])]
-    bests = [(trial["number"], trial["best"]) for trial in study["trials"] if tables.known(trial["best"])]
+    done = [
+        (trial["number"], trial["value"])
+        for trial in study["trials"]
+        if tables.known(trial["value"])
+    ]
+    bests = [
+        (trial["number"], trial["best"]) for trial in study["trials"] if tables.known(trial["best"])
+    ]
     if not done or not bests:
         return None
     noise = study["noise"] if tables.known(study["noise"]) else 0.0
-    top, bottom = max(bests[-1][1] + noise, *(v for _, v in done)), min(bests[-1][1] - noise, *(v for _, v in done))
+    top, bottom = (
+        max(bests[-1][1] + noise, *(v for _, v in done)),
+        min(bests[-1][1] - noise, *(v for _, v in done)),
+    )
     last = max(1, study["trials"][-1]["number"])
 
     def x(number: float) -> float:
@@ -39,7 +48,9 @@ def history(study: Mapping[str, Any]) -> History | None:
     def y(value: float) -> float:
         return round(TOP + HEIGHT * (top - value) / ((top - bottom) or 1), 1)
 
-    path = f"M{x(bests[0][0])} {y(bests[0][1])}" + "".join(f"H{x(n)}V{y(value)}" for n, value in bests[1:])
+    path = f"M{x(bests[0][0])} {y(bests[0][1])}" + "".join(
+        f"H{x(n)}V{y(value)}" for n, value in bests[1:]
+    )
     band = y(bests[-1][1] + noise), round(y(bests[-1][1] - noise) - y(bests[-1][1] + noise), 1)
     ticks = [(f"{value:.3f}", y(value) + 4) for value in sorted({top, bottom})]
     return History(LEFT, WIDTH, [(x(n), y(value)) for n, value in done], path, band, ticks)

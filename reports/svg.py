@@ -24,7 +24,9 @@ def inline(figure: Figure, prefix: str, title: str, description: str) -> str:
     box = re.search(r'viewBox="([^"]+)"', svg)
     body = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
     body = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", body, flags=re.S)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body).replace("xlink:href", "href")
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body).replace(
+        "xlink:href", "href"
+    )
     body = re.sub(r"(?<=stroke: |..fill: )#0[1-4]0[0-9a-f]{3}", lambda match: THEME[match[0]], body)
     return f"{_head(box[1] if box else '', prefix, title, description)}{body}</svg>"
 

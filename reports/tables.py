@@ -10,7 +10,9 @@ from typing import Any
 
 from bench.board import COLUMNS, HEADLINE, Board, Column, Row, row_key
 
-STRONGEST = 16  # percent of colour behind the best number of a budget; text on it keeps its contrast
+STRONGEST = (
+    16  # percent of colour behind the best number of a budget; text on it keeps its contrast
+)
 SHARES = frozenset(  # cannot leave [0, 1]
     {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
     | {"augmented_dice", "healthiness_dice", "identity", "harmonic", "anomaly_auroc"}
@@ -36,7 +38,9 @@ class Entry:
     @property
     def head(self) -> Row:
         """The row that speaks for the line: its task's headline where there is one."""
-        return next((row for row in self.rows.values() if row.metric == HEADLINE[row.task]), self.first)
+        return next(
+            (row for row in self.rows.values() if row.metric == HEADLINE[row.task]), self.first
+        )
 
     @property
     def first(self) -> Row:
@@ -95,7 +99,9 @@ def budgets(board: Board, place: Place) -> list[Budget]:
         groups.setdefault((entry.fraction, entry.labelled), []).append(entry)
     total = board.datasets[place[1]]["train_groups"]
     return [
-        Budget(*key, budget_text(*key, total), sorted(groups[key], key=_best_first), _ties(groups[key]))
+        Budget(
+            *key, budget_text(*key, total), sorted(groups[key], key=_best_first), _ties(groups[key])
+        )
         for key in sorted(groups)
     ]
 
@@ -109,7 +115,9 @@ def columns(board: Board, place: Place) -> list[Column]:
 def ceiling(lines: Iterable[Budget]) -> Row | None:
     """The headline of the reference method with all labels."""
     full = [entry for budget in lines if budget.full for entry in budget.entries if entry.reference]
-    return next((entry.head for entry in full if _is_headline(entry.head) and known(entry.head.mean)), None)
+    return next(
+        (entry.head for entry in full if _is_headline(entry.head) and known(entry.head.mean)), None
+    )
 
 
 def _is_headline(row: Row) -> bool:
@@ -120,9 +128,17 @@ def leaders(budget: Budget) -> list[Entry]:
     """The line with the best mean headline, then those that cannot be told apart from it."""
     ranked = [e for e in budget.entries if _is_headline(e.head) and e.head.rank_lo is not None]
     # Ranks are over the subsets that all have, so the first of them need not have the highest mean of its own.
-    ranked.sort(key=lambda entry: (entry.head.tie_group or 0, entry.head.rank_lo or 0, -(entry.head.mean or 0.0)))
+    ranked.sort(
+        key=lambda entry: (
+            entry.head.tie_group or 0,
+            entry.head.rank_lo or 0,
+            -(entry.head.mean or 0.0),
+        )
+    )
     group = ranked[0].head.tie_group if ranked else None
-    return [e for e in ranked if e is ranked[0] or (group is not None and e.head.tie_group == group)]
+    return [
+        e for e in ranked if e is ranked[0] or (group is not None and e.head.tie_group == group)
+    ]
 
 
 def notes(lines: list[Budget], shown: list[Column]) -> list[tuple[str, str, str]]:
@@ -142,8 +158,16 @@ def shades(lines: Iterable[Budget], shown: Iterable[Column]) -> dict[tuple[int, 
     found = {}
     for budget in lines:
         for column in shown:
-            rows = {entry.label: entry.rows[column.key] for entry in budget.entries if column.key in entry.rows}
-            values = {label: float(row.mean) for label, row in rows.items() if row.mean is not None and known(row.mean)}
+            rows = {
+                entry.label: entry.rows[column.key]
+                for entry in budget.entries
+                if column.key in entry.rows
+            }
+            values = {
+                label: float(row.mean)
+                for label, row in rows.items()
+                if row.mean is not None and known(row.mean)
+            }
             low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
             for label, value in values.items() if high > low else ():
                 share = (value - low) / (high - low)
@@ -191,7 +215,9 @@ def interval(row: Row, digits: int) -> str:
     """The 95% interval as text, clipped to what the metric can be; empty where there is none."""
     if not (known(row.lo) and known(row.hi)):
         return ""
-    return f"[{number(clip(row.lo, row.metric), digits)}, {number(clip(row.hi, row.metric), digits)}]"
+    return (
+        f"[{number(clip(row.lo, row.metric), digits)}, {number(clip(row.hi, row.metric), digits)}]"
+    )
 
 
 def clip(value: float | None, metric: str) -> float:

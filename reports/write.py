@@ -23,7 +23,9 @@ def formats(text: str) -> tuple[str, ...]:
     given = [name.strip() for name in text.split(",") if name.strip()]
     strange = [name for name in given if name not in FILES]
     if strange or not given:
-        raise BenchError(f"--format {text!r} given; expected some of {', '.join(FILES)}, with commas between them")
+        raise BenchError(
+            f"--format {text!r} given; expected some of {', '.join(FILES)}, with commas between them"
+        )
     return tuple(name for name in FILES if name in given)
 
 
@@ -47,13 +49,20 @@ def write(
             (folder / name).unlink(missing_ok=True)
     write_text(out / "board.json", exports.board_json(board))
     if public and "html" not in wanted:
-        (folder / "index.html").unlink(missing_ok=True)  # it may hold pictures that must not be passed on
+        (folder / "index.html").unlink(
+            missing_ok=True
+        )  # it may hold pictures that must not be passed on
     found = texts(board, per_case)
     if "html" in wanted:
         from reports import page
 
-        splits = {file.name: file.read_text(encoding="utf-8") for file in sorted((out / "splits").glob("*.json"))}
-        found["index.html"] = page.render(board, list(panels), list(sheets), per_case, public, splits)
+        splits = {
+            file.name: file.read_text(encoding="utf-8")
+            for file in sorted((out / "splits").glob("*.json"))
+        }
+        found["index.html"] = page.render(
+            board, list(panels), list(sheets), per_case, public, splits
+        )
     for name in (name for kind in FILES if kind in wanted for name in FILES[kind] if name in found):
         write_text(folder / name, found[name])
     return folder / "index.html" if "html" in wanted else folder
@@ -65,7 +74,9 @@ def write_page(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
     except OSError as problem:
-        raise BenchError(f"{file} given; cannot write there ({problem.strerror}); give another place") from None
+        raise BenchError(
+            f"{file} given; cannot write there ({problem.strerror}); give another place"
+        ) from None
 
 
 def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:

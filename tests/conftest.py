@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("SCARCEBENCH_MLFLOW", "off")  # each new database costs 7 s; tests of the mirror turn it on
+os.environ.setdefault(
+    "SCARCEBENCH_MLFLOW", "off"
+)  # each new database costs 7 s; tests of the mirror turn it on
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +16,7 @@ def real_data() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("SCARCEBENCH_DATA") or beside)
     if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is not there; set SCARCEBENCH_DATA to the folder with the datasets")
+        pytest.skip(
+            f"no real data: {folder} is not there; set SCARCEBENCH_DATA to the folder with the datasets"
+        )
     return folder

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from bench.budget import budgets, draw_test_groups, labelled_count, stratified_order, tertiles
 from bench.errors import BenchError
 
-STRATA = st.dictionaries(st.text(min_size=1, max_size=6), st.integers(0, 4), min_size=4, max_size=60)
+STRATA = st.dictionaries(
+    st.text(min_size=1, max_size=6), st.integers(0, 4), min_size=4, max_size=60
+)
 SEEDS = st.integers(0, 2**63 - 1)
 
 
@@ -46,7 +48,9 @@ def test_exact_l_nested_and_complete(strata: dict[str, int], seed: int, fraction
 def test_order_of_input_does_not_matter(strata: dict[str, int], seed: int) -> None:
     names = list(strata)
     Random(seed).shuffle(names)
-    assert stratified_order({name: strata[name] for name in names}, seed) == stratified_order(strata, seed)
+    assert stratified_order({name: strata[name] for name in names}, seed) == stratified_order(
+        strata, seed
+    )
 
 
 @given(STRATA, SEEDS)

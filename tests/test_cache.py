@@ -14,7 +14,9 @@ from bench.errors import DataProblem
 
 
 def tiny() -> Any:
-    spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "plugins" / "tiny.py")
+    spec = importlib.util.spec_from_file_location(
+        "tiny", Path(__file__).parent / "plugins" / "tiny.py"
+    )
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -23,13 +25,25 @@ def tiny() -> Any:
 
 def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Prepared:
     train, test = split.sides(dataset.records(), 0, None)
-    return decode.prepare(dataset, {"train": train, "test": test}, decode.Grid((16, 16)), tmp_path, "code", drop_copies)
+    return decode.prepare(
+        dataset,
+        {"train": train, "test": test},
+        decode.Grid((16, 16)),
+        tmp_path,
+        "code",
+        drop_copies,
+    )
 
 
 def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, tiny())
     view = cache.train_view(prepared.folder, prepared.index, ["p4", "p1"])
-    assert [case.group for case in view.fit] == ["p4", "p4", "p1", "p1"]  # as drawn: a smaller budget is a prefix
+    assert [case.group for case in view.fit] == [
+        "p4",
+        "p4",
+        "p1",
+        "p1",
+    ]  # as drawn: a smaller budget is a prefix
     assert all(case.mask is not None and case.mask.shape == (16, 16) for case in view.fit)
     assert all(case.image.dtype == np.float32 and case.image.max() <= 1 for case in view.fit)
     assert {case.group for case in view.unlabelled} == {"p0", "p2", "p3", "p5", "p6"}
@@ -66,12 +80,17 @@ def test_the_cache_is_used_again_until_something_changes(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (RawCase(np.zeros((1, 8, 8), np.uint8), np.full((8, 8), 2, np.uint8)), "mask value 2 given; expected 0 to 1"),
+        (
+            RawCase(np.zeros((1, 8, 8), np.uint8), np.full((8, 8), 2, np.uint8)),
+            "mask value 2 given; expected 0 to 1",
+        ),
         (RawCase(np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)), "expected 1 channels"),
         (RawCase(np.zeros((1, 8, 8), np.uint8), None), "no mask given"),
     ],
 )
-def test_bad_cases_are_named_and_leave_nothing_behind(tmp_path: Path, raw: RawCase, expected: str) -> None:
+def test_bad_cases_are_named_and_leave_nothing_behind(
+    tmp_path: Path, raw: RawCase, expected: str
+) -> None:
     dataset = tiny()
     dataset.read = lambda record: raw
     with pytest.raises(DataProblem, match=f"case p0_f0: .*{expected}"):
@@ -85,7 +104,9 @@ def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
     read = dataset.read
     copied = {"p2_f1": "p8_f0"}
     noise = np.random.default_rng(0)
-    pictures = {record.id: noise.integers(0, 255, (1, 16, 20), np.uint8) for record in dataset.records()}
+    pictures = {
+        record.id: noise.integers(0, 255, (1, 16, 20), np.uint8) for record in dataset.records()
+    }
 
     def with_copy(record: Record) -> RawCase:
         return RawCase(pictures[copied.get(record.id, record.id)], read(record).mask)
@@ -101,7 +122,9 @@ def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
     """Normal frames of phantoms look alike to hash and thumbnail; none may be left out of training."""
     dataset, code = registry.dataset("phantoms", None)
     train, test = split.sides(dataset.records(), 0, None)
-    prepared = decode.prepare(dataset, {"train": train, "test": test}, decode.Grid((64, 64)), tmp_path, code)
+    prepared = decode.prepare(
+        dataset, {"train": train, "test": test}, decode.Grid((64, 64)), tmp_path, code
+    )
     assert (len(prepared.index["train"]), prepared.index["dropped"]) == (240, [])
 
 
@@ -112,7 +135,9 @@ def test_data_hash_covers_classes_and_spacing(tmp_path: Path) -> None:
         dataset = tiny()
         dataset.card = replace(dataset.card, **changes)
         read = dataset.read
-        dataset.read = lambda record, read=read, card=dataset.card: replace(read(record), spacing=card.spacing)
+        dataset.read = lambda record, read=read, card=dataset.card: replace(
+            read(record), spacing=card.spacing
+        )
         hashes.add(prepare(tmp_path, dataset).index["data"])
     assert len(hashes) == 3
 
@@ -135,7 +160,9 @@ def test_slices_go_to_the_grid_and_back(axis: int) -> None:
     mask = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
     slices = geometry.mask_slices(mask, axis)
     assert slices.shape[0] == mask.shape[axis]
-    probabilities = torch.nn.functional.one_hot(torch.from_numpy(slices).long(), 3).movedim(-1, 1).float()
+    probabilities = (
+        torch.nn.functional.one_hot(torch.from_numpy(slices).long(), 3).movedim(-1, 1).float()
+    )
     assert np.array_equal(geometry.to_native(probabilities, mask.shape, axis), mask)
 
 
@@ -189,7 +216,11 @@ def volumes(normalised: bool = False) -> Any:
 
     def volume(record: Record) -> RawCase:
         flat = read(record)
-        return RawCase(np.stack([flat.image] * 7, 1).astype(np.float32), np.stack([flat.mask] * 7, 0), (4.0, 1.0, 1.0))
+        return RawCase(
+            np.stack([flat.image] * 7, 1).astype(np.float32),
+            np.stack([flat.mask] * 7, 0),
+            (4.0, 1.0, 1.0),
+        )
 
     dataset.read = volume
     return dataset
@@ -200,10 +231,16 @@ def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None
     dataset = volumes(normalised)
     train, test = split.sides(dataset.records(), 0, None)
     sides = {"train": train, "test": test, "validation": test[:2]}
-    prepared = decode.prepare(dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code")
+    prepared = decode.prepare(
+        dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code"
+    )
     view = cache.train_view(prepared.folder, prepared.index, ["p1"])
     case, raw = view.fit[0], dataset.read(train[2])
-    assert (cache.spec_of(prepared.index, "segmentation").size, case.image.shape, case.mask.shape) == (
+    assert (
+        cache.spec_of(prepared.index, "segmentation").size,
+        case.image.shape,
+        case.mask.shape,
+    ) == (
         (16, 16, 16),
         (1, 4, 8, 10),
         (4, 8, 10),
@@ -212,7 +249,11 @@ def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None
     values = raw.image if normalised else geometry.zscore(raw.image)
     assert case.image[0, 0, 0, 0] == pytest.approx(values[0, :2, :2, :2].mean(), abs=1e-4)
     entry, images = next(cache.test_images(prepared.folder, prepared.index))
-    assert (entry["shape"], entry["slice_axis"], images.shape) == ([7, 16, 20], None, (1, 1, 4, 8, 10))
+    assert (entry["shape"], entry["slice_axis"], images.shape) == (
+        [7, 16, 20],
+        None,
+        (1, 1, 4, 8, 10),
+    )
     assert [entry["id"] for entry, _ in cache.test_images(prepared.folder, prepared.index, "validation")] == [
         "p7_f0", "p7_f1",
     ]  # fmt: skip

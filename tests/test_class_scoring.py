@@ -13,7 +13,9 @@ from bench.class_scoring import METRICS, LabelScores, pseudo_table, score_labels
 from bench.store import PROBABILITIES
 
 
-def cached(folder: Path, labels: list[int], groups: list[str] | None = None, names: int = 2) -> Path:
+def cached(
+    folder: Path, labels: list[int], groups: list[str] | None = None, names: int = 2
+) -> Path:
     """A cache that holds nothing but test cases and their labels."""
     folder.mkdir()
     ids = [f"case{i}" for i in range(len(labels))]
@@ -27,13 +29,19 @@ def cached(folder: Path, labels: list[int], groups: list[str] | None = None, nam
 def predicted(folder: Path, chances: list[list[float]], ids: list[str] | None = None) -> Path:
     (folder / "predictions").mkdir(parents=True)
     ids = ids or [f"case{i}" for i in range(len(chances))]
-    np.savez(folder / "predictions" / PROBABILITIES, ids=ids, probabilities=np.array(chances, np.float32))
+    np.savez(
+        folder / "predictions" / PROBABILITIES, ids=ids, probabilities=np.array(chances, np.float32)
+    )
     return folder
 
 
-def scores(tmp_path: Path, labels: list[int], chances: list[list[float]], **more: object) -> LabelScores:
+def scores(
+    tmp_path: Path, labels: list[int], chances: list[list[float]], **more: object
+) -> LabelScores:
     rows = score_labels(
-        predicted(tmp_path / "cell", chances), cached(tmp_path / "cache", labels, **more), finished=True
+        predicted(tmp_path / "cell", chances),
+        cached(tmp_path / "cache", labels, **more),
+        finished=True,
     )  # type: ignore[arg-type]
     file = tmp_path / "scores.csv"
     file.write_text(scoring.as_csv(rows, scoring.LABELS))
@@ -46,7 +54,9 @@ def test_closed_form(tmp_path: Path) -> None:
     assert found.value("accuracy") == pytest.approx(3 / 4)
     assert found.value("balanced_accuracy") == pytest.approx((2 / 3 + 1) / 2)
     assert found.value("macro_f1") == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert found.value("auroc") is None  # one patient of label 1: the spread over patients is not defined
+    assert (
+        found.value("auroc") is None
+    )  # one patient of label 1: the spread over patients is not defined
 
 
 def test_auroc_counts_pairs_in_order(tmp_path: Path) -> None:
@@ -84,7 +94,9 @@ def test_a_missing_case_and_a_torn_file_count_as_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_pseudo_values_average_to_the_plain_value_and_are_one_row_a_patient(metric: str, tmp_path: Path) -> None:
+def test_pseudo_values_average_to_the_plain_value_and_are_one_row_a_patient(
+    metric: str, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 2, 40).tolist()
     chances = rng.dirichlet(np.ones(2), 40).tolist()

@@ -23,8 +23,23 @@ from bench.difference_read import read
 from bench.errors import BenchError
 from bench.store import PROBABILITIES, Store
 
-GENERATOR = {"layers": 4, "channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4, "batch_size": 2, "gamma": 0.1}
-SSGNET = {"batch_size": 2, "generator": GENERATOR, "resolution": 32, "kimg": 0.004, "pool": 3, "rounds": 1}
+GENERATOR = {
+    "layers": 4,
+    "channel_base": 64,
+    "channel_max": 4,
+    "z_dim": 4,
+    "w_dim": 4,
+    "batch_size": 2,
+    "gamma": 0.1,
+}
+SSGNET = {
+    "batch_size": 2,
+    "generator": GENERATOR,
+    "resolution": 32,
+    "kimg": 0.004,
+    "pool": 3,
+    "rounds": 1,
+}
 
 
 def make_suite(**changes: Any) -> suite.Suite:
@@ -50,7 +65,16 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Board]:
 def test_tasks_never_mix(done: tuple[Store, Board]) -> None:
     metrics = {row.metric for row in done[1].rows if row.task == "segmentation"}
     labels = {row.metric for row in done[1].rows if row.task == "classification"}
-    assert {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "gain", "fd", "kid", "copy_rate"} == labels
+    assert {
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "auroc",
+        "gain",
+        "fd",
+        "kid",
+        "copy_rate",
+    } == labels
     assert "dice" in metrics
     assert not metrics & {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
@@ -58,7 +82,9 @@ def test_tasks_never_mix(done: tuple[Store, Board]) -> None:
 def test_numbers_can_be_computed_from_the_table_of_cases(done: tuple[Store, Board]) -> None:
     store, board = done
     table = list(csv.DictReader(io.StringIO(results.per_case_csv(store, "classification"))))
-    [row] = [r for r in board.rows if (r.method, r.metric, r.fraction) == ("ssgnet", "accuracy", 0.2)]
+    [row] = [
+        r for r in board.rows if (r.method, r.metric, r.fraction) == ("ssgnet", "accuracy", 0.2)
+    ]
     own = [line for line in table if line["method"] == "ssgnet"]
     assert len(own) == 2 * row.n_cases
     assert row.n_groups == 30
@@ -125,7 +151,11 @@ def test_what_a_view_shows(done: tuple[Store, Board]) -> None:
     index = cache.load_index(folder)
     group = index["train"][0]["group"]
     shown = {
-        (task, known): (view.fit[0].mask is None, view.fit[0].label is None, view.unlabelled[0].label is None)
+        (task, known): (
+            view.fit[0].mask is None,
+            view.fit[0].label is None,
+            view.unlabelled[0].label is None,
+        )
         for task in ("segmentation", "classification")
         for known in (False, True)
         for view in [cache.train_view(folder, index, [group], task, known)]  # type: ignore[arg-type]
@@ -144,7 +174,20 @@ def test_what_cannot_be_classified_says_so() -> None:
         "ss_net does segmentation, not classification"
     )
     with pytest.raises(BenchError, match="1 cases have no label of 0 no, 1 yes, such as 'b'"):
-        labels = Card("x", "X", 2, 3, ("background", "a"), False, "image", "", "", "", False, labels=("no", "yes"))
+        labels = Card(
+            "x",
+            "X",
+            2,
+            3,
+            ("background", "a"),
+            False,
+            "image",
+            "",
+            "",
+            "",
+            False,
+            labels=("no", "yes"),
+        )
         materials.check_labels(labels, [Record("a", "a", None, 1), Record("b", "b", None, 2)])
     with pytest.raises(ValueError, match="classification takes images"):
         make_suite(size=[32, 32, 32], backbone={"name": "vnet"})
@@ -162,7 +205,9 @@ def test_weights_come_from_a_file_but_for_the_last_layer(tmp_path: Path) -> None
     assert built.embed(torch.rand(2, 1, 32, 32)).shape == (2, source.num_features)
     del (state := source.state_dict())["conv1.0.weight"]
     torch.save(state, tmp_path / "torn.pt")
-    with pytest.raises(BenchError, match=r"1 of \d+ tensors of the network are not in it, such as 'conv1.0.weight'"):
+    with pytest.raises(
+        BenchError, match=r"1 of \d+ tensors of the network are not in it, such as 'conv1.0.weight'"
+    ):
         registry.networks().build({"name": "test_resnet"}, spec, tmp_path / "torn.pt")
     with pytest.raises(BenchError, match="timm has none of that name"):
         registry.networks().build({"name": "resnot18"}, spec)
@@ -172,22 +217,35 @@ def test_board_json_is_equal_but_for_cost_when_drawn_again(done: tuple[Store, Bo
     before = json.loads((done[0].out / "board.json").read_text())
     stages.report(done[0])
     after = json.loads((done[0].out / "board.json").read_text())
-    assert {k: v for k, v in before.items() if k != "cost"} == {k: v for k, v in after.items() if k != "cost"}
+    assert {k: v for k, v in before.items() if k != "cost"} == {
+        k: v for k, v in after.items() if k != "cost"
+    }
 
 
-def test_every_number_is_derived_again_in_two_ways(done: tuple[Store, Board], tmp_path: Path) -> None:
+def test_every_number_is_derived_again_in_two_ways(
+    done: tuple[Store, Board], tmp_path: Path
+) -> None:
     checks = verifying.verify(done[0], deep=True)
     assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
     assert [check.note for check in checks if check.note] == []
     copy = Store(Path(shutil.copytree(done[0].out, tmp_path / "out")))
-    cell = next(c for c in copy.plan()["cells"] if (c["task"], c["method"]) == ("classification", "ssgnet"))
+    cell = next(
+        c for c in copy.plan()["cells"] if (c["task"], c["method"]) == ("classification", "ssgnet")
+    )
     folder = copy.cell(cell["key"])
     with np.load(folder / "predictions" / PROBABILITIES) as content:
         ids, values = content["ids"], content["probabilities"]
-    np.savez_compressed(folder / "predictions" / PROBABILITIES, ids=ids[1:], probabilities=values[1:])
-    named = [str(mismatch) for check in verifying.verify(copy, deep=True) for mismatch in check.mismatches]
+    np.savez_compressed(
+        folder / "predictions" / PROBABILITIES, ids=ids[1:], probabilities=values[1:]
+    )
+    named = [
+        str(mismatch)
+        for check in verifying.verify(copy, deep=True)
+        for mismatch in check.mismatches
+    ]
     assert (
-        f"case {ids[0]}: stored nothing, derived a prediction" in named[0] and "on phantoms classification" in named[0]
+        f"case {ids[0]}: stored nothing, derived a prediction" in named[0]
+        and "on phantoms classification" in named[0]
     )
     assert any("probabilities: stored" in text and "scores.csv" in text for text in named)
     lines = (folder / "scores.csv").read_text().splitlines()
@@ -195,7 +253,9 @@ def test_every_number_is_derived_again_in_two_ways(done: tuple[Store, Board], tm
     other = [*first[:2], "1" if first[2] == "0" else "0", *first[3:]]
     (folder / "scores.csv").write_text("\n".join([lines[0], ",".join(other), *lines[2:]]) + "\n")
     named = [str(mismatch) for check in verifying.verify(copy) for mismatch in check.mismatches]
-    assert any(f"case {first[0]}: label: stored {other[2]}, derived {first[2]}" in text for text in named)
+    assert any(
+        f"case {first[0]}: label: stored {other[2]}, derived {first[2]}" in text for text in named
+    )
     assert any("results_classification.csv" in text for text in named)
 
 
@@ -204,9 +264,17 @@ def test_two_folders_are_compared_by_pseudo_values(done: tuple[Store, Board]) ->
     assert compare(side, side).changed == []
     keys = {metric for (identity, metric) in side.tables if identity[0] == "classification"}
     assert {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "gain"} <= keys
-    for row in (row for row in done[1].rows if row.mean is not None and row.interval not in ("", "subsets only")):
-        scores = side.tables[(row.task, row.dataset, row.labelled, row.method, row.variant), row.metric]
-        assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(row.mean)
+    for row in (
+        row
+        for row in done[1].rows
+        if row.mean is not None and row.interval not in ("", "subsets only")
+    ):
+        scores = side.tables[
+            (row.task, row.dataset, row.labelled, row.method, row.variant), row.metric
+        ]
+        assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(
+            row.mean
+        )
 
 
 def test_public_pictures_are_those_that_may_be_passed_on(done: tuple[Store, Board]) -> None:

@@ -46,10 +46,10 @@ def refused(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_bench_imports_nothing_heavy() -> None:
-    code = (
-        "import bench, bench.api, sys; print([m for m in sys.modules if m in ('torch','mlflow','optuna','matplotlib')])"
+    code = "import bench, bench.api, sys; print([m for m in sys.modules if m in ('torch','mlflow','optuna','matplotlib')])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stdout.strip() == "[]"
 
 
@@ -93,7 +93,13 @@ def test_only_leaves_the_rest_missing(tmp_path: Path) -> None:
 def test_only_tuned_cells_can_be_run(tmp_path: Path) -> None:
     """Found in a review: the dry run listed tuned cells, the run itself matched none."""
     file, out = tmp_path / "toy.yaml", tmp_path / "runs" / "toy"
-    changes = {"methods": ["shifted"], "reference": "shifted", "fractions": [0.3], "subsets": 1, "steps": 1}
+    changes = {
+        "methods": ["shifted"],
+        "reference": "shifted",
+        "fractions": [0.3],
+        "subsets": 1,
+        "steps": 1,
+    }
     file.write_text(yaml.safe_dump({**TOY, **changes, "tuning": {"trials": 1, "folds": 2}}))
     result = bench("run", file, "--out", out, "--only", "variant=tuned", *PLUGINS)
     assert result.returncode == 0, result.stderr
@@ -126,22 +132,38 @@ def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.
     file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=15)
     undisturbed, out = tmp_path / "a" / "toy", tmp_path / "b" / "toy"
     assert bench("run", file, "--out", undisturbed, *PLUGINS).returncode == 0
-    command = [sys.executable, str(ROOT / "run_bench.py"), "run", str(file), "--out", str(out), *PLUGINS]
+    command = [
+        sys.executable,
+        str(ROOT / "run_bench.py"),
+        "run",
+        str(file),
+        "--out",
+        str(out),
+        *PLUGINS,
+    ]
     process = subprocess.Popen(
         [*command, "--workers=1"],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background job ignores it
     )
-    slow = [c["key"] for c in json.loads((undisturbed / "plan.json").read_text())["cells"] if c["variant"] == "slow"]
+    slow = [
+        c["key"]
+        for c in json.loads((undisturbed / "plan.json").read_text())["cells"]
+        if c["variant"] == "slow"
+    ]
     wait_until_one_runs(out, slow)
     process.send_signal(sign)
     process.wait(timeout=20)
     if sign == signal.SIGINT:
         assert process.returncode == 130
     early = out / "board.json"  # drawn on the way, unless the signal came first
-    assert not early.exists() or "missing" in {cell["status"] for cell in json.loads(early.read_text())["cells"]}
+    assert not early.exists() or "missing" in {
+        cell["status"] for cell in json.loads(early.read_text())["cells"]
+    }
     assert not any((out / "cells" / key / "failure.json").exists() for key in slow)
     assert bench("run", file, "--out", out, *PLUGINS).returncode == 0
     boards = [json.loads((folder / "board.json").read_text()) for folder in (undisturbed, out)]
@@ -155,7 +177,15 @@ def test_two_launches_share_the_work(tmp_path: Path) -> None:
     methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
     file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=10)
     out = tmp_path / "runs" / "toy"
-    command = [sys.executable, str(ROOT / "run_bench.py"), "run", str(file), "--out", str(out), *PLUGINS]
+    command = [
+        sys.executable,
+        str(ROOT / "run_bench.py"),
+        "run",
+        str(file),
+        "--out",
+        str(out),
+        *PLUGINS,
+    ]
     launches = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [launch.wait(timeout=120) for launch in launches] == [0, 0]
     for folder in (out / "cells").iterdir():
@@ -171,8 +201,12 @@ def test_unwritable_output(tmp_path: Path) -> None:
 
 def test_missing_data_folder(tmp_path: Path) -> None:
     kvasir = ROOT / "suites" / "kvasir_seg.yaml"
-    assert "--data" in refused(bench("run", kvasir, "--data", tmp_path / "none", "--out", tmp_path / "o" / "x"))
-    assert "--data" in refused(bench("run", kvasir, "--out", tmp_path / "o" / "x", SCARCEBENCH_DATA=""))
+    assert "--data" in refused(
+        bench("run", kvasir, "--data", tmp_path / "none", "--out", tmp_path / "o" / "x")
+    )
+    assert "--data" in refused(
+        bench("run", kvasir, "--out", tmp_path / "o" / "x", SCARCEBENCH_DATA="")
+    )
     checked = bench("data", "check", "kvasir_seg", "--data", tmp_path)
     assert checked.returncode == 2
     assert "no folder 'kvasir_seg'" in checked.stdout
@@ -181,12 +215,19 @@ def test_missing_data_folder(tmp_path: Path) -> None:
 def test_unknown_names(tmp_path: Path) -> None:
     out = tmp_path / "o" / "x"
     assert "did you mean 'supervised'" in refused(
-        bench("run", suite_file(tmp_path, methods=["supervized"], reference="supervized"), "--out", out)
+        bench(
+            "run",
+            suite_file(tmp_path, methods=["supervized"], reference="supervized"),
+            "--out",
+            out,
+        )
     )
     assert "unknown dataset 'phantom'" in refused(
         bench(
             "run",
-            suite_file(tmp_path, datasets=["phantom"], methods=["supervised"], reference="supervised"),
+            suite_file(
+                tmp_path, datasets=["phantom"], methods=["supervised"], reference="supervised"
+            ),
             "--out",
             out,
         )
@@ -196,7 +237,9 @@ def test_unknown_names(tmp_path: Path) -> None:
                                 config={"learning_rte": 1}), "--out", out)
     )  # fmt: skip
     assert "no plan.json" in refused(bench("report", tmp_path))
-    assert "list things given; expected one of methods, datasets" in refused(bench("list", "things"))
+    assert "list things given; expected one of methods, datasets" in refused(
+        bench("list", "things")
+    )
 
 
 def test_a_plug_in_that_does_not_import_is_a_row_with_its_reason(tmp_path: Path) -> None:
@@ -212,9 +255,15 @@ def test_a_plug_in_that_does_not_import_is_a_row_with_its_reason(tmp_path: Path)
 
 
 def test_a_plug_in_cannot_take_the_place_of_a_method(tmp_path: Path) -> None:
-    (tmp_path / "supervised.py").write_text((ROOT / "tests" / "plugins" / "threshold.py").read_text())
-    suite = suite_file(tmp_path, datasets=["phantoms"], methods=["supervised"], reference="supervised")
-    line = refused(bench("run", suite, "--out", tmp_path / "o" / "x", "--plugin", tmp_path / "supervised.py"))
+    (tmp_path / "supervised.py").write_text(
+        (ROOT / "tests" / "plugins" / "threshold.py").read_text()
+    )
+    suite = suite_file(
+        tmp_path, datasets=["phantoms"], methods=["supervised"], reference="supervised"
+    )
+    line = refused(
+        bench("run", suite, "--out", tmp_path / "o" / "x", "--plugin", tmp_path / "supervised.py")
+    )
     assert "there is a method 'supervised' already" in line
 
 
@@ -222,9 +271,20 @@ def test_a_dry_run_and_bad_options_leave_the_folder_as_it_was(tmp_path: Path) ->
     out = tmp_path / "runs" / "toy"
     bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0]), "--out", out, *PLUGINS)
     before = (out / "plan.json").read_text()
-    bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0], steps=99), "--out", out, "--dry-run", *PLUGINS)
-    refused(bench("run", suite_file(tmp_path, steps=98), "--out", out, "--only", "colour=red", *PLUGINS))
-    refused(bench("run", suite_file(tmp_path, steps=98), "--out", out, "--device", "cuad", *PLUGINS))
+    bench(
+        "run",
+        suite_file(tmp_path, subsets=1, fractions=[1.0], steps=99),
+        "--out",
+        out,
+        "--dry-run",
+        *PLUGINS,
+    )
+    refused(
+        bench("run", suite_file(tmp_path, steps=98), "--out", out, "--only", "colour=red", *PLUGINS)
+    )
+    refused(
+        bench("run", suite_file(tmp_path, steps=98), "--out", out, "--device", "cuad", *PLUGINS)
+    )
     assert (out / "plan.json").read_text() == before
 
 
@@ -260,7 +320,12 @@ def test_splits_export_and_use(tmp_path: Path) -> None:
     assert len(content["orders"]["0"]) == 40
     content["orders"]["0"][:2] = reversed(content["orders"]["0"][:2])
     file.write_text(json.dumps(content))
-    changes = {"datasets": ["phantoms"], "methods": ["supervised"], "reference": "supervised", "split": str(file)}
+    changes = {
+        "datasets": ["phantoms"],
+        "methods": ["supervised"],
+        "reference": "supervised",
+        "split": str(file),
+    }
     line = refused(bench("run", suite_file(tmp_path, **changes), "--out", tmp_path / "o" / "x"))
     assert "was changed" in line
 

@@ -23,7 +23,9 @@ def mask(share: float, shape: tuple[int, int] = (10, 20)) -> NDArray[np.uint8]:
     return np.repeat(rows[:, None], shape[1], axis=1).astype(np.uint8)
 
 
-def case(share: float = 0.5, shape: tuple[int, int] = (10, 20), notes: tuple[str, ...] = ()) -> RawCase:
+def case(
+    share: float = 0.5, shape: tuple[int, int] = (10, 20), notes: tuple[str, ...] = ()
+) -> RawCase:
     return RawCase(RNG.integers(0, 256, (1, *shape), np.uint8), mask(share, shape), None, notes)
 
 
@@ -55,7 +57,9 @@ def test_counts_by_hand() -> None:
         "b": case(0.4, notes=("resized",)),
         "c": case(0.6, (20, 20), ("resized", "resized")),
     }
-    report = check(Toy(cases, groups={"a": "p", "b": "p"}, splits={"a": "train", "b": "train", "c": "test"}))
+    report = check(
+        Toy(cases, groups={"a": "p", "b": "p"}, splits={"a": "train", "b": "train", "c": "test"})
+    )
     assert [(s.name, s.cases, s.groups) for s in report.splits] == [("train", 2, 1), ("test", 1, 1)]
     assert [(c.name, c.cases) for c in report.classes] == [("background", 3), ("cyst", 3)]
     assert [c.area for c in report.classes] == pytest.approx([0.6, 0.4])
@@ -92,7 +96,9 @@ def test_no_cases_is_not_usable() -> None:
 
 
 def test_a_patient_on_two_sides_is_not_usable() -> None:
-    toy = Toy({"a": case(), "b": case()}, groups={"a": "p", "b": "p"}, splits={"a": "train", "b": "test"})
+    toy = Toy(
+        {"a": case(), "b": case()}, groups={"a": "p", "b": "p"}, splits={"a": "train", "b": "test"}
+    )
     report = check(toy)
     assert report.problems == ["patient p is in test and train; expected each patient on one side"]
     assert not report.usable
@@ -115,7 +121,10 @@ def test_ids_must_be_unique() -> None:
             RawCase(np.zeros((3, 4, 4), np.uint8), mask(1, (4, 4))),
             "image of shape (3, 4, 4); expected 1 channels and 2",
         ),
-        (RawCase(np.zeros((1, 4, 4, 4), np.uint8), None), "image of shape (1, 4, 4, 4); expected 1 channels and 2"),
+        (
+            RawCase(np.zeros((1, 4, 4, 4), np.uint8), None),
+            "image of shape (1, 4, 4, 4); expected 1 channels and 2",
+        ),
         (
             RawCase(np.zeros((1, 4, 4), np.uint8), mask(1, (5, 4))),
             "mask of shape (5, 4); expected (4, 4), as its image",
@@ -137,7 +146,9 @@ def test_empty_masks_against_the_card_are_a_problem_but_no_obstacle() -> None:
     cases: dict[str, RawCase | str] = {"a": case(), "b": case(0)}
     report = check(Toy(cases))
     assert report.normals == 1
-    assert report.problems[0].startswith("1 cases have an empty mask (b), but the card says that there are no normal")
+    assert report.problems[0].startswith(
+        "1 cases have an empty mask (b), but the card says that there are no normal"
+    )
     assert report.usable
     assert check(Toy(cases, replace(CARD, normals=True))).problems == []
 

@@ -36,7 +36,11 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
     """The gate: all labels above 0.80, 10% of the patients 8 points lower; over six draws, as single ones vary."""
     store = Store(tmp_path / "gate")
-    alone = {"methods": [suite.Entry(method="supervised")], "subsets": {0.1: 6, 1.0: 2}, "tuning": None}
+    alone = {
+        "methods": [suite.Entry(method="supervised")],
+        "subsets": {0.1: 6, 1.0: 2},
+        "tuning": None,
+    }
     loaded = suite.load(DEMO, steps=150).model_copy(update=alone)
     cells, found = stages.make_plan(loaded, None, store, None)
     assert stages.run(loaded, cells, found, store, lambda _: None).failed == 0

@@ -20,13 +20,35 @@ from reports import diff
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = sorted((ROOT / "tests" / "plugins").glob("*.py"))
-SCORES = {0: {"a": 0.5, "b": 0.6, "c": 0.7}, 1: {"a": 0.4, "b": 0.6, "c": 0.8}, 2: {"a": 0.5, "b": 0.5, "c": 0.9}}
+SCORES = {
+    0: {"a": 0.5, "b": 0.6, "c": 0.7},
+    1: {"a": 0.4, "b": 0.6, "c": 0.8},
+    2: {"a": 0.5, "b": 0.5, "c": 0.9},
+}
 
 
 def row(method: str, metric: str = "dice", mean: float | None = 0.6, **changes: Any) -> Row:
     lo, hi = (None, None) if mean is None else (mean - 0.1, mean + 0.1)
     found = Row(
-        "segmentation", "tiny", 0.1, 4, method, "default", metric, mean, lo, hi, "two-way", 3, 3, 3, 1, 2, 1, "ok", None
+        "segmentation",
+        "tiny",
+        0.1,
+        4,
+        method,
+        "default",
+        metric,
+        mean,
+        lo,
+        hi,
+        "two-way",
+        3,
+        3,
+        3,
+        1,
+        2,
+        1,
+        "ok",
+        None,
     )
     return replace(found, **changes)
 
@@ -51,11 +73,17 @@ def side(rows: list[Row], shift: float = 0.0, **changes: Any) -> Side:
         "tasks": ["segmentation"],
     }
     board = Board(suite_, rows, [], {"tiny": {"title": "Tiny"}}, {}, [], [], {"commit": "d0c5"})
-    moved = {j: {group: value + shift for group, value in groups.items()} for j, groups in SCORES.items()}
-    tables = {
-        ((r.task, r.dataset, r.labelled, r.method, r.variant), r.metric): moved for r in rows if r.mean is not None
+    moved = {
+        j: {group: value + shift for group, value in groups.items()} for j, groups in SCORES.items()
     }
-    cells = [cell(method, subset) for method in {r.method: None for r in rows} for subset in range(3)]
+    tables = {
+        ((r.task, r.dataset, r.labelled, r.method, r.variant), r.metric): moved
+        for r in rows
+        if r.mean is not None
+    }
+    cells = [
+        cell(method, subset) for method in {r.method: None for r in rows} for subset in range(3)
+    ]
     found = Side("runs/toy", board, {"steps": 30}, cells, tables)
     return replace(found, **changes)
 
@@ -66,8 +94,16 @@ def only(found: Difference) -> Change:
 
 
 def test_equal_folders_differ_in_nothing() -> None:
-    found = compare(side([row("m"), row("m", "hd95", 4.0)]), side([row("m"), row("m", "hd95", 4.0)]))
-    assert (found.alarms, found.settings, found.changed, found.moved, found.drops) == ([], [], [], [], [])
+    found = compare(
+        side([row("m"), row("m", "hd95", 4.0)]), side([row("m"), row("m", "hd95", 4.0)])
+    )
+    assert (found.alarms, found.settings, found.changed, found.moved, found.drops) == (
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
     assert (found.equal, found.cells) == (2, (3, 0, 0))
 
 
@@ -89,7 +125,11 @@ def test_only_what_both_have_is_paired() -> None:
     fewer = {1: {group: value for group, value in table[1].items() if group != "c"}, 7: table[0]}
     change = only(compare(side([row("m")]), replace(after, tables={key: fewer})))
     assert (change.patients, change.subsets) == (2, 1)
-    assert change.gap is not None and change.gap.mean == pytest.approx(0.1) and change.gap.kind == "cases only"
+    assert (
+        change.gap is not None
+        and change.gap.mean == pytest.approx(0.1)
+        and change.gap.kind == "cases only"
+    )
     none = only(compare(side([row("m")]), replace(after, tables={key: {7: table[0]}})))
     assert (none.gap, none.why) == (None, "no label subset in common")
 
@@ -103,20 +143,31 @@ def test_lower_is_better_for_distances() -> None:
     ("changes", "alarm", "why"),
     [
         ({"split": "another"}, "the split of tiny is another one in subset 1", "the splits differ"),
-        ({"data": "beef" * 16}, "the images or masks of tiny are others: da7ada7ada7a in A, beef", "the data differ"),
+        (
+            {"data": "beef" * 16},
+            "the images or masks of tiny are others: da7ada7ada7a in A, beef",
+            "the data differ",
+        ),
         ({"protocol": "2"}, "protocol version 1 in A, 1, 2 in B", "the protocols differ"),
     ],
 )
-def test_what_cannot_be_compared_comes_first_and_has_no_interval(changes: dict[str, str], alarm: str, why: str) -> None:
+def test_what_cannot_be_compared_comes_first_and_has_no_interval(
+    changes: dict[str, str], alarm: str, why: str
+) -> None:
     after = side([row("m", mean=0.5)], -0.1)
-    after = replace(after, cells=[{**own, **(changes if own["subset"] == 1 else {})} for own in after.cells])
+    after = replace(
+        after, cells=[{**own, **(changes if own["subset"] == 1 else {})} for own in after.cells]
+    )
     found = compare(side([row("m")]), after)
     assert found.alarms[0].startswith(alarm)
     assert (only(found).gap, only(found).why) == (None, f"not comparable: {why}")
     assert difference_text.changed_words(only(found))[6:8] == ["not comparable", "-"]
     assert found.drops == [f"nothing can be told: {found.alarms[0]}"] and not only(found).verdict
     page = diff.render(found)
-    assert page.index("Not comparable</strong>") < page.index("<h1>") and 'class="banner alarm"' in page
+    assert (
+        page.index("Not comparable</strong>") < page.index("<h1>")
+        and 'class="banner alarm"' in page
+    )
 
 
 def test_subsets_that_one_side_lacks_are_no_alarm() -> None:
@@ -145,12 +196,22 @@ def test_features_and_tolerances_must_be_the_same() -> None:
 
 
 def test_synthetic_numbers_vary_over_subsets_alone() -> None:
-    old, new = row("m", "kid", 0.3, extractor="inception"), row("m", "kid", 0.2, extractor="inception")
+    old, new = (
+        row("m", "kid", 0.3, extractor="inception"),
+        row("m", "kid", 0.2, extractor="inception"),
+    )
     key = (("segmentation", "tiny", 4, "m", "default"), "kid")
-    tables = [{key: {j: {"": value + j / 100} for j, value in enumerate(values)}} for values in ((3, 3, 3), (2, 2, 2))]
+    tables = [
+        {key: {j: {"": value + j / 100} for j, value in enumerate(values)}}
+        for values in ((3, 3, 3), (2, 2, 2))
+    ]
     found = compare(side([old], tables=tables[0]), side([new], tables=tables[1]))
     change = only(found)
-    assert change.gap is not None and change.gap.mean == pytest.approx(-1) and change.gap.kind == "subsets only"
+    assert (
+        change.gap is not None
+        and change.gap.mean == pytest.approx(-1)
+        and change.gap.kind == "subsets only"
+    )
     assert (change.patients, change.subsets, change.verdict) == (0, 3, "better")
 
 
@@ -158,18 +219,28 @@ def test_rows_and_ranks_that_came_went_and_moved() -> None:
     before = side([row("m"), row("old"), row("old", "nsd")])
     after = side([row("m", rank_lo=2, rank_hi=2), row("new"), row("new", "nsd")])
     found = compare(before, after)
-    assert ([r.method for r in found.removed], [r.method for r in found.added]) == (["old"], ["new"])
-    assert [difference_text.moved_words(found, change)[2:] for change in found.moved] == [["m", "1-2 of 2", "2 of 2"]]
+    assert ([r.method for r in found.removed], [r.method for r in found.added]) == (
+        ["old"],
+        ["new"],
+    )
+    assert [difference_text.moved_words(found, change)[2:] for change in found.moved] == [
+        ["m", "1-2 of 2", "2 of 2"]
+    ]
     assert found.drops == ["old on tiny, 4 labelled: its row is gone"]
     assert found.cells == (3, 3, 3)
 
 
 def test_the_cause_of_a_change_is_said() -> None:
     after = side([row("m", mean=0.7)], 0.1)
-    cells = [{**own, "key": "x", "steps": 60, "config": {"rate": 0.2}, "code": "feed"} for own in after.cells]
+    cells = [
+        {**own, "key": "x", "steps": 60, "config": {"rate": 0.2}, "code": "feed"}
+        for own in after.cells
+    ]
     found = compare(side([row("m")]), replace(after, cells=cells))
     assert only(found).causes == ("steps 30 -> 60", "config.rate 0.1 -> 0.2", "code")
-    assert "changed: steps 30 -> 60, config.rate 0.1 -> 0.2, code" in "\n".join(difference_text.lines(found))
+    assert "changed: steps 30 -> 60, config.rate 0.1 -> 0.2, code" in "\n".join(
+        difference_text.lines(found)
+    )
     found = compare(side([row("m")]), replace(after, cells=cells, settings={"steps": 60}))
     assert only(found).causes == ("config.rate 0.1 -> 0.2", "code")  # what all share is said once
     assert found.settings == [("steps", "30", "60")]
@@ -180,7 +251,11 @@ def test_the_cause_of_a_change_is_said() -> None:
     [
         (row("m", mean=0.5), -0.1, ["m on tiny, 4 labelled: dice fell beyond its interval"]),
         (row("m", mean=0.7), 0.1, []),
-        (row("m", mean=None, status="missing"), 0.0, ["m on tiny, 4 labelled: dice is gone (missing)"]),
+        (
+            row("m", mean=None, status="missing"),
+            0.0,
+            ["m on tiny, 4 labelled: dice is gone (missing)"],
+        ),
         (
             row("m", mean=0.6, status="failed", reason="1 of 3"),
             0.0,
@@ -188,14 +263,19 @@ def test_the_cause_of_a_change_is_said() -> None:
         ),
     ],
 )
-def test_a_drop_is_beyond_its_interval_or_not_to_be_seen(new: Row, shift: float, drops: list[str]) -> None:
+def test_a_drop_is_beyond_its_interval_or_not_to_be_seen(
+    new: Row, shift: float, drops: list[str]
+) -> None:
     assert compare(side([row("m")]), side([new], shift)).drops == drops
 
 
 def test_noise_is_no_drop_but_one_patient_cannot_show_that() -> None:
     after = side([row("m", mean=0.59)])
     key, table = next(iter(after.tables.items()))
-    noisy = {j: {g: v + (-0.2 if g == "a" else 0.1) for g, v in groups.items()} for j, groups in table.items()}
+    noisy = {
+        j: {g: v + (-0.2 if g == "a" else 0.1) for g, v in groups.items()}
+        for j, groups in table.items()
+    }
     found = compare(side([row("m")]), replace(after, tables={key: noisy}))
     assert (only(found).verdict, found.drops) == ("within its interval", [])
     single = {j: {"a": groups["a"] - 0.1} for j, groups in table.items()}
@@ -205,11 +285,18 @@ def test_noise_is_no_drop_but_one_patient_cannot_show_that() -> None:
 
 def test_the_page_shows_the_words_of_the_text_escapes_names_and_is_the_same_again() -> None:
     name = "</style><b>x"
-    found = compare(side([row(name), row("m", "hd95", 4.0)]), side([row(name, mean=0.5), row("m", "hd95", 3.0)], -0.1))
+    found = compare(
+        side([row(name), row("m", "hd95", 4.0)]),
+        side([row(name, mean=0.5), row("m", "hd95", 3.0)], -0.1),
+    )
     page = diff.render(found)
     assert page == diff.render(found)
     assert name not in page and "&lt;/style&gt;&lt;b&gt;x" in page
-    assert "<script" not in page and "default-src &#39;none&#39;" in page and 'content="light dark"' in page
+    assert (
+        "<script" not in page
+        and "default-src &#39;none&#39;" in page
+        and 'content="light dark"' in page
+    )
     for change in found.changed:
         for words in difference_text.changed_words(change)[4:9]:
             assert f">{words}<" in page
@@ -228,7 +315,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         size=[16, 16], steps=3,
     )  # type: ignore[arg-type]  # fmt: skip
     cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    assert stages.run(loaded, cells, found, store, lambda _: None, workers=1, plugins=PLUGINS).failed == 0
+    assert (
+        stages.run(loaded, cells, found, store, lambda _: None, workers=1, plugins=PLUGINS).failed
+        == 0
+    )
     return store.out
 
 
@@ -274,14 +364,21 @@ def test_exit_codes(done: Path, other: Path, tmp_path: Path) -> None:
 
     lower(other)
     told = call(done, other, "--page", tmp_path / "new" / "diff.html")
-    assert told.returncode == 0 and "-0.300" in told.stdout and "scores that changed:" in told.stdout
+    assert (
+        told.returncode == 0 and "-0.300" in told.stdout and "scores that changed:" in told.stdout
+    )
     assert "-0.300" in (tmp_path / "new" / "diff.html").read_text()
     dropped = call(done, other, "--fail-on-drop")
     assert dropped.returncode == 1
-    assert "drop: threshold (again) on tiny, 2 labelled: dice fell beyond its interval" in dropped.stderr
+    assert (
+        "drop: threshold (again) on tiny, 2 labelled: dice fell beyond its interval"
+        in dropped.stderr
+    )
     assert call(other, done, "--fail-on-drop").returncode == 0
     edit_plan(other, lambda plan: [one.update(split="another") for one in plan["cells"]])
     barred = call(done, other)
-    assert barred.stdout.startswith("NOT COMPARABLE: the split of tiny is another one in subset 0, 1\n")
+    assert barred.stdout.startswith(
+        "NOT COMPARABLE: the split of tiny is another one in subset 0, 1\n"
+    )
     none = call(done, tmp_path)
     assert none.returncode == 2 and none.stderr.count("\n") == 1 and "no plan.json" in none.stderr

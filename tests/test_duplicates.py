@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from bench.duplicates import HASH_DISTANCE, close_hashes, confirmed, dhash, near_duplicates, thumbnail
+from bench.duplicates import (
+    HASH_DISTANCE,
+    close_hashes,
+    confirmed,
+    dhash,
+    near_duplicates,
+    thumbnail,
+)
 
 Picture = NDArray[np.uint8]  # 3 H W
 
@@ -36,7 +43,9 @@ def brighter(image: Picture) -> Picture:
 
 
 def near(first: Picture, second: Picture) -> list[tuple[int, int]]:
-    one, two = ((np.array([dhash(image)]), np.stack([thumbnail(image)])) for image in (first, second))
+    one, two = (
+        (np.array([dhash(image)]), np.stack([thumbnail(image)])) for image in (first, second)
+    )
     return near_duplicates(*one, *two)
 
 
@@ -49,7 +58,11 @@ def test_hash_of_a_ramp_and_of_its_mirror() -> None:
 
 def test_hash_does_not_depend_on_scale_or_type() -> None:
     image = tissue(1)
-    assert dhash(image) == dhash(image / np.float32(255)) == dhash(1000 * image.astype(np.float32) - 3e4)
+    assert (
+        dhash(image)
+        == dhash(image / np.float32(255))
+        == dhash(1000 * image.astype(np.float32) - 3e4)
+    )
 
 
 def test_thumbnail_has_mean_0_and_deviation_1() -> None:
@@ -89,7 +102,9 @@ def test_pictures_of_one_hash_are_told_apart_by_their_thumbnails() -> None:
 
 def test_close_hashes_counts_bits() -> None:
     base = np.array([0, 2**63], np.uint64)
-    flips = np.array([2**HASH_DISTANCE - 1, 2 ** (HASH_DISTANCE + 1) - 1], np.uint64)  # 4 and 5 bits
+    flips = np.array(
+        [2**HASH_DISTANCE - 1, 2 ** (HASH_DISTANCE + 1) - 1], np.uint64
+    )  # 4 and 5 bits
     assert close_hashes(base, flips).tolist() == [[0, 0]]
 
 

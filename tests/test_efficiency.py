@@ -22,13 +22,19 @@ def flat(*means: float) -> NDArray[np.float64]:
 def varied(seed: int, *means: float, noise: float = 0.02) -> NDArray[np.float64]:
     random = np.random.default_rng(seed)
     shape = (len(means), 20, 3)
-    return np.array(means)[:, None, None] + random.normal(0, 0.06, (1, 20, 1)) + random.normal(0, noise, shape)
+    return (
+        np.array(means)[:, None, None]
+        + random.normal(0, 0.06, (1, 20, 1))
+        + random.normal(0, noise, shape)
+    )
 
 
 def test_area_by_hand() -> None:
     # Doublings are equal steps of log(labelled): trapezia of 0.5, 0.7 and 0.9, over three steps.
     assert area_table(FRACTIONS, flat(0.4, 0.6, 0.8, 1.0)) == pytest.approx(np.full((5, 3), 0.7))
-    assert area_table([2, 4, 16], flat(0.0, 1.0, 1.0)) == pytest.approx(np.full((5, 3), (0.5 + 2) / 3))
+    assert area_table([2, 4, 16], flat(0.0, 1.0, 1.0)) == pytest.approx(
+        np.full((5, 3), (0.5 + 2) / 3)
+    )
 
 
 def test_area_keeps_patients_and_subsets_apart() -> None:
@@ -49,7 +55,9 @@ def test_area_keeps_patients_and_subsets_apart() -> None:
     ],
 )
 def test_without_variation_the_curve_is_read_off(score: float, expected: Amount) -> None:
-    found = label_equivalence(FRACTIONS, flat(0.4, 0.6, 0.8, 1.0), flat(score)[0], higher_is_better=True)
+    found = label_equivalence(
+        FRACTIONS, flat(0.4, 0.6, 0.8, 1.0), flat(score)[0], higher_is_better=True
+    )
     for amount in (found.estimate, found.lo, found.hi):
         assert amount is not None
         assert (amount.labelled, amount.side) == (pytest.approx(expected.labelled), expected.side)
@@ -62,8 +70,12 @@ def test_lower_can_be_better() -> None:
 
 def test_a_dip_of_the_curve_is_levelled_and_first_reached_counts() -> None:
     curve = flat(0.4, 0.7, 0.5, 0.8)  # fitted: 0.4, 0.6, 0.6, 0.8
-    assert label_equivalence(FRACTIONS, curve, flat(0.6)[0], True).estimate.labelled == pytest.approx(0.1)
-    assert label_equivalence(FRACTIONS, curve, flat(0.7)[0], True).estimate.labelled == pytest.approx(0.2 * 2**0.5)
+    assert label_equivalence(
+        FRACTIONS, curve, flat(0.6)[0], True
+    ).estimate.labelled == pytest.approx(0.1)
+    assert label_equivalence(
+        FRACTIONS, curve, flat(0.7)[0], True
+    ).estimate.labelled == pytest.approx(0.2 * 2**0.5)
 
 
 @given(arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 7)), elements=st.floats(-1, 1)))
@@ -90,22 +102,31 @@ def test_interval_surrounds_the_estimate_and_shrinks_with_the_noise() -> None:
         assert found.lo.labelled <= found.estimate.labelled <= found.hi.labelled
         widths.append(np.log(found.hi.labelled / found.lo.labelled))
     assert widths[0] < widths[1] < widths[2]
-    assert (found.lo.side, found.hi.side) == ("<", ">")  # noise drowns the curve: nothing is excluded
+    assert (found.lo.side, found.hi.side) == (
+        "<",
+        ">",
+    )  # noise drowns the curve: nothing is excluded
 
 
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(0.01, 100))
-def test_order_zero_and_unit_of_the_scores_do_not_matter(seed: int, shift: float, scale: float) -> None:
+def test_order_zero_and_unit_of_the_scores_do_not_matter(
+    seed: int, shift: float, scale: float
+) -> None:
     tables = varied(seed, 0.5, 0.6, 0.7, 0.8, 0.65, noise=0.05)
     random = np.random.default_rng(seed)
     changed = shift + scale * tables[:, random.permutation(20)][:, :, random.permutation(3)]
-    one, other = (label_equivalence(FRACTIONS, some[:4], some[4], True) for some in (tables, changed))
+    one, other = (
+        label_equivalence(FRACTIONS, some[:4], some[4], True) for some in (tables, changed)
+    )
     for a, b in ((one.estimate, other.estimate), (one.lo, other.lo), (one.hi, other.hi)):
         assert a is not None and b is not None
         assert (a.labelled, a.side) == (pytest.approx(b.labelled), b.side)
 
 
 def test_one_patient_has_no_interval() -> None:
-    found = label_equivalence([2, 4], flat(0.4, 0.6)[:, :1], flat(0.5)[0, :1], higher_is_better=True)
+    found = label_equivalence(
+        [2, 4], flat(0.4, 0.6)[:, :1], flat(0.5)[0, :1], higher_is_better=True
+    )
     assert found == Equivalence(Amount(pytest.approx(8**0.5)), None, None)
 
 

@@ -17,7 +17,10 @@ CASES = [f"p{p}_f{f}" for p in (7, 8, 9) for f in (0, 1)]
 
 
 def make_suite(folder: Path, **changes: object) -> suite.Suite:
-    methods = ["threshold", {"method": "external", "variant": "nnU-Net", "predictions": folder, "budget": 0.3}]
+    methods = [
+        "threshold",
+        {"method": "external", "variant": "nnU-Net", "predictions": folder, "budget": 0.3},
+    ]
     keys: dict[str, object] = {
         "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2, "methods": methods,
         "reference": "threshold", "size": [16, 16], "steps": 3, "time_limit_s": 60,
@@ -54,7 +57,9 @@ def saved(folder: Path, masks: dict[str, np.ndarray]) -> Path:
     return folder
 
 
-def test_perfect_predictions_score_one_in_every_format(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
+def test_perfect_predictions_score_one_in_every_format(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
     for number, (case, mask) in enumerate(masks.items()):
@@ -74,7 +79,9 @@ def test_perfect_predictions_score_one_in_every_format(tmp_path: Path, masks: di
     assert ("external", 1.0, "dice") not in rows
 
 
-def test_missing_and_wrong_files_are_worst_and_named(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
+def test_missing_and_wrong_files_are_worst_and_named(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
     folder = saved(tmp_path / "theirs", masks)
     (folder / "p7_f0.npy").unlink()
     np.save(folder / "p8_f0.npy", np.zeros((3, 3), np.uint8))
@@ -85,7 +92,11 @@ def test_missing_and_wrong_files_are_worst_and_named(tmp_path: Path, masks: dict
     assert row.status == "failed"
     assert row.reason is not None
     assert "3 predictions are missing or do not fit" in row.reason
-    for named in ("p7_f0: no file", "p8_f0.npy has size (3, 3), expected (16, 20)", "values other than 0 to 1"):
+    for named in (
+        "p7_f0: no file",
+        "p8_f0.npy has size (3, 3), expected (16, 20)",
+        "values other than 0 to 1",
+    ):
         assert named in row.reason
     assert row.mean == pytest.approx((0.5 + 0.0 + 1.0) / 3)
 
@@ -125,7 +136,9 @@ def test_bad_entries_are_refused(entry: dict[str, object], expected: str) -> Non
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="expected a folder with one file for each test case"):
-        stages.make_plan(make_suite(tmp_path / "none"), None, Store(tmp_path / "runs" / "toy"), None, PLUGINS)
+        stages.make_plan(
+            make_suite(tmp_path / "none"), None, Store(tmp_path / "runs" / "toy"), None, PLUGINS
+        )
 
 
 def test_external_is_marked_in_the_board(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:

@@ -42,7 +42,9 @@ def run(loaded: suite.Suite, store: Store, **options: object) -> stages.Progress
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, stages.Progress]:
     store = Store(tmp_path_factory.mktemp("runs") / "faults")
-    methods = [{"method": "faulty", "variant": fault, "config": {"fault": fault}} for fault in FAULTS]
+    methods = [
+        {"method": "faulty", "variant": fault, "config": {"fault": fault}} for fault in FAULTS
+    ]
     loaded = make_suite(methods=["threshold", *methods], fractions=[0.3], subsets=1, time_limit_s=4)
     return store, run(loaded, store)
 
@@ -66,19 +68,35 @@ def test_each_fault_is_named(faulty: tuple[Store, stages.Progress], fault: str) 
 
 def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    assert run(make_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed == 1
+    assert (
+        run(make_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed
+        == 1
+    )
     [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "blind"]
     failure = store.failure(cell["key"])
     assert failure is not None
-    assert failure["message"] == "TypeError: method Blind has no segment(images); segmentation needs it"
+    assert (
+        failure["message"]
+        == "TypeError: method Blind has no segment(images); segmentation needs it"
+    )
 
 
-def test_failed_rows_count_at_their_worst_and_say_why(faulty: tuple[Store, stages.Progress]) -> None:
+def test_failed_rows_count_at_their_worst_and_say_why(
+    faulty: tuple[Store, stages.Progress],
+) -> None:
     store, _ = faulty
     stages.score(store)
     rows = {(row.variant, row.metric): row for row in build(store).rows}
     diagonal = (16**2 + 20**2) ** 0.5
-    worst = {"dice": 0, "fp_rate": 1, "dice_all": 0, "jaccard": 0, "nsd": 0, "hd95": diagonal, "asd": diagonal}
+    worst = {
+        "dice": 0,
+        "fp_rate": 1,
+        "dice_all": 0,
+        "jaccard": 0,
+        "nsd": 0,
+        "hd95": diagonal,
+        "asd": diagonal,
+    }
     for fault in ("raise", "raise late"):
         for metric, value in worst.items():
             row = rows[fault, metric]
@@ -86,7 +104,9 @@ def test_failed_rows_count_at_their_worst_and_say_why(faulty: tuple[Store, stage
             assert row.mean == pytest.approx(value)
             assert row.reason is not None and FAULTS[fault][1] in row.reason
     assert rows["default", "dice"].status == "ok"
-    assert rows["default", "dice"].mean == pytest.approx(0.98, abs=0.02)  # 16 x 20 was resized to 16 x 16
+    assert rows["default", "dice"].mean == pytest.approx(
+        0.98, abs=0.02
+    )  # 16 x 20 was resized to 16 x 16
     assert rows["default", "dice"].rank_lo == 1
 
 
@@ -141,7 +161,9 @@ def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:
 def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Progress]) -> None:
     store, _ = faulty
     loaded = make_suite(
-        methods=["threshold", {"method": "faulty", "config": {"fault": "raise"}}], fractions=[0.3], subsets=1
+        methods=["threshold", {"method": "faulty", "config": {"fault": "raise"}}],
+        fractions=[0.3],
+        subsets=1,
     )
     assert run(loaded, store).failed == 1
     [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "faulty"]
@@ -177,18 +199,31 @@ def test_a_torn_cell_is_run_again(tmp_path: Path) -> None:
 def test_a_method_that_does_not_apply_is_a_row_with_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     loaded = make_suite(
-        datasets=["phantoms3d"], size=[16, 16, 16], backbone={"name": "vnet"}, fractions=[1.0], subsets=1
+        datasets=["phantoms3d"],
+        size=[16, 16, 16],
+        backbone={"name": "vnet"},
+        fractions=[1.0],
+        subsets=1,
     )
     progress = run(loaded, store)
     assert progress.total == 0
     assert {row.status for row in build(store).rows} == {"not_applicable"}
-    assert {row.reason for row in build(store).rows} == {"threshold needs 2D images; phantoms3d is 3D here"}
+    assert {row.reason for row in build(store).rows} == {
+        "threshold needs 2D images; phantoms3d is 3D here"
+    }
 
 
 def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    assert run(make_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store).total == 0
-    assert {row.reason for row in build(store).rows} == {"threshold knows 2 classes; phantoms has 3"}
+    assert (
+        run(
+            make_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store
+        ).total
+        == 0
+    )
+    assert {row.reason for row in build(store).rows} == {
+        "threshold knows 2 classes; phantoms has 3"
+    }
 
 
 def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def images(n: int, channels: int = 3, side: int = 40) -> torch.Tensor:
     return torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(n))
 
 
-def normalised(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+def normalised(
+    pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+) -> torch.Tensor:
     return (pixels - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
 
 
@@ -55,14 +57,33 @@ def test_options_follow_the_file() -> None:
 def test_the_name_holds_no_path() -> None:
     assert parse("inception=/home/me/fid.pth").name == "inception"
     assert parse("torchvision:vgg16=/home/me/x.pt").name == "torchvision:vgg16"
-    assert parse("timm:resnet18=x.pt,size=96,std=0.1/0.2/0.3").name == "timm:resnet18,size=96,std=0.1/0.2/0.3"
+    assert (
+        parse("timm:resnet18=x.pt,size=96,std=0.1/0.2/0.3").name
+        == "timm:resnet18,size=96,std=0.1/0.2/0.3"
+    )
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "Inception", "inception=", "fid", "task=x", "torchvision:resnet18", "torchvision=x", "timm:=x", "x:a=b"),
-        *("timm:a=b,size=0", "timm:a=b,size=1/2/3", "timm:a=b,mean=1/2", "timm:a=b,std=0", "timm:a=b,mean=1..2"),
+        *(
+            "",
+            "Inception",
+            "inception=",
+            "fid",
+            "task=x",
+            "torchvision:resnet18",
+            "torchvision=x",
+            "timm:=x",
+            "x:a=b",
+        ),
+        *(
+            "timm:a=b,size=0",
+            "timm:a=b,size=1/2/3",
+            "timm:a=b,mean=1/2",
+            "timm:a=b,std=0",
+            "timm:a=b,mean=1..2",
+        ),
     ],
 )
 def test_nonsense_is_one_clear_line(text) -> None:
@@ -79,8 +100,12 @@ def test_bicubic_is_pillows_resize_in_float() -> None:
         pixels = images(1, 1, side)
         got = Input(299, (0.0,), (1.0,), "bicubic")(pixels)[0, 0].numpy()
         size = (299, 299)
-        expected = np.asarray(Image.fromarray(pixels[0, 0].numpy()).resize(size, Image.Resampling.BICUBIC))
-        assert np.abs(got - expected.clip(0, 1)).max() < 5e-5  # 0.01 grey levels: torch weighs in single precision
+        expected = np.asarray(
+            Image.fromarray(pixels[0, 0].numpy()).resize(size, Image.Resampling.BICUBIC)
+        )
+        assert (
+            np.abs(got - expected.clip(0, 1)).max() < 5e-5
+        )  # 0.01 grey levels: torch weighs in single precision
 
 
 def test_bilinear_is_antialiased_and_bounded() -> None:
@@ -152,7 +177,9 @@ def test_torchvision_gives_what_enters_the_last_layer(squeezenet) -> None:
 def test_an_image_does_not_depend_on_its_batch(squeezenet) -> None:
     extractor = load(parse(f"torchvision:squeezenet1_1={squeezenet[1]},size=40"), "cpu")
     whole = extractor(images(35))
-    assert np.concatenate([extractor(image[None]) for image in images(35)]) == pytest.approx(whole, abs=1e-5)
+    assert np.concatenate([extractor(image[None]) for image in images(35)]) == pytest.approx(
+        whole, abs=1e-5
+    )
 
 
 @pytest.mark.filterwarnings("ignore:The default weight initialization")
@@ -163,7 +190,9 @@ def test_networks_that_scale_their_own_input_do_so(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = googlenet(init_weights=False).eval()
     torch.save(network.state_dict(), tmp_path / "net.pt")
-    got = load(parse(f"torchvision:googlenet={tmp_path / 'net.pt'},size=64"), "cpu")(images(2, side=64))
+    got = load(parse(f"torchvision:googlenet={tmp_path / 'net.pt'},size=64"), "cpu")(
+        images(2, side=64)
+    )
     network.fc = nn.Identity()
     with torch.no_grad():
         expected = network((images(2, side=64) - 0.5) / 0.5)
@@ -215,7 +244,9 @@ def test_without_its_weights_inception_is_unavailable(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr("torch.hub.urlopen", no_internet)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(Unavailable, match=r"inception is unavailable because .*no route.*inception=FILE"):
+    with pytest.raises(
+        Unavailable, match=r"inception is unavailable because .*no route.*inception=FILE"
+    ):
         load(parse("inception"), "cpu")
 
 
@@ -225,14 +256,18 @@ def test_inception_is_torch_fidelitys_network_up_to_its_pool(tmp_path: Path, mon
 
     torch.manual_seed(0)
     load_weights = FeatureExtractorInceptionV3.load_state_dict
-    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
+    monkeypatch.setattr(
+        "torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {}
+    )
     monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
     whole = FeatureExtractorInceptionV3("inception", ["2048"])
     monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", load_weights)
     file = tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
     file.parent.mkdir()
     torch.save(whole.state_dict(), file)
-    monkeypatch.setattr(features, "INCEPTION_SHA", hashlib.sha256(file.read_bytes()).hexdigest()[:8])
+    monkeypatch.setattr(
+        features, "INCEPTION_SHA", hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    )
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     extractor = load(parse("inception"), "cpu")
     pixels = (images(2, side=299) * 255).round()
@@ -251,7 +286,9 @@ def weights() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "weights"
     folder = Path(os.environ.get("SCARCEBENCH_WEIGHTS") or beside)
     if not (folder / "mobilenet_v2_imagenet_from_quant.pt").is_file():
-        pytest.skip(f"no pretrained weights in {folder}; set SCARCEBENCH_WEIGHTS to the folder with them")
+        pytest.skip(
+            f"no pretrained weights in {folder}; set SCARCEBENCH_WEIGHTS to the folder with them"
+        )
     return folder
 
 
@@ -294,9 +331,17 @@ def test_real_features_tell_what_is_seen(text, seen, weights: Path) -> None:
     import matplotlib
 
     portrait = Path(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
-    pixels = torch.from_numpy(np.array(Image.open(portrait).convert("RGB"))).permute(2, 0, 1)[None] / 255
+    pixels = (
+        torch.from_numpy(np.array(Image.open(portrait).convert("RGB"))).permute(2, 0, 1)[None] / 255
+    )
     state = torch.load(weights / text.split(",")[0].split("/")[1], weights_only=True)
     weight, bias = [value for key, value in state.items() if key.startswith("classifier")]
-    best = (torch.from_numpy(real(text, weights)(pixels)) @ weight.flatten(1).T + bias)[0].topk(3).indices
-    names = (weights / "imagenet_labels.txt").read_text().splitlines()[1:]  # the first is background
+    best = (
+        (torch.from_numpy(real(text, weights)(pixels)) @ weight.flatten(1).T + bias)[0]
+        .topk(3)
+        .indices
+    )
+    names = (
+        (weights / "imagenet_labels.txt").read_text().splitlines()[1:]
+    )  # the first is background
     assert seen in [names[int(i)] for i in best]

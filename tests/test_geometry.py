@@ -28,13 +28,19 @@ def test_blocks_of_a_mask_take_their_most_frequent_class() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.tuples(*[st.integers(4, 13)] * 3), st.tuples(*[st.integers(1, 3)] * 3), st.integers(0, 99))
-def test_whole_blocks_come_back_as_they_were(shape: tuple[int, ...], factors: tuple[int, ...], seed: int) -> None:
+@given(
+    st.tuples(*[st.integers(4, 13)] * 3), st.tuples(*[st.integers(1, 3)] * 3), st.integers(0, 99)
+)
+def test_whole_blocks_come_back_as_they_were(
+    shape: tuple[int, ...], factors: tuple[int, ...], seed: int
+) -> None:
     """A mask of two halves that follow block borders survives the way down and up."""
     mask = np.zeros(shape, np.uint8)
     mask[factors[0] * 2 :] = 1
     small = geometry.shrink_mask(mask, factors)
-    probabilities = torch.nn.functional.one_hot(torch.from_numpy(small).long(), 2).movedim(-1, 0)[None].float()
+    probabilities = (
+        torch.nn.functional.one_hot(torch.from_numpy(small).long(), 2).movedim(-1, 0)[None].float()
+    )
     back = geometry.to_native(probabilities, shape, None, factors)
     assert back.shape == shape
     assert np.array_equal(back, mask)

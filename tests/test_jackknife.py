@@ -41,11 +41,15 @@ def test_pseudo_values_of_a_mean_are_the_scores() -> None:
 def test_pseudo_values_of_a_ratio_by_hand() -> None:
     counts = np.array([[[1.0, 2.0]], [[2.0, 2.0]], [[3.0, 4.0]]])  # 6/8; without one: 5/6, 4/6, 3/4
     expected = [[3 * 0.75 - 2 * 5 / 6], [3 * 0.75 - 2 * 4 / 6], [3 * 0.75 - 2 * 3 / 4]]
-    assert pseudo_values_of_sums(lambda sums: sums[..., 0] / sums[..., 1], counts) == pytest.approx(np.array(expected))
+    assert pseudo_values_of_sums(lambda sums: sums[..., 0] / sums[..., 1], counts) == pytest.approx(
+        np.array(expected)
+    )
 
 
 @pytest.mark.parametrize("statistic", [accuracy, balanced_accuracy, macro_f1])
-def test_fast_pseudo_values_equal_leaving_out_one_by_one(statistic: Callable[..., NDArray[np.float64]]) -> None:
+def test_fast_pseudo_values_equal_leaving_out_one_by_one(
+    statistic: Callable[..., NDArray[np.float64]],
+) -> None:
     truth, predicted, groups = classified(0)
     cases = np.column_stack([truth, predicted])
 
@@ -59,7 +63,9 @@ def test_fast_pseudo_values_equal_leaving_out_one_by_one(statistic: Callable[...
 
 
 def test_scores_of_a_confusion_table_by_hand() -> None:
-    counts = np.array([[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]])  # the third class never occurs
+    counts = np.array(
+        [[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
+    )  # the third class never occurs
     assert accuracy(counts) == pytest.approx(5 / 8)
     assert balanced_accuracy(counts) == pytest.approx((3 / 4 + 2 / 4) / 2)
     assert macro_f1(counts) == pytest.approx((6 / 9 + 4 / 7) / 2)
@@ -91,7 +97,9 @@ def test_auroc_of_one_case_per_patient_keeps_its_mean() -> None:
     scores = np.array([[0.1], [0.4], [0.35], [0.8], [0.7]])
     positive = np.array([False, False, True, True, True])
     found = auroc_pseudo_values(scores, positive, list("abcde"))
-    assert found.mean() == pytest.approx(5 / 6)  # of 6 pairs, 0.35 against 0.4 alone is out of order
+    assert found.mean() == pytest.approx(
+        5 / 6
+    )  # of 6 pairs, 0.35 against 0.4 alone is out of order
 
 
 @pytest.mark.parametrize("positives", [0, 1])

@@ -66,8 +66,14 @@ def test_copies_are_found(done: Store) -> None:
 
 def test_the_whole_training_set_is_as_near_as_reals_are_to_reals(done: Store) -> None:
     """All 14 training images handed out at all labels: nearer than reals are to reals."""
-    judged = [read_json(done.cell(c["key"]) / "judged.json") for c in done.plan()["cells"] if c["method"] == "copier"]
-    full = next(found for found in judged if found["n"] == 6 and found["distances"][1]["coverage"] == 1)
+    judged = [
+        read_json(done.cell(c["key"]) / "judged.json")
+        for c in done.plan()["cells"]
+        if c["method"] == "copier"
+    ]
+    full = next(
+        found for found in judged if found["n"] == 6 and found["distances"][1]["coverage"] == 1
+    )
     assert full["distances"][1]["distance"] < full["distances"][1]["floor"] * 2
     fd = row(done, "fd", 1.0)
     assert (fd.extractor, fd.n, fd.interval, fd.n_groups) == ("task", 6, "wide", 0)
@@ -88,17 +94,23 @@ def test_segmenters_have_no_such_rows(done: Store) -> None:
 
 def test_the_reference_model_is_kept_though_models_are_not(done: Store) -> None:
     kept = [c for c in done.plan()["cells"] if (done.cell(c["key"]) / "model.safetensors").exists()]
-    assert [(cell["method"], cell["fraction"], cell["subset"]) for cell in kept] == [("supervised", 1.0, 0)]
+    assert [(cell["method"], cell["fraction"], cell["subset"]) for cell in kept] == [
+        ("supervised", 1.0, 0)
+    ]
 
 
 def test_parts_are_shared_and_charged(done: Store) -> None:
-    costs = {item["method"]: item for item in json.loads((done.out / "board.json").read_text())["cost"]}
+    costs = {
+        item["method"]: item for item in json.loads((done.out / "board.json").read_text())["cost"]
+    }
     assert costs["copier"]["part_seconds"] > 0
     assert costs["supervised"]["part_seconds"] == 0
     users = [read_json(done.cell(c["key"]) / "result.json")["parts"] for c in done.plan()["cells"]]
     names = [name for parts in users for name in parts]
     assert len(names) == 4
-    assert len(set(names)) == 2  # one for each subset: the first two labelled images are the same at both budgets
+    assert (
+        len(set(names)) == 2
+    )  # one for each subset: the first two labelled images are the same at both budgets
 
 
 def test_the_page_shows_pairs_and_numbers(done: Store) -> None:
@@ -124,7 +136,10 @@ def test_samples_are_stored_in_eight_bits(done: Store) -> None:
 def test_the_reference_is_planned_though_not_asked_for(tmp_path: Path) -> None:
     loaded = make_suite(fractions=[0.3], subsets=1)
     cells, _ = stages.make_plan(loaded, None, Store(tmp_path / "toy"), None, PLUGINS)
-    kept = [(c.method, round(c.fraction, 1), c.subset) for c in planning.select(cells, ["method=copier"])]
+    kept = [
+        (c.method, round(c.fraction, 1), c.subset)
+        for c in planning.select(cells, ["method=copier"])
+    ]
     assert kept == [("supervised", 1.0, 0), ("copier", 0.3, 0)]
     assert len(planning.select(cells, ["method=supervised,fraction=1"])) == 1
 
@@ -142,7 +157,9 @@ def test_without_the_reference_the_distance_says_why(tmp_path: Path) -> None:
 
 
 def test_two_other_extractors_are_refused() -> None:
-    with pytest.raises((ValueError, BenchError), match="one extractor, or 'inception' and one other"):
+    with pytest.raises(
+        (ValueError, BenchError), match="one extractor, or 'inception' and one other"
+    ):
         make_suite(extractors=["task", "timm:resnet18=x.pt"])
 
 
@@ -157,7 +174,9 @@ def test_one_failed_cell_of_a_generator_leaves_a_board(tmp_path: Path) -> None:
     stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
     lost = next(cell for cell in cells if cell.variant == "again" and cell.subset == 2)
     (store.cell(lost.key) / "result.json").unlink()
-    (store.cell(lost.key) / "failure.json").write_text('{"kind": "error", "message": "lost", "log": []}')
+    (store.cell(lost.key) / "failure.json").write_text(
+        '{"kind": "error", "message": "lost", "log": []}'
+    )
     (store.cell(lost.key) / "samples.npz").unlink()
     stages.report(store)
     kid = {row.variant: row for row in build(store).rows if row.metric == "kid"}
@@ -168,14 +187,23 @@ def test_one_failed_cell_of_a_generator_leaves_a_board(tmp_path: Path) -> None:
 def test_what_could_not_be_had_is_asked_for_again(tmp_path: Path, done: Store) -> None:
     """Found in a review: a file put in place as advised was never looked at again."""
     cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
-    folder, stamp = done.cell(cell["key"]), (done.cell(cell["key"]) / "judged.json").stat().st_mtime_ns
+    folder, stamp = (
+        done.cell(cell["key"]),
+        (done.cell(cell["key"]) / "judged.json").stat().st_mtime_ns,
+    )
     stages.judge(done)
     assert (folder / "judged.json").stat().st_mtime_ns > stamp
 
 
 def test_a_missing_file_of_an_extractor_is_said_before_any_training(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="there is no such file"):
-        stages.make_plan(make_suite(extractors=["timm:resnet18=none.pt"]), None, Store(tmp_path / "toy"), None, PLUGINS)
+        stages.make_plan(
+            make_suite(extractors=["timm:resnet18=none.pt"]),
+            None,
+            Store(tmp_path / "toy"),
+            None,
+            PLUGINS,
+        )
 
 
 def test_few_training_images_are_a_reason_and_no_crash(done: Store) -> None:
@@ -184,7 +212,9 @@ def test_few_training_images_are_a_reason_and_no_crash(done: Store) -> None:
 
     cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
     cached = Path(done.plan()["caches"]["tiny"])
-    made = Images(np.zeros((1, 1, 16, 16), np.float32), [np.zeros((16, 16), np.uint8)], np.array([-1]))
+    made = Images(
+        np.zeros((1, 1, 16, 16), np.float32), [np.zeros((16, 16), np.uint8)], np.array([-1])
+    )
     found = judge(made, cached, None, ["task"], "cpu", {}, "none")
     assert "two disjoint sets" in found["distances"][0]["reason"]
     assert _coverage([np.zeros((4, 3)), np.zeros((9, 3))]) == {"density": None, "coverage": None}

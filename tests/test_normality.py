@@ -32,13 +32,19 @@ def make_suite(**changes: Any) -> suite.Suite:
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Board]:
     store, loaded = Store(tmp_path_factory.mktemp("normal") / "out"), make_suite()
     cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu")
+    progress = stages.run(
+        loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu"
+    )
     assert progress.failed == 0
     return store, stages.report(store)[0]
 
 
 def row(board: Board, metric: str, variant: str = "default") -> Row:
-    [found] = [r for r in board.rows if (r.method, r.metric, r.variant, r.fraction) == ("eraser", metric, variant, 0.4)]
+    [found] = [
+        r
+        for r in board.rows
+        if (r.method, r.metric, r.variant, r.fraction) == ("eraser", metric, variant, 0.4)
+    ]
     return found
 
 
@@ -49,7 +55,9 @@ def test_erasing_is_healthy_and_a_copy_is_not(done: tuple[Store, Board]) -> None
     assert row(board, "healthiness", "identity").mean == pytest.approx(0)
     assert row(board, "identity", "identity").mean == pytest.approx(1, abs=1e-3)  # eight bits
     assert row(board, "harmonic", "identity").mean == 0
-    assert row(board, "anomaly_auroc").status == "not_applicable"  # one test patient alone has a normal image
+    assert (
+        row(board, "anomaly_auroc").status == "not_applicable"
+    )  # one test patient alone has a normal image
 
 
 def test_the_unit_is_the_patient(done: tuple[Store, Board]) -> None:
@@ -129,7 +137,9 @@ def test_without_an_abnormal_image_nothing_is_defined() -> None:
 def test_a_normaliser_does_not_judge_itself(tmp_path: Path) -> None:
     """Found in a review: as the reference it would, by the network that it was trained against."""
     with pytest.raises(BenchError, match="reference: eraser given; it would judge its own"):
-        stages.make_plan(make_suite(reference="eraser"), None, Store(tmp_path / "out"), None, PLUGINS)
+        stages.make_plan(
+            make_suite(reference="eraser"), None, Store(tmp_path / "out"), None, PLUGINS
+        )
 
 
 def test_rows_of_a_cell_can_be_read_again(done: tuple[Store, Board]) -> None:
@@ -145,7 +155,13 @@ def test_every_number_is_derived_again_and_can_be_compared(done: tuple[Store, Bo
     side = difference_read.read(done[0].out)
     assert difference.compare(side, side).changed == []
     numbers = [row for row in done[1].rows if row.mean is not None]
-    assert {"healthiness", "healthiness_dice", "identity", "harmonic"} <= {row.metric for row in numbers}
+    assert {"healthiness", "healthiness_dice", "identity", "harmonic"} <= {
+        row.metric for row in numbers
+    }
     for row in numbers:
-        scores = side.tables[(row.task, row.dataset, row.labelled, row.method, row.variant), row.metric]
-        assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(row.mean)
+        scores = side.tables[
+            (row.task, row.dataset, row.labelled, row.method, row.variant), row.metric
+        ]
+        assert np.mean([list(patients.values()) for patients in scores.values()]) == pytest.approx(
+            row.mean
+        )

@@ -43,7 +43,12 @@ def test_a_pair_holds_the_difference_and_what_is_known_of_it() -> None:
 def test_equal_methods_are_even_in_everything() -> None:
     lines, tables = group(a=BASE, b=BASE.copy())
     [pair] = pairs.pairs(tables, lines)
-    assert (pair["mean"], pair["superiority"], pair["p"], pair["false_outperformance"]) == (0.0, 0.5, 1.0, 0.5)
+    assert (pair["mean"], pair["superiority"], pair["p"], pair["false_outperformance"]) == (
+        0.0,
+        0.5,
+        1.0,
+        0.5,
+    )
     shares = [item["shares"] for item in pairs.stability(tables, lines, list(tables))]
     assert shares == [[1.0], [1.0]]
 
@@ -52,7 +57,11 @@ def test_a_sure_order_is_stable_and_equal_under_all_rules() -> None:
     lines, tables = group(low=BASE - 0.2, high=BASE, middle=BASE - 0.1)
     chosen = pairs.shown(tables, lines, "low")
     assert [lines[name].identity[3] for name in chosen] == ["high", "middle", "low"]
-    assert [item["shares"] for item in pairs.stability(tables, lines, chosen)] == [[1.0], [0.0, 1.0], [0.0, 0.0, 1.0]]
+    assert [item["shares"] for item in pairs.stability(tables, lines, chosen)] == [
+        [1.0],
+        [0.0, 1.0],
+        [0.0, 0.0, 1.0],
+    ]
     [ordered] = pairs.ordered(tables, lines, chosen)
     ranks = [[rule["rank"] for rule in item["rules"].values()] for item in ordered["methods"]]
     assert ranks == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
@@ -79,16 +88,31 @@ def test_the_panel_counts_from_the_cells() -> None:
     }  # fmt: skip
     cells = [{"method": "a", "labelled": 4, "steps": 5, "status": "ok", "reason": None}]
     found = honesty(plan, cells, [])
-    assert found["Images behind a budget"] == "d, 4 patients: 12 to 14 images, 40 patients: 120 images."
-    assert found["Labels used"].startswith("Fitting: 4 labelled patients, all of the budget, in 1 cells.")
+    assert (
+        found["Images behind a budget"]
+        == "d, 4 patients: 12 to 14 images, 40 patients: 120 images."
+    )
+    assert found["Labels used"].startswith(
+        "Fitting: 4 labelled patients, all of the budget, in 1 cells."
+    )
     assert found["Labels used"].endswith("Tuning: none.")
     assert found["Known failures"] == "None in 1 cells."
     assert found["Differences from the papers"] == "Stated by a 1; each is listed under Methods."
-    bad = [*cells, {**cells[0], "status": "failed", "reason": "time: late"}, {**cells[0], "status": "missing"}]
+    bad = [
+        *cells,
+        {**cells[0], "status": "failed", "reason": "time: late"},
+        {**cells[0], "status": "missing"},
+    ]
     study = {"labels": 4, "subset": None}
     found = honesty(plan, bad, [study, study])
     failures = "Of 3 cells 1 failed and count as worst, 1 are not finished. 1 x a: time: late."
     assert found["Known failures"] == failures
-    assert "Tuning: 4 labelled patients in 2 studies, on one more draw of labels" in found["Labels used"]
+    assert (
+        "Tuning: 4 labelled patients in 2 studies, on one more draw of labels"
+        in found["Labels used"]
+    )
     plan["suite"]["select"], plan["cells"] = {"by": "test"}, [{"select": {"by": "test"}}]
-    assert "the test list, beside the last iterate, in 1 cells" in honesty(plan, cells, [])["Labels used"]
+    assert (
+        "the test list, beside the last iterate, in 1 cells"
+        in honesty(plan, cells, [])["Labels used"]
+    )

@@ -24,7 +24,9 @@ def plan(**changes: Any) -> dict[str, Any]:
     return {
         "paper": [ENTRY],
         "suite": {**suite, **{key: value for key, value in changes.items() if key in suite}},
-        "datasets": {"la": {**card, **{key: value for key, value in changes.items() if key in card}}},
+        "datasets": {
+            "la": {**card, **{key: value for key, value in changes.items() if key in card}}
+        },
     }
 
 
@@ -51,14 +53,26 @@ def test_other_methods_budgets_and_missing_rows_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"lists": {"train": "x", "test": "b"}}, "the lists of this data are not those of the paper"),
+        (
+            {"lists": {"train": "x", "test": "b"}},
+            "the lists of this data are not those of the paper",
+        ),
         ({"lists": {"train": "a"}}, "the lists of this data are not those of the paper"),
         ({"test_cases": 4}, "the lists of this data are not those of the paper"),
-        ({"draw": "stratified"}, "the paper labels the first patients of its list; this suite draws them"),
-        ({"spacing": [1.0, 1.0, 2.0]}, "distances here are in mm of unequal sides, in the paper in voxels"),
+        (
+            {"draw": "stratified"},
+            "the paper labels the first patients of its list; this suite draws them",
+        ),
+        (
+            {"spacing": [1.0, 1.0, 2.0]},
+            "distances here are in mm of unequal sides, in the paper in voxels",
+        ),
         ({"shrink": [2, 2, 2]}, "the paper trains at 112 x 112 x 80, this suite does not"),
         ({"size": [64, 64, 32]}, "the paper trains at 112 x 112 x 80, this suite does not"),
-        ({"largest_component": False}, "the paper and this suite differ in keeping the largest component alone"),
+        (
+            {"largest_component": False},
+            "the paper and this suite differ in keeping the largest component alone",
+        ),
     ],
 )
 def test_no_difference_without_the_same_lists(changes: dict[str, Any], reason: str) -> None:
@@ -68,7 +82,12 @@ def test_no_difference_without_the_same_lists(changes: dict[str, Any], reason: s
 
 def test_hash_of_the_lists_is_that_of_their_files() -> None:
     """sha256 of 'a\\nb\\n'."""
-    records = [Record("a", "a", "train"), Record("c", "c", "test"), Record("b", "b", "train"), Record("d", "d", None)]
+    records = [
+        Record("a", "a", "train"),
+        Record("c", "c", "test"),
+        Record("b", "b", "train"),
+        Record("d", "d", None),
+    ]
     assert paper.lists(records) == {"train": "911169ddaaf146af", "test": paper.list_hash(["c"])}
 
 
@@ -78,5 +97,8 @@ def test_cards_bring_their_numbers() -> None:
         size=[16, 16, 16], backbone={"name": "vnet"}, steps=1,
     )  # type: ignore[arg-type]  # fmt: skip
     found = papers(suite, [])
-    assert [(entry["method"], entry["labelled"]) for entry in found] == [("ss_net", 4), ("ss_net", 8)]
+    assert [(entry["method"], entry["labelled"]) for entry in found] == [
+        ("ss_net", 4),
+        ("ss_net", 8),
+    ]
     assert found[0]["dice"] == 0.86333

@@ -107,7 +107,11 @@ def test_each_user_is_charged_the_seconds_of_the_build(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("config", "inputs", "context"),
-    [({"width": 3}, ["a"], CONTEXT), ({"width": 2}, ["b"], CONTEXT), ({"width": 2}, ["a"], {**CONTEXT, "data": "e"})],
+    [
+        ({"width": 3}, ["a"], CONTEXT),
+        ({"width": 2}, ["b"], CONTEXT),
+        ({"width": 2}, ["a"], {**CONTEXT, "data": "e"}),
+    ],
 )
 def test_what_a_part_is_decides_its_name_and_its_seed(
     tmp_path: Path, config: dict[str, Any], inputs: list[str], context: dict[str, Any]

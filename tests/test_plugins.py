@@ -37,7 +37,17 @@ def build_wheel(folder: Path) -> Path:
 
 def test_an_installed_package_offers_a_method_and_a_dataset(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(site)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        str(site),
+    ]
     subprocess.run([*install, str(build_wheel(tmp_path))], check=True)
     suite = {
         "name": "outside", "title": "From outside", "datasets": ["outside_tiny"], "fractions": [1.0], "subsets": 1,
@@ -46,10 +56,16 @@ def test_an_installed_package_offers_a_method_and_a_dataset(tmp_path: Path) -> N
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
     environment = {**os.environ, "PYTHONPATH": str(site)}
     command = [sys.executable, str(ROOT / "run_bench.py")]
-    listed = subprocess.run([*command, "list", "methods"], env=environment, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [*command, "list", "methods"], env=environment, capture_output=True, text=True, check=True
+    )
     assert "outside_method: One learned threshold." in listed.stdout
     result = subprocess.run(
-        [*command, "run", "suite.yaml"], env=environment, capture_output=True, text=True, cwd=tmp_path
+        [*command, "run", "suite.yaml"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
     assert "outside_tiny" in result.stdout

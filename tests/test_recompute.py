@@ -27,7 +27,13 @@ def table(shift: float = 0.0) -> str:
 
 
 def cell(key: str, method: str, subset: int, **changes: Any) -> dict[str, Any]:
-    labels = {"task": "segmentation", "dataset": "d", "labelled": 4, "variant": "default", "select": None}
+    labels = {
+        "task": "segmentation",
+        "dataset": "d",
+        "labelled": 4,
+        "variant": "default",
+        "select": None,
+    }
     return {**labels, "key": key, "method": method, "subset": subset, **changes}
 
 
@@ -37,7 +43,11 @@ def store(tmp_path: Path) -> tuple[Store, dict[str, Any]]:
     select = {"by": "test"}
     plan = {
         "suite": {"reference": "base"},
-        "cells": [cell("m0", "m", 0, select=select), cell("m1", "m", 1, select=select), cell("b0", "base", 0)],
+        "cells": [
+            cell("m0", "m", 0, select=select),
+            cell("m1", "m", 1, select=select),
+            cell("b0", "base", 0),
+        ],
     }
     unread = {"metric": "fid", "extractor": "inception", "reason": "no file"}
     near = {"metric": "fd", "extractor": "task", "distance": 2.0, "kid": 0.5}
@@ -101,13 +111,20 @@ def test_numbers_of_synthetic_images(store: tuple[Store, dict[str, Any]]) -> Non
     assert mean(store, "fid", extractor="inception") is None
     assert mean(store, "fd_normal") is None
     (store[0].cell("m1") / "judged.json").unlink()
-    assert (mean(store, "fd_normal"), mean(store, "fd"), mean(store, "copy_rate")) == (7.0, 2.0, 0.25)
+    assert (mean(store, "fd_normal"), mean(store, "fd"), mean(store, "copy_rate")) == (
+        7.0,
+        2.0,
+        0.25,
+    )
     (store[0].cell("m1") / "judged.json").write_text('{"distances": []}')
     assert mean(store, "copy_rate") is None  # one cell was not compared with the training images
 
 
 def test_what_is_not_known_here_is_left_out(store: tuple[Store, dict[str, Any]]) -> None:
-    rows = [{**cell("", "m", 0), "metric": "new", "mean": 0.5}, {**cell("", "m", 0), "metric": "dice", "mean": None}]
+    rows = [
+        {**cell("", "m", 0), "metric": "new", "mean": 0.5},
+        {**cell("", "m", 0), "metric": "dice", "mean": None},
+    ]
     assert list(recompute.means(*store, rows)) == []
 
 
@@ -119,7 +136,13 @@ def test_a_field_that_is_no_number_gives_no_mean(store: tuple[Store, dict[str, A
 
 def labelled(*lines: tuple[int, int, str]) -> list[dict[str, str]]:
     return [
-        {"case": f"c{number}", "group": "a", "label": str(label), "predicted": str(predicted), "probabilities": chances}
+        {
+            "case": f"c{number}",
+            "group": "a",
+            "label": str(label),
+            "predicted": str(predicted),
+            "probabilities": chances,
+        }
         for number, (label, predicted, chances) in enumerate(lines)
     ]
 

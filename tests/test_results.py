@@ -48,7 +48,11 @@ def test_areas_are_means_over_log_labels(done: Store) -> None:
     board = build(done)
     dice = {(row.variant, row.fraction): row.mean for row in board.rows if row.metric == "dice"}
     again, default = board.areas
-    assert (default["variant"], again["variant"], default["fractions"]) == ("default", "again", [0.3, 1.0])
+    assert (default["variant"], again["variant"], default["fractions"]) == (
+        "default",
+        "again",
+        [0.3, 1.0],
+    )
     assert default["mean"] == pytest.approx((dice["default", 0.3] + dice["default", 1.0]) / 2)
     assert default["gain"] is None and again["gain"]["mean"] == 0
     assert "Area under the label curve" in (done.out / "report" / "index.html").read_text()
@@ -60,7 +64,9 @@ def test_worth_needs_a_whole_curve(done: Store) -> None:
     result = done.cell(cell["key"]) / "result.json"
     kept = result.read_text()
     result.unlink()
-    (done.cell(cell["key"]) / "failure.json").write_text('{"kind": "error", "message": "lost", "log": []}')
+    (done.cell(cell["key"]) / "failure.json").write_text(
+        '{"kind": "error", "message": "lost", "log": []}'
+    )
     try:
         board = build(done)
         assert board.worth == [] and [area["variant"] for area in board.areas] == ["again"]
@@ -77,7 +83,9 @@ def line(method: str, variant: str, **changes: Any) -> Line:
 
 def test_tuned_methods_are_set_against_the_tuned_reference() -> None:
     """Found in a review: a tuned method was credited with what tuning alone gives the reference."""
-    group = [line(method, variant) for method in ("base", "other") for variant in ("default", "tuned")]
+    group = [
+        line(method, variant) for method in ("base", "other") for variant in ("default", "tuned")
+    ]
     default, tuned, other, other_tuned = group
     assert base_of(other, group, "base") is base_of(tuned, group, "base") is default
     assert base_of(other_tuned, group, "base") is tuned
@@ -85,7 +93,9 @@ def test_tuned_methods_are_set_against_the_tuned_reference() -> None:
     assert base_of(other, [other], "base") is None
 
 
-@pytest.mark.parametrize(("metric", "words"), [("dice", "count as worst"), ("healthiness", "are left out")])
+@pytest.mark.parametrize(
+    ("metric", "words"), [("dice", "count as worst"), ("healthiness", "are left out")]
+)
 def test_what_becomes_of_failed_cells_is_said(metric: str, words: str) -> None:
     """Found in a review: pseudo-normal images of a failed cell are not there to be scored, but "counted as worst"."""
     column = next(column for column in COLUMNS if column.key == metric)

@@ -16,14 +16,36 @@ DIAGONAL = 32**0.5
     ("guess", "truth", "expected"),
     [
         (FULL, FULL, {"predicted": 1, "dice": 1, "jaccard": 1, "hd95": 0, "asd": 0, "nsd": 1}),
-        (EMPTY, FULL, {"predicted": 0, "dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0}),
-        (None, FULL, {"predicted": 1, "dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0}),
-        (EMPTY, EMPTY, {"predicted": 0, "dice": 1, "jaccard": None, "hd95": None, "asd": None, "nsd": None}),
-        (FULL, EMPTY, {"predicted": 1, "dice": 0, "jaccard": None, "hd95": None, "asd": None, "nsd": None}),
-        (None, EMPTY, {"predicted": 1, "dice": 0, "jaccard": None, "hd95": None, "asd": None, "nsd": None}),
+        (
+            EMPTY,
+            FULL,
+            {"predicted": 0, "dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0},
+        ),
+        (
+            None,
+            FULL,
+            {"predicted": 1, "dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0},
+        ),
+        (
+            EMPTY,
+            EMPTY,
+            {"predicted": 0, "dice": 1, "jaccard": None, "hd95": None, "asd": None, "nsd": None},
+        ),
+        (
+            FULL,
+            EMPTY,
+            {"predicted": 1, "dice": 0, "jaccard": None, "hd95": None, "asd": None, "nsd": None},
+        ),
+        (
+            None,
+            EMPTY,
+            {"predicted": 1, "dice": 0, "jaccard": None, "hd95": None, "asd": None, "nsd": None},
+        ),
     ],
 )
-def test_each_combination_of_empty_and_missing(guess: Any, truth: Any, expected: dict[str, Any]) -> None:
+def test_each_combination_of_empty_and_missing(
+    guess: Any, truth: Any, expected: dict[str, Any]
+) -> None:
     assert score_pair(guess, truth, None, 1.0) == pytest.approx(expected)
 
 
@@ -37,7 +59,9 @@ def table(tmp_path: Path, cases: list[tuple[str, str, Any, Any]]) -> Scores:
     """Scores of (case, group, prediction, reference) with two foreground classes."""
     rows = []
     for case, group, prediction, reference in cases:
-        rows += score_case({"id": case, "group": group, "spacing": None}, prediction, reference, 3, 1.0)
+        rows += score_case(
+            {"id": case, "group": group, "spacing": None}, prediction, reference, 3, 1.0
+        )
     (tmp_path / "scores.csv").write_text(as_csv(rows, FIELDS))
     return Scores(tmp_path / "scores.csv")
 
@@ -46,7 +70,13 @@ def test_patients_count_once_however_many_frames_they_have(tmp_path: Path) -> No
     one = np.ones((4, 4), np.uint8)
     none = np.zeros((4, 4), np.uint8)
     scores = table(
-        tmp_path, [("a1", "a", one, one), ("a2", "a", none, one), ("a3", "a", none, one), ("b1", "b", one, one)]
+        tmp_path,
+        [
+            ("a1", "a", one, one),
+            ("a2", "a", none, one),
+            ("a3", "a", none, one),
+            ("b1", "b", one, one),
+        ],
     )
     assert scores.per_case("dice") == {"a1": 1, "a2": 0, "a3": 0, "b1": 1}
     assert scores.per_group("dice") == pytest.approx({"a": 1 / 3, "b": 1})

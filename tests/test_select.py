@@ -40,8 +40,13 @@ def test_the_last_iterate_is_a_candidate_too(done: Store) -> None:
     for cell in done.plan()["cells"]:
         folder = done.cell(cell["key"])
         assert sorted(entry.name for entry in (folder / "checkpoints").iterdir()) == ["2", "4", "5"]
-        last = {file.name: np.load(file)["label_map"] for file in (folder / "predictions").iterdir()}
-        again = {f.name: np.load(f)["label_map"] for f in (folder / "checkpoints" / "5" / "predictions").iterdir()}
+        last = {
+            file.name: np.load(file)["label_map"] for file in (folder / "predictions").iterdir()
+        }
+        again = {
+            f.name: np.load(f)["label_map"]
+            for f in (folder / "checkpoints" / "5" / "predictions").iterdir()
+        }
         assert all(np.array_equal(last[name], again[name]) for name in last)
         assert not list(folder.rglob("checkpoints/*/model.safetensors"))
 
@@ -52,11 +57,19 @@ def test_a_chosen_checkpoint_is_verified_too(done: Store) -> None:
     assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
     folder = done.cell(done.plan()["cells"][0]["key"])
     table = (folder / "selected.csv").read_text()
-    assert {check.what: check.count for check in checks}["lines scored again"] == 4 * table.count("\n") - 4
+    assert {check.what: check.count for check in checks}["lines scored again"] == 4 * table.count(
+        "\n"
+    ) - 4
     (folder / "selected.csv").write_text(table.replace(",0.", ",0.9", 1))
     try:
-        named = [str(mismatch) for check in verify.verify(done, deep=True) for mismatch in check.mismatches]
-        assert any("selected.csv" in text for text in named) and any("best on test" in text for text in named)
+        named = [
+            str(mismatch)
+            for check in verify.verify(done, deep=True)
+            for mismatch in check.mismatches
+        ]
+        assert any("selected.csv" in text for text in named) and any(
+            "best on test" in text for text in named
+        )
     finally:
         (folder / "selected.csv").write_text(table)
 
@@ -64,7 +77,9 @@ def test_a_chosen_checkpoint_is_verified_too(done: Store) -> None:
 def test_the_best_checkpoint_stands_beside_the_last(done: Store) -> None:
     board = build(done)
     for method in ("supervised", "sgrs_net"):
-        rows = {row.variant: row for row in board.rows if row.method == method and row.metric == "dice"}
+        rows = {
+            row.variant: row for row in board.rows if row.method == method and row.metric == "dice"
+        }
         assert set(rows) == {"default", "best on test"}
         cell = next(cell for cell in done.plan()["cells"] if cell["method"] == method)
         chosen = read_json(done.cell(cell["key"]) / "selected.json")
@@ -89,7 +104,9 @@ def test_listed_patients_are_the_first(done: Store) -> None:
 
 def test_a_validation_list_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="the data has no validation list; drop 'select'"):
-        stages.make_plan(make_suite(select={"by": "validation", "every": 2}), None, Store(tmp_path / "toy"), None)
+        stages.make_plan(
+            make_suite(select={"by": "validation", "every": 2}), None, Store(tmp_path / "toy"), None
+        )
 
 
 def test_states_are_taken_when_they_are_due(tmp_path: Path) -> None:
@@ -134,5 +151,7 @@ def test_a_selected_row_is_no_rival(done: Store) -> None:
 
 def test_a_plan_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{}")
-    with pytest.raises(BenchError, match="was planned by another version; give its suite to 'run' again"):
+    with pytest.raises(
+        BenchError, match="was planned by another version; give its suite to 'run' again"
+    ):
         Store(tmp_path).plan()

@@ -45,7 +45,9 @@ def test_a_split_from_a_file_decides_who_is_labelled_and_tested(tmp_path: Path) 
     drawn = found["tiny"].split
     assert drawn.orders[0] == tuple(given["orders"]["0"])
     assert drawn.test == tuple(given["test"])
-    progress = stages.run(make_suite(split=file), cells, found, store, lambda _: None, plugins=PLUGINS)
+    progress = stages.run(
+        make_suite(split=file), cells, found, store, lambda _: None, plugins=PLUGINS
+    )
     assert progress.failed == 0
     job = json.loads((store.cell(cells[-1].key) / "cell.json").read_text())
     assert set(job["patients"]) == set(given["orders"][str(cells[-1].subset)][: cells[-1].labelled])
@@ -82,7 +84,11 @@ def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
         stages.report(store, "md,pdf")
     assert not (store.out / "report").exists() and not (store.out / "board.json").exists()
     assert stages.report(store, "md,csv")[1] == store.out / "report"
-    assert sorted(file.name for file in (store.out / "report").iterdir()) == ["results.csv", "rows.csv", "tables.md"]
+    assert sorted(file.name for file in (store.out / "report").iterdir()) == [
+        "results.csv",
+        "rows.csv",
+        "tables.md",
+    ]
     assert "2 of 2 cells not finished" in (store.out / "report" / "tables.md").read_text()
     assert (store.out / "board.json").exists()
 
@@ -124,7 +130,9 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
     assert "not finished" in page.read_text()
 
 
-def test_drawing_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_takes_a_twentieth_of_the_time_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, drawn = [0.0], []
 
     def report(store: Store, judged: bool) -> tuple[None, Path]:
@@ -138,7 +146,11 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypat
     for done in range(100):
         live(Progress(100, done=done, steps={"key": ("a cell", 1, 3)}))
         clock[0] += 1
-    assert drawn[0] == FIRST_AFTER_S and all(b - a >= 42 for a, b in pairwise(drawn)) and len(drawn) == 3
+    assert (
+        drawn[0] == FIRST_AFTER_S
+        and all(b - a >= 42 for a, b in pairwise(drawn))
+        and len(drawn) == 3
+    )
     live(Progress(100, done=100))
     assert len(drawn) == 3  # nothing runs any more: the last page is about to come
 

@@ -27,7 +27,12 @@ from bench.statistics import (
 
 
 def simulated(
-    seed: int, patients: int, subsets: int, case: float = 0.06, draw: float = 0.02, noise: float = 0.05
+    seed: int,
+    patients: int,
+    subsets: int,
+    case: float = 0.06,
+    draw: float = 0.02,
+    noise: float = 0.05,
 ) -> NDArray[np.float64]:
     """Crossed random effects around zero."""
     random = np.random.default_rng(seed)
@@ -67,7 +72,8 @@ def test_two_way_variance_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patients", "subsets", "kind"), [(20, 3, "two-way"), (20, 2, "wide"), (7, 5, "wide"), (1, 3, "")]
+    ("patients", "subsets", "kind"),
+    [(20, 3, "two-way"), (20, 2, "wide"), (7, 5, "wide"), (1, 3, "")],
 )
 def test_small_designs_are_marked(patients: int, subsets: int, kind: str) -> None:
     found = interval(simulated(0, patients, subsets))
@@ -83,12 +89,16 @@ def test_crossed_table_by_hand() -> None:
     # Var = (3 + 3 - 3) / 9; the formula's df is 9 / (9/2 + 9/2 + 9/4) = 0.8, so the floor of s - 1 = 2 holds.
     assert standard_error(scores) == pytest.approx(((1 / 3) ** 0.5, 2))
     found = interval(scores)
-    assert (found.lo, found.hi) == pytest.approx((0.5 - 4.302653 * 3**-0.5, 0.5 + 4.302653 * 3**-0.5))
+    assert (found.lo, found.hi) == pytest.approx(
+        (0.5 - 4.302653 * 3**-0.5, 0.5 + 4.302653 * 3**-0.5)
+    )
 
 
 def test_variance_is_never_below_that_of_patients_or_of_subsets() -> None:
     step = np.array([-1.0, 0.0, 1.0])
-    scores = 2 * step[:, None] + step[None] + 4 * np.outer(step, step)  # MSc 12, MSs 3, MSe 16: 12 + 3 - 16 < 12
+    scores = (
+        2 * step[:, None] + step[None] + 4 * np.outer(step, step)
+    )  # MSc 12, MSs 3, MSe 16: 12 + 3 - 16 < 12
     assert standard_error(scores)[0] == pytest.approx((12 / 9) ** 0.5)
     assert standard_error(scores.T)[0] == pytest.approx((12 / 9) ** 0.5)
 
@@ -104,7 +114,9 @@ def test_many_tables_at_once_equal_one_by_one() -> None:
     tables = np.stack([simulated(seed, 7, 4) for seed in range(5)])
     variance, freedom = variances(tables)
     singles = [standard_error(table) for table in tables]
-    assert list(zip(np.sqrt(variance), freedom, strict=True)) == [pytest.approx(single) for single in singles]
+    assert list(zip(np.sqrt(variance), freedom, strict=True)) == [
+        pytest.approx(single) for single in singles
+    ]
     assert list(p_values(tables)) == pytest.approx([p_value(table) for table in tables])
 
 
@@ -117,7 +129,9 @@ def test_order_of_patients_and_subsets_does_not_matter(scores: NDArray[np.float6
 
 
 @given(tables(), st.floats(-5, 5), st.floats(0.1, 10))
-def test_interval_moves_and_stretches_with_the_scores(scores: NDArray[np.float64], shift: float, scale: float) -> None:
+def test_interval_moves_and_stretches_with_the_scores(
+    scores: NDArray[np.float64], shift: float, scale: float
+) -> None:
     moved = [shift + scale * end for end in ends(scores)]
     assert ends(shift + scale * scores) == pytest.approx(moved, abs=1e-8)
 
@@ -130,13 +144,17 @@ def test_equal_scores_give_no_width(score: float, patients: int, subsets: int) -
 def test_values_of_subsets_alone() -> None:
     found = interval_over_subsets(np.array([10.0, 12.0, 14.0]))  # sd 2; t(2) = 4.302653
     assert (found.mean, found.kind) == (12, "subsets only")
-    assert (found.lo, found.hi) == pytest.approx((12 - 4.302653 * 2 / 3**0.5, 12 + 4.302653 * 2 / 3**0.5))
+    assert (found.lo, found.hi) == pytest.approx(
+        (12 - 4.302653 * 2 / 3**0.5, 12 + 4.302653 * 2 / 3**0.5)
+    )
     assert interval_over_subsets(np.array([1.0, 2.0])).kind == "wide"
     assert interval_over_subsets(np.array([1.0])) == Interval(1.0, None, None, "")
 
 
 def test_expected_half_width_by_hand() -> None:
-    scores = np.array([[0.4, 0.6], [0.6, 0.8], [0.8, 1.0], [0.2, 0.4]])  # means 0.5 0.7 0.9 0.3, sd (0.2/3)**0.5
+    scores = np.array(
+        [[0.4, 0.6], [0.6, 0.8], [0.8, 1.0], [0.2, 0.4]]
+    )  # means 0.5 0.7 0.9 0.3, sd (0.2/3)**0.5
     assert expected_half_width(scores) == pytest.approx(1.96 * (0.2 / 3) ** 0.5 / 2)
     assert expected_half_width(scores[:1]) is None
 
@@ -148,7 +166,9 @@ def test_superiority_counts_ties_half() -> None:
 def test_false_outperformance_with_one_subset_is_the_published_formula() -> None:
     random = np.random.default_rng(4)
     a, b = random.normal(0.72, 0.1, 30), random.normal(0.70, 0.12, 30)
-    spread = a.var(ddof=1) + b.var(ddof=1) - 2 * a.std(ddof=1) * b.std(ddof=1) * np.corrcoef(a, b)[0, 1]
+    spread = (
+        a.var(ddof=1) + b.var(ddof=1) - 2 * a.std(ddof=1) * b.std(ddof=1) * np.corrcoef(a, b)[0, 1]
+    )
     expected = student.cdf(30**0.5 * (b.mean() - a.mean()) / spread**0.5, 29)
     assert false_outperformance((a - b)[:, None]) == pytest.approx(expected)
 

@@ -23,7 +23,9 @@ FRAMES, FRAME = 4, 0.03
 REPEATS = 3000  # the standard error of a coverage of 95% is 0.4%
 
 
-def frames(seed: int, setting: str, patients: int, subsets: int, repeats: int = REPEATS) -> NDArray[np.float64]:
+def frames(
+    seed: int, setting: str, patients: int, subsets: int, repeats: int = REPEATS
+) -> NDArray[np.float64]:
     """Scores around a true mean of 0: repeats x patients x FRAMES x subsets."""
     random = np.random.default_rng(seed)
     case, subset, residual = SETTINGS[setting]
@@ -38,12 +40,16 @@ def frames(seed: int, setting: str, patients: int, subsets: int, repeats: int = 
 def coverage(tables: NDArray[np.float64]) -> float:
     """Share of tables (repeats x n x s) whose 95% interval holds the true mean of 0."""
     variance, freedom = variances(tables)
-    return float(np.mean(np.abs(tables.mean((1, 2))) <= stdtrit(freedom, 0.975) * np.sqrt(variance)))
+    return float(
+        np.mean(np.abs(tables.mean((1, 2))) <= stdtrit(freedom, 0.975) * np.sqrt(variance))
+    )
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize(("patients", "subsets"), [(16, 3), (16, 5), (30, 4), (60, 3), (60, 5)])
-def test_coverage_with_frames_averaged_inside_patients(setting: str, patients: int, subsets: int) -> None:
+def test_coverage_with_frames_averaged_inside_patients(
+    setting: str, patients: int, subsets: int
+) -> None:
     assert 0.92 <= coverage(frames(1, setting, patients, subsets).mean(2)) <= 0.97
 
 
@@ -73,19 +79,25 @@ def test_one_interval_at_a_time_is_what_was_counted() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize(("subsets", "most"), [(3, 0.08), (4, 0.07), (5, 0.07)])
-def test_two_equal_methods_are_separated_about_as_often_as_stated(setting: str, subsets: int, most: float) -> None:
+def test_two_equal_methods_are_separated_about_as_often_as_stated(
+    setting: str, subsets: int, most: float
+) -> None:
     """100 patients; 7% at most from 4 subsets on, and 8% at 3, where intervals cover 92% at least."""
     tables = frames(5, setting, 100, subsets, repeats=2000).mean(2)
     assert 0.03 <= np.mean(p_values(tables) < 0.05) <= most
 
 
 @pytest.mark.parametrize(("methods", "least"), [(2, 0.03), (5, 0.01)])
-def test_rank_ranges_of_equal_methods_part_no_more_often_than_stated(methods: int, least: float) -> None:
+def test_rank_ranges_of_equal_methods_part_no_more_often_than_stated(
+    methods: int, least: float
+) -> None:
     """Of five equal methods, any two: their ranges are wider, since any of the five may come between."""
     tables = frames(6, "mixed", 60, 4, repeats=1000 * methods).mean(2).reshape(1000, methods, 60, 4)
     parted = 0
     for table in tables:
-        found = rank_distributions({f"m{i}": scores for i, scores in enumerate(table)}, True).values()
+        found = rank_distributions(
+            {f"m{i}": scores for i, scores in enumerate(table)}, True
+        ).values()
         parted += max(rank.lo for rank in found) > min(rank.hi for rank in found)
     assert least <= parted / 1000 <= 0.07
 
@@ -132,8 +144,12 @@ def test_coverage_of_label_equivalence() -> None:
     held = []
     for _ in range(600):
         own = (
-            random.normal(0, 0.015, (6, 1, 4)) + random.normal(0, 0.03, (6, 60, 1)) + random.normal(0, 0.05, (6, 60, 4))
+            random.normal(0, 0.015, (6, 1, 4))
+            + random.normal(0, 0.03, (6, 60, 1))
+            + random.normal(0, 0.05, (6, 60, 4))
         )
         tables = means[:, None, None] + random.normal(0, 0.06, (1, 60, 1)) + own
-        held.append(holds(label_equivalence(fractions, tables[:5], tables[5], higher_is_better=True), 0.23))
+        held.append(
+            holds(label_equivalence(fractions, tables[:5], tables[5], higher_is_better=True), 0.23)
+        )
     assert 0.92 <= np.mean(held) <= 0.975  # standard error 0.9%

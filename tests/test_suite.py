@@ -55,12 +55,21 @@ def cell(**changes: object) -> Cell:
             "list it, without a variant",
         ),
         ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one dataset"),
-        ({"split": "a.json", "draw": "list"}, "'split' brings its own order of patients; drop 'draw: list'"),
+        (
+            {"split": "a.json", "draw": "list"},
+            "'split' brings its own order of patients; drop 'draw: list'",
+        ),
         ({"size": [64, 64, 32]}, "is 3D; unet is not; take 'unet' in 2D, 'vnet' in 3D"),
         ({"backbone": {"name": "vnet"}}, "is 2D; vnet is not"),
-        ({"size": [64, 64, 40], "backbone": {"name": "vnet"}}, "does not suit vnet; give multiples of 16"),
+        (
+            {"size": [64, 64, 40], "backbone": {"name": "vnet"}},
+            "does not suit vnet; give multiples of 16",
+        ),
         ({"stride": [8, 8]}, "'stride: [8, 8]' given for 2D; it goes with 3D, three numbers"),
-        ({"size": [32, 32, 32], "backbone": {"name": "vnet"}, "shrink": [2]}, "it goes with 3D, three numbers"),
+        (
+            {"size": [32, 32, 32], "backbone": {"name": "vnet"}, "shrink": [2]},
+            "it goes with 3D, three numbers",
+        ),
         (
             {"size": [32, 32, 32], "backbone": {"name": "vnet"}, "stride": [32, 33, 16]},
             "leaves gaps between patches of [32, 32, 32]; give at most these",
@@ -68,7 +77,9 @@ def cell(**changes: object) -> Cell:
         ({"select": {"by": "test", "every": 0}}, "greater than or equal to 1"),
     ],
 )
-def test_bad_suites_are_refused_in_one_line(tmp_path: Path, changes: dict[str, object], expected: str) -> None:
+def test_bad_suites_are_refused_in_one_line(
+    tmp_path: Path, changes: dict[str, object], expected: str
+) -> None:
     with pytest.raises(BenchError) as caught:
         load(tmp_path, **changes)
     assert expected in str(caught.value)
@@ -100,10 +111,16 @@ def test_size_overlays_and_warns(tmp_path: Path) -> None:
 def test_other_steps_are_said_and_scale_the_selection(tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"
     file.write_text(
-        yaml.safe_dump({**GOOD, "steps": 100, "note": "n", "select": {"by": "test", "every": 10, "start": 40}})
+        yaml.safe_dump(
+            {**GOOD, "steps": 100, "note": "n", "select": {"by": "test", "every": 10, "start": 40}}
+        )
     )
     loaded = suite.load(file, steps=20)
-    assert (loaded.steps, loaded.full_steps, loaded.note) == (20, 100, "n; 20 of 100 steps (--steps); do not cite")
+    assert (loaded.steps, loaded.full_steps, loaded.note) == (
+        20,
+        100,
+        "n; 20 of 100 steps (--steps); do not cite",
+    )
     assert loaded.select == suite.Select(by="test", every=10, start=8)
     assert suite.load(file, steps=100).full_steps is None
 
@@ -117,7 +134,9 @@ def test_volumes_have_windows_at_half_a_patch_unless_told(tmp_path: Path) -> Non
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parent.parent / "suites").rglob("*.yaml")), ids=str)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parent.parent / "suites").rglob("*.yaml")), ids=str
+)
 def test_shipped_suites_load_at_every_size(file: Path) -> None:
     suite.load(file)
     assert suite.load(file, steps=3).full_steps
@@ -149,7 +168,9 @@ def test_key_is_stable() -> None:
 
 
 def test_select_by_key_and_value() -> None:
-    cells = [cell(method=m, labelled=n, fraction=f) for m in ("a", "b") for n, f in ((4, 0.1), (40, 1.0))]
+    cells = [
+        cell(method=m, labelled=n, fraction=f) for m in ("a", "b") for n, f in ((4, 0.1), (40, 1.0))
+    ]
     assert len(select(cells, ["method=a"])) == 2
     assert len(select(cells, ["method=a,method=b,fraction=0.1"])) == 2
     assert len(select(cells, ["method=a", "labelled=40"])) == 1

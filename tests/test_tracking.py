@@ -117,7 +117,9 @@ def start(code: str, store: Store, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_two_processes_may_make_the_database_at_once(ran: Store, uri: str, first_syncs: list[tuple[str, str]]) -> None:
+def test_two_processes_may_make_the_database_at_once(
+    ran: Store, uri: str, first_syncs: list[tuple[str, str]]
+) -> None:
     assert first_syncs == [("2\n", ""), ("2\n", "")]
     assert len(runs(ran, uri)) == 2
     folders = [Path(urlsplit(run.info.artifact_uri).path) for run in runs(ran, uri).values()]
@@ -129,13 +131,31 @@ def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
     planned, run = cell(store, "threshold"), runs(store, uri)[GOOD]
     folder = store.cell(planned["key"])
     assert run.info.status == "FINISHED"
-    params = {"dataset": "tiny", "labelled": "2", "subset": "0", "method": "threshold", "variant": "default"}
-    nested = {"config.fault": "none", "backbone.name": planned["backbone"]["name"], "size": "[16, 16]", "steps": "3"}
+    params = {
+        "dataset": "tiny",
+        "labelled": "2",
+        "subset": "0",
+        "method": "threshold",
+        "variant": "default",
+    }
+    nested = {
+        "config.fault": "none",
+        "backbone.name": planned["backbone"]["name"],
+        "size": "[16, 16]",
+        "steps": "3",
+    }
     assert {**params, **nested}.items() <= run.data.params.items()
     tags = {name.removeprefix("scarcebench."): value for name, value in run.data.tags.items()}
-    named = {"key": planned["key"], "split": planned["split"], "commit": stages.commit(), "status": "done"}
+    named = {
+        "key": planned["key"],
+        "split": planned["split"],
+        "commit": stages.commit(),
+        "status": "done",
+    }
     assert named.items() <= tags.items()
-    files = {entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)}
+    files = {
+        entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)
+    }
     assert files == {"result.json", "scores.csv", "history.json", "log.txt"}
     result = store.result(planned["key"]) or {}
     scores = Scores(folder / "scores.csv")
@@ -151,7 +171,10 @@ def test_curves_keep_their_steps_and_values(store: Store, uri: str) -> None:
     write_json(store.cell(cell(store, "threshold")["key"]) / "history.json", history)
     tracking.sync(store, uri)
     run, client = runs(store, uri)[GOOD], tracking.Mirror(store, uri).client
-    logged = {name: client.get_metric_history(run.info.run_id, name) for name in ("loss", "step/dice", "dice")}
+    logged = {
+        name: client.get_metric_history(run.info.run_id, name)
+        for name in ("loss", "step/dice", "dice")
+    }
     assert sorted([point.step, point.value] for point in logged["loss"]) == curve
     assert sorted([point.step, point.value] for point in logged["step/dice"]) == history["dice"]
     assert len(logged["dice"]) == 1  # the board's, not mixed with the method's own
@@ -164,7 +187,9 @@ def test_a_failed_cell_says_why(store: Store, uri: str) -> None:
     assert run.info.status == "FAILED"
     assert run.data.tags["scarcebench.status"] == "failed"
     assert run.data.tags["scarcebench.reason"] == "error: RuntimeError: the plug-in is broken"
-    files = {entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)}
+    files = {
+        entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)
+    }
     assert files == {"failure.json", "log.txt"}
 
 
@@ -196,7 +221,9 @@ def test_a_run_that_was_cut_short_is_repaired(
 ) -> None:
     target = tracking.Mirror(store, uri)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(target.client, step, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            target.client, step, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         target.write_all()
     assert len(runs(store, uri)) == 1
     assert tracking.sync(store, uri) == 2
@@ -212,7 +239,9 @@ def test_two_mirrors_at_once_write_a_cell_once(store: Store, uri: str) -> None:
     assert len(runs(store, uri)) == 2
 
 
-def test_cells_are_mirrored_beside_the_run(store: Store, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_cells_are_mirrored_beside_the_run(
+    store: Store, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
     key = cell(store, "threshold")["key"]
     with tracking.mirror(store, uri) as tell:
         tell(key)
@@ -224,7 +253,9 @@ def test_cells_are_mirrored_beside_the_run(store: Store, uri: str, caplog: pytes
     assert not caplog.records
 
 
-def test_a_stopped_run_waits_for_nothing(store: Store, silent_server: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stopped_run_waits_for_nothing(
+    store: Store, silent_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt), tracking.mirror(store, silent_server) as tell:
         tell(cell(store, "threshold")["key"])
@@ -241,7 +272,10 @@ def test_it_can_be_turned_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_long_rest_is_left_to_sync(
-    store: Store, silent_server: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    silent_server: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tracking, "PATIENCE_S", 0.5)
     with tracking.mirror(store, silent_server):
@@ -267,8 +301,14 @@ def test_trouble_is_one_warning_and_soon(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder = store.out.parent
-    addresses = {"refuses": refusing_server(), "is silent": silent_server, "file store": str(folder / "mlruns")}
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", addresses.get(trouble, f"sqlite:///{folder}/nowhere/mlflow.db"))
+    addresses = {
+        "refuses": refusing_server(),
+        "is silent": silent_server,
+        "file store": str(folder / "mlruns"),
+    }
+    monkeypatch.setenv(
+        "MLFLOW_TRACKING_URI", addresses.get(trouble, f"sqlite:///{folder}/nowhere/mlflow.db")
+    )
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     if trouble == "no mlflow":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
@@ -292,7 +332,9 @@ def test_a_server_that_is_down_does_not_fail_a_process(store: Store) -> None:
 
 
 def test_sync_says_in_a_line_what_is_wrong(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"^MLflow: .* maintenance mode .*; see MLFLOW_TRACKING_URI$"):
+    with pytest.raises(
+        BenchError, match=r"^MLflow: .* maintenance mode .*; see MLFLOW_TRACKING_URI$"
+    ):
         tracking.sync(store, str(tmp_path / "mlruns"))
     with pytest.raises(BenchError, match=r"no plan\.json; give a folder that 'run' wrote"):
         tracking.sync(Store(tmp_path / "nothing"))
@@ -305,7 +347,9 @@ def test_a_warning_shows_no_password() -> None:
 
 def test_distances_while_a_generator_was_trained_are_curves(tmp_path: Path) -> None:
     points = [{"shown": 0, "distance": 9.0, "n": 8}, {"shown": 512, "distance": 2.5, "n": 8}]
-    judged = {"curves": [{"label": None, "points": points}, {"label": "lesion", "points": points[:1]}]}
+    judged = {
+        "curves": [{"label": None, "points": points}, {"label": "lesion", "points": points[:1]}]
+    }
     write_json(tmp_path / "judged.json", judged)
     found = tracking.metrics({"judged.json": tmp_path / "judged.json"}, {}, 0, "segmentation")
     assert [(point.key, point.step, point.value) for point in found] == [

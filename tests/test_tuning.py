@@ -76,7 +76,10 @@ def test_folds_part_the_budget(labelled: list[str], folds: int) -> None:
 
 @given(st.permutations([f"p{i}" for i in range(40)]), st.integers(12, 40), st.integers(12, 40))
 def test_hold_outs_are_nested_as_budgets_are(order: list[str], one: int, other: int) -> None:
-    [(_, few)], [(_, many)] = folds_of(order[: min(one, other)], 3), folds_of(order[: max(one, other)], 3)
+    [(_, few)], [(_, many)] = (
+        folds_of(order[: min(one, other)], 3),
+        folds_of(order[: max(one, other)], 3),
+    )
     assert set(few) <= set(many)
 
 
@@ -105,7 +108,9 @@ def test_trial_zero_has_the_defaults_and_the_best_wins(done: Store) -> None:
         winner = yaml.safe_load((done.out / "studies" / study["id"] / "winner.yaml").read_text())
         assert winner == [{"method": "shifted", "config": dict(best.config)}]
         twins = [cell for cell in plan["cells"] if cell["study"] == study["id"]]
-        assert [(cell["variant"], cell["config"]) for cell in twins] == [("tuned", dict(best.config))]
+        assert [(cell["variant"], cell["config"]) for cell in twins] == [
+            ("tuned", dict(best.config))
+        ]
 
 
 def test_value_of_a_trial_is_the_mean_over_patients_held_out(done: Store) -> None:
@@ -118,7 +123,9 @@ def test_value_of_a_trial_is_the_mean_over_patients_held_out(done: Store) -> Non
 
 def test_the_board_has_default_and_tuned_rows_with_cost_and_trials(done: Store) -> None:
     board = json.loads((done.out / "board.json").read_text())
-    rows = {(row["variant"], row["fraction"]): row for row in board["rows"] if row["metric"] == "dice"}
+    rows = {
+        (row["variant"], row["fraction"]): row for row in board["rows"] if row["metric"] == "dice"
+    }
     assert sorted(rows) == [("default", 0.4), ("default", 1.0), ("tuned", 0.4), ("tuned", 1.0)]
     assert all(row["status"] == "ok" for row in rows.values())
     spent = {item["variant"]: item["tune_seconds"] for item in board["cost"]}
@@ -179,7 +186,9 @@ def test_trial_zero_with_other_settings_than_the_defaults_is_named(copy: Store) 
     """Found in a review: verify did not look at tuning."""
     study = copy.plan()["studies"][0]["id"]
     edit(studies.trial_file(copy, study, 0), params={"shift": 0.1, "kind": "plain"})
-    assert [(wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)] == [("params shift", 0.1, 0.2)]
+    assert [(wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)] == [
+        ("params shift", 0.1, 0.2)
+    ]
 
 
 def test_edited_files_of_a_trial_are_named(copy: Store) -> None:
@@ -187,8 +196,14 @@ def test_edited_files_of_a_trial_are_named(copy: Store) -> None:
     study = copy.plan()["studies"][0]["id"]
     key = studies.trials_of(copy, study)[1].cells[0]
     job = json.loads((copy.cell(key) / "cell.json").read_text())
-    edit(copy.cell(key) / "cell.json", patients=[*job["patients"], *job["held"]], cell={**job["cell"], "steps": 9})
-    (copy.cell(key) / "selection.csv").write_text("case,group,class,reference,dice\np1_f0,p1,1,1,0.5\n")
+    edit(
+        copy.cell(key) / "cell.json",
+        patients=[*job["patients"], *job["held"]],
+        cell={**job["cell"], "steps": 9},
+    )
+    (copy.cell(key) / "selection.csv").write_text(
+        "case,group,class,reference,dice\np1_f0,p1,1,1,0.5\n"
+    )
     metrics = {(wrong.file.split("/")[0], wrong.metric) for wrong in named(copy)}
     assert {("cells", "key"), ("cells", "patients of the fold"), ("studies", "value")} <= metrics
 
@@ -208,9 +223,13 @@ def test_a_trial_that_is_gone_is_named(copy: Store) -> None:
     """Found in a review: verify did not look at tuning."""
     study = copy.plan()["studies"][0]["id"]
     studies.trial_file(copy, study, 3).unlink()
-    assert ("trials", 3, 4) in [(wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)]
+    assert ("trials", 3, 4) in [
+        (wrong.metric, wrong.stored, wrong.derived) for wrong in named(copy)
+    ]
     studies.trial_file(copy, study, 1).unlink()
-    assert any(wrong.file.endswith("trial_1.json") and wrong.stored == "nothing" for wrong in named(copy))
+    assert any(
+        wrong.file.endswith("trial_1.json") and wrong.stored == "nothing" for wrong in named(copy)
+    )
 
 
 LABELS = {
@@ -223,11 +242,16 @@ LABELS = {
 @pytest.mark.parametrize(
     ("changes", "states"),
     [
-        ({"fractions": [0.4], "tuning": {"trials": 7, "folds": 2, "prune": True}}, {"done", "pruned"}),
+        (
+            {"fractions": [0.4], "tuning": {"trials": 7, "folds": 2, "prune": True}},
+            {"done", "pruned"},
+        ),
         (LABELS, {"done"}),
     ],
 )
-def test_other_trials_agree_as_they_were_written(changes: dict[str, Any], states: set[str], tmp_path: Path) -> None:
+def test_other_trials_agree_as_they_were_written(
+    changes: dict[str, Any], states: set[str], tmp_path: Path
+) -> None:
     """Those that were stopped, and those of classification."""
     plan = planned(tmp_path / "out", subsets=1, **changes)
     tuned(plan)
@@ -248,27 +272,37 @@ def test_optuna_opens_the_exported_studies(done: Store) -> None:
     assert len(loaded.trials) == 4
 
 
-def test_a_narrower_search_keeps_the_other_studies_in_the_database(done: Store, tmp_path: Path) -> None:
+def test_a_narrower_search_keeps_the_other_studies_in_the_database(
+    done: Store, tmp_path: Path
+) -> None:
     """Found in a review: `tune --only` wrote study.db anew from the studies it had chosen."""
     import optuna
 
     shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
     loaded, cells, found, store = planned(tmp_path / "out")
-    _, table = stages.tune(loaded, cells, found, store, lambda _: None, only=["subset=1"], plugins=PLUGINS)
+    _, table = stages.tune(
+        loaded, cells, found, store, lambda _: None, only=["subset=1"], plugins=PLUGINS
+    )
     assert table.count("subset 1") == table.count("\n") + 1 == 2
     assert len(optuna.get_all_study_names(f"sqlite:///{store.out / 'studies' / 'study.db'}")) == 4
 
 
 @pytest.mark.parametrize(
     ("only", "expected"),
-    [(["method=smile"], {"smile"}), (["variant=tuned"], {"smile", "supervised"}), (["variant=default"], set())],
+    [
+        (["method=smile"], {"smile"}),
+        (["variant=tuned"], {"smile", "supervised"}),
+        (["variant=default"], set()),
+    ],
 )
 def test_only_chooses_among_tuned_cells(
     only: list[str], expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found in a review: variant=tuned matched nothing, and the judge of a method was tuned with it."""
     tuned_methods: set[str] = set()
-    monkeypatch.setattr(studies, "tune", lambda _, found, *rest: tuned_methods.update(s.base.method for s in found))
+    monkeypatch.setattr(
+        studies, "tune", lambda _, found, *rest: tuned_methods.update(s.base.method for s in found)
+    )
     monkeypatch.setattr(studies, "export_database", lambda *_: None)
     both = {"methods": ["supervised", "smile"], "reference": "supervised", "size": [32, 32]}
     loaded, cells, found, store = planned(tmp_path / "out", **both)
@@ -284,7 +318,9 @@ def test_trials_are_child_runs(done: Store, tmp_path: Path) -> None:
     parents = mirror._runs("tags.`scarcebench.key` LIKE 'study %'")
     children = [run for run in mirror._runs("") if "mlflow.parentRunId" in run.data.tags]
     assert (len(parents), len(children)) == (4, 16)
-    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {run.info.run_id for run in parents}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {
+        run.info.run_id for run in parents
+    }
     assert written == 4 + 16 + len(mirror.cells)
 
 
@@ -325,7 +361,9 @@ def test_killed_three_times_the_table_is_that_of_an_undisturbed_run(
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_a_trial_that_failed_by_chance_is_run_again_where_asked(done: Store, tmp_path: Path, written: bool) -> None:
+def test_a_trial_that_failed_by_chance_is_run_again_where_asked(
+    done: Store, tmp_path: Path, written: bool
+) -> None:
     """Found in a review: a killed worker failed its trial for ever, as no command ran trials again."""
     shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
     loaded, cells, found, store = planned(tmp_path / "out")
@@ -389,8 +427,21 @@ def test_where_all_trials_fail_the_tuned_row_counts_as_worst(per: str, tmp_path:
     plan = planned(tmp_path / "out", fractions=[0.4], methods=GREEDY, tuning=search)
     loaded, _, found, store = plan
     cells, table = tuned(plan)
-    progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu", retry_failed=True)
-    assert (progress.done, progress.failed, table.count("no trial ended")) == (2, 2, 2 if per == "subset" else 1)
+    progress = stages.run(
+        loaded,
+        cells,
+        found,
+        store,
+        lambda _: None,
+        plugins=PLUGINS,
+        device="cpu",
+        retry_failed=True,
+    )
+    assert (progress.done, progress.failed, table.count("no trial ended")) == (
+        2,
+        2,
+        2 if per == "subset" else 1,
+    )
     board, _ = stages.report(store)
     rows = {row.variant: row for row in board.rows if row.metric == "dice"}
     assert (rows["default"].status, rows["tuned"].status, rows["tuned"].mean) == ("ok", "failed", 0)
@@ -409,13 +460,20 @@ def test_a_subset_whose_trials_all_failed_counts_as_worst_beside_the_others(tmp_
     for number in range(2):
         file = studies.trial_file(store, failed["id"], number)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(replace(trial(number, None), params={}, config={}, reason="crash: killed"))))
+        file.write_text(
+            json.dumps(
+                asdict(replace(trial(number, None), params={}, config={}, reason="crash: killed"))
+            )
+        )
     cells, _ = tuned(plan)
     stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, device="cpu")
     board, _ = stages.report(store)
     [row] = [row for row in board.rows if row.metric == "dice" and row.variant == "tuned"]
     assert (row.status, row.n_subsets) == ("failed", 2)
-    assert row.reason == "1 of 2 cells failed and count as worst: tuning: all 2 trials failed: crash: killed"
+    assert (
+        row.reason
+        == "1 of 2 cells failed and count as worst: tuning: all 2 trials failed: crash: killed"
+    )
     means = [p.mean for p in board.points if (p.metric, p.variant) == ("dice", "tuned")]
     assert means[0] > 0 and means[1] == 0
 
@@ -429,7 +487,12 @@ def test_trials_beyond_those_asked_for_cost_nothing(done: Store) -> None:
     """Found in a review: the cost of a tuned row was of all trial files, its settings of the first ones."""
     study = done.plan()["studies"][0]["id"]
     first = [trial.seconds for trial in studies.trials_of(done, study)]
-    assert studies.seconds_of(done, study, 2) == sum(first[:2]) < studies.seconds_of(done, study, 4) == sum(first)
+    assert (
+        studies.seconds_of(done, study, 2)
+        == sum(first[:2])
+        < studies.seconds_of(done, study, 4)
+        == sum(first)
+    )
     assert studies.seconds_of(done, None, 4) == 0
 
 
@@ -437,12 +500,16 @@ def test_failed_defaults_are_called_so(tmp_path: Path) -> None:
     """Found in a review: the table of winners gave them 0.000."""
     _, cells, found, store = planned(tmp_path / "out")
     loaded = make_suite()
-    [study, *_] = tuning.studies(loaded, [cell for cell in cells if cell.study is None], found, PLUGINS)
+    [study, *_] = tuning.studies(
+        loaded, [cell for cell in cells if cell.study is None], found, PLUGINS
+    )
     for number, value in enumerate((None, 0.5)):
         file = studies.trial_file(store, study.id, number)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(trial(number, value))))
-    assert "0.500 in trial 1 of 2, failed with the defaults; x 1" in studies.table(store, [study], 2)
+    assert "0.500 in trial 1 of 2, failed with the defaults; x 1" in studies.table(
+        store, [study], 2
+    )
 
 
 def test_trials_are_no_results_of_other_settings(done: Store) -> None:
@@ -498,14 +565,19 @@ def test_noise_of_selection_in_closed_form() -> None:
         ({"shifted": {"shfit": [0, 1]}}, "unknown setting 'shfit'; did you mean 'shift'"),
         ({"shifted": {"shift": [0.3]}}, r"\[0.3\] given; expected \[low, high\]"),
         ({"shifted": {"shift": [0, float("inf")]}}, r"expected \[low, high\]"),
-        ({"shifted": {"shift": [-2, 1]}}, "tuning: space: config of method shifted: shift: -2 given; .* greater"),
+        (
+            {"shifted": {"shift": [-2, 1]}},
+            "tuning: space: config of method shifted: shift: -2 given; .* greater",
+        ),
         ({"shifted": {"shift": [0, 1.5]}}, r"shift: 1\.5 given; .* less"),
         ({"shifted": {"kind": ["plain", "plan"]}}, "kind: 'plan' given; .* 'plain'"),
         ({"shifted": {"kind": []}}, r"shifted: kind: \[\] given; expected one choice or more"),
         ({"nobody": {"shift": [0, 1]}}, "nobody given; it is no method that this suite tunes"),
     ],
 )
-def test_bad_spaces_are_refused_before_any_training(changes: Any, expected: str, tmp_path: Path) -> None:
+def test_bad_spaces_are_refused_before_any_training(
+    changes: Any, expected: str, tmp_path: Path
+) -> None:
     """Found in a review: no choices ended in a traceback, and what the Config forbids in trials that all failed."""
     with pytest.raises(BenchError, match=expected):
         planned(tmp_path / "out", tuning={"trials": 2, "space": changes})
@@ -527,7 +599,8 @@ def test_held_out_patients_without_anything_to_score_are_refused(tmp_path: Path)
         case["classes"] = []
     own = [cell for cell in cells if cell.study is None]
     with pytest.raises(
-        BenchError, match="with 3 labelled patients given; none of those held out in draw 0 has a class"
+        BenchError,
+        match="with 3 labelled patients given; none of those held out in draw 0 has a class",
     ):
         tuning.studies(loaded, own, found, PLUGINS)
 
@@ -536,16 +609,23 @@ def test_a_trial_without_anything_to_score_has_failed(done: Store, tmp_path: Pat
     """Found in a review: its value was 0; it happens where classes vanish on the training grid."""
     shutil.copytree(done.out.parent, tmp_path, dirs_exist_ok=True)
     loaded, cells, found, store = planned(tmp_path / "out")
-    [study, *_] = tuning.studies(loaded, [cell for cell in cells if cell.study is None], found, PLUGINS)
+    [study, *_] = tuning.studies(
+        loaded, [cell for cell in cells if cell.study is None], found, PLUGINS
+    )
     start = studies.trials_of(store, study.id)[0]
     for key in start.cells:
         file = store.cell(key) / "selection.csv"
         lines = [line.split(",") for line in file.read_text().splitlines()]
         place = lines[0].index("reference")
-        file.write_text("\n".join(",".join([*line[:place], "0", *line[place + 1 :]]) for line in lines[1:]))
+        file.write_text(
+            "\n".join(",".join([*line[:place], "0", *line[place + 1 :]]) for line in lines[1:])
+        )
         file.write_text(",".join(lines[0]) + "\n" + file.read_text() + "\n")
     due, ended = studies._state(study, start, [], store)
-    assert due == [] and (ended.state, ended.reason) == ("failed", "no patient held out has a class to score")
+    assert due == [] and (ended.state, ended.reason) == (
+        "failed",
+        "no patient held out has a class to score",
+    )
     assert ended.after_folds == [None, None]
     assert not tuning.stops(study, [start] * 4, [None])
 
@@ -553,7 +633,9 @@ def test_a_trial_without_anything_to_score_has_failed(done: Store, tmp_path: Pat
 def test_a_method_without_a_space_is_named(tmp_path: Path) -> None:
     loaded = make_suite(methods=["threshold"], reference="threshold")
     with pytest.raises(BenchError, match="threshold has no space"):
-        stages.make_plan(loaded, None, Store(tmp_path / "out"), None, [HERE / "threshold.py", HERE / "tiny.py"])
+        stages.make_plan(
+            loaded, None, Store(tmp_path / "out"), None, [HERE / "threshold.py", HERE / "tiny.py"]
+        )
 
 
 def test_variants_are_not_tuned(tmp_path: Path) -> None:
@@ -576,7 +658,9 @@ def test_every_method_here_has_a_space_of_its_settings() -> None:
         shared = {setting: found.pop(setting) for setting in ("learning_rate", "weight_decay")}
         ranges.append(shared)
         assert len(found) <= 4, name
-    assert all(other == ranges[0] for other in ranges), "what all methods have is tuned in the same ranges"
+    assert all(other == ranges[0] for other in ranges), (
+        "what all methods have is tuned in the same ranges"
+    )
 
 
 def test_a_dry_run_counts_the_trials(tmp_path: Path) -> None:

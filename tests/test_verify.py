@@ -40,7 +40,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
     )  # type: ignore[arg-type]  # fmt: skip
     store = Store(folder / "toy")
     cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    assert stages.run(loaded, cells, found, store, lambda _: None, workers=1, plugins=PLUGINS).failed == 4
+    assert (
+        stages.run(loaded, cells, found, store, lambda _: None, workers=1, plugins=PLUGINS).failed
+        == 4
+    )
     stages.report(store)
     return store
 
@@ -56,7 +59,11 @@ def found(store: Store, deep: bool = False) -> list[Mismatch]:
 
 
 def key_of(store: Store, method: str, variant: str = "default") -> str:
-    cells = [cell for cell in store.plan()["cells"] if (cell["method"], cell["variant"]) == (method, variant)]
+    cells = [
+        cell
+        for cell in store.plan()["cells"]
+        if (cell["method"], cell["variant"]) == (method, variant)
+    ]
     return str(cells[0]["key"])
 
 
@@ -85,7 +92,11 @@ def test_a_folder_as_it_was_written_agrees(done: Store, deep: bool) -> None:
     checks = verifying.verify(done, deep)
     assert [mismatch for check in checks for mismatch in check.mismatches] == []
     counts = {check.what: check.count for check in checks}
-    assert counts["split files"] == 1 and counts["keys of cells"] == 9 and counts["predictions"] == 8 * 6 + 5
+    assert (
+        counts["split files"] == 1
+        and counts["keys of cells"] == 9
+        and counts["predictions"] == 8 * 6 + 5
+    )
     assert counts["lines of score tables"] == 13 * 6
     assert counts["values of board.json"] > 1000 and counts["means a second way"] > 30
     assert counts["lines of results.csv"] == 13 * 6 and counts["lines of tables"] > 50
@@ -112,7 +123,11 @@ def test_a_number_edited_by_hand_is_named(copy: Store, part: str, field: str, va
     assert wrong.file == "board.json" and part in wrong.row
     if field != "case":  # an overlay is known by its case
         assert (wrong.stored, wrong.derived, len(named)) == (value, entry[field], 1)
-    assert all(str(entry[label]) in wrong.row for label in ("method", "metric", "variant") if label in entry)
+    assert all(
+        str(entry[label]) in wrong.row
+        for label in ("method", "metric", "variant")
+        if label in entry
+    )
 
 
 def test_the_last_digit_may_differ_and_no_more(copy: Store) -> None:
@@ -129,8 +144,13 @@ def test_a_row_that_was_taken_out_or_put_in_is_named(copy: Store) -> None:
     taken: list[dict[str, Any]] = []
     edit(copy.out / "board.json", lambda board: taken.append(board["rows"].pop()))
     assert {mismatch.stored for mismatch in found(copy)} == {"nothing"}
-    edit(copy.out / "board.json", lambda board: board["rows"].extend([taken[0], {**taken[0], "method": "best"}]))
-    assert {(mismatch.derived, "method best" in mismatch.row) for mismatch in found(copy)} == {("nothing", True)}
+    edit(
+        copy.out / "board.json",
+        lambda board: board["rows"].extend([taken[0], {**taken[0], "method": "best"}]),
+    )
+    assert {(mismatch.derived, "method best" in mismatch.row) for mismatch in found(copy)} == {
+        ("nothing", True)
+    }
 
 
 def test_a_changed_line_of_scores_is_named_with_its_case(copy: Store) -> None:
@@ -141,7 +161,9 @@ def test_a_changed_line_of_scores_is_named_with_its_case(copy: Store) -> None:
     assert "method threshold" in line.row and "case p8_f1" in line.row and line.metric == "dice"
     assert (line.stored, line.derived) == (before["dice"], "0.123")
     assert any(mismatch.file == "board.json" and mismatch.metric == "mean" for mismatch in named)
-    [again] = [mismatch for mismatch in found(copy, deep=True) if mismatch.file.startswith("cells/")]
+    [again] = [
+        mismatch for mismatch in found(copy, deep=True) if mismatch.file.startswith("cells/")
+    ]
     assert key in again.file and again.row == "case p8_f1, class 1" and again.metric == "dice"
     assert (again.stored, again.derived) == ("0.123", float(before["dice"]))
 
@@ -151,13 +173,17 @@ def test_the_table_of_all_cases_is_compared_line_by_line(copy: Store) -> None:
     head, first, *lines = file.read_text().splitlines()
     file.write_text("\n".join([head.replace("dice", "DICE"), first, first, *lines[1:]]) + "\n")
     named = [str(mismatch) for mismatch in found(copy)]
-    assert len(named) == 3 and named[0].startswith("report/results.csv: line 1: stored task,dataset")
+    assert len(named) == 3 and named[0].startswith(
+        "report/results.csv: line 1: stored task,dataset"
+    )
     assert all("case p" in text and "nothing" in text for text in named[1:])
 
 
 def test_a_line_that_is_gone_is_named_without_a_traceback(copy: Store) -> None:
     file = copy.cell(key_of(copy, "threshold")) / "scores.csv"
-    file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if "p9" not in line))
+    file.write_text(
+        "".join(line for line in file.read_text().splitlines(keepends=True) if "p9" not in line)
+    )
     named = found(copy)
     assert [(m.metric, m.stored, m.derived) for m in named if m.file.endswith("/scores.csv")] == [
         ("lines of case p9_f0, class 1", 0, 1),
@@ -200,7 +226,9 @@ def test_a_deleted_prediction_is_named(copy: Store) -> None:
 
 def test_another_prediction_is_found_by_scoring_it_again(copy: Store) -> None:
     key = key_of(copy, "threshold")
-    np.savez_compressed(copy.cell(key) / "predictions" / "p8_f0.npz", label_map=np.zeros((16, 20), np.uint8))
+    np.savez_compressed(
+        copy.cell(key) / "predictions" / "p8_f0.npz", label_map=np.zeros((16, 20), np.uint8)
+    )
     assert found(copy) == []
     assert {mismatch.metric for mismatch in found(copy, deep=True)} == {
         "predicted", "dice", "jaccard", "hd95", "asd", "nsd",
@@ -224,9 +252,14 @@ def test_a_changed_split_is_named_under_a_new_hash_too(copy: Store) -> None:
 
     edit(file, change)
     named = {(mismatch.file, mismatch.metric) for mismatch in found(copy)}
-    assert ("splits/tiny.json", "hash in the plan") in named and ("splits/tiny.json", "sha256") not in named
+    assert ("splits/tiny.json", "hash in the plan") in named and (
+        "splits/tiny.json",
+        "sha256",
+    ) not in named
     file.unlink()
-    assert {"hash in the plan", "labelled patients"} <= {mismatch.metric for mismatch in found(copy)}
+    assert {"hash in the plan", "labelled patients"} <= {
+        mismatch.metric for mismatch in found(copy)
+    }
 
 
 def test_other_settings_under_an_old_key_are_named(copy: Store) -> None:
@@ -240,12 +273,18 @@ def test_tables_for_papers_are_compared_too(copy: Store) -> None:
     file = copy.out / "report" / "tables.tex"
     file.write_text(file.read_text().replace("0.980", "0.990", 1))
     [wrong] = found(copy)
-    assert wrong.file == "report/tables.tex" and "0.990" in wrong.stored and "0.980" in wrong.derived
+    assert (
+        wrong.file == "report/tables.tex" and "0.990" in wrong.stored and "0.980" in wrong.derived
+    )
 
 
-def test_a_mistake_in_the_board_itself_shows_by_the_second_way(copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_the_board_itself_shows_by_the_second_way(
+    copy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     board = verifying.results.build(copy)
-    place, row = next((i, row) for i, row in enumerate(board.rows) if row.metric == "dice" and row.mean)
+    place, row = next(
+        (i, row) for i, row in enumerate(board.rows) if row.metric == "dice" and row.mean
+    )
     rows = [replace(one, mean=0.5) if one is row else one for one in board.rows]
     monkeypatch.setattr(verifying.results, "build", lambda _: replace(board, rows=rows))
     edit(copy.out / "board.json", lambda content: content["rows"][place].update(mean=0.5))
@@ -274,9 +313,19 @@ def test_exit_codes(copy: Store, tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True)
 
     whole = call(copy.out)
-    assert whole.returncode == 0 and whole.stdout.count("\n") == 1 and whole.stdout.endswith("all agree\n")
+    assert (
+        whole.returncode == 0
+        and whole.stdout.count("\n") == 1
+        and whole.stdout.endswith("all agree\n")
+    )
     edit(copy.out / "board.json", lambda board: board["rows"][0].update(mean=0.5))
     wrong = call(copy.out)
-    assert wrong.returncode == 1 and "mean: stored 0.5, derived" in wrong.stdout and "1 differ" in wrong.stdout
+    assert (
+        wrong.returncode == 1
+        and "mean: stored 0.5, derived" in wrong.stdout
+        and "1 differ" in wrong.stdout
+    )
     none = call(tmp_path)
-    assert none.returncode == 2 and none.stderr.startswith("error: ") and none.stderr.count("\n") == 1
+    assert (
+        none.returncode == 2 and none.stderr.startswith("error: ") and none.stderr.count("\n") == 1
+    )

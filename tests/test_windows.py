@@ -58,17 +58,25 @@ def test_overlaps_are_averaged_in_closed_form() -> None:
 def test_the_number_of_windows_at_once_changes_nothing(batch: int) -> None:
     volume = torch.randn(1, 17, 13, 11, generator=torch.Generator().manual_seed(0))
     alone = windows.average(position, volume, (8, 8, 8), (4, 3, 2), batch=1)
-    assert torch.allclose(windows.average(position, volume, (8, 8, 8), (4, 3, 2), batch), alone, atol=1e-6)
+    assert torch.allclose(
+        windows.average(position, volume, (8, 8, 8), (4, 3, 2), batch), alone, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize(("shape", "overlap"), [((20, 24, 17), 0.5), ((20, 24, 17), 0.25), ((6, 24, 9), 0.5)])
+@pytest.mark.parametrize(
+    ("shape", "overlap"), [((20, 24, 17), 0.5), ((20, 24, 17), 0.25), ((6, 24, 9), 0.5)]
+)
 def test_equal_to_monai(shape: tuple[int, ...], overlap: float) -> None:
     monai = pytest.importorskip("monai.inferers")
     size = (8, 8, 8)
     volume = torch.randn(1, *shape, generator=torch.Generator().manual_seed(1))
-    expected = monai.sliding_window_inference(volume[None], size, 4, position, overlap=overlap, mode="constant")
+    expected = monai.sliding_window_inference(
+        volume[None], size, 4, position, overlap=overlap, mode="constant"
+    )
     stride = [int(side * (1 - overlap)) for side in size]
-    assert torch.allclose(windows.average(position, volume, size, stride, batch=5), expected[0], atol=1e-5)
+    assert torch.allclose(
+        windows.average(position, volume, size, stride, batch=5), expected[0], atol=1e-5
+    )
 
 
 class Position:

@@ -13,7 +13,12 @@ from pathlib import Path
 
 from bench.executors import Finished
 
-PRELOAD = ["torch", "torch._inductor.config", "pydantic", "bench.cell"]  # the second: 1.1 s when determinism is set
+PRELOAD = [
+    "torch",
+    "torch._inductor.config",
+    "pydantic",
+    "bench.cell",
+]  # the second: 1.1 s when determinism is set
 BUSY = 3  # exit code of a worker that found its cell held
 
 
@@ -28,7 +33,9 @@ class LocalExecutor:
     def __init__(self, slots: int, threads: int) -> None:
         self.slots = slots
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or CUDA matrix products vary from run to run
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # or CUDA matrix products vary from run to run
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
         self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}

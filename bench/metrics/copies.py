@@ -25,7 +25,9 @@ class Copies:
 
     nearest: NDArray[np.intp]  # index of the nearest training image
     distance: Floats  # to it, in feature space
-    ratio: Floats  # rho: that distance over the one from the training image to its own nearest other
+    ratio: (
+        Floats  # rho: that distance over the one from the training image to its own nearest other
+    )
     ssim: Floats  # with it, on the pixels
     copy: NDArray[np.bool_]
 
@@ -35,7 +37,9 @@ class Copies:
         return hits / len(self.copy), *wilson(hits, len(self.copy))
 
 
-def find_copies(fake: Features, real: Features, fake_images: Sequence[Image], real_images: Sequence[Image]) -> Copies:
+def find_copies(
+    fake: Features, real: Features, fake_images: Sequence[Image], real_images: Sequence[Image]
+) -> Copies:
     """Pairs each synthetic image with its nearest training image; features (N d), (M d), images of the same order.
 
     A copy has distance 0, or rho < 1 and SSIM > 0.9. Call it with held-out reals as `fake` for the rate to expect.
@@ -53,7 +57,9 @@ def find_copies(fake: Features, real: Features, fake_images: Sequence[Image], re
     ratio = distance / _to_nearest_other(real, nearest)
     pairs = zip(fake_images, nearest, strict=True)
     alike = np.array([ssim(image, real_images[index]) for image, index in pairs])
-    return Copies(nearest, distance, ratio, alike, (distance == 0) | ((ratio < 1) & (alike > ALIKE)))
+    return Copies(
+        nearest, distance, ratio, alike, (distance == 0) | ((ratio < 1) & (alike > ALIKE))
+    )
 
 
 def ssim(a: Image, b: Image) -> float:

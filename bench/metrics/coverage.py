@@ -30,7 +30,9 @@ def density_and_coverage(real: Features, fake: Features, k: int = K) -> Coverage
 
     real, fake = check_features(real, fake)
     if not 1 <= k < len(real):
-        raise ValueError(f"k = {k} neighbours asked of {len(real)} real samples; give 1 to {len(real) - 1}")
+        raise ValueError(
+            f"k = {k} neighbours asked of {len(real)} real samples; give 1 to {len(real) - 1}"
+        )
     inside = cdist(real, fake) < _reach(cdist(real, real), k)[:, None]  # N M
     return Coverage(float(inside.sum() / (k * len(fake))), float(inside.any(1).mean()))
 

@@ -43,14 +43,20 @@ def at_equal_size(real: Features, fake: Features, n: int, draws: int, seed: int)
     real, fake = check_features(real, fake)
     most = min(len(real), len(fake))
     if not 2 <= n <= most:
-        raise ValueError(f"{n} a side asked of {len(real)} and {len(fake)} samples; give 2 to {most}")
+        raise ValueError(
+            f"{n} a side asked of {len(real)} and {len(fake)} samples; give 2 to {most}"
+        )
     if n == len(real) == len(fake):  # every draw would be everything
         return frechet_distance(real, fake)
     random = np.random.default_rng(seed)
-    return _mean([frechet_distance(_draw(real, n, random), _draw(fake, n, random)) for _ in range(draws)])
+    return _mean(
+        [frechet_distance(_draw(real, n, random), _draw(fake, n, random)) for _ in range(draws)]
+    )
 
 
-def floor(real: Features, n: int, draws: int, seed: int, groups: Sequence[str] | None = None) -> float:
+def floor(
+    real: Features, n: int, draws: int, seed: int, groups: Sequence[str] | None = None
+) -> float:
     """What reals score against reals: mean distance of two parts of n, over `draws` seeded draws.
 
     The parts share no patient where `groups` names that of each sample: frames of one would make the floor too low.
@@ -59,7 +65,9 @@ def floor(real: Features, n: int, draws: int, seed: int, groups: Sequence[str] |
     groups = groups if groups is not None else [str(i) for i in range(len(real))]
     named, most = np.unique(np.asarray(groups), return_inverse=True)[1], most_apart(groups)
     if not 2 <= n <= most:
-        raise ValueError(f"two parts of {n} without a common patient asked of {len(real)} samples; give 2 to {most}")
+        raise ValueError(
+            f"two parts of {n} without a common patient asked of {len(real)} samples; give 2 to {most}"
+        )
     random = np.random.default_rng(seed)
     parts = [_disjoint(named, n, random) for _ in range(draws)]
     return _mean([frechet_distance(real[one], real[other]) for one, other in parts])
@@ -67,11 +75,15 @@ def floor(real: Features, n: int, draws: int, seed: int, groups: Sequence[str] |
 
 def most_apart(groups: Sequence[str]) -> int:
     """The size of two parts that can always be drawn without a common patient from samples of these `groups`."""
-    largest = max(Counter(groups).values(), default=0)  # the patient on the border may be the one with most samples
+    largest = max(
+        Counter(groups).values(), default=0
+    )  # the patient on the border may be the one with most samples
     return (len(groups) - largest + 1) // 2
 
 
-def _disjoint(named: NDArray[np.intp], n: int, random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+def _disjoint(
+    named: NDArray[np.intp], n: int, random: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Indices of n samples twice, from patients of one side and of the other."""
     order = random.permutation(named.max() + 1)
     sizes = np.bincount(named)[order].cumsum()
@@ -82,7 +94,9 @@ def _disjoint(named: NDArray[np.intp], n: int, random: np.random.Generator) -> t
 def check_features(x: Features, y: Features) -> tuple[Floats, Floats]:
     """Both sets as float64; a ValueError unless they are (N d) and (M d), N, M >= 2, and finite."""
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
-        raise ValueError(f"features are {x.shape} and {y.shape}; expected (N d) and (M d) with N, M >= 2")
+        raise ValueError(
+            f"features are {x.shape} and {y.shape}; expected (N d) and (M d) with N, M >= 2"
+        )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("features hold NaN or infinity; the extractor failed on some image")
     return x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)

@@ -28,7 +28,9 @@ class MaskValidity:
 def mask_validity(fake: Sequence[Mask], real: Sequence[Mask]) -> MaskValidity:
     """Of one or more label maps on each side; empty masks count, with area 0."""
     if not len(fake) or not len(real):
-        raise ValueError(f"{len(fake)} synthetic and {len(real)} real masks given; expected at least one of each")
+        raise ValueError(
+            f"{len(fake)} synthetic and {len(real)} real masks given; expected at least one of each"
+        )
     fake_areas, real_areas = areas(fake), areas(real)
     return MaskValidity(
         area_distance=ks_distance(fake_areas, real_areas),
@@ -66,7 +68,9 @@ def ks_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Two-sample Kolmogorov-Smirnov distance: the largest gap between the two distribution functions."""
     a, b = np.sort(a), np.sort(b)
     values = np.concatenate([a, b])
-    gap = np.searchsorted(a, values, "right") / len(a) - np.searchsorted(b, values, "right") / len(b)
+    gap = np.searchsorted(a, values, "right") / len(a) - np.searchsorted(b, values, "right") / len(
+        b
+    )
     return float(np.abs(gap).max())
 
 

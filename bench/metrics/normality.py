@@ -86,7 +86,9 @@ def ms_ssim(a: Image, b: Image) -> MultiScale:
 
 def scales_of(side: int) -> int:
     """How many scales the shorter side (pixels) has room for, of the numbers 5, 3, 2 and 1."""
-    return next(scales for scales in (5, 3, 2, 1) if scales == 1 or side > (WINDOW - 1) * 2 ** (scales - 1))
+    return next(
+        scales for scales in (5, 3, 2, 1) if scales == 1 or side > (WINDOW - 1) * 2 ** (scales - 1)
+    )
 
 
 def halved(image: Floats) -> Floats:
@@ -100,7 +102,9 @@ def change(image: Image, normal: Image, mask: Mask) -> Change:
     """Where G changed x (C H W): inside the mask (H W) it should, outside it should not."""
     apart = np.abs(np.asarray(normal, np.float64) - image).mean(0)
     inside, outside = apart[mask > 0], apart[mask == 0]
-    return Change(*(float(part.mean()) if part.size else float("nan") for part in (inside, outside)))
+    return Change(
+        *(float(part.mean()) if part.size else float("nan") for part in (inside, outside))
+    )
 
 
 def anomaly(image: Image, normal: Image) -> float:

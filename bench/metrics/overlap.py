@@ -21,6 +21,10 @@ def jaccard(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
 def check_masks(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> None:
     """Refuse what numpy would broadcast, or `&` would take bit by bit, to a wrong score without a word."""
     if pred.shape != ref.shape:
-        raise ValueError(f"prediction {pred.shape} and reference {ref.shape} differ in shape; resample first")
+        raise ValueError(
+            f"prediction {pred.shape} and reference {ref.shape} differ in shape; resample first"
+        )
     if pred.dtype != bool or ref.dtype != bool:
-        raise ValueError(f"masks are {pred.dtype} and {ref.dtype}, not bool; compare with the class: `x == c`")
+        raise ValueError(
+            f"masks are {pred.dtype} and {ref.dtype}, not bool; compare with the class: `x == c`"
+        )

@@ -19,7 +19,10 @@ Ints = NDArray[np.intp]
 
 _FAR = 20_000  # "no border in this column", in voxels; fits int16
 _REACH = 16  # the ring search ends here, in voxels of the finest axis
-_TREE_COST = {2: 20, 3: 200}  # one far tree query takes about the time of transforming so many voxels
+_TREE_COST = {
+    2: 20,
+    3: 200,
+}  # one far tree query takes about the time of transforming so many voxels
 _SLACK = 1e-9  # three steps of 0.1 mm count as within 0.3 mm, in spite of rounding
 
 
@@ -31,7 +34,9 @@ class SurfaceMetrics(NamedTuple):
     nsd: float
 
 
-def surface_metrics(pred: Mask, ref: Mask, spacing: tuple[float, ...] | None, tolerance: float) -> SurfaceMetrics:
+def surface_metrics(
+    pred: Mask, ref: Mask, spacing: tuple[float, ...] | None, tolerance: float
+) -> SurfaceMetrics:
     """HD95, ASD and NSD of two boolean masks of one shape, 2D or 3D.
 
     hd95: 95th percentile of the distances of both directions, concatenated. asd: mean distance from the
@@ -84,10 +89,14 @@ def _checked_spacing(pred: Mask, ref: Mask, spacing: tuple[float, ...] | None) -
     """The spacing with None read as 1 pixel; a ValueError for masks or a spacing that do not fit."""
     check_masks(pred, ref)
     if ref.ndim not in _TREE_COST:
-        raise ValueError(f"masks of shape {ref.shape} are neither 2D nor 3D; pass one image or volume at a time")
+        raise ValueError(
+            f"masks of shape {ref.shape} are neither 2D nor 3D; pass one image or volume at a time"
+        )
     steps = (1.0,) * ref.ndim if spacing is None else tuple(float(s) for s in spacing)
     if len(steps) != ref.ndim or not all(0 < s < math.inf for s in steps):
-        raise ValueError(f"spacing {spacing} does not fit a mask of shape {ref.shape}; give mm > 0 per axis")
+        raise ValueError(
+            f"spacing {spacing} does not fit a mask of shape {ref.shape}; give mm > 0 per axis"
+        )
     return steps
 
 
@@ -104,7 +113,9 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...]:
 def _directed(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Floats:
     """Distance of every True of `source` to the nearest True of `target`."""
     points = np.stack(np.unravel_index(np.flatnonzero(source), source.shape), axis=1)
-    if source.ndim == 2:  # borders are short here, and the many small steps of the ring search cost more
+    if (
+        source.ndim == 2
+    ):  # borders are short here, and the many small steps of the ring search cost more
         return _tree_or_transform(points, target, spacing)
     distances, open_ = _ring_search(points, target, spacing)
     if open_.size:
@@ -119,7 +130,9 @@ def _ring_search(points: Ints, target: Mask, spacing: tuple[float, ...]) -> tupl
     first, and is done when the next ring of columns is farther than its best. Exact, because rings grow.
     """
     reach = min(_REACH * min(spacing[1:]), spacing[0] * _FAR / 2)
-    pad = [0] + [int(min(reach / s, n - 1)) for s, n in zip(spacing[1:], target.shape[1:], strict=True)]
+    pad = [0] + [
+        int(min(reach / s, n - 1)) for s, n in zip(spacing[1:], target.shape[1:], strict=True)
+    ]
     columns = np.pad(_column_distance(target), [(p, p) for p in pad], constant_values=_FAR)
     strides = np.array(columns.strides) // columns.itemsize
     places, flat = (points + pad) @ strides, columns.ravel()
@@ -130,7 +143,9 @@ def _ring_search(points: Ints, target: Mask, spacing: tuple[float, ...]) -> tupl
         budget -= open_.size * len(jumps)
         if not open_.size or budget < 0:
             return np.sqrt(best), open_
-        best[open_] = np.minimum(best[open_], _ring_best(flat, places[open_], jumps, spacing[0]) + square)
+        best[open_] = np.minimum(
+            best[open_], _ring_best(flat, places[open_], jumps, spacing[0]) + square
+        )
     return np.sqrt(best), open_[best[open_] > reach**2]
 
 
@@ -142,7 +157,9 @@ def _ring_best(flat: NDArray[np.int16], places: Ints, jumps: Ints, step: float) 
     return np.square(np.multiply(nearest, step, dtype=np.float64))
 
 
-def _rings(pad: list[int], spacing: tuple[float, ...], reach: float, strides: Ints) -> Iterator[tuple[float, Ints]]:
+def _rings(
+    pad: list[int], spacing: tuple[float, ...], reach: float, strides: Ints
+) -> Iterator[tuple[float, Ints]]:
     """(squared distance, flat index jumps) of the columns at equal distance, nearest ring first."""
     offsets = np.indices([2 * p + 1 for p in pad]).reshape(len(pad), -1).T - pad
     squares = np.square(offsets * spacing).sum(axis=1)

@@ -19,7 +19,9 @@ class Config(TrainingConfig):
     ramp_stairs: int = Field(default=200, ge=1)
     ema_half_life: float = Field(default=68.9676 / 30_000, gt=0)  # 0.99 a step at 30,000 steps
     predict_with: Literal["student", "teacher"] = "student"
-    noise: float = Field(default=0.1, ge=0)  # deviation of the noise on the teacher's images, cut at twice this
+    noise: float = Field(
+        default=0.1, ge=0
+    )  # deviation of the noise on the teacher's images, cut at twice this
 
 
 # The recipe for volumes has no wait at its start.

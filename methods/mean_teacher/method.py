@@ -29,10 +29,17 @@ class MeanTeacher:
         """T steps on mixed batches [labelled | unlabelled]."""
         config, labelled = self.config, self.config.batch_size
         if not view.unlabelled:
-            raise ValueError("mean teacher needs unlabelled cases; all cases of this budget are labelled")
+            raise ValueError(
+                "mean teacher needs unlabelled cases; all cases of this budget are labelled"
+            )
         first = labelled_batches(view.fit, labelled, run, config.augment)
-        second = unlabelled_batches(view.unlabelled, config.unlabelled_batch_size, run, config.augment)
-        student, teacher = run.backbone().to(run.device).train(), run.backbone().to(run.device).train()
+        second = unlabelled_batches(
+            view.unlabelled, config.unlabelled_batch_size, run, config.augment
+        )
+        student, teacher = (
+            run.backbone().to(run.device).train(),
+            run.backbone().to(run.device).train(),
+        )
         loss_of = task_loss(run.spec.task)
         self.network = teacher if config.predict_with == "teacher" else student
         optimiser = optimizer(student.parameters(), config)
@@ -40,9 +47,13 @@ class MeanTeacher:
         for step in range(run.steps):
             progress = step / run.steps
             (x, y), u = next(first), next(second)
-            with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+            with torch.autocast(
+                run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"
+            ):
                 logits = student(torch.cat([x, u]))
-                noise = (config.noise * torch.randn_like(u)).clamp(-2 * config.noise, 2 * config.noise)
+                noise = (config.noise * torch.randn_like(u)).clamp(
+                    -2 * config.noise, 2 * config.noise
+                )
                 with torch.no_grad():
                     target = teacher(u + noise).softmax(1)
                 # L = (CE + Dice) / 2 (classification: CE) on labels + w(t) * mean squared difference of probabilities
@@ -58,7 +69,12 @@ class MeanTeacher:
             optimiser.step()
             follow(teacher, student, ema_decay(step, run.steps, config.ema_half_life))
             if step % 10 == 0 or step == run.steps - 1:
-                run.log(step, loss=loss.item(), supervised=supervised.item(), consistency=consistency.item())
+                run.log(
+                    step,
+                    loss=loss.item(),
+                    supervised=supervised.item(),
+                    consistency=consistency.item(),
+                )
                 run.log(step, weight=weight)
             run.progress(step + 1)
 

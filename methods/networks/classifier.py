@@ -54,12 +54,18 @@ def build_classifier(name: str, spec: Spec, weights: Path | None) -> nn.Module:
 
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
-        raise BenchError(f"classifier {name!r} given; timm has none of that name; near are {', '.join(near) or 'none'}")
+        raise BenchError(
+            f"classifier {name!r} given; timm has none of that name; near are {', '.join(near) or 'none'}"
+        )
     channels = input_channels(spec, weights)
     known: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
     # A transformer is made for one size; its position embeddings in a file are of that size too.
-    sized: dict[str, Any] = {"img_size": tuple(spec.size)} if known is not None and known.fixed_input_size else {}
-    model = timm.create_model(name, pretrained=False, num_classes=spec.classes, in_chans=channels, **sized)
+    sized: dict[str, Any] = (
+        {"img_size": tuple(spec.size)} if known is not None and known.fixed_input_size else {}
+    )
+    model = timm.create_model(
+        name, pretrained=False, num_classes=spec.classes, in_chans=channels, **sized
+    )
     if weights is not None:
         load_body(model, weights)
     return TimmClassifier(model, imagenet=weights is not None)
@@ -69,9 +75,15 @@ def load_body(model: nn.Module, file: Path) -> None:
     """Fill all but the last layer from a state dict file; the file's own last layer is left over."""
     from safetensors.torch import load_file
 
-    given = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    given = (
+        load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    )
     named: Any = model.default_cfg
-    lasts = (named["classifier"],) if isinstance(named["classifier"], str) else tuple(named["classifier"])
+    lasts = (
+        (named["classifier"],)
+        if isinstance(named["classifier"], str)
+        else tuple(named["classifier"])
+    )
     wanted = {key: value for key, value in model.state_dict().items() if not key.startswith(lasts)}
     missing = [key for key in wanted if key not in given or given[key].shape != wanted[key].shape]
     if missing:

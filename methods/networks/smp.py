@@ -75,7 +75,11 @@ def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
     channels = input_channels(spec, weights)
     try:
         network = smp.create_model(
-            architecture, encoder_name=encoder, encoder_weights=None, in_channels=channels, classes=spec.classes
+            architecture,
+            encoder_name=encoder,
+            encoder_weights=None,
+            in_channels=channels,
+            classes=spec.classes,
         )
     except (KeyError, RuntimeError, ValueError) as problem:
         raise BenchError(

@@ -16,7 +16,9 @@ class UNet(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in range(5)]
         inputs = [channels, *widths[:-1]]
-        self.encoder = nn.ModuleList(_block(i, o, p) for i, o, p in zip(inputs, widths, DROPOUT, strict=True))
+        self.encoder = nn.ModuleList(
+            _block(i, o, p) for i, o, p in zip(inputs, widths, DROPOUT, strict=True)
+        )
         self.shrink = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in reversed(widths[:-1]))
         self.decoder = nn.ModuleList(_block(2 * w, w, 0.0) for w in reversed(widths[:-1]))
         self.head = nn.Conv2d(width, classes, 3, padding=1)
@@ -24,7 +26,9 @@ class UNet(nn.Module):
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """The last decoder map (B width H W)."""
         if images.shape[-1] % 16 or images.shape[-2] % 16:
-            raise ValueError(f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; set 'size' so")
+            raise ValueError(
+                f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; set 'size' so"
+            )
         skips = self._encode(images)
         x = skips.pop()
         for shrink, block in zip(self.shrink, self.decoder, strict=True):

@@ -18,7 +18,9 @@ class VNet(nn.Module):
         levels = list(zip(widths, CONVOLUTIONS, strict=True))
         self.encoder = nn.ModuleList(_level(channels if w == width else w, w, n) for w, n in levels)
         self.down = nn.ModuleList(_step(nn.Conv3d(w, 2 * w, 2, 2)) for w in widths[:-1])
-        self.up = nn.ModuleList(_step(nn.ConvTranspose3d(2 * w, w, 2, 2)) for w in reversed(widths[:-1]))
+        self.up = nn.ModuleList(
+            _step(nn.ConvTranspose3d(2 * w, w, 2, 2)) for w in reversed(widths[:-1])
+        )
         self.decoder = nn.ModuleList(_level(w, w, n) for w, n in reversed(levels[:-1]))
         self.dropout = nn.Dropout3d(DROPOUT)
         self.head = nn.Conv3d(width, classes, 1)
@@ -26,7 +28,9 @@ class VNet(nn.Module):
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """The last decoder map (B width D H W), after its dropout."""
         if any(side % 16 for side in images.shape[2:]):
-            raise ValueError(f"vnet got {tuple(images.shape[2:])} voxels; it needs multiples of 16; set 'size' so")
+            raise ValueError(
+                f"vnet got {tuple(images.shape[2:])} voxels; it needs multiples of 16; set 'size' so"
+            )
         skips = self._encode(images)
         x = self.dropout(skips.pop())
         for up, level in zip(self.up, self.decoder, strict=True):
@@ -57,4 +61,6 @@ def _level(inputs: int, width: int, convolutions: int) -> nn.Sequential:
 
 
 def _step(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm3d(convolution.out_channels), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        convolution, nn.BatchNorm3d(convolution.out_channels), nn.ReLU(inplace=True)
+    )

@@ -49,7 +49,11 @@ def everywhere(pseudo: torch.Tensor) -> Regions:
 
 
 def region_cross_entropy(
-    logits: torch.Tensor, pseudo: torch.Tensor, found: Regions, smoothing: float, across_samples: bool
+    logits: torch.Tensor,
+    pseudo: torch.Tensor,
+    found: Regions,
+    smoothing: float,
+    across_samples: bool,
 ) -> torch.Tensor:
     """CE_v = mean(CE A + CE_ls D'): unsure pixels count where the views agree, not where they differ.
 
@@ -63,7 +67,9 @@ def region_cross_entropy(
     return (hard * found.agree + soft * differ).mean()
 
 
-def region_dice(p: torch.Tensor, pseudo: torch.Tensor, region: torch.Tensor, smoothing: float) -> torch.Tensor:
+def region_dice(
+    p: torch.Tensor, pseudo: torch.Tensor, region: torch.Tensor, smoothing: float
+) -> torch.Tensor:
     """SD_s: 1 - mean over samples and classes of (2TP + s) / (2TP + FP + FN + s) inside a region (B *S).
 
     A large s lets a small region of doubtful labels weigh little; an empty region costs nothing.

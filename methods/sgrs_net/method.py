@@ -28,7 +28,9 @@ from methods.training import (
     unlabelled_batches,
 )
 
-HIDDEN_DECAY = 2e-4  # of every float tensor of the student at every step, batch statistics too (section 4)
+HIDDEN_DECAY = (
+    2e-4  # of every float tensor of the student at every step, batch statistics too (section 4)
+)
 
 
 class SGRSNet:
@@ -40,19 +42,30 @@ class SGRSNet:
 
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps on batches [labelled | unlabelled | mixed] (dossier, section 4)."""
-        config, count, others = self.config, self.config.batch_size, self.config.unlabelled_batch_size
+        config, count, others = (
+            self.config,
+            self.config.batch_size,
+            self.config.unlabelled_batch_size,
+        )
         if not view.unlabelled:
-            raise ValueError("sgrs_net needs unlabelled cases; all cases of this budget are labelled")
+            raise ValueError(
+                "sgrs_net needs unlabelled cases; all cases of this budget are labelled"
+            )
         first = labelled_batches(view.fit, count, run, config.augment)
         second = unlabelled_batches(view.unlabelled, others, run, config.augment)
-        student, teacher = run.backbone().to(run.device).train(), run.backbone().to(run.device).train()
+        student, teacher = (
+            run.backbone().to(run.device).train(),
+            run.backbone().to(run.device).train(),
+        )
         self.network = student
         optimiser = optimizer(student.parameters(), config)
         torch.manual_seed(run.seed("dropout"))
         for step in range(run.steps):
             progress = step / run.steps
             (x, y), u = next(first), next(second)
-            with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+            with torch.autocast(
+                run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"
+            ):
                 changed = noisy(u, config.noise)
                 with torch.no_grad():  # PLG: the teacher stays in training mode
                     pseudo = teacher(changed).argmax(1)
@@ -62,7 +75,9 @@ class SGRSNet:
             # Section 3, total: L = L_s + w(t) L_p, L_p = (L_dice + L_ce) / 2
             supervised = self._supervised(on_labels, y)
             found = regions(on_clean.softmax(1), on_mixed.softmax(1), config.unsure)
-            pseudo_loss = self._pseudo(on_clean, on_mixed, pseudo, found if config.regions else everywhere(pseudo))
+            pseudo_loss = self._pseudo(
+                on_clean, on_mixed, pseudo, found if config.regions else everywhere(pseudo)
+            )
             weight = config.weight * sigmoid_ramp(progress, config.ramp_end, config.ramp_stairs)
             loss = supervised + weight * pseudo_loss
             decay = polynomial_decay(progress) if config.learning_rate_schedule == "poly" else 1.0
@@ -72,9 +87,17 @@ class SGRSNet:
             optimiser.step()
             follow(teacher, student, step, run.steps, config)
             if step % 10 == 0 or step == run.steps - 1:  # reading a loss waits for the device
-                run.log(step, loss=loss.item(), supervised=supervised.item(), pseudo=pseudo_loss.item(), weight=weight)
                 run.log(
-                    step, agree=found.agree_sure.float().mean().item(), differ=found.differ_sure.float().mean().item()
+                    step,
+                    loss=loss.item(),
+                    supervised=supervised.item(),
+                    pseudo=pseudo_loss.item(),
+                    weight=weight,
+                )
+                run.log(
+                    step,
+                    agree=found.agree_sure.float().mean().item(),
+                    differ=found.differ_sure.float().mean().item(),
                 )
             run.progress(step + 1)
 
@@ -84,13 +107,18 @@ class SGRSNet:
             return segmentation_loss(logits, masks)
         return 0.5 * (cross_entropy(logits, masks) + half_dice_loss(logits.softmax(1), masks))
 
-    def _pseudo(self, clean: torch.Tensor, mixed: torch.Tensor, pseudo: torch.Tensor, found: Regions) -> torch.Tensor:
+    def _pseudo(
+        self, clean: torch.Tensor, mixed: torch.Tensor, pseudo: torch.Tensor, found: Regions
+    ) -> torch.Tensor:
         """RLE: L_p of both views against the same pseudo labels."""
         config, across = self.config, self.config.recipe == "released"
         entropy = dice = clean.new_zeros(())
         for logits in (clean, mixed):
             p = logits.softmax(1)
-            entropy = entropy + region_cross_entropy(logits, pseudo, found, config.label_smoothing, across) / 2
+            entropy = (
+                entropy
+                + region_cross_entropy(logits, pseudo, found, config.label_smoothing, across) / 2
+            )
             dice = dice + region_dice(p, pseudo, found.agree_sure, 1.0) / 4
             dice = dice + region_dice(p, pseudo, found.differ_sure, config.dice_smoothing) / 4
         return 0.5 * (dice + entropy)
@@ -115,7 +143,9 @@ def follow(teacher: nn.Module, student: nn.Module, step: int, steps: int, config
     an average of the parameters; described: the last alone."""
     if config.recipe == "released":
         keep = 0.5 ** (1 / (config.ema_half_life * steps))
-        for slow, fast in zip(teacher.state_dict().values(), student.state_dict().values(), strict=True):
+        for slow, fast in zip(
+            teacher.state_dict().values(), student.state_dict().values(), strict=True
+        ):
             if slow.is_floating_point():
                 slow.lerp_(fast, 1 - keep)
                 fast.mul_(1 - HIDDEN_DECAY)

@@ -42,15 +42,21 @@ class SinGANSeg:
     def fit(self, view: TrainView, run: Run) -> None:
         """One pyramid for each labelled image with a lesion, `samples_per_image` pairs from each, T segmenter steps."""
         config = self.config
-        network = self._style_network(run.device)  # a wrong file shall fail before the pyramids are trained
+        network = self._style_network(
+            run.device
+        )  # a wrong file shall fail before the pyramids are trained
         scales = len(plan(self.spec.size[0], self.spec.size[1], config).sizes)
         if config.start_scale > scales:
-            raise BenchError(f"start_scale {config.start_scale} given; there are {scales} scales; choose 0 to {scales}")
+            raise BenchError(
+                f"start_scale {config.start_scale} given; there are {scales} scales; choose 0 to {scales}"
+            )
         available = [case for case in view.fit if case.mask is not None and case.mask.any()]
         cases = available[: config.max_sources]
         self.facts = {
             "sources": f"{len(cases)} of {len(available)} labelled images with a lesion",
-            "style transfer": "skipped: no weights given" if network is None else config.style.partition("=")[0],
+            "style transfer": "skipped: no weights given"
+            if network is None
+            else config.style.partition("=")[0],
         }
         if not cases:
             raise BenchError(
@@ -95,17 +101,25 @@ class SinGANSeg:
         for number, source in enumerate(self.sources):
             count = each + (number < more)
             for begin in range(0, count, BATCH):
-                yield from self._batch(source, range(begin, min(begin + BATCH, count)), random, network)
+                yield from self._batch(
+                    source, range(begin, min(begin + BATCH, count)), random, network
+                )
 
     def _batch(
-        self, source: Source, numbers: range, random: torch.Generator, network: FeatureNetwork | None
+        self,
+        source: Source,
+        numbers: range,
+        random: torch.Generator,
+        network: FeatureNetwork | None,
     ) -> Iterator[Case]:
         pairs = draw(source.pyramid, len(numbers), random, self.config.start_scale)
         images, maps = from_pairs(pairs, self.spec.channels)
         if network is not None:  # changes the images alone
             images = transfer(network, images, source.image, self.config)
         images, masks = to_size(images, self.spec.size), to_mask(to_size(maps, self.spec.size))
-        for number, image, mask in zip(numbers, images.cpu().numpy(), masks.cpu().numpy(), strict=True):
+        for number, image, mask in zip(
+            numbers, images.cpu().numpy(), masks.cpu().numpy(), strict=True
+        ):
             yield Case(f"{source.id}_synthetic_{number}", source.id, image, mask)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
@@ -117,7 +131,9 @@ class SinGANSeg:
         found = {f"segmenter/{name}": value for name, value in self.network.state_dict().items()}
         for number, source in enumerate(self.sources):
             held = {"image": source.image, **source.pyramid.tensors()}
-            found.update({f"source/{number}/{source.id}/{name}": value for name, value in held.items()})
+            found.update(
+                {f"source/{number}/{source.id}/{name}": value for name, value in held.items()}
+            )
         return found
 
     def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
@@ -134,7 +150,9 @@ class SinGANSeg:
 
 def _below(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors whose names begin with `prefix`, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 METHOD = SinGANSeg

@@ -23,7 +23,10 @@ class Generator(nn.Module):
 
     def __init__(self, channels: int, filters: int) -> None:
         super().__init__()
-        self.body, self.tail = _body(channels, filters, padding=PAD), nn.Conv2d(filters, channels, 3)
+        self.body, self.tail = (
+            _body(channels, filters, padding=PAD),
+            nn.Conv2d(filters, channels, 3),
+        )
 
     def forward(self, x: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """Images (B C H W) from x = amplitude * noise + previous, both of this size; zeros lie around x."""
@@ -42,8 +45,12 @@ class Generator(nn.Module):
         self.eval()
         convolutions = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
         norms = [layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d)]
-        folded = [fuse_conv_bn_eval(*both) for both in zip(convolutions, norms, strict=False)]  # the tail has no norm
-        return tuple((c.weight.detach().clone(), c.bias.detach().clone()) for c in (*folded, self.tail))  # type: ignore[union-attr]
+        folded = [
+            fuse_conv_bn_eval(*both) for both in zip(convolutions, norms, strict=False)
+        ]  # the tail has no norm
+        return tuple(
+            (c.weight.detach().clone(), c.bias.detach().clone()) for c in (*folded, self.tail)
+        )  # type: ignore[union-attr]
 
 
 class Critic(nn.Module):
@@ -81,6 +88,8 @@ def _body(channels: int, filters: int, padding: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number in range(4):
         first = number == 0
-        layers.append(nn.Conv2d(channels if first else filters, filters, 3, padding=padding if first else 0))
+        layers.append(
+            nn.Conv2d(channels if first else filters, filters, 3, padding=padding if first else 0)
+        )
         layers += [nn.BatchNorm2d(filters), nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*layers)

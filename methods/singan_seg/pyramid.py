@@ -35,7 +35,9 @@ def plan(height: int, width: int, config: PyramidConfig) -> Plan:
         )
     factor = (config.min_size / min(top)) ** (1 / last)
     scales = [factor ** (last - n) for n in range(last + 1)]
-    return Plan(tuple((_ceil(top[0] * scale), _ceil(top[1] * scale)) for scale in scales), factor, first)
+    return Plan(
+        tuple((_ceil(top[0] * scale), _ceil(top[1] * scale)) for scale in scales), factor, first
+    )
 
 
 def real_images(pair: torch.Tensor, scales: Plan) -> list[torch.Tensor]:
@@ -43,7 +45,9 @@ def real_images(pair: torch.Tensor, scales: Plan) -> list[torch.Tensor]:
     top = scales.sizes[-1]
     finest = resize(pair, scales.first, top)
     last = len(scales.sizes) - 1
-    return [resize(finest, scales.factor ** (last - n), size) for n, size in enumerate(scales.sizes)]
+    return [
+        resize(finest, scales.factor ** (last - n), size) for n, size in enumerate(scales.sizes)
+    ]
 
 
 def resize(images: torch.Tensor, scale: float, size: tuple[int, int]) -> torch.Tensor:

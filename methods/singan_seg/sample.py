@@ -52,20 +52,29 @@ def from_tensors(tensors: dict[str, torch.Tensor], device: torch.device) -> Pyra
     while f"{len(scales)}.size" in tensors:
         n = len(scales)
         height, width = tensors[f"{n}.size"].tolist()
-        layers = [[tensors[f"{n}.{layer}.{part}"].to(device) for part in ("weight", "bias")] for layer in range(LAYERS)]
+        layers = [
+            [tensors[f"{n}.{layer}.{part}"].to(device) for part in ("weight", "bias")]
+            for layer in range(LAYERS)
+        ]
         amplitude = tensors[f"{n}.amplitude"].item()
-        scales.append(Scale((height, width), amplitude, tuple((weight, bias) for weight, bias in layers)))
+        scales.append(
+            Scale((height, width), amplitude, tuple((weight, bias) for weight, bias in layers))
+        )
     return Pyramid(tuple(scales), tensors["factor"].item(), tensors["noise"].to(device))
 
 
-def draw(pyramid: Pyramid, count: int, generator: torch.Generator, start_scale: int = 0) -> torch.Tensor:
+def draw(
+    pyramid: Pyramid, count: int, generator: torch.Generator, start_scale: int = 0
+) -> torch.Tensor:
     """`count` samples (B C H W) near [-1, 1] at the finest scale; scales below `start_scale` reconstruct."""
     noises = []
     for n, scale in enumerate(pyramid.scales):
         if n < start_scale:
             noises.append(reconstruction_noise(pyramid, n).expand(count, -1, -1, -1))
         else:
-            noises.append(noise(count, n, pyramid.channels, scale.size, generator).to(pyramid.noise.device))
+            noises.append(
+                noise(count, n, pyramid.channels, scale.size, generator).to(pyramid.noise.device)
+            )
     return climb(pyramid, noises)
 
 
@@ -84,7 +93,9 @@ def climb(pyramid: Pyramid, noises: Sequence[torch.Tensor]) -> torch.Tensor:
     return result
 
 
-def noise(count: int, n: int, channels: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+def noise(
+    count: int, n: int, channels: int, size: tuple[int, int], generator: torch.Generator
+) -> torch.Tensor:
     """N(0, 1) (B C H W) for scale n: one map for all channels at scale 0, one each above (section 3)."""
     drawn = torch.randn((count, channels if n else 1, *size), generator=generator)
     return drawn.expand(-1, channels, -1, -1)

@@ -27,7 +27,9 @@ class Layers:
 
 
 NETWORKS = {
-    "vgg19": Layers((0, 5, 10, 19, 28)),  # conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, as published
+    "vgg19": Layers(
+        (0, 5, 10, 19, 28)
+    ),  # conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, as published
     "squeezenet1_0": Layers((0, 3, 5, 9, 12)),  # conv1, fire2, fire4, fire7, fire9
     # Blocks at 1/2, 1/4, 1/8, 1/16, 1/32; weights converted from TensorFlow take about [-1, 1].
     "mobilenet_v2": Layers((1, 3, 6, 13, 17), mean=(128 / 255,) * 3, std=(128 / 255,) * 3),
@@ -75,13 +77,21 @@ def feature_network(style: str, device: torch.device) -> FeatureNetwork:
 
     name, _, file = style.partition("=")
     if not Path(file).is_file():
-        raise BenchError(f"style {style!r} given; there is no such file; give NETWORK=FILE with a state dict")
+        raise BenchError(
+            f"style {style!r} given; there is no such file; give NETWORK=FILE with a state dict"
+        )
     with torch.device("meta"):  # the weights come from the file
         features = getattr(torchvision.models, name)(weights=None).features
     given = torch.load(file, weights_only=True, map_location="cpu")
-    found = {key.removeprefix("features."): value for key, value in given.items() if key.startswith("features.")}
+    found = {
+        key.removeprefix("features."): value
+        for key, value in given.items()
+        if key.startswith("features.")
+    }
     wanted = features.state_dict()
-    missing = [key for key, value in wanted.items() if key not in found or found[key].shape != value.shape]
+    missing = [
+        key for key, value in wanted.items() if key not in found or found[key].shape != value.shape
+    ]
     if missing:
         raise BenchError(
             f"style {style!r} given; {len(missing)} of {len(wanted)} tensors of {name} are not in the file, "
@@ -91,7 +101,9 @@ def feature_network(style: str, device: torch.device) -> FeatureNetwork:
     return FeatureNetwork(features, NETWORKS[name]).to(device)
 
 
-def transfer(network: FeatureNetwork, samples: torch.Tensor, source: torch.Tensor, config: Config) -> torch.Tensor:
+def transfer(
+    network: FeatureNetwork, samples: torch.Tensor, source: torch.Tensor, config: Config
+) -> torch.Tensor:
     """Samples (B C H W) in [0, 1] with the texture of source (1 C H W): Adam on their normalised pixels.
 
     Pixels are cut to [0, 1] at the end alone (section 8, pitfall 6). Samples do not influence each other.
@@ -99,7 +111,9 @@ def transfer(network: FeatureNetwork, samples: torch.Tensor, source: torch.Tenso
     with torch.no_grad():
         start = network.normalised(samples)
         content = network(start)[-1]
-        grams = [gram(maps) for maps in network(network.normalised(to_size(source, samples.shape[2:])))]
+        grams = [
+            gram(maps) for maps in network(network.normalised(to_size(source, samples.shape[2:])))
+        ]
     pixels = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([pixels], lr=config.style_learning_rate)
     for _ in range(config.style_steps):

@@ -19,7 +19,9 @@ from methods.training import set_learning_rate
 MOMENTUM = 0.1  # of the running statistics of batch norm, for each pass
 
 
-def train_pyramid(pair: torch.Tensor, config: PyramidConfig, seed: int, device: torch.device) -> Pyramid:
+def train_pyramid(
+    pair: torch.Tensor, config: PyramidConfig, seed: int, device: torch.device
+) -> Pyramid:
     """The pyramid of a pair (1 C H W) in [-1, 1]. Raises BenchError for an image too small, or when it diverges."""
     scales = plan(pair.shape[-2], pair.shape[-1], config)
     pyramid = Pyramid((), scales.factor, torch.zeros((1, 1, *scales.sizes[0]), device=device))
@@ -36,7 +38,9 @@ def train_pyramid(pair: torch.Tensor, config: PyramidConfig, seed: int, device: 
             pyramid = train_scale(real, pyramid, generator, critic, config, random)
             below = [generator, critic]
     if not reconstruct(pyramid).isfinite().all():
-        raise BenchError(f"gan_learning_rate {config.gan_learning_rate} given; the pyramid diverged; lower it")
+        raise BenchError(
+            f"gan_learning_rate {config.gan_learning_rate} given; the pyramid diverged; lower it"
+        )
     return pyramid
 
 
@@ -104,7 +108,9 @@ def train_scale(
     return replace(below, scales=(*below.scales, scale), noise=noise_rec)
 
 
-def draw_below(below: Pyramid, count: int, real: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, ...]:
+def draw_below(
+    below: Pyramid, count: int, real: torch.Tensor, random: torch.Generator
+) -> tuple[torch.Tensor, ...]:
     """`count` samples (1 C H W) of the scales below at the size of `real`; zeros at scale 0."""
     if not below.scales:
         return (torch.zeros_like(real),) * count

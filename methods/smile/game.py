@@ -14,7 +14,12 @@ from methods.schedules import ema_decay, step_decay
 from methods.smile import losses
 from methods.smile.config import Config
 from methods.smile.networks import Critic
-from methods.training import labelled_batches, segmentation_loss, set_learning_rate, unlabelled_batches
+from methods.training import (
+    labelled_batches,
+    segmentation_loss,
+    set_learning_rate,
+    unlabelled_batches,
+)
 
 
 def play(
@@ -51,18 +56,24 @@ def play(
         if critic and critic_adam:
             set_learning_rate(critic_adam, config.critic_learning_rate * decay)
             for _ in range(config.critic_steps):
-                apart = losses.critic_loss(critic, next(third), fake.detach(), config.gradient_penalty)
+                apart = losses.critic_loss(
+                    critic, next(third), fake.detach(), config.gradient_penalty
+                )
                 update(critic_adam, apart, critic.parameters())
         # Section 3d: L_G = a1 CE(S(G), 0) + a2 (G-x)^2 (1-m) + a3 (G-mu)^2 m + a4 adv + a5 |R(G, m) - x|; S, D fixed
         set_learning_rate(maker_adam, config.generator_learning_rate * decay)
         terms = generator_terms(images, fake, target, student.eval(), critic, config)
         # R learns from its own term alone; without a5 so it does, and G is left out.
         contrast = (
-            losses.contrast_of(images, target.maps, config.background) if config.lesion_code == "contrast" else None
+            losses.contrast_of(images, target.maps, config.background)
+            if config.lesion_code == "contrast"
+            else None
         )
         lesions = losses.code(target.maps, contrast)
         rebuilt = reconstructor(fake if config.reconstruction_weight else fake.detach(), lesions)
-        terms["reconstruction"] = (config.reconstruction_weight or 1) * losses.reconstruction(images, rebuilt)
+        terms["reconstruction"] = (config.reconstruction_weight or 1) * losses.reconstruction(
+            images, rebuilt
+        )
         update(maker_adam, sum(target.mean(term) for term in terms.values()), makers)
         # L_S = w CE(S(G), m) + (CE + Dice) / 2 of the original labelled images; G fixed
         set_learning_rate(student_adam, config.segmentor_learning_rate * decay)
@@ -83,12 +94,18 @@ def play(
 
 
 def generator_terms(
-    images: torch.Tensor, fake: torch.Tensor, target: losses.Target, student: nn.Module, critic: Any, config: Config
+    images: torch.Tensor,
+    fake: torch.Tensor,
+    target: losses.Target,
+    student: nn.Module,
+    critic: Any,
+    config: Config,
 ) -> dict[str, torch.Tensor]:
     """The weighted terms a1 to a4 that the config asks for, for each image (B,)."""
     terms = {
         "keep": config.keep_weight * losses.keep(images, fake, target),
-        "fill": config.fill_weight * losses.fill(images, fake, target, config.mean_of, config.background),
+        "fill": config.fill_weight
+        * losses.fill(images, fake, target, config.mean_of, config.background),
     }
     if config.game and config.health_weight:
         terms["health"] = config.health_weight * losses.health(student(fake))

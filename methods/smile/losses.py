@@ -17,7 +17,9 @@ class Target:
     """What is held for true of the lesions of a batch: masks where there are some, pseudo-masks elsewhere."""
 
     classes: torch.Tensor  # B H W int64
-    maps: torch.Tensor  # B K-1 H W: probability of each foreground class, out of which R is told of lesions
+    maps: (
+        torch.Tensor
+    )  # B K-1 H W: probability of each foreground class, out of which R is told of lesions
     sure: torch.Tensor  # B 1 H W: the gate c, 1 everywhere in labelled images
     weight: torch.Tensor  # B: share of each image in a loss
 
@@ -48,7 +50,10 @@ def contrast_of(images: torch.Tensor, maps: torch.Tensor, background: float) -> 
     """Mean colour of each lesion class less that of normal tissue (B K-1 C), from maps (B K-1 H W); 0 where none is."""
     normal = (1 - maps.sum(1, keepdim=True)).clamp(min=0) * body(images, background)
     weights = torch.cat([normal, maps], 1)
-    colours = torch.einsum("bkhw,bchw->bkc", weights, images) / weights.sum((2, 3)).clamp(min=1e-6)[..., None]
+    colours = (
+        torch.einsum("bkhw,bchw->bkc", weights, images)
+        / weights.sum((2, 3)).clamp(min=1e-6)[..., None]
+    )
     return (colours[:, 1:] - colours[:, :1]) * (maps.sum((2, 3)) > 0)[..., None]
 
 
@@ -74,9 +79,14 @@ def keep(images: torch.Tensor, fake: torch.Tensor, target: Target) -> torch.Tens
     return ((fake - images) ** 2 * (1 - target.lesion) * target.sure).mean((1, 2, 3))
 
 
-def fill(images: torch.Tensor, fake: torch.Tensor, target: Target, mean_of: str, background: float) -> torch.Tensor:
+def fill(
+    images: torch.Tensor, fake: torch.Tensor, target: Target, mean_of: str, background: float
+) -> torch.Tensor:
     """a3: mean (G - mu)^2 m, mu the mean colour of normal tissue (1 - m) B in the image or in the batch."""
-    normal, axes = (1 - target.lesion) * body(images, background), (2, 3) if mean_of == "image" else (0, 2, 3)
+    normal, axes = (
+        (1 - target.lesion) * body(images, background),
+        (2, 3) if mean_of == "image" else (0, 2, 3),
+    )
     mu = (images * normal).sum(axes, keepdim=True) / normal.sum(axes, keepdim=True).clamp(min=1)
     return ((fake - mu) ** 2 * target.lesion * target.sure).mean((1, 2, 3))
 
@@ -94,10 +104,14 @@ def unchanged(images: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 def suspicion(logits: torch.Tensor, weight: torch.Tensor, target: Target) -> torch.Tensor:
     """Mean of w CE(S(G(x)), m): the segmentor looks for what is left of the lesion."""
-    return (cross_entropy(logits, target.classes, reduction="none") * weight * target.sure[:, 0]).mean((1, 2))
+    return (
+        cross_entropy(logits, target.classes, reduction="none") * weight * target.sure[:, 0]
+    ).mean((1, 2))
 
 
-def critic_loss(critic: nn.Module, real: torch.Tensor, fake: torch.Tensor, penalty: float) -> torch.Tensor:
+def critic_loss(
+    critic: nn.Module, real: torch.Tensor, fake: torch.Tensor, penalty: float
+) -> torch.Tensor:
     """Wasserstein distance with gradient penalty, of normal images and G(x), as many of each."""
     share = torch.rand((len(real), 1, 1, 1), device=real.device)
     between = (share * real + (1 - share) * fake).requires_grad_()

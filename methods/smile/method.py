@@ -43,7 +43,9 @@ class SMILE:
         config, self.segmenter_steps = self.config, 3 * run.steps
         lesions = [case for case in view.fit if has_lesion(case)]
         if not lesions:
-            raise BenchError(f"{len(view.fit)} labelled images without a lesion given; smile needs one with a lesion")
+            raise BenchError(
+                f"{len(view.fit)} labelled images without a lesion given; smile needs one with a lesion"
+            )
         others = view.unlabelled if config.unlabelled else []
         # The harness may show labels of the others. One is normal if it is known from images without a lesion alone.
         without = normal_labels(view.fit)
@@ -54,38 +56,71 @@ class SMILE:
         self._keep_sources(normals or lesions, lesions, run.device)
         self.facts = self._facts(lesions, hidden, normals)
         train_supervised(self.segmentor, view.fit, run, config)
-        play(self.segmentor, self.generator, self.reconstructor, view.fit, hidden, normals, config, run)
-        synthetic = list(self.synthesise(config.synthetic_per_image * len(view.fit), run.seed("synthetic samples")))
+        play(
+            self.segmentor,
+            self.generator,
+            self.reconstructor,
+            view.fit,
+            hidden,
+            normals,
+            config,
+            run,
+        )
+        synthetic = list(
+            self.synthesise(
+                config.synthetic_per_image * len(view.fit), run.seed("synthetic samples")
+            )
+        )
         train_supervised(self.augmented, [*view.fit, *synthetic], run, config)
 
     def _build(self, run: Run) -> None:
         """All networks, at their start."""
         config, spec = self.config, self.spec
-        self.segmentor, self.augmented = run.backbone().to(run.device), run.backbone().to(run.device)
+        self.segmentor, self.augmented = (
+            run.backbone().to(run.device),
+            run.backbone().to(run.device),
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed("generator"))
             generator = Generator(
-                spec.channels, config.generator_width, config.generator_blocks, config.change, config.background
+                spec.channels,
+                config.generator_width,
+                config.generator_blocks,
+                config.change,
+                config.background,
             )
-            lesions = (spec.classes - 1) * (1 if config.lesion_code == "mask" else 1 + spec.channels)
+            lesions = (spec.classes - 1) * (
+                1 if config.lesion_code == "mask" else 1 + spec.channels
+            )
             width, blocks = config.reconstructor_width, config.reconstructor_blocks
             reconstructor = Reconstructor(spec.channels, lesions, width, blocks)
         self.generator, self.reconstructor = generator.to(run.device), reconstructor.to(run.device)
 
-    def _keep_sources(self, bases: Sequence[Case], lesions: Sequence[Case], device: torch.device) -> None:
+    def _keep_sources(
+        self, bases: Sequence[Case], lesions: Sequence[Case], device: torch.device
+    ) -> None:
         """What synthetic images are made of, in 8 bits, so that a saved model makes the same ones."""
         images = np.stack([np.rint(255 * case.image.clip(0, 1)).astype(np.uint8) for case in bases])
         masks = np.stack([np.asarray(case.mask, np.uint8) for case in lesions])
-        self.bases, self.masks = torch.from_numpy(images).to(device), torch.from_numpy(masks).to(device)
+        self.bases, self.masks = (
+            torch.from_numpy(images).to(device),
+            torch.from_numpy(masks).to(device),
+        )
         donors = torch.from_numpy(np.stack([case.image for case in lesions])).to(device)
         self.contrasts = contrast_of(donors, self._maps(self.masks), self.config.background)
 
     def _maps(self, masks: torch.Tensor) -> torch.Tensor:
         return one_hot(masks.long(), self.spec.classes).movedim(-1, 1)[:, 1:].float()
 
-    def _facts(self, lesions: Sequence[Case], hidden: Sequence[Case], normals: Sequence[Case]) -> dict[str, str]:
+    def _facts(
+        self, lesions: Sequence[Case], hidden: Sequence[Case], normals: Sequence[Case]
+    ) -> dict[str, str]:
         weight = self.config.critic_weight
-        critic = "off: no normal image among the labelled" if not normals else f"on: {len(normals)} normal images"
+        critic = (
+            "off: no normal image among the labelled"
+            if not normals
+            else f"on: {len(normals)} normal images"
+        )
         return {
             "critic": critic if weight else "off: its weight is 0",
             "images without masks": str(len(hidden)),
@@ -112,10 +147,17 @@ class SMILE:
         random = torch.Generator().manual_seed(seed)
         for first in range(0, n, BATCH):
             count = min(BATCH, n - first)
-            base, donor = (torch.randint(len(pool), (count,), generator=random) for pool in (self.bases, self.masks))
+            base, donor = (
+                torch.randint(len(pool), (count,), generator=random)
+                for pool in (self.bases, self.masks)
+            )
             masks, contrast = self.masks[donor], self.contrasts[donor]
-            lesions = code(self._maps(masks), contrast if self.config.lesion_code == "contrast" else None)
-            images = self.reconstructor(self.generator(self.bases[base].float() / 255), lesions).clamp(0, 1)
+            lesions = code(
+                self._maps(masks), contrast if self.config.lesion_code == "contrast" else None
+            )
+            images = self.reconstructor(
+                self.generator(self.bases[base].float() / 255), lesions
+            ).clamp(0, 1)
             pairs = zip(images.cpu().numpy(), masks.cpu().numpy().astype(np.int64), strict=True)
             for number, (image, mask) in enumerate(pairs, start=first):
                 yield Case(f"synthetic_{number}", "", image, mask)
@@ -124,7 +166,9 @@ class SMILE:
         """The weights of all networks but the critic, and what synthetic images are made of."""
         found = {f"sources/{name}": getattr(self, name) for name in SOURCES}
         for name in NETWORKS:
-            found |= {f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()}
+            found |= {
+                f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()
+            }
         return found
 
     def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
@@ -133,7 +177,11 @@ class SMILE:
         for name in SOURCES:
             setattr(self, name, state[f"sources/{name}"].to(run.device))
         for name in NETWORKS:
-            held = {key.removeprefix(f"{name}/"): value for key, value in state.items() if key.startswith(f"{name}/")}
+            held = {
+                key.removeprefix(f"{name}/"): value
+                for key, value in state.items()
+                if key.startswith(f"{name}/")
+            }
             getattr(self, name).load_state_dict(held)
 
 

@@ -21,7 +21,12 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, channels: int, width: int = 64, blocks: int = 9, change: str = "added", background: float = 0.05
+        self,
+        channels: int,
+        width: int = 64,
+        blocks: int = 9,
+        change: str = "added",
+        background: float = 0.05,
     ) -> None:
         super().__init__()
         self.blended, self.background = change == "blended", background
@@ -30,7 +35,9 @@ class Generator(nn.Module):
             *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),
             *_normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width),
             *(Residual(4 * width, normed=True) for _ in range(blocks)),
-            *_normed(nn.ConvTranspose2d(4 * width, 2 * width, 3, 2, 1, output_padding=1), 2 * width),
+            *_normed(
+                nn.ConvTranspose2d(4 * width, 2 * width, 3, 2, 1, output_padding=1), 2 * width
+            ),
             *_normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1), width),
         )
         self.last = nn.Conv2d(width, channels + self.blended, 7, padding=3, padding_mode="reflect")
@@ -46,7 +53,9 @@ class Generator(nn.Module):
             return images + found
         share, colour = found[:, :1], found[:, 1:]
         left = (1 - share.abs()) * body(images, self.background)
-        mean = (left * images).sum((2, 3), keepdim=True) / left.sum((2, 3), keepdim=True).clamp(min=1)
+        mean = (left * images).sum((2, 3), keepdim=True) / left.sum((2, 3), keepdim=True).clamp(
+            min=1
+        )
         return images + share * (mean + colour - images)
 
 

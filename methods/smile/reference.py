@@ -52,7 +52,9 @@ class Inpainting(Reference):
     def normalise_with(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Images (B C H W) filled where masks (B H W) are above 0, and `margin` pixels around."""
         pairs = zip(images.cpu().numpy(), masks.cpu().numpy() > 0, strict=True)
-        filled = np.stack([inpaint(image, widened(mask, self.config.margin)) for image, mask in pairs])
+        filled = np.stack(
+            [inpaint(image, widened(mask, self.config.margin)) for image, mask in pairs]
+        )
         return torch.from_numpy(filled).to(images)
 
 
@@ -77,7 +79,11 @@ def inpaint(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.f
     number = np.full(mask.size, -1)
     number[inside] = np.arange(len(inside))
     flat = image.reshape(len(image), -1).astype(float)
-    rows, columns, values = [np.arange(len(inside))], [np.arange(len(inside))], [np.zeros(len(inside))]
+    rows, columns, values = (
+        [np.arange(len(inside))],
+        [np.arange(len(inside))],
+        [np.zeros(len(inside))],
+    )
     known = np.zeros((len(inside), len(image)))
     for here, there in _neighbours(mask.shape, inside):
         values[0][here] += 1
@@ -91,7 +97,9 @@ def inpaint(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.f
     return flat.reshape(image.shape).astype(image.dtype)
 
 
-def _neighbours(shape: tuple[int, ...], inside: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _neighbours(
+    shape: tuple[int, ...], inside: NDArray[np.intp]
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """For each of four directions: places in `inside` whose neighbour lies in the image, and that neighbour."""
     found = []
     row, column = np.unravel_index(inside, shape)

@@ -21,11 +21,18 @@ class Heads(nn.Module):
         self.prediction = _mlp(WIDTH, nn.ReLU(), WIDTH)
         # The released code has selectors of the background too; they are never used but count as parameters.
         self.selectors = nn.ModuleList(_mlp(WIDTH, nn.LeakyReLU(0.2), 1) for _ in range(classes))
-        self.memory_selectors = nn.ModuleList(_mlp(WIDTH, nn.LeakyReLU(0.2), 1) for _ in range(classes))
+        self.memory_selectors = nn.ModuleList(
+            _mlp(WIDTH, nn.LeakyReLU(0.2), 1) for _ in range(classes)
+        )
 
     @torch.no_grad()
     def remember(
-        self, features: torch.Tensor, predicted: torch.Tensor, masks: torch.Tensor, size: int, rule: str
+        self,
+        features: torch.Tensor,
+        predicted: torch.Tensor,
+        masks: torch.Tensor,
+        size: int,
+        rule: str,
     ) -> Memory:
         """A fresh memory: the `size` lowest or highest scores a class among correct foreground pixels of (B D *S)."""
         self.eval()
@@ -35,12 +42,18 @@ class Heads(nn.Module):
         for label in range(1, self.classes):
             found = projected[labels == label]
             if len(found) > size:
-                found = found[self.selectors[label](found)[:, 0].topk(size, largest=rule == "described").indices]
+                found = found[
+                    self.selectors[label](found)[:, 0]
+                    .topk(size, largest=rule == "described")
+                    .indices
+                ]
             memory[label] = found
         self.train()
         return memory
 
-    def separation(self, features: torch.Tensor, labels: torch.Tensor, memory: Memory) -> torch.Tensor:
+    def separation(
+        self, features: torch.Tensor, labels: torch.Tensor, memory: Memory
+    ) -> torch.Tensor:
         """L_cl: sum over the classes that have live and stored features, over all C; features (B D *S)."""
         live, flat = self.prediction(self.projection(rows(features))), labels.flatten()
         total = live.new_zeros(())
@@ -71,4 +84,6 @@ def mean_one(scores: torch.Tensor) -> torch.Tensor:
 
 
 def _mlp(inputs: int, activation: nn.Module, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, WIDTH), nn.BatchNorm1d(WIDTH), activation, nn.Linear(WIDTH, outputs))
+    return nn.Sequential(
+        nn.Linear(inputs, WIDTH), nn.BatchNorm1d(WIDTH), activation, nn.Linear(WIDTH, outputs)
+    )

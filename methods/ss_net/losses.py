@@ -68,7 +68,9 @@ def unit(samples: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def side_passes(network: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
     """Passes inside leave the running statistics of the network and the random stream of other passes alone."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    layers = [
+        layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    ]
     tracking = [layer.track_running_stats for layer in layers]
     try:
         for layer in layers:

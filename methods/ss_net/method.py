@@ -36,7 +36,9 @@ class SSNet:
         if not view.unlabelled:
             raise ValueError("ss_net needs unlabelled cases; all cases of this budget are labelled")
         first = labelled_batches(view.fit, labelled, run, config.augment)
-        second = unlabelled_batches(view.unlabelled, config.unlabelled_batch_size, run, config.augment)
+        second = unlabelled_batches(
+            view.unlabelled, config.unlabelled_batch_size, run, config.augment
+        )
         self.network = run.backbone().to(run.device)
         heads = build_heads(self.network, self.spec, run)
         self.network.train()
@@ -46,7 +48,9 @@ class SSNet:
             progress = step / run.steps
             (x, y), u = next(first), next(second)
             both = torch.cat([x, u])
-            with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+            with torch.autocast(
+                run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"
+            ):
                 features = self.network.features(both)
                 logits = self.network.head(features).float()
             # Section 3, total: L = L_sup + w(t) * (L_lds + 0.1 * (L_cl of labelled + L_cl of unlabelled))
@@ -68,14 +72,22 @@ class SSNet:
         """Section 5: constant for ACDC; a tenth after every sixth of the run for LA."""
         if self.config.learning_rate_schedule == "poly":
             return polynomial_decay(progress)
-        return step_decay(progress, 1 / 6, 0.1) if self.config.learning_rate_schedule == "steps" else 1.0
+        return (
+            step_decay(progress, 1 / 6, 0.1)
+            if self.config.learning_rate_schedule == "steps"
+            else 1.0
+        )
 
     def _supervised(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Section 3: Dice alone, since the released code only logs its cross-entropy; in 3D of the foreground."""
         if self.config.supervised_loss == "suite":
             return segmentation_loss(logits, masks)
         p, truth = logits.softmax(1), one_hot(masks, logits.shape[1]).movedim(-1, 1).float()
-        return dice_distance_3d(p[:, 1:], truth[:, 1:]) if self.spec.ndim == 3 else dice_distance_2d(p, truth)
+        return (
+            dice_distance_3d(p[:, 1:], truth[:, 1:])
+            if self.spec.ndim == 3
+            else dice_distance_2d(p, truth)
+        )
 
     def _separation(
         self, heads: Heads, features: torch.Tensor, predicted: torch.Tensor, masks: torch.Tensor
@@ -84,25 +96,33 @@ class SSNet:
         if not self.config.separation:
             return features.new_zeros(())
         count, config = len(masks), self.config
-        memory = heads.remember(features[:count], predicted[:count], masks, config.memory, config.memory_rule)
+        memory = heads.remember(
+            features[:count], predicted[:count], masks, config.memory, config.memory_rule
+        )
         return heads.separation(features[:count], masks, memory) + heads.separation(
             features[count:], predicted[count:], memory
         )
 
-    def _smoothness(self, images: torch.Tensor, target: torch.Tensor, run: Run, step: int) -> torch.Tensor:
+    def _smoothness(
+        self, images: torch.Tensor, target: torch.Tensor, run: Run, step: int
+    ) -> torch.Tensor:
         """Section 3: distance of the prediction under adversarial noise to the clean one, on all images."""
         config = self.config
         if not config.smoothness:
             return images.new_zeros(())
 
         def predict(noisy: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+            with torch.autocast(
+                run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"
+            ):
                 return self.network(noisy).float().softmax(1)  # type: ignore[no-any-return]
 
         distance = dice_distance_3d if self.spec.ndim == 3 else dice_distance_2d
         norm = config.eps * math.sqrt(math.prod(images.shape[2:]))
         with side_passes(self.network, run.seed("perturbation") + step, run.device):
-            return smoothness_loss(predict, distance, images, target, config.xi, norm, config.power_iterations)
+            return smoothness_loss(
+                predict, distance, images, target, config.xi, norm, config.power_iterations
+            )
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K *S) of images (B C *S); the heads serve training alone."""

@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-SCALE, SHIFT, STRETCH, JUMP = 0.2, 0.125, 0.2, 0.125  # deviations in octaves and sides; JUMP: largest whole shift
+SCALE, SHIFT, STRETCH, JUMP = (
+    0.2,
+    0.125,
+    0.2,
+    0.125,
+)  # deviations in octaves and sides; JUMP: largest whole shift
 BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.5, 1.0  # deviations; the last two in octaves
 
 
@@ -89,7 +94,9 @@ def _hue(angle: torch.Tensor, chroma: torch.Tensor) -> torch.Tensor:
 
 
 def _matrix(rows: list[list[torch.Tensor | float]], like: torch.Tensor) -> torch.Tensor:
-    return torch.stack([torch.stack([torch.zeros_like(like) + v for v in row], -1) for row in rows], -2)
+    return torch.stack(
+        [torch.stack([torch.zeros_like(like) + v for v in row], -1) for row in rows], -2
+    )
 
 
 def _scaling(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

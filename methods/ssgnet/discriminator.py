@@ -20,7 +20,9 @@ GROUP = 4  # images that share a standard deviation
 class Convolution(nn.Module):
     """Weights scaled at run time; with bias follows leaky ReLU of gain root 2, times `gain`."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True, gain: float = 1.0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, bias: bool = True, gain: float = 1.0
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
@@ -47,7 +49,10 @@ class Block(nn.Module):
         self.first = Convolution(inputs, inputs, 3)
         self.second = Convolution(inputs, outputs, 3, gain=math.sqrt(0.5))
         # Filters as matrices of one axis: products are faster than convolutions and have all derivatives.
-        blur, halve = up_matrix(FILTER, side, 1, (2, 2)), up_matrix(FILTER, side, 1, (1, 1))[::2].copy()
+        blur, halve = (
+            up_matrix(FILTER, side, 1, (2, 2)),
+            up_matrix(FILTER, side, 1, (1, 1))[::2].copy(),
+        )
         self.register_buffer("blur", torch.as_tensor(blur, dtype=torch.float32), persistent=False)
         self.register_buffer("halve", torch.as_tensor(halve, dtype=torch.float32), persistent=False)
 
@@ -72,10 +77,14 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: GeneratorConfig, resolution: int, image_channels: int) -> None:
         super().__init__()
-        sides = [resolution // 2**i for i in range(int(math.log2(resolution)) - 1)]  # R, R/2, ..., 4
+        sides = [
+            resolution // 2**i for i in range(int(math.log2(resolution)) - 1)
+        ]  # R, R/2, ..., 4
         widths = [min(config.channel_base // side, config.channel_max) for side in sides]
         self.from_rgb = Convolution(image_channels, widths[0], 1)
-        self.blocks = nn.ModuleList(Block(i, o, side) for i, o, side in zip(widths, widths[1:], sides, strict=False))
+        self.blocks = nn.ModuleList(
+            Block(i, o, side) for i, o, side in zip(widths, widths[1:], sides, strict=False)
+        )
         self.last = Convolution(widths[-1] + 1, widths[-1], 3)
         self.dense = Dense(16 * widths[-1], widths[-1])
         self.out = Dense(widths[-1], 1)

@@ -14,7 +14,11 @@ from bench.errors import BenchError
 
 MARGIN = 10  # pixels kept around the picture on every side
 TAPS = 6  # of a filter, per factor of resampling
-FIRST_CUTOFF, FIRST_STOPBAND, LAST_STOPBAND = 2.0, 2**2.1, 2**0.3  # the last is relative to the last cutoff
+FIRST_CUTOFF, FIRST_STOPBAND, LAST_STOPBAND = (
+    2.0,
+    2**2.1,
+    2**0.3,
+)  # the last is relative to the last cutoff
 CRITICAL = 2  # layers at the end that are critically sampled
 ROWS = 48  # of a block of a banded product
 
@@ -59,16 +63,22 @@ class LayerPlan:
     @property
     def padding(self) -> tuple[int, int]:
         """Samples put before and after the upsampled map (negative: cut), so that the target size comes out."""
-        needed = (self.target.size - 1) * self.down + 1 + (TAPS * self.up - 1) + (TAPS * self.down - 1)
+        needed = (
+            (self.target.size - 1) * self.down + 1 + (TAPS * self.up - 1) + (TAPS * self.down - 1)
+        )
         total = needed - (self.source.size + self.kernel - 1) * self.up
         before = (total + self.up) // 2
         return before, total - before
 
 
-def bands(resolution: int, image_channels: int, layers: int, channel_base: int, channel_max: int) -> list[Band]:
+def bands(
+    resolution: int, image_channels: int, layers: int, channel_base: int, channel_max: int
+) -> list[Band]:
     """The inputs of all layers and, last, the picture; cutoffs and stopbands grow geometrically, then stay."""
     if resolution < 16 or resolution & (resolution - 1):
-        raise BenchError(f"StyleGAN3 got images of {resolution} pixels; it needs a power of two from 16 on; resize so")
+        raise BenchError(
+            f"StyleGAN3 got images of {resolution} pixels; it needs a power of two from 16 on; resize so"
+        )
     last, plan = resolution / 2, []
     for index in range(layers + 1):
         part = min(index / (layers - CRITICAL), 1)
@@ -76,7 +86,9 @@ def bands(resolution: int, image_channels: int, layers: int, channel_base: int, 
         stopband = FIRST_STOPBAND * (last * LAST_STOPBAND / FIRST_STOPBAND) ** part
         rate = 2 ** math.ceil(math.log2(min(2 * stopband, resolution)))
         size = rate + 2 * MARGIN if index < layers - 1 else resolution
-        channels = round(min(channel_base / 2 / cutoff, channel_max)) if index < layers else image_channels
+        channels = (
+            round(min(channel_base / 2 / cutoff, channel_max)) if index < layers else image_channels
+        )
         plan.append(Band(cutoff, max(stopband, rate / 2) - cutoff, rate, size, channels))
     return plan
 
@@ -94,7 +106,9 @@ def lowpass(taps: int, cutoff: float, half_width: float, rate: float) -> NDArray
     return np.asarray(firwin(taps, cutoff, width=2 * half_width, fs=rate))
 
 
-def up_matrix(filter: NDArray[np.float64], size: int, up: int, padding: tuple[int, int]) -> NDArray[np.float64]:
+def up_matrix(
+    filter: NDArray[np.float64], size: int, up: int, padding: tuple[int, int]
+) -> NDArray[np.float64]:
     """Zeros between samples, padding, filter at gain `up`, as a matrix (size' size)."""
     rows = size * up + sum(padding) - len(filter) + 1
     lag = np.arange(rows)[:, None] + len(filter) - 1 - padding[0] - up * np.arange(size)
@@ -121,8 +135,12 @@ class BandedMatrix(nn.Module):
 
     def __init__(self, matrix: NDArray[np.float64]) -> None:
         super().__init__()
-        self.register_buffer("matrix", torch.as_tensor(matrix, dtype=torch.float32), persistent=False)
-        self.register_buffer("adjoint", torch.as_tensor(matrix.T.copy(), dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "matrix", torch.as_tensor(matrix, dtype=torch.float32), persistent=False
+        )
+        self.register_buffer(
+            "adjoint", torch.as_tensor(matrix.T.copy(), dtype=torch.float32), persistent=False
+        )
         self.blocks, self.adjoint_blocks = _blocks(matrix), _blocks(matrix.T)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -141,7 +159,9 @@ def _blocks(matrix: NDArray[np.float64]) -> Blocks:
     found = []
     for start in range(0, len(matrix), ROWS):
         rows = slice(start, min(start + ROWS, len(matrix)))
-        columns = np.flatnonzero(matrix[rows].any(0)) if matrix[rows].any() else np.zeros(1, int)  # cut samples
+        columns = (
+            np.flatnonzero(matrix[rows].any(0)) if matrix[rows].any() else np.zeros(1, int)
+        )  # cut samples
         found.append((rows, slice(int(columns[0]), int(columns[-1]) + 1)))
     return found
 

@@ -22,7 +22,9 @@ OPTIMISERS = ("generator_adam", "discriminator_adam")
 class Game:
     """Both players, their optimisers, the averaged generator, and what the control of p has counted."""
 
-    def __init__(self, config: GeneratorConfig, shape: tuple[int, int], seed: int, device: torch.device) -> None:
+    def __init__(
+        self, config: GeneratorConfig, shape: tuple[int, int], seed: int, device: torch.device
+    ) -> None:
         self.config, self.shape, self.seed, self.device = config, shape, seed, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -33,7 +35,11 @@ class Game:
         lazy = config.r1_every / (config.r1_every + 1)
         self.generator_adam = adam(self.generator, config.generator_rate)
         self.discriminator_adam = adam(self.discriminator, config.discriminator_rate, lazy)
-        self.step, self.p, self.signs = 0, 0.0, torch.zeros(2)  # signs of D on real images: sum and count
+        self.step, self.p, self.signs = (
+            0,
+            0.0,
+            torch.zeros(2),
+        )  # signs of D on real images: sum and count
 
     @property
     def shown(self) -> int:
@@ -99,7 +105,9 @@ def restore(game: Game, state: State) -> None:
     """Take up a snapshot. Raises BenchError where it is of another training."""
     taken, wanted = (*settings(state), int(state["seed"])), (game.config, game.shape, game.seed)
     if taken != wanted:
-        raise BenchError(f"snapshot is of {taken}, this training of {wanted}; give the same or leave the snapshot out")
+        raise BenchError(
+            f"snapshot is of {taken}, this training of {wanted}; give the same or leave the snapshot out"
+        )
     game.step, game.p, game.signs = int(state["step"]), float(state["p"]), state["signs"].clone()
     for name in NETWORKS:
         getattr(game, name).load_state_dict(under(state, name))
@@ -119,4 +127,8 @@ def settings(state: State) -> tuple[GeneratorConfig, tuple[int, int]]:
 
 def under(state: State, name: str) -> State:
     """The part of a snapshot that has this name."""
-    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+    return {
+        key.removeprefix(f"{name}."): value
+        for key, value in state.items()
+        if key.startswith(f"{name}.")
+    }

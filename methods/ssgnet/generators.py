@@ -23,9 +23,13 @@ def generator_of(cases: Sequence[Case], config: Config, run: Run, label: int | N
     named = {} if label is None else {"label": torch.tensor(label)}
 
     def build(seed: int, saved: Saved) -> State:
-        images = torch.stack([resized(torch.from_numpy(case.image)[None], (side, side))[0] for case in cases])
+        images = torch.stack(
+            [resized(torch.from_numpy(case.image)[None], (side, side))[0] for case in cases]
+        )
         steps = max(1, round(1000 * config.kimg / config.generator.batch_size))
-        curve = {name: value for name, value in (saved.last or {}).items() if name.startswith("curve/")}
+        curve = {
+            name: value for name, value in (saved.last or {}).items() if name.startswith("curve/")
+        }
 
         def note(shown: int, state: State) -> None:
             pictures = resized(torch.cat(list(sample(state, CURVE, 0, device=run.device))), size)
@@ -36,7 +40,9 @@ def generator_of(cases: Sequence[Case], config: Config, run: Run, label: int | N
         if start is None:
             note(0, train_generator(images, config.generator, 0, seed, run.device))
         every = max(config.generator.batch_size, round(1000 * config.kimg / POINTS))
-        state = train_generator(images, config.generator, steps, seed, run.device, start, every, note)
+        state = train_generator(
+            images, config.generator, steps, seed, run.device, start, every, note
+        )
         if f"curve/{steps * config.generator.batch_size}" not in curve:
             note(steps * config.generator.batch_size, state)
         return {**state, **curve, **named}
@@ -55,16 +61,26 @@ def drawn(
 
 def needed(generator: State) -> State:
     """The part of a generator that draws: its average."""
-    return {name: value for name, value in generator.items() if name in ("config", "shape") or name[:8] == "average."}
+    return {
+        name: value
+        for name, value in generator.items()
+        if name in ("config", "shape") or name[:8] == "average."
+    }
 
 
 def resized(images: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
     """Images (B C H W) on another grid, bilinear, antialiased when it shrinks."""
     if images.shape[2:] == torch.Size(size):
         return images
-    return interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return interpolate(
+        images, size=size, mode="bilinear", antialias=True, align_corners=False
+    ).clamp(0, 1)
 
 
 def without_curve(state: State) -> State:
     """The snapshot alone."""
-    return {name: value for name, value in state.items() if not name.startswith("curve/") and name != "label"}
+    return {
+        name: value
+        for name, value in state.items()
+        if not name.startswith("curve/") and name != "label"
+    }

@@ -18,14 +18,18 @@ def discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
     return softplus(-real).mean() + softplus(fake).mean()
 
 
-def gradient_penalty(judge: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, gamma: float) -> torch.Tensor:
+def gradient_penalty(
+    judge: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, gamma: float
+) -> torch.Tensor:
     """R1: gamma / 2 times the mean squared norm of dD/dx at the images (B C H W)."""
     images = images.detach().requires_grad_()
     (slope,) = torch.autograd.grad(judge(images).sum(), images, create_graph=True)
     return gamma / 2 * slope.square().sum((1, 2, 3)).mean()
 
 
-def t_vmf_dice_loss(probabilities: torch.Tensor, masks: torch.Tensor, kappa: torch.Tensor) -> torch.Tensor:
+def t_vmf_dice_loss(
+    probabilities: torch.Tensor, masks: torch.Tensor, kappa: torch.Tensor
+) -> torch.Tensor:
     """(1 - phi)^2, mean over classes, of maps (B K *S) and masks (B *S); kappa (K,) is the concentration.
 
     phi = (1 + c) / (1 + kappa (1 - c)) - 1 for the cosine c of map and truth over all pixels of the batch.

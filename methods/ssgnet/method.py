@@ -61,10 +61,16 @@ class SSGNet:
         synthetic: list[Case] = []
         for label, more in wanted(counts, self.config.extra).items():
             images = drawn(
-                self.generators[label], more, run.seed(f"pool {label}"), self.config, self.spec.size, run.device
+                self.generators[label],
+                more,
+                run.seed(f"pool {label}"),
+                self.config,
+                self.spec.size,
+                run.device,
             )
             synthetic += [
-                Case(f"synthetic_{label}_{i}", "", image.numpy(), None, label) for i, image in enumerate(images)
+                Case(f"synthetic_{label}_{i}", "", image.numpy(), None, label)
+                for i, image in enumerate(images)
             ]
             self.facts[f"synthetic of label {label}"] = f"{more} beside {counts[label]} real"
         self.network = run.backbone()
@@ -86,12 +92,18 @@ class SSGNet:
         """The pool with the classes that the segmenter sees; unsure images are left out, if a confidence is set."""
         device, cases = next(self.network.parameters()).device, []
         for first in range(0, len(pool), BATCH):
-            found = probabilities(self.network, torch.stack(list(pool[first : first + BATCH])).to(device))
+            found = probabilities(
+                self.network, torch.stack(list(pool[first : first + BATCH])).to(device)
+            )
             sure = found.amax(1).mean(tuple(range(1, found.ndim - 1)))
-            for place, (labels, confidence) in enumerate(zip(found.argmax(1).cpu().numpy(), sure, strict=True)):
+            for place, (labels, confidence) in enumerate(
+                zip(found.argmax(1).cpu().numpy(), sure, strict=True)
+            ):
                 if confidence >= self.config.confidence:
                     name = f"synthetic_{first + place}"
-                    cases.append(Case(name, name, pool[first + place].numpy(), labels.astype(np.int64)))
+                    cases.append(
+                        Case(name, name, pool[first + place].numpy(), labels.astype(np.int64))
+                    )
         return cases
 
     def _train(self, cases: Sequence[Case], run: Run) -> None:
@@ -132,14 +144,18 @@ class SSGNet:
                 yield case
             else:
                 image = torch.from_numpy(case.image)[None].to(device)
-                mask = probabilities(self.network, image).argmax(1)[0].cpu().numpy().astype(np.int64)
+                mask = (
+                    probabilities(self.network, image).argmax(1)[0].cpu().numpy().astype(np.int64)
+                )
                 yield replace(case, mask=mask)
 
     def state(self) -> State:
         """The weights of the network that predicts, and of the averaged generators."""
         state = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         for label, generator in self.generators.items():
-            state |= {f"generator {label}/{name}": value for name, value in needed(generator).items()}
+            state |= {
+                f"generator {label}/{name}": value for name, value in needed(generator).items()
+            }
         return state
 
     def load(self, state: State, run: Run) -> None:
@@ -147,7 +163,9 @@ class SSGNet:
         self.network = run.backbone().to(run.device)
         self.network.load_state_dict(_below(state, "network/"))
         prefixes = {name.partition("/")[0] for name in state if name.startswith("generator ")}
-        self.generators = {int(prefix.split()[1]): _below(state, f"{prefix}/") for prefix in prefixes}
+        self.generators = {
+            int(prefix.split()[1]): _below(state, f"{prefix}/") for prefix in prefixes
+        }
 
 
 def wanted(counts: Mapping[int, int], extra: float) -> dict[int, int]:
@@ -157,7 +175,9 @@ def wanted(counts: Mapping[int, int], extra: float) -> dict[int, int]:
 
 
 def _below(state: State, prefix: str) -> State:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 METHOD = SSGNet

@@ -31,7 +31,9 @@ OUTPUT_SCALE = 0.25
 class Dense(nn.Module):
     """A fully connected layer with weights scaled at run time; `rate` multiplies its learning rate."""
 
-    def __init__(self, inputs: int, outputs: int, rate: float = 1.0, spread: float = 1.0, bias: float = 0.0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, rate: float = 1.0, spread: float = 1.0, bias: float = 0.0
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (spread / rate))
         self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
@@ -93,7 +95,9 @@ class FourierInput(nn.Module):
             frequencies = frequencies @ transform[:2, :2]
         x, y = (self.places[:, None] * frequencies[:, None, :, axis] for axis in (0, 1))  # B S C
         waves = (2 * math.pi * (y[:, :, None] + x[:, None] + phases[:, None, None])).sin()
-        mixed = (waves * self._damping(frequencies)[:, None, None]) @ (self.weight.T / math.sqrt(self.band.channels))
+        mixed = (waves * self._damping(frequencies)[:, None, None]) @ (
+            self.weight.T / math.sqrt(self.band.channels)
+        )
         return mixed.permute(0, 3, 1, 2)
 
     def _motion(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,7 +148,10 @@ class FilteredLeakyReLU(torch.autograd.Function):
     def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (x,) = ctx.saved_tensors
         slope = slope.permute(0, 2, 3, 1).contiguous()
-        out = [_backward(part, s, ctx.up, ctx.down) for part, s in zip(_parts(x), _parts(slope), strict=True)]
+        out = [
+            _backward(part, s, ctx.up, ctx.down)
+            for part, s in zip(_parts(x), _parts(slope), strict=True)
+        ]
         return torch.cat(out).permute(0, 3, 1, 2), None, None
 
 
@@ -153,9 +160,13 @@ def _parts(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return x.split(1 if x.device.type == "cpu" else len(x))
 
 
-def _backward(x: torch.Tensor, slope: torch.Tensor, up: BandedMatrix, down: BandedMatrix) -> torch.Tensor:
+def _backward(
+    x: torch.Tensor, slope: torch.Tensor, up: BandedMatrix, down: BandedMatrix
+) -> torch.Tensor:
     before, slope = up(x), down.transposed(slope)
-    torch.ops.aten.hardtanh_backward.grad_input(slope, before, -CLAMP / SLOPE, CLAMP, grad_input=slope)
+    torch.ops.aten.hardtanh_backward.grad_input(
+        slope, before, -CLAMP / SLOPE, CLAMP, grad_input=slope
+    )
     torch.ops.aten.leaky_relu_backward.grad_input(slope, before, SLOPE, False, grad_input=slope)
     return up.transposed(slope)
 
@@ -203,17 +214,23 @@ class Generator(nn.Module):
 
     def __init__(self, config: GeneratorConfig, resolution: int, image_channels: int) -> None:
         super().__init__()
-        plan = bands(resolution, image_channels, config.layers, config.channel_base, config.channel_max)
+        plan = bands(
+            resolution, image_channels, config.layers, config.channel_base, config.channel_max
+        )
         self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers)
         self.input = FourierInput(plan[0], config.w_dim)
         half_life = 1000 * config.magnitude_kimg
-        self.layers = nn.ModuleList(SynthesisLayer(layer, config.w_dim, half_life) for layer in layer_plans(plan))
+        self.layers = nn.ModuleList(
+            SynthesisLayer(layer, config.w_dim, half_life) for layer in layer_plans(plan)
+        )
 
     def forward(self, z: torch.Tensor, psi: float = 1.0, update: bool = False) -> torch.Tensor:
         """Pictures of z (B Z); `update` moves the running mean of w and the running magnitudes."""
         return self.synthesis(self.mapping(z, psi, update), update)
 
-    def synthesis(self, w: torch.Tensor, update: bool = False, transform: torch.Tensor | None = None) -> torch.Tensor:
+    def synthesis(
+        self, w: torch.Tensor, update: bool = False, transform: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Pictures of styles w (B W)."""
         x = self.input(w, transform)
         for layer in self.layers:

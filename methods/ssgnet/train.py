@@ -42,7 +42,9 @@ def train_generator(
     `report(images shown, state)` is called each time that `every` more images were shown; a state is a snapshot.
     """
     if images.ndim != 4 or images.shape[2] != images.shape[3] or not len(images):
-        raise BenchError(f"StyleGAN3 got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; resize them")
+        raise BenchError(
+            f"StyleGAN3 got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; resize them"
+        )
     game = Game(config, (images.shape[1], images.shape[2]), seed, device)
     if snapshot is not None:
         restore(game, snapshot)
@@ -85,7 +87,9 @@ def play(game: Game, real: torch.Tensor) -> None:
         game.signs += torch.tensor([logits.sign().sum().item(), len(part)])
     finish(game.discriminator_adam)
 
-    if config.gamma and game.step % config.r1_every == 0:  # lazy: seldom, and so many times as strong
+    if (
+        config.gamma and game.step % config.r1_every == 0
+    ):  # lazy: seldom, and so many times as strong
         for part, share in parts:
             penalty = gradient_penalty(judge, part, config.gamma)
             (share * config.r1_every * penalty).backward()

@@ -54,7 +54,10 @@ def many_cells(tmp_path: Path) -> Callable[..., Store]:
 
 
 def _suite(methods: int, budgets: int, subsets: int) -> Suite:
-    entries = [{"method": "supervised", "variant": f"v{i}" if i else "default", "config": {}} for i in range(methods)]
+    entries = [
+        {"method": "supervised", "variant": f"v{i}" if i else "default", "config": {}}
+        for i in range(methods)
+    ]
     fractions = [round(0.05 * 20 ** (i / max(budgets - 1, 1)), 2) for i in range(budgets)]
     return Suite(
         name="many", title="Many", datasets=["phantoms"], fractions=fractions, subsets=subsets, methods=entries,
@@ -89,10 +92,15 @@ def _finish(store: Store, cell: Cell, random: np.random.Generator) -> None:
 
 def _plan(suite: Suite, cells: list[Cell]) -> dict[str, Any]:
     groups = {f"c{i}": f"p{i // 2}" for i in range(200)}
-    orders = {j: tuple(f"p{i}" for i in range(100)) for j in range(suite.subsets_of(suite.fractions[0]))}
+    orders = {
+        j: tuple(f"p{i}" for i in range(100)) for j in range(suite.subsets_of(suite.fractions[0]))
+    }
     drawn = Split("phantoms", tuple(groups), (), groups, orders)
     counts = sorted({cell.labelled for cell in cells})
-    labels = {name: getattr(suite, name) for name in ("name", "title", "description", "tasks", "reference")}
+    labels = {
+        name: getattr(suite, name)
+        for name in ("name", "title", "description", "tasks", "reference")
+    }
     return {
         "layout": PLAN_LAYOUT, "labels": {**labels, "size": None}, "suite": suite.model_dump(mode="json"),
         "cells": [{**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,

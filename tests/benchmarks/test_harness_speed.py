@@ -21,7 +21,9 @@ from methods.training import optimizer, segmentation_loss
 
 @pytest.mark.parametrize(("width", "side", "batch"), [(8, 64, 8), (8, 96, 8), (16, 256, 12)])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_training_step(benchmark: BenchmarkFixture, width: int, side: int, batch: int, threads: int) -> None:
+def test_training_step(
+    benchmark: BenchmarkFixture, width: int, side: int, batch: int, threads: int
+) -> None:
     """One optimiser step of `supervised`: augmentation, forward, loss, backward, update."""
     benchmark.group = f"step: unet {width}, batch {batch} at {side}x{side}, 3 channels, 3 classes"
     torch.set_num_threads(threads)
@@ -46,7 +48,11 @@ def test_plan_10_000_cells(benchmark: BenchmarkFixture) -> None:
     groups = {f"c{i}": f"p{i}" for i in range(120)}
     train, test = list(groups)[:100], list(groups)[100:]
     split = Split(
-        "phantoms", tuple(train), tuple(test), groups, {j: tuple(f"p{i}" for i in range(100)) for j in range(25)}
+        "phantoms",
+        tuple(train),
+        tuple(test),
+        groups,
+        {j: tuple(f"p{i}" for i in range(100)) for j in range(25)},
     )
     card = {
         "id": "phantoms", "title": "", "ndim": 2, "channels": 3, "classes": ["a", "b"], "normals": True, "unit": "",
@@ -61,19 +67,28 @@ def test_plan_10_000_cells(benchmark: BenchmarkFixture) -> None:
         ],
         size=[64, 64], steps=10,
     )  # type: ignore[arg-type]  # fmt: skip
-    cells = benchmark(lambda: [c.key for c in plan.plan(loaded, {"phantoms": plan.Material(prepared, split)})])
+    cells = benchmark(
+        lambda: [c.key for c in plan.plan(loaded, {"phantoms": plan.Material(prepared, split)})]
+    )
     assert len(set(cells)) == 10_000
 
 
 def test_read_10_000_results(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     """State and result of every cell."""
     store = Store(tmp_path)
-    result = {"key": "", "predictions": 40, "cost": dict.fromkeys("abcdefg", 1.5), "environment": {"device": "cpu"}}
+    result = {
+        "key": "",
+        "predictions": 40,
+        "cost": dict.fromkeys("abcdefg", 1.5),
+        "environment": {"device": "cpu"},
+    }
     keys = [f"{i:020x}" for i in range(10_000)]
     for key in keys:
         store.cell(key).mkdir(parents=True)
         (store.cell(key) / "result.json").write_text(json.dumps(result))
-    found = benchmark.pedantic(lambda: [(store.state(key), store.result(key)) for key in keys], rounds=3)
+    found = benchmark.pedantic(
+        lambda: [(store.state(key), store.result(key)) for key in keys], rounds=3
+    )
     assert {state for state, _ in found} == {"done"}
 
 

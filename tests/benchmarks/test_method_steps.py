@@ -32,7 +32,9 @@ class SteppedRun(ToyRun):
         self.go, self.done = threading.Semaphore(0), threading.Semaphore(0)
 
     def backbone(self) -> torch.nn.Module:
-        name, innermost = {2: ("unet", torch.channels_last), 3: ("vnet", torch.channels_last_3d)}[self.spec.ndim]
+        name, innermost = {2: ("unet", torch.channels_last), 3: ("vnet", torch.channels_last_3d)}[
+            self.spec.ndim
+        ]
         network: torch.nn.Module = registry.networks().build({"name": name, "width": 16}, self.spec)
         return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
 
@@ -52,7 +54,12 @@ def view(spec: Spec) -> TrainView:
     random = np.random.default_rng(0)
     size = spec.size if spec.ndim == 2 else tuple(side + 8 for side in spec.size)
     cases = [
-        Case(str(i), str(i), random.random((1, *size), np.float32), random.integers(0, spec.classes, size))
+        Case(
+            str(i),
+            str(i),
+            random.random((1, *size), np.float32),
+            random.integers(0, spec.classes, size),
+        )
         for i in range(16)
     ]
     hidden = [Case(case.id, case.group, case.image, None) for case in cases[8:]]

@@ -9,7 +9,10 @@ from scipy.ndimage import gaussian_filter
 
 from bench.metrics.surface import surface_metrics
 
-CASES = {"polyp 352x352": ((352, 352), (70, 50)), "atrium 215x140x88": ((215, 140, 88), (80, 55, 32))}
+CASES = {
+    "polyp 352x352": ((352, 352), (70, 50)),
+    "atrium 215x140x88": ((215, 140, 88), (80, 55, 32)),
+}
 
 
 @cache

@@ -32,7 +32,9 @@ def _two_threads() -> Iterator[None]:
 
 def players(profile: str) -> tuple[Generator, Discriminator]:
     side, base, most, layers = PROFILES[profile]
-    config = GeneratorConfig(z_dim=LATENT, w_dim=LATENT, channel_base=base, channel_max=most, layers=layers)
+    config = GeneratorConfig(
+        z_dim=LATENT, w_dim=LATENT, channel_base=base, channel_max=most, layers=layers
+    )
     return Generator(config, side, 3), Discriminator(config, side, 3)
 
 

@@ -22,7 +22,10 @@ METHODS = {
     "gan": "generation",
 }
 MEANS = {"supervised": 0.6, "mean_teacher": 0.65, HOSTILE: 0.75, "gan": 0.7}
-HEADS = {"segmentation": ("dice", "nsd", "jaccard"), "classification": ("balanced_accuracy", "accuracy")}
+HEADS = {
+    "segmentation": ("dice", "nsd", "jaccard"),
+    "classification": ("balanced_accuracy", "accuracy"),
+}
 
 
 def card(title: str) -> dict[str, Any]:
@@ -50,13 +53,24 @@ def rows() -> list[Row]:
 
 
 def of(task: str, dataset: str, method: str) -> dict[str, Any]:
-    return {"task": task, "dataset": dataset, "labelled": 4, "fraction": 0.1, "method": method, "variant": "default"}
+    return {
+        "task": task,
+        "dataset": dataset,
+        "labelled": 4,
+        "fraction": 0.1,
+        "method": method,
+        "variant": "default",
+    }
 
 
 def cases(task: str, dataset: str) -> dict[str, Any]:
     names = [f"case_{number}" for number in range(6)]
     series = [
-        {**of(task, dataset, method), "n_subsets": 3, "values": [round(0.9 * base - 0.1 * n, 3) for n in range(6)]}
+        {
+            **of(task, dataset, method),
+            "n_subsets": 3,
+            "values": [round(0.9 * base - 0.1 * n, 3) for n in range(6)],
+        }
         for method, base in MEANS.items()
     ]
     return {"task": task, "dataset": dataset, "metric": "Dice", "cases": names, "series": series}
@@ -109,7 +123,11 @@ def panel(case: str) -> Panel:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page as a file."""
     file = tmp_path_factory.mktemp("page") / "index.html"
-    file.write_text(page.render(make_board(), [panel("case_1"), panel("case_4")], [], {"segmentation": "case\n"}))
+    file.write_text(
+        page.render(
+            make_board(), [panel("case_1"), panel("case_4")], [], {"segmentation": "case\n"}
+        )
+    )
     return file.as_uri()
 
 
@@ -124,7 +142,12 @@ def missing(what: str) -> None:
 def browser() -> Iterator[Any]:
     """A headless Chromium of the system."""
     found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+        (
+            path
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (path := shutil.which(name))
+        ),
+        "",
     )
     if not found:
         missing("no chromium is installed")
@@ -142,7 +165,9 @@ class Visit:
     """One open page, offline, with all that it complained of or asked for."""
 
     def __init__(self, browser: Any, address: str, **looks: Any) -> None:
-        self.context = browser.new_context(offline=True, **{"viewport": {"width": 1200, "height": 900}, **looks})
+        self.context = browser.new_context(
+            offline=True, **{"viewport": {"width": 1200, "height": 900}, **looks}
+        )
         self.page, self.address = self.context.new_page(), address
         self.noise: list[str] = []
         self.page.on("console", lambda message: self.noise.append(message.text))
@@ -161,7 +186,9 @@ class Visit:
     def names(self, dataset: str = "dataset-0") -> list[str]:
         """The methods of the lines that are seen of one main table, from above."""
         shown = self.page.locator(f"#{dataset} table.results tbody tr:visible")
-        return [str(name) for name in shown.evaluate_all("rows => rows.map(row => row.dataset.name)")]
+        return [
+            str(name) for name in shown.evaluate_all("rows => rows.map(row => row.dataset.name)")
+        ]
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ def test_sorting_keeps_budgets_and_baselines_and_comes_back(visit: Any) -> None:
     assert head.get_attribute("aria-sort") == "ascending"
     assert page.names() == ["supervised", "mean_teacher", "gan", "gan (tuned)", HOSTILE] * 2
     button.click()
-    assert head.get_attribute("aria-sort") == "none" and (page.names(), page.hash()) == (LOW + LOW, "")
+    assert head.get_attribute("aria-sort") == "none" and (page.names(), page.hash()) == (
+        LOW + LOW,
+        "",
+    )
 
 
 def test_equal_values_keep_their_order_and_budgets_turn_round(visit: Any) -> None:
@@ -52,7 +55,10 @@ def test_filters_add_up_and_are_told(visit: Any) -> None:
     for chip in ("Photo set", "10%", "generation", "tuned"):
         page.page.locator(f'.chips label:has(span:text-is("{chip}"))').click()
     assert page.hash() == "dataset=photos&fraction=0.1&family=generation&variant=tuned"
-    assert page.names("dataset-1") == ["gan (tuned)"] and not page.page.locator("#dataset-0").is_visible()
+    assert (
+        page.names("dataset-1") == ["gan (tuned)"]
+        and not page.page.locator("#dataset-0").is_visible()
+    )
     assert page.page.locator("#count").inner_text() == "2 of 40 rows"
     page.page.locator("#search").fill("teacher")
     assert page.page.locator("#count").inner_text() == "0 of 40 rows: none fits, clear a filter"
@@ -67,7 +73,9 @@ def test_search_finds_parts_of_names(visit: Any) -> None:
 
 
 def test_a_link_brings_back_the_whole_view(visit: Any) -> None:
-    page = visit("#task=segmentation&dataset=drawn&q=gan&sort=nsd+ascending&columns=compact&theme=dark&at=dataset-0")
+    page = visit(
+        "#task=segmentation&dataset=drawn&q=gan&sort=nsd+ascending&columns=compact&theme=dark&at=dataset-0"
+    )
     assert page.names() == ["gan", "gan (tuned)"] * 2
     assert page.page.locator('.chips input[name="task"]:checked').input_value() == "segmentation"
     assert page.page.locator("#search").input_value() == "gan"
@@ -77,10 +85,14 @@ def test_a_link_brings_back_the_whole_view(visit: Any) -> None:
 
 
 def test_nonsense_in_the_address_does_no_harm(visit: Any) -> None:
-    page = visit("#sort=nothing+sideways&case=no/such&across=a|b&layers=&opacity=x&task=%3Cb%3E&at=nowhere")
+    page = visit(
+        "#sort=nothing+sideways&case=no/such&across=a|b&layers=&opacity=x&task=%3Cb%3E&at=nowhere"
+    )
     assert not page.page.locator("dialog").is_visible()
     assert page.page.locator("#count").inner_text() == "0 of 40 rows: none fits, clear a filter"
-    assert visit("#50%").page.locator("#count").inner_text() == "All 40 rows"  # no escape that could be decoded
+    assert (
+        visit("#50%").page.locator("#count").inner_text() == "All 40 rows"
+    )  # no escape that could be decoded
 
 
 def test_links_inside_the_page_keep_the_view(visit: Any) -> None:
@@ -99,7 +111,12 @@ def test_a_case_opens_turns_and_closes_by_keyboard(visit: Any) -> None:
     dialog = page.page.locator("dialog")
     assert dialog.is_visible() and dialog.locator("h2").inner_text() == "Test case case_1"
     assert dialog.locator(".pictures svg.layered").count() == 2
-    assert [cell.strip() for cell in dialog.locator("td").all_inner_texts()] == ["0.440", "0.485", "0.575", "0.530"]
+    assert [cell.strip() for cell in dialog.locator("td").all_inner_texts()] == [
+        "0.440",
+        "0.485",
+        "0.575",
+        "0.530",
+    ]
     page.page.keyboard.press("ArrowRight")
     assert dialog.locator("h2").inner_text() == "Test case case_4"
     assert page.hash() == "case=segmentation%2Fdrawn%2Fcase_4"
@@ -154,7 +171,8 @@ def test_layers_are_switched_on_and_off(visit: Any) -> None:
     def seen() -> dict[str, int]:
         kinds = ("reference", "prediction", "fp", "fn")
         return {
-            kind: page.page.locator(f"#dataset-0 figure[data-case] .layer.{kind}:visible").count() for kind in kinds
+            kind: page.page.locator(f"#dataset-0 figure[data-case] .layer.{kind}:visible").count()
+            for kind in kinds
         }
 
     assert seen() == {"reference": 2, "prediction": 2, "fp": 0, "fn": 0}
@@ -180,14 +198,20 @@ def test_dark_and_light_by_choice_and_by_system(visit: Any) -> None:
     assert visit("#theme=light", color_scheme="dark").page.evaluate(PAPER) == light
 
 
-@pytest.mark.parametrize("hash", ["#theme=light", "#theme=dark", "#theme=dark&case=segmentation/drawn/case_1"])
+@pytest.mark.parametrize(
+    "hash", ["#theme=light", "#theme=dark", "#theme=dark&case=segmentation/drawn/case_1"]
+)
 def test_axe_finds_nothing_serious(visit: Any, hash: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page = visit(hash)
     page.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     found = Axe().run(page.page).response["violations"]
-    bad = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+    bad = [
+        (one["id"], one["nodes"][0]["html"])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
     assert bad == []
 
 

@@ -34,7 +34,11 @@ def write(path: Path, shape: tuple[int, ...], **arrays: Any) -> None:
 def root(tmp_path: Path) -> Path:
     """DATA/acdc with three slices of two patients, one validation and two test volumes."""
     root = tmp_path / "acdc"
-    for name in ("patient099_frame01_slice_1", "patient038_frame01_slice_2", "patient038_frame02_slice_1"):
+    for name in (
+        "patient099_frame01_slice_1",
+        "patient038_frame01_slice_2",
+        "patient038_frame02_slice_1",
+    ):
         write(root / f"data/slices/{name}.h5", (6, 5))
     for name in ("patient001_frame01", "patient002_frame01", "patient002_frame02"):
         write(root / f"data/{name}.h5", (3, 6, 5))
@@ -71,17 +75,39 @@ def test_slices_train_and_volumes_test(root: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "arrays", "words"),
     [
-        ((6, 5), {"label": None}, r"no label in it \(found image\); expected the arrays image and label"),
+        (
+            (6, 5),
+            {"label": None},
+            r"no label in it \(found image\); expected the arrays image and label",
+        ),
         ((6, 5), {"label": None, "image": None}, r"no image and no label in it \(found nothing\)"),
-        ((6, 5), {"label": np.zeros((5, 6), np.uint8)}, r"label of shape \(5, 6\); expected \(6, 5\), as its image"),
-        ((6, 5), {"label": np.full((6, 5), 4)}, r"mask value 4; expected the class numbers 0 \(background\), 1"),
+        (
+            (6, 5),
+            {"label": np.zeros((5, 6), np.uint8)},
+            r"label of shape \(5, 6\); expected \(6, 5\), as its image",
+        ),
+        (
+            (6, 5),
+            {"label": np.full((6, 5), 4)},
+            r"mask value 4; expected the class numbers 0 \(background\), 1",
+        ),
         ((6, 5), {"label": np.full((6, 5), b"a")}, r"label of type .*; expected whole numbers"),
-        ((6, 5), {"image": np.full((6, 5), 2.0)}, r"values from 0 to 2 of full scale; expected 0 to 1 for floats"),
-        ((6, 5), {"image": np.full((6, 5), np.nan)}, r"values from nan to nan of full scale; expected 0 to 1"),
+        (
+            (6, 5),
+            {"image": np.full((6, 5), 2.0)},
+            r"values from 0 to 2 of full scale; expected 0 to 1 for floats",
+        ),
+        (
+            (6, 5),
+            {"image": np.full((6, 5), np.nan)},
+            r"values from nan to nan of full scale; expected 0 to 1",
+        ),
         ((3, 6, 5), {}, r"image of shape \(3, 6, 5\); expected 2 dimensions"),
     ],
 )
-def test_a_wrong_file_is_named(root: Path, shape: tuple[int, ...], arrays: dict[str, Any], words: str) -> None:
+def test_a_wrong_file_is_named(
+    root: Path, shape: tuple[int, ...], arrays: dict[str, Any], words: str
+) -> None:
     write(root / SLICE, shape, **arrays)
     dataset = acdc(root.parent)
     with pytest.raises(DataProblem, match=rf"slice_2\.h5: {words}"):
@@ -92,7 +118,10 @@ def test_a_wrong_file_is_named(root: Path, shape: tuple[int, ...], arrays: dict[
 def test_a_truncated_file_is_named(root: Path, size: int) -> None:
     (root / SLICE).write_bytes((root / SLICE).read_bytes()[:size])
     dataset = acdc(root.parent)
-    with pytest.raises(DataProblem, match=r"slice_2\.h5: cannot be read .*; expected a whole h5 file; copy it again"):
+    with pytest.raises(
+        DataProblem,
+        match=r"slice_2\.h5: cannot be read .*; expected a whole h5 file; copy it again",
+    ):
         dataset.read(dataset.records()[2])
 
 
@@ -114,7 +143,9 @@ def test_listed_files_that_are_absent_are_counted(root: Path) -> None:
 @pytest.mark.parametrize("name", ["train_slices.list", "val.list", "test.list"])
 def test_a_missing_list_is_named(root: Path, name: str) -> None:
     (root / name).unlink()
-    with pytest.raises(DataProblem, match=rf"no file {root}/{name}; expected a text file with one entry a line"):
+    with pytest.raises(
+        DataProblem, match=rf"no file {root}/{name}; expected a text file with one entry a line"
+    ):
         acdc(root.parent).records()
 
 
@@ -126,13 +157,19 @@ def test_a_list_that_leaves_its_folder_is_refused(root: Path) -> None:
 
 def test_a_list_that_is_no_text_is_refused(root: Path) -> None:
     (root / "val.list").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(DataProblem, match=r"val\.list: cannot be read .*; expected a text file in UTF-8"):
+    with pytest.raises(
+        DataProblem, match=r"val\.list: cannot be read .*; expected a text file in UTF-8"
+    ):
         acdc(root.parent).records()
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
     layout = r"acdc/\{data,train_slices\.list,val\.list,test\.list\}; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder 'acdc' under {tmp_path}; expected {tmp_path}/{layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no folder 'acdc' under {tmp_path}; expected {tmp_path}/{layout}"
+    ):
         acdc(tmp_path).records()
-    with pytest.raises(DataProblem, match=rf"no data folder for 'acdc'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for 'acdc'; expected one that holds {layout}"
+    ):
         acdc(None).records()

@@ -16,11 +16,22 @@ def fill(folder: Path, *names: str) -> None:
 
 
 def test_pairs_in_natural_order_with_all_their_masks(tmp_path: Path) -> None:
-    fill(tmp_path, "a 10.png", "a 10_mask.png", "a 2.png", "a 2_mask.png", "a 2_mask_1.png", "a 2_mask_2.tif")
+    fill(
+        tmp_path,
+        "a 10.png",
+        "a 10_mask.png",
+        "a 2.png",
+        "a 2_mask.png",
+        "a 2_mask_1.png",
+        "a 2_mask_2.tif",
+    )
     (tmp_path / "notes.txt").write_text("passed over")
     (tmp_path / "._a 2.png").write_bytes(b"a hidden twin")
     found = pairs_beside(tmp_path)
-    assert [(pair.stem, pair.image.name) for pair in found] == [("a 2", "a 2.png"), ("a 10", "a 10.png")]
+    assert [(pair.stem, pair.image.name) for pair in found] == [
+        ("a 2", "a 2.png"),
+        ("a 10", "a 10.png"),
+    ]
     assert [{path.name for path in pair.masks} for pair in found] == [
         {"a 2_mask.png", "a 2_mask_1.png", "a 2_mask_2.tif"},
         {"a 10_mask.png"},
@@ -46,13 +57,18 @@ def test_a_folder_that_is_missing_or_holds_no_image_is_refused(tmp_path: Path) -
     with pytest.raises(DataProblem, match=r"no folder .*none; expected one with pictures"):
         pairs_beside(tmp_path / "none")
     fill(tmp_path, "a_mask.png")
-    with pytest.raises(DataProblem, match=r"no images in .*; expected NAME\.png .* with NAME_mask\.png; add them"):
+    with pytest.raises(
+        DataProblem, match=r"no images in .*; expected NAME\.png .* with NAME_mask\.png; add them"
+    ):
         pairs_beside(tmp_path)
 
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", "a.tif", "a_mask.png")
-    with pytest.raises(DataProblem, match=r"a second image named 'a' beside a\.(png|tif); expected one image a case"):
+    with pytest.raises(
+        DataProblem,
+        match=r"a second image named 'a' beside a\.(png|tif); expected one image a case",
+    ):
         pairs_beside(tmp_path)
 
 

@@ -39,7 +39,9 @@ def root(tmp_path: Path) -> Path:
     for kind, lesion in (("malignant", slice(4, 8)), ("benign", slice(0, 2)), ("normal", slice(0))):
         for number in (10, 2):
             write(root / kind, f"{kind} ({number})", lesion)
-    write_mask(root / "benign" / "benign (2)_mask_1.png", slice(3, 4), (3, 4), "RGBA")  # the last quarter
+    write_mask(
+        root / "benign" / "benign (2)_mask_1.png", slice(3, 4), (3, 4), "RGBA"
+    )  # the last quarter
     return root
 
 
@@ -85,7 +87,9 @@ def test_grey_files_and_colour_marks_are_read_as_grey(root: Path) -> None:
 def test_masks_are_united_and_a_resized_one_is_said(root: Path) -> None:
     dataset = busi(root.parent)
     normal, _, united, benign, malignant, _ = (dataset.read(record) for record in dataset.records())
-    columns = [np.unique(case.mask, axis=0).tolist() for case in (normal, united, benign, malignant)]  # type: ignore[arg-type]
+    columns = [
+        np.unique(case.mask, axis=0).tolist() for case in (normal, united, benign, malignant)
+    ]  # type: ignore[arg-type]
     assert columns == [
         [[0, 0, 0, 0, 0, 0, 0, 0]],
         [[1, 1, 0, 0, 0, 0, 1, 1]],
@@ -94,20 +98,33 @@ def test_masks_are_united_and_a_resized_one_is_said(root: Path) -> None:
     ]
     assert (united.notes, benign.notes) == ((RESIZED,), ())
     report = check(dataset)
-    assert (report.normals, report.notes, report.problems, report.usable) == (2, {RESIZED: 1}, [], True)
+    assert (report.normals, report.notes, report.problems, report.usable) == (
+        2,
+        {RESIZED: 1},
+        [],
+        True,
+    )
 
 
 def test_the_card_says_what_is_known(root: Path) -> None:
     card = busi(root.parent).card
-    assert (card.normals, card.classes, card.redistribute) == (True, ("background", "lesion"), False)
+    assert (card.normals, card.classes, card.redistribute) == (
+        True,
+        ("background", "lesion"),
+        False,
+    )
     assert card.unit == "image (patients unknown)"
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
     layout = r"busi/\{normal,benign,malignant\}; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder 'busi' under {tmp_path}; expected {tmp_path}/{layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no folder 'busi' under {tmp_path}; expected {tmp_path}/{layout}"
+    ):
         busi(tmp_path).records()
-    with pytest.raises(DataProblem, match=rf"no data folder for 'busi'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for 'busi'; expected one that holds {layout}"
+    ):
         busi(None).records()
 
 
@@ -137,7 +154,10 @@ def test_an_image_without_its_mask_is_named(root: Path) -> None:
 
 def test_one_name_in_two_folders_is_refused(root: Path) -> None:
     write(root / "malignant", "benign (2)")
-    with pytest.raises(DataProblem, match=r"malignant/benign \(2\)\.png: .*benign/benign \(2\)\.png has the same name"):
+    with pytest.raises(
+        DataProblem,
+        match=r"malignant/benign \(2\)\.png: .*benign/benign \(2\)\.png has the same name",
+    ):
         busi(root.parent).records()
 
 

@@ -57,7 +57,9 @@ def pancreas(data: Path, lists: str, ending: str = "") -> Dataset:
     (root / "Pancreas_h5").mkdir(parents=True)
     (root / lists).mkdir(exist_ok=True)
     for side, numbers in (("train", PANCREAS_TRAIN), ("test", PANCREAS_TEST)):
-        (root / lists / f"{side}.list").write_text("".join(f"image{n:04d}{ending}\n" for n in numbers))
+        (root / lists / f"{side}.list").write_text(
+            "".join(f"image{n:04d}{ending}\n" for n in numbers)
+        )
         for number in numbers:
             (root / f"Pancreas_h5/image{number:04d}_norm.h5").touch()
     return DATASETS["pancreas_ct"]("pancreas_ct", data)
@@ -112,7 +114,12 @@ def test_a_volume_of_pancreas_is_read(tmp_path: Path) -> None:
 def test_the_cards(name: str, organ: str) -> None:
     card = DATASETS[name](name, None).card
     assert (card.id, card.classes, card.ndim, card.channels) == (name, ("background", organ), 3, 1)
-    assert (card.normalised, card.redistribute, card.slice_axis, card.unit) == (True, False, 2, "patient")
+    assert (card.normalised, card.redistribute, card.slice_axis, card.unit) == (
+        True,
+        False,
+        2,
+        "patient",
+    )
 
 
 def with_value(value: float) -> Any:
@@ -124,15 +131,43 @@ def with_value(value: float) -> Any:
 @pytest.mark.parametrize(
     ("shape", "arrays", "words"),
     [
-        (SHAPE, {"label": None}, r"no label in it \(found image\); expected the arrays image and label"),
-        (SHAPE, {"label": np.zeros(SHAPE[::-1], np.uint8)}, r"label of shape \(4, 5, 6\); expected \(6, 5, 4\), as"),
-        (SHAPE, {"label": with_value(255)}, r"mask value 255; expected the class numbers 0 \(background\), 1 \(left"),
+        (
+            SHAPE,
+            {"label": None},
+            r"no label in it \(found image\); expected the arrays image and label",
+        ),
+        (
+            SHAPE,
+            {"label": np.zeros(SHAPE[::-1], np.uint8)},
+            r"label of shape \(4, 5, 6\); expected \(6, 5, 4\), as",
+        ),
+        (
+            SHAPE,
+            {"label": with_value(255)},
+            r"mask value 255; expected the class numbers 0 \(background\), 1 \(left",
+        ),
         (SHAPE, {"label": with_value(0.5)}, r"mask value 0\.5; expected the class numbers"),
         (SHAPE, {"label": with_value(np.nan)}, r"mask value nan; expected the class numbers"),
-        (SHAPE, {"image": with_value(np.nan)}, r"1 of 120 values of the image are NaN or infinite; expected finite"),
-        (SHAPE, {"image": with_value(-np.inf)}, r"1 of 120 values of the image are NaN or infinite"),
-        (SHAPE, {"image": with_value(1e39)}, r"1 of 120 values of the image are NaN or infinite"),  # above float32
-        (SHAPE, {"image": np.zeros(SHAPE, np.uint8)}, r"image of type uint8; expected z-scored floats"),
+        (
+            SHAPE,
+            {"image": with_value(np.nan)},
+            r"1 of 120 values of the image are NaN or infinite; expected finite",
+        ),
+        (
+            SHAPE,
+            {"image": with_value(-np.inf)},
+            r"1 of 120 values of the image are NaN or infinite",
+        ),
+        (
+            SHAPE,
+            {"image": with_value(1e39)},
+            r"1 of 120 values of the image are NaN or infinite",
+        ),  # above float32
+        (
+            SHAPE,
+            {"image": np.zeros(SHAPE, np.uint8)},
+            r"image of type uint8; expected z-scored floats",
+        ),
         ((6, 5), {}, r"image of shape \(6, 5\); expected 3 dimensions"),
         ((0, 5, 4), {}, r"image of shape \(0, 5, 4\); expected 3 dimensions"),
     ],
@@ -149,7 +184,10 @@ def test_a_wrong_file_is_named(
 def test_a_truncated_file_is_named(data: Path, la: Dataset, size: int) -> None:
     path = la_file(data, LA_IDS[0])
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(DataProblem, match=r"mri_norm2\.h5: cannot be read .*; expected a whole h5 file; copy it again"):
+    with pytest.raises(
+        DataProblem,
+        match=r"mri_norm2\.h5: cannot be read .*; expected a whole h5 file; copy it again",
+    ):
         la.read(la.records()[1])
 
 
@@ -178,10 +216,19 @@ def test_lists_of_one_release_are_not_mixed_with_another(tmp_path: Path) -> None
     ("rows", "words"),
     [
         ("\n \r\n", r"test\.list: no rows; expected one case a line; copy the list again"),
-        ("image0050\n\nimage0050\n", r"test\.list line 3: case 'image0050' again; expected it once, as in line 1"),
-        ("image0050\nimage0050_norm.h5\n", r"test\.list line 2: case 'image0050' again; expected it once"),
+        (
+            "image0050\n\nimage0050\n",
+            r"test\.list line 3: case 'image0050' again; expected it once, as in line 1",
+        ),
+        (
+            "image0050\nimage0050_norm.h5\n",
+            r"test\.list line 2: case 'image0050' again; expected it once",
+        ),
         ("../image0050\n", r"test\.list: image name '\.\./image0050' cannot name a result file"),
-        ("image0083\n", r"test\.list: 1 of 1 listed files .* \(Pancreas_h5/image0083_norm\.h5\); expected all"),
+        (
+            "image0083\n",
+            r"test\.list: 1 of 1 listed files .* \(Pancreas_h5/image0083_norm\.h5\); expected all",
+        ),
     ],
 )
 def test_a_wrong_list_is_named(tmp_path: Path, rows: str, words: str) -> None:
@@ -191,12 +238,20 @@ def test_a_wrong_list_is_named(tmp_path: Path, rows: str, words: str) -> None:
         dataset.records()
 
 
-@pytest.mark.parametrize(("name", "folder"), [("la", "2018LA_Seg_Training Set"), ("pancreas_ct", "Pancreas_h5")])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("la", "2018LA_Seg_Training Set"), ("pancreas_ct", "Pancreas_h5")]
+)
 def test_it_says_where_it_looked(tmp_path: Path, name: str, folder: str) -> None:
-    layout = rf"{name}/\{{{folder},train\.list,test\.list\}}; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder '{name}' under {tmp_path}; expected {tmp_path}/{layout}"):
+    layout = (
+        rf"{name}/\{{{folder},train\.list,test\.list\}}; give --data DIR or set SCARCEBENCH_DATA"
+    )
+    with pytest.raises(
+        DataProblem, match=rf"no folder '{name}' under {tmp_path}; expected {tmp_path}/{layout}"
+    ):
         DATASETS[name](name, tmp_path).records()
-    with pytest.raises(DataProblem, match=rf"no data folder for '{name}'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for '{name}'; expected one that holds {layout}"
+    ):
         DATASETS[name](name, None).records()
 
 
@@ -204,9 +259,15 @@ def test_the_data_check_goes_on_after_a_bad_volume(data: Path, la: Dataset) -> N
     write(la_file(data, LA_IDS[1]), image=with_value(np.nan))
     report = check(la)
     assert (len(report.problems), report.usable, report.largest) == (1, False, SHAPE)
-    assert [(side.name, side.cases, side.groups) for side in report.splits] == [("train", 2, 2), ("test", 1, 1)]
+    assert [(side.name, side.cases, side.groups) for side in report.splits] == [
+        ("train", 2, 2),
+        ("test", 1, 1),
+    ]
 
 
 def test_a_case_on_both_sides_is_a_problem(data: Path, la: Dataset) -> None:
     (data / "la/test.list").write_text(LA_IDS[0])
-    assert f"patient {LA_IDS[0]} is in test and train; expected each patient on one side" in check(la).problems
+    assert (
+        f"patient {LA_IDS[0]} is in test and train; expected each patient on one side"
+        in check(la).problems
+    )

@@ -47,25 +47,38 @@ def test_images_with_their_card(tmp_path: Path, place: str) -> None:
 def test_a_table_of_patients_or_sides_is_heeded(tmp_path: Path) -> None:
     for name in NAMES:
         write(tmp_path / "hyper_kvasir", name)
-    (tmp_path / "hyper_kvasir" / "split.csv").write_text(f"case,split\n{NAMES[0]},train\n{NAMES[1]},test\n")
+    (tmp_path / "hyper_kvasir" / "split.csv").write_text(
+        f"case,split\n{NAMES[0]},train\n{NAMES[1]},test\n"
+    )
     assert [record.split for record in hyper(tmp_path).records()] == ["test", "train"]
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
-    layout = r"hyper_kvasir/segmented-images/\{images,masks\}; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder 'hyper_kvasir' under {tmp_path}; expected {tmp_path}/{layout}"):
+    layout = (
+        r"hyper_kvasir/segmented-images/\{images,masks\}; give --data DIR or set SCARCEBENCH_DATA"
+    )
+    with pytest.raises(
+        DataProblem,
+        match=rf"no folder 'hyper_kvasir' under {tmp_path}; expected {tmp_path}/{layout}",
+    ):
         hyper(tmp_path)
-    with pytest.raises(DataProblem, match=rf"no data folder for 'hyper_kvasir'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for 'hyper_kvasir'; expected one that holds {layout}"
+    ):
         hyper(None)
 
 
 def test_no_masks_no_pictures_and_unreadable_files_are_one_line(tmp_path: Path) -> None:
     root = tmp_path / "hyper_kvasir"
     (root / "images").mkdir(parents=True)
-    with pytest.raises(DataProblem, match=r"no folder .*hyper_kvasir/masks; expected one with pictures"):
+    with pytest.raises(
+        DataProblem, match=r"no folder .*hyper_kvasir/masks; expected one with pictures"
+    ):
         hyper(tmp_path).records()
     (root / "masks").mkdir()
-    with pytest.raises(DataProblem, match=r"no pictures in .*hyper_kvasir/images; expected png, jpg"):
+    with pytest.raises(
+        DataProblem, match=r"no pictures in .*hyper_kvasir/images; expected png, jpg"
+    ):
         hyper(tmp_path).records()
     for name in NAMES:
         write(root, name)

@@ -52,7 +52,9 @@ def test_kvasir_in_split_folders(tmp_path: Path, place: str) -> None:
             write_pair(tmp_path / place / split, name, "jpg")
     dataset = kvasir(tmp_path)
     records = dataset.records()
-    assert [record.id for record in records] == [f"{split}_{n}" for split in SPLITS for n in (0, 2, 10)]
+    assert [record.id for record in records] == [
+        f"{split}_{n}" for split in SPLITS for n in (0, 2, 10)
+    ]
     assert [record.split for record in records] == [split for split in SPLITS for _ in range(3)]
     assert all(record.group == record.id for record in records)
     case = dataset.read(records[-1])
@@ -66,20 +68,29 @@ def test_kvasir_as_distributed_has_no_split(tmp_path: Path) -> None:
     for name in ("cju0qk", "cju0qoxq"):
         write_pair(tmp_path / "kvasir_seg" / "Kvasir-SEG", name, "jpg")
     records = kvasir(tmp_path).records()
-    assert [(record.id, record.split) for record in records] == [("cju0qk", None), ("cju0qoxq", None)]
+    assert [(record.id, record.split) for record in records] == [
+        ("cju0qk", None),
+        ("cju0qoxq", None),
+    ]
 
 
 def test_kvasir_says_where_it_looked(tmp_path: Path) -> None:
     layout = r"kvasir_seg/Kvasir-SEG/\{train,validation,test\}.*; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder 'kvasir_seg' under {tmp_path}; expected {tmp_path}/{layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no folder 'kvasir_seg' under {tmp_path}; expected {tmp_path}/{layout}"
+    ):
         kvasir(tmp_path).records()
-    with pytest.raises(DataProblem, match=rf"no data folder for 'kvasir_seg'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for 'kvasir_seg'; expected one that holds {layout}"
+    ):
         kvasir(None).records()
 
 
 def test_kvasir_without_one_of_its_split_folders_is_refused(tmp_path: Path) -> None:
     write_pair(tmp_path / "kvasir_seg" / "train", "0", "jpg")
-    with pytest.raises(DataProblem, match=r"no folder .*validation/images; expected one with pictures"):
+    with pytest.raises(
+        DataProblem, match=r"no folder .*validation/images; expected one with pictures"
+    ):
         kvasir(tmp_path).records()
 
 
@@ -94,7 +105,9 @@ def test_a_plain_folder_needs_no_side_files(mine: Path) -> None:
     )
     assert (card.normals, card.redistribute, card.unit) == (False, False, "image")
     assert card.source == "not stated; patients unknown"
-    assert [(r.id, r.group, r.split, r.label) for r in records] == [(n, n, None, None) for n in "abc"]
+    assert [(r.id, r.group, r.split, r.label) for r in records] == [
+        (n, n, None, None) for n in "abc"
+    ]
 
 
 @pytest.mark.parametrize("place", ["folder", "."])
@@ -105,14 +118,20 @@ def test_the_plain_id_finds_its_folder(tmp_path: Path, place: str) -> None:
 
 @pytest.mark.parametrize("name", ["folder:", "folder:..", "folder:a/b", "folder:a\\b"])
 def test_names_that_leave_the_data_folder_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataProblem, match="expected folder:NAME, NAME being one folder under --data"):
+    with pytest.raises(
+        DataProblem, match="expected folder:NAME, NAME being one folder under --data"
+    ):
         own(tmp_path, name)
 
 
 def test_a_missing_folder_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(DataProblem, match=rf"no folder 'folder:lab' under {tmp_path}; expected {tmp_path}/lab/"):
+    with pytest.raises(
+        DataProblem, match=rf"no folder 'folder:lab' under {tmp_path}; expected {tmp_path}/lab/"
+    ):
         own(tmp_path, "folder:lab")
-    with pytest.raises(DataProblem, match=r"no data folder for 'folder'; .*give --data DIR or set SCARCEBENCH_DATA"):
+    with pytest.raises(
+        DataProblem, match=r"no data folder for 'folder'; .*give --data DIR or set SCARCEBENCH_DATA"
+    ):
         own(None, "folder")
 
 
@@ -122,7 +141,11 @@ def test_masks_by_suffix_are_united(mine: Path) -> None:
         write(mine / "masks" / name, (12, 16))
     write_pair(mine, "d_mask_3")  # its own case: an exact name goes before a suffix
     records = {record.id: record for record in own(mine.parent).records()}
-    assert {path.name for path in records["d"].masks} == {"d_mask.png", "d_mask_1.png", "d_mask_2.npy"}
+    assert {path.name for path in records["d"].masks} == {
+        "d_mask.png",
+        "d_mask_1.png",
+        "d_mask_2.npy",
+    }
     assert [path.name for path in records["d_mask_3"].masks] == ["d_mask_3.png"]
 
 
@@ -144,7 +167,8 @@ def test_images_and_masks_that_stand_alone_are_counted_and_named(mine: Path) -> 
 def test_two_images_of_one_name_are_refused(mine: Path) -> None:
     write(mine / "images" / "a.jpg")
     with pytest.raises(
-        DataProblem, match=r"a second image named 'a' beside a\.jpg|a second image named 'a' beside a\.png"
+        DataProblem,
+        match=r"a second image named 'a' beside a\.jpg|a second image named 'a' beside a\.png",
     ):
         own(mine.parent).records()
 
@@ -152,13 +176,17 @@ def test_two_images_of_one_name_are_refused(mine: Path) -> None:
 @pytest.mark.parametrize("name", ["a:1", "what?", "tab\there", "end "])
 def test_names_that_cannot_be_file_names_everywhere_are_refused(mine: Path, name: str) -> None:
     write_pair(mine, name)
-    with pytest.raises(DataProblem, match="cannot name a result file; expected printable characters"):
+    with pytest.raises(
+        DataProblem, match="cannot name a result file; expected printable characters"
+    ):
         own(mine.parent).records()
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    with pytest.raises(DataProblem, match=r"no pictures in .*images; expected png, jpg, tif, bmp or npy files"):
+    with pytest.raises(
+        DataProblem, match=r"no pictures in .*images; expected png, jpg, tif, bmp or npy files"
+    ):
         own(tmp_path, "folder")
 
 
@@ -184,19 +212,47 @@ def test_tables_give_patients_labels_and_sides(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("groups.csv", "case,person\na,1\n", r"line 1: columns case, person; expected case,patient"),
+        (
+            "groups.csv",
+            "case,person\na,1\n",
+            r"line 1: columns case, person; expected case,patient",
+        ),
         ("groups.csv", "", r"line 1: columns none; expected case,patient"),
-        ("groups.csv", "case,patient\na,1\nd,1\n", r"line 3: unknown case 'd'; expected the name of an image .*as a"),
-        ("groups.csv", "case,patient\na,1\nb,1\na,2\n", r"line 4: case 'a' again; expected it once, as in line 2"),
-        ("groups.csv", "case,patient\na,1\nb\nc,2\n", r"line 3: no patient given for case 'b'; expected one"),
-        ("groups.csv", "case,patient\na,1\n", r": 2 cases have no line \(b, c\); expected one for each image"),
-        ("labels.csv", "case,label\na,0\nb,benign\nc,1\n", r"line 3: label 'benign'; expected a whole number from 0"),
+        (
+            "groups.csv",
+            "case,patient\na,1\nd,1\n",
+            r"line 3: unknown case 'd'; expected the name of an image .*as a",
+        ),
+        (
+            "groups.csv",
+            "case,patient\na,1\nb,1\na,2\n",
+            r"line 4: case 'a' again; expected it once, as in line 2",
+        ),
+        (
+            "groups.csv",
+            "case,patient\na,1\nb\nc,2\n",
+            r"line 3: no patient given for case 'b'; expected one",
+        ),
+        (
+            "groups.csv",
+            "case,patient\na,1\n",
+            r": 2 cases have no line \(b, c\); expected one for each image",
+        ),
+        (
+            "labels.csv",
+            "case,label\na,0\nb,benign\nc,1\n",
+            r"line 3: label 'benign'; expected a whole number from 0",
+        ),
         (
             "split.csv",
             "case,split\na,train\nb,val\nc,test\n",
             r"line 3: split 'val'; expected one of train, validation",
         ),
-        ("split.csv", "case,split\na,train\nb,train\nc,train\n", r": no case is in 'test'; expected some in train"),
+        (
+            "split.csv",
+            "case,split\na,train\nb,train\nc,train\n",
+            r": no case is in 'test'; expected some in train",
+        ),
     ],
 )
 def test_tables_with_a_mistake_are_refused(mine: Path, file: str, text: str, words: str) -> None:
@@ -207,7 +263,9 @@ def test_tables_with_a_mistake_are_refused(mine: Path, file: str, text: str, wor
 
 def test_a_table_in_another_encoding_is_refused(mine: Path) -> None:
     (mine / "groups.csv").write_bytes("case,patient\na,Müller\n".encode("latin-1"))
-    with pytest.raises(DataProblem, match=r"groups\.csv: cannot be read .*; expected a CSV file in UTF-8"):
+    with pytest.raises(
+        DataProblem, match=r"groups\.csv: cannot be read .*; expected a CSV file in UTF-8"
+    ):
         own(mine.parent).records()
 
 
@@ -248,7 +306,10 @@ def test_dataset_toml_fills_the_card(mine: Path) -> None:
         ("titel = 'x'", r"unknown key 'titel'; expected some of title"),
         ("title = 3", r"title = 3; expected a value of type str"),
         ("normals = 1", r"normals = 1; expected a value of type bool"),
-        ("classes = ['background']", r"expected 2 to 256 different names in quotes, background first"),
+        (
+            "classes = ['background']",
+            r"expected 2 to 256 different names in quotes, background first",
+        ),
         ("classes = ['background', 'a', 'a']", r"expected 2 to 256 different names"),
         ("classes = ['background', 1]", r"expected 2 to 256 different names in quotes"),
         ("spacing = [1.0]", r"expected \[height, width\] of a pixel in mm, above 0"),

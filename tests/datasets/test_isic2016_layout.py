@@ -23,7 +23,9 @@ def root(tmp_path: Path) -> Path:
         (root / folder).mkdir(parents=True)
     levels = np.tile(np.array([0, 60, 127, 128, 200, 255], np.uint8), (4, 1))  # 4 6
     for number in (1002, 1000, 1001):
-        Image.fromarray(np.full((4, 6, 3), number % 256, np.uint8)).save(root / f"test_data/ISIC_{number}.jpg")
+        Image.fromarray(np.full((4, 6, 3), number % 256, np.uint8)).save(
+            root / f"test_data/ISIC_{number}.jpg"
+        )
         Image.fromarray(levels).save(root / f"test_masks/ISIC_{number}_Segmentation.png")
     (root / "test.csv").write_bytes(b"0\r\n1\r\n0")
     return root
@@ -68,7 +70,9 @@ def test_a_wrong_label_file_is_refused(root: Path, text: str, words: str) -> Non
 
 def test_missing_files_are_named(root: Path) -> None:
     (root / "test.csv").unlink()
-    with pytest.raises(DataProblem, match=r"no file .*test\.csv; expected a text file with one entry a line"):
+    with pytest.raises(
+        DataProblem, match=r"no file .*test\.csv; expected a text file with one entry a line"
+    ):
         isic(root.parent).records()
     (root / "test_masks/ISIC_1001_Segmentation.png").unlink()
     words = r"1 images without a mask \(ISIC_1001\.jpg\); expected test_masks/NAME, or NAME_Segmentation"
@@ -78,7 +82,11 @@ def test_missing_files_are_named(root: Path) -> None:
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
     layout = r"isic2016/\{test_data,test_masks,test\.csv\}; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder 'isic2016' under {tmp_path}; expected {tmp_path}/{layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no folder 'isic2016' under {tmp_path}; expected {tmp_path}/{layout}"
+    ):
         isic(tmp_path).records()
-    with pytest.raises(DataProblem, match=rf"no data folder for 'isic2016'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for 'isic2016'; expected one that holds {layout}"
+    ):
         isic(None).records()

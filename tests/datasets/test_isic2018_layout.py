@@ -39,7 +39,9 @@ def root(tmp_path: Path) -> Path:
             shape = (4, 6 + number % 3)
             mask = np.zeros(shape, np.uint8)
             mask[:2] = 255
-            Image.fromarray(np.full((*shape, 3), 90, np.uint8)).save(root / images(word) / f"ISIC_{number:07}.jpg")
+            Image.fromarray(np.full((*shape, 3), 90, np.uint8)).save(
+                root / images(word) / f"ISIC_{number:07}.jpg"
+            )
             Image.fromarray(mask).save(root / masks(word) / f"ISIC_{number:07}_segmentation.png")
     return root
 
@@ -67,14 +69,24 @@ def test_images_and_masks(root: Path) -> None:
 
 def test_the_card_says_what_is_known(root: Path) -> None:
     card = isic(root.parent).card
-    assert (card.unit, card.redistribute, card.normals) == ("image (patients unknown)", False, False)
+    assert (card.unit, card.redistribute, card.normals) == (
+        "image (patients unknown)",
+        False,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
     ("folder", "words"),
     [
-        (masks("Test"), "GroundTruth; expected the test masks of Task 1; download it from https://challenge"),
-        (images("Validation"), "Validation_Input; expected the validation images of Task 1; download it from https://"),
+        (
+            masks("Test"),
+            "GroundTruth; expected the test masks of Task 1; download it from https://challenge",
+        ),
+        (
+            images("Validation"),
+            "Validation_Input; expected the validation images of Task 1; download it from https://",
+        ),
     ],
 )
 def test_a_missing_folder_is_one_line(root: Path, folder: str, words: str) -> None:
@@ -85,7 +97,9 @@ def test_a_missing_folder_is_one_line(root: Path, folder: str, words: str) -> No
 
 def test_a_missing_mask_is_named(root: Path) -> None:
     (root / masks("Test") / "ISIC_0012170_segmentation.png").unlink()
-    with pytest.raises(DataProblem, match=r"1 images without a mask \(ISIC_0012170\.jpg\); .*NAME_segmentation"):
+    with pytest.raises(
+        DataProblem, match=r"1 images without a mask \(ISIC_0012170\.jpg\); .*NAME_segmentation"
+    ):
         isic(root.parent).records()
 
 
@@ -93,7 +107,9 @@ def test_a_side_without_pictures_is_refused(root: Path) -> None:
     for folder in (images("Training"), masks("Training")):
         shutil.rmtree(root / folder)
         (root / folder).mkdir()
-    with pytest.raises(DataProblem, match=r"no pictures in .*Training_Input; expected ISIC_<7 digits>\.jpg"):
+    with pytest.raises(
+        DataProblem, match=r"no pictures in .*Training_Input; expected ISIC_<7 digits>\.jpg"
+    ):
         isic(root.parent).records()
 
 
@@ -105,7 +121,10 @@ def test_an_unreadable_image_is_named(root: Path) -> None:
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(DataProblem, match=rf"no folder 'isic2018' under {tmp_path}; expected {tmp_path}/isic2018/ISIC"):
+    with pytest.raises(
+        DataProblem,
+        match=rf"no folder 'isic2018' under {tmp_path}; expected {tmp_path}/isic2018/ISIC",
+    ):
         isic(tmp_path).records()
     with pytest.raises(DataProblem, match=r"no data folder for 'isic2018'; .*give --data DIR"):
         isic(None).records()

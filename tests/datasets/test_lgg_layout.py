@@ -23,7 +23,9 @@ def write(root: Path, case: str, number: int, tumour: bool) -> None:
     (root / case).mkdir(parents=True, exist_ok=True)
     mask = np.zeros((4, 6), np.uint8)
     mask[1:3, 2:4] = 255 * tumour
-    Image.fromarray(np.full((4, 6, 3), (10, 20, 30), np.uint8)).save(root / case / f"{case}_{number}.tif")
+    Image.fromarray(np.full((4, 6, 3), (10, 20, 30), np.uint8)).save(
+        root / case / f"{case}_{number}.tif"
+    )
     Image.fromarray(mask).save(root / case / f"{case}_{number}_mask.tif")
 
 
@@ -65,19 +67,33 @@ def test_channels_and_masks(root: Path) -> None:
 
 def test_normals_are_no_problem(root: Path) -> None:
     report = check(lgg(root.parents[1]))
-    assert (report.normals, report.splits[0].groups, report.problems, report.usable) == (3, 2, [], True)
+    assert (report.normals, report.splits[0].groups, report.problems, report.usable) == (
+        3,
+        2,
+        [],
+        True,
+    )
 
 
 def test_the_card_says_what_is_known(root: Path) -> None:
     card = lgg(root.parents[1]).card
-    assert (card.unit, card.normals, card.channels, card.redistribute) == ("patient", True, 3, False)
+    assert (card.unit, card.normals, card.channels, card.redistribute) == (
+        "patient",
+        True,
+        3,
+        False,
+    )
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
     layout = r"lgg/kaggle_3m/TCGA_\*/TCGA_\*_<slice>\{,_mask\}\.tif; give --data DIR or set SCARCEBENCH_DATA"
-    with pytest.raises(DataProblem, match=rf"no folder 'lgg' under {tmp_path}; expected {tmp_path}/{layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no folder 'lgg' under {tmp_path}; expected {tmp_path}/{layout}"
+    ):
         lgg(tmp_path).records()
-    with pytest.raises(DataProblem, match=rf"no data folder for 'lgg'; expected one that holds {layout}"):
+    with pytest.raises(
+        DataProblem, match=rf"no data folder for 'lgg'; expected one that holds {layout}"
+    ):
         lgg(None).records()
 
 
@@ -99,7 +115,10 @@ def test_empty_folders_are_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataProblem, match=r"no images in .*TCGA_DU_5854_19951104; expected"):
         lgg(root.parents[1]).records()
     (tmp_path / "other" / "lgg" / "kaggle_3m").mkdir(parents=True)
-    with pytest.raises(DataProblem, match=r"no patients in .*kaggle_3m; expected folders TCGA_<site>_<patient>_<date>"):
+    with pytest.raises(
+        DataProblem,
+        match=r"no patients in .*kaggle_3m; expected folders TCGA_<site>_<patient>_<date>",
+    ):
         lgg(tmp_path / "other").records()
 
 
@@ -111,5 +130,6 @@ def test_every_unreadable_mask_is_named_and_has_no_label(root: Path) -> None:
     problems = check(dataset).problems
     assert len(problems) == 2
     assert all(
-        f"{case}_10_mask.tif: cannot be read" in text for case, text in zip((FIRST, SECOND), problems, strict=True)
+        f"{case}_10_mask.tif: cannot be read" in text
+        for case, text in zip((FIRST, SECOND), problems, strict=True)
     )

@@ -25,9 +25,15 @@ def toy(data: Path | None, name: str = f"nnunet:{NAME}") -> Dataset:
 
 def describe(root: Path, **changes: Any) -> None:
     """Write dataset.json for one channel, two classes and .nii.gz, with changes; None leaves a key out."""
-    given = {"channel_names": {"0": "T1"}, "labels": {"background": 0, "tumour": 1}, "file_ending": ".nii.gz"} | changes
+    given = {
+        "channel_names": {"0": "T1"},
+        "labels": {"background": 0, "tumour": 1},
+        "file_ending": ".nii.gz",
+    } | changes
     root.mkdir(parents=True, exist_ok=True)
-    (root / "dataset.json").write_text(json.dumps({key: value for key, value in given.items() if value is not None}))
+    (root / "dataset.json").write_text(
+        json.dumps({key: value for key, value in given.items() if value is not None})
+    )
 
 
 def save(path: Path, pixels: NDArray[Any], zooms: tuple[float, ...] = (0.5, 0.7, 2.0)) -> None:
@@ -35,12 +41,16 @@ def save(path: Path, pixels: NDArray[Any], zooms: tuple[float, ...] = (0.5, 0.7,
     path.parent.mkdir(parents=True, exist_ok=True)
     if ".nii" in path.name:
         spatial = min(pixels.ndim, 3)
-        nibabel.save(nibabel.Nifti1Image(pixels, np.diag([*zooms[:spatial], *[1] * (4 - spatial)])), path)
+        nibabel.save(
+            nibabel.Nifti1Image(pixels, np.diag([*zooms[:spatial], *[1] * (4 - spatial)])), path
+        )
     else:
         Image.fromarray(pixels).save(path)
 
 
-def volume(root: Path, case: str, side: str = "Tr", channels: int = 1, shape: tuple[int, ...] = SHAPE) -> None:
+def volume(
+    root: Path, case: str, side: str = "Tr", channels: int = 1, shape: tuple[int, ...] = SHAPE
+) -> None:
     """Write a case of NIfTI files with a label of zeros and ones."""
     for channel in range(channels):
         image = RNG.normal(size=shape).astype(np.float32)
@@ -68,7 +78,9 @@ def pictures(root: Path, image: NDArray[Any], label: NDArray[Any], ending: str =
 def test_volumes_come_slices_first(root: Path) -> None:
     dataset = toy(root.parent)
     records = dataset.records()
-    assert [(r.id, r.group, r.split) for r in records] == [(c, c, None) for c in ("toy_2", "toy_10")]
+    assert [(r.id, r.group, r.split) for r in records] == [
+        (c, c, None) for c in ("toy_2", "toy_10")
+    ]
     stored = nibabel.load(root / "imagesTr/toy_2_0000.nii.gz").get_fdata(dtype=np.float32)
     label = np.asarray(nibabel.load(root / "labelsTr/toy_2.nii.gz").dataobj)
     case = dataset.read(records[0])
@@ -83,15 +95,31 @@ def test_the_card_comes_from_dataset_json(root: Path) -> None:
     describe(root, name="Toys", licence="CC0", reference="Smith 2020", normals=True)
     card = toy(root.parent).card
     assert (card.id, card.title, card.ndim, card.channels) == (f"nnunet:{NAME}", "Toys", 3, 1)
-    assert (card.classes, card.unit, card.slice_axis, card.redistribute) == (("background", "tumour"), "case", 0, False)
+    assert (card.classes, card.unit, card.slice_axis, card.redistribute) == (
+        ("background", "tumour"),
+        "case",
+        0,
+        False,
+    )
     assert (card.licence, card.citation, card.normals) == ("CC0", "Smith 2020", True)
     describe(root, license="MIT")
     card = toy(root.parent).card
-    assert (card.title, card.licence, card.citation, card.normals) == (NAME, "MIT", "unknown", False)
+    assert (card.title, card.licence, card.citation, card.normals) == (
+        NAME,
+        "MIT",
+        "unknown",
+        False,
+    )
 
 
 def test_version_1_is_understood(root: Path) -> None:
-    describe(root, channel_names=None, modality={"0": "CT"}, labels={"1": "liver", "0": "background"}, file_ending=None)
+    describe(
+        root,
+        channel_names=None,
+        modality={"0": "CT"},
+        labels={"1": "liver", "0": "background"},
+        file_ending=None,
+    )
     dataset = toy(root.parent)
     assert (dataset.card.classes, dataset.card.channels) == (("background", "liver"), 1)
     assert len(dataset.records()) == 2
@@ -119,7 +147,10 @@ def test_a_labelled_test_set_is_the_split(root: Path) -> None:
 def test_test_images_without_labels_are_passed_over(root: Path) -> None:
     volume(root, "toy_3", "Ts")
     (root / "labelsTs/toy_3.nii.gz").unlink()
-    assert [(r.id, r.split) for r in toy(root.parent).records()] == [("toy_2", None), ("toy_10", None)]
+    assert [(r.id, r.split) for r in toy(root.parent).records()] == [
+        ("toy_2", None),
+        ("toy_10", None),
+    ]
 
 
 def test_groups_give_patients(root: Path) -> None:
@@ -135,7 +166,11 @@ def test_single_slices_are_2d(root: Path, shape: tuple[int, ...]) -> None:
         volume(root, case, shape=shape)
     dataset = toy(root.parent)
     case = dataset.read(dataset.records()[0])
-    assert (dataset.card.ndim, case.image.shape, case.spacing) == (2, (1, 4, 5), pytest.approx((0.7, 0.5)))
+    assert (dataset.card.ndim, case.image.shape, case.spacing) == (
+        2,
+        (1, 4, 5),
+        pytest.approx((0.7, 0.5)),
+    )
     stored = nibabel.load(root / "imagesTr/toy_2_0000.nii.gz").get_fdata(dtype=np.float32)
     np.testing.assert_array_equal(case.image[0], stored.reshape(5, 4).T)
 
@@ -162,15 +197,30 @@ def test_8_and_16_bit_channels_stand_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"labels": {"background": 0, "whole": [1, 2]}}, r"label 'whole' is a region \[1, 2\]; expected one number"),
-        ({"labels": {"background": 0, "a": 1, "ignore": 2}}, r"an 'ignore' label \(2\); expected every pixel to have"),
-        ({"labels": {"background": 0, "a": 2}}, r"expected at least two names with the numbers 0 \(background\), 1"),
-        ({"labels": {"0": "background", "1": "background"}}, r"expected at least two names with the numbers 0"),
+        (
+            {"labels": {"background": 0, "whole": [1, 2]}},
+            r"label 'whole' is a region \[1, 2\]; expected one number",
+        ),
+        (
+            {"labels": {"background": 0, "a": 1, "ignore": 2}},
+            r"an 'ignore' label \(2\); expected every pixel to have",
+        ),
+        (
+            {"labels": {"background": 0, "a": 2}},
+            r"expected at least two names with the numbers 0 \(background\), 1",
+        ),
+        (
+            {"labels": {"0": "background", "1": "background"}},
+            r"expected at least two names with the numbers 0",
+        ),
         ({"labels": {"background": 0}}, r"expected at least two names with the numbers 0"),
         ({"labels": {"background": 0, "a": "1"}}, r"label 'a' is '1'; expected a whole number"),
         ({"labels": None}, r"labels None; expected a number for each name"),
         ({"channel_names": None}, r"channel_names None; expected a name for each channel"),
-        ({"channel_names": {"1": "T1"}}, r"channel_names \{'1': 'T1'\}; expected a name for each channel"),
+        (
+            {"channel_names": {"1": "T1"}},
+            r"channel_names \{'1': 'T1'\}; expected a name for each channel",
+        ),
         ({"file_ending": ".mha"}, r"file_ending '\.mha'; expected one of \.nii\.gz, \.nii, \.png"),
     ],
 )
@@ -188,7 +238,9 @@ def test_a_dataset_json_that_is_none_is_refused(root: Path) -> None:
     with pytest.raises(DataProblem, match=r"dataset\.json: a list; expected an object"):
         toy(root.parent)
     (root / "dataset.json").unlink()
-    with pytest.raises(DataProblem, match=r"no file .*dataset\.json; expected the dataset\.json of nnU-Net"):
+    with pytest.raises(
+        DataProblem, match=r"no file .*dataset\.json; expected the dataset\.json of nnU-Net"
+    ):
         toy(root.parent)
 
 
@@ -215,17 +267,24 @@ def test_odd_names_are_refused(root: Path) -> None:
     with pytest.raises(DataProblem, match=r"1 cases are in imagesTr and in imagesTs \(toy_2\)"):
         toy(root.parent).records()
     (root / "imagesTr/toy_2_0000.nii.gz").rename(root / "imagesTr/toy-2.nii.gz")
-    with pytest.raises(DataProblem, match=r"toy-2\.nii\.gz: no channel number in its name; expected CASE_0000\.nii"):
+    with pytest.raises(
+        DataProblem, match=r"toy-2\.nii\.gz: no channel number in its name; expected CASE_0000\.nii"
+    ):
         toy(root.parent)
 
 
 def test_shapes_that_differ_are_refused(root: Path) -> None:
     dataset = toy(root.parent)
     save(root / "labelsTr/toy_2.nii.gz", np.zeros((4, 5, 3), np.uint8))
-    with pytest.raises(DataProblem, match=r"toy_2\.nii\.gz: label of shape \(3, 5, 4\); expected \(3, 4, 5\), as toy"):
+    with pytest.raises(
+        DataProblem,
+        match=r"toy_2\.nii\.gz: label of shape \(3, 5, 4\); expected \(3, 4, 5\), as toy",
+    ):
         dataset.read(dataset.records()[0])
     save(root / "imagesTr/toy_2_0000.nii.gz", np.zeros((5, 4), np.float32))
-    with pytest.raises(DataProblem, match=r"2 dimensions and 1 channels; expected 3 and 1, as the first case"):
+    with pytest.raises(
+        DataProblem, match=r"2 dimensions and 1 channels; expected 3 and 1, as the first case"
+    ):
         dataset.read(dataset.records()[0])
 
 
@@ -236,7 +295,8 @@ def test_channels_of_two_shapes_are_refused(root: Path) -> None:
     save(root / "imagesTr/toy_2_0001.nii.gz", np.zeros((5, 4, 2), np.float32))
     dataset = toy(root.parent)
     with pytest.raises(
-        DataProblem, match=r"toy_2_0001\.nii\.gz: shape \(2, 4, 5\); expected \(3, 4, 5\), as toy_2_0000"
+        DataProblem,
+        match=r"toy_2_0001\.nii\.gz: shape \(2, 4, 5\); expected \(3, 4, 5\), as toy_2_0000",
     ):
         dataset.read(dataset.records()[0])
 
@@ -245,21 +305,27 @@ def test_channels_of_two_shapes_are_refused(root: Path) -> None:
 def test_unknown_label_values_are_refused(root: Path, value: int) -> None:
     save(root / "labelsTr/toy_2.nii.gz", np.full(SHAPE, value, np.uint8))
     dataset = toy(root.parent)
-    with pytest.raises(DataProblem, match=rf"mask value {value}; expected the class numbers 0 \(background\), 1"):
+    with pytest.raises(
+        DataProblem, match=rf"mask value {value}; expected the class numbers 0 \(background\), 1"
+    ):
         dataset.read(dataset.records()[0])
 
 
 def test_labels_of_pictures_are_class_numbers_too(tmp_path: Path) -> None:
     describe(tmp_path / NAME, file_ending=".png")
     dataset = pictures(tmp_path / NAME, np.zeros((6, 7), np.uint8), np.full((6, 7), 255, np.uint8))
-    with pytest.raises(DataProblem, match=r"a\.png: mask value 255; expected the class numbers 0 \(background\)"):
+    with pytest.raises(
+        DataProblem, match=r"a\.png: mask value 255; expected the class numbers 0 \(background\)"
+    ):
         dataset.read(dataset.records()[0])
 
 
 def test_a_grey_picture_where_colour_is_due_is_refused(tmp_path: Path) -> None:
     describe(tmp_path / NAME, channel_names={"0": "R", "1": "G", "2": "B"}, file_ending=".png")
     dataset = pictures(tmp_path / NAME, np.zeros((6, 7), np.uint8), np.ones((6, 7), np.uint8))
-    with pytest.raises(DataProblem, match=r"a_0000\.png: 2 dimensions and 1 channels; expected 2 and 3"):
+    with pytest.raises(
+        DataProblem, match=r"a_0000\.png: 2 dimensions and 1 channels; expected 2 and 3"
+    ):
         dataset.read(dataset.records()[0])
 
 
@@ -273,20 +339,31 @@ def test_damaged_volumes_are_named(root: Path) -> None:
     with pytest.raises(DataProblem, match=r"toy_2_0000\.nii\.gz: values that are not finite"):
         dataset.read(dataset.records()[0])
     save(path, np.zeros((5, 4, 3, 2), np.float32))
-    with pytest.raises(DataProblem, match=r"shape \(5, 4, 3, 2\); expected \(X, Y\) or \(X, Y, Z\), one file"):
+    with pytest.raises(
+        DataProblem, match=r"shape \(5, 4, 3, 2\); expected \(X, Y\) or \(X, Y, Z\), one file"
+    ):
         dataset.read(dataset.records()[0])
 
 
-@pytest.mark.parametrize("name", ["nnunet", "nnunet:Toy", "nnunet:Dataset001_a/b", "nnunet:Dataset1_Toy"])
+@pytest.mark.parametrize(
+    "name", ["nnunet", "nnunet:Toy", "nnunet:Dataset001_a/b", "nnunet:Dataset1_Toy"]
+)
 def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataProblem, match=rf"dataset '{name}'; expected nnunet:Dataset<ddd>_<Name>, a folder under"):
+    with pytest.raises(
+        DataProblem, match=rf"dataset '{name}'; expected nnunet:Dataset<ddd>_<Name>, a folder under"
+    ):
         toy(tmp_path, name)
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
     layout = rf"{NAME}/\{{dataset\.json,imagesTr,labelsTr\}}"
-    with pytest.raises(DataProblem, match=rf"no folder 'nnunet:{NAME}' under {tmp_path}; expected {tmp_path}/{layout}"):
+    with pytest.raises(
+        DataProblem,
+        match=rf"no folder 'nnunet:{NAME}' under {tmp_path}; expected {tmp_path}/{layout}",
+    ):
         toy(tmp_path)
     describe(tmp_path / NAME)
-    with pytest.raises(DataProblem, match=r"no images in .*imagesTr; expected CASE_0000\.nii\.gz and so on"):
+    with pytest.raises(
+        DataProblem, match=r"no images in .*imagesTr; expected CASE_0000\.nii\.gz and so on"
+    ):
         toy(tmp_path)

@@ -41,7 +41,9 @@ def test_a_quarter_of_the_frames_is_normal(flat: Pairs, split: str, patients: in
     assert len(chosen) == 6 * patients
     assert len({record.group for record, _ in chosen}) == patients
     assert 4 * len(normals) == len(chosen)
-    assert {normals.count(group) for group in set(normals)} == {1, 2} and len(set(normals)) == patients
+    assert {normals.count(group) for group in set(normals)} == {1, 2} and len(
+        set(normals)
+    ) == patients
 
 
 @pytest.mark.parametrize("id", ["phantoms", "phantoms3d"])
@@ -50,7 +52,9 @@ def test_records_are_unique_and_splits_share_no_patient(id: str) -> None:
     groups = {split: {r.group for r in records if r.split == split} for split in ("train", "test")}
     assert len({record.id for record in records}) == len(records)
     assert all(groups.values()) and not groups["train"] & groups["test"]
-    assert all(record.id.startswith(record.group + "_f") and record.image is None for record in records)
+    assert all(
+        record.id.startswith(record.group + "_f") and record.image is None for record in records
+    )
 
 
 @pytest.mark.parametrize("id", ["phantoms", "phantoms3d"])
@@ -72,7 +76,9 @@ def test_a_case_depends_on_its_id_alone(id: str, tmp_path: Path) -> None:
 
 
 def test_frames_are_rgb_bytes_and_all_different(flat: Pairs) -> None:
-    assert {(case.image.dtype.name, case.image.shape) for _, case in flat} == {("uint8", (3, 64, 64))}
+    assert {(case.image.dtype.name, case.image.shape) for _, case in flat} == {
+        ("uint8", (3, 64, 64))
+    }
     assert {(case.mask.dtype.name, case.mask.shape) for _, case in flat} == {("uint8", (64, 64))}
     assert len({case.image.tobytes() for _, case in flat}) == len(flat)
 
@@ -93,7 +99,9 @@ def test_lesions_are_darker_in_some_patients_and_brighter_in_others(flat: Pairs)
     signs: dict[str, set[bool]] = {}
     for record, case in flat:
         if (case.mask > 0).any():
-            inside, outside = (case.image[:, (case.mask > 0) == lesion].mean() for lesion in (True, False))
+            inside, outside = (
+                case.image[:, (case.mask > 0) == lesion].mean() for lesion in (True, False)
+            )
             signs.setdefault(record.group, set()).add(bool(inside > outside))
     mostly = [True in found for found in signs.values() if len(found) == 1]
     assert len(mostly) > 0.8 * len(signs) and 0.3 < np.mean(mostly) < 0.7
@@ -102,7 +110,9 @@ def test_lesions_are_darker_in_some_patients_and_brighter_in_others(flat: Pairs)
 def test_patients_have_mainly_one_kind_of_lesion(flat: Pairs) -> None:
     grainy: dict[str, list[bool]] = {}
     for record, case in flat:
-        grainy.setdefault(record.group, []).extend(kind == 2 for kind in (1, 2) if (case.mask == kind).any())
+        grainy.setdefault(record.group, []).extend(
+            kind == 2 for kind in (1, 2) if (case.mask == kind).any()
+        )
     shares = np.array([np.mean(kinds) for kinds in grainy.values()])
     assert 0.4 < shares.mean() < 0.6
     assert np.mean(np.abs(shares - 0.5) >= 0.2) > 0.5
@@ -124,7 +134,11 @@ def test_volumes_have_spacing_and_differ_in_shape(volumes: Pairs) -> None:
     splits = [record.split for record, _ in volumes]
     assert (splits.count("train"), splits.count("test")) == (12, 6)
     assert len(set(shapes)) > 1
-    assert all(abs(side - mean) <= 4 for shape in shapes for side, mean in zip(shape, (48, 48, 32), strict=True))
+    assert all(
+        abs(side - mean) <= 4
+        for shape in shapes
+        for side, mean in zip(shape, (48, 48, 32), strict=True)
+    )
     for _, case in volumes:
         assert case.image.dtype == np.float32 and case.image.shape == (1, *case.mask.shape)
         assert case.spacing == (1.0, 1.0, 2.0)

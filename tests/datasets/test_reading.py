@@ -15,7 +15,9 @@ from datasets.reading import RESIZED, channels_of, fit_mask, read_case, read_ima
 TWO = ("background", "lesion")
 THREE = ("background", "cyst", "solid")
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
-HALF = np.repeat([[0, 1]], 6, axis=0).repeat(4, axis=1).astype(np.uint8)  # 6 8, right half foreground
+HALF = (
+    np.repeat([[0, 1]], 6, axis=0).repeat(4, axis=1).astype(np.uint8)
+)  # 6 8, right half foreground
 
 
 def save(path: Path, pixels: NDArray[Any] | Image.Image, **options: Any) -> Path:
@@ -50,10 +52,15 @@ def test_colour_alpha_and_palette_become_rgb(tmp_path: Path) -> None:
     for name, picture in [
         ("rgb.png", Image.fromarray(colour[:, :, :3])),
         ("rgba.png", Image.fromarray(colour)),
-        ("indexed.png", palette(GREY, *(v for level in range(48) for v in (level, level + 50, level + 100)))),
+        (
+            "indexed.png",
+            palette(GREY, *(v for level in range(48) for v in (level, level + 50, level + 100))),
+        ),
     ]:
         path = save(tmp_path / name, picture)
-        np.testing.assert_array_equal(read_image(path), colour[:, :, :3].transpose(2, 0, 1), err_msg=name)
+        np.testing.assert_array_equal(
+            read_image(path), colour[:, :, :3].transpose(2, 0, 1), err_msg=name
+        )
         assert channels_of(path) == 3
 
 
@@ -90,7 +97,9 @@ def test_float_arrays_keep_their_values_and_channels(tmp_path: Path) -> None:
         (np.zeros((0, 4), np.uint8), r"shape \(0, 4\); expected"),
     ],
 )
-def test_arrays_that_are_no_images_are_refused(tmp_path: Path, pixels: NDArray[Any], words: str) -> None:
+def test_arrays_that_are_no_images_are_refused(
+    tmp_path: Path, pixels: NDArray[Any], words: str
+) -> None:
     with pytest.raises(DataProblem, match=rf"a\.npy: {words}"):
         read_image(save(tmp_path / "a.npy", pixels))
 
@@ -100,7 +109,9 @@ def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
     for ending in ("jpg", "png", "npy"):
         path = save(tmp_path / f"cut.{ending}", rng.integers(0, 256, (64, 64), np.uint8))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(DataProblem, match=rf"cut\.{ending}: cannot be read .*; expected a whole {ending} file"):
+        with pytest.raises(
+            DataProblem, match=rf"cut\.{ending}: cannot be read .*; expected a whole {ending} file"
+        ):
             read_image(path)
         with pytest.raises(DataProblem, match=rf"cut\.{ending}: cannot be read"):
             read_mask(path, TWO)
@@ -142,9 +153,14 @@ def test_mask_pictures_of_every_kind(tmp_path: Path) -> None:
         ("alpha.png", white.convert("RGBA")),
         ("grey_alpha.png", white.convert("LA")),
         ("grey_palette.png", palette(1 - HALF, 255, 255, 255, 0, 0, 0)),  # number 0 is white
-        ("red_palette.png", palette(HALF, 0, 0, 0, 128, 0, 0)),  # dark red: below half range as a grey
+        (
+            "red_palette.png",
+            palette(HALF, 0, 0, 0, 128, 0, 0),
+        ),  # dark red: below half range as a grey
     ]:
-        np.testing.assert_array_equal(read_mask(save(tmp_path / name, picture), TWO), HALF, err_msg=name)
+        np.testing.assert_array_equal(
+            read_mask(save(tmp_path / name, picture), TWO), HALF, err_msg=name
+        )
 
 
 def test_jpeg_masks_are_cut_at_127_however_dark_they_are(tmp_path: Path) -> None:
@@ -158,7 +174,10 @@ def test_jpeg_masks_are_cut_at_127_however_dark_they_are(tmp_path: Path) -> None
 @pytest.mark.parametrize("top", [2, 100])
 def test_a_two_class_mask_of_other_values_is_refused(tmp_path: Path, top: int) -> None:
     path = save(tmp_path / "m.png", HALF * top)
-    with pytest.raises(DataProblem, match=rf"m\.png: mask values up to {top}; expected 0 and 1, .* in dataset\.toml"):
+    with pytest.raises(
+        DataProblem,
+        match=rf"m\.png: mask values up to {top}; expected 0 and 1, .* in dataset\.toml",
+    ):
         read_mask(path, TWO)
 
 
@@ -168,7 +187,9 @@ def test_masks_in_colour_or_without_finite_numbers_are_refused(tmp_path: Path) -
     with pytest.raises(DataProblem, match=r"red\.png: a mask in colour; expected grey levels"):
         read_mask(save(tmp_path / "red.png", red), TWO)
     for bad in (np.full((4, 4), np.nan), np.zeros((2, 3, 4)), np.zeros((0, 3))):
-        with pytest.raises(DataProblem, match=r"m\.npy: a mask of shape .*; expected one grey level"):
+        with pytest.raises(
+            DataProblem, match=r"m\.npy: a mask of shape .*; expected one grey level"
+        ):
             read_mask(save(tmp_path / "m.npy", bad), TWO)
 
 
@@ -181,7 +202,9 @@ def test_with_more_classes_values_are_class_numbers(tmp_path: Path) -> None:
         ("d.npy", numbers.astype(np.float64)),
     ]
     for name, mask in stored:
-        np.testing.assert_array_equal(read_mask(save(tmp_path / name, mask), THREE), numbers, err_msg=name)
+        np.testing.assert_array_equal(
+            read_mask(save(tmp_path / name, mask), THREE), numbers, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("value", [3, 255, -1, 0.5])
@@ -207,7 +230,9 @@ def test_nearest_neighbour_by_hand() -> None:
 def test_masks_are_united_and_resized_with_a_note(tmp_path: Path) -> None:
     image = save(tmp_path / "a.png", GREY)
     one = save(tmp_path / "one.png", HALF * 255)
-    left = save(tmp_path / "left.npy", np.array([[1, 0, 0, 0]], np.uint8))  # 1 4: a quarter of the width
+    left = save(
+        tmp_path / "left.npy", np.array([[1, 0, 0, 0]], np.uint8)
+    )  # 1 4: a quarter of the width
     case = read_case(Record("a", "a", None, image=image, masks=(one, left)), 1, TWO, (0.5, 0.5))
     assert case.mask is not None
     np.testing.assert_array_equal(case.mask, np.tile([1, 1, 0, 0, 1, 1, 1, 1], (6, 1)))
@@ -216,6 +241,12 @@ def test_masks_are_united_and_resized_with_a_note(tmp_path: Path) -> None:
 
 
 def test_other_channels_than_the_dataset_has_are_refused(tmp_path: Path) -> None:
-    record = Record("a", "a", None, image=save(tmp_path / "a.png", GREY), masks=(save(tmp_path / "m.png", HALF),))
+    record = Record(
+        "a",
+        "a",
+        None,
+        image=save(tmp_path / "a.png", GREY),
+        masks=(save(tmp_path / "m.png", HALF),),
+    )
     with pytest.raises(DataProblem, match=r"a\.png: 1 channels; expected 3, as the dataset has"):
         read_case(record, 3, TWO)

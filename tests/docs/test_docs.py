@@ -35,7 +35,14 @@ def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:
         "methods": ["supervised"], "backbone": {"width": 2}, "size": [32, 32], "steps": 2,
     }  # fmt: skip
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
-    command = [sys.executable, str(ROOT / "run_bench.py"), "run", "suite.yaml", "--plugin", "stripes.py"]
+    command = [
+        sys.executable,
+        str(ROOT / "run_bench.py"),
+        "run",
+        "suite.yaml",
+        "--plugin",
+        "stripes.py",
+    ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "1 of 1 cells done" in result.stderr
@@ -54,7 +61,11 @@ def test_every_command_that_is_shown_is_understood() -> None:
 
     command = typer.main.get_command(runpy.run_path(str(ROOT / "run_bench.py"))["app"])
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    shown = [line for page in pages for line in re.findall(r"^ {4}python run_bench\.py +(.+)$", page.read_text(), re.M)]
+    shown = [
+        line
+        for page in pages
+        for line in re.findall(r"^ {4}python run_bench\.py +(.+)$", page.read_text(), re.M)
+    ]
     assert len(shown) > 12
     for line in shown:
         name, *arguments = line.split("#")[0].split()

@@ -89,9 +89,15 @@ def test_flips_of_volumes_reach_every_axis() -> None:
         assert alone.any()
 
 
-@given(st.sampled_from([(6, 8), (8, 6), (4, 6, 8), (6, 4, 4)]), st.sampled_from(sorted(AUGMENT)), st.integers(0, 999))
+@given(
+    st.sampled_from([(6, 8), (8, 6), (4, 6, 8), (6, 4, 4)]),
+    st.sampled_from(sorted(AUGMENT)),
+    st.integers(0, 999),
+)
 def test_sides_keep_their_lengths(size: tuple[int, ...], name: str, seed: int) -> None:
-    images, masks = AUGMENT[name](torch.zeros(3, 1, *size), torch.zeros(3, *size, dtype=torch.long), generator(seed))
+    images, masks = AUGMENT[name](
+        torch.zeros(3, 1, *size), torch.zeros(3, *size, dtype=torch.long), generator(seed)
+    )
     assert images.shape == (3, 1, *size)
     assert masks.shape == (3, *size)
 
@@ -100,7 +106,9 @@ def test_ssl4mis_flips_half_and_rotates_a_quarter_of_images() -> None:
     images, masks = labelled_noise(800, 65, 65)
     moved = ssl4mis(images, masks, generator(2))[1]
     still = (moved == masks).flatten(1).all(1)
-    flipped = torch.tensor([is_among(new, turned_and_flipped(old)) for new, old in zip(moved, masks, strict=True)])
+    flipped = torch.tensor(
+        [is_among(new, turned_and_flipped(old)) for new, old in zip(moved, masks, strict=True)]
+    )
     # Turns below 0.9 degrees of 20 move no pixel of 65: 0.0112 of all. Tolerances are three standard deviations.
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.053)
     assert still.float().mean().item() == pytest.approx(0.25 + 0.0112, abs=0.046)
@@ -111,7 +119,9 @@ def test_ssl4mis_draws_every_reflection() -> None:
     images, masks = labelled_noise(200, 8, 8)
     moved = ssl4mis(images, masks, generator(3))[1]
     kinds = zip(*(turned_and_flipped(mask) for mask in masks), strict=True)
-    shares = [(torch.stack(kind) == moved).flatten(1).all(1).float().mean().item() for kind in kinds]
+    shares = [
+        (torch.stack(kind) == moved).flatten(1).all(1).float().mean().item() for kind in kinds
+    ]
     assert shares == pytest.approx([1 / 8] * 4, abs=0.07)  # three standard deviations of 200 draws
 
 
@@ -120,8 +130,14 @@ def test_ssl4mis_turns_by_twenty_degrees_at_most() -> None:
     masks = torch.zeros(400, 33, 33, dtype=torch.long)
     masks[:, 15:18, 28:31] = 1
     moved = ssl4mis(masks[:, None].float(), masks, generator(4))[1]
-    rotated = [new for new, old in zip(moved, masks, strict=True) if not is_among(new, [old, *turned_and_flipped(old)])]
-    shifts = [math.atan2(*(place.float().mean() - 16 for place in torch.where(new))) for new in rotated]
+    rotated = [
+        new
+        for new, old in zip(moved, masks, strict=True)
+        if not is_among(new, [old, *turned_and_flipped(old)])
+    ]
+    shifts = [
+        math.atan2(*(place.float().mean() - 16 for place in torch.where(new))) for new in rotated
+    ]
     degrees = torch.rad2deg(torch.tensor(shifts))
     assert -22.2 < degrees.min() < -17
     assert 17 < degrees.max() < 22.2
@@ -158,15 +174,21 @@ def test_rotation_fills_up_with_zeros_and_invents_no_label() -> None:
 
 
 def test_ssl4mis_turns_oblongs_by_half_turns_alone() -> None:
-    masks = torch.arange(4 * 6).view(1, 4, 6).expand(60, -1, -1)[..., None].expand(-1, -1, -1, 2)  # 3D: never rotated
+    masks = (
+        torch.arange(4 * 6).view(1, 4, 6).expand(60, -1, -1)[..., None].expand(-1, -1, -1, 2)
+    )  # 3D: never rotated
     moved = ssl4mis(masks[:, None].float(), masks, generator(5))[1]
-    assert all(is_among(new, [old.flip(0), old.flip(1)]) for new, old in zip(moved, masks, strict=True))
+    assert all(
+        is_among(new, [old.flip(0), old.flip(1)]) for new, old in zip(moved, masks, strict=True)
+    )
 
 
 def test_ssl4mis_turns_and_flips_every_volume() -> None:
     images, masks = labelled_noise(60, 4, 4, 3)
     moved = ssl4mis(images, masks, generator(6))[1]
-    assert all(is_among(new, turned_and_flipped(old)) for new, old in zip(moved, masks, strict=True))
+    assert all(
+        is_among(new, turned_and_flipped(old)) for new, old in zip(moved, masks, strict=True)
+    )
 
 
 def test_ssl4mis_never_moves_along_the_third_axis() -> None:

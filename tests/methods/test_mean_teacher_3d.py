@@ -39,7 +39,10 @@ def volumes() -> TrainView:
     """Bright slabs in noise, in volumes of three shapes; the second is shorter than a patch."""
     cases = []
     for number in range(6):
-        random, shape = np.random.default_rng(number), [(20, 24, 18), (12, 20, 16), (16, 16, 16)][number % 3]
+        random, shape = (
+            np.random.default_rng(number),
+            [(20, 24, 18), (12, 20, 16), (16, 16, 16)][number % 3],
+        )
         mask = np.zeros(shape, np.int64)
         mask[:, 6:12] = 1
         image = (2 * mask + random.normal(0, 1, shape))[None].astype(np.float32)
@@ -48,7 +51,12 @@ def volumes() -> TrainView:
 
 
 def trained(steps: int) -> tuple[MeanTeacher, ToyRun]:
-    settings = {"batch_size": 3, "unlabelled_batch_size": 2, "augment": "none", "learning_rate": 0.03}
+    settings = {
+        "batch_size": 3,
+        "unlabelled_batch_size": 2,
+        "augment": "none",
+        "learning_rate": 0.03,
+    }
     run = VolumeRun(SPEC, steps)
     method = MeanTeacher(Config(**registry.method("mean_teacher").config(settings, 3)), SPEC)
     method.fit(volumes(), run)
@@ -64,7 +72,9 @@ def test_volumes_of_different_shapes_are_learnt() -> None:
     mask[:, 6:12] = True
     assert result.shape == (1, 2, 16, 16, 16)
     found = result[0].argmax(0) == 1
-    assert 2 * (found & mask).sum() / (found.sum() + mask.sum()) > 0.8  # all foreground would be 0.55
+    assert (
+        2 * (found & mask).sum() / (found.sum() + mask.sum()) > 0.8
+    )  # all foreground would be 0.55
 
 
 def test_same_seed_same_model() -> None:
@@ -72,10 +82,16 @@ def test_same_seed_same_model() -> None:
     assert all(torch.equal(value, again[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize(("t", "value"), [(0, 6.74e-4), (999, 9.057e-4), (15_000, 0.02865), (30_000, 0.1)])
+@pytest.mark.parametrize(
+    ("t", "value"), [(0, 6.74e-4), (999, 9.057e-4), (15_000, 0.02865), (30_000, 0.1)]
+)
 def test_volumes_know_no_wait_at_the_start(t: int, value: float) -> None:
     """Section 4 of the common protocol: the consistency of the first 1,000 steps is left out in 2D alone."""
     config = Config(**registry.method("mean_teacher").config({}, 3))
-    weight = config.consistency * sigmoid_ramp(t / 30_000, config.ramp_end, config.ramp_stairs, config.ramp_start)
+    weight = config.consistency * sigmoid_ramp(
+        t / 30_000, config.ramp_end, config.ramp_stairs, config.ramp_start
+    )
     assert weight == pytest.approx(value, rel=1e-3)
-    assert Config(**registry.method("mean_teacher").config({}, 2)).ramp_start == pytest.approx(1000 / 30_000)
+    assert Config(**registry.method("mean_teacher").config({}, 2)).ramp_start == pytest.approx(
+        1000 / 30_000
+    )

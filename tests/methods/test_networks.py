@@ -53,13 +53,21 @@ def test_vnet_keeps_the_grid_of_every_stage() -> None:
     images = torch.zeros(2, 2, 32, 16, 48)
     assert network(images).shape == (2, 3, 32, 16, 48)
     assert network.features(images).shape == (2, 4, 32, 16, 48)
-    assert seen[:5] == [(4, 32, 16, 48), (8, 16, 8, 24), (16, 8, 4, 12), (32, 4, 2, 6), (64, 2, 1, 3)]
+    assert seen[:5] == [
+        (4, 32, 16, 48),
+        (8, 16, 8, 24),
+        (16, 8, 4, 12),
+        (32, 4, 2, 6),
+        (64, 2, 1, 3),
+    ]
 
 
 def test_vnet_adds_what_it_skipped() -> None:
     """Each level on the way up takes the sum of what comes from below and of its counterpart on the way down."""
     network, skipped, raised, taken = VNet(1, 2, 4).eval(), [], [], []
-    for level, up, decoder in zip(list(network.encoder)[:-1], network.up, network.decoder, strict=True):
+    for level, up, decoder in zip(
+        list(network.encoder)[:-1], network.up, network.decoder, strict=True
+    ):
         level.register_forward_hook(lambda _, __, out: skipped.append(out))
         up.register_forward_hook(lambda _, __, out: raised.append(out))
         decoder.register_forward_pre_hook(lambda _, given: taken.append(given[0]))
@@ -83,7 +91,8 @@ def test_vnet_is_built_by_name_from_the_global_generator() -> None:
     same = VNet(2, 3, 4)
     assert isinstance(network, VNet)
     assert all(
-        torch.equal(a, b) for a, b in zip(network.state_dict().values(), same.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(network.state_dict().values(), same.state_dict().values(), strict=True)
     )
 
 
@@ -155,4 +164,6 @@ def test_weights_for_colours_refuse_other_channels(build_network: Callable[..., 
     """Found in a review: images of four channels ended in an error of shapes inside the cell."""
     name = "unet/resnet18" if build_network is build_smp else "resnet10t"
     with pytest.raises(BenchError, match=r"w\.pt given for images of 4 channels; they fit 1 or 3"):
-        build_network(name, Spec("segmentation", 2, 4, 2, (32, 32), (0.0, 1.0), False), Path("w.pt"))
+        build_network(
+            name, Spec("segmentation", 2, 4, 2, (32, 32), (0.0, 1.0), False), Path("w.pt")
+        )

@@ -5,7 +5,9 @@ import pytest
 from methods.schedules import ema_decay, polynomial_decay, sigmoid_ramp, step_decay
 
 
-@pytest.mark.parametrize(("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)])
+@pytest.mark.parametrize(
+    ("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)]
+)
 def test_ramp_of_ss_net_on_la(t: int, value: float) -> None:
     assert sigmoid_ramp(t / 15_000, end=0.4, stairs=40) == pytest.approx(value, rel=1e-3)
 
@@ -43,4 +45,8 @@ def test_ema_at_the_papers_length_is_the_papers() -> None:
 
 
 def test_ema_forgets_the_same_share_of_a_shorter_run() -> None:
-    assert ema_decay(100, 300, 0.1) ** 30 == pytest.approx(ema_decay(1000, 3000, 0.1) ** 300) == pytest.approx(0.5)
+    assert (
+        ema_decay(100, 300, 0.1) ** 30
+        == pytest.approx(ema_decay(1000, 3000, 0.1) ** 300)
+        == pytest.approx(0.5)
+    )

@@ -66,7 +66,9 @@ def band(p: torch.Tensor, tau: float) -> torch.Tensor:
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 0.5), st.sampled_from([(5, 7), (3, 4, 5)]))
-def test_regions_of_two_classes_follow_the_released_rule(seed: int, tau: float, size: tuple[int, ...]) -> None:
+def test_regions_of_two_classes_follow_the_released_rule(
+    seed: int, tau: float, size: tuple[int, ...]
+) -> None:
     torch.manual_seed(seed)
     clean, mixed = soft(2, 2, *size).double(), soft(2, 2, *size).double()  # no ties within rounding
     found = regions(clean, mixed, tau)
@@ -90,7 +92,9 @@ def test_every_region_occurs_at_the_default() -> None:
 
 def test_the_default_is_the_entropy_of_the_released_comment() -> None:
     tau = Config().unsure
-    assert -(tau * math.log10(tau) + (1 - tau) * math.log10(1 - tau)) == pytest.approx(0.29613, abs=1e-5)
+    assert -(tau * math.log10(tau) + (1 - tau) * math.log10(1 - tau)) == pytest.approx(
+        0.29613, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.3, 0.425, 0.5])
@@ -129,7 +133,11 @@ def test_four_classes_are_unsure_where_none_is_above_one_minus_tau() -> None:
     assert torch.equal(found.differ_sure, ~agree & sure)
     assert found.differ_sure.any()
     order = [2, 0, 3, 1]
-    assert all(map(torch.equal, masks_of(found), masks_of(regions(clean[:, order], mixed[:, order], 0.425))))
+    assert all(
+        map(
+            torch.equal, masks_of(found), masks_of(regions(clean[:, order], mixed[:, order], 0.425))
+        )
+    )
 
 
 def test_masks_carry_no_gradient() -> None:
@@ -166,9 +174,15 @@ def test_region_dice_is_a_mean_over_samples_and_classes() -> None:
         for label in range(3):
             inside = region[sample]
             guess, truth = p[sample, label][inside], (pseudo[sample][inside] == label).float()
-            tp, fp, fn = (guess * truth).sum(), (guess * (1 - truth)).sum(), ((1 - guess) * truth).sum()
+            tp, fp, fn = (
+                (guess * truth).sum(),
+                (guess * (1 - truth)).sum(),
+                ((1 - guess) * truth).sum(),
+            )
             scores.append((2 * tp + 20) / (2 * tp + fp + fn + 20 + 1e-8))
-    assert region_dice(p, pseudo, region, 20).item() == pytest.approx(1 - torch.stack(scores).mean().item(), abs=1e-6)
+    assert region_dice(p, pseudo, region, 20).item() == pytest.approx(
+        1 - torch.stack(scores).mean().item(), abs=1e-6
+    )
 
 
 def test_released_dice_of_labels_is_half_at_perfection() -> None:
@@ -182,7 +196,9 @@ def test_released_dice_of_labels_in_closed_form() -> None:
     masks, p0 = torch.tensor([[[0, 1]], [[1, 1]]]), torch.tensor([[[0.9, 0.2]], [[0.4, 0.1]]])
     first = 1 - 0.9 / (0.81 + 0.04 + 0.16 + 0.01 + 1)
     second = 1 - (0.8 + 0.6 + 0.9) / (0.01 + 0.64 + 0.36 + 0.81 + 3)
-    assert half_dice_loss(torch.stack([p0, 1 - p0], 1), masks).item() == pytest.approx((first + second) / 2)
+    assert half_dice_loss(torch.stack([p0, 1 - p0], 1), masks).item() == pytest.approx(
+        (first + second) / 2
+    )
 
 
 @pytest.mark.parametrize(("recipe", "best"), [("released", 0.25), ("described", 0.0)])
@@ -190,7 +206,9 @@ def test_recipe_decides_the_dice_of_labels(recipe: Any, best: float) -> None:
     """Beside a cross-entropy of 0, half of a Dice loss of 0.5 or of 0."""
     masks = torch.randint(0, 2, (2, 24, 24))
     logits = 40 * (one_hot(masks, 2).movedim(-1, 1).float() - 0.5)
-    assert SGRSNet(Config(recipe=recipe), TWO)._supervised(logits, masks).item() == pytest.approx(best, abs=1e-5)
+    assert SGRSNet(Config(recipe=recipe), TWO)._supervised(logits, masks).item() == pytest.approx(
+        best, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("recipe", ["released", "described"])
@@ -200,7 +218,9 @@ def test_supervised_loss_is_the_mean_of_entropy_and_dice(recipe: Any) -> None:
     overlap, total = (p * truth).sum((0, 2, 3)), (p**2 + truth).sum((0, 2, 3))
     dice = 1 - (1 if recipe == "released" else 2) * overlap / total
     expected = 0.5 * (-(p.log() * truth).sum(1).mean() + dice.mean())
-    assert SGRSNet(Config(recipe=recipe), TWO)._supervised(logits, masks).item() == pytest.approx(expected.item())
+    assert SGRSNet(Config(recipe=recipe), TWO)._supervised(logits, masks).item() == pytest.approx(
+        expected.item()
+    )
 
 
 # Cross-entropy by region, and its released masks
@@ -215,7 +235,9 @@ def test_region_cross_entropy_in_closed_form() -> None:
     )
     found = Regions(agree, agree_sure, differ_sure)
     expected = -(math.log(0.8) + math.log(0.3) + 0.9 * math.log(0.6) + 0.1 * math.log(0.4)) / 4
-    assert region_cross_entropy(logits, pseudo, found, 0.2, False).item() == pytest.approx(expected, rel=1e-5)
+    assert region_cross_entropy(logits, pseudo, found, 0.2, False).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 6, 5), (3, 4, 6, 5), (2, 2, 4, 5, 6), (3, 2, 2, 3, 3)])
@@ -229,16 +251,24 @@ def test_across_samples_equals_the_released_broadcast(shape: tuple[int, ...]) ->
     pairs = smoothed * found.differ_sure[:, None]
     assert pairs.shape == (shape[0], shape[0], *shape[2:])
     expected = (hard * found.agree + pairs).mean().item()
-    assert region_cross_entropy(logits, pseudo, found, 0.2, True).item() == pytest.approx(expected, rel=1e-5)
+    assert region_cross_entropy(logits, pseudo, found, 0.2, True).item() == pytest.approx(
+        expected, rel=1e-5
+    )
     intended = (hard * found.agree + smoothed * found.differ_sure).mean().item()
-    assert region_cross_entropy(logits, pseudo, found, 0.2, False).item() == pytest.approx(intended, rel=1e-5)
+    assert region_cross_entropy(logits, pseudo, found, 0.2, False).item() == pytest.approx(
+        intended, rel=1e-5
+    )
     assert abs(expected - intended) > 1e-4
 
 
 @pytest.mark.parametrize(("recipe", "across"), [("released", True), ("described", False)])
 def test_pseudo_loss_is_the_mean_over_views_and_terms(recipe: Any, across: bool) -> None:
     """L_p = ((SD_1(A') + SD_20(D')) of both views / 4 + CE of both views / 2) / 2, one set of labels for both."""
-    clean, mixed, pseudo = torch.randn(2, 2, 24, 24), torch.randn(2, 2, 24, 24), torch.randint(0, 2, (2, 24, 24))
+    clean, mixed, pseudo = (
+        torch.randn(2, 2, 24, 24),
+        torch.randn(2, 2, 24, 24),
+        torch.randint(0, 2, (2, 24, 24)),
+    )
     found = regions(clean.softmax(1), mixed.softmax(1), 0.425)
     dice = sum(region_dice(v.softmax(1), pseudo, found.agree_sure, 1.0) for v in (clean, mixed))
     dice += sum(region_dice(v.softmax(1), pseudo, found.differ_sure, 20.0) for v in (clean, mixed))
@@ -255,12 +285,16 @@ def test_noise_is_normal_and_cut_at_twice_its_deviation() -> None:
     images = torch.rand(4, 3, 64, 64)
     added = noisy(images, 0.1) - images
     assert added.abs().max().item() == pytest.approx(0.2, abs=1e-6)
-    assert ((added.abs() > 0.2 - 1e-6).float().mean().item()) == pytest.approx(0.0455, abs=0.004)  # beyond 2 sigma
+    assert ((added.abs() > 0.2 - 1e-6).float().mean().item()) == pytest.approx(
+        0.0455, abs=0.004
+    )  # beyond 2 sigma
     assert (added.abs() < 0.1).float().mean().item() == pytest.approx(0.6827, abs=0.01)
     assert torch.equal(noisy(images, 0.0), images)
 
 
-def mixed_once(unlabelled: int, labelled: int, parameter: float = 0.75) -> tuple[torch.Tensor, list[int]]:
+def mixed_once(
+    unlabelled: int, labelled: int, parameter: float = 0.75
+) -> tuple[torch.Tensor, list[int]]:
     """Each share lambda and each partner of one draw, read off marked images (1, 0) and (0, number)."""
     u = torch.stack([torch.ones(unlabelled, 4, 4), torch.zeros(unlabelled, 4, 4)], 1)
     numbers = torch.arange(1.0, labelled + 1).view(-1, 1, 1).expand(-1, 4, 4)
@@ -299,13 +333,21 @@ def test_partners_are_drawn_without_replacement(unlabelled: int, labelled: int) 
 
 
 def test_mixed_volumes_have_the_shape_of_the_unlabelled() -> None:
-    assert mix(torch.randn(3, 1, 4, 5, 6), torch.randn(2, 1, 4, 5, 6), 0.75).shape == (3, 1, 4, 5, 6)
+    assert mix(torch.randn(3, 1, 4, 5, 6), torch.randn(2, 1, 4, 5, 6), 0.75).shape == (
+        3,
+        1,
+        4,
+        5,
+        6,
+    )
 
 
 # Check 7: ramp
 
 
-@pytest.mark.parametrize(("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)])
+@pytest.mark.parametrize(
+    ("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)]
+)
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_defaults_give_the_released_ramp_and_rate(t: int, value: float, ndim: int) -> None:
     config = Config(**registry.method("sgrs_net").config({}, ndim))
@@ -316,39 +358,59 @@ def test_defaults_give_the_released_ramp_and_rate(t: int, value: float, ndim: in
 
 def test_defaults_are_the_released_recipe() -> None:
     config = Config()
-    assert (config.unsure, config.label_smoothing, config.dice_smoothing, config.mix) == (0.425, 0.2, 20, 0.75)
-    assert (config.recipe, config.regions, config.noise, config.weight_decay) == ("released", True, 0.1, 1e-4)
+    assert (config.unsure, config.label_smoothing, config.dice_smoothing, config.mix) == (
+        0.425,
+        0.2,
+        20,
+        0.75,
+    )
+    assert (config.recipe, config.regions, config.noise, config.weight_decay) == (
+        "released",
+        True,
+        0.1,
+        1e-4,
+    )
     assert 0.5 ** (1 / (config.ema_half_life * 15_000)) == pytest.approx(0.99, abs=1e-6)
 
 
 # Check 8: labels that are wrong at a border
 
 
-def border_gradients(smoothing: float, dice_smoothing: float, use_regions: bool = True) -> tuple[float, float]:
+def border_gradients(
+    smoothing: float, dice_smoothing: float, use_regions: bool = True
+) -> tuple[float, float]:
     """Gradient norms at the flipped pixels of the clean and of the mixed view of a disc.
 
     A fifth of the pixels along the border have wrong pseudo labels. The clean view predicts the disc, the mixed view
     follows the wrong labels, so the two differ just there.
     """
     draws = torch.Generator().manual_seed(4)
-    place = torch.stack(torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")) - 11.5
+    place = (
+        torch.stack(torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")) - 11.5
+    )
     radius = place.norm(dim=0)
     disc = (radius < 7).long()[None]
     border = (radius - 7).abs() < 1.5
     flipped = (border & (torch.rand(24, 24, generator=draws) < 0.2))[None]
     assert 10 < flipped.sum() < 40
     pseudo = torch.where(flipped, 1 - disc, disc)
-    clean, mixed = ((one_hot(label, 2).movedim(-1, 1) * 2.0).requires_grad_() for label in (disc, pseudo))
+    clean, mixed = (
+        (one_hot(label, 2).movedim(-1, 1) * 2.0).requires_grad_() for label in (disc, pseudo)
+    )
     found = regions(clean.softmax(1), mixed.softmax(1), 0.425)
     assert torch.equal(found.differ_sure, flipped)
     config = Config(label_smoothing=smoothing, dice_smoothing=dice_smoothing)
-    loss = SGRSNet(config, TWO)._pseudo(clean, mixed, pseudo, found if use_regions else everywhere(pseudo))
+    loss = SGRSNet(config, TWO)._pseudo(
+        clean, mixed, pseudo, found if use_regions else everywhere(pseudo)
+    )
     slopes = torch.autograd.grad(loss, [clean, mixed])
     return tuple(slope.movedim(1, -1)[flipped].norm().item() for slope in slopes)
 
 
 def test_wrong_labels_at_the_border_pull_less() -> None:
-    mild, smoothed, large, firm = (border_gradients(*pair) for pair in [(0.2, 20), (0.2, 1), (0, 20), (0, 1)])
+    mild, smoothed, large, firm = (
+        border_gradients(*pair) for pair in [(0.2, 20), (0.2, 1), (0, 20), (0, 1)]
+    )
     for view in range(2):
         assert mild[view] < 0.8 * firm[view]
         assert mild[view] < min(smoothed[view], large[view])  # each of the two devices helps

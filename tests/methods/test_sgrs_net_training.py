@@ -37,7 +37,9 @@ def _one_thread() -> Iterator[None]:
 class WatchedRun(ToyRun):
     """Keeps the networks it lends (student, teacher), their first weights, and what each was shown."""
 
-    def __init__(self, spec: Spec, steps: int = 3, seed: int = 0, dropout: int | None = None) -> None:
+    def __init__(
+        self, spec: Spec, steps: int = 3, seed: int = 0, dropout: int | None = None
+    ) -> None:
         super().__init__(spec, steps, seed)
         self.dropout = dropout
         self.lent: list[nn.Module] = []
@@ -45,11 +47,15 @@ class WatchedRun(ToyRun):
         self.shown: list[tuple[int, torch.Tensor]] = []
 
     def seed(self, role: str) -> int:
-        return self.dropout if role == "dropout" and self.dropout is not None else super().seed(role)
+        return (
+            self.dropout if role == "dropout" and self.dropout is not None else super().seed(role)
+        )
 
     def backbone(self) -> nn.Module:
         network, number = super().backbone(), len(self.lent)
-        network.register_forward_pre_hook(lambda _, given: self.shown.append((number, given[0].detach().clone())))
+        network.register_forward_pre_hook(
+            lambda _, given: self.shown.append((number, given[0].detach().clone()))
+        )
         self.starts.append({name: value.clone() for name, value in network.state_dict().items()})
         self.lent.append(network)
         return network
@@ -64,7 +70,9 @@ class VolumeRun(ToyRun):
             return registry.networks().build({"name": "vnet", "width": 4}, self.spec)
 
 
-def trained(config: Config, run: ToyRun | None = None, view: TrainView | None = None) -> tuple[SGRSNet, ToyRun]:
+def trained(
+    config: Config, run: ToyRun | None = None, view: TrainView | None = None
+) -> tuple[SGRSNet, ToyRun]:
     view = view or toy_view()
     run, method = run or ToyRun(view.spec), SGRSNet(config, view.spec)
     method.fit(view, run)
@@ -80,7 +88,9 @@ def test_student_and_teacher_start_equal_and_the_teacher_gets_no_gradient() -> N
     student, teacher = run.lent
     assert all(torch.equal(run.starts[0][name], value) for name, value in run.starts[1].items())
     assert method.network is student
-    assert not {p.data_ptr() for p in student.parameters()} & {p.data_ptr() for p in teacher.parameters()}
+    assert not {p.data_ptr() for p in student.parameters()} & {
+        p.data_ptr() for p in teacher.parameters()
+    }
     assert all(p.grad is None for p in teacher.parameters())
     assert all(p.grad is not None for p in student.parameters())
     assert teacher.training  # it labels with dropout and the statistics of its batch (section 2)
@@ -89,7 +99,9 @@ def test_student_and_teacher_start_equal_and_the_teacher_gets_no_gradient() -> N
 # Check 4: pseudo labels
 
 
-def labels_of_first_step(monkeypatch: pytest.MonkeyPatch, dropout: int, **changes: Any) -> tuple[Any, torch.Tensor]:
+def labels_of_first_step(
+    monkeypatch: pytest.MonkeyPatch, dropout: int, **changes: Any
+) -> tuple[Any, torch.Tensor]:
     """The pseudo labels of a run of one step, and what the student was shown in it."""
     seen: list[torch.Tensor] = []
 
@@ -104,7 +116,9 @@ def labels_of_first_step(monkeypatch: pytest.MonkeyPatch, dropout: int, **change
     return seen[0], next(images for number, images in run.shown if number == 0)
 
 
-def test_pseudo_labels_follow_the_dropout_of_the_teacher_and_not_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pseudo_labels_follow_the_dropout_of_the_teacher_and_not_lambda(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     labels, batch = labels_of_first_step(monkeypatch, 1)
     other_labels, _ = labels_of_first_step(monkeypatch, 2)
     same_labels, other_batch = labels_of_first_step(monkeypatch, 1, mix=50.0)
@@ -129,7 +143,9 @@ def test_student_sees_clean_images_and_the_teacher_noisy_ones() -> None:
         assert len(whole) == 8
         apart = (changed - u).abs()
         assert 0.19 < apart.max() <= 0.2 + 1e-6
-        for i in range(3):  # x_m = lambda x~_u + (1 - lambda) x~_l, and the noise on x_l is at most 0.2 too
+        for i in range(
+            3
+        ):  # x_m = lambda x~_u + (1 - lambda) x~_l, and the noise on x_l is at most 0.2 too
             rest = [(whole[5 + i] - changed[i] * a - (1 - a) * x[j]).abs().max() - (1 - a) * 0.2
                     for a in torch.linspace(0.5, 1, 501) for j in range(2)]  # fmt: skip
             assert min(rest) < 2e-3
@@ -150,11 +166,17 @@ def layers(value: float) -> nn.Module:
 def parts(network: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """All parameters, and the running mean and variance."""
     state, names = network.state_dict(), {name for name, _ in network.named_parameters()}
-    buffers = [value.flatten() for name, value in state.items() if name not in names and value.is_floating_point()]
+    buffers = [
+        value.flatten()
+        for name, value in state.items()
+        if name not in names and value.is_floating_point()
+    ]
     return torch.cat([p.detach().flatten() for p in network.parameters()]), torch.cat(buffers)
 
 
-def after(step: int, recipe: Any, teacher: float, student: float, steps: int = 15_000) -> tuple[nn.Module, nn.Module]:
+def after(
+    step: int, recipe: Any, teacher: float, student: float, steps: int = 15_000
+) -> tuple[nn.Module, nn.Module]:
     slow, fast = layers(teacher), layers(student)
     follow(slow, fast, step, steps, Config(recipe=recipe))
     return slow, fast
@@ -205,7 +227,9 @@ def test_described_recipe_leaves_the_student_alone() -> None:
 
 
 @pytest.mark.parametrize(("recipe", "share"), [("released", 0.9998), ("described", 1.0)])
-def test_training_decays_the_student_in_the_released_recipe_alone(recipe: Any, share: float) -> None:
+def test_training_decays_the_student_in_the_released_recipe_alone(
+    recipe: Any, share: float
+) -> None:
     """With next to no learning rate the weights of the student move by the decay alone."""
     config = Config(recipe=recipe, learning_rate=1e-12, **SMALL)
     run = WatchedRun(toy_view().spec, 5)
@@ -242,11 +266,18 @@ def two_views_alike(clean: torch.Tensor, mixed: torch.Tensor, pseudo: torch.Tens
 
 @pytest.mark.parametrize("shape", [(3, 2, 24, 24), (2, 4, 6, 5, 7)])
 @pytest.mark.parametrize("recipe", ["released", "described"])
-def test_loss_with_one_region_is_that_of_hard_labels_on_two_views(recipe: Any, shape: tuple[int, ...]) -> None:
+def test_loss_with_one_region_is_that_of_hard_labels_on_two_views(
+    recipe: Any, shape: tuple[int, ...]
+) -> None:
     clean, mixed = torch.randn(shape), torch.randn(shape)
     pseudo = torch.randint(0, shape[1], (shape[0], *shape[2:]))
-    expected, method = two_views_alike(clean, mixed, pseudo).item(), SGRSNet(Config(recipe=recipe), VOLUMES)
-    assert method._pseudo(clean, mixed, pseudo, everywhere(pseudo)).item() == pytest.approx(expected)
+    expected, method = (
+        two_views_alike(clean, mixed, pseudo).item(),
+        SGRSNet(Config(recipe=recipe), VOLUMES),
+    )
+    assert method._pseudo(clean, mixed, pseudo, everywhere(pseudo)).item() == pytest.approx(
+        expected
+    )
     agreeing = regions(clean.softmax(1), clean.softmax(1), 1.0)  # D' and U are empty
     assert method._pseudo(clean, mixed, pseudo, agreeing).item() == pytest.approx(expected)
 
@@ -257,7 +288,9 @@ def test_without_regions_it_trains_as_a_mean_teacher_on_two_views() -> None:
     state = trained(config, ToyRun(view.spec, 6), view)[0].state()
     expected = mean_teacher_on_two_views(view, ToyRun(view.spec, 6)).state_dict()
     assert all(torch.allclose(state[name], value, atol=1e-6) for name, value in expected.items())
-    with_regions = trained(config.model_copy(update={"regions": True}), ToyRun(view.spec, 6), view)[0].state()
+    with_regions = trained(config.model_copy(update={"regions": True}), ToyRun(view.spec, 6), view)[
+        0
+    ].state()
     assert not torch.allclose(with_regions["head.weight"], expected["head.weight"], atol=1e-6)
 
 
@@ -279,7 +312,9 @@ def mean_teacher_on_two_views(view: TrainView, run: ToyRun) -> nn.Module:
         overlap, total = (p * truth).sum((0, 2, 3)), (p**2 + truth).sum((0, 2, 3))
         dice = 1 - ((2 * overlap + 1e-5) / (total + 1e-5)).mean()
         supervised = (cross_entropy(on_labels, y) + dice) / 2
-        weight = math.exp(-5 * (1 - min(math.floor(step / run.steps / 0.3 * 40 + 1e-9), 40) / 40) ** 2)
+        weight = math.exp(
+            -5 * (1 - min(math.floor(step / run.steps / 0.3 * 40 + 1e-9), 40) / 40) ** 2
+        )
         optimiser.zero_grad()
         (supervised + weight * two_views_alike(clean, on_mixed, pseudo)).backward()
         optimiser.step()
@@ -293,7 +328,13 @@ def mean_teacher_on_two_views(view: TrainView, run: ToyRun) -> nn.Module:
 # Training
 
 
-BASE: dict[str, Any] = {"weight": 5.0, "ramp_end": 0.9, "unsure": 0.5, "ema_half_life": 1.0, **SMALL}
+BASE: dict[str, Any] = {
+    "weight": 5.0,
+    "ramp_end": 0.9,
+    "unsure": 0.5,
+    "ema_half_life": 1.0,
+    **SMALL,
+}
 
 
 @pytest.mark.parametrize(
@@ -325,7 +366,11 @@ def test_every_switch_changes_the_training(changes: dict[str, Any]) -> None:
 
 def test_zero_weight_learns_labels_alone() -> None:
     """Other labels of the teacher change nothing; with a weight they do."""
-    states = [trained(Config(**{**SMALL, "weight": w, "regions": r}))[0].state() for w in (0, 1) for r in (True, False)]
+    states = [
+        trained(Config(**{**SMALL, "weight": w, "regions": r}))[0].state()
+        for w in (0, 1)
+        for r in (True, False)
+    ]
     heads = [state["head.weight"] for state in states]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[2], heads[3])
@@ -343,7 +388,10 @@ def test_trains_in_bfloat16(recipe: Any) -> None:
     run = ToyRun(toy_view().spec)
     run.precision = "bfloat16"
     method, _ = trained(Config(recipe=recipe, **SMALL), run)
-    assert all(value.dtype != torch.bfloat16 and value.isfinite().all() for value in method.state().values())
+    assert all(
+        value.dtype != torch.bfloat16 and value.isfinite().all()
+        for value in method.state().values()
+    )
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(1, 2), (3, 4)])
@@ -368,9 +416,14 @@ def volumes() -> TrainView:
     """Bright balls in noise, in volumes of three shapes; the second is shorter than a patch."""
     cases = []
     for number in range(7):
-        random, shape = np.random.default_rng([7, number]), [(20, 24, 18), (12, 20, 16), (16, 16, 16)][number % 3]
+        random, shape = (
+            np.random.default_rng([7, number]),
+            [(20, 24, 18), (12, 20, 16), (16, 16, 16)][number % 3],
+        )
         middle = np.array([random.uniform(5, side - 5) for side in shape])
-        mask = ((np.indices(shape) - middle[:, None, None, None]) ** 2).sum(0) < random.integers(16, 30)
+        mask = ((np.indices(shape) - middle[:, None, None, None]) ** 2).sum(0) < random.integers(
+            16, 30
+        )
         image = (1.5 * mask + random.normal(0, 1, shape))[None].astype(np.float32)
         cases.append(Case(f"v{number}", f"v{number}", image, mask.astype(np.int64)))
     return TrainView(cases[:3], (), [replace(case, mask=None) for case in cases[3:]], VOLUMES)
@@ -394,4 +447,7 @@ def test_volumes_in_bfloat16() -> None:
     run = VolumeRun(spec)
     run.precision = "bfloat16"
     method, _ = trained(Config(**SMALL), run, replace(volumes(), spec=spec))
-    assert all(value.dtype != torch.bfloat16 and value.isfinite().all() for value in method.state().values())
+    assert all(
+        value.dtype != torch.bfloat16 and value.isfinite().all()
+        for value in method.state().values()
+    )

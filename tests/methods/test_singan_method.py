@@ -37,7 +37,9 @@ class TestSinGANSeg(MethodContract):
     config: ClassVar[dict[str, Any]] = TINY
 
 
-def trained(config: Config, view: TrainView | None = None, steps: int = 2) -> tuple[SinGANSeg, ToyRun]:
+def trained(
+    config: Config, view: TrainView | None = None, steps: int = 2
+) -> tuple[SinGANSeg, ToyRun]:
     view = view or toy_view(classes=2)
     run = ToyRun(view.spec, steps)
     method = SinGANSeg(config, view.spec)
@@ -45,10 +47,14 @@ def trained(config: Config, view: TrainView | None = None, steps: int = 2) -> tu
     return method, run
 
 
-def fitted_cases(monkeypatch: pytest.MonkeyPatch, config: Config, view: TrainView | None = None) -> list[Case]:
+def fitted_cases(
+    monkeypatch: pytest.MonkeyPatch, config: Config, view: TrainView | None = None
+) -> list[Case]:
     """What the segmenter is trained on."""
     given: list[Case] = []
-    monkeypatch.setattr("methods.singan_seg.method.train_supervised", lambda _, cases, *rest: given.extend(cases))
+    monkeypatch.setattr(
+        "methods.singan_seg.method.train_supervised", lambda _, cases, *rest: given.extend(cases)
+    )
     trained(config, view)
     return given
 
@@ -60,16 +66,22 @@ def test_first_images_with_a_lesion_get_a_pyramid() -> None:
     method, run = trained(Config(**TINY, max_sources=3), view)
     assert [source.id for source in method.sources] == ["p0", "p2", "p3"]
     parts: list[tuple[str, dict[str, Any], list[str]]] = run.parts
-    assert [(name, inputs) for name, _, inputs in parts] == [("singan_seg pyramid", [i]) for i in ("p0", "p2", "p3")]
+    assert [(name, inputs) for name, _, inputs in parts] == [
+        ("singan_seg pyramid", [i]) for i in ("p0", "p2", "p3")
+    ]
 
 
 def test_part_depends_on_the_pyramid_and_the_data_alone() -> None:
     _, run = trained(Config(**TINY, learning_rate=0.02, start_scale=1), steps=1)
     settings = run.parts[0][1]
-    assert {name: value for name, value in settings.items() if name != "spec"} == pyramid_settings(Config(**TINY))
+    assert {name: value for name, value in settings.items() if name != "spec"} == pyramid_settings(
+        Config(**TINY)
+    )
     assert settings["spec"]["size"] == (32, 32)
     assert {"iterations", "min_size", "g_steps"} <= settings.keys()
-    assert not {"learning_rate", "start_scale", "mode", "style", "samples_per_image"} & settings.keys()
+    assert (
+        not {"learning_rate", "start_scale", "mode", "style", "samples_per_image"} & settings.keys()
+    )
 
 
 def test_modes_and_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,19 +90,27 @@ def test_modes_and_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     synthetic = fitted_cases(monkeypatch, Config(**TINY, mode="synthetic"), view)
     assert augmented[:4] == list(view.fit)
     assert [case.id for case in augmented[4:]] == [case.id for case in synthetic]
-    assert [case.id for case in synthetic] == [f"p{i}_synthetic_{k}" for i in range(4) for k in range(2)]
+    assert [case.id for case in synthetic] == [
+        f"p{i}_synthetic_{k}" for i in range(4) for k in range(2)
+    ]
     assert [case.group for case in synthetic] == ["p0", "p0", "p1", "p1", "p2", "p2", "p3", "p3"]
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(3, 2), (1, 4)])
 def test_samples_are_cases_of_the_training_grid(channels: int, classes: int) -> None:
     view = toy_view(channels, classes)
-    method, _ = trained(Config(**TINY, max_size=28), view, steps=1)  # the finest scale is smaller than the grid
+    method, _ = trained(
+        Config(**TINY, max_size=28), view, steps=1
+    )  # the finest scale is smaller than the grid
     assert method.sources[0].pyramid.scales[-1].size == (28, 28)
     for case in method.synthesise(5, 0):
         assert case.mask is not None
         assert case.image.shape == (channels, 32, 32)
-        assert (case.image.dtype, case.mask.dtype, case.mask.shape) == (np.float32, np.int64, (32, 32))
+        assert (case.image.dtype, case.mask.dtype, case.mask.shape) == (
+            np.float32,
+            np.int64,
+            (32, 32),
+        )
         assert 0 <= case.image.min() <= case.image.max() <= 1
         assert 0 <= case.mask.min() <= case.mask.max() < classes
 
@@ -134,7 +154,9 @@ def _network(features: torch.nn.Sequential) -> FeatureNetwork:
 
 
 def test_wrong_input_is_said_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods.singan_seg.method.train_pyramid", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(
+        "methods.singan_seg.method.train_pyramid", lambda *_: pytest.fail("trained")
+    )
     with pytest.raises(BenchError, match="no such file"):
         trained(Config(**TINY, style="vgg19=/nowhere/vgg19.pt"))
     with pytest.raises(BenchError, match="1 or 3"):
@@ -157,8 +179,18 @@ def test_style_that_is_not_understood(style: str) -> None:
 
 def test_defaults_are_the_published_ones() -> None:  # section 5
     config = Config()
-    assert (config.min_size, config.max_size, config.scale_factor, config.filters) == (25, 250, 0.75, 32)
-    assert (config.iterations, config.gan_learning_rate, config.beta1, config.beta2) == (2000, 5e-4, 0.5, 0.999)
+    assert (config.min_size, config.max_size, config.scale_factor, config.filters) == (
+        25,
+        250,
+        0.75,
+        32,
+    )
+    assert (config.iterations, config.gan_learning_rate, config.beta1, config.beta2) == (
+        2000,
+        5e-4,
+        0.5,
+        0.999,
+    )
     assert (config.reconstruction_weight, config.gradient_penalty, config.noise) == (10, 0.1, 0.1)
     assert (config.critic_steps, config.generator_steps, config.g_steps) == (3, 3, "released")
     assert (config.style_steps, config.style_learning_rate) == (1000, 0.01)

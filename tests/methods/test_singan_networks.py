@@ -14,7 +14,8 @@ def count(network: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("filters", "generator", "critic"), [(32, 30_340, 29_473), (64, 115_972, 114_241), (128, 453_124, 449_665)]
+    ("filters", "generator", "critic"),
+    [(32, 30_340, 29_473), (64, 115_972, 114_241), (128, 453_124, 449_665)],
 )
 def test_parameters_for_four_channels(filters: int, generator: int, critic: int) -> None:  # check 1
     assert count(Generator(4, filters)) == generator
@@ -41,7 +42,11 @@ def test_generator_without_a_tail_gives_the_previous_image() -> None:  # check 2
 
 def test_zeros_lie_around_the_input() -> None:
     """The published pass: pad by five, five convolutions that lose one pixel a side, add the padded image's centre."""
-    generator, x, previous = Generator(4, 8).eval(), torch.randn(1, 4, 25, 31), torch.randn(1, 4, 25, 31)
+    generator, x, previous = (
+        Generator(4, 8).eval(),
+        torch.randn(1, 4, 25, 31),
+        torch.randn(1, 4, 25, 31),
+    )
     layers = list(generator.body)
     unpadded = nn.Conv2d(4, 8, 3)
     unpadded.load_state_dict(layers[0].state_dict())

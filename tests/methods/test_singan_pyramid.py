@@ -46,7 +46,9 @@ def test_sizes_of_a_photograph() -> None:  # check 1
         (64, 80, 6, 0.82861, (64, 80)),
     ],
 )
-def test_number_of_scales(height: int, width: int, count: int, factor: float, top: tuple[int, int]) -> None:  # check 1
+def test_number_of_scales(
+    height: int, width: int, count: int, factor: float, top: tuple[int, int]
+) -> None:  # check 1
     scales = plan(height, width, DEFAULT)
     assert len(scales.sizes) == count
     assert scales.factor == pytest.approx(factor, abs=1e-5)
@@ -64,7 +66,9 @@ def test_every_scale_covers_the_next(height: int, width: int, min_size: int) -> 
         return
     assert min(scales.sizes[0]) == min_size
     for small, large in zip(scales.sizes, scales.sizes[1:], strict=False):
-        assert all(s <= n <= np.ceil(s / scales.factor - 1e-9) for s, n in zip(small, large, strict=True))
+        assert all(
+            s <= n <= np.ceil(s / scales.factor - 1e-9) for s, n in zip(small, large, strict=True)
+        )
 
 
 @pytest.mark.parametrize("shape", [(24, 64), (40, 1000)])
@@ -78,8 +82,12 @@ def test_kernel() -> None:
     assert torch.allclose(cubic(x), torch.tensor([1, 0.5625, 0.5625, 0, -0.0625, 0, 0]))
 
 
-@pytest.mark.parametrize(("scale", "size", "edge"), [(0.5, (16, 20), 2), (2.0, (64, 80), 4), (0.25, (8, 10), 2)])
-def test_resize_equals_the_kernel_of_torch_inside(scale: float, size: tuple[int, int], edge: int) -> None:
+@pytest.mark.parametrize(
+    ("scale", "size", "edge"), [(0.5, (16, 20), 2), (2.0, (64, 80), 4), (0.25, (8, 10), 2)]
+)
+def test_resize_equals_the_kernel_of_torch_inside(
+    scale: float, size: tuple[int, int], edge: int
+) -> None:
     """torch's antialiased bicubic has the same kernel; it treats the border otherwise."""
     images = levels(2, 3, 32, 40)
     expected = interpolate(cut(images), size=size, mode="bicubic", antialias=True).clamp(-1, 1)
@@ -92,7 +100,9 @@ def test_resize_mirrors_the_border() -> None:
     images = levels(1, 1, 16, 16)
     mirrored = torch.cat([images.flip(-1), images, images.flip(-1)], -1)
     mirrored = torch.cat([mirrored.flip(-2), mirrored, mirrored.flip(-2)], -2)
-    expected = interpolate(cut(mirrored), size=(96, 96), mode="bicubic", antialias=True).clamp(-1, 1)
+    expected = interpolate(cut(mirrored), size=(96, 96), mode="bicubic", antialias=True).clamp(
+        -1, 1
+    )
     assert torch.allclose(resize(images, 2.0, (32, 32)), expected[..., 32:64, 32:64], atol=2e-6)
 
 
@@ -118,7 +128,9 @@ def test_resize_passes_no_gradient() -> None:
 def test_resize_of_a_batch_is_that_of_each_image() -> None:
     images = levels(3, 2, 20, 24)
     together = resize(images, 1.3, (25, 31))
-    assert torch.allclose(together, torch.cat([resize(x[None], 1.3, (25, 31)) for x in images]), atol=1e-6)
+    assert torch.allclose(
+        together, torch.cat([resize(x[None], 1.3, (25, 31)) for x in images]), atol=1e-6
+    )
 
 
 def test_real_images_have_the_planned_sizes_and_means() -> None:
@@ -132,7 +144,10 @@ def test_real_images_have_the_planned_sizes_and_means() -> None:
 def test_pairs_go_there_and_back() -> None:
     random = np.random.default_rng(0)
     for channels, classes in ((3, 2), (1, 4)):
-        image, mask = random.random((channels, 9, 7), np.float32), random.integers(0, classes, (9, 7))
+        image, mask = (
+            random.random((channels, 9, 7), np.float32),
+            random.integers(0, classes, (9, 7)),
+        )
         pair = to_pair(image, mask, classes)
         assert pair.shape == (1, channels + classes - 1, 9, 7)
         assert set(pair[:, channels:].unique().tolist()) == {-1.0, 1.0}
@@ -142,7 +157,9 @@ def test_pairs_go_there_and_back() -> None:
 
 
 def test_mask_is_the_highest_class_above_a_half() -> None:
-    maps = torch.tensor([[0.5, 0.2], [0.51, 0.2], [0.6, 0.9], [0.9, 0.6], [0.0, 0.7]]).T[None, :, :, None]
+    maps = torch.tensor([[0.5, 0.2], [0.51, 0.2], [0.6, 0.9], [0.9, 0.6], [0.0, 0.7]]).T[
+        None, :, :, None
+    ]
     assert to_mask(maps)[0, :, 0].tolist() == [0, 1, 2, 1, 2]
     assert to_mask(maps).dtype == torch.int64
 

@@ -14,7 +14,15 @@ from torch.nn.functional import avg_pool2d, interpolate, mse_loss
 
 from bench.errors import BenchError
 from methods.singan_seg.config import Config
-from methods.singan_seg.style import NETWORKS, WEIGHTS, FeatureNetwork, feature_network, gram, style_loss, transfer
+from methods.singan_seg.style import (
+    NETWORKS,
+    WEIGHTS,
+    FeatureNetwork,
+    feature_network,
+    gram,
+    style_loss,
+    transfer,
+)
 
 CPU = torch.device("cpu")
 FILES = {
@@ -38,7 +46,9 @@ def pretrained(request: pytest.FixtureRequest) -> FeatureNetwork:
     beside = Path(__file__).resolve().parents[3] / "shared" / "weights"
     file = Path(os.environ.get("SCARCEBENCH_WEIGHTS") or beside) / FILES[request.param]
     if not file.is_file():
-        pytest.skip(f"no weights: {file.name} is not there; set SCARCEBENCH_WEIGHTS to the folder that holds it")
+        pytest.skip(
+            f"no weights: {file.name} is not there; set SCARCEBENCH_WEIGHTS to the folder that holds it"
+        )
     return feature_network(f"{request.param}={file}", CPU)
 
 
@@ -95,14 +105,18 @@ def test_gram_and_loss_in_closed_form() -> None:
     maps = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 2, 1, 2)
     assert torch.equal(gram(maps), torch.tensor([[[5.0, 11.0], [11.0, 25.0]]]))
     zeros = [torch.zeros(1, 2, 2)] * 5
-    expected = sum(WEIGHTS) * (25 + 121 + 121 + 625) / 4 / 4  # mean over the matrix, then over D H W
+    expected = (
+        sum(WEIGHTS) * (25 + 121 + 121 + 625) / 4 / 4
+    )  # mean over the matrix, then over D H W
     assert style_loss([maps] * 5, zeros).item() == pytest.approx(expected)
     assert WEIGHTS == (0.75, 0.5, 0.25, 0.25, 0.25)
 
 
 def test_maps_are_those_before_the_next_activation() -> None:
     """In-place activations of torchvision would change a map after it was taken."""
-    features = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), *(nn.Conv2d(8, 8, 3) for _ in range(4)))
+    features = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), *(nn.Conv2d(8, 8, 3) for _ in range(4))
+    )
     network = FeatureNetwork(features, type(NETWORKS["vgg19"])((0, 2, 3, 4, 5)))
     images = torch.randn(1, 3, 16, 16)
     assert torch.equal(network(images)[0], features[0](images))
@@ -132,7 +146,9 @@ def test_content_alone_changes_nothing(small: FeatureNetwork) -> None:
 
 
 def test_source_may_have_another_size(small: FeatureNetwork) -> None:
-    result = transfer(small, torch.rand(1, 1, 20, 24), torch.rand(1, 1, 64, 64), Config(style_steps=2))
+    result = transfer(
+        small, torch.rand(1, 1, 20, 24), torch.rand(1, 1, 64, 64), Config(style_steps=2)
+    )
     assert result.shape == (1, 1, 20, 24)
     assert 0 <= result.min() <= result.max() <= 1
 
@@ -141,12 +157,16 @@ def test_transfer_brings_the_texture_back(pretrained: FeatureNetwork) -> None:  
     source = texture()
     samples = smoothed(source)
     result = transfer(pretrained, samples, source, Config(style_steps=30, style_learning_rate=0.03))
-    assert (distance(pretrained, result, source) < 0.5 * distance(pretrained, samples, source)).all()
+    assert (
+        distance(pretrained, result, source) < 0.5 * distance(pretrained, samples, source)
+    ).all()
     before, after = (patch_distance(pretrained, images[:1], source) for images in (samples, result))
     assert after < 0.5 * before
     # Where things are is kept: the blurred result is nearer to the sample than to the source that lies elsewhere.
     blurred = smoothed(result)[:1].roll(-9, 3)
-    assert mse_loss(blurred, samples[:1]) < 0.5 * mse_loss(blurred, smoothed(source)[:1].roll(-9, 3))
+    assert mse_loss(blurred, samples[:1]) < 0.5 * mse_loss(
+        blurred, smoothed(source)[:1].roll(-9, 3)
+    )
 
 
 def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:

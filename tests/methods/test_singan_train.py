@@ -17,7 +17,14 @@ from methods.singan_seg.networks import Critic, Generator, generate, initialise
 from methods.singan_seg.pairs import from_pairs, to_mask
 from methods.singan_seg.pyramid import plan, real_images, resize
 from methods.singan_seg.sample import Pyramid, climb, draw, from_tensors, noise, reconstruct
-from methods.singan_seg.train import critic_loss, gradient_penalty, noise_amplitude, start, train_pyramid, train_scale
+from methods.singan_seg.train import (
+    critic_loss,
+    gradient_penalty,
+    noise_amplitude,
+    start,
+    train_pyramid,
+    train_scale,
+)
 
 CPU = torch.device("cpu")
 TINY = PyramidConfig(filters=4, iterations=2)
@@ -40,7 +47,10 @@ def disc(side: int = 32) -> torch.Tensor:
     """A red disc on blue with its mask: the pair (1 4 side side)."""
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     inside = ((y - 14) ** 2 + (x - 17) ** 2 < 49).float()
-    red, blue = torch.tensor([0.9, 0.3, 0.2]).view(3, 1, 1), torch.tensor([0.3, 0.5, 0.7]).view(3, 1, 1)
+    red, blue = (
+        torch.tensor([0.9, 0.3, 0.2]).view(3, 1, 1),
+        torch.tensor([0.3, 0.5, 0.7]).view(3, 1, 1),
+    )
     grain = 0.05 * torch.randn((3, side, side), generator=seeded())
     image = (inside * red + (1 - inside) * blue + grain).clamp(0, 1)
     return 2 * torch.cat([image, inside[None]])[None] - 1
@@ -64,7 +74,9 @@ def test_penalty_of_a_linear_critic(values: tuple[float, ...]) -> None:  # check
     linear = nn.Conv2d(3, 1, 1)
     linear.weight.data = torch.tensor(values).view(1, 3, 1, 1)
     norm = sum(value**2 for value in values) ** 0.5
-    assert gradient_penalty(linear, torch.randn(1, 3, 7, 9)).item() == pytest.approx((norm - 1) ** 2, abs=1e-6)
+    assert gradient_penalty(linear, torch.randn(1, 3, 7, 9)).item() == pytest.approx(
+        (norm - 1) ** 2, abs=1e-6
+    )
 
 
 def test_penalty_of_a_sum_over_patches() -> None:  # check 6
@@ -72,7 +84,9 @@ def test_penalty_of_a_sum_over_patches() -> None:  # check 6
     patches = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     nn.init.ones_(patches.weight)
     expected = (9 * 8**2 + 12 * 5**2 + 4 * 3**2) / 25
-    assert gradient_penalty(patches, torch.randn(1, 1, 5, 5)).item() == pytest.approx(expected, rel=1e-6)
+    assert gradient_penalty(patches, torch.randn(1, 1, 5, 5)).item() == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_penalty_has_the_gradient_of_finite_differences() -> None:
@@ -118,7 +132,9 @@ def test_amplitudes() -> None:  # check 5
         up = resize(below, 1 / pyramid.factor, pyramid.scales[n].size)
         rmse = (reals[n] - up).double().square().mean().sqrt().item()
         assert pyramid.scales[n].amplitude == pytest.approx(0.1 * rmse, abs=1e-6)
-    assert noise_amplitude(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5), 0.2) == pytest.approx(0.1)
+    assert noise_amplitude(
+        torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5), 0.2
+    ) == pytest.approx(0.1)
 
 
 def written_out(
@@ -167,10 +183,17 @@ def test_an_iteration_equals_the_passes_written_out(g_steps: str) -> None:  # se
     expected = written_out(reals[1], below, *others, seeded(3), g_steps).frozen()
     scale = train_scale(reals[1], below, *networks, config, seeded(3)).scales[1]
     x, previous = torch.randn(2, 4, 29, 29), torch.randn(2, 4, 29, 29)
-    assert torch.allclose(generate(scale.convolutions, x, previous), generate(expected, x, previous), atol=2e-4)
-    weights = [(weight, other) for (weight, _), (other, _) in zip(scale.convolutions, expected, strict=True)]
+    assert torch.allclose(
+        generate(scale.convolutions, x, previous), generate(expected, x, previous), atol=2e-4
+    )
+    weights = [
+        (weight, other)
+        for (weight, _), (other, _) in zip(scale.convolutions, expected, strict=True)
+    ]
     layers = zip(networks[1].modules(), others[1].modules(), strict=True)
-    weights += [(layer.weight, other.weight) for layer, other in layers if isinstance(layer, nn.Conv2d)]
+    weights += [
+        (layer.weight, other.weight) for layer, other in layers if isinstance(layer, nn.Conv2d)
+    ]
     for weight, other in weights:
         # Adam's first steps are the rate times the sign of the gradient: a wrong sign would differ by 1e-3.
         assert (weight - other).abs().max() < 1e-5
@@ -178,7 +201,9 @@ def test_an_iteration_equals_the_passes_written_out(g_steps: str) -> None:  # se
 
 def test_rate_falls_to_a_tenth_at_1600(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr("methods.singan_seg.train.set_learning_rate", lambda _, rate: rates.append(rate))
+    monkeypatch.setattr(
+        "methods.singan_seg.train.set_learning_rate", lambda _, rate: rates.append(rate)
+    )
     config = TINY.model_copy(update={"iterations": 10, "critic_steps": 1})
     train_scale(disc(), Pyramid((), 1.0, torch.zeros(1, 1, 32, 32)), *untrained(), config, seeded())
     assert rates == pytest.approx([5e-4] * 16 + [5e-5] * 4)
@@ -200,7 +225,9 @@ def test_reconstruction_noise_is_stored_as_it_was_last_used() -> None:
     stored = {}
     for name in ("released", "fixed"):
         for iterations in (1, 2):
-            config = TINY.model_copy(update={"iterations": iterations, "reconstruction_noise": name})
+            config = TINY.model_copy(
+                update={"iterations": iterations, "reconstruction_noise": name}
+            )
             stored[name, iterations] = train_pyramid(disc(), config, 0, CPU).noise
     assert torch.equal(stored["fixed", 1], stored["fixed", 2])
     assert torch.equal(stored["released", 1], stored["fixed", 1])
@@ -243,7 +270,10 @@ def test_scales_from_the_start_scale_on_are_drawn(start_scale: int) -> None:
     pyramid = train_pyramid(disc(), TINY, 0, CPU)
     random = seeded()
     noises = [noise(2, n, 4, pyramid.scales[n].size, random) for n in range(start_scale, 3)]
-    fixed = [pyramid.noise.expand(2, 4, -1, -1), *(torch.zeros(2, 4, *scale.size) for scale in pyramid.scales[1:])]
+    fixed = [
+        pyramid.noise.expand(2, 4, -1, -1),
+        *(torch.zeros(2, 4, *scale.size) for scale in pyramid.scales[1:]),
+    ]
     expected = climb(pyramid, fixed[:start_scale] + noises)
     assert torch.equal(draw(pyramid, 2, seeded(), start_scale), expected)
 
@@ -275,9 +305,13 @@ def trained() -> Pyramid:
 def test_coarsest_scale_reconstructs_from_its_own_noise_alone() -> None:  # check 3
     config = PyramidConfig(filters=8, iterations=300, reconstruction_noise="fixed")
     real = real_images(disc(), plan(32, 32, config))[0]
-    bottom = train_scale(real, Pyramid((), 1.0, torch.zeros(1)), *untrained(filters=8), config, seeded())
+    bottom = train_scale(
+        real, Pyramid((), 1.0, torch.zeros(1)), *untrained(filters=8), config, seeded()
+    )
     others = draw(bottom, 10, seeded(1))
-    assert mse_loss(reconstruct(bottom), real) < 0.04  # last iterates of five such trainings gave 0.020 to 0.028
+    assert (
+        mse_loss(reconstruct(bottom), real) < 0.04
+    )  # last iterates of five such trainings gave 0.020 to 0.028
     assert mse_loss(others, real.expand_as(others)) > 0.15  # and these 0.20 to 0.26
 
 

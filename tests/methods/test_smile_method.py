@@ -15,7 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bench import registry
-from bench.api import Augments, Case, Normalises, NormalisesWithMask, Segments, Synthesises, TrainView
+from bench.api import (
+    Augments,
+    Case,
+    Normalises,
+    NormalisesWithMask,
+    Segments,
+    Synthesises,
+    TrainView,
+)
 from bench.errors import BenchError
 from bench.testing import MethodContract, ToyRun, toy_view
 from methods.smile import game
@@ -69,7 +77,9 @@ def equal(first: SMILE, second: SMILE) -> bool:
 # Stages
 
 
-def test_stages_follow_each_other_and_their_steps_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_follow_each_other_and_their_steps_are_summed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[tuple[str, int]] = []
 
     def spy(network: nn.Module, cases: list[Case], run: Any, config: Any) -> None:
@@ -102,7 +112,9 @@ def test_shared_segmenter_learns_real_and_synthetic_images_from_its_own_start() 
 # Who learns from what
 
 
-def test_no_step_leaves_a_gradient_on_the_opponent(monkeypatch: pytest.MonkeyPatch) -> None:  # check 4
+def test_no_step_leaves_a_gradient_on_the_opponent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # check 4
     owners: list[set[int]] = []
     networks: dict[str, nn.Module] = {}
     update = game.update
@@ -127,7 +139,10 @@ def test_no_step_leaves_a_gradient_on_the_opponent(monkeypatch: pytest.MonkeyPat
     play = game.play
     monkeypatch.setattr(
         "methods.smile.method.play",
-        lambda *given: (networks.update(teacher=given[0], generator=given[1], reconstructor=given[2]), play(*given)),
+        lambda *given: (
+            networks.update(teacher=given[0], generator=given[1], reconstructor=given[2]),
+            play(*given),
+        ),
     )
     trained(critic_steps=1)
     ids = {name: {id(p) for p in network.parameters()} for name, network in networks.items()}
@@ -145,7 +160,9 @@ def test_segmentor_is_fixed_in_the_step_of_the_generator(monkeypatch: pytest.Mon
     def watch(*given: Any) -> dict[str, torch.Tensor]:
         before = {name: value.clone() for name, value in given[3].state_dict().items()}
         terms = generator_terms(*given)
-        assert all(torch.equal(value, before[name]) for name, value in given[3].state_dict().items())
+        assert all(
+            torch.equal(value, before[name]) for name, value in given[3].state_dict().items()
+        )
         assert not given[3].training
         return terms
 
@@ -162,7 +179,10 @@ def test_without_unlabelled_images_it_is_the_supervised_variant_bit_for_bit() ->
     assert not equal(trained(view)[0], trained(view, unlabelled=False)[0])
 
 
-FAST: dict[str, Any] = {"generator_learning_rate": 0.05, "segmentor_learning_rate": 0.05}  # leaves the identity
+FAST: dict[str, Any] = {
+    "generator_learning_rate": 0.05,
+    "segmentor_learning_rate": 0.05,
+}  # leaves the identity
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +198,15 @@ def plain() -> dict[str, torch.Tensor]:
         {"gate": 0.95}, {"ramp_end": 0.0}, {"change": "blended"}, {"ema_half_life": 1.0}, {"gradient_penalty": 0.0},
     ],
 )  # fmt: skip
-def test_every_switch_changes_the_training(plain: dict[str, torch.Tensor], changes: dict[str, Any]) -> None:
+def test_every_switch_changes_the_training(
+    plain: dict[str, torch.Tensor], changes: dict[str, Any]
+) -> None:
     state = trained(**FAST, **changes)[0].state()
     assert plain.keys() == state.keys()
-    assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(plain.values(), state.values(), strict=True))
+    assert any(
+        a.shape != b.shape or not torch.equal(a, b)
+        for a, b in zip(plain.values(), state.values(), strict=True)
+    )
 
 
 def test_without_reconstruction_only_the_reconstructor_hears_of_it() -> None:
@@ -212,7 +237,9 @@ def labelled(view: TrainView, label: Callable[[Case], int], others: list[int]) -
     """The view with labels of images, shown for the unlabelled ones too."""
     fit = [replace(case, label=label(case)) for case in view.fit]
     return replace(
-        view, fit=fit, unlabelled=[replace(c, label=n) for c, n in zip(view.unlabelled, others, strict=True)]
+        view,
+        fit=fit,
+        unlabelled=[replace(c, label=n) for c, n in zip(view.unlabelled, others, strict=True)],
     )
 
 
@@ -252,7 +279,11 @@ def test_synthetic_images_carry_transplanted_masks(code: str) -> None:
     assert not all(np.array_equal(a.image, b.image) for a, b in zip(first, other, strict=True))
     for case in first:
         assert case.mask is not None
-        assert (case.image.shape, case.image.dtype, case.mask.dtype) == ((3, 32, 32), np.float32, np.int64)
+        assert (case.image.shape, case.image.dtype, case.mask.dtype) == (
+            (3, 32, 32),
+            np.float32,
+            np.int64,
+        )
         assert 0 <= case.image.min() <= case.image.max() <= 1
 
 
@@ -301,7 +332,9 @@ def test_state_can_be_asked_for_at_every_step() -> None:
 
 def test_what_each_mode_offers() -> None:
     view = with_normals()
-    learned, identity, inpaint = (METHOD(Config(mode=mode), view.spec) for mode in ("learned", "identity", "inpaint"))
+    learned, identity, inpaint = (
+        METHOD(Config(mode=mode), view.spec) for mode in ("learned", "identity", "inpaint")
+    )
     wanted = (Segments, Normalises, NormalisesWithMask, Augments, Synthesises)
     assert [isinstance(learned, kind) for kind in wanted] == [True, True, False, True, True]
     assert [isinstance(identity, kind) for kind in wanted] == [True, True, False, False, False]
@@ -315,7 +348,9 @@ def test_identity_leaves_images_alone() -> None:
 
 
 def test_inpainting_is_exact_on_a_plane_and_stays_within_the_surroundings() -> None:
-    down, right = torch.meshgrid(torch.linspace(0, 1, 32), torch.linspace(0, 0.5, 32), indexing="ij")
+    down, right = torch.meshgrid(
+        torch.linspace(0, 1, 32), torch.linspace(0, 0.5, 32), indexing="ij"
+    )
     plane = torch.stack([down, right, 1 - down])[None]  # solves Laplace's equation
     mask = torch.zeros(1, 32, 32, dtype=torch.long)
     mask[0, 8:20, 10:25] = 2
@@ -350,13 +385,28 @@ def test_defaults_are_those_of_the_dossier() -> None:  # sections 2, 3d and 5
     weights = ("health", "keep", "fill", "critic", "reconstruction")
     assert [getattr(config, f"{name}_weight") for name in weights] == [1, 10, 5, 1, 20]
     assert (config.generator_width, config.generator_blocks, config.change) == (64, 9, "added")
-    assert (config.reconstructor_width, config.reconstructor_blocks, config.critic_width) == (32, 6, 32)
-    assert (config.critic_steps, config.gradient_penalty, config.gate, config.ramp_end) == (5, 10, 0.8, 0.3)
-    assert (config.generator_learning_rate, config.segmentor_learning_rate, config.decay_at) == (1e-3, 2e-4, 0.8)
+    assert (config.reconstructor_width, config.reconstructor_blocks, config.critic_width) == (
+        32,
+        6,
+        32,
+    )
+    assert (config.critic_steps, config.gradient_penalty, config.gate, config.ramp_end) == (
+        5,
+        10,
+        0.8,
+        0.3,
+    )
+    assert (config.generator_learning_rate, config.segmentor_learning_rate, config.decay_at) == (
+        1e-3,
+        2e-4,
+        0.8,
+    )
     assert 0.5 ** (1 / (config.ema_half_life * 6900)) == pytest.approx(0.99, abs=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "copy"}, {"gate": 1.0}, {"critic_steps": 0}, {"keep_weight": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "copy"}, {"gate": 1.0}, {"critic_steps": 0}, {"keep_weight": -1}]
+)
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Config(**wrong)

@@ -41,7 +41,9 @@ def test_parameters() -> None:  # check 1
 
 @pytest.mark.parametrize("change", ["added", "blended"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_generator_without_a_last_convolution_is_the_identity_bit_for_bit(change: str, channels: int) -> None:
+def test_generator_without_a_last_convolution_is_the_identity_bit_for_bit(
+    change: str, channels: int
+) -> None:
     generator, images = Generator(channels, 4, 1, change), torch.rand(2, channels, 32, 24)
     assert torch.equal(generator(images), images)  # so every training starts
     assert not torch.equal(excited(generator)(images), images)
@@ -66,7 +68,9 @@ def test_a_blended_change_replaces_a_share_by_the_colour_of_the_rest() -> None:
     share = math.tanh(2.0)
     mean = (0.25 * (1024 - 64) + 0.75 * 64 * (1 - share)) / (1024 - 64 * share)
     result = generator(images)
-    assert torch.allclose(result[..., 8:16, 8:16], torch.tensor(0.75 + share * (mean - 0.75)), atol=1e-6)
+    assert torch.allclose(
+        result[..., 8:16, 8:16], torch.tensor(0.75 + share * (mean - 0.75)), atol=1e-6
+    )
     assert torch.equal(result[..., :8, :], images[..., :8, :])
 
 
@@ -96,7 +100,11 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 
 
 def test_reconstructor_starts_as_the_identity_and_is_told_of_lesions() -> None:
-    reconstructor, images, lesions = Reconstructor(3, 2, 4, 1), torch.rand(2, 3, 32, 24), torch.rand(2, 2, 32, 24)
+    reconstructor, images, lesions = (
+        Reconstructor(3, 2, 4, 1),
+        torch.rand(2, 3, 32, 24),
+        torch.rand(2, 2, 32, 24),
+    )
     assert torch.equal(reconstructor(images, lesions), images)
     excited(reconstructor)
     assert not torch.allclose(reconstructor(images, lesions), reconstructor(images, 0 * lesions))
@@ -139,7 +147,9 @@ def test_targets_are_truth_and_gated_pseudo_masks() -> None:
     assert found.maps.shape == (2, 2, 4, 4)
     assert found.maps[0, 1, :2, :2].min() == 1
     assert found.maps[1, 0, 1, 0] == pytest.approx(0.6)  # soft, as R takes them
-    assert found.mean(torch.tensor([1.0, 10.0])) == pytest.approx(6.0)  # mean of labelled + u mean of the others
+    assert found.mean(torch.tensor([1.0, 10.0])) == pytest.approx(
+        6.0
+    )  # mean of labelled + u mean of the others
 
 
 def test_targets_without_unlabelled_images() -> None:
@@ -166,8 +176,12 @@ def test_terms_vanish_where_they_should() -> None:
 def test_terms_are_means_over_all_pixels_times_the_gate() -> None:
     images, found = torch.zeros(2, 1, 4, 4), target()
     # labelled: 4 of 16 pixels are lesion; unlabelled: 4 sure lesion, 4 unsure, 8 sure normal
-    assert losses.keep(images, images + 2, found).tolist() == pytest.approx([4 * 12 / 16, 4 * 8 / 16])
-    assert losses.fill(images, images + 2, found, "image", 0.05).tolist() == pytest.approx([4 * 4 / 16, 4 * 4 / 16])
+    assert losses.keep(images, images + 2, found).tolist() == pytest.approx(
+        [4 * 12 / 16, 4 * 8 / 16]
+    )
+    assert losses.fill(images, images + 2, found, "image", 0.05).tolist() == pytest.approx(
+        [4 * 4 / 16, 4 * 4 / 16]
+    )
 
 
 def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
@@ -190,7 +204,9 @@ def test_black_around_the_body_is_no_tissue() -> None:
     aim = torch.where(found.lesion == 1, torch.tensor(0.6), images)
     for mean_of in ("image", "batch"):
         assert losses.fill(images, aim, found, mean_of, 0.05).abs().max() < 1e-12
-    assert torch.allclose(losses.contrast_of(images, found.maps.round(), 0.05).amax(1), torch.tensor(0.3))
+    assert torch.allclose(
+        losses.contrast_of(images, found.maps.round(), 0.05).amax(1), torch.tensor(0.3)
+    )
 
 
 def test_health_is_the_cross_entropy_with_no_lesion() -> None:
@@ -211,7 +227,9 @@ def test_segmentor_learns_where_nothing_changed() -> None:  # check 8
     assert weight.max() == 1
     assert weight[0, 0, 1] == pytest.approx(0.5, abs=1e-5)
     assert weight[1].min() == 1  # the maximum is that of each image
-    assert losses.unchanged(images, torch.rand(2, 3, 8, 8)).amin((1, 2)).tolist() == pytest.approx([0.1, 0.1])
+    assert losses.unchanged(images, torch.rand(2, 3, 8, 8)).amin((1, 2)).tolist() == pytest.approx(
+        [0.1, 0.1]
+    )
 
 
 def test_suspicion_is_gated() -> None:
@@ -244,4 +262,6 @@ def test_gradient_penalty_in_closed_form() -> None:
 
     real, fake = torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8)
     apart = 0.25 * (fake.sum() - real.sum()) / 4
-    assert losses.critic_loss(Linear(), real, fake, 10.0) == pytest.approx((apart + 10 * (2 - 1) ** 2).item(), rel=1e-5)
+    assert losses.critic_loss(Linear(), real, fake, 10.0) == pytest.approx(
+        (apart + 10 * (2 - 1) ** 2).item(), rel=1e-5
+    )

@@ -57,9 +57,16 @@ def sides() -> tuple[list[Case], list[Case]]:
         if record.group < "p50":
             raw = phantoms.read(record)
             assert raw.mask is not None and record.split in found
-            case = Case(record.id, record.group, (raw.image / 255).astype(np.float32), raw.mask.astype(np.int64))
+            case = Case(
+                record.id,
+                record.group,
+                (raw.image / 255).astype(np.float32),
+                raw.mask.astype(np.int64),
+            )
             found[record.split].append(case)
-    return found["train"], [case for case in found["test"] if case.mask is not None and case.mask.any()]
+    return found["train"], [
+        case for case in found["test"] if case.mask is not None and case.mask.any()
+    ]
 
 
 def lesion_pixels(judge: nn.Module, images: torch.Tensor) -> float:
@@ -92,10 +99,14 @@ def test_lesions_go_and_the_rest_stays() -> None:
 
     # Check 6: with its mask the reconstructor brings the lesion back; without, it does not know of one.
     lesion = torch.from_numpy(masks > 0)[:, None].expand_as(images)
-    maps = nn.functional.one_hot(torch.from_numpy(masks), SPEC.classes).movedim(-1, 1)[:, 1:].float()
+    maps = (
+        nn.functional.one_hot(torch.from_numpy(masks), SPEC.classes).movedim(-1, 1)[:, 1:].float()
+    )
     told = code(maps, contrast_of(images, maps, method.config.background))
     with torch.no_grad():
-        back, alone = (method.reconstructor(normal, lesions) for lesions in (told, torch.zeros_like(told)))
+        back, alone = (
+            method.reconstructor(normal, lesions) for lesions in (told, torch.zeros_like(told))
+        )
     gone = (normal - images)[lesion].abs().mean()
     assert (back - images)[lesion].abs().mean() < 0.6 * gone
     assert (alone - normal)[lesion].abs().mean() < (alone - images)[lesion].abs().mean()

@@ -71,7 +71,9 @@ def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check
 def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:  # check 3
     network, images = UNet(channels, 4, 4), torch.rand(3, channels, 32, 32)
     target, norm = soft(3, 4, 32, 32), 6 / 256 * 32
-    result = adversarial_perturbation(lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, norm)
+    result = adversarial_perturbation(
+        lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, norm
+    )
     assert torch.allclose(result.flatten(1).norm(dim=1), torch.full((3,), 0.75), atol=1e-4)
     assert all(p.grad is None for p in network.parameters())
 
@@ -91,7 +93,9 @@ def test_training_scales_the_norm_with_the_image(monkeypatch: pytest.MonkeyPatch
 def test_no_gradient_reaches_the_target() -> None:  # check 3
     network, logits = UNet(1, 2, 4), torch.randn(2, 2, 16, 16, requires_grad=True)
     images, target = torch.rand(2, 1, 16, 16), logits.softmax(1)
-    loss = smoothness_loss(lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, 1.0)
+    loss = smoothness_loss(
+        lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, 1.0
+    )
     weight = network.head.weight
     to_logits, to_weight = torch.autograd.grad(loss, [logits, weight], allow_unused=True)
     assert to_logits is None
@@ -107,7 +111,10 @@ def test_distances_at_equality() -> None:  # check 4
 
 
 def test_distance_in_closed_form() -> None:
-    p, q = torch.tensor([[[0.8, 0.2]], [[0.2, 0.8]]])[None], torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])[None]
+    p, q = (
+        torch.tensor([[[0.8, 0.2]], [[0.2, 0.8]]])[None],
+        torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])[None],
+    )
     assert dice_distance_2d(p, q).item() == pytest.approx(1 - 1.6 / (0.68 + 1))
     assert dice_distance_3d(p, q).item() == pytest.approx(1 - 3.2 / 4)
 
@@ -116,18 +123,26 @@ def test_side_passes_leave_statistics_and_dropout_alone() -> None:  # check 5
     network, images = UNet(1, 2, 4).train(), torch.rand(2, 1, 16, 16)
     before, stream = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
     with side_passes(network, 1, CPU):
-        smoothness_loss(lambda x: network(x).softmax(1), dice_distance_2d, images, soft(2, 2, 16, 16), 10, 1.0)
+        smoothness_loss(
+            lambda x: network(x).softmax(1), dice_distance_2d, images, soft(2, 2, 16, 16), 10, 1.0
+        )
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert torch.equal(stream, torch.get_rng_state())
     network(images)
-    assert not torch.equal(before["encoder.0.1.running_mean"], network.state_dict()["encoder.0.1.running_mean"])
+    assert not torch.equal(
+        before["encoder.0.1.running_mean"], network.state_dict()["encoder.0.1.running_mean"]
+    )
 
 
 def test_side_passes_restore_tracking_after_an_error() -> None:
     network = UNet(1, 2, 4)
     with pytest.raises(ValueError, match="multiples of 16"), side_passes(network, 1, CPU):
         network(torch.zeros(1, 1, 15, 15))
-    assert all(layer.track_running_stats for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
+    assert all(
+        layer.track_running_stats
+        for layer in network.modules()
+        if isinstance(layer, nn.BatchNorm2d)
+    )
 
 
 @pytest.mark.parametrize("rule", ["released", "described"])
@@ -141,8 +156,14 @@ def test_memory_holds_the_extreme_scores(rule: str) -> None:  # check 6
     for label, kept in memory.items():
         assert kept.shape == (32, 32)
         pixels = features.movedim(1, -1)[(predicted == masks) & (masks == label)]
-        scores = heads.selectors[label](heads.projection(pixels))[:, 0].sort(descending=rule == "described").values
-        assert torch.allclose(heads.selectors[label](kept)[:, 0].sort().values, scores[:32].sort().values, atol=1e-5)
+        scores = (
+            heads.selectors[label](heads.projection(pixels))[:, 0]
+            .sort(descending=rule == "described")
+            .values
+        )
+        assert torch.allclose(
+            heads.selectors[label](kept)[:, 0].sort().values, scores[:32].sort().values, atol=1e-5
+        )
 
 
 def test_memory_is_replaced_and_may_be_short() -> None:  # check 6
@@ -167,13 +188,17 @@ def test_class_distance_equals_the_mean_over_all_pairs() -> None:
     a = heads.selectors[1](live).sigmoid()
     b = heads.memory_selectors[1](normalize(stored)).sigmoid()
     pairs = (a / a.mean()) * (b / b.mean()).T * (1 - normalize(live) @ normalize(stored).T)
-    assert heads.class_distance(live, stored, 1).item() == pytest.approx(pairs.mean().item(), abs=1e-5)
+    assert heads.class_distance(live, stored, 1).item() == pytest.approx(
+        pairs.mean().item(), abs=1e-5
+    )
 
 
 def test_aligned_features_are_not_separated_further() -> None:  # check 7
     heads, direction = Heads(16, 2), torch.randn(32)
     lengths = torch.rand(40, 1) + 0.5
-    assert heads.class_distance(lengths * direction, lengths[:9] * direction, 1).item() == pytest.approx(0, abs=1e-5)
+    assert heads.class_distance(
+        lengths * direction, lengths[:9] * direction, 1
+    ).item() == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -221,16 +246,22 @@ def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
 
 
 def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
-    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 3, padding=1), nn.Softmax(1))
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 3, padding=1), nn.Softmax(1)
+    )
     network, images = network.double(), torch.rand(1, 1, 6, 6, dtype=torch.float64)
     target = network(images).detach()
     torch.manual_seed(3)
     found = adversarial_perturbation(network, dice_distance_2d, images, target, 10, 0.5)
     torch.manual_seed(3)
-    probe = adversarial_perturbation(network, dice_distance_2d, images, target, 10, 10, iterations=0)
+    probe = adversarial_perturbation(
+        network, dice_distance_2d, images, target, 10, 10, iterations=0
+    )
     true = torch.empty(36, dtype=torch.float64)
     for pixel, nudge in enumerate(1e-5 * torch.eye(36, dtype=torch.float64).view(36, 1, 1, 6, 6)):
-        up, down = (dice_distance_2d(network(images + probe + way * nudge), target) for way in (1, -1))
+        up, down = (
+            dice_distance_2d(network(images + probe + way * nudge), target) for way in (1, -1)
+        )
         true[pixel] = (up - down).detach()
     assert torch.cosine_similarity(found.flatten(), true, dim=0) > 0.99
     assert torch.cosine_similarity(probe.flatten(), true, dim=0).abs() < 0.9
@@ -243,10 +274,15 @@ def test_adversarial_noise_hurts_more_than_random_noise() -> None:  # check 10
     def predict(x: torch.Tensor) -> torch.Tensor:
         return network(x).softmax(1)
 
-    images = torch.from_numpy(np.stack([case.image for case in toy_view(labelled=0, unlabelled=40).unlabelled]))
+    images = torch.from_numpy(
+        np.stack([case.image for case in toy_view(labelled=0, unlabelled=40).unlabelled])
+    )
     for batch in images.split(4):
         target = predict(batch)
-        found, other = (smoothness_loss(predict, dice_distance_2d, batch, target, 1.0, 0.75, n).item() for n in (1, 0))
+        found, other = (
+            smoothness_loss(predict, dice_distance_2d, batch, target, 1.0, 0.75, n).item()
+            for n in (1, 0)
+        )
         wins += found >= other
     assert wins > 0.8 * len(images.split(4))
 

@@ -88,7 +88,9 @@ def test_parameters_with_heads() -> None:  # check 1
     assert sum(p.numel() for part in (network, heads) for p in part.parameters()) == 9_457_318
 
 
-@pytest.mark.parametrize(("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)])
+@pytest.mark.parametrize(
+    ("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)]
+)
 def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check 2
     defaults = config()
     weight = defaults.weight * sigmoid_ramp(t / 15_000, defaults.ramp_end, defaults.ramp_stairs)
@@ -97,12 +99,19 @@ def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check
 
 def test_ramp_is_full_from_6000_on_and_rises_every_150() -> None:
     defaults = config()
-    stairs = [sigmoid_ramp(t / 15_000, defaults.ramp_end, defaults.ramp_stairs) for t in range(0, 15_000, 50)]
+    stairs = [
+        sigmoid_ramp(t / 15_000, defaults.ramp_end, defaults.ramp_stairs)
+        for t in range(0, 15_000, 50)
+    ]
     assert len(set(stairs)) == 41
-    assert [t for t in range(0, 15_000, 50) if stairs[t // 50] == 1] == list(range(6000, 15_000, 50))
+    assert [t for t in range(0, 15_000, 50) if stairs[t // 50] == 1] == list(
+        range(6000, 15_000, 50)
+    )
 
 
-@pytest.mark.parametrize(("t", "rate"), [(0, 1e-2), (2499, 1e-2), (2500, 1e-3), (4999, 1e-3), (5000, 1e-4)])
+@pytest.mark.parametrize(
+    ("t", "rate"), [(0, 1e-2), (2499, 1e-2), (2500, 1e-3), (4999, 1e-3), (5000, 1e-4)]
+)
 def test_defaults_give_the_released_learning_rate(t: int, rate: float) -> None:  # check 2
     method = SSNet(config(), SPEC)
     assert method.config.learning_rate * method._decay(t / 15_000) == pytest.approx(rate)
@@ -110,7 +119,9 @@ def test_defaults_give_the_released_learning_rate(t: int, rate: float) -> None: 
 
 def test_training_sets_the_learning_rate_of_each_sixth(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr("methods.ss_net.method.set_learning_rate", lambda _, rate: rates.append(rate))
+    monkeypatch.setattr(
+        "methods.ss_net.method.set_learning_rate", lambda _, rate: rates.append(rate)
+    )
     trained(config(smoothness=False, separation=False, **SMALL), 12)
     assert rates == pytest.approx([10.0 ** -(2 + step // 2) for step in range(12)])
 
@@ -128,7 +139,9 @@ def test_training_scales_the_norm_with_the_patch(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("methods.ss_net.method.smoothness_loss", spy)
     trained(config(**SMALL), 1)
-    assert given == [(dice_distance_3d, 10, pytest.approx(10 * math.sqrt(16**3 / (112 * 112 * 80))), 1)]
+    assert given == [
+        (dice_distance_3d, 10, pytest.approx(10 * math.sqrt(16**3 / (112 * 112 * 80))), 1)
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -136,7 +149,9 @@ def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:  # ch
     network, images = VNet(channels, 2, 4), torch.randn(3, channels, 16, 16, 32)
     norm = config().eps * math.sqrt(16 * 16 * 32)
     target = soft(3, 2, 16, 16, 32)
-    found = adversarial_perturbation(lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, norm)
+    found = adversarial_perturbation(
+        lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, norm
+    )
     assert torch.allclose(found.flatten(1).norm(dim=1), torch.full((3,), norm), atol=1e-4)
     assert all(p.grad is None for p in network.parameters())
 
@@ -144,8 +159,12 @@ def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:  # ch
 def test_no_gradient_reaches_the_target() -> None:  # check 3
     network, logits = VNet(1, 2, 4), torch.randn(2, 2, 16, 16, 16, requires_grad=True)
     images, target = torch.randn(2, 1, 16, 16, 16), logits.softmax(1)
-    loss = smoothness_loss(lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, 1.0)
-    to_logits, to_weight = torch.autograd.grad(loss, [logits, network.head.weight], allow_unused=True)
+    loss = smoothness_loss(
+        lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, 1.0
+    )
+    to_logits, to_weight = torch.autograd.grad(
+        loss, [logits, network.head.weight], allow_unused=True
+    )
     assert to_logits is None
     assert to_weight.abs().sum() > 0
 
@@ -166,11 +185,15 @@ def test_perturbed_passes_leave_batch_statistics_alone() -> None:  # check 5
 
 def test_training_updates_batch_statistics_once_a_step() -> None:  # check 5
     method, _ = trained(config(**SMALL), 4)
-    counts = {int(value) for name, value in method.state().items() if name.endswith("num_batches_tracked")}
+    counts = {
+        int(value) for name, value in method.state().items() if name.endswith("num_batches_tracked")
+    }
     assert counts == {4}
 
 
-def test_memory_is_small_and_fresh_and_never_of_the_background(monkeypatch: pytest.MonkeyPatch) -> None:  # check 6
+def test_memory_is_small_and_fresh_and_never_of_the_background(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # check 6
     kept, remember = [], Heads.remember
 
     def spy(heads: Heads, *given: Any) -> dict[int, torch.Tensor]:
@@ -234,25 +257,40 @@ def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
 
 
 def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
-    network = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv3d(4, 2, 3, padding=1), nn.Softmax(1))
+    network = nn.Sequential(
+        nn.Conv3d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv3d(4, 2, 3, padding=1), nn.Softmax(1)
+    )
     network, images = network.double(), torch.randn(1, 1, 4, 4, 4, dtype=torch.float64)
     target = network(images).detach()
     torch.manual_seed(3)
     found = adversarial_perturbation(network, dice_distance_3d, images, target, 10, 0.5)
     torch.manual_seed(3)
-    probe = adversarial_perturbation(network, dice_distance_3d, images, target, 10, 10, iterations=0)
+    probe = adversarial_perturbation(
+        network, dice_distance_3d, images, target, 10, 10, iterations=0
+    )
     true = torch.empty(64, dtype=torch.float64)
-    for voxel, nudge in enumerate(1e-5 * torch.eye(64, dtype=torch.float64).view(64, 1, 1, 4, 4, 4)):
-        up, down = (dice_distance_3d(network(images + probe + way * nudge), target) for way in (1, -1))
+    for voxel, nudge in enumerate(
+        1e-5 * torch.eye(64, dtype=torch.float64).view(64, 1, 1, 4, 4, 4)
+    ):
+        up, down = (
+            dice_distance_3d(network(images + probe + way * nudge), target) for way in (1, -1)
+        )
         true[voxel] = (up - down).detach()
     assert torch.cosine_similarity(found.flatten(), true, dim=0) > 0.99
     assert torch.cosine_similarity(probe.flatten(), true, dim=0).abs() < 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_entropy_falls_faster_than_with_the_squared_distance(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entropy_falls_faster_than_with_the_squared_distance(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Check 9. All else is equal: the labels are fitted by the loss of the suite, which has no distance in it."""
-    settings = {"supervised_loss": "suite", "separation": False, "ramp_end": 0.01, "learning_rate_schedule": "constant"}
+    settings = {
+        "supervised_loss": "suite",
+        "separation": False,
+        "ramp_end": 0.01,
+        "learning_rate_schedule": "constant",
+    }
     patches = next(unlabelled_batches(volumes().unlabelled, 12, VolumeRun(SPEC), "none"))
 
     def entropy() -> float:
@@ -279,7 +317,10 @@ def test_trains_in_bfloat16() -> None:
     run, method = VolumeRun(spec), SSNet(config(**SMALL), spec)
     run.precision = "bfloat16"
     method.fit(replace(volumes(), spec=spec), run)
-    assert all(value.dtype != torch.bfloat16 and value.isfinite().all() for value in method.state().values())
+    assert all(
+        value.dtype != torch.bfloat16 and value.isfinite().all()
+        for value in method.state().values()
+    )
 
 
 def test_labels_and_hidden_images_both_count_and_the_seed_repeats() -> None:

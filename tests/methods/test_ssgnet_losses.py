@@ -21,29 +21,40 @@ from methods.ssgnet.losses import (
 
 def test_losses_of_the_game() -> None:
     assert generator_loss(torch.zeros(3)).item() == pytest.approx(math.log(2))
-    assert discriminator_loss(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(2 * math.log(2))
+    assert discriminator_loss(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(
+        2 * math.log(2)
+    )
     fake = torch.tensor([-1.0, 2.0])
     assert generator_loss(fake).item() == pytest.approx(-fake.sigmoid().log().mean().item())
-    assert discriminator_loss(torch.tensor([50.0]), torch.tensor([-50.0])).item() == pytest.approx(0, abs=1e-6)
+    assert discriminator_loss(torch.tensor([50.0]), torch.tensor([-50.0])).item() == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_penalty_of_a_plane() -> None:
     direction = torch.randn(3, 4, 4)
-    found = gradient_penalty(lambda x: (x * direction).sum((1, 2, 3)), torch.randn(5, 3, 4, 4), gamma=3.0)
+    found = gradient_penalty(
+        lambda x: (x * direction).sum((1, 2, 3)), torch.randn(5, 3, 4, 4), gamma=3.0
+    )
     assert found.item() == pytest.approx(1.5 * direction.square().sum().item(), rel=1e-5)
 
 
 def test_penalty_equals_finite_differences() -> None:  # check 6
     torch.manual_seed(0)
     config = GeneratorConfig(channel_base=64, channel_max=4)
-    judge, images = Discriminator(config, 16, 1).double(), torch.randn(2, 1, 16, 16, dtype=torch.float64)
+    judge, images = (
+        Discriminator(config, 16, 1).double(),
+        torch.randn(2, 1, 16, 16, dtype=torch.float64),
+    )
     found = gradient_penalty(judge, images, gamma=2.0)
     slope = gradient_of_sum(judge, images)
     with torch.no_grad():
         for pixel in range(0, 256, 11):
             nudge = torch.zeros_like(images)
             nudge.view(2, -1)[0, pixel] = 1e-6
-            difference = (judge(images + nudge) - judge(images - nudge)).sum() / 2e-6  # a batch sees each other
+            difference = (
+                judge(images + nudge) - judge(images - nudge)
+            ).sum() / 2e-6  # a batch sees each other
             assert slope[0].flatten()[pixel].item() == pytest.approx(difference.item(), abs=1e-6)
     assert found.item() == pytest.approx(slope.square().sum().item() / 2, rel=1e-6)
 
@@ -73,20 +84,26 @@ HALVES = torch.arange(2).repeat_interleave(32).view(1, 8, 8)
 TRUTH = torch.stack([1.0 - HALVES, 1.0 * HALVES], 1)
 
 
-@pytest.mark.parametrize(("kappa", "uniform", "inverted"), [(0, 0.0858, 1.0), (2, 0.853, 2.78), (32, 3.37, 3.88)])
+@pytest.mark.parametrize(
+    ("kappa", "uniform", "inverted"), [(0, 0.0858, 1.0), (2, 0.853, 2.78), (32, 3.37, 3.88)]
+)
 def test_t_vmf_golden_values(kappa: float, uniform: float, inverted: float) -> None:  # check 10
     concentration = torch.full((2,), float(kappa))
     assert t_vmf_dice_loss(TRUTH, HALVES, concentration).item() == pytest.approx(0, abs=1e-8)
-    assert t_vmf_dice_loss(torch.full_like(TRUTH, 0.5), HALVES, concentration).item() == pytest.approx(
-        uniform, rel=2e-3
+    assert t_vmf_dice_loss(
+        torch.full_like(TRUTH, 0.5), HALVES, concentration
+    ).item() == pytest.approx(uniform, rel=2e-3)
+    assert t_vmf_dice_loss(1 - TRUTH, HALVES, concentration).item() == pytest.approx(
+        inverted, rel=2e-3
     )
-    assert t_vmf_dice_loss(1 - TRUTH, HALVES, concentration).item() == pytest.approx(inverted, rel=2e-3)
 
 
 def test_t_vmf_takes_the_whole_batch_and_each_class_by_its_kappa() -> None:
     maps = torch.rand(3, 2, 8, 8).softmax(1)
     masks = torch.randint(0, 2, (3, 8, 8))
-    flat = t_vmf_dice_loss(maps.movedim(1, 0).reshape(1, 2, 24, 8), masks.view(1, 24, 8), torch.zeros(2))
+    flat = t_vmf_dice_loss(
+        maps.movedim(1, 0).reshape(1, 2, 24, 8), masks.view(1, 24, 8), torch.zeros(2)
+    )
     assert t_vmf_dice_loss(maps, masks, torch.zeros(2)).item() == pytest.approx(flat.item())
     mixed = t_vmf_dice_loss(maps, masks, torch.tensor([2.0, 32.0]))
     ends = [t_vmf_dice_loss(maps, masks, torch.full((2,), k)) for k in (2.0, 32.0)]

@@ -48,13 +48,17 @@ def trained(view: TrainView | None = None, steps: int = 3, **changes: Any) -> tu
 def test_one_generator_serves_every_budget_and_subset() -> None:
     view = toy_view(classes=2, unlabelled=4)
     other = replace(
-        view, fit=view.fit[:1], unlabelled=[*view.unlabelled, *[replace(c, mask=None) for c in view.fit[1:]]]
+        view,
+        fit=view.fit[:1],
+        unlabelled=[*view.unlabelled, *[replace(c, mask=None) for c in view.fit[1:]]],
     )
     (_, one), (_, two) = trained(view), trained(other, rounds=0, learning_rate=0.1, pool=2)
     assert one.parts == two.parts
     [(name, settings, inputs)] = one.parts
     assert (name, inputs) == ("ssgnet stylegan3", sorted(f"p{i}" for i in range(8)))
-    assert {key: settings[key] for key in ("generator", "resolution", "kimg")} == generator_settings(Config(**TINY))
+    assert {
+        key: settings[key] for key in ("generator", "resolution", "kimg")
+    } == generator_settings(Config(**TINY))
 
 
 def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
@@ -62,11 +66,16 @@ def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
     method, run = trained(view, rounds=0)
     network = run.backbone()
     train_supervised(network, view.fit, ToyRun(view.spec, 3), Config(**TINY))
-    assert all(torch.equal(value, method.network.state_dict()[name]) for name, value in network.state_dict().items())
+    assert all(
+        torch.equal(value, method.network.state_dict()[name])
+        for name, value in network.state_dict().items()
+    )
     assert method.segmenter_steps == 3
 
 
-def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     trainings: list[list[Case]] = []
     starts: list[torch.Tensor] = []
 
@@ -86,11 +95,19 @@ def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(monkeypatc
     method, _ = trained(view, rounds=2, pool=5)
     assert [len(cases) for cases in trainings] == [4, 9, 9]
     assert all(cases[:4] == list(view.fit) for cases in trainings)
-    assert all(np.array_equal(a.image, b.image) for a, b in zip(trainings[1][4:], trainings[2][4:], strict=True))
-    assert [case.mask.mean() for cases in trainings[1:] for case in cases[4:]] == [1.0] * 5 + [0.0] * 5
+    assert all(
+        np.array_equal(a.image, b.image)
+        for a, b in zip(trainings[1][4:], trainings[2][4:], strict=True)
+    )
+    assert [case.mask.mean() for cases in trainings[1:] for case in cases[4:]] == [1.0] * 5 + [
+        0.0
+    ] * 5
     assert all(torch.equal(start, starts[0]) for start in starts)
     assert method.segmenter_steps == 9
-    assert method.facts == {"round 1": "5 of 5 synthetic images", "round 2": "5 of 5 synthetic images"}
+    assert method.facts == {
+        "round 1": "5 of 5 synthetic images",
+        "round 2": "5 of 5 synthetic images",
+    }
 
 
 def test_unsure_images_are_left_out() -> None:
@@ -101,7 +118,9 @@ def test_unsure_images_are_left_out() -> None:
 @pytest.mark.parametrize("loss", ["t_vmf", "adaptive_t_vmf"])
 def test_the_loss_of_the_segmenter_can_be_chosen(loss: str) -> None:
     first, other = trained()[0].state(), trained(loss=loss)[0].state()
-    assert any(not torch.equal(first[name], other[name]) for name in first if name.startswith("network/"))
+    assert any(
+        not torch.equal(first[name], other[name]) for name in first if name.startswith("network/")
+    )
 
 
 def test_images_go_to_the_square_of_the_generator_and_back() -> None:
@@ -129,7 +148,9 @@ def test_a_killed_generator_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch
     found = []
     view = toy_view(classes=2, unlabelled=4)
 
-    def part(self: ToyRun, name: str, config: Any, inputs: Any, build: Any) -> dict[str, torch.Tensor]:
+    def part(
+        self: ToyRun, name: str, config: Any, inputs: Any, build: Any
+    ) -> dict[str, torch.Tensor]:
         whole, stopped, going_on = build(3, Saved()), Stops(), Saved()
         with pytest.raises(KeyboardInterrupt):
             build(3, stopped)
@@ -153,7 +174,11 @@ def test_dice_of_a_batch_in_closed_form() -> None:
 def test_the_curve_ends_with_the_generator() -> None:
     """Found in a review: images at another size than the real ones, and none of the last generator."""
     method, _ = trained(kimg=0.01)
-    points = {name: value.shape for name, value in method.generators[MIXED].items() if name.startswith("curve/")}
+    points = {
+        name: value.shape
+        for name, value in method.generators[MIXED].items()
+        if name.startswith("curve/")
+    }
     assert "curve/10" in points
     assert set(points.values()) == {(64, 3, 32, 32)}
 
@@ -173,7 +198,9 @@ def test_classification_has_a_generator_for_each_label_on_its_labelled_images_al
     assert method.facts["synthetic of label 1"] == "2 beside 2 real"
     assert method.segmenter_steps == 3
     first, second = (method.generators[label] for label in (0, 1))
-    assert any(not torch.equal(first[name], second[name]) for name in first if name.startswith("average."))
+    assert any(
+        not torch.equal(first[name], second[name]) for name in first if name.startswith("average.")
+    )
     made = list(method.synthesise(5, 0))
     assert [case.label for case in made] == [0, 0, 0, 1, 1]
     assert all(case.mask is None for case in made)
@@ -181,7 +208,9 @@ def test_classification_has_a_generator_for_each_label_on_its_labelled_images_al
 
 def test_hidden_labels_change_nothing_unless_the_class_is_known() -> None:
     view = toy_view(classes=2, labelled=4, unlabelled=4, task="classification")
-    told = replace(view, unlabelled=[replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)])
+    told = replace(
+        view, unlabelled=[replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)]
+    )
     (_, hidden), (_, known) = trained(view), trained(told)
     assert [len(part[2]) for part in hidden.parts] == [2, 2]
     assert [len(part[2]) for part in known.parts] == [4, 4]

@@ -28,7 +28,9 @@ class Fixed(Draws):
         if more:
             return torch.stack([self._next(kind) for _ in range(*more)], 1)
         self.calls[kind] += 1
-        return torch.tensor([self.values.get(f"{kind}{self.calls[kind]}", 0.0)], dtype=torch.float32)
+        return torch.tensor(
+            [self.values.get(f"{kind}{self.calls[kind]}", 0.0)], dtype=torch.float32
+        )
 
     def uniform(self, limit: float, *more: int, p: float | None = None) -> torch.Tensor:
         return self._next("uniform", *more)
@@ -72,7 +74,9 @@ def test_rotations_share_their_probability(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("kept", ["JUMP", "SHIFT"])
-def test_one_coin_decides_over_both_axes_of_a_shift(monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+def test_one_coin_decides_over_both_axes_of_a_shift(
+    monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
     """Found in a review: each axis had a coin of its own, so that images moved with probability 1 - (1 - p)^2."""
     for name in {*CONTINUOUS, "JUMP"} - {kept}:
         monkeypatch.setattr(module, name, 0.0)
@@ -86,11 +90,17 @@ def test_one_coin_decides_over_both_axes_of_a_shift(monkeypatch: pytest.MonkeyPa
 def test_flips_turns_and_whole_shifts_keep_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CONTINUOUS:
         monkeypatch.setattr(module, name, 0.0)
-    monkeypatch.setattr(Draws, "uniform", lambda self, limit, *more, p=None: torch.zeros(self.count, *more))
-    monkeypatch.setattr(module, "colour", lambda draw, channels: torch.eye(channels + 1).repeat(draw.count, 1, 1))
+    monkeypatch.setattr(
+        Draws, "uniform", lambda self, limit, *more, p=None: torch.zeros(self.count, *more)
+    )
+    monkeypatch.setattr(
+        module, "colour", lambda draw, channels: torch.eye(channels + 1).repeat(draw.count, 1, 1)
+    )
     images = torch.rand(32, 1, 8, 8)
     result = augment(images, 1.0, stream())
-    assert torch.allclose(result.flatten(1).sort().values, images.flatten(1).sort().values, atol=1e-5)
+    assert torch.allclose(
+        result.flatten(1).sort().values, images.flatten(1).sort().values, atol=1e-5
+    )
     poses = [turn(images, k) for k in range(4) for turn in (turned, mirrored)]
     hits = torch.stack([(result - pose).abs().amax((1, 2, 3)) < 1e-5 for pose in poses])
     assert (hits.sum(0) == 1).all()
@@ -123,7 +133,9 @@ def test_whole_shifts_are_whole_and_bounded() -> None:
 
 def test_scales_are_octaves() -> None:
     assert torch.allclose(geometry(Fixed(normal1=1.0), 8)[0], torch.diag(torch.tensor([2.0, 2, 1])))
-    assert torch.allclose(geometry(Fixed(normal2=1.0), 8)[0], torch.diag(torch.tensor([2.0, 0.5, 1])))
+    assert torch.allclose(
+        geometry(Fixed(normal2=1.0), 8)[0], torch.diag(torch.tensor([2.0, 0.5, 1]))
+    )
 
 
 COLOURS = torch.tensor([[0.2, 0.2, 0.2], [0.9, 0.1, -0.4]])
@@ -147,7 +159,9 @@ def test_colours_in_closed_form() -> None:
 
 def test_grey_has_no_colour_to_turn() -> None:
     assert torch.allclose(colour(Fixed(normal3=1.0, uniform1=1.0), 1)[0], torch.eye(2), atol=1e-6)
-    assert torch.allclose(colour(Fixed(choice1=1), 1)[0], torch.diag(torch.tensor([-1.0, 1])), atol=1e-6)
+    assert torch.allclose(
+        colour(Fixed(choice1=1), 1)[0], torch.diag(torch.tensor([-1.0, 1])), atol=1e-6
+    )
 
 
 def test_resampling_can_be_derived_twice() -> None:
@@ -155,5 +169,7 @@ def test_resampling_can_be_derived_twice() -> None:
     grid = 3 * torch.rand(2, 5, 5, 2, dtype=torch.float64) - 1.5
     assert torch.autograd.gradcheck(lambda x: Resample.apply(x, grid), [images])
     assert torch.autograd.gradgradcheck(lambda x: Resample.apply(x, grid), [images])
-    slope = torch.autograd.grad(Resample.apply(images, grid).square().sum(), images, create_graph=True)[0]
+    slope = torch.autograd.grad(
+        Resample.apply(images, grid).square().sum(), images, create_graph=True
+    )[0]
     assert torch.autograd.grad(slope.square().sum(), images)[0].abs().sum() > 0

@@ -31,14 +31,19 @@ def test_bands_are_geometric_and_end_critically_sampled() -> None:
     cutoffs = [band.cutoff for band in plan]
     assert (cutoffs[0], cutoffs[12:]) == (2, [128] * 3)
     assert np.allclose(np.divide(cutoffs[1:13], cutoffs[:12]), 64 ** (1 / 12))
-    assert plan[0].cutoff + plan[0].half_width == pytest.approx(8)  # rate 16 is more than twice 2^2.1
+    assert plan[0].cutoff + plan[0].half_width == pytest.approx(
+        8
+    )  # rate 16 is more than twice 2^2.1
     assert plan[14].cutoff + plan[14].half_width == pytest.approx(128 * 2**0.3)
     assert [band.rate for band in plan] == [16] * 3 + [32] * 2 + [64] * 2 + [128] * 3 + [256] * 5
 
 
 def test_paddings_and_taps() -> None:  # check 3
     layers = layer_plans(bands(64, 3, 14, 32768, 512))[:-1]
-    by_change = {(layer.source.size, layer.target.size): (layer.padding, layer.up, layer.down) for layer in layers}
+    by_change = {
+        (layer.source.size, layer.target.size): (layer.padding, layer.up, layer.down)
+        for layer in layers
+    }
     assert by_change[36, 36] == ((9, 8), 2, 2)
     assert by_change[36, 52] == ((-6, -9), 4, 2)
     assert len(lowpass(6 * 2, 2, 6, 32)) == 12
@@ -63,13 +68,26 @@ def test_filters_are_kaisers_and_sum_to_one(resolution: int) -> None:  # check 3
         band = layer.source
         found = lowpass(6 * layer.up, band.cutoff, band.half_width, layer.rate)
         assert found.sum() == pytest.approx(1, abs=1e-12)
-        assert np.allclose(found, kaiser(6 * layer.up, band.cutoff, 2 * band.half_width, layer.rate))
+        assert np.allclose(
+            found, kaiser(6 * layer.up, band.cutoff, 2 * band.half_width, layer.rate)
+        )
 
 
-@given(st.integers(20, 30), st.sampled_from([2, 4]), st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 99))
+@given(
+    st.integers(20, 30),
+    st.sampled_from([2, 4]),
+    st.integers(-9, 9),
+    st.integers(-9, 9),
+    st.integers(0, 99),
+)
 @settings(max_examples=40, deadline=None)
-def test_up_matrix_is_upfirdn(size: int, up: int, before: int, after: int, seed: int) -> None:  # check 4
-    taps, x = np.random.default_rng(seed).normal(size=6 * up), np.random.default_rng(seed + 1).normal(size=size)
+def test_up_matrix_is_upfirdn(
+    size: int, up: int, before: int, after: int, seed: int
+) -> None:  # check 4
+    taps, x = (
+        np.random.default_rng(seed).normal(size=6 * up),
+        np.random.default_rng(seed + 1).normal(size=size),
+    )
     result = up_matrix(taps, size, up, (before, after)) @ x
     full = np.pad(upfirdn(up * taps, x, up), 100)
     start = 100 + len(taps) - 1 - before
@@ -80,7 +98,10 @@ def test_up_matrix_is_upfirdn(size: int, up: int, before: int, after: int, seed:
 @given(st.integers(30, 60), st.sampled_from([2, 4]), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
 def test_down_matrix_is_upfirdn(size: int, down: int, seed: int) -> None:  # check 4
-    taps, x = np.random.default_rng(seed).normal(size=6 * down), np.random.default_rng(seed + 1).normal(size=size)
+    taps, x = (
+        np.random.default_rng(seed).normal(size=6 * down),
+        np.random.default_rng(seed + 1).normal(size=size),
+    )
     result = down_matrix(taps, size, down) @ x
     assert np.allclose(result, upfirdn(taps, x)[len(taps) - 1 : size : down], atol=1e-6)
 

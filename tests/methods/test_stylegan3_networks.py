@@ -13,7 +13,14 @@ from methods.ssgnet import synthesis
 from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.discriminator import Block, Discriminator, batch_deviation
 from methods.ssgnet.filters import BandedMatrix, bands, down_matrix, layer_plans, lowpass, up_matrix
-from methods.ssgnet.synthesis import FilteredLeakyReLU, FourierInput, Generator, Mapping, SynthesisLayer, modulated_conv
+from methods.ssgnet.synthesis import (
+    FilteredLeakyReLU,
+    FourierInput,
+    Generator,
+    Mapping,
+    SynthesisLayer,
+    modulated_conv,
+)
 
 TINY = GeneratorConfig(z_dim=32, w_dim=32, channel_base=1024, channel_max=16)
 ONE = torch.ones(())
@@ -34,8 +41,14 @@ def _one_thread() -> Iterator[None]:
 )
 def test_parameters(resolution: int, generator: int, discriminator: int) -> None:  # check 1
     with torch.device("meta"):
-        players = Generator(GeneratorConfig(), resolution, 3), Discriminator(GeneratorConfig(), resolution, 3)
-    assert [sum(p.numel() for p in player.parameters()) for player in players] == [generator, discriminator]
+        players = (
+            Generator(GeneratorConfig(), resolution, 3),
+            Discriminator(GeneratorConfig(), resolution, 3),
+        )
+    assert [sum(p.numel() for p in player.parameters()) for player in players] == [
+        generator,
+        discriminator,
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -82,14 +95,20 @@ def test_a_style_turns_as_a_transform_does() -> None:
 def test_frequencies_fill_the_disc_evenly() -> None:
     radius = FourierInput(bands(64, 3, 14, 32768, 512)[0], 8).frequencies.norm(dim=1)
     assert radius.max() <= 2
-    assert (radius.square().sort().values / 4 - torch.linspace(0, 1, 512)).abs().max() < 0.08  # Kolmogorov, 0.3%
+    assert (
+        radius.square().sort().values / 4 - torch.linspace(0, 1, 512)
+    ).abs().max() < 0.08  # Kolmogorov, 0.3%
 
 
 def test_input_style_moves_and_damps() -> None:
     layer = FourierInput(bands(64, 3, 14, 1024, 16)[0], 8)
-    assert torch.equal(layer(torch.randn(1, 8)), layer(torch.zeros(1, 8)))  # its weights start at zero
+    assert torch.equal(
+        layer(torch.randn(1, 8)), layer(torch.zeros(1, 8))
+    )  # its weights start at zero
     with torch.no_grad():
-        layer.affine.bias.copy_(torch.tensor([3.0, 0, 0.75, 0]))  # a longer vector turns and moves no further
+        layer.affine.bias.copy_(
+            torch.tensor([3.0, 0, 0.75, 0])
+        )  # a longer vector turns and moves no further
     shift = torch.eye(3)
     shift[0, 2] = 0.25
     moved = layer(torch.zeros(1, 8))
@@ -139,7 +158,9 @@ def test_filtered_leaky_relu_is_its_formula(monkeypatch: pytest.MonkeyPatch) -> 
     (up, down), x = resampling(8), torch.randn(2, 3, 8, 8, dtype=torch.float64)
     rectified = leaky_relu(up.matrix @ x @ up.matrix.T, 0.2).clamp(-0.3, 0.3)
     assert (rectified.abs() == 0.3).any()
-    assert torch.allclose(FilteredLeakyReLU.apply(x, up, down), down.matrix @ rectified @ down.matrix.T)
+    assert torch.allclose(
+        FilteredLeakyReLU.apply(x, up, down), down.matrix @ rectified @ down.matrix.T
+    )
 
 
 def test_filtered_leaky_relu_has_the_right_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,4 +217,6 @@ def test_discriminator_filters_before_it_halves() -> None:
     x[..., 3, 3] = 64
     taps = torch.tensor([1.0, 3, 3, 1])
     assert torch.equal((block.blur @ x @ block.blur.T)[0, 0, 2:6, 2:6], torch.outer(taps, taps))
-    assert torch.equal((block.halve @ x @ block.halve.T)[0, 0, 1:3, 1:3], torch.outer(taps[[2, 0]], taps[[2, 0]]))
+    assert torch.equal(
+        (block.halve @ x @ block.halve.T)[0, 0, 1:3, 1:3], torch.outer(taps[[2, 0]], taps[[2, 0]])
+    )

@@ -19,7 +19,15 @@ from methods.ssgnet.train import play, sample, train_generator
 
 CPU = torch.device("cpu")
 TINY = GeneratorConfig(
-    z_dim=8, w_dim=8, layers=3, channel_base=64, channel_max=4, batch_size=4, r1_every=2, ada_every=2, ada_kimg=0.04
+    z_dim=8,
+    w_dim=8,
+    layers=3,
+    channel_base=64,
+    channel_max=4,
+    batch_size=4,
+    r1_every=2,
+    ada_every=2,
+    ada_kimg=0.04,
 )
 IMAGES = torch.rand(10, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -33,14 +41,18 @@ def _one_thread() -> Iterator[None]:
 
 
 def equal(first: State, second: State) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def changed(**values: object) -> GeneratorConfig:
     return TINY.model_copy(update=values)
 
 
-@pytest.mark.parametrize(("mean", "p", "expected"), [(1, 0, 2.56e-4), (1, 0.5, 0.500256), (0.5, 0.5, 0.499744)])
+@pytest.mark.parametrize(
+    ("mean", "p", "expected"), [(1, 0, 2.56e-4), (1, 0.5, 0.500256), (0.5, 0.5, 0.499744)]
+)
 def test_p_follows_the_signs(mean: float, p: float, expected: float) -> None:  # check 7
     signs = torch.tensor([mean * 128, 128.0])
     assert next_p(p, signs, GeneratorConfig()) == pytest.approx(expected)
@@ -87,7 +99,9 @@ def test_seldom_penalties_are_as_many_times_as_strong(monkeypatch: pytest.Monkey
         optimiser.zero_grad()
 
     monkeypatch.setattr("methods.ssgnet.train.finish", finish)
-    monkeypatch.setattr("methods.ssgnet.train.gradient_penalty", lambda judge, images, gamma: gamma * bias.sum())
+    monkeypatch.setattr(
+        "methods.ssgnet.train.gradient_penalty", lambda judge, images, gamma: gamma * bias.sum()
+    )
     play(game, IMAGES[:4] * 2 - 1)
     assert [optimiser is game.generator_adam for optimiser, _ in slopes] == [True, False, False]
     assert slopes[0][1] is None  # the step of G leaves D alone
@@ -98,7 +112,9 @@ def test_running_statistics_move_once_a_batch() -> None:
     config = changed(magnitude_kimg=1e-9)  # forgets all but the last batch
     game = Game(config, (1, 16), 0, CPU)
     seen: list[float] = []
-    game.generator.layers[1].register_forward_hook(lambda layer, given, out: seen.append(layer.magnitude.item()))
+    game.generator.layers[1].register_forward_hook(
+        lambda layer, given, out: seen.append(layer.magnitude.item())
+    )
     play(game, IMAGES[:4] * 2 - 1)
     assert seen[0] == 1
     assert seen[1] == game.generator.layers[1].magnitude.item() != 1
@@ -123,7 +139,11 @@ def test_average_moves_weights_and_copies_statistics() -> None:
 
 def test_first_batch_takes_the_average_along() -> None:
     state = train_generator(IMAGES, TINY, 1, 0, CPU)
-    kept = {name.removeprefix("average."): value for name, value in state.items() if name.startswith("average.")}
+    kept = {
+        name.removeprefix("average."): value
+        for name, value in state.items()
+        if name.startswith("average.")
+    }
     assert all(torch.equal(value, state[f"generator.{name}"]) for name, value in kept.items())
 
 
@@ -151,8 +171,12 @@ def test_training_does_not_depend_on_or_touch_the_global_stream() -> None:
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the loss on real images, judged one by one; each part counts by its share of the batch."""
-    monkeypatch.setattr("methods.ssgnet.train.discriminator_loss", lambda real, fake: (real**2).mean())
-    monkeypatch.setattr("methods.ssgnet.discriminator.batch_deviation", lambda x: torch.cat([x, 0 * x[:, :1]], 1))
+    monkeypatch.setattr(
+        "methods.ssgnet.train.discriminator_loss", lambda real, fake: (real**2).mean()
+    )
+    monkeypatch.setattr(
+        "methods.ssgnet.discriminator.batch_deviation", lambda x: torch.cat([x, 0 * x[:, :1]], 1)
+    )
     found = []
     for n in (1, 3):
         game = Game(changed(batch_parts=n), (1, 16), 0, CPU)
@@ -175,7 +199,9 @@ def test_parts_of_a_batch_make_one_step() -> None:
 
 def test_reports_come_every_so_many_images() -> None:
     seen: list[tuple[int, State]] = []
-    end = train_generator(IMAGES, TINY, 6, 0, CPU, every=10, report=lambda shown, state: seen.append((shown, state)))
+    end = train_generator(
+        IMAGES, TINY, 6, 0, CPU, every=10, report=lambda shown, state: seen.append((shown, state))
+    )
     assert [shown for shown, _ in seen] == [12, 20]
     assert [int(state["step"]) for _, state in seen] == [3, 5]
     assert equal(train_generator(IMAGES, TINY, 6, 0, CPU, seen[0][1]), end)
@@ -206,7 +232,11 @@ def test_snapshot_of_another_training_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((4, 1, 16, 32), "needs squares"), ((0, 1, 16, 16), "N > 0"), ((4, 1, 24, 24), "needs a power of two")],
+    [
+        ((4, 1, 16, 32), "needs squares"),
+        ((0, 1, 16, 16), "N > 0"),
+        ((4, 1, 24, 24), "needs a power of two"),
+    ],
 )
 def test_images_of_other_shapes_are_refused(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(BenchError, match=message):
@@ -241,7 +271,14 @@ def test_frechet_in_closed_form() -> None:
 @pytest.mark.slow
 def test_a_small_generator_learns_64_images() -> None:  # check 11
     config = GeneratorConfig(
-        z_dim=64, w_dim=64, layers=7, channel_base=1024, channel_max=32, batch_size=4, gamma=0.1, average_kimg=0.1
+        z_dim=64,
+        w_dim=64,
+        layers=7,
+        channel_base=1024,
+        channel_max=32,
+        batch_size=4,
+        gamma=0.1,
+        average_kimg=0.1,
     )
     images = torch.from_numpy(np.stack([case.image for case in toy_cases(64, 3, 3)]))
     real = features(images)

@@ -65,10 +65,14 @@ def test_a_crop_is_a_true_part_amid_zeros(pairs: list[tuple[int, int]], seed: in
     assert torch.equal(part[0], part_mask.float())
     assert torch.equal(part[1], -part_mask.float())
     begins = [max(0, wanted - side) // 2 for side, wanted in pairs]
-    inner = part_mask[tuple(slice(at, at + min(pair)) for at, pair in zip(begins, pairs, strict=True))]
+    inner = part_mask[
+        tuple(slice(at, at + min(pair)) for at, pair in zip(begins, pairs, strict=True))
+    ]
     assert part_mask.count_nonzero() == inner.numel() == math.prod(min(pair) for pair in pairs)
     first = torch.where(mask == inner.flatten()[0])
-    source = mask[tuple(slice(int(at), int(at) + min(pair)) for at, pair in zip(first, pairs, strict=True))]
+    source = mask[
+        tuple(slice(int(at), int(at) + min(pair)) for at, pair in zip(first, pairs, strict=True))
+    ]
     assert torch.equal(inner, source)
 
 
@@ -105,7 +109,9 @@ def volumes() -> list[Case]:
     for number, shape in enumerate([(20, 18, 16), (12, 24, 15), (16, 16, 16)]):
         random = np.random.default_rng(number)
         mask = random.integers(0, 3, shape)
-        cases.append(Case(f"v{number}", f"v{number}", (mask[None] + 1 + 3 * number).astype(np.float32), mask))
+        cases.append(
+            Case(f"v{number}", f"v{number}", (mask[None] + 1 + 3 * number).astype(np.float32), mask)
+        )
     return cases
 
 
@@ -121,7 +127,9 @@ def test_volumes_of_any_shape_give_batches_of_patches() -> None:
     assert (x.shape, x.dtype) == ((5, 1, 16, 16, 16), torch.float32)
     assert (y.shape, y.dtype) == ((5, 16, 16, 16), torch.int64)
     real = x[:, 0] > 0
-    assert torch.equal((x[:, 0].long() - 1)[real] % 3, y[real])  # each voxel still carries its own label
+    assert torch.equal(
+        (x[:, 0].long() - 1)[real] % 3, y[real]
+    )  # each voxel still carries its own label
     assert y[~real].sum() == 0
     assert sorted(real.flatten(1).sum(1).tolist())[0] == 12 * 16 * 15
 
@@ -136,7 +144,11 @@ def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         labelled = list(islice(labelled_batches(volumes(), 2, volume_run(seed), augment), 4))
         unlabelled = list(islice(unlabelled_batches(volumes(), 2, volume_run(seed), augment), 4))
-        return torch.cat([x for x, _ in labelled]), torch.cat([y for _, y in labelled]), torch.cat(unlabelled)
+        return (
+            torch.cat([x for x, _ in labelled]),
+            torch.cat([y for _, y in labelled]),
+            torch.cat(unlabelled),
+        )
 
     torch.manual_seed(1)
     first = drawn(0)
@@ -151,9 +163,18 @@ def test_order_of_cases_follows_the_seed_and_the_role() -> None:
     view = toy_view(labelled=9, unlabelled=0)
 
     def labelled(seed: int) -> torch.Tensor:
-        return torch.cat([x for x, _ in islice(labelled_batches(view.fit, 3, ToyRun(view.spec, seed=seed), "none"), 3)])
+        return torch.cat(
+            [
+                x
+                for x, _ in islice(
+                    labelled_batches(view.fit, 3, ToyRun(view.spec, seed=seed), "none"), 3
+                )
+            ]
+        )
 
-    unlabelled = torch.cat(list(islice(unlabelled_batches(view.fit, 3, ToyRun(view.spec), "none"), 3)))
+    unlabelled = torch.cat(
+        list(islice(unlabelled_batches(view.fit, 3, ToyRun(view.spec), "none"), 3))
+    )
     assert torch.equal(labelled(0), labelled(0))
     assert not torch.equal(labelled(0), labelled(1))
     assert not torch.equal(labelled(0), unlabelled)
@@ -168,7 +189,9 @@ def test_a_hidden_mask_cannot_be_fitted() -> None:
 def test_masks_of_unlabelled_cases_are_never_read() -> None:
     poisoned = [replace(case, mask=cast(Any, Unreadable())) for case in volumes()]
     bare = [replace(case, mask=None) for case in volumes()]
-    first, second = (unlabelled_batches(cases, 3, volume_run(), "flips") for cases in (poisoned, bare))
+    first, second = (
+        unlabelled_batches(cases, 3, volume_run(), "flips") for cases in (poisoned, bare)
+    )
     for _ in range(3):
         assert torch.equal(next(first), next(second))
 
@@ -183,7 +206,9 @@ def test_images_pass_through_untouched() -> None:
             shown.add(image.tobytes())
     assert shown == set(known)
     hidden = {case.image.tobytes() for case in view.unlabelled}
-    drawn = torch.cat(list(islice(unlabelled_batches(view.unlabelled, 2, ToyRun(view.spec), "none"), 5)))
+    drawn = torch.cat(
+        list(islice(unlabelled_batches(view.unlabelled, 2, ToyRun(view.spec), "none"), 5))
+    )
     assert sorted(image.tobytes() for image in drawn.numpy()) == sorted([*hidden, *hidden])
 
 

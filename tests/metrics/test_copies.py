@@ -24,8 +24,14 @@ def by_windows(a: np.ndarray, b: np.ndarray, side: int) -> float:
         for j in range(a.shape[1] - side + 1):
             p, q = a[i : i + side, j : j + side], b[i : i + side, j : j + side]
             mp, mq = (w * p).sum(), (w * q).sum()
-            vp, vq, cov = (w * (p - mp) ** 2).sum(), (w * (q - mq) ** 2).sum(), (w * (p - mp) * (q - mq)).sum()
-            scores.append((2 * mp * mq + C1) * (2 * cov + C2) / ((mp**2 + mq**2 + C1) * (vp + vq + C2)))
+            vp, vq, cov = (
+                (w * (p - mp) ** 2).sum(),
+                (w * (q - mq) ** 2).sum(),
+                (w * (p - mp) * (q - mq)).sum(),
+            )
+            scores.append(
+                (2 * mp * mq + C1) * (2 * cov + C2) / ((mp**2 + mq**2 + C1) * (vp + vq + C2))
+            )
     return float(np.mean(scores))
 
 
@@ -46,14 +52,20 @@ def test_ssim_of_constant_images_is_the_luminance_term(a, b) -> None:
 def test_ssim_of_a_negative_is_negative() -> None:
     # equal variances, opposite covariance: every window is below 0
     x = picture(1)
-    assert ssim(x, 1 - x) == pytest.approx(np.mean([by_windows(c, 1 - c, 11) for c in np.float64(x)]), abs=1e-9)
+    assert ssim(x, 1 - x) == pytest.approx(
+        np.mean([by_windows(c, 1 - c, 11) for c in np.float64(x)]), abs=1e-9
+    )
     assert ssim(x, 1 - x) < -0.5
 
 
-@pytest.mark.parametrize("shape, side", [((1, 11, 11), 11), ((1, 14, 17), 11), ((1, 10, 13), 9), ((1, 2, 5), 1)])
+@pytest.mark.parametrize(
+    "shape, side", [((1, 11, 11), 11), ((1, 14, 17), 11), ((1, 10, 13), 9), ((1, 2, 5), 1)]
+)
 def test_ssim_equals_the_sum_over_windows(shape, side) -> None:
     a, b = picture(2, shape), picture(3, shape)
-    assert ssim(a, b) == pytest.approx(by_windows(np.float64(a[0]), np.float64(b[0]), side), abs=1e-9)
+    assert ssim(a, b) == pytest.approx(
+        by_windows(np.float64(a[0]), np.float64(b[0]), side), abs=1e-9
+    )
     assert ssim(a, b) == pytest.approx(ssim(b, a), abs=1e-12)
 
 
@@ -158,7 +170,9 @@ def test_two_copies_of_one_set() -> None:
 def test_independent_reals_hold_no_copies() -> None:
     random = np.random.default_rng(1)
     first, second = random.random((20, 16)), random.random((25, 16))
-    got = find_copies(first, second, [picture(i) for i in range(20)], [picture(i + 50) for i in range(25)])
+    got = find_copies(
+        first, second, [picture(i) for i in range(20)], [picture(i + 50) for i in range(25)]
+    )
     assert got.rate()[0] == 0
     table = np.linalg.norm(first[:, None] - second[None], axis=2)
     assert got.distance == pytest.approx(table.min(1))

@@ -38,7 +38,9 @@ def test_one_sample_repeated_covers_the_balls_around_it_and_no_more() -> None:
 
 @pytest.mark.parametrize("n, m, k", [(40, 40, 5), (30, 10, 3)])
 def test_expectation_for_one_distribution(n, m, k) -> None:
-    got = np.array([density_and_coverage(draws(n, 2, s), draws(m, 2, s + 10**6), k) for s in range(400)])
+    got = np.array(
+        [density_and_coverage(draws(n, 2, s), draws(m, 2, s + 10**6), k) for s in range(400)]
+    )
     error = got.std(0) / len(got) ** 0.5
     i = np.arange(1, k + 1)
     expected = (1.0, 1 - np.prod((n - i) / (m + n - i)))

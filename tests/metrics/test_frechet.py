@@ -6,7 +6,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from bench.metrics.frechet import at_equal_size, floor, frechet_distance, from_moments, from_samples, most_apart
+from bench.metrics.frechet import (
+    at_equal_size,
+    floor,
+    frechet_distance,
+    from_moments,
+    from_samples,
+    most_apart,
+)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +79,9 @@ def test_two_copies_of_one_set_are_at_zero() -> None:
     assert frechet_distance(np.float32(x), np.float32(x)) <= 1e-9 * np.sum(x.var(0))
 
 
-@pytest.mark.parametrize("n, m, d", [(60, 60, 256), (60, 45, 200), (50, 900, 100), (900, 50, 100), (400, 300, 32)])
+@pytest.mark.parametrize(
+    "n, m, d", [(60, 60, 256), (60, 45, 200), (50, 900, 100), (900, 50, 100), (400, 300, 32)]
+)
 def test_both_forms_equal_the_matrix_root(n, m, d) -> None:
     x, y = normals(n, d, 4, decay=1), normals(m, d, 5, decay=0.8) + 0.01
     expected = by_matrix_root(x, y)
@@ -104,13 +113,17 @@ def test_constant_features_are_no_trouble() -> None:
 def test_bias_between_samples_of_one_distribution(n, expected) -> None:
     # the table of protocol R5.4: 2048 features, variances 1/k with sum 100
     scale = (100 / np.sum(1 / np.arange(1, 2049))) ** 0.5
-    draws = [(normals(n, 2048, s, 1) * scale, normals(n, 2048, s + 50, 1) * scale) for s in range(3)]
+    draws = [
+        (normals(n, 2048, s, 1) * scale, normals(n, 2048, s + 50, 1) * scale) for s in range(3)
+    ]
     assert np.mean([frechet_distance(x, y) for x, y in draws]) == pytest.approx(expected, rel=0.03)
 
 
 def test_floor_is_what_reals_score_against_reals() -> None:
     real = normals(400, 64, seed=6, decay=1)
-    expected = np.mean([frechet_distance(normals(50, 64, s, 1), normals(50, 64, s + 99, 1)) for s in range(20)])
+    expected = np.mean(
+        [frechet_distance(normals(50, 64, s, 1), normals(50, 64, s + 99, 1)) for s in range(20)]
+    )
     assert floor(real, 50, draws=20, seed=0) == pytest.approx(expected, rel=0.05)
 
 
@@ -118,7 +131,8 @@ def test_floor_takes_disjoint_parts() -> None:
     # Each row has an own axis and a length of its own, and a shared row would shorten the distance
     real = np.diag([1.0, 2.0, 3.0, 4.0])
     assert floor(real, 2, draws=1, seed=0) in [
-        pytest.approx(frechet_distance(real[[0, i]], real[[j for j in (1, 2, 3) if j != i]])) for i in (1, 2, 3)
+        pytest.approx(frechet_distance(real[[0, i]], real[[j for j in (1, 2, 3) if j != i]]))
+        for i in (1, 2, 3)
     ]
 
 

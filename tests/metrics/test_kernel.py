@@ -24,7 +24,9 @@ def draws(n: int, d: int, seed: int) -> np.ndarray:
 
 def test_by_hand() -> None:
     # d = 1: k(0, 1) = 1, k(1, 2) = 27, across (0 with 1, 0 with 2, 1 with 1, 1 with 2): 1, 1, 8, 27
-    assert kid(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])) == pytest.approx(1 + 27 - 2 * 37 / 4)
+    assert kid(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])) == pytest.approx(
+        1 + 27 - 2 * 37 / 4
+    )
 
 
 @pytest.mark.parametrize("n, m, d", [(2, 2, 1), (3, 5, 2), (7, 4, 6)])

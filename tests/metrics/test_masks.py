@@ -21,7 +21,9 @@ numbers = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 @settings(deadline=None)
 @given(numbers, numbers)
 def test_ks_distance_equals_scipy_with_ties_too(a, b) -> None:
-    assert ks_distance(np.array(a), np.array(b)) == pytest.approx(ks_2samp(a, b, method="asymp").statistic, abs=1e-12)
+    assert ks_distance(np.array(a), np.array(b)) == pytest.approx(
+        ks_2samp(a, b, method="asymp").statistic, abs=1e-12
+    )
 
 
 def test_ks_distance_by_hand() -> None:

@@ -75,7 +75,9 @@ def test_healthiness_dice_is_one_for_identity_and_zero_when_healed() -> None:
     assert healthiness_dice(disc(), mask) == 1  # of all classes as one
     assert healthiness_dice(np.zeros_like(mask), mask) == 0
     half = mask * (np.indices(mask.shape)[1] < 24)
-    assert healthiness_dice(half, mask) == pytest.approx(2 * (half > 0).sum() / ((half > 0).sum() + (mask > 0).sum()))
+    assert healthiness_dice(half, mask) == pytest.approx(
+        2 * (half > 0).sum() / ((half > 0).sum() + (mask > 0).sum())
+    )
     with pytest.raises(ValueError, match="empty"):
         healthiness_dice(mask, 0 * mask)
 
@@ -83,7 +85,9 @@ def test_healthiness_dice_is_one_for_identity_and_zero_when_healed() -> None:
 # Identity
 
 
-@pytest.mark.parametrize(("side", "scales"), [(8, 1), (20, 1), (21, 2), (40, 2), (41, 3), (160, 3), (161, 5), (512, 5)])
+@pytest.mark.parametrize(
+    ("side", "scales"), [(8, 1), (20, 1), (21, 2), (40, 2), (41, 3), (160, 3), (161, 5), (512, 5)]
+)
 def test_scales_follow_the_shorter_side(side: int, scales: int) -> None:
     assert scales_of(side) == scales
 

@@ -155,10 +155,15 @@ def test_small_masks_equal_medpy_and_all_pairs(data) -> None:
     shape = data.draw(array_shapes(min_dims=2, max_dims=3, max_side=6))
     pred, ref = data.draw(arrays(bool, shape)), data.draw(arrays(bool, shape))
     assume(pred.any() and ref.any())
-    spacing = tuple(data.draw(st.lists(st.floats(0.1, 9), min_size=len(shape), max_size=len(shape))))
+    spacing = tuple(
+        data.draw(st.lists(st.floats(0.1, 9), min_size=len(shape), max_size=len(shape)))
+    )
     tolerance = data.draw(st.floats(0, 9))
     assert_equals_medpy(pred, ref, spacing)
-    got, want = surface_metrics(pred, ref, spacing, tolerance), by_brute_force(pred, ref, spacing, tolerance)
+    got, want = (
+        surface_metrics(pred, ref, spacing, tolerance),
+        by_brute_force(pred, ref, spacing, tolerance),
+    )
     assert got == pytest.approx(want, abs=1e-9)
 
 
@@ -194,7 +199,9 @@ def test_hard_pairs_equal_medpy(name, spacing) -> None:
     "name, unused",
     [("far speck", "scipy.ndimage.distance_transform_edt"), ("noise", "scipy.spatial.cKDTree")],
 )
-def test_few_far_points_go_to_the_tree_and_garbage_to_a_transform(name, unused, monkeypatch) -> None:
+def test_few_far_points_go_to_the_tree_and_garbage_to_a_transform(
+    name, unused, monkeypatch
+) -> None:
     monkeypatch.setattr(unused, None)
     surface_distances(*hard_pairs()[name], (1.0, 1.0, 1.0))
 
@@ -266,5 +273,7 @@ def test_results_are_plain_floats() -> None:
 
 def test_import_is_light() -> None:
     code = "import sys, bench.metrics.surface; print(*({'torch', 'scipy'} & set(sys.modules)))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert out.split() == []

@@ -26,11 +26,15 @@ class Copier:
         def build(seed: int, saved: object) -> dict[str, torch.Tensor]:
             return {"seed": torch.tensor([seed % 1000])}
 
-        self.part = run.part("copier", {"name": self.config.name}, [case.id for case in view.fit[:2]], build)
+        self.part = run.part(
+            "copier", {"name": self.config.name}, [case.id for case in view.fit[:2]], build
+        )
         run.progress(run.steps)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.full((len(images), self.spec.classes, *images.shape[2:]), 1 / self.spec.classes)
+        return torch.full(
+            (len(images), self.spec.classes, *images.shape[2:]), 1 / self.spec.classes
+        )
 
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
         return islice(cycle(self.cases), n)
@@ -43,4 +47,9 @@ class Copier:
 
 
 METHOD = Copier
-CARD = {"summary": "Copies.", "warning": "It copies.", "role": "generator", "requires": {"ndim": [2]}}
+CARD = {
+    "summary": "Copies.",
+    "warning": "It copies.",
+    "role": "generator",
+    "requires": {"ndim": [2]},
+}

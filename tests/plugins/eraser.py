@@ -53,4 +53,8 @@ class Eraser:
 
 
 METHOD = Eraser
-CARD = {"summary": "Erases bright squares.", "role": "normaliser", "requires": {"ndim": [2], "classes": 2}}
+CARD = {
+    "summary": "Erases bright squares.",
+    "role": "normaliser",
+    "requires": {"ndim": [2], "classes": 2},
+}

@@ -16,7 +16,8 @@ class Config(BaseModel):
 
 def space(trial: Any) -> Config:
     return Config(
-        shift=trial.suggest_float("shift", -0.4, 0.4), kind=trial.suggest_categorical("kind", ["plain", "same"])
+        shift=trial.suggest_float("shift", -0.4, 0.4),
+        kind=trial.suggest_categorical("kind", ["plain", "same"]),
     )
 
 

@@ -26,7 +26,9 @@ def cases(acdc: Dataset, records: list[Record]) -> list[RawCase]:
     return [acdc.read(record) for record in records]
 
 
-@pytest.mark.parametrize(("split", "count", "patients"), [("train", 482, 26), ("validation", 6, 3), ("test", 16, 8)])
+@pytest.mark.parametrize(
+    ("split", "count", "patients"), [("train", 482, 26), ("validation", 6, 3), ("test", 16, 8)]
+)
 def test_counts(records: list[Record], split: str, count: int, patients: int) -> None:
     side = [record for record in records if record.split == split]
     assert (len(side), len({record.group for record in side})) == (count, patients)
@@ -37,7 +39,9 @@ def test_no_patient_is_on_two_sides(records: list[Record]) -> None:
 
 
 @pytest.mark.parametrize(("slices", "patients"), [(68, 3), (136, 7)])
-def test_the_first_slices_are_those_of_the_first_patients(records: list[Record], slices: int, patients: int) -> None:
+def test_the_first_slices_are_those_of_the_first_patients(
+    records: list[Record], slices: int, patients: int
+) -> None:
     groups = [record.group for record in records]
     first = set(groups[:slices])
     assert len(first) == patients

@@ -27,7 +27,11 @@ def report(busi: Dataset) -> Report:
 def test_counts_and_labels(busi: Dataset) -> None:
     records = busi.records()
     assert Counter(record.label for record in records) == {0: 16, 1: 16, 2: 16}
-    assert [records[0].id, records[16].id, records[-1].id] == ["normal (1)", "benign (1)", "malignant (16)"]
+    assert [records[0].id, records[16].id, records[-1].id] == [
+        "normal (1)",
+        "benign (1)",
+        "malignant (16)",
+    ]
     assert len({record.id for record in records}) == 48
 
 

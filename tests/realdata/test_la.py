@@ -47,7 +47,8 @@ def test_the_cases_are_the_first_of_the_published_lists(
 
 
 @pytest.mark.parametrize(
-    ("split", "count", "digest"), [("train", 80, "e88c3f0bae70edcc"), ("test", 20, "e55b18069e27d6ea")]
+    ("split", "count", "digest"),
+    [("train", 80, "e88c3f0bae70edcc"), ("test", 20, "e55b18069e27d6ea")],
 )
 def test_ids_keep_the_hash_of_the_published_lists(
     la: Dataset, real_data: Path, tmp_path: Path, split: str, count: int, digest: str
@@ -58,7 +59,9 @@ def test_ids_keep_the_hash_of_the_published_lists(
             folder.mkdir(parents=True)
             (folder / "mri_norm2.h5").touch()
         copy(real_data / "la/full_lists" / f"{side}.list", tmp_path / "la")
-    ids = [record.id for record in DATASETS["la"]("la", tmp_path).records() if record.split == split]
+    ids = [
+        record.id for record in DATASETS["la"]("la", tmp_path).records() if record.split == split
+    ]
     assert len(ids) == count
     assert sha256("".join(f"{case}\n" for case in ids).encode()).hexdigest()[:16] == digest
 
@@ -69,7 +72,9 @@ def test_values_and_classes(cases: list[RawCase]) -> None:
         assert (case.image.dtype, case.mask.dtype) == (np.float32, np.uint8)
         assert (case.image.shape[0], case.image.shape[3], case.spacing) == (1, 88, (0.625,) * 3)
         assert case.mask.shape == case.image.shape[1:]
-        assert -1 < case.image.min() < -0.5  # the background of a volume scored before it was cropped
+        assert (
+            -1 < case.image.min() < -0.5
+        )  # the background of a volume scored before it was cropped
         assert 2 < case.image.max() < 8
         assert np.unique(case.mask).tolist() == [0, 1]
         assert 0.06 < case.mask.mean() < 0.11
@@ -85,5 +90,8 @@ def test_values_are_not_scored_again(records: list[Record], cases: list[RawCase]
 def test_it_can_be_used_as_it_is(la: Dataset) -> None:
     report = check(la)
     assert (report.problems, report.notes, report.duplicates, report.usable) == ([], {}, [], True)
-    assert [(side.name, side.cases, side.groups) for side in report.splits] == [("train", 12, 12), ("test", 4, 4)]
+    assert [(side.name, side.cases, side.groups) for side in report.splits] == [
+        ("train", 12, 12),
+        ("test", 4, 4),
+    ]
     assert (report.normals, report.classes[1].cases) == (0, 16)

@@ -41,7 +41,9 @@ def test_counts_patients_and_labels(records: list[Record]) -> None:
 
 
 def test_slices_of_a_patient_go_up(records: list[Record]) -> None:
-    numbers = [int(record.id.rpartition("_")[2]) for record in records if record.group == "TCGA_FG_6689"]
+    numbers = [
+        int(record.id.rpartition("_")[2]) for record in records if record.group == "TCGA_FG_6689"
+    ]
     assert numbers == list(range(1, 49))
 
 

@@ -44,16 +44,38 @@ def awkward() -> str:
 @pytest.fixture(scope="session")
 def golden() -> Board:
     """Two datasets, three budgets; numbers, failures, and a method that does not apply."""
-    gone = {"rank_lo": None, "rank_hi": None, "tie_group": None, "first": None, "interval": "", "n_subsets": 0}
+    gone = {
+        "rank_lo": None,
+        "rank_hi": None,
+        "tie_group": None,
+        "first": None,
+        "interval": "",
+        "n_subsets": 0,
+    }
     found = []
     for shift, dataset in enumerate(("phantoms", "photos")):
-        found += rows(dataset, 40, "supervised", 0.9012345 - shift / 100, tie_group=None, rank_lo=1, rank_hi=1)
+        found += rows(
+            dataset, 40, "supervised", 0.9012345 - shift / 100, tie_group=None, rank_lo=1, rank_hi=1
+        )
         found += rows(dataset, 4, "supervised", 0.6123456 - shift / 100)
         found += rows(dataset, 4, AWKWARD, 0.7234567 - shift / 100)
         found += rows(
-            dataset, 8, "mean_teacher", 0.8345678 - shift / 100, status="failed", reason="1 of 2 cells & more"
+            dataset,
+            8,
+            "mean_teacher",
+            0.8345678 - shift / 100,
+            status="failed",
+            reason="1 of 2 cells & more",
         )
-        found += rows(dataset, 4, "smile", None, status="not_applicable", reason="needs <colour> | light", **gone)
+        found += rows(
+            dataset,
+            4,
+            "smile",
+            None,
+            status="not_applicable",
+            reason="needs <colour> | light",
+            **gone,
+        )
     return Board(
         suite={"name": "golden", "title": "A _golden_ suite", "description": "", "tasks": ["segmentation"],
                "reference": "supervised", "size": None, "note": "150 steps; do not cite"},

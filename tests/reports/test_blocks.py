@@ -48,7 +48,9 @@ def board() -> Board:
             "false_outperformance": 0.0021}  # fmt: skip
     rules = {"mean": {"value": 0.7123, "rank": 1}, "mean_rank": {"value": 1.25, "rank": 1},
              "worst_case": {"value": 0.1234, "rank": 2}}  # fmt: skip
-    other = {rule: {"value": one["value"] / 2, "rank": 3 - one["rank"]} for rule, one in rules.items()}
+    other = {
+        rule: {"value": one["value"] / 2, "rank": 3 - one["rank"]} for rule, one in rules.items()
+    }
     ordering = {**PLACE, "methods": [{**of("ss_net"), "rules": rules}, {**of("supervised"), "rules": other}],
                 "agreement": [{"rules": ["mean", "worst_case"], "tau": -1.0}]}  # fmt: skip
     method = {"title": "SS", "role": "learner", "family": "semi", "paper": "P", "year": 2022, "summary": "It <learns>.",
@@ -85,11 +87,17 @@ def test_a_pair_is_seen_from_both_sides_and_in_all_its_numbers(text: str) -> Non
     seen = words(text)
     assert "ss_net supervised +0.062 [0.031, 0.092] 81.2% 0.004 0.002" in seen
     assert "ss_net · +0.062**" in seen and "supervised -0.062** ·" in seen
-    assert "supervised - ss_net: 95% interval [-0.092, -0.031]; better on 18.8% of pairs; p 0.004" in text
+    assert (
+        "supervised - ss_net: 95% interval [-0.092, -0.031]; better on 18.8% of pairs; p 0.004"
+        in text
+    )
 
 
 def test_marks_ask_for_a_sure_and_a_large_difference() -> None:
-    signs = [ranks.mark({"p": p, "superiority": s}) for p, s in ((0.01, 0.8), (0.01, 0.2), (0.01, 0.6), (0.06, 0.9))]
+    signs = [
+        ranks.mark({"p": p, "superiority": s})
+        for p, s in ((0.01, 0.8), (0.01, 0.2), (0.01, 0.6), (0.06, 0.9))
+    ]
     assert signs == ["**", "**", "*", ""]
 
 
@@ -107,7 +115,11 @@ def test_orderings_under_three_rules(text: str) -> None:
 
 def test_the_panel_stands_above_the_results_and_is_said_once(text: str) -> None:
     seen = words(text)
-    assert seen.index("Before the first number") < seen.index("20 patients.") < seen.index("Known failures")
+    assert (
+        seen.index("Before the first number")
+        < seen.index("20 patients.")
+        < seen.index("Known failures")
+    )
     assert seen.index("None in 2 cells.") < seen.index("Results on Phantom set")
     assert seen.count("20 patients.") == 1 and seen.index("On the grid.") > seen.index("Protocol")
 
@@ -127,7 +139,10 @@ def test_a_study_is_drawn_and_told(text: str, board: Board) -> None:
     assert "1 failed n/a 0.4321 rate 0.5" in seen
     drawn = studies.history(STUDY)
     assert drawn is not None and len(drawn.points) == 2
-    assert drawn.points[1] == (studies.LEFT + studies.WIDTH, pytest.approx(drawn.band[0] + drawn.band[1] / 2, abs=0.1))
+    assert drawn.points[1] == (
+        studies.LEFT + studies.WIDTH,
+        pytest.approx(drawn.band[0] + drawn.band[1] / 2, abs=0.1),
+    )
     assert studies.history({**STUDY, "trials": [STUDY["trials"][1]]}) is None  # type: ignore[index]
     assert 'id="tuning"' not in page.render(replace(board, tuning=[]), [], [], {})
 
@@ -139,5 +154,11 @@ def test_cost_adds_up_all_seconds(board: Board, text: str) -> None:
 
 
 def test_a_board_without_these_blocks_has_no_empty_ones(board: Board) -> None:
-    bare = page.render(replace(board, stability=[], pairs=[], orderings=[], methods={}, cost=[]), [], [], {})
-    assert "Methods against each other" not in bare and "against cost" not in bare and 'id="methods"' not in bare
+    bare = page.render(
+        replace(board, stability=[], pairs=[], orderings=[], methods={}, cost=[]), [], [], {}
+    )
+    assert (
+        "Methods against each other" not in bare
+        and "against cost" not in bare
+        and 'id="methods"' not in bare
+    )

@@ -42,7 +42,9 @@ class Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.links += [str(found["href"])] if tag == "a" else []
-        self.sources += [str(found[name]) for name in ("src", "href") if name in found and tag != "a"]
+        self.sources += [
+            str(found[name]) for name in ("src", "href") if name in found and tag != "a"
+        ]
         if tag == "tr":
             self.lines.append([])
         if tag in ("td", "th"):
@@ -61,7 +63,9 @@ def test_a_board_comes_back_from_its_file_as_it_was(golden: Board, tmp_path: Pat
     assert board_file.read(drawn(tmp_path / "a", golden)) == golden
 
 
-def test_each_board_says_who_leads_and_how_surely(golden: Board, tmp_path: Path, awkward: str) -> None:
+def test_each_board_says_who_leads_and_how_surely(
+    golden: Board, tmp_path: Path, awkward: str
+) -> None:
     page = index.write(index.read([drawn(tmp_path / "a", golden)]), tmp_path / "site").read_text()
     lines = Links(page).lines[1:]
     assert lines[0] == [
@@ -97,12 +101,23 @@ def test_pages_lie_beside_the_index_under_names_of_their_own(golden: Board, tmp_
     page = index.write(index.read(outs), site)
     folders = sorted(entry.name for entry in site.iterdir())
     assert folders == sorted(
-        ["index.html", "demo", "demo-2", "Demo-3", "demo-2-2", "..%2F..%2Fup", "a b", "index.html-2"]
+        [
+            "index.html",
+            "demo",
+            "demo-2",
+            "Demo-3",
+            "demo-2-2",
+            "..%2F..%2Fup",
+            "a b",
+            "index.html-2",
+        ]
     )
     links = [link for link in Links(page.read_text()).links if not link.startswith("#")]
     targets = [site / unquote(link) for link in links]
     assert len(set(targets)) == 7 and all(target.is_file() for target in targets)
-    assert {target.read_text() for target in targets} == {(out / "report" / "index.html").read_text() for out in outs}
+    assert {target.read_text() for target in targets} == {
+        (out / "report" / "index.html").read_text() for out in outs
+    }
 
 
 def test_nothing_is_fetched_or_run_and_bytes_stay(golden: Board, tmp_path: Path) -> None:
@@ -117,10 +132,18 @@ def test_pictures_that_may_not_be_passed_on_are_named(golden: Board, tmp_path: P
     blank = np.zeros((8, 8), np.uint8)
     panel = Panel("photos", 0.1, 4, 0, "case", "worst", np.zeros((8, 8, 3), np.uint8), blank, ())
     closed = replace(
-        golden, datasets={**golden.datasets, "photos": {**golden.datasets["photos"], "redistribute": False}}
+        golden,
+        datasets={
+            **golden.datasets,
+            "photos": {**golden.datasets["photos"], "redistribute": False},
+        },
     )
     entries = index.read(
-        [drawn(tmp_path / "a", closed, [panel]), drawn(tmp_path / "b", closed), drawn(tmp_path / "c", golden, [panel])]
+        [
+            drawn(tmp_path / "a", closed, [panel]),
+            drawn(tmp_path / "b", closed),
+            drawn(tmp_path / "c", golden, [panel]),
+        ]
     )
     assert [entry.private for entry in entries] == [["Photos"], [], []]
     assert "pictures of Photos, which may not be passed on" in index.render(entries)
@@ -142,10 +165,16 @@ def test_exit_codes(golden: Board, tmp_path: Path) -> None:
         command = [sys.executable, str(ROOT / "run_bench.py"), "index", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
-    done = call(drawn(tmp_path / "a", golden), drawn(tmp_path / "b", golden), "--to", tmp_path / "site")
+    done = call(
+        drawn(tmp_path / "a", golden), drawn(tmp_path / "b", golden), "--to", tmp_path / "site"
+    )
     assert done.returncode == 0 and f"page: {tmp_path / 'site' / 'index.html'}" in done.stdout
     assert (tmp_path / "site" / "golden-2" / "index.html").exists()
     none = call(tmp_path / "a", tmp_path)
-    assert none.returncode == 2 and "it holds no board.json" in none.stderr and none.stderr.count("\n") == 1
+    assert (
+        none.returncode == 2
+        and "it holds no board.json" in none.stderr
+        and none.stderr.count("\n") == 1
+    )
     blocked = call(tmp_path / "a", "--to", tmp_path / "a" / "board.json")
     assert blocked.returncode == 2 and "cannot write there" in blocked.stderr

@@ -48,14 +48,29 @@ METHODS: dict[str, dict[str, Any]] = {
 def _cases(dataset: str) -> dict[str, Any]:
     """Two methods on three cases; the second case has no Dice."""
     series = [
-        {"labelled": 4, "fraction": 0.1, "method": name, "variant": "default", "n_subsets": 3, "values": values}
+        {
+            "labelled": 4,
+            "fraction": 0.1,
+            "method": name,
+            "variant": "default",
+            "n_subsets": 3,
+            "values": values,
+        }
         for name, values in (("supervised", [0.25, None, 0.5]), (HOSTILE, [0.5, None, 1.0]))
     ]
     cases = ["case_6", "case_7", f"case_8{HOSTILE}"]
-    return {"task": "segmentation", "dataset": dataset, "metric": "Dice", "cases": cases, "series": series}
+    return {
+        "task": "segmentation",
+        "dataset": dataset,
+        "metric": "Dice",
+        "cases": cases,
+        "series": series,
+    }
 
 
-def _row(dataset: str, labelled: int, method: str, metric: str, mean: float | None, **changes: Any) -> Row:
+def _row(
+    dataset: str, labelled: int, method: str, metric: str, mean: float | None, **changes: Any
+) -> Row:
     lo, hi = (None, None) if mean is None else (mean - 0.25, mean + 0.25)
     row = Row(
         "segmentation", dataset, labelled / 40, labelled, method, "default", metric, mean, lo, hi,
@@ -64,7 +79,9 @@ def _row(dataset: str, labelled: int, method: str, metric: str, mean: float | No
     return replace(row, **changes)
 
 
-def _metrics(dataset: str, labelled: int, method: str, mean: float | None, **changes: Any) -> list[Row]:
+def _metrics(
+    dataset: str, labelled: int, method: str, mean: float | None, **changes: Any
+) -> list[Row]:
     scale = {"hd95": 31.0, "asd": 7.0}
     values = [None if mean is None else mean * scale.get(column.key, 1.0) for column in COLUMNS]
     return [
@@ -80,22 +97,42 @@ def _rows() -> list[Row]:
         rows += _metrics(dataset, 40, "supervised", 0.9012345 - shift / 100)
         rows += _metrics(dataset, 4, "supervised", 0.6123456 - shift / 100)
         rows += _metrics(dataset, 4, HOSTILE, 0.7234567 - shift / 100, interval="wide")
-        rows += _metrics(dataset, 8, "mean_teacher", 0.8 - shift / 100, interval="cases only", n_subsets=1)
+        rows += _metrics(
+            dataset, 8, "mean_teacher", 0.8 - shift / 100, interval="cases only", n_subsets=1
+        )
         rows += _metrics(dataset, 8, "supervised", 0.3, status="failed", reason=OUT_OF_TIME)
-        rows += _metrics(dataset, 4, "smile", None, status="not_applicable", reason="needs <colour>", **gone)
+        rows += _metrics(
+            dataset, 4, "smile", None, status="not_applicable", reason="needs <colour>", **gone
+        )
         rows += _metrics(dataset, 8, "ss_net", None, status="missing", reason=None, **gone)
-    unknown = {**gone, "mean": None, "lo": None, "hi": None, "status": "not_applicable", "reason": NO_NORMALS}
+    unknown = {
+        **gone,
+        "mean": None,
+        "lo": None,
+        "hi": None,
+        "status": "not_applicable",
+        "reason": NO_NORMALS,
+    }
     return [replace(row, **unknown) if _has_no_normals(row) else row for row in rows]
 
 
 def _has_no_normals(row: Row) -> bool:
-    return row.dataset == "photos" and row.metric == "fp_rate" and row.mean is not None and row.status == "ok"
+    return (
+        row.dataset == "photos"
+        and row.metric == "fp_rate"
+        and row.mean is not None
+        and row.status == "ok"
+    )
 
 
 def _points(rows: list[Row]) -> list[Point]:
     shared = ("task", "dataset", "fraction", "labelled", "method", "variant", "metric")
     return [
-        Point(*(getattr(row, name) for name in shared), subset=subset, mean=row.mean + 0.01 * (subset - 1))
+        Point(
+            *(getattr(row, name) for name in shared),
+            subset=subset,
+            mean=row.mean + 0.01 * (subset - 1),
+        )
         for row in rows
         if row.mean is not None and row.metric == "dice"
         for subset in range(row.n_subsets)
@@ -105,12 +142,24 @@ def _points(rows: list[Row]) -> list[Point]:
 @pytest.fixture(scope="module")
 def board() -> Board:
     rows = _rows()
-    photos = {**CARD, "title": "Photo set", "synthetic": False, "redistribute": False, "channels": 3}
+    photos = {
+        **CARD,
+        "title": "Photo set",
+        "synthetic": False,
+        "redistribute": False,
+        "channels": 3,
+    }
     photos["source"] = "https://example.org/photos"
     cell = {"key": "c0ffee" * 10, "task": "segmentation", "dataset": "phantoms", "fraction": 0.1, "labelled": 4,
             "subset": 0, "method": "smile", "variant": "tuned", "steps": None,
             "status": "not_applicable", "reason": "needs <colour>", "log": []}  # fmt: skip
-    lost = {**cell, "key": "dead" * 15, "status": "failed", "reason": "error: lost", "log": ["in <fit>", "lost </pre>"]}
+    lost = {
+        **cell,
+        "key": "dead" * 15,
+        "status": "failed",
+        "reason": "error: lost",
+        "log": ["in <fit>", "lost </pre>"],
+    }
     cost = {**cell, "train_seconds": 7300.0, "part_seconds": None, "tune_seconds": 0.0, "segmenter_steps": 150,
             "peak_memory_mb": 812.3, "parameters": 1234567, "inference_ms": None}  # fmt: skip
     return Board(
@@ -127,7 +176,11 @@ def _panel(dataset: str = "phantoms", side: int = 16) -> Panel:
     reference = np.zeros((side, side), np.uint8)
     reference[3:9, 3:9], reference[11:14, 11:14] = 1, 2
     image = np.full((side, side, 3), 90, np.uint8)
-    predictions = (("supervised", 0.5, reference), ("ss_net", None, None), ("empty", 0.0, reference * 0))
+    predictions = (
+        ("supervised", 0.5, reference),
+        ("ss_net", None, None),
+        ("empty", 0.0, reference * 0),
+    )
     return Panel(dataset, 0.1, 4, 0, "case_7", "worst", image, reference, predictions)
 
 
@@ -167,7 +220,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def text(board: Board) -> str:
-    return page.render(board, [_panel(), _panel("photos")], [], {"segmentation": "case,dice\na,0.5\n"})
+    return page.render(
+        board, [_panel(), _panel("photos")], [], {"segmentation": "case,dice\na,0.5\n"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +242,9 @@ def test_every_number_is_the_same_in_all_formats(board: Board, parsed: Page) -> 
     in_json = json.loads(exports.board_json(board))["rows"]
     in_csv = _csv(board)
     assert [row["mean"] for row in in_json] == [row.mean for row in board.rows]
-    assert [row["mean"] for row in in_csv] == ["" if row.mean is None else str(row.mean) for row in board.rows]
+    assert [row["mean"] for row in in_csv] == [
+        "" if row.mean is None else str(row.mean) for row in board.rows
+    ]
     shown = [tag["data-value"] for tag in parsed.all("td") if tag.get("data-value")]
     assert sorted(shown) == sorted(row["mean"] for row in in_csv if row["mean"])  # type: ignore[type-var]
 
@@ -199,7 +256,9 @@ def test_every_row_shows_its_numbers_rounded(board: Board, parsed: Page) -> None
         budget = f"{row.labelled} of 40 ({row.labelled / 0.4:g}%)"
         mine = [line for line in lines if line.startswith(row.method) and budget in line]
         wanted = f"{row.mean:.{digits[row.metric]}f}"
-        assert any(wanted in line and tables.interval(row, digits[row.metric]) in line for line in mine), row
+        assert any(
+            wanted in line and tables.interval(row, digits[row.metric]) in line for line in mine
+        ), row
 
 
 def test_display_is_clipped_but_data_are_not(board: Board) -> None:
@@ -212,7 +271,8 @@ def test_display_is_clipped_but_data_are_not(board: Board) -> None:
 
 def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board) -> None:
     order = [
-        (b.labelled, [entry.label for entry in b.entries]) for b in tables.budgets(board, ("segmentation", "phantoms"))
+        (b.labelled, [entry.label for entry in b.entries])
+        for b in tables.budgets(board, ("segmentation", "phantoms"))
     ]
     assert order == [
         (4, ["supervised", HOSTILE, "smile"]),
@@ -223,11 +283,20 @@ def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board) -> None:
 
 def test_reasons_are_in_the_row_and_never_blank(parsed: Page) -> None:
     lines = [" ".join(" ".join(line).split()) for line in parsed.lines]
-    assert any(line.startswith("smile 4 of 40 (10%) Not applicable: needs <colour>") for line in lines)
-    assert any(line.startswith("ss_net 8 of 40 (20%) Missing: no reason was recorded") for line in lines)
-    assert any(line.startswith("supervised baseline 8 of 40 (20%)") and OUT_OF_TIME in line for line in lines)
+    assert any(
+        line.startswith("smile 4 of 40 (10%) Not applicable: needs <colour>") for line in lines
+    )
+    assert any(
+        line.startswith("ss_net 8 of 40 (20%) Missing: no reason was recorded") for line in lines
+    )
+    assert any(
+        line.startswith("supervised baseline 8 of 40 (20%)") and OUT_OF_TIME in line
+        for line in lines
+    )
     assert f": {NO_NORMALS}." in "".join(parsed.words)
-    assert all(cell.strip() or "\N{NO-BREAK SPACE}" in cell for line in parsed.lines for cell in line)
+    assert all(
+        cell.strip() or "\N{NO-BREAK SPACE}" in cell for line in parsed.lines for cell in line
+    )
 
 
 def test_uncertain_intervals_carry_their_word_and_its_meaning(parsed: Page) -> None:
@@ -254,8 +323,15 @@ def test_hostile_names_are_text(text: str, parsed: Page) -> None:
 
 
 def test_nothing_is_fetched(text: str, parsed: Page) -> None:
-    links = [value for _, tag in parsed.tags for name, value in tag.items() if name in ("src", "srcset") and value]
-    links += [tag["href"] for kind in ("link", "use", "image") for tag in parsed.all(kind) if tag["href"]]
+    links = [
+        value
+        for _, tag in parsed.tags
+        for name, value in tag.items()
+        if name in ("src", "srcset") and value
+    ]
+    links += [
+        tag["href"] for kind in ("link", "use", "image") for tag in parsed.all(kind) if tag["href"]
+    ]
     assert links and all(link.startswith(("data:", "#")) for link in links)
     assert "@import" not in text and "xmlns" not in text
 
@@ -275,7 +351,12 @@ def test_data_come_out_of_the_page_as_they_went_in(text: str, board: Board) -> N
     assert not set("<>&\u2028\u2029") & set(raw)
     found = json.loads(raw)["places"]["segmentation/phantoms"]
     assert found["cases"] == board.cases[0]["cases"]
-    second = {"name": f"{HOSTILE}, 4 labelled", "method": HOSTILE, "labelled": 4, "values": [0.5, None, 1.0]}
+    second = {
+        "name": f"{HOSTILE}, 4 labelled",
+        "method": HOSTILE,
+        "labelled": 4,
+        "values": [0.5, None, 1.0],
+    }
     assert found["series"][1] == second
     assert json.loads(embedded.as_json("\u2028</script>&")) == "\u2028</script>&"
 
@@ -294,18 +375,32 @@ def test_every_line_says_what_it_can_be_filtered_by(parsed: Page) -> None:
     assert [filters.kind(name) for name in ("best on test", "tuned, best on test", "tuned", "mine")] == [
         "default", "tuned", "tuned", "other",
     ]  # fmt: skip
-    chosen = {(tag.get("data-state"), tag["value"]) for tag in parsed.all("input") if tag.get("type") == "radio"}
-    assert {("dataset", "photos"), ("fraction", "0.2"), ("family", "supervised"), ("theme", "dark")} <= chosen
+    chosen = {
+        (tag.get("data-state"), tag["value"])
+        for tag in parsed.all("input")
+        if tag.get("type") == "radio"
+    }
+    assert {
+        ("dataset", "photos"),
+        ("fraction", "0.2"),
+        ("family", "supervised"),
+        ("theme", "dark"),
+    } <= chosen
     assert not [key for key, _ in chosen if key in ("task", "variant")]  # no choice there
 
 
 def test_same_input_gives_the_same_bytes(board: Board, text: str) -> None:
-    assert page.render(board, [_panel(), _panel("photos")], [], {"segmentation": "case,dice\na,0.5\n"}) == text
+    assert (
+        page.render(board, [_panel(), _panel("photos")], [], {"segmentation": "case,dice\na,0.5\n"})
+        == text
+    )
 
 
 def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
     found = {tag["download"]: str(tag["href"]) for tag in parsed.all("a") if "download" in tag}
-    texts = {name: base64.b64decode(uri.split("base64,")[1]).decode() for name, uri in found.items()}
+    texts = {
+        name: base64.b64decode(uri.split("base64,")[1]).decode() for name, uri in found.items()
+    }
     assert texts == {
         "results.csv": "case,dice\na,0.5\n",
         "rows.csv": exports.rows_csv(board),
@@ -316,7 +411,9 @@ def test_downloads_are_the_files(board: Board, parsed: Page) -> None:
 
 
 def test_a_long_table_is_packed(board: Board) -> None:
-    first, second = (exports.downloads(board, {"segmentation": "x,y\n" * 600_000}, {})[0] for _ in range(2))
+    first, second = (
+        exports.downloads(board, {"segmentation": "x,y\n" * 600_000}, {})[0] for _ in range(2)
+    )
     assert first.name == "results.csv.gz" and len(first.uri) < 100_000
     assert first == second
 
@@ -332,12 +429,16 @@ def test_board_json_has_no_nan_and_keeps_its_order(board: Board) -> None:
 def test_people_who_do_not_see_it_can_read_it(parsed: Page) -> None:
     assert len(parsed.all("caption")) == len(parsed.all("table"))
     assert all(tag.get("scope") for tag in parsed.all("th"))
-    assert all(tag.get("alt") and tag.get("width") and tag.get("height") for tag in parsed.all("img"))
+    assert all(
+        tag.get("alt") and tag.get("width") and tag.get("height") for tag in parsed.all("img")
+    )
     assert all(tag.get("loading") == "lazy" for tag in parsed.all("img"))
     figures = [tag for tag in parsed.all("svg") if tag.get("role") == "img"]
     ids = [tag["id"] for _, tag in parsed.tags if tag.get("id")]
     assert len(figures) == 2 + 2 * 3 and len(ids) == len(set(ids))
-    assert all(name in ids for tag in figures for name in str(tag.get("aria-labelledby") or ids[0]).split())
+    assert all(
+        name in ids for tag in figures for name in str(tag.get("aria-labelledby") or ids[0]).split()
+    )
     assert all(tag.get("aria-labelledby") or tag.get("aria-label") for tag in figures)
     assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in parsed.tags}
 
@@ -347,13 +448,20 @@ def test_warnings_and_footnote(parsed: Page, board: Board) -> None:
     assert "small run: 150 steps; do not cite" in words
     assert "Synthetic demo data" in words and "The images of Phantom set are drawn" in words
     assert "The pictures of Photo set are embedded for local use" in words
-    free = {name: {**card, "redistribute": True, "synthetic": False} for name, card in board.datasets.items()}
-    calm = page.render(replace(board, datasets=free, suite={**board.suite, "note": None}), [], [], {})
+    free = {
+        name: {**card, "redistribute": True, "synthetic": False}
+        for name, card in board.datasets.items()
+    }
+    calm = page.render(
+        replace(board, datasets=free, suite={**board.suite, "note": None}), [], [], {}
+    )
     assert "embedded for local use" not in calm and 'class="banner"' not in calm
 
 
 def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
-    cards = {name: {**card, "unit": "image (patients unknown)"} for name, card in board.datasets.items()}
+    cards = {
+        name: {**card, "unit": "image (patients unknown)"} for name, card in board.datasets.items()
+    }
     words = page.render(replace(board, datasets=cards), [], [], {})
     assert "when few images are labelled" in words and "Labelled images</button></th>" in words
     assert "image (patients unknown): what is drawn" in words and "unknown)s" not in words
@@ -361,7 +469,14 @@ def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
 
 def test_costs_in_words(parsed: Page) -> None:
     line = next(line for line in parsed.lines if line and line[0].startswith("smile (tuned)"))
-    assert [cell.strip() for cell in line] == ["smile (tuned)", "4 (10%)", "2.0 h", "150", "812", "1,234,567"]
+    assert [cell.strip() for cell in line] == [
+        "smile (tuned)",
+        "4 (10%)",
+        "2.0 h",
+        "150",
+        "812",
+        "1,234,567",
+    ]
 
 
 def test_every_subset_is_a_dot(board: Board) -> None:
@@ -380,7 +495,10 @@ def test_one_budget_alone_can_be_drawn(board: Board) -> None:
 
 
 def test_an_unfinished_board_is_drawn(board: Board) -> None:
-    nothing = [replace(row, mean=None, lo=None, hi=None, rank_lo=None, status="missing") for row in board.rows]
+    nothing = [
+        replace(row, mean=None, lo=None, hi=None, rank_lo=None, status="missing")
+        for row in board.rows
+    ]
     words = page.render(replace(board, rows=nothing, points=[], cells=[], cost=[]), [], [], {})
     assert "no ranking yet" in words and "No cell has finished yet" in words
 
@@ -420,11 +538,21 @@ def test_papers_stand_beside_ours_with_their_difference_or_its_lack(board: Board
         "ours": 0.871, "unit": "", "difference": 0.008, "reason": None, "paper_checkpoint": "best on test",
         "paper_steps": 15000, "steps": 300,
     }  # fmt: skip
-    other = {**same, "metric": "hd95", "unit": "voxels", "difference": None, "reason": "other lists"}
+    other = {
+        **same,
+        "metric": "hd95",
+        "unit": "voxels",
+        "difference": None,
+        "reason": "other lists",
+    }
     text = page.render(replace(board, paper=[same, other]), [], [], {})
     lines = Page()
     lines.feed(text)
-    shown = [" ".join(cell.strip() for cell in line) for line in lines.lines if line and "best on test" in line[0]]
+    shown = [
+        " ".join(cell.strip() for cell in line)
+        for line in lines.lines
+        if line and "best on test" in line[0]
+    ]
     assert "0.863 0.871 +0.008 15,000 and 300 best on test" in shown[0]
     assert "HD95, voxels" in shown[1]
     assert "none: other lists" in shown[1]
@@ -439,15 +567,30 @@ def test_a_failed_cell_shows_the_end_of_its_log_but_not_in_public(board: Board) 
 
 def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
     """Found in a review: reasons and settings carried paths into the page and into its board.json."""
-    cell = {**board.cells[0], "reason": "error: no '/home/anna b/data/x.png', C:\\Users\\anna\\w.pth or a/b.png"}
-    row = replace(board.rows[0], status="failed", reason="lost /home/anna/runs/w.pth, see https://example.org/a/b")
-    secret = replace(board, cells=[cell], rows=[row, *board.rows[1:]], protocol={"Settings": "vgg19=/home/anna/v.pth"})
+    cell = {
+        **board.cells[0],
+        "reason": "error: no '/home/anna b/data/x.png', C:\\Users\\anna\\w.pth or a/b.png",
+    }
+    row = replace(
+        board.rows[0],
+        status="failed",
+        reason="lost /home/anna/runs/w.pth, see https://example.org/a/b",
+    )
+    secret = replace(
+        board,
+        cells=[cell],
+        rows=[row, *board.rows[1:]],
+        protocol={"Settings": "vgg19=/home/anna/v.pth"},
+    )
     public = exports.without_folders(secret)
     assert public.cells[0]["reason"] == "error: no 'x.png', w.pth or a/b.png"
     assert public.rows[0].reason == "lost w.pth, see https://example.org/a/b"
     assert public.protocol["Settings"] == "vgg19=v.pth" and public.datasets == board.datasets
     text = page.render(secret, [], [], {}, public=True)
-    found = [base64.b64decode(part).decode() for part in re.findall(r'href="data:[^;]+;base64,([^"]+)"', text)]
+    found = [
+        base64.b64decode(part).decode()
+        for part in re.findall(r'href="data:[^;]+;base64,([^"]+)"', text)
+    ]
     assert len(found) >= 4 and not any("anna" in part for part in [text, *found])
 
 
@@ -455,14 +598,21 @@ def test_public_tables_leave_no_older_page(board: Board, tmp_path: Path) -> None
     write(tmp_path, board, [], [], {})
     assert (tmp_path / "report" / "index.html").exists()
     write(tmp_path, board, [], [], {}, ("csv",), public=True)
-    assert not (tmp_path / "report" / "index.html").exists() and (tmp_path / "report" / "rows.csv").exists()
+    assert (
+        not (tmp_path / "report" / "index.html").exists()
+        and (tmp_path / "report" / "rows.csv").exists()
+    )
 
 
 def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
     lines = tables.budgets(board, ("segmentation", "phantoms"))
     shades = tables.shades(lines, tables.columns(board, ("segmentation", "phantoms")))
     for metric, better in (("dice", max), ("hd95", min)):
-        values = {entry.label: entry.rows[metric].mean for entry in lines[0].entries if metric in entry.rows}
+        values = {
+            entry.label: entry.rows[metric].mean
+            for entry in lines[0].entries
+            if metric in entry.rows
+        }
         values = {label: mean for label, mean in values.items() if mean is not None}
         best = better(values, key=values.__getitem__)
         found = {label: shades[(lines[0].labelled, label, metric)] for label in values}
@@ -472,7 +622,10 @@ def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
 def test_splits_can_be_taken_from_the_page(board: Board) -> None:
     given = '{"test": ["p9_f0"]}'
     text = page.render(board, [], [], {}, splits={"phantoms.json": given})
-    assert f'download="split_phantoms.json" href="{exports.data_uri(given.encode(), "application/json")}"' in text
+    assert (
+        f'download="split_phantoms.json" href="{exports.data_uri(given.encode(), "application/json")}"'
+        in text
+    )
 
 
 def test_no_two_methods_look_alike() -> None:
@@ -483,8 +636,17 @@ def test_no_two_methods_look_alike() -> None:
 def test_a_public_page_leaves_out_what_may_not_be_passed_on(board: Board) -> None:
     kept = [_panel(), replace(_panel("photos"), image=None, reference=None, predictions=())]
     place = {"task": "segmentation", "fraction": 0.1, "labelled": 4, "subset": 0, "label": "smile"}
-    gone = Sheet(**place, dataset="photos", images=None, masks=None, kinds=(), nearest=None, words=())  # type: ignore[arg-type]
-    judged = {**place, "dataset": "photos", "method": "smile", "variant": "default", "distances": [], "curves": []}
+    gone = Sheet(
+        **place, dataset="photos", images=None, masks=None, kinds=(), nearest=None, words=()
+    )  # type: ignore[arg-type]
+    judged = {
+        **place,
+        "dataset": "photos",
+        "method": "smile",
+        "variant": "default",
+        "distances": [],
+        "curves": [],
+    }
     text = page.render(replace(board, synthetic=[judged]), kept, [gone], {}, public=True)
     assert "The pictures of Photo set, and those made from them, are left out" in text
     assert "embedded for local use" not in text

@@ -21,7 +21,9 @@ from bench.errors import BenchError
 from reports import exports, latex, markdown, page, tables, write
 from reports.main_table import main_tables
 
-Found = dict[tuple[str, str, str, str], str]  # (dataset title, method, budget, metric) -> words of the number
+Found = dict[
+    tuple[str, str, str, str], str
+]  # (dataset title, method, budget, metric) -> words of the number
 TABLES = {"segmentation": "case,dice\n", "classification": ""}
 TITLES = {column.title: column for column in COLUMNS}
 
@@ -52,7 +54,11 @@ def in_latex(text: str) -> Found:
     for part in text.split(r"\begin{table}")[1:]:
         title = plain(re.findall(r"\\caption\{(.*)\}\n", part)[0]).split(". Mean over")[0]
         body = part[part.index(r"\toprule") : part.index(r"\bottomrule")].splitlines()[1:]
-        lines = [re.split(r"(?<!\\) & ", line.removesuffix(r" \\")) for line in body if line != r"\midrule"]
+        lines = [
+            re.split(r"(?<!\\) & ", line.removesuffix(r" \\"))
+            for line in body
+            if line != r"\midrule"
+        ]
         heads, *rest = [[plain(cell) for cell in line] for line in lines]
         for line in rest:
             found |= numbers(title, heads, line)
@@ -67,7 +73,9 @@ def plain(cell: str) -> str:
              "textgreater": ">", "textbar": "|"}  # fmt: skip
     arrows = {"$\\uparrow$": "↑", "$\\downarrow$": "↓"}
     pattern = r"\$\\(?:up|down)arrow\$|\\(text\w+)\{\}|\\([&%$#_{}])|\{([\[\]*])\}|-\{\}"
-    return re.sub(pattern, lambda m: arrows.get(m[0]) or names.get(m[1] or "") or m[2] or m[3] or "-", cell)
+    return re.sub(
+        pattern, lambda m: arrows.get(m[0]) or names.get(m[1] or "") or m[2] or m[3] or "-", cell
+    )
 
 
 def numbers(title: str, heads: list[str], line: list[str]) -> Found:
@@ -107,7 +115,11 @@ class Lines(HTMLParser):
 def expected(board: Board) -> Iterator[tuple[Row, tuple[str, str, str, str], str]]:
     for row in (row for row in board.rows if row.mean is not None):
         column = next(column for column in COLUMNS if column.key == row.metric)
-        place = (board.datasets[row.dataset]["title"], row.method, f"{row.labelled} of 40 ({row.labelled / 0.4:g}%)")
+        place = (
+            board.datasets[row.dataset]["title"],
+            row.method,
+            f"{row.labelled} of 40 ({row.labelled / 0.4:g}%)",
+        )
         words = f"{row.mean:.{column.digits}f} {tables.interval(row, column.digits)}"
         yield row, (*place, row.metric), words
 
@@ -138,7 +150,9 @@ def test_words_that_weaken_a_number_go_with_it(golden: Board) -> None:
         assert found["Photos", "supervised", "4 of 40 (10%)", "nsd"].endswith("]")
     for text in (markdown.render(wide), latex.render(wide)):
         assert page.WIDE["wide"] in text
-        assert "features task, n = 48, real images score 0.012, biased upward below n = 2048" in text
+        assert (
+            "features task, n = 48, real images score 0.012, biased upward below n = 2048" in text
+        )
         assert "tolerance 2 px" in text
         assert "do not cite" in text and "say nothing about real patients" in text
 
@@ -148,11 +162,16 @@ def test_reasons_stand_where_numbers_are_missing_or_worst(golden: Board) -> None
     assert r"Not applicable: needs \<colour\> \| light |" in text
     assert r"Failed: 1 of 2 cells \& more |" in text
     paper = latex.render(golden)
-    assert r"smile & 4 of 40 (10\%) & \multicolumn{6}{p{.5\linewidth}}{Not applicable: needs \textless{}colour" in paper
+    assert (
+        r"smile & 4 of 40 (10\%) & \multicolumn{6}{p{.5\linewidth}}{Not applicable: needs \textless{}colour"
+        in paper
+    )
     assert r"\par mean\_teacher at 8 of 40 (20\%): Failed: 1 of 2 cells \& more." in paper
 
 
-def test_the_reference_then_the_best_comes_first_and_ties_have_a_letter(golden: Board, awkward: str) -> None:
+def test_the_reference_then_the_best_comes_first_and_ties_have_a_letter(
+    golden: Board, awkward: str
+) -> None:
     table = main_tables(golden)[0]
     assert [[line.label for line in block] for block in table.blocks] == [
         ["supervised", awkward, "smile"], ["mean_teacher"], ["supervised"],
@@ -171,10 +190,20 @@ def test_two_tasks_on_one_dataset_are_two_tables(golden: Board) -> None:
         f"{name}, {task}" for task in tasks for name in ("Phantom set", "Photos")
     ]
     assert [column.key for column in found[2].columns] == ["balanced_accuracy", "auroc"]
-    assert [column.key for column in found[0].columns] == ["dice", "gain", "nsd", "hd95", "asd", "fd", "kid"]
+    assert [column.key for column in found[0].columns] == [
+        "dice",
+        "gain",
+        "nsd",
+        "hd95",
+        "asd",
+        "fd",
+        "kid",
+    ]
     text = in_markdown(markdown.render(both))
     assert text == in_latex(latex.render(both)) and len(text) == 8 * 7 + 8 * 2
-    assert text["Photos, classification", "supervised", "40 of 40 (100%)", "auroc"].startswith("0.802 [")
+    assert text["Photos, classification", "supervised", "40 of 40 (100%)", "auroc"].startswith(
+        "0.802 ["
+    )
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))
