@@ -72,10 +72,11 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
-    from bench import display, plan, stages, tracking
-    from bench import suite as suites
-    from bench.forecast import forecast
+    from bench import display, stages, tracking
+    from bench.dry_run import forecast
     from bench.live_page import LivePage
+    from bench.planning import cells as plan
+    from bench.planning import suite as suites
     from bench.store import Store
 
     _check_device(device)
@@ -149,9 +150,10 @@ def tune(
     ] = False,
 ) -> None:
     """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
-    from bench import display, plan, stages
-    from bench import suite as suites
+    from bench import display, stages
     from bench.errors import BenchError
+    from bench.planning import cells as plan
+    from bench.planning import suite as suites
     from bench.store import Store
 
     _check_device(device)
@@ -199,10 +201,10 @@ def report(
 
 
 def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
-    from bench import stages, text
+    from bench import console, stages
 
     board, page = stages.report(store, formats, public)
-    typer.echo(text.table(board))
+    typer.echo(console.table(board))
     typer.echo(f"page: {page}" if page.suffix else f"files: {page}")
 
 
@@ -214,8 +216,8 @@ def verify(
     ] = False,
 ) -> None:
     """Derive every number of OUT again from its files and name what differs; exit code 1 where something does."""
-    from bench import verify as verifying
     from bench.store import Store
+    from bench.verify import verify as verifying
 
     checks = verifying.verify(Store(out), deep)
     for check in checks:
@@ -240,8 +242,9 @@ def diff(
     ] = False,
 ) -> None:
     """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
-    from bench import difference, difference_text
-    from bench.difference_read import read
+    from bench.diff import compare as difference
+    from bench.diff import text as difference_text
+    from bench.diff.read import read
 
     found = difference.compare(read(before), read(after))
     for alarm in found.alarms:
@@ -287,10 +290,10 @@ def sync(out: Out) -> None:
 @app.command()
 def status(out: Out) -> None:
     """Say how far OUT is: cells done, running, failed, missing."""
-    from bench import text
+    from bench import console
     from bench.store import Store
 
-    typer.echo(text.status_text(Store(out)))
+    typer.echo(console.status_text(Store(out)))
 
 
 @app.command()
@@ -308,7 +311,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Write masks for a folder of images with the model of one cell."""
-    from bench import predict as predicting
+    from bench.execution import predict as predicting
     from bench.store import Store
 
     _check_device(device)
@@ -329,7 +332,8 @@ def splits(
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
     """Show or write the split and the labelling orders of a dataset."""
-    from bench import split, stages
+    from bench import stages
+    from bench.planning import split
 
     drawn = stages.splits(dataset, data, Path("runs") / "cache", subsets, seed, plugin or [])
     sides = {"train": drawn.train, "test": drawn.test}
@@ -347,12 +351,12 @@ def list_(
     what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")],
 ) -> None:
     """List what there is."""
-    from bench import text
+    from bench import console
     from bench.errors import BenchError
 
-    if what not in text.LISTS:
-        raise BenchError(f"list {what} given; expected one of {', '.join(text.LISTS)}")
-    typer.echo("\n".join(text.LISTS[what](HERE)))
+    if what not in console.LISTS:
+        raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
+    typer.echo("\n".join(console.LISTS[what](HERE)))
 
 
 @data_app.command("check")
@@ -364,8 +368,8 @@ def data_check(
     plugin: Plugins = None,
 ) -> None:
     """Read a whole dataset and print what it holds and every problem found."""
-    from bench import data_check as checks
     from bench import registry
+    from bench.data import check as checks
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
     found = checks.check(chosen)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bench.driver import Progress
+from bench.execution.driver import Progress
 
 PLAIN_EVERY_S = 15.0
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from bench import stages
-from bench.driver import Progress
+from bench.execution.driver import Progress
 from bench.store import Store
 
 SHARE = 0.05  # of the time of a run, at most, goes into drawing

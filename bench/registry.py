@@ -15,27 +15,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import identity
+from bench import hashing
 from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
 from bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_SOURCES = (  # what every result depends on besides the method and the dataset
-    ROOT / "methods" / "augment.py",
-    ROOT / "methods" / "config.py",
-    ROOT / "methods" / "schedules.py",
-    ROOT / "methods" / "training.py",
+    *sorted((ROOT / "methods").glob("*.py")),
     ROOT / "methods" / "networks",
-    ROOT / "bench" / "cell.py",
-    ROOT / "bench" / "identity.py",
-    ROOT / "bench" / "cache.py",
-    ROOT / "bench" / "decode.py",
-    ROOT / "bench" / "geometry.py",
-    ROOT / "bench" / "windows.py",
-    ROOT / "bench" / "inference.py",
-    ROOT / "bench" / "class_inference.py",
-    ROOT / "bench" / "parts.py",
-    ROOT / "bench" / "selection.py",
+    ROOT / "bench" / "worker",
+    ROOT / "bench" / "data",
+    ROOT / "bench" / "hashing.py",
 )
 
 
@@ -183,7 +173,7 @@ def load_plugin(file: Path) -> ModuleType:
     """Import a plug-in file once. Raises BenchError where it cannot be imported."""
     if not file.is_file():
         raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
-    name = f"scarcebench_plugin_{identity.digest(str(file.resolve()))[:8]}_{file.stem}"
+    name = f"scarcebench_plugin_{hashing.digest(str(file.resolve()))[:8]}_{file.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -243,7 +233,7 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     module, factory = families[family]
     file = Path(module.__file__ or "")
     # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
-    return factory(name, data), identity.code_hash(
+    return factory(name, data), hashing.code_hash(
         [file.parent if file.parent == ROOT / "datasets" else file]
     )
 

@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cache, decode, driver, external, identity, registry, results, scoring, split
+from bench import hashing, registry
 from bench.api import Task
-from bench.board import TASKS, Board
+from bench.board import build as results
+from bench.board.schema import TASKS, Board
+from bench.data import cache, decode
 from bench.errors import BenchError
-from bench.materials import keep_split, materials
-from bench.method_cards import method_cards
-from bench.plan import Cell, Material, budgets, plan, select
+from bench.execution import driver, external
+from bench.planning import split
+from bench.planning.cells import Cell, Material, budgets, plan, select
+from bench.planning.datasets import keep_split, materials
+from bench.planning.method_cards import method_cards
+from bench.planning.suite import EXTERNAL, Suite
+from bench.scoring import score_cell
 from bench.store import PLAN_LAYOUT, Store, read_json, write_json
-from bench.suite import EXTERNAL, Suite
 
 Progress = driver.Progress
 
@@ -76,7 +81,7 @@ def describe(material: Material, suite: Suite) -> dict[str, Any]:
         "dropped": index["dropped"],
         "distance_unit": "mm" if spaced else "px",
         "nsd_tolerance": suite.nsd_tolerance,
-        "split_sha256": identity.digest([drawn.hash(j) for j in range(suite.most_subsets)]),
+        "split_sha256": hashing.digest([drawn.hash(j) for j in range(suite.most_subsets)]),
         "all_background": all_background(index) if "segmentation" in suite.tasks else {},
         "label_counts": label_counts(material) if "classification" in suite.tasks else {},
         "lists": material.lists,
@@ -195,7 +200,7 @@ def make_plan(
     for entry in suite.methods:
         if entry.method != EXTERNAL:
             registry.method(entry.method, plugins)
-    from bench.judging import check
+    from bench.scoring.synthetic_images import check
 
     check(suite.extractors)
     store.open()
@@ -219,7 +224,8 @@ def with_tuned(
     """The cells and their tuned twins, as far as studies have come."""
     if suite.tuning is None:
         return list(cells)
-    from bench import studies, tuning
+    from bench.tuning import study as tuning
+    from bench.tuning import trials as studies
 
     own = [cell for cell in cells if cell.study is None]
     return own + studies.tuned_cells(
@@ -233,7 +239,8 @@ def planned_studies(
     """The studies of the suite as plain data; the page shows them from their first trial on."""
     if suite.tuning is None:
         return []
-    from bench import studies, tuning
+    from bench.tuning import study as tuning
+    from bench.tuning import trials as studies
 
     own = [cell for cell in cells if cell.study is None]
     return [studies.as_plain(study) for study in tuning.studies(suite, own, found, plugins)]
@@ -256,7 +263,8 @@ def tune(
 
     Returns the cells with their tuned twins, planned anew, and a table of winners, empty where no study was asked for.
     """
-    from bench import studies, tuning
+    from bench.tuning import study as tuning
+    from bench.tuning import trials as studies
 
     if suite.tuning is None:
         raise BenchError(f"suite {suite.name} has no 'tuning'; add 'tuning: {{trials: 20}}'")
@@ -286,7 +294,7 @@ def run(
     tell: Callable[[str], None] = lambda key: None,
 ) -> Progress:
     """Run and score what is not done yet; `tell` hears the key of each cell that is done."""
-    from bench.executors.local import LocalExecutor
+    from bench.execution.local import LocalExecutor
 
     chosen = select(cells, only, suite.reference) if only else cells
     # A cell that is not final waits for its study, or failed with it.
@@ -297,7 +305,7 @@ def run(
     folders = {cell.key: found[cell.dataset].prepared.folder for cell in cells}
 
     def score_one(key: str) -> None:
-        scoring.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
+        score_cell.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
         tell(key)
 
     return driver.execute(
@@ -327,7 +335,7 @@ def score(store: Store) -> int:
                 store.cell(cell["key"]) / "scores.csv",
             )
             if (folder / "index.json").exists():
-                scoring.score_cell(
+                score_cell.score_cell(
                     store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"]
                 )
             elif (
@@ -342,7 +350,7 @@ def score(store: Store) -> int:
 
 def judge(store: Store) -> None:
     """Judge the synthetic images of finished cells by the reference model and the suite's extractors, where due."""
-    from bench.judging import judge_cell
+    from bench.scoring.synthetic_images import judge_cell
 
     content = store.plan()
     asked = [cell for cell in content["cells"] if cell["generator"] or cell["normaliser"]]
@@ -398,7 +406,7 @@ def report(
     `public` keeps pictures of data that may not be passed on off the page; without `judged` synthetic images that
     were not judged yet wait for another time.
     """
-    from bench import gallery
+    from bench.board import pictures
 
     writer = registry.report_writer()
     wanted = writer.formats(formats)
@@ -408,7 +416,7 @@ def report(
     board = results.build(store)
     drawn: tuple[list[Any], list[Any]] = ([], [])
     if "html" in wanted:
-        drawn = gallery.panels(store, board, public), gallery.sheets(store, board, public)
+        drawn = pictures.panels(store, board, public), pictures.sheets(store, board, public)
     tables = {task: results.per_case_csv(store, task) for task in TASKS}
     page: Path = writer.write(store.out, board, *drawn, tables, wanted, public)
     return board, page

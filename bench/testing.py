@@ -86,9 +86,9 @@ class ToyRun:
 
     def seed(self, role: str) -> int:
         """From the base seed and the role."""
-        from bench import identity
+        from bench import hashing
 
-        return identity.seed(self.base, role)
+        return hashing.seed(self.base, role)
 
     def log(self, step: int, **scalars: float) -> None:
         """Keep the values; they must be finite."""
@@ -109,10 +109,10 @@ class ToyRun:
         build: Build,
     ) -> dict[str, torch.Tensor]:
         """Built anew each time, from a seed of what it is; what was asked for is kept in `parts`."""
-        from bench import identity
+        from bench import hashing
 
         self.parts.append((name, dict(config), list(inputs)))
-        return build(identity.seed(name, dict(config), list(inputs)), Saved())
+        return build(hashing.seed(name, dict(config), list(inputs)), Saved())
 
     def network(self) -> dict[str, Any]:
         """What `backbone` builds."""

@@ -15,12 +15,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from bench import identity, studies, tuning
-from bench.board import SCORED
-from bench.driver import place
+from bench import hashing
+from bench.board.schema import SCORED
 from bench.errors import BenchError
-from bench.scoring import read_scores, table
+from bench.execution.driver import place
+from bench.scoring.score_cell import read_scores, table
 from bench.store import Store, read_json
+from bench.tuning import study as tuning
+from bench.tuning import trials as studies
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -177,7 +179,7 @@ class Mirror:
     def write_study(self, study: Mapping[str, Any]) -> int:
         """A run for a study with a child run for each trial, where that is due; returns the number of runs written."""
         done = studies.trials_of(self.store, study["id"])[: self.trials]
-        digest = identity.digest([LAYOUT, study["id"], [asdict(trial) for trial in done]])
+        digest = hashing.digest([LAYOUT, study["id"], [asdict(trial) for trial in done]])
         key = f"study {study['id']}"
         if not done or self.known.get(key) == digest:
             return 0
@@ -276,7 +278,7 @@ class Mirror:
             file: hashlib.sha256(path.read_bytes()).hexdigest() for file, path in files.items()
         }
         return Finished(
-            cell, state, files, identity.digest([LAYOUT, run_name(cell), state, content])
+            cell, state, files, hashing.digest([LAYOUT, run_name(cell), state, content])
         )
 
     def _experiment(self, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from bench.board import HEADLINE, Board, Row
+from bench.board.schema import HEADLINE, Board, Row
 from reports import tables
 from reports.curves import STYLE, look, styles
 from reports.svg import PAPER, QUIET, inline

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from bench.board import HEADLINE, Board, Row
+from bench.board.schema import HEADLINE, Board, Row
 from reports.svg import INK, PAPER, QUIET, SERIES, inline
 from reports.tables import (
     Budget,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.difference import COLUMN, Change, Difference
-from bench.difference_text import CHANGED, MOVED, changed_words, moved_words, row_words
+from bench.diff.compare import COLUMN, Change, Difference
+from bench.diff.text import CHANGED, MOVED, changed_words, moved_words, row_words
 from reports.standalone import render as render_page
 
 

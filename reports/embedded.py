@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bench.board import Board
+from bench.board.schema import Board
 from reports import tables
 
 SCRIPT = Path(__file__).parent / "static" / "page.js"

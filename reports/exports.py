@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from bench.board import Board, Point, Row
+from bench.board.schema import Board, Point, Row
 
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
 # An absolute path with a folder or more in it; what follows a letter, ":" or "/" is part of an address or relative.

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from bench.board import Board, Row
+from bench.board.schema import Board, Row
 from reports import tables
 
 VARIANTS = {"default": "default settings", "tuned": "tuned", "other": "other variants"}

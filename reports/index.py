@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from bench import board_file
-from bench.board import COLUMNS, Board
+from bench.board import file as board_file
+from bench.board.schema import COLUMNS, Board
 from bench.errors import BenchError
 from bench.store import file_name
 from reports import tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.board import Board
+from bench.board.schema import Board
 from reports.main_table import Cell, Line, Table, banners, main_tables
 
 ACROSS = 4  # metrics side by side: more do not fit a page

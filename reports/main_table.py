@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.board import Board, Column, Row
+from bench.board.schema import Board, Column, Row
 from reports import tables
 from reports.page import WIDE, rank_text
 

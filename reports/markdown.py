@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bench.board import Board
+from bench.board.schema import Board
 from reports.main_table import Cell, Line, Table, banners, main_tables
 
 SPECIAL = re.compile(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.board import Panel, Sheet
+from bench.board.schema import Panel, Sheet
 from reports.exports import data_uri
 
 SIDE = 256  # display pixels of the longer side at most

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
+from bench.board.schema import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
 from reports import embedded, exports, filters, overlays, ranks, studies, tables
 
 HERE = Path(__file__).parent

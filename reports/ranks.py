@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.board import Board
-from bench.statistics import LEVEL, MEANINGFUL
+from bench.board.schema import Board
+from bench.stats.intervals import LEVEL, MEANINGFUL
 from reports import tables
 from reports.svg import SERIES
 

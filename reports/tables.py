@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.board import COLUMNS, HEADLINE, Board, Column, Row, row_key
+from bench.board.schema import COLUMNS, HEADLINE, Board, Column, Row, row_key
 
 STRONGEST = (
     16  # percent of colour behind the best number of a budget; text on it keeps its contrast

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from bench.board import Board, Panel, Sheet
+from bench.board.schema import Board, Panel, Sheet
 from bench.errors import BenchError
 from bench.store import write_text
 from reports import exports

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import stages, suite
-from bench.results import build
+from bench import stages
+from bench.board.build import build
+from bench.planning import suite
 from bench.store import Store
 
 DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"

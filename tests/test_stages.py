@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import split, stages, suite
-from bench.driver import Progress
+from bench import stages
 from bench.errors import BenchError
+from bench.execution.driver import Progress
 from bench.live_page import FIRST_AFTER_S, LivePage
+from bench.planning import split, suite
 from bench.store import Store
 
 PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))

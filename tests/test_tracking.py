@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench import stages, suite, tracking
-from bench.board import SCORED
+from bench import stages, tracking
+from bench.board.schema import SCORED
 from bench.errors import BenchError
-from bench.scoring import Scores
+from bench.planning import suite
+from bench.scoring.score_cell import Scores
 from bench.store import Store, write_json
 
 ROOT = Path(__file__).parent.parent

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from bench import registry, stages
-from bench.method_cards import method_cards
-from bench.plan import Cell
-from bench.scoring import FIELDS, as_csv
-from bench.split import Split
+from bench.planning.cells import Cell
+from bench.planning.method_cards import method_cards
+from bench.planning.split import Split
+from bench.planning.suite import Suite
+from bench.scoring.score_cell import FIELDS, as_csv
 from bench.store import PLAN_LAYOUT, Store, write_json
-from bench.suite import Suite
 
 CASES = [(f"case_{number}", f"patient_{number // 2}") for number in range(40)]
 CARD = {

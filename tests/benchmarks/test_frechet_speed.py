@@ -5,9 +5,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.metrics.copies import find_copies
-from bench.metrics.coverage import density_and_coverage
+from bench.metrics.density_coverage import density_and_coverage
 from bench.metrics.frechet import at_equal_size, floor, from_moments, from_samples
-from bench.metrics.kernel import kid
+from bench.metrics.kid import kid
 
 
 def normals(n: int, d: int, seed: int) -> np.ndarray:

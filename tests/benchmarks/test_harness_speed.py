@@ -10,8 +10,10 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import cache, plan, suite
-from bench.split import Split
+from bench.data import cache
+from bench.planning import cells as plan
+from bench.planning import suite
+from bench.planning.split import Split
 from bench.store import Store
 from methods.augment import flips
 from methods.config import TrainingConfig
@@ -94,7 +96,7 @@ def test_read_10_000_results(benchmark: BenchmarkFixture, tmp_path: Path) -> Non
 
 def test_score_one_case(benchmark: BenchmarkFixture) -> None:
     """All metrics of a 352x352 case with one class, as the score stage does it."""
-    from bench.scoring import score_case
+    from bench.scoring.score_cell import score_case
 
     benchmark.group = "score a case"
     grid = np.indices((352, 352)).astype(float)

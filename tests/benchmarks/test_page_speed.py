@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import results
-from bench.board import Panel
+from bench.board import build as results
+from bench.board.schema import Panel
 from bench.store import Store
 from reports import page
 

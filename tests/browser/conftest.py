@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board import Board, Panel, Row
+from bench.board.schema import Board, Panel, Row
 from reports import page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench.api import Dataset
-from bench.data_check import check
+from bench.data.check import check
 from bench.errors import DataProblem
 from datasets.busi import DATASETS
 from datasets.reading import RESIZED

@@ -49,7 +49,7 @@ def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_suite_is_documented() -> None:
-    from bench.suite import Suite
+    from bench.planning.suite import Suite
 
     text = (ROOT / "docs" / "suites.md").read_text()
     assert not [key for key in Suite.model_fields if f"`{key}`" not in text]

@@ -13,7 +13,7 @@ from torch import nn
 
 from bench import registry
 from bench.api import Case, Spec, TrainView
-from bench.metrics import normality
+from bench.metrics import pseudo_healthy
 from bench.testing import ToyRun
 from datasets.phantoms import open_phantoms
 from methods.smile.config import Config
@@ -71,7 +71,7 @@ def sides() -> tuple[list[Case], list[Case]]:
 
 def lesion_pixels(judge: nn.Module, images: torch.Tensor) -> float:
     maps = torch.cat([probabilities(judge, part).argmax(1) for part in images.split(16)]).numpy()
-    return float(normality.lesion_pixels(list(maps)).sum())
+    return float(pseudo_healthy.lesion_pixels(list(maps)).sum())
 
 
 @pytest.mark.slow
@@ -92,9 +92,9 @@ def test_lesions_go_and_the_rest_stays() -> None:
     pairs = list(zip(images.numpy(), normal.numpy(), masks, strict=True))
 
     counts = np.array([lesion_pixels(judge, normal), lesion_pixels(judge, images)])
-    assert normality.healthiness(counts) > 0.5  # check 2; 0 for the identity
-    assert np.mean([normality.identity(*pair).value for pair in pairs]) > 0.9
-    inside, outside = np.mean([normality.change(*pair) for pair in pairs], axis=0)
+    assert pseudo_healthy.healthiness(counts) > 0.5  # check 2; 0 for the identity
+    assert np.mean([pseudo_healthy.identity(*pair).value for pair in pairs]) > 0.9
+    inside, outside = np.mean([pseudo_healthy.change(*pair) for pair in pairs], axis=0)
     assert inside > 5 * outside  # check 3
 
     # Check 6: with its mask the reconstructor brings the lesion back; without, it does not know of one.

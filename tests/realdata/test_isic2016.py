@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.api import Dataset
-from bench.data_check import Report, check
+from bench.data.check import Report, check
 from datasets.isic2016 import DATASETS
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data_check import Report, check
+from bench.data.check import Report, check
 from datasets.kvasir_seg import DATASETS
 
 

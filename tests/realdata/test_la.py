@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.api import Dataset, RawCase, Record
-from bench.data_check import check
+from bench.data.check import check
 from datasets.h5_volumes import DATASETS
 
 

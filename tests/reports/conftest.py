@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.board import Board, Row
+from bench.board.schema import Board, Row
 
 AWKWARD = r"[a]_b&c%d$e#f{g}~h^i\j|k<b>*l*--m"
 CARD: dict[str, Any] = {

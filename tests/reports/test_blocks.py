@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.board import Board, Row
+from bench.board.schema import Board, Row
 from reports import costs, page, ranks, studies
 
 PLACE = {"task": "segmentation", "dataset": "phantoms", "labelled": 4, "fraction": 0.1}

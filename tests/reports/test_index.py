@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from bench import board_file
-from bench.board import Board, Panel
+from bench.board import file as board_file
+from bench.board.schema import Board, Panel
 from bench.errors import BenchError
 from reports import index, write
 

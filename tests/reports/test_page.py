@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board import COLUMNS, Board, Panel, Point, Row, Sheet
+from bench.board.schema import COLUMNS, Board, Panel, Point, Row, Sheet
 from reports import curves, embedded, exports, filters, latex, markdown, overlays, page, tables
 from reports.write import write
 

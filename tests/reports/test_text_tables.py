@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bench.board import COLUMNS, Board, Row
+from bench.board.schema import COLUMNS, Board, Row
 from bench.errors import BenchError
 from reports import exports, latex, markdown, page, tables, write
 from reports.main_table import main_tables

@@ -1,0 +1,1 @@
+"""A board: plain data that every output format draws from."""

@@ -1,0 +1,1 @@
+"""Images: decoding, caching, grids, near-duplicates, checks."""

@@ -1,0 +1,1 @@
+"""Carrying a plan out: the driver, the engines, predictions."""

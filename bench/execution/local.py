@@ -1,0 +1,88 @@
+"""Workers on this machine: one fresh process per cell, from a fork server that has torch loaded."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import time
+from multiprocessing import connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from bench.execution.executor import Finished
+
+PRELOAD = [
+    "torch",
+    "torch._inductor.config",
+    "pydantic",
+    "bench.worker.main",
+]  # the second: 1.1 s when determinism is set
+BUSY = 3  # exit code of a worker that found its cell held
+
+
+def work(folder: str) -> None:
+    """Entry of a worker process."""
+    importlib.import_module("bench.worker.main").main(Path(folder))
+
+
+class LocalExecutor:
+    """At most `slots` processes at once; a crash or a hang stays inside its process."""
+
+    def __init__(self, slots: int, threads: int) -> None:
+        self.slots = slots
+        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # or CUDA matrix products vary from run to run
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(PRELOAD)
+        self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}
+
+    def submit(self, folder: Path, time_limit_s: float) -> None:
+        """Start a worker on a prepared cell."""
+        process = self.context.Process(target=work, args=(str(folder),), daemon=True)
+        process.start()
+        self.processes[folder] = (process, time.monotonic() + time_limit_s, time_limit_s)
+
+    def running(self) -> list[Path]:
+        """The cells at work."""
+        return list(self.processes)
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """The workers that ended or ran past their limit."""
+        deadlines = [deadline for _, deadline, _ in self.processes.values()]
+        pause = max(0.0, min([timeout_s, *(deadline - time.monotonic() for deadline in deadlines)]))
+        connection.wait([process.sentinel for process, _, _ in self.processes.values()], pause)
+        ended = [self._ended(folder) for folder in list(self.processes)]
+        return [finished for finished in ended if finished]
+
+    def _ended(self, folder: Path) -> Finished | None:
+        process, deadline, limit = self.processes[folder]
+        if process.is_alive() and time.monotonic() < deadline:
+            return None
+        late = process.is_alive()
+        if late:
+            process.kill()
+        process.join()
+        del self.processes[folder]
+        if late:
+            return Finished(folder, "timed out", f"no result after {limit:g} s")
+        code = process.exitcode or 0
+        if code < 0:
+            return Finished(folder, "crashed", f"killed by {_signal_name(-code)}")
+        return Finished(folder, "busy" if code == BUSY else "ended", f"exit code {code}")
+
+    def close(self) -> None:
+        """Kill what still runs; unfinished cells are simply run again."""
+        for process, _, _ in self.processes.values():
+            process.kill()
+        for process, _, _ in self.processes.values():
+            process.join()
+        self.processes.clear()
+
+
+def _signal_name(number: int) -> str:
+    name = signal.Signals(number).name
+    return f"{name} (out of memory?)" if name == "SIGKILL" else name

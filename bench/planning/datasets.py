@@ -1,0 +1,109 @@
+"""The data of a suite, decoded and split; a split that differs from that of finished cells is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench import registry
+from bench.api import Card, Record
+from bench.board import published
+from bench.data import decode
+from bench.errors import BenchError
+from bench.planning import split
+from bench.planning.cells import Material
+from bench.planning.suite import Suite
+from bench.store import Store
+
+
+def materials(
+    suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
+) -> dict[str, Material]:
+    """Each dataset of the suite, decoded, with its split saved under `splits/` and checked against finished cells."""
+    return {name: _material(name, suite, data, store, plugins) for name in suite.datasets}
+
+
+def _material(
+    name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
+) -> Material:
+    dataset, code = registry.dataset(name, data, plugins)
+    records = dataset.records()
+    given = split.read(suite.split) if suite.split else None
+    if given is None:
+        train, test = split.sides(records, suite.seed, suite.test_cases)
+    else:
+        assert suite.split is not None
+        split.check_against(given, records, suite.split)
+        train, test = _given_sides(given, records, suite.test_cases)
+    sides = {"train": train, "test": test}
+    if suite.select and suite.select.by == "validation":
+        sides["validation"] = split.validation(records)
+    grid = decode.Grid(tuple(suite.size), tuple(suite.layout.get("shrink", ())))
+    if "classification" in suite.tasks and dataset.card.labels:
+        check_labels(dataset.card, records)
+    prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
+    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, suite.draw == "list")
+    if given is not None:
+        drawn = _with_orders(drawn, given, suite)
+    check_split(drawn, suite, store)
+    return Material(prepared, drawn, published.lists(records))
+
+
+def check_labels(card: Card, records: Sequence[Record]) -> None:
+    """Raise BenchError where a case has no label that has a name."""
+    bad = [record for record in records if record.label is None or record.label >= len(card.labels)]
+    if bad:
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(card.labels))
+        raise BenchError(
+            f"classification on {card.id} given; {len(bad)} cases have no label of {names}, such as {bad[0].id!r}; "
+            "add their labels, or drop 'classification' from 'tasks'"
+        )
+
+
+def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
+    """The labelling orders of a given split, without patients whose only images were left out as near-copies."""
+    if not set(range(suite.draws)) <= set(given.orders):
+        own = ", the last of them for tuning" if suite.draws > suite.most_subsets else ""
+        raise BenchError(
+            f"split file {suite.split} holds the subsets {sorted(given.orders)}; the suite asks for "
+            f"0 to {suite.draws - 1}{own}; export more, or lower 'subsets'"
+        )
+    patients = {drawn.groups[case] for case in drawn.train}
+    orders = {
+        j: tuple(group for group in order if group in patients) for j, order in given.orders.items()
+    }
+    return replace(drawn, orders=orders)
+
+
+def _given_sides(
+    given: split.Split, records: Sequence[Record], test_cases: int | None
+) -> tuple[list[Record], list[Record]]:
+    by_id = {record.id: record for record in records}
+    return [by_id[case] for case in given.train], [by_id[case] for case in given.test][:test_cases]
+
+
+def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:
+    """Refuse a split that differs from the one that finished cells were run on."""
+    file = store.split(drawn.dataset, suite.test_cases)
+    if file.exists() and not _agree(split.read(file), drawn) and store.has_results(drawn.dataset):
+        raise BenchError(
+            f"the split of {drawn.dataset} differs from {file}, which finished cells in {store.out} were run on; "
+            "restore the data, seed or split file, or give another --out"
+        )
+
+
+def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
+    """Save the split under `splits/`, with the subsets that were there already."""
+    file = store.split(drawn.dataset, suite.test_cases)
+    if file.exists():
+        old = split.read(file)
+        if _agree(old, drawn):
+            drawn = replace(drawn, orders={**old.orders, **drawn.orders})
+    split.export(drawn, file)
+
+
+def _agree(old: split.Split, new: split.Split) -> bool:
+    """Whether two splits are the same over the subsets that both have."""
+    shared = sorted(set(old.orders) & set(new.orders))
+    return old.as_json(shared) == new.as_json(shared)

@@ -1,0 +1,1 @@
+"""From predictions and synthetic images to score tables."""

@@ -1,0 +1,1 @@
+"""Intervals, ranks and label efficiency of score tables; pure functions."""

@@ -1,0 +1,1 @@
+"""The search for settings: studies, search spaces, trials."""

@@ -1,0 +1,1 @@
+"""Derives every number of a result folder again from its files."""

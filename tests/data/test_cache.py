@@ -1,0 +1,263 @@
+"""What workers may see: labelled cases in full, the others without masks, no test case in training."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.api import RawCase, Record
+from bench.data import cache, decode, geometry
+from bench.errors import DataProblem
+from bench.planning import split
+
+
+def tiny() -> Any:
+    spec = importlib.util.spec_from_file_location(
+        "tiny", Path(__file__).parent.parent / "plugins" / "tiny.py"
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Tiny("tiny", None)
+
+
+def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Prepared:
+    train, test = split.sides(dataset.records(), 0, None)
+    return decode.prepare(
+        dataset,
+        {"train": train, "test": test},
+        decode.Grid((16, 16)),
+        tmp_path,
+        "code",
+        drop_copies,
+    )
+
+
+def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, tiny())
+    view = cache.train_view(prepared.folder, prepared.index, ["p4", "p1"])
+    assert [case.group for case in view.fit] == [
+        "p4",
+        "p4",
+        "p1",
+        "p1",
+    ]  # as drawn: a smaller budget is a prefix
+    assert all(case.mask is not None and case.mask.shape == (16, 16) for case in view.fit)
+    assert all(case.image.dtype == np.float32 and case.image.max() <= 1 for case in view.fit)
+    assert {case.group for case in view.unlabelled} == {"p0", "p2", "p3", "p5", "p6"}
+    assert all(case.mask is None and case.label is None for case in view.unlabelled)
+    assert not view.select
+    assert view.unlabelled.masks is None  # type: ignore[attr-defined]  # the file is not even open
+
+
+def test_training_opens_no_test_file(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, tiny())
+    for name in ("test_images", "test_native", "test_masks"):
+        (prepared.folder / f"{name}.bin").unlink()
+    view = cache.train_view(prepared.folder, prepared.index, ["p1"])
+    assert [case.image.shape for case in (*view.fit, *view.unlabelled)] == [(1, 16, 16)] * 14
+
+
+def test_native_arrays_come_back_as_they_were(tmp_path: Path) -> None:
+    dataset = tiny()
+    prepared = prepare(tmp_path, dataset)
+    masks = cache.native(prepared.folder, prepared.index, "test_masks")
+    images = cache.native(prepared.folder, prepared.index, "test_native")
+    for record in dataset.records()[14:]:
+        assert np.array_equal(masks[record.id], dataset.read(record).mask)
+        assert np.array_equal(images[record.id], dataset.read(record).image)
+
+
+def test_the_cache_is_used_again_until_something_changes(tmp_path: Path) -> None:
+    dataset = tiny()
+    first = prepare(tmp_path, dataset)
+    dataset.read = None  # a second decoding would fail
+    assert prepare(tmp_path, dataset).folder == first.folder
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (
+            RawCase(np.zeros((1, 8, 8), np.uint8), np.full((8, 8), 2, np.uint8)),
+            "mask value 2 given; expected 0 to 1",
+        ),
+        (RawCase(np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)), "expected 1 channels"),
+        (RawCase(np.zeros((1, 8, 8), np.uint8), None), "no mask given"),
+    ],
+)
+def test_bad_cases_are_named_and_leave_nothing_behind(
+    tmp_path: Path, raw: RawCase, expected: str
+) -> None:
+    dataset = tiny()
+    dataset.read = lambda record: raw
+    with pytest.raises(DataProblem, match=f"case p0_f0: .*{expected}"):
+        prepare(tmp_path, dataset)
+    assert not list((tmp_path / "tiny").iterdir())
+
+
+def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
+    dataset = tiny()
+    dataset.card = replace(dataset.card, synthetic=False)
+    read = dataset.read
+    copied = {"p2_f1": "p8_f0"}
+    noise = np.random.default_rng(0)
+    pictures = {
+        record.id: noise.integers(0, 255, (1, 16, 20), np.uint8) for record in dataset.records()
+    }
+
+    def with_copy(record: Record) -> RawCase:
+        return RawCase(pictures[copied.get(record.id, record.id)], read(record).mask)
+
+    dataset.read = with_copy
+    prepared = prepare(tmp_path, dataset, drop_copies=True)
+    assert prepared.index["dropped"] == [{"id": "p2_f1", "copy_of": "p8_f0"}]
+    assert "p2_f1" not in [case["id"] for case in prepared.index["train"]]
+    assert len(prepare(tmp_path, dataset, drop_copies=False).index["train"]) == 14
+
+
+def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
+    """Normal frames of phantoms look alike to hash and thumbnail; none may be left out of training."""
+    dataset, code = registry.dataset("phantoms", None)
+    train, test = split.sides(dataset.records(), 0, None)
+    prepared = decode.prepare(
+        dataset, {"train": train, "test": test}, decode.Grid((64, 64)), tmp_path, code
+    )
+    assert (len(prepared.index["train"]), prepared.index["dropped"]) == (240, [])
+
+
+def test_data_hash_covers_classes_and_spacing(tmp_path: Path) -> None:
+    """Found in a review: other classes or another spacing over equal pixels gave the same key."""
+    hashes = set()
+    for changes in ({}, {"classes": ("background", "square", "other")}, {"spacing": (0.5, 0.5)}):
+        dataset = tiny()
+        dataset.card = replace(dataset.card, **changes)
+        read = dataset.read
+        dataset.read = lambda record, read=read, card=dataset.card: replace(
+            read(record), spacing=card.spacing
+        )
+        hashes.add(prepare(tmp_path, dataset).index["data"])
+    assert len(hashes) == 3
+
+
+def test_label_maps_return_to_the_native_grid() -> None:
+    import torch
+
+    left = torch.zeros(8, 8)
+    left[:, :4] = 1
+    label_map = geometry.to_native(torch.stack([left, 1 - left])[None], (16, 24))
+    assert label_map.shape == (16, 24)
+    assert (label_map[:, :12] == 0).all()
+    assert (label_map[:, 12:] == 1).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_go_to_the_grid_and_back(axis: int) -> None:
+    import torch
+
+    mask = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
+    slices = geometry.mask_slices(mask, axis)
+    assert slices.shape[0] == mask.shape[axis]
+    probabilities = (
+        torch.nn.functional.one_hot(torch.from_numpy(slices).long(), 3).movedim(-1, 1).float()
+    )
+    assert np.array_equal(geometry.to_native(probabilities, mask.shape, axis), mask)
+
+
+def test_a_2d_size_trains_on_the_slices_of_volumes(tmp_path: Path) -> None:
+    dataset = tiny()
+    dataset.card = replace(dataset.card, ndim=3, slice_axis=1)
+    read = dataset.read
+
+    def volume(record: Record) -> RawCase:
+        flat = read(record)
+        return RawCase(np.stack([flat.image] * 5, 2), np.stack([flat.mask] * 5, 1), (1.0, 4.0, 1.0))
+
+    dataset.read = volume
+    prepared = prepare(tmp_path, dataset)
+    assert (
+        cache.spec_of(prepared.index, "segmentation").ndim,
+        len(prepared.index["train"]),
+        len(prepared.index["test"]),
+    ) == (2, 70, 6)
+    entry, images = next(cache.test_images(prepared.folder, prepared.index))
+    assert images.shape == (5, 1, 16, 16)
+    assert (entry["shape"], entry["slice_axis"]) == ([16, 5, 20], 1)
+    view = cache.train_view(prepared.folder, prepared.index, ["p1"])
+    assert [case.id for case in view.fit[:2]] == ["p1_f0_s000", "p1_f0_s001"]
+
+
+def test_values_outside_the_unit_interval_are_brought_in() -> None:
+    volume = np.linspace(-1000, 1000, 1000, dtype=np.float32).reshape(1, 10, 10, 10)
+    unit = geometry.to_unit(volume)
+    assert (unit.min(), unit.max()) == (0, 1)
+    assert geometry.to_unit(unit) is unit
+
+
+def test_masks_keep_their_values_on_the_training_grid() -> None:
+    mask = np.repeat(np.array([0, 3, 1], np.uint8), 30)[None].repeat(20, 0)
+    assert set(np.unique(geometry.mask_to_grid(mask, (16, 16)))) == {0, 1, 3}
+
+
+def test_volumes_are_z_scored() -> None:
+    volume = np.random.default_rng(0).normal(500, 40, (1, 6, 7, 8)).astype(np.float32)
+    scored = geometry.zscore(volume)
+    assert scored.shape == volume.shape
+    assert (scored.mean(), scored.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+
+
+def volumes(normalised: bool = False) -> Any:
+    """The squares as volumes (7 x 16 x 20) with values far from mean 0."""
+    dataset = tiny()
+    dataset.card = replace(dataset.card, ndim=3, normalised=normalised)
+    read = dataset.read
+
+    def volume(record: Record) -> RawCase:
+        flat = read(record)
+        return RawCase(
+            np.stack([flat.image] * 7, 1).astype(np.float32),
+            np.stack([flat.mask] * 7, 0),
+            (4.0, 1.0, 1.0),
+        )
+
+    dataset.read = volume
+    return dataset
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None:
+    dataset = volumes(normalised)
+    train, test = split.sides(dataset.records(), 0, None)
+    sides = {"train": train, "test": test, "validation": test[:2]}
+    prepared = decode.prepare(
+        dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code"
+    )
+    view = cache.train_view(prepared.folder, prepared.index, ["p1"])
+    case, raw = view.fit[0], dataset.read(train[2])
+    assert (
+        cache.spec_of(prepared.index, "segmentation").size,
+        case.image.shape,
+        case.mask.shape,
+    ) == (
+        (16, 16, 16),
+        (1, 4, 8, 10),
+        (4, 8, 10),
+    )
+    assert raw.image.mean() > 10
+    values = raw.image if normalised else geometry.zscore(raw.image)
+    assert case.image[0, 0, 0, 0] == pytest.approx(values[0, :2, :2, :2].mean(), abs=1e-4)
+    entry, images = next(cache.test_images(prepared.folder, prepared.index))
+    assert (entry["shape"], entry["slice_axis"], images.shape) == (
+        [7, 16, 20],
+        None,
+        (1, 1, 4, 8, 10),
+    )
+    assert [entry["id"] for entry, _ in cache.test_images(prepared.folder, prepared.index, "validation")] == [
+        "p7_f0", "p7_f1",
+    ]  # fmt: skip
+    masks = cache.native(prepared.folder, prepared.index, "test_masks", "validation")
+    assert np.array_equal(masks["p7_f0"], dataset.read(test[0]).mask)

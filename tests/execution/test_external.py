@@ -1,0 +1,153 @@
+"""Predictions from elsewhere: scored and ranked like the others; what is missing or does not fit is named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import stages
+from bench.board.build import build
+from bench.errors import BenchError
+from bench.execution import external
+from bench.planning import suite
+from bench.store import Store
+
+PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
+CASES = [f"p{p}_f{f}" for p in (7, 8, 9) for f in (0, 1)]
+
+
+def make_suite(folder: Path, **changes: object) -> suite.Suite:
+    methods = [
+        "threshold",
+        {"method": "external", "variant": "nnU-Net", "predictions": folder, "budget": 0.3},
+    ]
+    keys: dict[str, object] = {
+        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2, "methods": methods,
+        "reference": "threshold", "size": [16, 16], "steps": 3, "time_limit_s": 60,
+    }  # fmt: skip
+    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+
+
+def run(loaded: suite.Suite, store: Store) -> None:
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    assert stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS).failed == 0
+    stages.score(store)
+
+
+def references(store: Store) -> dict[str, np.ndarray]:
+    from bench.data import cache
+
+    folder = Path(store.plan()["caches"]["tiny"])
+    return cache.native(folder, cache.load_index(folder), "test_masks")
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The true test masks."""
+    store = Store(tmp_path_factory.mktemp("runs") / "toy")
+    run(make_suite(Path(), methods=["threshold"]), store)
+    return references(store)
+
+
+def saved(folder: Path, masks: dict[str, np.ndarray]) -> Path:
+    """A folder with one .npy file for each mask."""
+    folder.mkdir()
+    for case, mask in masks.items():
+        np.save(folder / f"{case}.npy", mask)
+    return folder
+
+
+def test_perfect_predictions_score_one_in_every_format(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for number, (case, mask) in enumerate(masks.items()):
+        if number % 3 == 0:
+            Image.fromarray(mask).save(folder / f"{case}.png")
+        elif number % 3 == 1:
+            np.save(folder / f"{case}.npy", mask)
+        else:
+            np.savez(folder / f"{case}.npz", label_map=mask)
+    store = Store(tmp_path / "runs" / "toy")
+    run(make_suite(folder), store)
+    rows = {(row.method, row.fraction, row.metric): row for row in build(store).rows}
+    row = rows["external", 0.3, "dice"]
+    assert (row.mean, row.status, row.n_subsets, row.interval) == (1.0, "ok", 1, "cases only")
+    assert rows["external", 0.3, "fp_rate"].mean == 0
+    assert row.rank_lo == 1
+    assert ("external", 1.0, "dice") not in rows
+
+
+def test_missing_and_wrong_files_are_worst_and_named(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
+    folder = saved(tmp_path / "theirs", masks)
+    (folder / "p7_f0.npy").unlink()
+    np.save(folder / "p8_f0.npy", np.zeros((3, 3), np.uint8))
+    np.save(folder / "p8_f1.npy", np.full((16, 20), 7))
+    store = Store(tmp_path / "runs" / "toy")
+    run(make_suite(folder), store)
+    [row] = [row for row in build(store).rows if row.method == "external" and row.metric == "dice"]
+    assert row.status == "failed"
+    assert row.reason is not None
+    assert "3 predictions are missing or do not fit" in row.reason
+    for named in (
+        "p7_f0: no file",
+        "p8_f0.npy has size (3, 3), expected (16, 20)",
+        "values other than 0 to 1",
+    ):
+        assert named in row.reason
+    assert row.mean == pytest.approx((0.5 + 0.0 + 1.0) / 3)
+
+
+def test_changed_files_give_another_cell(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
+    folder = saved(tmp_path / "theirs", masks)
+    store = Store(tmp_path / "runs" / "toy")
+    run(make_suite(folder), store)
+    before = [cell["key"] for cell in store.plan()["cells"] if cell["method"] == "external"]
+    np.save(folder / "p7_f0.npy", np.zeros((16, 20), np.uint8))
+    run(make_suite(folder), store)
+    assert before != [cell["key"] for cell in store.plan()["cells"] if cell["method"] == "external"]
+    [row] = [row for row in build(store).rows if row.method == "external" and row.metric == "dice"]
+    assert row.mean is not None and row.mean < 1
+
+
+def test_nifti_is_turned_as_datasets_read_it(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii.gz")
+    assert np.array_equal(external.read_label_map(tmp_path / "a.nii.gz"), volume.transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"method": "external"}, "needs 'predictions: DIR' and 'budget: FRACTION'"),
+        ({"method": "threshold", "predictions": "x"}, "go with 'method: external'"),
+        ({"method": "external", "predictions": "x", "budget": 0.5}, "'budget: 0.5' is none of"),
+    ],
+)
+def test_bad_entries_are_refused(entry: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValueError, match="Value error") as caught:
+        make_suite(Path(), methods=["threshold", entry])
+    assert expected in str(caught.value)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="expected a folder with one file for each test case"):
+        stages.make_plan(
+            make_suite(tmp_path / "none"), None, Store(tmp_path / "runs" / "toy"), None, PLUGINS
+        )
+
+
+def test_external_is_marked_in_the_board(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
+    folder = saved(tmp_path / "theirs", masks)
+    store = Store(tmp_path / "runs" / "toy")
+    run(make_suite(folder), store)
+    stages.report(store)
+    board = json.loads((store.out / "board.json").read_text())
+    assert {cell["method"] for cell in board["cells"]} == {"threshold", "external"}
+    assert "nnU-Net" in (store.out / "report" / "index.html").read_text()

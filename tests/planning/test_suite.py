@@ -1,0 +1,197 @@
+"""Suite files and plans: bad input is one line that helps; keys follow what decides a result."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.errors import BenchError
+from bench.planning import cells as planning
+from bench.planning import suite
+from bench.planning.cells import Cell, select
+
+GOOD = {
+    "name": "toy", "title": "Toy", "datasets": ["phantoms"], "fractions": [0.1, 1.0],
+    "methods": ["supervised"], "size": [64, 64], "steps": 5,
+}  # fmt: skip
+
+
+def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suite:
+    file = tmp_path / "toy.yaml"
+    file.write_text(yaml.safe_dump({**GOOD, **changes}))
+    return suite.load(file, at)
+
+
+def cell(**changes: object) -> Cell:
+    first = Cell(
+        "segmentation", "phantoms", 4, 0, "supervised", {"learning_rate": 0.01}, 5, (64, 64), 1, "float32",
+        {"name": "unet", "width": 8}, 0, "split", "data", "code", {"largest_component": False}, fraction=0.1,
+    )  # fmt: skip
+    return replace(first, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"fractons": [0.1]}, "unknown key 'fractons'; did you mean 'fractions'?"),
+        ({"fractions": [0.0]}, "0.0 given; Input should be greater than 0"),
+        ({"fractions": [1.5]}, "1.5 given; Input should be less than or equal to 1"),
+        ({"labelled": [4]}, "expected either 'fractions' or 'labelled'"),
+        ({"subsets": {0.1: 2}}, "'subsets' says nothing of 1"),
+        ({"reference": "other"}, "'reference: other' is not among the methods"),
+        ({"methods": ["supervised", "supervised"]}, "listed twice under one variant"),
+        ({"methods": [{"method": "supervised", "variant": "tuned"}]}, "'tuned' is reserved"),
+        ({"backbone": {"name": "unett"}}, "expected unet, vnet or smp:<architecture>/<encoder>"),
+        ({"name": "a/b"}, "String should match pattern"),
+        ({"steps": 0}, "0 given; Input should be greater than or equal to 1"),
+        ({"size": [100, 100]}, "'size: [100, 100]' does not suit unet; give multiples of 16"),
+        ({"time_limit_s": float("inf")}, "finite number"),
+        ({"sizes": ["small"]}, "expected names with keys below them"),
+        ({"methods": 5}, "5 given"),
+        ({"name": ".."}, "String should match pattern"),
+        (
+            {"reference": "supervised", "methods": [{"method": "supervised", "variant": "x"}]},
+            "list it, without a variant",
+        ),
+        ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one dataset"),
+        (
+            {"split": "a.json", "draw": "list"},
+            "'split' brings its own order of patients; drop 'draw: list'",
+        ),
+        ({"size": [64, 64, 32]}, "is 3D; unet is not; take 'unet' in 2D, 'vnet' in 3D"),
+        ({"backbone": {"name": "vnet"}}, "is 2D; vnet is not"),
+        (
+            {"size": [64, 64, 40], "backbone": {"name": "vnet"}},
+            "does not suit vnet; give multiples of 16",
+        ),
+        ({"stride": [8, 8]}, "'stride: [8, 8]' given for 2D; it goes with 3D, three numbers"),
+        (
+            {"size": [32, 32, 32], "backbone": {"name": "vnet"}, "shrink": [2]},
+            "it goes with 3D, three numbers",
+        ),
+        (
+            {"size": [32, 32, 32], "backbone": {"name": "vnet"}, "stride": [32, 33, 16]},
+            "leaves gaps between patches of [32, 32, 32]; give at most these",
+        ),
+        ({"select": {"by": "test", "every": 0}}, "greater than or equal to 1"),
+    ],
+)
+def test_bad_suites_are_refused_in_one_line(
+    tmp_path: Path, changes: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(BenchError) as caught:
+        load(tmp_path, **changes)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "toy.yaml" in str(caught.value)
+
+
+def test_missing_and_unreadable_suite_files(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no such file"):
+        suite.load(tmp_path / "none.yaml")
+    (tmp_path / "torn.yaml").write_text("name: [")
+    with pytest.raises(BenchError, match="not readable YAML"):
+        suite.load(tmp_path / "torn.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(BenchError, match="expected a mapping"):
+        suite.load(tmp_path / "list.yaml")
+
+
+def test_size_overlays_and_warns(tmp_path: Path) -> None:
+    sizes = {"small": {"steps": 3, "backbone": {"width": 4}, "labelled": [2]}}
+    loaded = load(tmp_path, "small", sizes=sizes, backbone={"name": "unet", "width": 16})
+    assert (loaded.steps, loaded.backbone.width, loaded.backbone.name) == (3, 4, "unet")
+    assert (loaded.labelled, loaded.fractions) == ([2], [])
+    assert loaded.note == "small run: 3 steps; do not cite"
+    with pytest.raises(BenchError, match=r"size 'tiny' given; toy\.yaml has small"):
+        load(tmp_path, "tiny", sizes=sizes)
+
+
+def test_other_steps_are_said_and_scale_the_selection(tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {**GOOD, "steps": 100, "note": "n", "select": {"by": "test", "every": 10, "start": 40}}
+        )
+    )
+    loaded = suite.load(file, steps=20)
+    assert (loaded.steps, loaded.full_steps, loaded.note) == (
+        20,
+        100,
+        "n; 20 of 100 steps (--steps); do not cite",
+    )
+    assert loaded.select == suite.Select(by="test", every=10, start=8)
+    assert suite.load(file, steps=100).full_steps is None
+
+
+def test_volumes_have_windows_at_half_a_patch_unless_told(tmp_path: Path) -> None:
+    given = {"size": [64, 64, 32], "backbone": {"name": "vnet"}}
+    expected = {"stride": [32, 32, 16], "shrink": [1, 1, 1], "largest_component": False}
+    assert load(tmp_path, **given).layout == expected
+    assert load(tmp_path, **given, stride=[8, 8, 8], shrink=[2, 2, 1]).layout == {
+        **expected, "stride": [8, 8, 8], "shrink": [2, 2, 1],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[2] / "suites").rglob("*.yaml")), ids=str
+)
+def test_shipped_suites_load_at_every_size(file: Path) -> None:
+    suite.load(file)
+    assert suite.load(file, steps=3).full_steps
+    for size in yaml.safe_load(file.read_text()).get("sizes", {}):
+        assert suite.load(file, size).note
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labelled": 5}, {"subset": 1}, {"method": "other"}, {"config": {"learning_rate": 0.02}}, {"steps": 6},
+        {"size": (32, 32)}, {"threads": 2}, {"precision": "bfloat16"}, {"backbone": {"name": "unet", "width": 16}},
+        {"seed": 1}, {"split": "x"}, {"data": "x"}, {"code": "x"}, {"protocol": "x"}, {"phase": "x"}, {"fold": 1},
+        {"samples": 8}, {"layout": {"largest_component": True}}, {"select": {"by": "test", "every": 2, "start": 0}},
+    ],
+)  # fmt: skip
+def test_key_changes_with_what_decides_the_result(change: dict[str, object]) -> None:
+    assert cell(**change).key != cell().key
+
+
+@pytest.mark.parametrize("change", [{"variant": "mine"}, {"fraction": 0.11}, {"refusal": "no"}])
+def test_labels_stay_out_of_the_key(change: dict[str, object]) -> None:
+    assert cell(**change).key == cell().key
+
+
+def test_key_is_stable() -> None:
+    """A golden key: if it changes, every result on disk is orphaned; raise PROTOCOL on purpose instead."""
+    assert cell(protocol="1").key == "deccaa21b4e35f5c4cf5"
+
+
+def test_select_by_key_and_value() -> None:
+    cells = [
+        cell(method=m, labelled=n, fraction=f) for m in ("a", "b") for n, f in ((4, 0.1), (40, 1.0))
+    ]
+    assert len(select(cells, ["method=a"])) == 2
+    assert len(select(cells, ["method=a,method=b,fraction=0.1"])) == 2
+    assert len(select(cells, ["method=a", "labelled=40"])) == 1
+    with pytest.raises(BenchError, match="no cell of this suite matches"):
+        select(cells, ["method=c"])
+    with pytest.raises(BenchError, match="expected KEY=VALUE"):
+        select(cells, ["methods=a"])
+
+
+def test_protocol_version_is_in_the_plan() -> None:
+    assert cell().identity()["protocol"] == planning.PROTOCOL
+
+
+def test_a_file_named_by_a_setting_counts_by_its_content(tmp_path: Path) -> None:
+    """Found in a review: other style weights at the same path gave the same key."""
+    file = tmp_path / "weights.pt"
+    hashes = set()
+    for content in ("a", "b"):
+        file.write_text(content)
+        hashes.add(planning._with_files("code", {"style": f"vgg19={file}"}, ["style"]))
+    assert len(hashes) == 2
+    assert planning._with_files("code", {"style": "none"}, ["style"]) == "code"
+    with pytest.raises(BenchError, match="give a readable file"):
+        planning._with_files("code", {"style": "vgg19=/none"}, ["style"])

@@ -1,0 +1,267 @@
+"""Rank distributions, the three ranking rules, and neighbours: by hand and by property."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from bench.stats.intervals import false_outperformance, interval, tie_groups
+from bench.stats.ranking import (
+    agreement,
+    average_ranks,
+    covariance_root,
+    joint_draws,
+    kendall_tau,
+    neighbours,
+    orderings,
+    percentile_ranks,
+    rank_distributions,
+    rank_shares,
+)
+
+
+def methods(
+    seed: int, k: int = 4, n: int = 15, s: int = 3, gap: float = 0.01
+) -> dict[str, NDArray[np.float64]]:
+    """k methods `gap` apart on the same patients and subsets; the last has the best truth."""
+    random = np.random.default_rng(seed)
+    shared = random.normal(0.7, 0.06, (n, 1)) + random.normal(0, 0.02, (1, s))
+    own = (
+        random.normal(0, 0.015, (k, 1, s))
+        + random.normal(0, 0.03, (k, n, 1))
+        + random.normal(0, 0.05, (k, n, s))
+    )
+    return {f"m{i}": shared + i * gap + own[i] for i in range(k)}
+
+
+def difference_variances(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    diagonal = np.diag(covariance)
+    return diagonal[:, None] + diagonal[None] - 2 * covariance
+
+
+def test_covariance_has_the_given_variances_of_differences() -> None:
+    factor = np.random.default_rng(0).normal(size=(5, 5))
+    wanted = difference_variances(factor @ factor.T)
+    root = covariance_root(wanted)
+    assert root == pytest.approx(root.T)
+    assert difference_variances(root @ root) == pytest.approx(wanted)
+
+
+def test_variances_that_no_covariance_has_are_widened_only() -> None:
+    wanted = np.array(
+        [[0.0, 1, 9], [1, 0, 1], [9, 1, 0]]
+    )  # sd 1 + 1 < 3: no three means differ like this
+    found = difference_variances(np.linalg.matrix_power(covariance_root(wanted), 2))
+    assert (found >= wanted - 1e-12).all()
+    assert found[0, 2] == pytest.approx(
+        9
+    )  # what could be had stays: the clipped direction is (1, -2, 1)
+    assert found[0, 1] == pytest.approx(9 / 4)
+
+
+def test_drawn_differences_of_two_methods_fill_their_interval() -> None:
+    tables = np.stack(list(methods(1, k=2, s=5).values()))
+    drawn = joint_draws(tables, seed=3, draws=200_000) @ [1, -1]
+    expected = interval(tables[0] - tables[1])
+    assert expected.lo is not None and expected.hi is not None
+    tolerance = 0.02 * (
+        expected.hi - expected.lo
+    )  # a quantile of 200,000 draws is known to about 0.5% of the width
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(
+        [expected.lo, expected.hi], abs=tolerance
+    )
+
+
+def test_drawn_differences_of_three_methods_fill_each_interval() -> None:
+    """One number of degrees of freedom serves all pairs, yet each 95% width is the pair's own."""
+    tables = np.stack(
+        list(methods(2, k=3, n=40, s=1).values())
+    )  # one subset: a covariance with these variances exists
+    drawn = joint_draws(tables, seed=3, draws=200_000)
+    for a, b in combinations(range(3), 2):
+        expected = interval(tables[a] - tables[b])
+        assert expected.lo is not None and expected.hi is not None
+        tolerance = 0.02 * (expected.hi - expected.lo)
+        found = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
+        assert found == pytest.approx([expected.lo, expected.hi], abs=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_first_of_two_is_the_complement_of_false_outperformance(seed: int) -> None:
+    scores = methods(seed, k=2)
+    found = rank_distributions(scores, higher_is_better=True)
+    expected = 1 - false_outperformance(scores["m1"] - scores["m0"])
+    error = (expected * (1 - expected) / 2000) ** 0.5
+    assert found["m1"].first == pytest.approx(expected, abs=4 * error + 1e-9)
+
+
+def test_shares_by_hand() -> None:
+    draws = np.array([[3.0, 2, 1], [3, 1, 2], [2, 2, 1], [1, 1, 1]])
+    assert rank_shares(draws).tolist() == [[1, 0, 0], [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]]
+
+
+def test_percentiles_of_a_rank_by_hand() -> None:
+    assert percentile_ranks(np.array([0.0, 1.0, 0.0])) == (2, 2)
+    assert percentile_ranks(np.array([0.024, 0.95, 0.026])) == (2, 3)
+    assert percentile_ranks(np.array([0.025, 0.95, 0.025])) == (1, 2)
+
+
+def test_a_clear_order_gives_clear_ranks() -> None:
+    scores = methods(0, k=3, gap=0.5)
+    found = rank_distributions(scores, higher_is_better=True)
+    assert [
+        (name, rank.lo, rank.hi, rank.first, rank.tie_group) for name, rank in found.items()
+    ] == [
+        ("m2", 1, 1, 1.0, 1),
+        ("m1", 2, 2, 0.0, 2),
+        ("m0", 3, 3, 0.0, 3),
+    ]
+    assert list(rank_distributions(scores, higher_is_better=False)) == ["m0", "m1", "m2"]
+
+
+def test_identical_methods_share_every_draw() -> None:
+    scores = methods(0, k=2, gap=0.5)
+    found = rank_distributions({**scores, "twin": scores["m1"].copy()}, higher_is_better=True)
+    assert [(rank.lo, rank.hi, rank.first) for rank in found.values()] == [
+        (1, 1, 1.0),
+        (1, 1, 1.0),
+        (3, 3, 0.0),
+    ]
+    alike = rank_distributions(dict.fromkeys("abc", scores["m0"]), higher_is_better=True)
+    assert {(rank.lo, rank.hi, rank.shares) for rank in alike.values()} == {(1, 1, (1.0, 0.0, 0.0))}
+
+
+def test_one_patient_allows_every_rank_and_draws_none() -> None:
+    found = rank_distributions(methods(0, k=3, n=1), higher_is_better=True)
+    assert {(rank.lo, rank.hi, rank.first, rank.shares) for rank in found.values()} == {
+        (1, 3, None, ())
+    }
+
+
+def test_one_method_is_first_and_none_is_nothing() -> None:
+    found = rank_distributions(methods(0, k=1), higher_is_better=True)["m0"]
+    assert (found.lo, found.hi, found.shares) == (1, 1, (1.0,))
+    assert rank_distributions({}, True) == orderings({}, True) == {}
+    assert neighbours({}, True) == []
+
+
+def test_kernel_distances_without_patients_are_ranked_over_subsets() -> None:
+    kid = {"near": np.array([0.010, 0.012, 0.011]), "far": np.array([0.050, 0.053, 0.051])}
+    found = rank_distributions(
+        {name: values[:, None] for name, values in kid.items()}, higher_is_better=False
+    )
+    assert [(name, rank.lo, rank.hi) for name, rank in found.items()] == [
+        ("near", 1, 1),
+        ("far", 2, 2),
+    ]
+
+
+def test_ranges_are_widened_where_percentiles_would_part_a_tie() -> None:
+    """The guarantee is not idle: here Holm keeps methods together whose percentiles have no rank in common."""
+    parted = []
+    for seed in range(60):
+        scores = methods(seed, k=6, n=20, s=5, gap=0.02)
+        found = rank_distributions(scores, higher_is_better=True)
+        for a, b in tied(tie_groups(scores, list(found))):
+            raw = [percentile_ranks(np.array(found[name].shares)) for name in (a, b)]
+            parted.append(max(lo for lo, _ in raw) > min(hi for _, hi in raw))
+            assert max(found[a].lo, found[b].lo) <= min(found[a].hi, found[b].hi)
+    assert 0 < sum(parted) < 0.2 * len(parted)
+
+
+def tied(groups: dict[str, int]) -> list[tuple[str, str]]:
+    return [(a, b) for a, b in combinations(groups, 2) if groups[a] == groups[b]]
+
+
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.floats(-3, 3),
+    st.floats(0.01, 100),
+)
+def test_ranks_hold_whatever_the_order_the_zero_and_the_unit(
+    seed: int, k: int, s: int, shift: float, scale: float
+) -> None:
+    scores = methods(seed, k, n=8, s=s)
+    found = rank_distributions(scores, higher_is_better=True)
+    for rank in found.values():
+        assert 1 <= rank.lo <= rank.hi <= k
+        assert rank.first == rank.shares[0]
+        assert sum(rank.shares) == pytest.approx(1)
+    random = np.random.default_rng(seed)
+    patients, subsets = random.permutation(8), random.permutation(s)
+    changed = {
+        name: shift + scale * scores[name][patients][:, subsets] for name in reversed(scores)
+    }
+    assert rank_distributions(changed, higher_is_better=True) == found
+    flipped = {name: -table for name, table in scores.items()}
+    assert rank_distributions(flipped, higher_is_better=False) == found
+
+
+def test_three_rules_can_crown_three_methods() -> None:
+    scores = {
+        "mean": np.array([[0.90, 0.90], [0.99, 0.99], [0.95, 0.94], [0.40, 0.30]]),
+        "often": np.array([[0.91, 0.91], [0.80, 0.80], [0.96, 0.96], [0.41, 0.31]]),
+        "safe": np.array([[0.70, 0.70], [0.70, 0.70], [0.70, 0.70], [0.70, 0.70]]),
+    }
+    found = orderings(scores, higher_is_better=True)
+    assert found["mean"].ranks == {"mean": 1, "often": 2, "safe": 3}
+    assert found["mean_rank"].values == pytest.approx(
+        {"mean": 16 / 8, "often": 12 / 8, "safe": 20 / 8}
+    )
+    assert found["mean_rank"].ranks == {"mean": 2, "often": 1, "safe": 3}
+    # The 5th percentile of 8 values lies 0.35 of the way from the lowest to the next.
+    assert found["worst_case"].values == pytest.approx({"mean": 0.335, "often": 0.345, "safe": 0.7})
+    assert found["worst_case"].ranks == {"mean": 3, "often": 2, "safe": 1}
+    assert agreement(found) == pytest.approx(
+        {
+            ("mean", "mean_rank"): 1 / 3,
+            ("mean", "worst_case"): -1.0,
+            ("mean_rank", "worst_case"): -1 / 3,
+        }
+    )
+
+
+def test_worst_case_is_the_upper_end_where_lower_is_better() -> None:
+    scores = {"steady": np.full((20, 1), 6.0), "wild": np.array([[1.0]] * 18 + [[50.0]] * 2)}
+    found = orderings(scores, higher_is_better=False)
+    assert found["worst_case"].values == pytest.approx({"steady": 6, "wild": 50})
+    assert (found["worst_case"].ranks["steady"], found["mean"].ranks["steady"]) == (1, 2)
+    assert found["mean_rank"].ranks == {"steady": 2, "wild": 1}
+
+
+def test_ties_take_their_mean_rank() -> None:
+    values = np.array([[0.9, 0.5], [0.9, 0.5], [0.1, 0.5]])
+    assert average_ranks(values).tolist() == [[1.5, 2], [1.5, 2], [3, 2]]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=9))
+def test_tau_agrees_with_scipy(pairs: list[tuple[int, int]]) -> None:
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    found = kendall_tau(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(kendalltau(first, second).statistic)
+
+
+def test_neighbours_by_hand() -> None:
+    scores = {
+        "a": np.array([[0.5], [0.6], [0.7]]),
+        "b": np.array([[0.6], [0.6], [0.9]]),
+        "c": np.full((3, 1), 0.1),
+    }
+    first, second = neighbours(scores, higher_is_better=True)
+    assert (first.better, first.worse, second.better, second.worse) == ("b", "a", "a", "c")
+    assert first.gap == interval(scores["b"] - scores["a"])
+    assert first.superiority == pytest.approx((2 + 0.5) / 3)
+    assert first.false_outperformance == false_outperformance(scores["b"] - scores["a"])
+    lower = neighbours(scores, higher_is_better=False)
+    assert [(pair.better, pair.worse) for pair in lower] == [("c", "a"), ("a", "b")]
+    assert lower[1].gap.mean == pytest.approx(0.1)
+    assert lower[1].superiority == first.superiority

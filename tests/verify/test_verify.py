@@ -1,0 +1,332 @@
+"""A folder is verified as it is, then with one thing changed: each change is named, and nothing else passes for it."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import hashing, stages
+from bench.errors import BenchError
+from bench.planning import suite
+from bench.store import Store
+from bench.verify import verify as verifying
+from bench.verify.mismatch import Mismatch
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = sorted((ROOT / "tests" / "plugins").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Methods that work, one that fails, and predictions from elsewhere of which one is missing."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "mine").mkdir()
+    for case in ("p7_f0", "p7_f1", "p8_f0", "p8_f1", "p9_f0"):
+        np.save(folder / "mine" / f"{case}.npy", np.ones((16, 20), np.uint8))
+    loaded = suite.Suite(
+        name="toy", title="Toy", datasets=["tiny"], fractions=[0.3, 1.0], subsets=2, reference="threshold",
+        methods=["threshold", {"method": "threshold", "variant": "again", "config": {"fault": "other"}},
+                 {"method": "faulty", "config": {"fault": "raise"}},
+                 {"method": "external", "variant": "mine", "predictions": folder / "mine", "budget": 1.0}],
+        size=[16, 16], steps=3,
+    )  # type: ignore[arg-type]  # fmt: skip
+    store = Store(folder / "toy")
+    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
+    assert (
+        stages.run(loaded, cells, found, store, lambda _: None, workers=1, plugins=PLUGINS).failed
+        == 4
+    )
+    stages.report(store)
+    return store
+
+
+@pytest.fixture
+def copy(done: Store, tmp_path: Path) -> Store:
+    shutil.copytree(done.out, tmp_path / "toy")
+    return Store(tmp_path / "toy")
+
+
+def found(store: Store, deep: bool = False) -> list[Mismatch]:
+    return [mismatch for check in verifying.verify(store, deep) for mismatch in check.mismatches]
+
+
+def key_of(store: Store, method: str, variant: str = "default") -> str:
+    cells = [
+        cell
+        for cell in store.plan()["cells"]
+        if (cell["method"], cell["variant"]) == (method, variant)
+    ]
+    return str(cells[0]["key"])
+
+
+def edit(file: Path, change: Callable[[Any], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def edit_line(file: Path, case: str, **changes: str) -> dict[str, str]:
+    """Change a line of a score table; returns what it held before."""
+    lines = list(csv.DictReader(io.StringIO(file.read_text())))
+    line = next(line for line in lines if line["case"] == case)
+    before = dict(line)
+    line.update(changes)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(line), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    file.write_text(text.getvalue())
+    return before
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_folder_as_it_was_written_agrees(done: Store, deep: bool) -> None:
+    checks = verifying.verify(done, deep)
+    assert [mismatch for check in checks for mismatch in check.mismatches] == []
+    counts = {check.what: check.count for check in checks}
+    assert (
+        counts["split files"] == 1
+        and counts["keys of cells"] == 9
+        and counts["predictions"] == 8 * 6 + 5
+    )
+    assert counts["lines of score tables"] == 13 * 6
+    assert counts["values of board.json"] > 1000 and counts["means a second way"] > 30
+    assert counts["lines of results.csv"] == 13 * 6 and counts["lines of tables"] > 50
+    assert counts.get("lines scored again") == (13 * 6 if deep else None)
+    assert verifying.summary(checks).endswith("all agree")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [("rows", "mean", 0.5), ("rows", "lo", -3.0), ("rows", "rank_lo", 2), ("rows", "n_groups", 40),
+     ("points", "mean", 0.25), ("cost", "train_seconds", 1e9), ("overlays", "case", "p9_f9"), ("cells", "steps", 9),
+     ("worth", "words", "1%")],
+)  # fmt: skip
+def test_a_number_edited_by_hand_is_named(copy: Store, part: str, field: str, value: Any) -> None:
+    entry: dict[str, Any] = {}
+
+    def change(board: dict[str, Any]) -> None:
+        entry.update(board[part][0])
+        board[part][0][field] = value
+
+    edit(copy.out / "board.json", change)
+    named = found(copy)
+    [wrong] = [mismatch for mismatch in named if mismatch.metric == field] or named[:1]
+    assert wrong.file == "board.json" and part in wrong.row
+    if field != "case":  # an overlay is known by its case
+        assert (wrong.stored, wrong.derived, len(named)) == (value, entry[field], 1)
+    assert all(
+        str(entry[label]) in wrong.row
+        for label in ("method", "metric", "variant")
+        if label in entry
+    )
+
+
+def test_the_last_digit_may_differ_and_no_more(copy: Store) -> None:
+    def change(board: dict[str, Any], factor: float) -> None:
+        next(row for row in board["rows"] if row["mean"])["mean"] *= factor
+
+    edit(copy.out / "board.json", lambda board: change(board, 1 + 1e-12))
+    assert found(copy) == []
+    edit(copy.out / "board.json", lambda board: change(board, 1 + 1e-7))
+    assert [mismatch.metric for mismatch in found(copy)] == ["mean"]
+
+
+def test_a_row_that_was_taken_out_or_put_in_is_named(copy: Store) -> None:
+    taken: list[dict[str, Any]] = []
+    edit(copy.out / "board.json", lambda board: taken.append(board["rows"].pop()))
+    assert {mismatch.stored for mismatch in found(copy)} == {"nothing"}
+    edit(
+        copy.out / "board.json",
+        lambda board: board["rows"].extend([taken[0], {**taken[0], "method": "best"}]),
+    )
+    assert {(mismatch.derived, "method best" in mismatch.row) for mismatch in found(copy)} == {
+        ("nothing", True)
+    }
+
+
+def test_a_changed_line_of_scores_is_named_with_its_case(copy: Store) -> None:
+    key = key_of(copy, "threshold")
+    before = edit_line(copy.cell(key) / "scores.csv", "p8_f1", dice="0.123")
+    named = found(copy)
+    [line] = [mismatch for mismatch in named if mismatch.file.startswith("report/results.csv")]
+    assert "method threshold" in line.row and "case p8_f1" in line.row and line.metric == "dice"
+    assert (line.stored, line.derived) == (before["dice"], "0.123")
+    assert any(mismatch.file == "board.json" and mismatch.metric == "mean" for mismatch in named)
+    [again] = [
+        mismatch for mismatch in found(copy, deep=True) if mismatch.file.startswith("cells/")
+    ]
+    assert key in again.file and again.row == "case p8_f1, class 1" and again.metric == "dice"
+    assert (again.stored, again.derived) == ("0.123", float(before["dice"]))
+
+
+def test_the_table_of_all_cases_is_compared_line_by_line(copy: Store) -> None:
+    file = copy.out / "report" / "results.csv"
+    head, first, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([head.replace("dice", "DICE"), first, first, *lines[1:]]) + "\n")
+    named = [str(mismatch) for mismatch in found(copy)]
+    assert len(named) == 3 and named[0].startswith(
+        "report/results.csv: line 1: stored task,dataset"
+    )
+    assert all("case p" in text and "nothing" in text for text in named[1:])
+
+
+def test_a_line_that_is_gone_is_named_without_a_traceback(copy: Store) -> None:
+    file = copy.cell(key_of(copy, "threshold")) / "scores.csv"
+    file.write_text(
+        "".join(line for line in file.read_text().splitlines(keepends=True) if "p9" not in line)
+    )
+    named = found(copy)
+    assert [(m.metric, m.stored, m.derived) for m in named if m.file.endswith("/scores.csv")] == [
+        ("lines of case p9_f0, class 1", 0, 1),
+        ("lines of case p9_f1, class 1", 0, 1),
+    ]
+    assert any(mismatch.file == "board.json" for mismatch in named)
+
+
+@pytest.mark.parametrize(
+    ("change", "metric"),
+    [
+        ({"reference": "0", "jaccard": "", "hd95": "", "asd": "", "nsd": ""}, "reference"),
+        ({"group": "p7"}, "group of case p8_f1"),
+        ({"nsd": "high"}, "nsd of case p8_f1, class 1"),
+        ({"hd95": "nan"}, "hd95 of case p8_f1, class 1"),
+    ],
+)
+def test_score_tables_must_agree_on_the_truth_and_hold_numbers(
+    copy: Store, change: dict[str, str], metric: str
+) -> None:
+    key = key_of(copy, "threshold", "again")
+    edit_line(copy.cell(key) / "scores.csv", "p8_f1", **change)
+    assert any(mismatch.metric == metric and key in mismatch.file for mismatch in found(copy))
+
+
+def test_scores_without_their_columns_are_named(copy: Store) -> None:
+    file = copy.cell(key_of(copy, "threshold")) / "scores.csv"
+    file.write_text(file.read_text().replace("case,group", "who,where", 1))
+    assert any("without case, group" in str(mismatch) for mismatch in found(copy))
+
+
+def test_a_deleted_prediction_is_named(copy: Store) -> None:
+    key = key_of(copy, "threshold")
+    (copy.cell(key) / "predictions" / "p8_f0.npz").unlink()
+    [wrong] = found(copy)
+    assert wrong.file == f"cells/{key}/predictions/p8_f0.npz"
+    assert "threshold on tiny" in wrong.row and wrong.metric == "case p8_f0"
+    assert {mismatch.metric for mismatch in found(copy, deep=True)} > {"dice", "case p8_f0"}
+
+
+def test_another_prediction_is_found_by_scoring_it_again(copy: Store) -> None:
+    key = key_of(copy, "threshold")
+    np.savez_compressed(
+        copy.cell(key) / "predictions" / "p8_f0.npz", label_map=np.zeros((16, 20), np.uint8)
+    )
+    assert found(copy) == []
+    assert {mismatch.metric for mismatch in found(copy, deep=True)} == {
+        "predicted", "dice", "jaccard", "hd95", "asd", "nsd",
+    }  # fmt: skip
+
+
+def test_a_changed_split_is_named(copy: Store) -> None:
+    file = copy.out / "splits" / "tiny.json"
+    edit(file, lambda content: content["orders"]["0"].reverse())
+    named = {mismatch.metric for mismatch in found(copy)}
+    assert {"sha256", "hash in the plan", "labelled patients"} == named
+
+
+def test_a_changed_split_is_named_under_a_new_hash_too(copy: Store) -> None:
+    file = copy.out / "splits" / "tiny.json"
+
+    def change(content: dict[str, Any]) -> None:
+        del content["sha256"]
+        content["test"].remove("p9_f1")
+        content["sha256"] = hashing.digest(content)
+
+    edit(file, change)
+    named = {(mismatch.file, mismatch.metric) for mismatch in found(copy)}
+    assert ("splits/tiny.json", "hash in the plan") in named and (
+        "splits/tiny.json",
+        "sha256",
+    ) not in named
+    file.unlink()
+    assert {"hash in the plan", "labelled patients"} <= {
+        mismatch.metric for mismatch in found(copy)
+    }
+
+
+def test_other_settings_under_an_old_key_are_named(copy: Store) -> None:
+    key = key_of(copy, "threshold")
+    edit(copy.cell(key) / "cell.json", lambda job: job["cell"].update(steps=300))
+    [wrong] = found(copy)
+    assert (wrong.file, wrong.metric, wrong.stored) == (f"cells/{key}/cell.json", "key", key)
+
+
+def test_tables_for_papers_are_compared_too(copy: Store) -> None:
+    file = copy.out / "report" / "tables.tex"
+    file.write_text(file.read_text().replace("0.980", "0.990", 1))
+    [wrong] = found(copy)
+    assert (
+        wrong.file == "report/tables.tex" and "0.990" in wrong.stored and "0.980" in wrong.derived
+    )
+
+
+def test_a_mistake_in_the_board_itself_shows_by_the_second_way(
+    copy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = verifying.results.build(copy)
+    place, row = next(
+        (i, row) for i, row in enumerate(board.rows) if row.metric == "dice" and row.mean
+    )
+    rows = [replace(one, mean=0.5) if one is row else one for one in board.rows]
+    monkeypatch.setattr(verifying.results, "build", lambda _: replace(board, rows=rows))
+    edit(copy.out / "board.json", lambda content: content["rows"][place].update(mean=0.5))
+    for file in (copy.out / "report").iterdir():
+        file.unlink()
+    [wrong] = found(copy)
+    assert wrong.metric == "mean, by plain means" and wrong.derived == pytest.approx(row.mean)
+
+
+def test_without_decoded_images_it_says_so(copy: Store) -> None:
+    edit(copy.out / "plan.json", lambda plan: plan["caches"].update(tiny="/nowhere"))
+    notes = [check.note for check in verifying.verify(copy, deep=True)]
+    assert "tiny: not scored again, the decoded test cases are gone" in notes
+    assert found(copy, deep=True) == []
+
+
+def test_a_folder_without_a_board_is_refused(copy: Store) -> None:
+    (copy.out / "board.json").unlink()
+    with pytest.raises(BenchError, match=r"no board\.json; draw it with 'report'"):
+        verifying.verify(copy)
+
+
+def test_exit_codes(copy: Store, tmp_path: Path) -> None:
+    def call(folder: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "run_bench.py"), "verify", str(folder), "--deep"]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    whole = call(copy.out)
+    assert (
+        whole.returncode == 0
+        and whole.stdout.count("\n") == 1
+        and whole.stdout.endswith("all agree\n")
+    )
+    edit(copy.out / "board.json", lambda board: board["rows"][0].update(mean=0.5))
+    wrong = call(copy.out)
+    assert (
+        wrong.returncode == 1
+        and "mean: stored 0.5, derived" in wrong.stdout
+        and "1 differ" in wrong.stdout
+    )
+    none = call(tmp_path)
+    assert (
+        none.returncode == 2 and none.stderr.startswith("error: ") and none.stderr.count("\n") == 1
+    )

@@ -1,0 +1,134 @@
+"""Shared parts: built once, by whoever comes first; built again after a killed build; charged to every user."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.store import read_json
+from bench.worker.shared_parts import Parts, save_state
+
+CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}
+
+
+def build_slowly(folder: Path, marks: Path) -> None:
+    """What a worker does: asks for the part; every real build leaves a mark."""
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        (marks / f"{os.getpid()}").touch()
+        time.sleep(0.5)
+        return {"seed": torch.tensor([float(seed % 1000)])}
+
+    Parts(folder, CONTEXT).get("gan", {"width": 2}, ["a"], build)
+
+
+def build_and_die(folder: Path) -> None:
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+    Parts(folder, CONTEXT).get("gan", {"width": 2}, ["a"], build)
+
+
+def start(target: Any, *args: Path) -> Any:
+    process = multiprocessing.get_context("fork").Process(target=target, args=args)
+    process.start()
+    return process
+
+
+def test_two_cells_that_ask_at_once_build_once(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    workers = [start(build_slowly, tmp_path / "parts", tmp_path / "marks") for _ in range(2)]
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert len(list((tmp_path / "marks").iterdir())) == 1
+
+
+def test_a_killed_build_is_built_again(tmp_path: Path) -> None:
+    worker = start(build_and_die, tmp_path / "parts")
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    (tmp_path / "marks").mkdir()
+    build_slowly(tmp_path / "parts", tmp_path / "marks")
+    assert len(list((tmp_path / "marks").iterdir())) == 1
+
+
+def test_a_killed_build_goes_on_from_what_it_kept(tmp_path: Path) -> None:
+    def dies(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        saved.keep({"step": torch.tensor([5.0])})
+        raise KeyboardInterrupt
+
+    found = []
+
+    def ends(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        found.append(float(saved.last["step"]))
+        return {"step": saved.last["step"] + 1}
+
+    with pytest.raises(KeyboardInterrupt):
+        Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], dies)
+    assert Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], ends)["step"] == 6
+    assert found == [5.0]
+    assert not list(tmp_path.glob("*.snapshot.*"))
+
+
+def test_a_torn_part_is_built_again(tmp_path: Path) -> None:
+    """Weights without the file that says that they are whole."""
+    (tmp_path / "marks").mkdir()
+    build_slowly(tmp_path, tmp_path / "marks")
+    [told] = tmp_path.glob("*.json")
+    told.unlink()
+    (tmp_path / "marks" / f"{os.getpid()}").unlink()
+    build_slowly(tmp_path, tmp_path / "marks")
+    assert len(list((tmp_path / "marks").iterdir())) == 1
+
+
+def test_each_user_is_charged_the_seconds_of_the_build(tmp_path: Path) -> None:
+    builds = []
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        builds.append(seed)
+        time.sleep(0.2)
+        return {"a": torch.arange(3.0)}
+
+    first, second = Parts(tmp_path, CONTEXT), Parts(tmp_path, CONTEXT)
+    one, two = (parts.get("gan", {"width": 2}, ["a"], build) for parts in (first, second))
+    assert torch.equal(one["a"], two["a"])
+    assert first.used == second.used
+    assert sum(second.used.values()) >= 0.2
+    assert second.spent_s < 0.2 <= first.spent_s
+    assert len(builds) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "inputs", "context"),
+    [
+        ({"width": 3}, ["a"], CONTEXT),
+        ({"width": 2}, ["b"], CONTEXT),
+        ({"width": 2}, ["a"], {**CONTEXT, "data": "e"}),
+    ],
+)
+def test_what_a_part_is_decides_its_name_and_its_seed(
+    tmp_path: Path, config: dict[str, Any], inputs: list[str], context: dict[str, Any]
+) -> None:
+    seeds: list[int] = []
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        seeds.append(seed)
+        return {"a": torch.zeros(1)}
+
+    Parts(tmp_path, CONTEXT).get("gan", {"width": 2}, ["a"], build)
+    Parts(tmp_path, context).get("gan", config, inputs, build)
+    assert len(set(seeds)) == 2
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    assert read_json(next(tmp_path.glob("*.json")))["name"] == "gan"
+
+
+def test_states_are_written_whole(tmp_path: Path) -> None:
+    save_state({"a": torch.zeros(2, 2).t()}, tmp_path / "a.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
