@@ -55,6 +55,15 @@ class Study:
         first = self.trial_cells(self.base.config)[0]
         return hashing.digest([first.identity(), self.count, self.prune, dict(self.changes)])[:20]
 
+    @property
+    def seed_names(self) -> list[Any]:
+        """What the sampler is seeded from: the search, but not the code, which may change meanwhile."""
+        base = self.base
+        return [
+            base.task, base.dataset, base.labelled, self.draw, base.method, dict(base.config),
+            base.steps, base.seed, self.count, dict(self.changes),
+        ]  # fmt: skip
+
     def trial_cells(self, config: Params) -> list[Cell]:
         """One cell for each fold of a trial."""
         own = replace(
@@ -254,7 +263,7 @@ def suggest(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[str, 
     import optuna
 
     sampler = optuna.samplers.TPESampler(
-        seed=hashing.seed(study.id, len(done)) % 2**32, n_startup_trials=STARTUP
+        seed=hashing.seed(*study.seed_names, len(done)) % 2**32, n_startup_trials=STARTUP
     )  # each trial has its own seed, so that a resumed study needs no state of the sampler
     search = _search(ranges, done, sampler)
     params: dict[str, Any] = search.ask(ranges).params
