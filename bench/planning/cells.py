@@ -1,4 +1,4 @@
-"""Suite -> list of Cell, each with a key. Pure: needs no images and starts nothing."""
+"""Suite -> list of PlannedCell, each with a key. Pure: needs no images and starts nothing."""
 
 from __future__ import annotations
 
@@ -18,68 +18,34 @@ from bench.planning.split import Split
 from bench.planning.suite import EXTERNAL, Backbone, Classifier, Entry, Suite
 from bench.registry import MethodInfo
 
-PROTOCOL = "1"  # raise it when a rule of protocol or scoring changes what a result means
-
 
 @dataclass(frozen=True)
-class Cell:
-    """One training: the unit of work, of caching and of failure. `identity` decides the key, the rest labels it."""
+class PlannedCell(CellKey):
+    """One training: the unit of work, of caching and of failure. CellKey decides its result.
 
-    task: Task
-    dataset: str
-    labelled: int
-    subset: int
-    method: str
-    config: Mapping[str, Any]
-    steps: int
-    size: tuple[int, ...]
-    threads: int
-    precision: str
-    backbone: Mapping[str, Any]
-    seed: int
-    split: str
-    data: str
-    code: str
-    layout: Mapping[str, Any]  # from the training grid to label maps, see Suite.layout
-    select: Mapping[str, Any] | None = None  # checkpoints kept on the way
-    samples: int | None = None  # synthetic images of a generator
-    protocol: str = PROTOCOL
-    phase: str = "final"  # tuning: of a trial; waiting: for its study; untuned: all trials of its study failed
-    fold: tuple[int, int] | None = None  # of a trial: its number, and how many were asked for
-    class_known: bool = False  # labels of all training images are seen
-    fraction: float = field(default=1.0, kw_only=True)
+    The fields below label it, and are no part of its key.
+    """
+
+    fraction: float = field(default=1.0, kw_only=True)  # of the training patients
     variant: str = field(default="default", kw_only=True)
-    refusal: str | None = field(default=None, kw_only=True)
+    refusal: str | None = field(default=None, kw_only=True)  # why it cannot be run
     study: str | None = field(default=None, kw_only=True)  # that chose the settings of a tuned cell
-    generator: bool = field(
-        default=False, kw_only=True
-    )  # makes images, which the reference model judges
-    normaliser: bool = field(
-        default=False, kw_only=True
-    )  # takes lesions out of images; judged likewise
-
-    @cached_property
-    def key(self) -> str:
-        """sha256 of the identity, its first 20 hex characters."""
-        return hashing.digest(self.identity())[:20]
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the result, as plain data."""
-        fields = asdict(self)
-        for label in ("fraction", "variant", "refusal", "study", "generator", "normaliser"):
-            fields.pop(label)
-        if self.method == EXTERNAL:
-            fields["config"] = {}  # where the files lie does not matter, `code` is their content
-        return fields
+    generator: bool = field(default=False, kw_only=True)  # makes images, which are judged
+    pseudo_healthy: bool = field(default=False, kw_only=True)  # takes lesions out; judged too
 
     @property
-    def row(self) -> tuple[str, str, int, str, str]:
-        """The board row it belongs to: task, dataset, labelled, method, variant."""
-        return self.task, self.dataset, self.labelled, self.method, self.variant
+    def row(self) -> RowId:
+        """The board row it belongs to."""
+        return RowId(self.task, self.dataset, self.labelled, self.method, self.variant)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the reference model judges images that it makes."""
+        return self.generator or self.pseudo_healthy
 
 
 @dataclass(frozen=True)
-class Material:
+class PlannedDataset:
     """What planning needs to know of one dataset."""
 
     prepared: Prepared
@@ -88,8 +54,8 @@ class Material:
 
 
 def plan(
-    suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()
-) -> list[Cell]:
+    suite: Suite, materials: Mapping[str, PlannedDataset], plugins: Sequence[Path] = ()
+) -> list[PlannedCell]:
     """All cells of a suite, the reference at all labels first."""
     learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
@@ -111,7 +77,7 @@ def plan(
         ]
         for dataset, material in materials.items():
             found = _planned(suite, task, dataset, material, entries, infos, code)
-            made = any(cell.generator or cell.normaliser for cell in found)
+            made = any(cell.generator or cell.pseudo_healthy for cell in found)
             cells += found + (
                 _judge(found, material, infos[suite.reference], suite.reference) if made else []
             )
@@ -122,11 +88,11 @@ def _planned(
     suite: Suite,
     task: Task,
     dataset: str,
-    material: Material,
+    material: PlannedDataset,
     entries: Sequence[tuple[Entry, dict[str, Any]]],
     infos: Mapping[str, MethodInfo],
     code: Mapping[str, str],
-) -> list[Cell]:
+) -> list[PlannedCell]:
     """The cells of one task on one dataset."""
     cells = []
     patients = material.split.patients(material.split.train)
@@ -134,7 +100,7 @@ def _planned(
     splits = [material.split.hash(j) for j in range(suite.most_subsets)]
     backbone, layout, select = _for_task(suite, task)
     for budget_, labelled in budgets(suite, patients).items():
-        base = Cell(
+        base = PlannedCell(
             task, dataset, labelled, 0, "", {}, suite.steps, tuple(suite.size), suite.threads,
             suite.precision, backbone, suite.seed, "", material.prepared.index["data"], "", layout, select,
             class_known=suite.class_known, fraction=budget_ if suite.fractions else labelled / patients,
@@ -148,7 +114,7 @@ def _planned(
             own = replace(
                 base, method=entry.method, variant=entry.variant, config=config,
                 code=_with_files(code[entry.method], config, info.card.get("files", [])),
-                refusal=refusal, generator=generator, normaliser=role == "normaliser",
+                refusal=refusal, generator=generator, pseudo_healthy=role == "normaliser",
                 samples=suite.samples if generator else None,
             )  # fmt: skip
             cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
@@ -172,8 +138,8 @@ def _for_task(
 
 
 def _judge(
-    cells: Sequence[Cell], material: Material, info: MethodInfo, reference: str
-) -> list[Cell]:
+    cells: Sequence[PlannedCell], material: PlannedDataset, info: MethodInfo, reference: str
+) -> list[PlannedCell]:
     """The reference model, where a budget below all labels is all that the suite asks for."""
     first = next(cell for cell in cells if _is_reference(cell, reference))
     if judges(cells, first.task, first.dataset, reference):
@@ -193,7 +159,7 @@ def _judge(
     return [judge] if refusal is None else []
 
 
-def judges(cells: Sequence[Cell], task: str, dataset: str, reference: str) -> list[Cell]:
+def judges(cells: Sequence[PlannedCell], task: str, dataset: str, reference: str) -> list[PlannedCell]:
     """The reference model (all labels, subset 0) of a task and dataset, where planned: it judges generators."""
     return [
         cell
@@ -205,7 +171,7 @@ def judges(cells: Sequence[Cell], task: str, dataset: str, reference: str) -> li
     ]
 
 
-def _is_reference(cell: Cell, reference: str) -> bool:
+def _is_reference(cell: PlannedCell, reference: str) -> bool:
     return cell.method == reference and cell.variant == "default" and cell.phase == "final"
 
 
@@ -231,7 +197,7 @@ def _configs(
     ]
 
 
-def _external(base: Cell, entry: Entry, subsets: range, splits: Sequence[str]) -> list[Cell]:
+def _external(base: PlannedCell, entry: Entry, subsets: range, splits: Sequence[str]) -> list[PlannedCell]:
     """Cells of predictions from elsewhere: nothing to train; the files themselves decide the key."""
     own = replace(
         base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={}, layout={}, select=None
@@ -317,14 +283,14 @@ def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervised") -> list[Cell]:
+def select(cells: Sequence[PlannedCell], only: Sequence[str], reference: str = "supervised") -> list[PlannedCell]:
     """Cells that match every key of `only`, values of one key being alternatives, and the judges of generators."""
     wanted = parse_only(only)
     kept = [
         cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())
     ]
     for task, dataset in {
-        (cell.task, cell.dataset): None for cell in kept if cell.generator or cell.normaliser
+        (cell.task, cell.dataset): None for cell in kept if cell.generator or cell.pseudo_healthy
     }:
         kept = [cell for cell in judges(cells, task, dataset, reference) if cell not in kept] + kept
     if not kept:
@@ -334,7 +300,7 @@ def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervi
     return kept
 
 
-def _matches(cell: Cell, key: str, values: Sequence[str]) -> bool:
+def _matches(cell: PlannedCell, key: str, values: Sequence[str]) -> bool:
     actual = getattr(cell, key)
     if isinstance(actual, float):
         return any(
