@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.case_metric import CaseMetric, CasePair
+
 
 def dice(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
-    """2TP / (2TP + FP + FN): 1.0 if both masks are empty, 0.0 if only one is, so it serves `dice_all` too."""
+    """2TP / (2TP + FP + FN): 1.0 if both masks are empty, 0.0 if only one is."""
     check_masks(pred, ref)
     total = np.count_nonzero(pred) + np.count_nonzero(ref)
     return float(2 * np.count_nonzero(pred & ref) / total) if total else 1.0
@@ -19,7 +21,7 @@ def jaccard(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
 
 
 def check_masks(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> None:
-    """Refuse what numpy would broadcast, or `&` would take bit by bit, to a wrong score without a word."""
+    """Raise ValueError where numpy would broadcast, or `&` act bit by bit, to a wrong score."""
     if pred.shape != ref.shape:
         raise ValueError(
             f"prediction {pred.shape} and reference {ref.shape} differ in shape; resample first"
@@ -28,3 +30,64 @@ def check_masks(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> None:
         raise ValueError(
             f"masks are {pred.dtype} and {ref.dtype}, not bool; compare with the class: `x == c`"
         )
+
+
+def pair_dice(pair: CasePair) -> float:
+    """Dice of one class of a case."""
+    return dice(pair.guess, pair.truth)
+
+
+def pair_jaccard(pair: CasePair) -> float:
+    """Jaccard of one class of a case."""
+    return jaccard(pair.guess, pair.truth)
+
+
+def anything_predicted(pair: CasePair) -> int:
+    """1 where the class is predicted anywhere, else 0."""
+    return int(pair.guess.any())
+
+
+METRICS = (
+    CaseMetric(
+        key="dice",
+        title="Dice",
+        better="higher",
+        help="Overlap 2TP/(2TP+FP+FN) on pairs whose reference is not empty.",
+        pairs="reference",
+        digits=3,
+        worst=0.0,
+        compute=pair_dice,
+    ),
+    CaseMetric(
+        key="fp_rate",
+        title="FP rate",
+        better="lower",
+        help="Share of reference-empty pairs where anything is predicted.",
+        pairs="no reference",
+        digits=3,
+        worst=1,
+        compute=anything_predicted,
+        column="predicted",
+    ),
+    CaseMetric(
+        key="dice_all",
+        title="Dice, all pairs",
+        better="higher",
+        help="Dice with both empty = 1 and one empty = 0.",
+        pairs="all",
+        digits=3,
+        worst=0.0,
+        compute=pair_dice,
+        column="dice",
+    ),
+    CaseMetric(
+        key="jaccard",
+        title="Jaccard",
+        better="higher",
+        help="Overlap TP/(TP+FP+FN) on pairs whose reference is not empty.",
+        pairs="reference",
+        digits=3,
+        worst=0.0,
+        compute=pair_jaccard,
+    ),
+)

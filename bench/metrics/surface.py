@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.case_metric import CaseMetric, CasePair
 from bench.metrics.overlap import check_masks
 
 Mask = NDArray[np.bool_]
@@ -45,20 +46,41 @@ def surface_metrics(
     distances and `tolerance` are in pixels. An empty prediction gets hd95 = asd = `image_diagonal`, nsd = 0.
     An empty reference is a ValueError: the caller leaves such pairs out.
     """
-    steps = _checked_spacing(pred, ref, spacing)
+    steps = checked_spacing(pred, ref, spacing)
     if not ref.any():
         raise ValueError("the reference is empty, which has no border; leave this pair out")
-    if not pred.any():
-        diagonal = image_diagonal(ref.shape, steps)
-        return SurfaceMetrics(diagonal, diagonal, 0.0)
-    there, back = surface_distances(pred, ref, steps)
-    both = np.concatenate([there, back])
-    near = float(np.mean(both <= tolerance + _SLACK))
-    return SurfaceMetrics(float(np.percentile(both, 95)), float(there.mean()), near)
+    pair = CasePair(pred, ref, steps, tolerance)
+    return SurfaceMetrics(hd95(pair), asd(pair), nsd(pair))
+
+
+def hd95(pair: CasePair) -> float:
+    """95th percentile of the distances of both directions; the diagonal without a prediction."""
+    if not pair.guess.any():
+        return pair_diagonal(pair)
+    return float(np.percentile(np.concatenate(pair.borders), 95))
+
+
+def asd(pair: CasePair) -> float:
+    """Mean distance from the predicted to the true border; the diagonal without a prediction."""
+    if not pair.guess.any():
+        return pair_diagonal(pair)
+    return float(pair.borders.to_truth.mean())
+
+
+def nsd(pair: CasePair) -> float:
+    """Share of the border voxels of both masks within the tolerance of the other border."""
+    if not pair.guess.any():
+        return 0.0
+    return float(np.mean(np.concatenate(pair.borders) <= pair.tolerance + _SLACK))
+
+
+def pair_diagonal(pair: CasePair) -> float:
+    """The longest distance that the image has room for: the worst HD95 and ASD."""
+    return image_diagonal(pair.truth.shape, pair.spacing)
 
 
 def image_diagonal(shape: tuple[int, ...], spacing: tuple[float, ...] | None) -> float:
-    """sqrt(sum((n_i * s_i)^2)) over the full voxel extents n_i * s_i, in mm; with None s_i = 1, in pixels."""
+    """sqrt(sum((n_i s_i)^2)) over the extents n_i s_i, in mm; with None s_i = 1, in pixels."""
     steps = (1.0,) * len(shape) if spacing is None else spacing
     return math.hypot(*(n * s for n, s in zip(shape, steps, strict=True)))
 
@@ -85,8 +107,8 @@ def border(mask: Mask) -> Mask:
     return edge
 
 
-def _checked_spacing(pred: Mask, ref: Mask, spacing: tuple[float, ...] | None) -> tuple[float, ...]:
-    """The spacing with None read as 1 pixel; a ValueError for masks or a spacing that do not fit."""
+def checked_spacing(pred: Mask, ref: Mask, spacing: tuple[float, ...] | None) -> tuple[float, ...]:
+    """The spacing, None read as 1 pixel. Raises ValueError where masks or spacing do not fit."""
     check_masks(pred, ref)
     if ref.ndim not in _TREE_COST:
         raise ValueError(
@@ -191,3 +213,37 @@ def _tree_or_transform(points: Ints, target: Mask, spacing: tuple[float, ...]) -
     # An unbalanced tree builds twice as fast and answers far queries faster.
     tree = cKDTree(np.argwhere(target) * spacing, balanced_tree=False, compact_nodes=False)
     return tree.query(points * spacing)[0]
+
+
+METRICS = (
+    CaseMetric(
+        key="nsd",
+        title="NSD",
+        better="higher",
+        help="Share of both borders within the stated tolerance of the other.",
+        pairs="reference",
+        digits=3,
+        worst=0.0,
+        compute=nsd,
+    ),
+    CaseMetric(
+        key="hd95",
+        title="HD95",
+        better="lower",
+        help="95th percentile of the border distances of both directions.",
+        pairs="reference",
+        digits=1,
+        worst=pair_diagonal,
+        compute=hd95,
+    ),
+    CaseMetric(
+        key="asd",
+        title="ASD",
+        better="lower",
+        help="Mean distance from the predicted border to the reference border.",
+        pairs="reference",
+        digits=2,
+        worst=pair_diagonal,
+        compute=asd,
+    ),
+)
