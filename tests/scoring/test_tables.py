@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.scoring import score_cell
-from bench.scoring.label_scores import METRICS, LabelScores, pseudo_table, score_labels
+from bench.scoring.tables import METRICS, LabelScores, pseudo_table, score_labels
 from bench.store import PROBABILITIES
 
 
