@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("bench", "methods", "datasets", "reports", "suites", "tests", "docs")
 CODE_FOLDERS = ("bench", "methods", "datasets", "reports", "tests")
@@ -25,6 +27,9 @@ PAPER = re.compile(rf"({NAME} (?:et al\.?|and {NAME})),? \(?((?:19|20)\d\d[a-z]?
 REFERENCE = re.compile(r"^- \*\*(.+?) ((?:19|20)\d\d[a-z]?)\.\*\*", re.M)
 NOT_AUTHORS = {"Biology and Medicine"}  # of a journal
 LINK = re.compile(r"\]\(([^()\s]+)\)")
+SOURCE = re.compile(
+    r"`((?:bench|methods|datasets|reports|suites|tests)/[\w/.-]*(?:/|\.py|\.yaml|\.toml))`"
+)
 
 
 class Citation(NamedTuple):
@@ -174,6 +179,15 @@ def link_resolves(page: Path, target: str) -> bool:
     return aim.exists() and (not anchor or anchor in headings(aim))
 
 
+def test_files_named_in_pages_exist() -> None:
+    missing: list[str] = []
+    for page in files(["docs"], [".md"]):
+        for name in SOURCE.findall(page.read_text()):
+            if not (ROOT / name).exists():
+                missing.append(f"{page.relative_to(ROOT)}: {name}")
+    assert missing == []
+
+
 def test_rules_cited_anywhere_are_headings_of_the_protocol() -> None:
     rules = set(RULE_HEADING.findall((ROOT / "docs" / "protocol.md").read_text()))
     citations = cited(RULE)
@@ -241,3 +255,14 @@ def settings_of(config: Path) -> list[str]:
             fields = (item for item in node.body if isinstance(item, ast.AnnAssign))
             names += [field.target.id for field in fields if isinstance(field.target, ast.Name)]
     return names
+
+
+def test_hooks_run_every_check_of_make_lint() -> None:
+    """With the same arguments, so that a commit that passes them passes the build."""
+    settings = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook["entry"] for repository in settings["repos"] for hook in repository["hooks"]]
+    recipe = re.search(r"^lint:.*\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    assert recipe is not None
+    checks = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines()]
+    assert checks
+    assert [check for check in checks if check not in hooks] == []
