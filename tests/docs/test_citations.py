@@ -20,6 +20,7 @@ TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".html", ".js", ".css", ".txt",
 INTERNAL_WORD = "dos" + "sier"  # of notes that are not in this repository
 
 PAGE = re.compile(r"\bdocs/[\w/.-]+\.md(?:#[\w-]+)?")
+EQUATIONS = re.compile(r"(docs/[\w/.-]+\.md)(?:#[\w-]+)?, eqs?\. (\d+(?:(?:, | and | to )\d+)*)")
 RULE = re.compile(r"\bR\d\.\d+[a-z]?\b")
 RULE_HEADING = re.compile(r"^#{2,4} (R\d\.\d+[a-z]?) ", re.M)
 NAME = r"[A-ZÀ-Þ][\w'’-]+"
@@ -150,6 +151,19 @@ def test_pages_and_headings_cited_in_code_exist() -> None:
     citations = cited(PAGE)
     assert citations
     assert broken(citations, page_resolves) == []
+
+
+def test_equations_cited_in_code_stand_on_their_page() -> None:
+    missing: list[str] = []
+    for citation in cited(EQUATIONS):
+        match = EQUATIONS.match(citation.text)
+        assert match is not None
+        page = ROOT / match[1]
+        text = page.read_text() if page.is_file() else ""
+        for number in re.findall(r"\d+", match[2]):
+            if f"\\qquad ({number})" not in text:
+                missing.append(f"{citation}: ({number})")
+    assert missing == []
 
 
 def test_pages_cited_in_settings_and_templates_exist() -> None:
