@@ -1,4 +1,4 @@
-"""LA as it is: 12 training and 4 test volumes, the first rows of the published lists, z-scored as stored."""
+"""LA as stored: 12 training and 4 test volumes, the first rows of the published lists."""
 
 from hashlib import sha256
 from pathlib import Path
