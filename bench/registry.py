@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -215,8 +216,8 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
     """Each dataset id with the module and the factory that serve it; a plug-in that does not import offers none."""
     modules = [
-        importlib.import_module(f"datasets.{file.stem}")
-        for file in sorted((ROOT / "datasets").glob("*.py"))
+        importlib.import_module(found.name)
+        for found in pkgutil.iter_modules([str(ROOT / "datasets")], "datasets.")
     ]
     modules += [
         importlib.import_module(point.module) for point in installed("scarcebench.datasets")
@@ -243,9 +244,9 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     module, factory = families[family]
     file = Path(module.__file__ or "")
     # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
-    return factory(name, data), identity.code_hash(
-        [file.parent if file.parent == ROOT / "datasets" else file]
-    )
+    folder = ROOT / "datasets"
+    source = folder if file.is_relative_to(folder) else file
+    return factory(name, data), identity.code_hash([source])
 
 
 def networks() -> ModuleType:

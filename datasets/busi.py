@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.beside import pairs_beside
-from datasets.pairing import missing_folder, some
-from datasets.reading import channels_of, read_case
+from datasets.readers.pairing import missing_folder, pairs_beside, some
+from datasets.readers.pictures import channels_of, read_case
 
 KINDS = ("normal", "benign", "malignant")  # the folders; a label is the place in this list
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

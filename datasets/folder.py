@@ -9,9 +9,9 @@ from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.pairing import missing_folder, pairs, pictures
-from datasets.reading import channels_of, read_case
-from datasets.side_files import Facts, Table, read_facts, read_table
+from datasets.readers.pairing import missing_folder, pairs, pictures
+from datasets.readers.pictures import channels_of, read_case
+from datasets.readers.user_files import Facts, Table, read_facts, read_table
 
 Split = Literal["train", "validation", "test"]
 

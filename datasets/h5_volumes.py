@@ -8,9 +8,9 @@ from typing import Literal
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.hdf5 import read_h5
-from datasets.pairing import missing_folder, refuse_odd_name, some
-from datasets.side_files import read_lines
+from datasets.readers.hdf5 import read_h5
+from datasets.readers.pairing import missing_folder, refuse_odd_name, some
+from datasets.readers.user_files import read_lines
 
 SIDES: tuple[Literal["train", "test"], ...] = ("train", "test")  # neither has a validation list
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.api import Card, DatasetFactory
 from datasets.folder import Folder
-from datasets.pairing import missing_folder
+from datasets.readers.pairing import missing_folder
 
 CARD = Card(
     id="hyper_kvasir",

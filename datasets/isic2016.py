@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.pairing import Layout, Pair, missing_folder, pairs
-from datasets.reading import read_case
-from datasets.side_files import read_lines
+from datasets.readers.pairing import Layout, Pair, missing_folder, pairs
+from datasets.readers.pictures import read_case
+from datasets.readers.user_files import read_lines
 
 LAYOUT = Layout(images="test_data", masks="test_masks", suffix="_Segmentation")
 LABELS = {"0": 0, "1": 1}  # benign, malignant

@@ -7,8 +7,8 @@ from typing import Literal
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.pairing import Layout, missing_folder, pairs
-from datasets.reading import read_case
+from datasets.readers.pairing import Layout, missing_folder, pairs
+from datasets.readers.pictures import read_case
 
 Split = Literal["train", "validation", "test"]
 

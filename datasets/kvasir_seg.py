@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import Card, DatasetFactory, RawCase, Record
-from datasets.pairing import missing_folder, pairs
-from datasets.reading import read_case
+from datasets.readers.pairing import missing_folder, pairs
+from datasets.readers.pictures import read_case
 
 SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.beside import pairs_beside
-from datasets.pairing import Pair, missing_folder, natural
-from datasets.reading import read_case, read_mask
+from datasets.readers.pairing import Pair, missing_folder, natural, pairs_beside
+from datasets.readers.pictures import read_case, read_mask
 
 CARD = Card(
     id="lgg",

@@ -9,7 +9,7 @@ import pytest
 from bench.api import Dataset
 from bench.data_check import Report, check
 from datasets.busi import DATASETS
-from datasets.reading import RESIZED, read_mask
+from datasets.readers.pictures import RESIZED, read_mask
 
 
 @pytest.fixture(scope="module")

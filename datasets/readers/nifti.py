@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataProblem
-from datasets.reading import class_numbers, naming
+from datasets.readers.pictures import class_numbers, naming
 
 Spacing = tuple[float, ...] | None
 

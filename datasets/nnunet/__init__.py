@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.nifti import Spacing, ndim_of, read_nifti, read_nifti_mask
-from datasets.nnunet_files import Side, check_side, read_side, refuse_twice
-from datasets.nnunet_json import NIFTI, Facts, read_facts
-from datasets.pairing import missing_folder
-from datasets.reading import read_image, read_numbers
-from datasets.side_files import read_table
+from datasets.nnunet.dataset_json import NIFTI, Facts, read_facts
+from datasets.nnunet.files import Side, check_side, read_side, refuse_twice
+from datasets.readers.nifti import Spacing, ndim_of, read_nifti, read_nifti_mask
+from datasets.readers.pairing import missing_folder
+from datasets.readers.pictures import read_image, read_numbers
+from datasets.readers.user_files import read_table
 
 
 class NnUNet:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.api import RawCase, Record
 from bench.errors import DataProblem
-from datasets.pairing import LOSSY
+from datasets.readers.pairing import LOSSY
 
 Pixels = NDArray[Any]
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import DataProblem
-from datasets.beside import pairs_beside
+from datasets.readers.pairing import pairs_beside
 
 
 def fill(folder: Path, *names: str) -> None:

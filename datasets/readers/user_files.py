@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataProblem
-from datasets.pairing import some
+from datasets.readers.pairing import some
 
 KINDS: dict[str, Any] = {
     "title": str,

@@ -10,7 +10,7 @@ from bench.api import Dataset
 from bench.data_check import check
 from bench.errors import DataProblem
 from datasets.busi import DATASETS
-from datasets.reading import RESIZED
+from datasets.readers.pictures import RESIZED
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 

@@ -10,7 +10,14 @@ from PIL import Image
 
 from bench.api import Record
 from bench.errors import DataProblem
-from datasets.reading import RESIZED, channels_of, fit_mask, read_case, read_image, read_mask
+from datasets.readers.pictures import (
+    RESIZED,
+    channels_of,
+    fit_mask,
+    read_case,
+    read_image,
+    read_mask,
+)
 
 TWO = ("background", "lesion")
 THREE = ("background", "cyst", "solid")

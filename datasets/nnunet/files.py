@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import DataProblem
-from datasets.nnunet_json import NIFTI, Facts
-from datasets.pairing import natural, refuse_odd_name, refuse_singles, some
+from datasets.nnunet.dataset_json import NIFTI, Facts
+from datasets.readers.pairing import natural, refuse_odd_name, refuse_singles, some
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.api import RawCase
 from bench.errors import DataProblem
-from datasets.reading import class_numbers, naming, unit_range
+from datasets.readers.pictures import class_numbers, naming, unit_range
 
 KEYS = ("image", "label")
 

@@ -1,0 +1,1 @@
+"""Reads what several dataset families share: pictures, NIfTI and HDF5 files, lists and tables."""
