@@ -1,1 +1,1 @@
-"""Reads what several dataset families share: pictures, NIfTI and HDF5 files, lists and tables."""
+"""Readers that dataset families share: image files, their masks, and tables beside them."""
