@@ -28,13 +28,14 @@ def mine(tmp_path: Path) -> Path:
 def test_masks_by_suffix_are_united(mine: Path) -> None:
     # d_mask_3 is a case of its own: an exact name goes before a suffix
     fill(mine / "images", "d.jpg", "d_mask_3.png")
-    fill(mine / "masks", "d_mask.png", "d_mask_1.png", "d_mask_2.bmp", "d_mask_3.png")
+    fill(mine / "masks", "d_mask.png", "d_mask_1.png", "d_mask_3.png")
+    np.save(mine / "masks" / "d_mask_2.npy", np.zeros((4, 6), np.uint8))
     pairs: dict[str, Pair] = {pair.stem: pair for pair in find_pairs(mine)}
     assert list(pairs) == ["a", "b", "c", "d", "d_mask_3"]
     assert {path.name for path in pairs["d"].masks} == {
         "d_mask.png",
         "d_mask_1.png",
-        "d_mask_2.bmp",
+        "d_mask_2.npy",
     }
     assert [path.name for path in pairs["d_mask_3"].masks] == ["d_mask_3.png"]
 
