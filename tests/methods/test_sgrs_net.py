@@ -20,13 +20,13 @@ from methods.schedules import sigmoid_ramp
 from methods.sgrs_net.config import Config, space
 from methods.sgrs_net.losses import (
     Regions,
-    everywhere,
+    add_noise,
+    find_regions,
     half_dice_loss,
-    mix,
-    noisy,
+    mix_images,
     region_cross_entropy,
     region_dice,
-    regions,
+    whole_region,
 )
 from methods.sgrs_net.method import SGRSNet
 
@@ -71,7 +71,7 @@ def test_regions_of_two_classes_follow_the_released_rule(
 ) -> None:
     torch.manual_seed(seed)
     clean, mixed = soft(2, 2, *size).double(), soft(2, 2, *size).double()  # no ties within rounding
-    found = regions(clean, mixed, tau)
+    found = find_regions(clean, mixed, tau)
     unsure, agree = band(clean, tau) | band(mixed, tau), clean.argmax(1) == mixed.argmax(1)
     assert torch.equal(found.agree, agree)
     assert torch.equal(found.agree_sure, agree & ~unsure)
@@ -82,7 +82,7 @@ def test_regions_of_two_classes_follow_the_released_rule(
 
 def test_every_region_occurs_at_the_default() -> None:
     clean, mixed = soft(2, 2, 32, 32, sharpness=0.5), soft(2, 2, 32, 32, sharpness=0.5)
-    found = regions(clean, mixed, Config().unsure)
+    found = find_regions(clean, mixed, Config().unsure)
     unsure = ~found.agree_sure & ~found.differ_sure
     assert found.agree_sure.any()
     assert found.differ_sure.any()
@@ -100,16 +100,16 @@ def test_the_default_is_the_entropy_of_the_released_comment() -> None:
 @pytest.mark.parametrize("tau", [0.0, 0.3, 0.425, 0.5])
 def test_regions_know_no_favoured_class_and_no_favoured_view(tau: float) -> None:
     clean, mixed = soft(2, 2, 16, 16), soft(2, 2, 16, 16)
-    found = masks_of(regions(clean, mixed, tau))
-    swapped = masks_of(regions(clean.flip(1), mixed.flip(1), tau))
-    exchanged = masks_of(regions(mixed, clean, tau))
+    found = masks_of(find_regions(clean, mixed, tau))
+    swapped = masks_of(find_regions(clean.flip(1), mixed.flip(1), tau))
+    exchanged = masks_of(find_regions(mixed, clean, tau))
     assert all(map(torch.equal, found, swapped))
     assert all(map(torch.equal, found, exchanged))
 
 
 def test_nothing_is_unsure_at_one_half() -> None:
     clean, mixed = soft(2, 2, 64, 64, sharpness=1e-3), soft(2, 2, 64, 64, sharpness=1e-3)
-    found = regions(clean, mixed, 0.5)
+    found = find_regions(clean, mixed, 0.5)
     assert (found.agree_sure ^ found.differ_sure).all()
     assert torch.equal(found.agree_sure, found.agree)
 
@@ -119,14 +119,14 @@ def test_one_unsure_view_is_enough() -> None:
         return torch.tensor([p0, 1 - p0]).view(1, 2, 1)
 
     cases = [(0.9, 0.8), (0.9, 0.5), (0.5, 0.9), (0.9, 0.1), (0.44, 0.56), (0.42, 0.58)]
-    found = [regions(view(a), view(b), 0.425) for a, b in cases]
+    found = [find_regions(view(a), view(b), 0.425) for a, b in cases]
     assert [bool(one.agree_sure) for one in found] == [True, False, False, False, False, False]
     assert [bool(one.differ_sure) for one in found] == [False, False, False, True, False, True]
 
 
 def test_four_classes_are_unsure_where_none_is_above_one_minus_tau() -> None:
     clean, mixed = soft(2, 4, 32, 32, sharpness=2), soft(2, 4, 32, 32, sharpness=2)
-    found, agree = regions(clean, mixed, 0.425), clean.argmax(1) == mixed.argmax(1)
+    found, agree = find_regions(clean, mixed, 0.425), clean.argmax(1) == mixed.argmax(1)
     sure = (clean > 0.575).any(1) & (mixed > 0.575).any(1)
     assert torch.equal(found.agree, agree)
     assert torch.equal(found.agree_sure, agree & sure)
@@ -135,14 +135,16 @@ def test_four_classes_are_unsure_where_none_is_above_one_minus_tau() -> None:
     order = [2, 0, 3, 1]
     assert all(
         map(
-            torch.equal, masks_of(found), masks_of(regions(clean[:, order], mixed[:, order], 0.425))
+            torch.equal,
+            masks_of(found),
+            masks_of(find_regions(clean[:, order], mixed[:, order], 0.425)),
         )
     )
 
 
 def test_masks_carry_no_gradient() -> None:
     clean = soft(1, 2, 4, 4).requires_grad_()
-    assert not any(mask.requires_grad for mask in masks_of(regions(clean, clean, 0.425)))
+    assert not any(mask.requires_grad for mask in masks_of(find_regions(clean, clean, 0.425)))
 
 
 # Check 3: golden values of the Dice terms
@@ -245,7 +247,7 @@ def test_across_samples_equals_the_released_broadcast(shape: tuple[int, ...]) ->
     """Section 3: D' of shape [B, 1, *S] against the smoothed entropies [B, *S] gives [B, B, *S]."""
     logits, other = 2 * torch.randn(shape), 2 * torch.randn(shape)
     pseudo = torch.randint(0, shape[1], (shape[0], *shape[2:]))
-    found = regions(logits.softmax(1), other.softmax(1), 0.425)
+    found = find_regions(logits.softmax(1), other.softmax(1), 0.425)
     hard = cross_entropy(logits, pseudo, reduction="none")
     smoothed = cross_entropy(logits, pseudo, reduction="none", label_smoothing=0.2)
     pairs = smoothed * found.differ_sure[:, None]
@@ -269,7 +271,7 @@ def test_pseudo_loss_is_the_mean_over_views_and_terms(recipe: Any, across: bool)
         torch.randn(2, 2, 24, 24),
         torch.randint(0, 2, (2, 24, 24)),
     )
-    found = regions(clean.softmax(1), mixed.softmax(1), 0.425)
+    found = find_regions(clean.softmax(1), mixed.softmax(1), 0.425)
     dice = sum(region_dice(v.softmax(1), pseudo, found.agree_sure, 1.0) for v in (clean, mixed))
     dice += sum(region_dice(v.softmax(1), pseudo, found.differ_sure, 20.0) for v in (clean, mixed))
     entropy = sum(region_cross_entropy(v, pseudo, found, 0.2, across) for v in (clean, mixed))
@@ -283,13 +285,13 @@ def test_pseudo_loss_is_the_mean_over_views_and_terms(recipe: Any, across: bool)
 
 def test_noise_is_normal_and_cut_at_twice_its_deviation() -> None:
     images = torch.rand(4, 3, 64, 64)
-    added = noisy(images, 0.1) - images
+    added = add_noise(images, 0.1) - images
     assert added.abs().max().item() == pytest.approx(0.2, abs=1e-6)
     assert ((added.abs() > 0.2 - 1e-6).float().mean().item()) == pytest.approx(
         0.0455, abs=0.004
     )  # beyond 2 sigma
     assert (added.abs() < 0.1).float().mean().item() == pytest.approx(0.6827, abs=0.01)
-    assert torch.equal(noisy(images, 0.0), images)
+    assert torch.equal(add_noise(images, 0.0), images)
 
 
 def mixed_once(
@@ -298,7 +300,7 @@ def mixed_once(
     """Each share lambda and each partner of one draw, read off marked images (1, 0) and (0, number)."""
     u = torch.stack([torch.ones(unlabelled, 4, 4), torch.zeros(unlabelled, 4, 4)], 1)
     numbers = torch.arange(1.0, labelled + 1).view(-1, 1, 1).expand(-1, 4, 4)
-    result = mix(u, torch.stack([torch.zeros(labelled, 4, 4), numbers], 1), parameter)
+    result = mix_images(u, torch.stack([torch.zeros(labelled, 4, 4), numbers], 1), parameter)
     assert result.shape == u.shape
     shares = result[:, 0, 0, 0]
     return shares, (result[:, 1, 0, 0] / (1 - shares)).round().int().tolist()
@@ -333,7 +335,7 @@ def test_partners_are_drawn_without_replacement(unlabelled: int, labelled: int) 
 
 
 def test_mixed_volumes_have_the_shape_of_the_unlabelled() -> None:
-    assert mix(torch.randn(3, 1, 4, 5, 6), torch.randn(2, 1, 4, 5, 6), 0.75).shape == (
+    assert mix_images(torch.randn(3, 1, 4, 5, 6), torch.randn(2, 1, 4, 5, 6), 0.75).shape == (
         3,
         1,
         4,
@@ -397,11 +399,11 @@ def border_gradients(
     clean, mixed = (
         (one_hot(label, 2).movedim(-1, 1) * 2.0).requires_grad_() for label in (disc, pseudo)
     )
-    found = regions(clean.softmax(1), mixed.softmax(1), 0.425)
+    found = find_regions(clean.softmax(1), mixed.softmax(1), 0.425)
     assert torch.equal(found.differ_sure, flipped)
     config = Config(label_smoothing=smoothing, dice_smoothing=dice_smoothing)
     loss = SGRSNet(config, TWO)._pseudo(
-        clean, mixed, pseudo, found if use_regions else everywhere(pseudo)
+        clean, mixed, pseudo, found if use_regions else whole_region(pseudo)
     )
     slopes = torch.autograd.grad(loss, [clean, mixed])
     return tuple(slope.movedim(1, -1)[flipped].norm().item() for slope in slopes)

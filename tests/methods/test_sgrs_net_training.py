@@ -17,8 +17,8 @@ from bench import registry
 from bench.api import Case, Spec, TrainView
 from bench.testing import ToyRun, toy_view
 from methods.sgrs_net.config import Config
-from methods.sgrs_net.losses import everywhere, mix, region_cross_entropy, regions
-from methods.sgrs_net.method import SGRSNet, follow
+from methods.sgrs_net.losses import find_regions, mix_images, region_cross_entropy, whole_region
+from methods.sgrs_net.method import SGRSNet, update_teacher
 from methods.training import labelled_batches, unlabelled_batches
 
 SMALL: dict[str, Any] = {"batch_size": 2, "unlabelled_batch_size": 3}
@@ -178,7 +178,7 @@ def after(
     step: int, recipe: Any, teacher: float, student: float, steps: int = 15_000
 ) -> tuple[nn.Module, nn.Module]:
     slow, fast = layers(teacher), layers(student)
-    follow(slow, fast, step, steps, Config(recipe=recipe))
+    update_teacher(slow, fast, step, steps, Config(recipe=recipe))
     return slow, fast
 
 
@@ -244,7 +244,7 @@ def test_short_runs_forget_the_same_share() -> None:
     for steps in (1500, 15_000):
         slow, fast = layers(1.0), layers(0.0)
         for step in range(round(steps * Config().ema_half_life)):
-            follow(slow, fast, step, steps, Config())
+            update_teacher(slow, fast, step, steps, Config())
         kept.append(parts(slow)[1].mean().item())
     assert kept == pytest.approx([0.5, 0.5], abs=0.01)
 
@@ -275,10 +275,10 @@ def test_loss_with_one_region_is_that_of_hard_labels_on_two_views(
         two_views_alike(clean, mixed, pseudo).item(),
         SGRSNet(Config(recipe=recipe), VOLUMES),
     )
-    assert method._pseudo(clean, mixed, pseudo, everywhere(pseudo)).item() == pytest.approx(
+    assert method._pseudo(clean, mixed, pseudo, whole_region(pseudo)).item() == pytest.approx(
         expected
     )
-    agreeing = regions(clean.softmax(1), clean.softmax(1), 1.0)  # D' and U are empty
+    agreeing = find_regions(clean.softmax(1), clean.softmax(1), 1.0)  # D' and U are empty
     assert method._pseudo(clean, mixed, pseudo, agreeing).item() == pytest.approx(expected)
 
 
@@ -306,7 +306,7 @@ def mean_teacher_on_two_views(view: TrainView, run: ToyRun) -> nn.Module:
         changed = u + (0.1 * torch.randn_like(u)).clamp(-0.2, 0.2)
         with torch.no_grad():
             pseudo = teacher(changed).argmax(1)
-        mixed = mix(changed, x + (0.1 * torch.randn_like(x)).clamp(-0.2, 0.2), 0.75)
+        mixed = mix_images(changed, x + (0.1 * torch.randn_like(x)).clamp(-0.2, 0.2), 0.75)
         on_labels, clean, on_mixed = student(torch.cat([x, u, mixed])).split([2, 3, 3])
         p, truth = on_labels.softmax(1), one_hot(y, 3).movedim(-1, 1).float()
         overlap, total = (p * truth).sum((0, 2, 3)), (p**2 + truth).sum((0, 2, 3))

@@ -120,7 +120,7 @@ def test_defaults_give_the_released_learning_rate(t: int, rate: float) -> None: 
 def test_training_sets_the_learning_rate_of_each_sixth(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
     monkeypatch.setattr(
-        "methods.ss_net.method.set_learning_rate", lambda _, rate: rates.append(rate)
+        "methods.training.set_learning_rate", lambda _, rate: rates.append(rate)
     )
     trained(config(smoothness=False, separation=False, **SMALL), 12)
     assert rates == pytest.approx([10.0 ** -(2 + step // 2) for step in range(12)])
