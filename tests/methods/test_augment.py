@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.augment import AUGMENT, Augment, _rotated, flips, leave, ssl4mis
+from methods.augment import AUGMENT, Augment, flips, keep_unchanged, rotate_case, ssl4mis
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +67,9 @@ def test_a_second_batch_is_drawn_anew() -> None:
         assert not torch.equal(augment(images, masks, draws)[1], augment(images, masks, draws)[1])
 
 
-def test_leave_changes_nothing() -> None:
+def test_unchanged_means_the_same_tensors() -> None:
     images, masks = labelled_noise(2, 8, 8)
-    same, same_masks = leave(images, masks, generator())
+    same, same_masks = keep_unchanged(images, masks, generator())
     assert same is images
     assert same_masks is masks
 
@@ -147,7 +147,7 @@ def test_ssl4mis_turns_by_twenty_degrees_at_most() -> None:
 def test_rotation_of_points_near_the_axis_is_exact(size: tuple[int, int]) -> None:
     """By 20 degrees, (0, 2) from the middle shows what was at (0.68, 1.88): y = x sin + y cos, rounded to (1, 2)."""
     mask = torch.arange(1, 1 + size[0] * size[1]).view(size)
-    image, moved = _rotated(mask[None].float(), mask, math.radians(20))
+    image, moved = rotate_case(mask[None].float(), mask, math.radians(20))
     middle = (size[0] // 2, size[1] // 2)
     for row, column in [(0, 0), (0, 2), (2, 0), (-1, 1), (-2, -2), (3, -1)]:
         cos, sin = math.cos(math.radians(20)), math.sin(math.radians(20))
@@ -161,13 +161,13 @@ def test_rotation_of_points_near_the_axis_is_exact(size: tuple[int, int]) -> Non
 def test_rotation_by_a_right_angle_is_a_quarter_turn(side: int) -> None:
     mask = torch.arange(side * side).view(side, side)
     for way in (1, -1):
-        turned = _rotated(mask[None].float(), mask, math.radians(90 * way))[1]
+        turned = rotate_case(mask[None].float(), mask, math.radians(90 * way))[1]
         assert torch.equal(turned, mask.rot90(way))
 
 
 def test_rotation_fills_up_with_zeros_and_invents_no_label() -> None:
     mask = torch.full((1, 20, 20), 3)
-    image, moved = _rotated(mask.float() - 5, mask[0], math.radians(20))
+    image, moved = rotate_case(mask.float() - 5, mask[0], math.radians(20))
     assert moved[0, 0] == image[0, 0, 0] == 0
     assert set(moved.unique().tolist()) == {0, 3}
     assert set(image.unique().tolist()) == {0.0, -2.0}
