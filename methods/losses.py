@@ -16,7 +16,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """1 - soft Dice with squared denominators, averaged over classes.
 
-    Takes probabilities (B K *S) and masks (B *S) and sums over the whole batch.
+    Takes probabilities (B K *S) and masks (B *S) and sums over the whole batch
+    (docs/methods/common.md#losses, eq. 2).
     """
     truth = one_hot(masks, probabilities.shape[1]).movedim(-1, 1).to(probabilities.dtype)
     axes = [0, *range(2, probabilities.ndim)]
@@ -26,7 +27,10 @@ def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """(cross-entropy + Dice) / 2 of logits (B K *S) and masks (B *S)."""
+    """(cross-entropy + Dice) / 2 of logits (B K *S) and masks (B *S).
+
+    Source: docs/methods/common.md#losses, eq. 1.
+    """
     return 0.5 * (cross_entropy(logits, masks) + dice_loss(logits.softmax(1), masks))
 
 

@@ -1,4 +1,7 @@
-"""Endless batches of cases for training: drawn in a random order, cropped and augmented."""
+"""Endless batches of cases for training, in random order, cropped and augmented.
+
+What is drawn and how: docs/methods/common.md#batches.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def unlabelled_batches(
 
 def _require(value: Known | None, case: Case, what: str) -> Known:
     if value is None:
-        raise ValueError(f"case {case.id} has no {what}; only labelled cases can be fitted")
+        raise ValueError(f"case {case.id} has no {what}; only labelled cases can be trained on")
     return value
 
 

@@ -92,7 +92,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def optimise(optimiser: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
-    """One step at a learning rate; no other network that the loss depends on gets a gradient."""
+    """One step at a learning rate; parameters of other optimisers get no gradient of the loss."""
     set_learning_rate(optimiser, rate)
     optimiser.zero_grad()
     trained: list[torch.Tensor] = []
@@ -106,7 +106,8 @@ def optimise(optimiser: torch.optim.Optimizer, loss: torch.Tensor, rate: float) 
 def ema_update(teacher: nn.Module, student: nn.Module, keep: float) -> None:
     """Teacher = keep * teacher + (1 - keep) * student, of parameters alone.
 
-    Batch statistics are left as they are: those of the teacher come from its own forward passes.
+    Batch statistics are left as they are: those of the teacher come from its own forward passes
+    (docs/methods/common.md#teachers, eq. 3).
     """
     for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):
         slow.lerp_(fast, 1 - keep)
@@ -118,7 +119,10 @@ def autocast(run: Run) -> torch.autocast:
 
 
 def log_losses(run: Run, step: int, **losses: torch.Tensor | float) -> None:
-    """Log every tenth step and the last one. Reading a tensor waits for the device, so not more."""
+    """Log every tenth step and the last one; no more, because reading a tensor waits for the device.
+
+    Values are tensors of one element, or numbers.
+    """
     if step % LOG_EVERY and step != run.steps - 1:
         return
     values: dict[str, float] = {}

@@ -52,8 +52,8 @@ class MeanTeacher(BackboneMethod):
                 noise = noise.clamp(-2 * config.noise, 2 * config.noise)
                 with torch.no_grad():
                     target = teacher(u + noise).softmax(1)
-                # L = (CE + Dice) / 2 of labelled images, in classification CE
-                #     + w(t) mean (p_student - p_teacher)^2 of unlabelled images
+                # L = L_sup of labelled images + w(t) mean (p_student - p_teacher)^2 of the others
+                # docs/methods/mean_teacher.md#loss, eq. 1
                 supervised = supervised_loss(logits[: len(x)], y)
                 consistency = ((logits[len(x) :].softmax(1) - target) ** 2).mean()
                 weight = config.consistency * sigmoid_ramp(

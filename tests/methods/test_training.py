@@ -1,4 +1,4 @@
-"""Samplers, crops and losses that trainings share."""
+"""Batches, crops, losses and the other parts that trainings share."""
 
 import math
 from dataclasses import replace
@@ -62,7 +62,7 @@ sides = st.integers(1, 9)
 
 
 @given(st.lists(st.tuples(sides, sides), min_size=2, max_size=3), st.integers(0, 999))
-def test_a_crop_is_a_true_part_amid_zeros(pairs: list[tuple[int, int]], seed: int) -> None:
+def test_a_crop_is_a_true_part_with_zeros_around(pairs: list[tuple[int, int]], seed: int) -> None:
     """Along each axis: a random stretch of a longer side, all of a shorter one in the middle."""
     shape, size = zip(*pairs, strict=True)
     image, mask = numbered(*shape)
@@ -71,20 +71,22 @@ def test_a_crop_is_a_true_part_amid_zeros(pairs: list[tuple[int, int]], seed: in
     assert part_mask.shape == size
     assert torch.equal(part[0], part_mask.float())
     assert torch.equal(part[1], -part_mask.float())
-    begins = [max(0, wanted - side) // 2 for side, wanted in pairs]
-    inner = part_mask[
-        tuple(slice(at, at + min(pair)) for at, pair in zip(begins, pairs, strict=True))
-    ]
-    assert part_mask.count_nonzero() == inner.numel() == math.prod(min(pair) for pair in pairs)
+    lengths = [min(pair) for pair in pairs]
+    inner = stretch(part_mask, [max(0, wanted - side) // 2 for side, wanted in pairs], lengths)
+    assert part_mask.count_nonzero() == inner.numel() == math.prod(lengths)
     first = torch.where(mask == inner.flatten()[0])
-    source = mask[
-        tuple(slice(int(at), int(at) + min(pair)) for at, pair in zip(first, pairs, strict=True))
-    ]
-    assert torch.equal(inner, source)
+    assert torch.equal(inner, stretch(mask, [int(start) for start in first], lengths))
+
+
+def stretch(mask: torch.Tensor, starts: list[int], lengths: list[int]) -> torch.Tensor:
+    """The part of a mask (*S) with these starts and lengths along its axes."""
+    pairs = zip(starts, lengths, strict=True)
+    return mask[tuple(slice(start, start + length) for start, length in pairs)]
 
 
 def test_crops_start_everywhere_equally_often() -> None:
-    case, draws = numbered(6, 4, 5), generator()
+    case = numbered(6, 4, 5)
+    draws = generator()
     corners = torch.stack([crop(case, (4, 4, 4), draws)[1][0, 0, 0] for _ in range(600)])
     starts, times = corners.unique(return_counts=True)
     assert starts.tolist() == [1 + 20 * row + column for row in range(3) for column in range(2)]
@@ -151,22 +153,19 @@ def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         labelled = list(islice(labelled_batches(volumes(), 2, volume_run(seed), augment), 4))
         unlabelled = list(islice(unlabelled_batches(volumes(), 2, volume_run(seed), augment), 4))
-        return (
-            torch.cat([x for x, _ in labelled]),
-            torch.cat([y for _, y in labelled]),
-            torch.cat(unlabelled),
-        )
+        images, masks = zip(*labelled, strict=True)
+        return torch.cat(images), torch.cat(masks), torch.cat(unlabelled)
 
     torch.manual_seed(1)
     first = drawn(0)
-    torch.manual_seed(2)  # the stream of dropout has no say
+    torch.manual_seed(2)  # the stream of dropout changes nothing
     assert all(map(torch.equal, first, drawn(0)))
     assert not any(map(torch.equal, first, drawn(1)))
     assert not torch.equal(first[0], first[2])
 
 
 def test_order_of_cases_follows_the_seed_and_the_role() -> None:
-    """Images as they are, so that nothing but their order can differ."""
+    """Images are not augmented, so that nothing but their order can differ."""
     view = toy_view(labelled=9, unlabelled=0)
 
     def labelled(seed: int) -> torch.Tensor:
