@@ -119,7 +119,7 @@ def autocast(run: Run) -> torch.autocast:
 
 
 def log_losses(run: Run, step: int, **losses: torch.Tensor | float) -> None:
-    """Log every tenth step and the last one; no more, because reading a tensor waits for the device.
+    """Log every tenth step and the last; not more, because reading a tensor waits for the device.
 
     Values are tensors of one element, or numbers.
     """
