@@ -244,13 +244,13 @@ def test_learning_rate_is_set_for_all_parameters() -> None:
 
 def test_a_step_moves_the_parameters_of_its_optimiser_alone() -> None:
     """Other networks of the loss get no gradient, and gradients of earlier steps do not add up."""
-    own, other = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    start = own.weight.item()
-    optimiser = torch.optim.SGD(own.parameters(), 1.0)
+    trained, fixed = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    start = trained.weight.item()
+    optimiser = torch.optim.SGD(trained.parameters(), 1.0)
     for _ in range(2):
-        optimise(optimiser, other(own(torch.ones(1, 1))).sum(), 0.5)
-    assert own.weight.item() == pytest.approx(start - 2 * 0.5 * other.weight.item())
-    assert other.weight.grad is None
+        optimise(optimiser, fixed(trained(torch.ones(1, 1))).sum(), 0.5)
+    assert trained.weight.item() == pytest.approx(start - 2 * 0.5 * fixed.weight.item())
+    assert fixed.weight.grad is None
 
 
 def test_a_step_leaves_frozen_parameters_alone() -> None:
