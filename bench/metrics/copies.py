@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.frechet import Features, Floats, check_features
-
-Image = NDArray[Any]  # C H W, intensities in [0, 1]
+from bench.metrics.ssim import Image, ssim
 
 ALIKE = 0.9  # SSIM above which two images show the same picture
-WINDOW, SIGMA = 11, 1.5  # of SSIM, in pixels (Wang et al. 2004)
-C1, C2 = 0.01**2, 0.03**2  # for a range of 1
 Z95 = 1.959963984540054  # two-sided 95% of a normal
 
 
@@ -62,25 +58,6 @@ def find_copies(
     )
 
 
-def ssim(a: Image, b: Image) -> float:
-    """Mean structural similarity of two images (C H W) in [0, 1], over all windows that lie inside (Wang et al. 2004).
-
-    Gaussian window of 11 pixels, sigma 1.5; for a smaller image the largest odd window that fits it.
-    """
-    if a.shape != b.shape or a.ndim != 3:
-        raise ValueError(f"images are {a.shape} and {b.shape}; expected two of one shape (C H W)")
-    luminance, structure = similarity(np.asarray(a, np.float64), np.asarray(b, np.float64))
-    return float((luminance * structure).mean())
-
-
-def similarity(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Luminance, and contrast times structure, of each window inside two images (C H W -> C H' W')."""
-    mean_a, mean_b, square_a, square_b, product = (_smooth(x) for x in (a, b, a * a, b * b, a * b))
-    var_a, var_b, cov = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    return luminance, (2 * cov + C2) / (var_a + var_b + C2)
-
-
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """95% Wilson score interval of a share, hits of n >= 1; inside [0, 1] and never empty, also at 0 and n hits."""
     if not 0 <= hits <= n or n < 1:
@@ -96,15 +73,3 @@ def _to_nearest_other(real: Floats, chosen: NDArray[np.intp]) -> Floats:
 
     table = cdist(real[chosen], real)
     return np.where(table > 0, table, np.inf).min(1)
-
-
-def _smooth(image: Floats) -> Floats:
-    """Gaussian mean over each window (C H W -> C H' W') that lies inside the image."""
-    from scipy.ndimage import correlate1d
-
-    side = min(WINDOW, *(n - (n + 1) % 2 for n in image.shape[1:]))
-    reach = side // 2
-    weights = np.exp(-((np.arange(side) - reach) ** 2) / (2 * SIGMA**2))
-    for axis in (1, 2):
-        image = correlate1d(image, weights / weights.sum(), axis)
-    return image[:, reach : image.shape[1] - reach, reach : image.shape[2] - reach]

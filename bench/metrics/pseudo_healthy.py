@@ -12,21 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.copies import WINDOW, similarity
 from bench.metrics.overlap import dice
+from bench.metrics.ssim import Image, MultiScale, ms_ssim
 
-Image = NDArray[Any]  # C H W, intensities in [0, 1]
 Mask = NDArray[Any]  # H W, 0 is background
 Floats = NDArray[np.float64]
-
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first (Wang et al. 2003)
-
-
-class MultiScale(NamedTuple):
-    """MS-SSIM and the number of scales that the images had room for."""
-
-    value: float
-    scales: int
 
 
 class Change(NamedTuple):
@@ -62,40 +52,6 @@ def identity(image: Image, normal: Image, mask: Mask) -> MultiScale:
     """MS-SSIM of x and G(x) (C H W), both set to 0 in the mask (H W)."""
     tissue = mask == 0
     return ms_ssim(image * tissue, normal * tissue)
-
-
-def ms_ssim(a: Image, b: Image) -> MultiScale:
-    """Multi-scale structural similarity of two images (C H W) in [0, 1], the mean over channels (Wang et al. 2003).
-
-    Windows of 11 pixels, sigma 1.5; 5 scales from a side of 161 pixels, 3 from 41, 2 from 21, else 1, with their
-    weights scaled to sum 1. Negative terms, of images that are each other's negative, count as 0.
-    """
-    if a.shape != b.shape or a.ndim != 3:
-        raise ValueError(f"images are {a.shape} and {b.shape}; expected two of one shape (C H W)")
-    scales = scales_of(min(a.shape[1:]))
-    weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    product = np.ones(len(a))
-    for number, weight in enumerate(weights):
-        luminance, structure = similarity(a, b)
-        term = structure if number < scales - 1 else luminance * structure
-        product *= term.mean((1, 2)).clip(0) ** weight
-        a, b = halved(a), halved(b)
-    return MultiScale(float(product.mean()), scales)
-
-
-def scales_of(side: int) -> int:
-    """How many scales the shorter side (pixels) has room for, of the numbers 5, 3, 2 and 1."""
-    return next(
-        scales for scales in (5, 3, 2, 1) if scales == 1 or side > (WINDOW - 1) * 2 ** (scales - 1)
-    )
-
-
-def halved(image: Floats) -> Floats:
-    """Means of 2 x 2 pixels (C H W -> C H/2 W/2); the last line of an odd side is doubled first."""
-    c, h, w = image.shape
-    even = np.pad(image, ((0, 0), (0, h % 2), (0, w % 2)), mode="edge")
-    return even.reshape(c, (h + 1) // 2, 2, (w + 1) // 2, 2).mean((2, 4))
 
 
 def change(image: Image, normal: Image, mask: Mask) -> Change:

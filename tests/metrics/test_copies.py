@@ -7,79 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metrics.copies import C1, C2, find_copies, ssim, wilson
+from bench.metrics.copies import find_copies, wilson
 from bench.metrics.frechet import frechet_distance
+from bench.metrics.ssim import ssim
 
 
 def picture(seed: int, shape: tuple[int, ...] = (3, 24, 20)) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, np.float32)
-
-
-def by_windows(a: np.ndarray, b: np.ndarray, side: int) -> float:
-    """One channel (H W), window by window."""
-    line = np.exp(-((np.arange(side) - side // 2) ** 2) / 4.5)
-    w = np.outer(line, line) / np.outer(line, line).sum()
-    scores = []
-    for i in range(a.shape[0] - side + 1):
-        for j in range(a.shape[1] - side + 1):
-            p, q = a[i : i + side, j : j + side], b[i : i + side, j : j + side]
-            mp, mq = (w * p).sum(), (w * q).sum()
-            vp, vq, cov = (
-                (w * (p - mp) ** 2).sum(),
-                (w * (q - mq) ** 2).sum(),
-                (w * (p - mp) * (q - mq)).sum(),
-            )
-            scores.append(
-                (2 * mp * mq + C1) * (2 * cov + C2) / ((mp**2 + mq**2 + C1) * (vp + vq + C2))
-            )
-    return float(np.mean(scores))
-
-
-# SSIM
-
-
-@pytest.mark.parametrize("shape", [(3, 24, 20), (1, 11, 11), (2, 6, 9), (1, 1, 1)])
-def test_ssim_of_an_image_with_itself_is_one(shape) -> None:
-    assert ssim(picture(0, shape), picture(0, shape)) == pytest.approx(1, abs=1e-12)
-
-
-@pytest.mark.parametrize("a, b", [(0.2, 0.8), (0.0, 1.0), (0.5, 0.5)])
-def test_ssim_of_constant_images_is_the_luminance_term(a, b) -> None:
-    got = ssim(np.full((1, 16, 16), a), np.full((1, 16, 16), b))
-    assert got == pytest.approx((2 * a * b + 0.0001) / (a * a + b * b + 0.0001), rel=1e-9)
-
-
-def test_ssim_of_a_negative_is_negative() -> None:
-    # equal variances, opposite covariance: every window is below 0
-    x = picture(1)
-    assert ssim(x, 1 - x) == pytest.approx(
-        np.mean([by_windows(c, 1 - c, 11) for c in np.float64(x)]), abs=1e-9
-    )
-    assert ssim(x, 1 - x) < -0.5
-
-
-@pytest.mark.parametrize(
-    "shape, side", [((1, 11, 11), 11), ((1, 14, 17), 11), ((1, 10, 13), 9), ((1, 2, 5), 1)]
-)
-def test_ssim_equals_the_sum_over_windows(shape, side) -> None:
-    a, b = picture(2, shape), picture(3, shape)
-    assert ssim(a, b) == pytest.approx(
-        by_windows(np.float64(a[0]), np.float64(b[0]), side), abs=1e-9
-    )
-    assert ssim(a, b) == pytest.approx(ssim(b, a), abs=1e-12)
-
-
-def test_ssim_is_the_mean_over_channels() -> None:
-    a, b = picture(4), picture(5)
-    apart = [ssim(a[c : c + 1], b[c : c + 1]) for c in range(3)]
-    assert ssim(a, b) == pytest.approx(np.mean(apart), abs=1e-12)
-
-
-def test_ssim_of_images_that_do_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="one shape"):
-        ssim(picture(0, (1, 8, 8)), picture(0, (3, 8, 8)))
-    with pytest.raises(ValueError, match="one shape"):
-        ssim(np.zeros((8, 8)), np.zeros((8, 8)))
 
 
 # Wilson

@@ -6,14 +6,10 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from bench.metrics.copies import C1, C2, ssim
 from bench.metrics.pseudo_healthy import (
-    WEIGHTS,
     anomaly,
     change,
     harmonic_mean,
@@ -21,18 +17,12 @@ from bench.metrics.pseudo_healthy import (
     healthiness_dice,
     identity,
     lesion_pixels,
-    ms_ssim,
-    scales_of,
 )
 from bench.stats.jackknife import pseudo_values_of_sums
 
 
 def picture(seed: int, shape: tuple[int, ...] = (3, 48, 44)) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, np.float32)
-
-
-def similar(seed: int, shape: tuple[int, ...] = (3, 48, 44)) -> np.ndarray:
-    return (0.8 * picture(seed, shape) + 0.2 * picture(seed + 100, shape)).astype(np.float32)
 
 
 def disc(side: int = 48, radius: int = 8) -> np.ndarray:
@@ -83,69 +73,6 @@ def test_healthiness_dice_is_one_for_identity_and_zero_when_healed() -> None:
 
 
 # Identity
-
-
-@pytest.mark.parametrize(
-    ("side", "scales"), [(8, 1), (20, 1), (21, 2), (40, 2), (41, 3), (160, 3), (161, 5), (512, 5)]
-)
-def test_scales_follow_the_shorter_side(side: int, scales: int) -> None:
-    assert scales_of(side) == scales
-
-
-@pytest.mark.parametrize("shape", [(1, 8, 9), (3, 24, 30), (3, 41, 64), (1, 161, 170)])
-def test_ms_ssim_of_an_image_with_itself_is_one(shape: tuple[int, ...]) -> None:
-    value, scales = ms_ssim(picture(0, shape), picture(0, shape))
-    assert value == pytest.approx(1, abs=1e-9)
-    assert scales == scales_of(min(shape[1:]))
-
-
-def test_ms_ssim_at_one_scale_is_ssim() -> None:
-    a, b = picture(1, (3, 18, 20)), similar(1, (3, 18, 20))
-    assert ms_ssim(a, b) == (pytest.approx(ssim(a, b), abs=1e-12), 1)
-    assert 0.5 < ssim(a, b) < 0.99
-
-
-def test_ms_ssim_of_constant_images_is_the_luminance_of_the_coarsest_scale() -> None:
-    got = ms_ssim(np.full((2, 64, 64), 0.2), np.full((2, 64, 64), 0.6))
-    luminance = (2 * 0.2 * 0.6 + C1) / (0.2**2 + 0.6**2 + C1)
-    assert got == (pytest.approx(luminance ** (WEIGHTS[2] / sum(WEIGHTS[:3])), abs=1e-9), 3)
-
-
-def by_torch(a: np.ndarray, b: np.ndarray, scales: int) -> float:
-    """The same out of torch's convolution and pooling."""
-    line = torch.exp(-((torch.arange(11.0, dtype=torch.float64) - 5) ** 2) / 4.5)
-    kernel = (torch.outer(line, line) / torch.outer(line, line).sum())[None, None]
-    x, y = (torch.tensor(image, dtype=torch.float64)[:, None] for image in (a, b))
-    result = torch.ones(len(a), dtype=torch.float64)
-    for scale in range(scales):
-        mx, my, xx, yy, xy = (conv2d(v, kernel) for v in (x, y, x * x, y * y, x * y))
-        cs = (2 * (xy - mx * my) + C2) / (xx - mx**2 + yy - my**2 + C2)
-        full = cs * (2 * mx * my + C1) / (mx**2 + my**2 + C1)
-        term = (full if scale == scales - 1 else cs).mean((1, 2, 3)).clamp(min=0)
-        result = result * term ** (WEIGHTS[scale] / sum(WEIGHTS[:scales]))
-        odd = (0, x.shape[3] % 2, 0, x.shape[2] % 2)
-        x, y = (avg_pool2d(pad(v, odd, mode="replicate"), 2) for v in (x, y))
-    return float(result.mean())
-
-
-@pytest.mark.parametrize(
-    ("shape", "scales"), [((3, 48, 44), 3), ((1, 33, 25), 2), ((1, 175, 163), 5), ((2, 45, 51), 3)]
-)
-def test_ms_ssim_equals_the_sum_over_windows(shape: tuple[int, ...], scales: int) -> None:
-    a, b = picture(2, shape), similar(2, shape)
-    got = ms_ssim(a, b)
-    assert got == (pytest.approx(by_torch(a, b, scales), abs=1e-9), scales)
-    assert 0 < got.value < 1
-
-
-def test_ms_ssim_of_a_negative_counts_as_zero() -> None:
-    x = picture(3)
-    assert ms_ssim(x, 1 - x).value == 0
-
-
-def test_images_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="one shape"):
-        ms_ssim(picture(0), picture(0, (1, 48, 44)))
 
 
 def test_identity_does_not_see_the_lesion() -> None:

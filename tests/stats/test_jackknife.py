@@ -7,15 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.stats.jackknife import (
-    accuracy,
-    auroc_pseudo_values,
-    balanced_accuracy,
-    confusion,
-    macro_f1,
-    pseudo_values,
-    pseudo_values_of_sums,
-)
+from bench.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
+from bench.stats.jackknife import auroc_pseudo_values, pseudo_values, pseudo_values_of_sums
 
 
 def simulated(seed: int, patients: int, subsets: int) -> NDArray[np.float64]:
@@ -60,23 +53,6 @@ def test_fast_pseudo_values_equal_leaving_out_one_by_one(
     fast = pseudo_values_of_sums(statistic, confusion(truth, predicted, groups, 3))
     assert fast.shape == (12, 2)
     assert fast == pytest.approx(pseudo_values(one_by_one, cases, groups))
-
-
-def test_scores_of_a_confusion_table_by_hand() -> None:
-    counts = np.array(
-        [[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
-    )  # the third class never occurs
-    assert accuracy(counts) == pytest.approx(5 / 8)
-    assert balanced_accuracy(counts) == pytest.approx((3 / 4 + 2 / 4) / 2)
-    assert macro_f1(counts) == pytest.approx((6 / 9 + 4 / 7) / 2)
-    counts[0, 2] = 1  # predicted once: its F1 of 0 counts, its recall does not exist
-    assert balanced_accuracy(counts) == pytest.approx((3 / 5 + 2 / 4) / 2)
-    assert macro_f1(counts) == pytest.approx((6 / 10 + 4 / 7 + 0) / 3)
-
-
-def test_confusion_by_hand() -> None:
-    found = confusion(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
-    assert found[:, 0].tolist() == [[[0, 0], [1, 0]], [[1, 0], [0, 1]]]  # patient a, then b
 
 
 def test_auroc_pseudo_values_equal_leaving_out_one_by_one() -> None:

@@ -1,0 +1,23 @@
+"""Confusion counts and the scores that they give, by hand."""
+
+import numpy as np
+import pytest
+
+from bench.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
+
+
+def test_scores_of_a_confusion_table_by_hand() -> None:
+    counts = np.array(
+        [[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
+    )  # the third class never occurs
+    assert accuracy(counts) == pytest.approx(5 / 8)
+    assert balanced_accuracy(counts) == pytest.approx((3 / 4 + 2 / 4) / 2)
+    assert macro_f1(counts) == pytest.approx((6 / 9 + 4 / 7) / 2)
+    counts[0, 2] = 1  # predicted once: its F1 of 0 counts, its recall does not exist
+    assert balanced_accuracy(counts) == pytest.approx((3 / 5 + 2 / 4) / 2)
+    assert macro_f1(counts) == pytest.approx((6 / 10 + 4 / 7 + 0) / 3)
+
+
+def test_confusion_by_hand() -> None:
+    found = confusion(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
+    assert found[:, 0].tolist() == [[[0, 0], [1, 0]], [[1, 0], [0, 1]]]  # patient a, then b
