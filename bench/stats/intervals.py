@@ -133,12 +133,6 @@ def superiority(difference: NDArray[np.float64]) -> float:
     return float(wins / difference.size)
 
 
-def expected_half_width(scores: NDArray[np.float64]) -> float | None:
-    """1.96 sd / sqrt(n) over the means of n patients: smaller gaps mean little on this test set (R4.7)."""
-    patients = scores.shape[0]
-    return float(1.96 * scores.mean(1).std(ddof=1) / patients**0.5) if patients > 1 else None
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment, in the given order."""
     adjusted, running = [0.0] * len(p_values), 0.0

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.classification import pairs_in_order
 
 
-def pseudo_values(
-    statistic: Callable[[NDArray[Any]], ArrayLike], cases: NDArray[Any], groups: Sequence[str]
-) -> NDArray[np.float64]:
-    """Jackknife over patients: n * all - (n - 1) * all but one, n patients (sorted) x s subsets (R4.2c).
-
-    `statistic` takes any selection of `cases` (first axis) and gives one value, or one for each subset; `groups` names
-    the patient of each case. The mean of the table is the jackknife estimate, which can differ from
-    `statistic(cases)` by its bias.
-    """
-    names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    whole = np.atleast_1d(np.asarray(statistic(cases), float))
-    if len(names) < 2:
-        return whole[None]
-    left_out = np.stack(
-        [np.atleast_1d(statistic(cases[patient != number])) for number in range(len(names))]
-    )
-    return _pseudo(whole, left_out)
-
-
 def pseudo_values_of_sums(
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The same for a function of sums over patients (a ratio, macro F1): counts (n, s, ...) -> n x s, without a loop.
+    """Jackknife over patients: n * all - (n - 1) * all but one, counts (n, s, ...) -> n patients x s subsets (R4.2c).
 
-    `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1` do.
+    For functions of sums over patients, such as a ratio or macro F1. The mean of the table is the jackknife estimate,
+    which can differ from the statistic of all patients by its bias. `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1` do.
     """
     total = counts.sum(0)
     return (

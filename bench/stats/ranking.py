@@ -1,22 +1,18 @@
-"""Which method is first, and how surely: rank distribution, orderings under three rules, neighbours. Pure."""
+"""Which method is first, and how surely: rank distribution, orderings under three rules. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.stats.intervals import (
     LEVEL,
-    Interval,
     best_first,
-    false_outperformance,
-    interval,
-    superiority,
     tie_groups,
     variances,
 )
@@ -194,25 +190,3 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None
     ]
     scale = float(np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum()))
     return float((signs[0] * signs[1]).sum()) / scale if scale else None
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Two methods next to each other in the order of means."""
-
-    better: str
-    worse: str
-    gap: Interval  # better - worse (worse - better where lower is better)
-    false_outperformance: float  # P(the truth is the other way round, or equal), R4.5
-    superiority: float  # P(better > worse) over pairs (patient, subset), R4.6
-
-
-def neighbours(scores: Scores, higher_is_better: bool) -> list[Neighbours]:
-    """Each adjacent pair from the best on."""
-    found = []
-    for better, worse in pairwise(best_first(scores, higher_is_better)):
-        gap = (scores[better] - scores[worse]) * (1 if higher_is_better else -1)
-        found.append(
-            Neighbours(better, worse, interval(gap), false_outperformance(gap), superiority(gap))
-        )
-    return found

@@ -12,7 +12,6 @@ from scipy.stats import t as student
 
 from bench.stats.intervals import (
     Interval,
-    expected_half_width,
     false_outperformance,
     holm,
     interval,
@@ -149,14 +148,6 @@ def test_values_of_subsets_alone() -> None:
     )
     assert interval_over_subsets(np.array([1.0, 2.0])).kind == "wide"
     assert interval_over_subsets(np.array([1.0])) == Interval(1.0, None, None, "")
-
-
-def test_expected_half_width_by_hand() -> None:
-    scores = np.array(
-        [[0.4, 0.6], [0.6, 0.8], [0.8, 1.0], [0.2, 0.4]]
-    )  # means 0.5 0.7 0.9 0.3, sd (0.2/3)**0.5
-    assert expected_half_width(scores) == pytest.approx(1.96 * (0.2 / 3) ** 0.5 / 2)
-    assert expected_half_width(scores[:1]) is None
 
 
 def test_superiority_counts_ties_half() -> None:

@@ -1,4 +1,4 @@
-"""Rank distributions, the three ranking rules, and neighbours: by hand and by property."""
+"""Rank distributions and the three ranking rules: by hand and by property."""
 
 from itertools import combinations
 
@@ -16,7 +16,6 @@ from bench.stats.ranking import (
     covariance_root,
     joint_draws,
     kendall_tau,
-    neighbours,
     orderings,
     percentile_ranks,
     rank_distributions,
@@ -146,7 +145,6 @@ def test_one_method_is_first_and_none_is_nothing() -> None:
     found = rank_distributions(methods(0, k=1), higher_is_better=True)["m0"]
     assert (found.lo, found.hi, found.shares) == (1, 1, (1.0,))
     assert rank_distributions({}, True) == orderings({}, True) == {}
-    assert neighbours({}, True) == []
 
 
 def test_kernel_distances_without_patients_are_ranked_over_subsets() -> None:
@@ -248,20 +246,3 @@ def test_tau_agrees_with_scipy(pairs: list[tuple[int, int]]) -> None:
         assert found is None
     else:
         assert found == pytest.approx(kendalltau(first, second).statistic)
-
-
-def test_neighbours_by_hand() -> None:
-    scores = {
-        "a": np.array([[0.5], [0.6], [0.7]]),
-        "b": np.array([[0.6], [0.6], [0.9]]),
-        "c": np.full((3, 1), 0.1),
-    }
-    first, second = neighbours(scores, higher_is_better=True)
-    assert (first.better, first.worse, second.better, second.worse) == ("b", "a", "a", "c")
-    assert first.gap == interval(scores["b"] - scores["a"])
-    assert first.superiority == pytest.approx((2 + 0.5) / 3)
-    assert first.false_outperformance == false_outperformance(scores["b"] - scores["a"])
-    lower = neighbours(scores, higher_is_better=False)
-    assert [(pair.better, pair.worse) for pair in lower] == [("c", "a"), ("a", "b")]
-    assert lower[1].gap.mean == pytest.approx(0.1)
-    assert lower[1].superiority == first.superiority
