@@ -1,4 +1,8 @@
-"""Classification metrics of whole test sets: counts of a confusion matrix, ordered pairs of AUROC. Pure."""
+"""Classification metrics of whole test sets: accuracies and F1 from counts, ordered pairs of AUROC.
+
+Metrics that are functions of sums take the counts themselves, so that `bench.stats.jackknife` can
+leave patients out without a loop.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +11,72 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 
-def confusion(
+
+def confusion_counts(
     truth: NDArray[np.intp], predicted: NDArray[np.intp], groups: Sequence[str], classes: int
-) -> NDArray[np.float64]:
-    """Cases of each patient by true and predicted class: truth (N), predicted (N x s) -> (n, s, classes, classes)."""
+) -> Floats:
+    """Number of cases of each patient by true and by predicted class.
+
+    truth (N), predicted (N x s subsets), patient of each case (N) -> n patients (sorted by name),
+    s, true class, predicted class.
+    """
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    counts = np.zeros((len(names), predicted.shape[1], classes, classes))
-    np.add.at(
-        counts, (patient[:, None], np.arange(predicted.shape[1]), truth[:, None], predicted), 1
-    )
+    subsets = predicted.shape[1]
+    counts = np.zeros((len(names), subsets, classes, classes))
+    places = (patient[:, None], np.arange(subsets), truth[:, None], predicted)
+    np.add.at(counts, places, 1)
     return counts
 
 
-def accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of cases that are right, from confusion counts (..., true, predicted)."""
+def accuracy(counts: Floats) -> Floats:
+    """Share of cases that are classified correctly, from counts (..., true, predicted) -> (...)."""
     return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
 
 
-def balanced_accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean recall of the classes that occur, from confusion counts (..., true, predicted)."""
-    return _class_mean(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1))
+def balanced_accuracy(counts: Floats) -> Floats:
+    """Mean over classes of the recall TP / (TP + FN), from counts (..., true, predicted) -> (...).
+
+    Classes without a true case have no recall and are left out of the mean.
+    """
+    correct = np.diagonal(counts, axis1=-2, axis2=-1)
+    return _mean_of_classes(correct, counts.sum(-1))
 
 
-def macro_f1(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of 2TP / (2TP + FP + FN) of the classes that occur or are predicted, from counts (..., true, predicted)."""
-    return _class_mean(2 * np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1) + counts.sum(-2))
+def macro_f1(counts: Floats) -> Floats:
+    """Mean over classes of F1 = 2TP / (2TP + FP + FN), from counts (..., true, predicted) -> (...).
+
+    Classes that neither occur nor are predicted have no F1 and are left out of the mean.
+    """
+    correct = np.diagonal(counts, axis1=-2, axis2=-1)
+    return _mean_of_classes(2 * correct, counts.sum(-1) + counts.sum(-2))
 
 
-def _class_mean(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
-    there = under > 0
-    shares = np.divide(over, under, out=np.zeros_like(under), where=there)
-    return np.asarray(shares.sum(-1) / there.sum(-1))
+def _mean_of_classes(numerators: Floats, denominators: Floats) -> Floats:
+    """Mean ratio over the last axis, of the classes whose denominator is above 0."""
+    defined = denominators > 0
+    ratios = np.divide(numerators, denominators, out=np.zeros_like(denominators), where=defined)
+    return np.asarray(ratios.sum(-1) / defined.sum(-1))
 
 
-def pairs_in_order(
-    scores: NDArray[np.float64],
-    positive: NDArray[np.bool_],
-    patient: NDArray[np.intp],
-    patients: int,
-) -> tuple[float, NDArray[np.float64]]:
-    """Pairs in order over all cases, and those that each patient (n) takes part in."""
-    high, low = scores[positive], scores[~positive]
-    below = _rank_among(np.sort(low), high)  # negatives below each positive
-    above = len(high) - _rank_among(np.sort(high), low)  # positives above each negative
-    taken = np.zeros(patients)
-    np.add.at(taken, patient[positive], below)
-    np.add.at(taken, patient[~positive], above)
-    for both in np.intersect1d(patient[positive], patient[~positive]):  # own pairs were taken twice
-        own = _rank_among(np.sort(low[patient[~positive] == both]), high[patient[positive] == both])
-        taken[both] -= own.sum()
-    return float(below.sum()), taken
+def pairs_in_order(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
+    """For each case (N), the number of cases of the other class that it is ordered correctly with.
+
+    A pair is in order where the positive case has the higher score; equal scores count half. The
+    sum over the positive cases (or over the negative ones) divided by the number of pairs is the
+    area under the ROC curve (Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747).
+    """
+    high = scores[positive]
+    low = scores[~positive]
+    in_order = np.empty(len(scores))
+    in_order[positive] = count_pairs_in_order(np.sort(low), high)
+    in_order[~positive] = len(high) - count_pairs_in_order(np.sort(high), low)
+    return in_order
 
 
-def _rank_among(ordered: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many of the ordered numbers lie below each value; equal ones count half."""
-    return (
-        np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    ) / 2
+def count_pairs_in_order(ordered: Floats, values: Floats) -> Floats:
+    """How many of the ordered numbers (M) lie below each value (N); equal ones count half."""
+    below = np.searchsorted(ordered, values, "left")
+    not_above = np.searchsorted(ordered, values, "right")
+    return np.asarray((below + not_above) / 2)

@@ -1,4 +1,8 @@
-"""Pseudo-values over patients for metrics that are no mean over cases, such as AUROC and macro F1 (protocol R4.2c)."""
+"""Pseudo-values of patients for metrics that are not means over cases, such as macro F1 (R4.2c).
+
+The pseudo-value of a patient is n * metric(all) - (n - 1) * metric(all but this patient), with n
+patients (Miller 1974, doi 10.1093/biomet/61.1.1). A table of them feeds the intervals of R4.1.
+"""
 
 from __future__ import annotations
 
@@ -8,52 +12,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.classification import pairs_in_order
+from bench.metrics.classification import count_pairs_in_order, pairs_in_order
 
 
 def pseudo_values_of_sums(
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Jackknife over patients: n * all - (n - 1) * all but one, counts (n, s, ...) -> n patients x s subsets (R4.2c).
+    """Pseudo-values of a function of sums over patients: counts (n, s, ...) -> n patients x s.
 
-    For functions of sums over patients, such as a ratio or macro F1. The mean of the table is the jackknife estimate,
-    which can differ from the statistic of all patients by its bias. `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1` do.
+    `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1`
+    do. The mean of the table is the jackknife estimate, which can differ from the statistic of all
+    patients by its bias. One patient has the statistic itself.
     """
+    if len(counts) < 2:
+        return statistic(counts)
     total = counts.sum(0)
-    return (
-        _pseudo(statistic(total), statistic(total - counts))
-        if len(counts) > 1
-        else statistic(counts)
-    )
+    return _pseudo_values(statistic(total), statistic(total - counts))
 
 
 def auroc_pseudo_values(
     scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]
 ) -> NDArray[np.float64]:
-    """The same for the area under the ROC curve: scores (N cases x s), positive (N) -> n patients x s.
+    """Pseudo-values of the area under the ROC curve: N cases x s, (N), (N) -> n patients x s.
 
-    Counts pairs (positive, negative) that are in order, ties half, and takes those of one patient away.
+    `groups` names the patient of each case; the rows follow the sorted names. The pairs of each
+    patient are subtracted from all pairs, so nothing is sorted anew for a patient. A BenchError
+    where the area is undefined for all patients, or without one of them.
     """
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    count = np.stack(
-        [np.bincount(patient[side], minlength=len(names)) for side in (positive, ~positive)]
-    )
-    columns = [pairs_in_order(column, positive, patient, len(names)) for column in scores.T]
-    whole = np.array([won for won, _ in columns])
-    kept = whole - np.stack([taken for _, taken in columns], 1)
-    pairs = count.sum(1).prod()
-    pairs_kept = (count.sum(1, keepdims=True) - count).prod(0)
-    if pairs == 0 or (len(names) > 1 and (pairs_kept == 0).any()):
+    patients = len(names)
+    sides = (positive, ~positive)
+    cases = np.stack([np.bincount(patient[side], minlength=patients) for side in sides])
+    pairs = cases.sum(1).prod()
+    pairs_kept = (cases.sum(1, keepdims=True) - cases).prod(0)
+    if pairs == 0 or (patients > 1 and (pairs_kept == 0).any()):
         raise BenchError(
             "AUROC is undefined without some patient; the test set needs two patients of each class"
         )
-    return (
-        _pseudo(whole / pairs, kept / pairs_kept[:, None])
-        if len(names) > 1
-        else (whole / pairs)[None]
-    )
+    won_by_subset = []
+    kept_by_subset = []
+    for column in scores.T:
+        won = pairs_in_order(column, positive)
+        all_won = won[positive].sum()
+        won_by_subset.append(all_won)
+        kept_by_subset.append(all_won - _pairs_of_patients(column, positive, patient, won))
+    of_all = np.array(won_by_subset) / pairs
+    if patients < 2:
+        return of_all[None]
+    return _pseudo_values(of_all, np.stack(kept_by_subset, 1) / pairs_kept[:, None])
 
 
-def _pseudo(whole: NDArray[np.float64], left_out: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pairs_of_patients(
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    patient: NDArray[np.intp],
+    won: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Pairs in order that each patient (n) takes part in, from those `won` by each case (N)."""
+    taken = np.bincount(patient, weights=won).astype(np.float64)
+    # Pairs of two cases of one patient are in the sum twice.
+    for number in np.intersect1d(patient[positive], patient[~positive]):
+        of_patient = patient == number
+        high = scores[of_patient & positive]
+        low = scores[of_patient & ~positive]
+        taken[number] -= count_pairs_in_order(np.sort(low), high).sum()
+    return taken
+
+
+def _pseudo_values(
+    of_all: NDArray[np.float64], left_out: NDArray[np.float64]
+) -> NDArray[np.float64]:
     patients = len(left_out)
-    return patients * whole - (patients - 1) * left_out
+    return patients * of_all - (patients - 1) * left_out

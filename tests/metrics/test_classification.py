@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
+from bench.metrics.classification import accuracy, balanced_accuracy, confusion_counts, macro_f1
 
 
 def test_scores_of_a_confusion_table_by_hand() -> None:
@@ -19,5 +19,5 @@ def test_scores_of_a_confusion_table_by_hand() -> None:
 
 
 def test_confusion_by_hand() -> None:
-    found = confusion(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
+    found = confusion_counts(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
     assert found[:, 0].tolist() == [[[0, 0], [1, 0]], [[1, 0], [0, 1]]]  # patient a, then b

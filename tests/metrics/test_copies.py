@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metrics.copies import find_copies, wilson
+from bench.metrics.copies import find_copies, wilson_interval
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.ssim import ssim
 
@@ -22,21 +22,21 @@ def picture(seed: int, shape: tuple[int, ...] = (3, 24, 20)) -> np.ndarray:
 def test_wilson_at_none_and_all() -> None:
     # at 0 of n the upper end is z^2 / (n + z^2), and n of n mirrors it
     z = 1.959963984540054
-    assert wilson(0, 10) == pytest.approx((0, z * z / (10 + z * z)), abs=1e-12)
-    assert wilson(10, 10) == pytest.approx((10 / (10 + z * z), 1), abs=1e-12)
-    assert wilson(0, 10)[0] >= 0 and wilson(10, 10)[1] <= 1
+    assert wilson_interval(0, 10) == pytest.approx((0, z * z / (10 + z * z)), abs=1e-12)
+    assert wilson_interval(10, 10) == pytest.approx((10 / (10 + z * z), 1), abs=1e-12)
+    assert wilson_interval(0, 10)[0] >= 0 and wilson_interval(10, 10)[1] <= 1
 
 
 def test_wilson_at_one_half() -> None:
     # half-width z / (2 sqrt(n + z^2)) around 1/2
     half = 1.959963984540054 / (2 * math.sqrt(20 + 1.959963984540054**2))
-    assert wilson(10, 20) == pytest.approx((0.5 - half, 0.5 + half), rel=1e-12)
+    assert wilson_interval(10, 20) == pytest.approx((0.5 - half, 0.5 + half), rel=1e-12)
 
 
 @given(st.integers(1, 500), st.data())
 def test_wilson_ends_solve_the_score_equation(n, data) -> None:
     hits = data.draw(st.integers(0, n))
-    for end in wilson(hits, n):
+    for end in wilson_interval(hits, n):
         # (p - end)^2 = z^2 end (1 - end) / n
         gap, spread = (hits / n - end) ** 2, 1.959963984540054**2 * end * (1 - end) / n
         assert gap == pytest.approx(spread, abs=1e-12)
@@ -45,7 +45,7 @@ def test_wilson_ends_solve_the_score_equation(n, data) -> None:
 @pytest.mark.parametrize("hits, n", [(0, 0), (3, 2), (-1, 4)])
 def test_wilson_of_no_share_is_refused(hits, n) -> None:
     with pytest.raises(ValueError, match="expected 0 <= hits"):
-        wilson(hits, n)
+        wilson_interval(hits, n)
 
 
 # Copies; the reals lie at 0, 10 and 14 of a line
@@ -97,7 +97,7 @@ def test_two_copies_of_one_set() -> None:
     features, images = np.random.default_rng(0).random((30, 128)), [picture(i) for i in range(30)]
     got = find_copies(features, features.copy(), images, [image.copy() for image in images])
     assert got.nearest.tolist() == list(range(30))
-    assert got.rate() == (1.0, *wilson(30, 30))
+    assert got.rate() == (1.0, *wilson_interval(30, 30))
     assert frechet_distance(features, features.copy()) == pytest.approx(0, abs=1e-9)
 
 

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from bench.metrics.mask_plausibility import agreement, areas, components, ks_distance, mask_validity
+from bench.metrics.mask_plausibility import (
+    count_pieces,
+    foreground_shares,
+    ks_distance,
+    mask_agreement,
+    mask_validity,
+)
 
 
 def picture(*rows: str) -> np.ndarray:
@@ -33,16 +39,16 @@ def test_ks_distance_by_hand() -> None:
 
 
 def test_areas_are_shares_of_all_foreground_classes() -> None:
-    assert areas([picture("1200", "0000"), EMPTY]).tolist() == [0.25, 0.0]
+    assert foreground_shares([picture("1200", "0000"), EMPTY]).tolist() == [0.25, 0.0]
 
 
 def test_pieces() -> None:
-    assert components(EMPTY) == 0
-    assert components(picture("1001", "1001")) == 2
-    assert components(picture("1000", "0100", "0010")) == 1  # corners connect
-    assert components(picture("1122", "1102")) == 2  # classes that touch are two
-    assert components(picture("1210", "0000")) == 3
-    assert components(np.ones((2, 3, 4), np.uint8)) == 1
+    assert count_pieces(EMPTY) == 0
+    assert count_pieces(picture("1001", "1001")) == 2
+    assert count_pieces(picture("1000", "0100", "0010")) == 1  # corners connect
+    assert count_pieces(picture("1122", "1102")) == 2  # classes that touch are two
+    assert count_pieces(picture("1210", "0000")) == 3
+    assert count_pieces(np.ones((2, 3, 4), np.uint8)) == 1
 
 
 def test_validity_of_a_small_set() -> None:
@@ -64,15 +70,15 @@ def test_reals_against_themselves_are_valid() -> None:
 def test_agreement_is_mean_dice_over_the_classes_that_a_mask_holds() -> None:
     masks = [picture("1100", "2200"), picture("1111", "0000"), picture("0000", "0000")]
     given = [picture("1000", "2200"), picture("0000", "0000"), picture("1111", "1111")]
-    assert agreement(given, masks) == pytest.approx((2 / 3 + 1 + 0) / 3)
-    assert agreement(masks, masks) == 1.0
-    assert agreement([EMPTY], [EMPTY]) is None
+    assert mask_agreement(given, masks) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert mask_agreement(masks, masks) == 1.0
+    assert mask_agreement([EMPTY], [EMPTY]) is None
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="0 synthetic and 1 real"):
         mask_validity([], [EMPTY])
     with pytest.raises(ValueError, match="longer"):
-        agreement([EMPTY], [EMPTY, EMPTY])
+        mask_agreement([EMPTY], [EMPTY, EMPTY])
     with pytest.raises(ValueError, match="differ in shape"):
-        agreement([EMPTY.T], [EMPTY + 1])
+        mask_agreement([EMPTY.T], [EMPTY + 1])

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.metrics.pseudo_healthy import (
-    anomaly,
-    change,
+    anomaly_score,
     harmonic_mean,
     healthiness,
     healthiness_dice,
-    identity,
+    identity_score,
     lesion_pixels,
+    mean_change,
 )
 from bench.stats.jackknife import pseudo_values_of_sums
 
@@ -78,10 +78,10 @@ def test_healthiness_dice_is_one_for_identity_and_zero_when_healed() -> None:
 def test_identity_does_not_see_the_lesion() -> None:
     image, mask = picture(4, (3, 48, 48)), disc()
     inside = np.where(mask == 1, 0.5, image)
-    assert identity(image, inside, mask).value == pytest.approx(1, abs=1e-9)
-    assert identity(image, inside, 0 * mask).value < 0.98
+    assert identity_score(image, inside, mask).value == pytest.approx(1, abs=1e-9)
+    assert identity_score(image, inside, 0 * mask).value < 0.98
     outside = np.where(mask == 0, 0.5, image)
-    assert identity(image, outside, mask).value < 0.75
+    assert identity_score(image, outside, mask).value < 0.75
 
 
 def test_blurring_keeps_less_identity_than_copying() -> None:
@@ -91,8 +91,8 @@ def test_blurring_keeps_less_identity_than_copying() -> None:
     image = picture(5, (1, 64, 64)).astype(float)
     blurred = gaussian_filter(image, (0, 2, 2))
     mask = disc(64)
-    assert identity(image, image, mask).value == pytest.approx(1)
-    assert identity(image, blurred, mask).value < 0.9
+    assert identity_score(image, image, mask).value == pytest.approx(1)
+    assert identity_score(image, blurred, mask).value < 0.9
 
 
 # Change, anomaly, both axes
@@ -100,17 +100,17 @@ def test_blurring_keeps_less_identity_than_copying() -> None:
 
 def test_change_is_told_apart_inside_and_outside() -> None:
     image, mask = picture(6, (3, 48, 48)).astype(float), disc()
-    got = change(image, image + np.where(mask == 1, 0.3, -0.02), mask)
+    got = mean_change(image, image + np.where(mask == 1, 0.3, -0.02), mask)
     assert (got.inside, got.outside) == (pytest.approx(0.3), pytest.approx(0.02))
-    nothing = change(image, image + 0.1, 0 * mask)
+    nothing = mean_change(image, image + 0.1, 0 * mask)
     assert math.isnan(nothing.inside)
     assert nothing.outside == pytest.approx(0.1)
 
 
 def test_anomaly_is_the_mean_change() -> None:
     image, mask = picture(7, (3, 48, 48)), disc()
-    assert anomaly(image, image) == 0
-    assert anomaly(image, image + 0.5 * mask) == pytest.approx(0.5 * mask.mean(), rel=1e-5)
+    assert anomaly_score(image, image) == 0
+    assert anomaly_score(image, image + 0.5 * mask) == pytest.approx(0.5 * mask.mean(), rel=1e-5)
 
 
 def test_copying_and_destroying_have_no_harmonic_mean() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from bench.metrics.ssim import C1, C2, WEIGHTS, ms_ssim, scales_of, ssim
+from bench.metrics.ssim import C1, C2, WEIGHTS, ms_ssim, number_of_scales, ssim
 
 
 def picture(seed: int, shape: tuple[int, ...] = (3, 24, 20)) -> np.ndarray:
@@ -86,14 +86,14 @@ def test_ssim_of_images_that_do_not_fit_is_refused() -> None:
     ("side", "scales"), [(8, 1), (20, 1), (21, 2), (40, 2), (41, 3), (160, 3), (161, 5), (512, 5)]
 )
 def test_scales_follow_the_shorter_side(side: int, scales: int) -> None:
-    assert scales_of(side) == scales
+    assert number_of_scales(side) == scales
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 9), (3, 24, 30), (3, 41, 64), (1, 161, 170)])
 def test_ms_ssim_of_an_image_with_itself_is_one(shape: tuple[int, ...]) -> None:
     value, scales = ms_ssim(picture(0, shape), picture(0, shape))
     assert value == pytest.approx(1, abs=1e-9)
-    assert scales == scales_of(min(shape[1:]))
+    assert scales == number_of_scales(min(shape[1:]))
 
 
 def test_ms_ssim_at_one_scale_is_ssim() -> None:

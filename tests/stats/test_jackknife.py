@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import BenchError
-from bench.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
+from bench.metrics.classification import accuracy, balanced_accuracy, confusion_counts, macro_f1
 from bench.stats.jackknife import auroc_pseudo_values, pseudo_values_of_sums
 
 
@@ -70,9 +70,9 @@ def test_fast_pseudo_values_equal_leaving_out_one_by_one(
 
     def one_by_one(some: NDArray[np.intp]) -> NDArray[np.float64]:
         alone = ["all"] * len(some)
-        return statistic(confusion(some[:, 0], some[:, 1:], alone, 3))[0]
+        return statistic(confusion_counts(some[:, 0], some[:, 1:], alone, 3))[0]
 
-    fast = pseudo_values_of_sums(statistic, confusion(truth, predicted, groups, 3))
+    fast = pseudo_values_of_sums(statistic, confusion_counts(truth, predicted, groups, 3))
     assert fast.shape == (12, 2)
     assert fast == pytest.approx(leave_out_one_by_one(one_by_one, cases, groups))
 

@@ -13,8 +13,8 @@ from bench.stats.label_efficiency import (
     Amount,
     Equivalence,
     area_table,
-    in_words,
-    isotonic,
+    describe_equivalence,
+    isotonic_fit,
     label_equivalence,
 )
 
@@ -88,7 +88,7 @@ def test_a_dip_of_the_curve_is_levelled_and_first_reached_counts() -> None:
 @given(arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 7)), elements=st.floats(-1, 1)))
 def test_isotonic_fit_agrees_with_scipy(values: NDArray[np.float64]) -> None:
     expected = [isotonic_regression(row).x for row in values]
-    assert isotonic(values) == pytest.approx(np.array(expected), abs=1e-12)
+    assert isotonic_fit(values) == pytest.approx(np.array(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("position", range(4))
@@ -144,7 +144,10 @@ def test_a_curve_needs_two_increasing_amounts(labelled: list[float]) -> None:
 
 
 def test_in_words() -> None:
-    assert in_words(Equivalence(Amount(0.232), Amount(0.171), Amount(0.31))) == "23% [17, 31]"
+    assert (
+        describe_equivalence(Equivalence(Amount(0.232), Amount(0.171), Amount(0.31)))
+        == "23% [17, 31]"
+    )
     censored = Equivalence(Amount(0.066), Amount(0.05, "<"), Amount(1.0, ">"))
-    assert in_words(censored) == "6.6% [less than 5, more than 100]"
-    assert in_words(Equivalence(Amount(1.0, ">"), None, None)) == "more than 100%"
+    assert describe_equivalence(censored) == "6.6% [less than 5, more than 100]"
+    assert describe_equivalence(Equivalence(Amount(1.0, ">"), None, None)) == "more than 100%"

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from bench.stats.intervals import false_outperformance, interval, tie_groups
+from bench.stats.intervals import false_outperformance, mean_interval, tie_groups
 from bench.stats.ranking import (
-    agreement,
     average_ranks,
     covariance_root,
     joint_draws,
     kendall_tau,
-    orderings,
+    order_by_rules,
     percentile_ranks,
+    rank_agreement,
     rank_distributions,
     rank_shares,
 )
@@ -65,7 +65,7 @@ def test_variances_that_no_covariance_has_are_widened_only() -> None:
 def test_drawn_differences_of_two_methods_fill_their_interval() -> None:
     tables = np.stack(list(methods(1, k=2, s=5).values()))
     drawn = joint_draws(tables, seed=3, draws=200_000) @ [1, -1]
-    expected = interval(tables[0] - tables[1])
+    expected = mean_interval(tables[0] - tables[1])
     assert expected.lo is not None and expected.hi is not None
     tolerance = 0.02 * (
         expected.hi - expected.lo
@@ -82,7 +82,7 @@ def test_drawn_differences_of_three_methods_fill_each_interval() -> None:
     )  # one subset: a covariance with these variances exists
     drawn = joint_draws(tables, seed=3, draws=200_000)
     for a, b in combinations(range(3), 2):
-        expected = interval(tables[a] - tables[b])
+        expected = mean_interval(tables[a] - tables[b])
         assert expected.lo is not None and expected.hi is not None
         tolerance = 0.02 * (expected.hi - expected.lo)
         found = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
@@ -144,7 +144,7 @@ def test_one_patient_allows_every_rank_and_draws_none() -> None:
 def test_one_method_is_first_and_none_is_nothing() -> None:
     found = rank_distributions(methods(0, k=1), higher_is_better=True)["m0"]
     assert (found.lo, found.hi, found.shares) == (1, 1, (1.0,))
-    assert rank_distributions({}, True) == orderings({}, True) == {}
+    assert rank_distributions({}, True) == order_by_rules({}, True) == {}
 
 
 def test_kernel_distances_without_patients_are_ranked_over_subsets() -> None:
@@ -207,7 +207,7 @@ def test_three_rules_can_crown_three_methods() -> None:
         "often": np.array([[0.91, 0.91], [0.80, 0.80], [0.96, 0.96], [0.41, 0.31]]),
         "safe": np.array([[0.70, 0.70], [0.70, 0.70], [0.70, 0.70], [0.70, 0.70]]),
     }
-    found = orderings(scores, higher_is_better=True)
+    found = order_by_rules(scores, higher_is_better=True)
     assert found["mean"].ranks == {"mean": 1, "often": 2, "safe": 3}
     assert found["mean_rank"].values == pytest.approx(
         {"mean": 16 / 8, "often": 12 / 8, "safe": 20 / 8}
@@ -216,7 +216,7 @@ def test_three_rules_can_crown_three_methods() -> None:
     # The 5th percentile of 8 values lies 0.35 of the way from the lowest to the next.
     assert found["worst_case"].values == pytest.approx({"mean": 0.335, "often": 0.345, "safe": 0.7})
     assert found["worst_case"].ranks == {"mean": 3, "often": 2, "safe": 1}
-    assert agreement(found) == pytest.approx(
+    assert rank_agreement(found) == pytest.approx(
         {
             ("mean", "mean_rank"): 1 / 3,
             ("mean", "worst_case"): -1.0,
@@ -227,7 +227,7 @@ def test_three_rules_can_crown_three_methods() -> None:
 
 def test_worst_case_is_the_upper_end_where_lower_is_better() -> None:
     scores = {"steady": np.full((20, 1), 6.0), "wild": np.array([[1.0]] * 18 + [[50.0]] * 2)}
-    found = orderings(scores, higher_is_better=False)
+    found = order_by_rules(scores, higher_is_better=False)
     assert found["worst_case"].values == pytest.approx({"steady": 6, "wild": 50})
     assert (found["worst_case"].ranks["steady"], found["mean"].ranks["steady"]) == (1, 2)
     assert found["mean_rank"].ranks == {"steady": 2, "wild": 1}

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bench.stats.intervals import interval, p_values, tie_groups, variances
+from bench.stats.intervals import mean_interval, p_values, tie_groups, variances_of_means
 from bench.stats.jackknife import auroc_pseudo_values
 from bench.stats.label_efficiency import Equivalence, label_equivalence
 from bench.stats.ranking import rank_distributions
@@ -39,7 +39,7 @@ def frames(
 
 def coverage(tables: NDArray[np.float64]) -> float:
     """Share of tables (repeats x n x s) whose 95% interval holds the true mean of 0."""
-    variance, freedom = variances(tables)
+    variance, freedom = variances_of_means(tables)
     return float(
         np.mean(np.abs(tables.mean((1, 2))) <= stdtrit(freedom, 0.975) * np.sqrt(variance))
     )
@@ -72,7 +72,7 @@ def test_without_effects_of_patients_and_subsets_the_interval_is_too_wide_never_
 
 def test_one_interval_at_a_time_is_what_was_counted() -> None:
     tables = frames(4, "mixed", 16, 3, repeats=200).mean(2)
-    found = [interval(table) for table in tables]
+    found = [mean_interval(table) for table in tables]
     held = [one.lo is not None and one.hi is not None and one.lo <= 0 <= one.hi for one in found]
     assert np.mean(held) == coverage(tables)
 
