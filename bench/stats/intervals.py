@@ -158,7 +158,8 @@ def p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 def false_outperformance(difference: NDArray[np.float64]) -> float:
     """P(true mean of A - B <= 0) given the paired differences of A and B (R4.5).
 
-    `difference` (n x s) is positive where A is better. With one subset this is the formula of Christodoulou et al. 2025 (arXiv 2505.04720).
+    `difference` (n x s) is positive where A is better. With one subset this is the formula of
+    Christodoulou et al. 2025 (arXiv 2505.04720).
     """
     from scipy.special import stdtr
 
@@ -169,7 +170,8 @@ def false_outperformance(difference: NDArray[np.float64]) -> float:
 def probability_of_superiority(difference: NDArray[np.float64]) -> float:
     """P(A > B) over pairs (patient, subset), with ties counted half (R4.6).
 
-    `difference` (n x s) is positive where A is better. From `MEANINGFUL` on, a win is called meaningful.
+    `difference` (n x s) is positive where A is better. From `MEANINGFUL` on, a win is called
+    meaningful.
     """
     wins = np.count_nonzero(difference > 0) + np.count_nonzero(difference == 0) / 2
     return float(wins / difference.size)

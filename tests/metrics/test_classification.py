@@ -1,9 +1,15 @@
-"""Confusion counts and the scores that they give, by hand."""
+"""Confusion counts, the scores that they give, and ordered pairs, by hand."""
 
 import numpy as np
 import pytest
 
-from bench.metrics.classification import accuracy, balanced_accuracy, confusion_counts, macro_f1
+from bench.metrics.classification import (
+    accuracy,
+    balanced_accuracy,
+    confusion_counts,
+    macro_f1,
+    pairs_in_order,
+)
 
 
 def test_scores_of_a_confusion_table_by_hand() -> None:
@@ -19,5 +25,12 @@ def test_scores_of_a_confusion_table_by_hand() -> None:
 
 
 def test_confusion_by_hand() -> None:
-    found = confusion_counts(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
-    assert found[:, 0].tolist() == [[[0, 0], [1, 0]], [[1, 0], [0, 1]]]  # patient a, then b
+    counts = confusion_counts(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
+    assert counts[:, 0].tolist() == [[[0, 0], [1, 0]], [[1, 0], [0, 1]]]  # patient a, then b
+
+
+def test_pairs_in_order_by_hand() -> None:
+    # Of 2 x 3 pairs, 0.6 is above 0.1, ties with 0.6 and is below 0.7; 0.9 is above all three.
+    scores = np.array([0.6, 0.1, 0.6, 0.9, 0.7])
+    positive = np.array([True, False, False, True, False])
+    assert pairs_in_order(scores, positive).tolist() == [1.5, 2, 1.5, 3, 1]

@@ -1,4 +1,4 @@
-"""Copies: SSIM closed forms, Wilson closed forms, each rule of the copy flag."""
+"""Copies: closed forms of the Wilson interval, and each rule by which an image is a copy."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_wilson_at_one_half() -> None:
 
 
 @given(st.integers(1, 500), st.data())
-def test_wilson_ends_solve_the_score_equation(n, data) -> None:
+def test_wilson_ends_solve_the_score_equation(n: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, n))
     for end in wilson_interval(hits, n):
         # (p - end)^2 = z^2 end (1 - end) / n
@@ -43,7 +43,7 @@ def test_wilson_ends_solve_the_score_equation(n, data) -> None:
 
 
 @pytest.mark.parametrize("hits, n", [(0, 0), (3, 2), (-1, 4)])
-def test_wilson_of_no_share_is_refused(hits, n) -> None:
+def test_wilson_of_an_impossible_share_is_refused(hits: int, n: int) -> None:
     with pytest.raises(ValueError, match="expected 0 <= hits"):
         wilson_interval(hits, n)
 
@@ -56,21 +56,21 @@ IMAGES = [picture(i) for i in range(3)]
 
 
 def one(position: float, image: np.ndarray) -> tuple[int, float, float, bool]:
-    """Nearest index, distance, ratio and flag of one sample, beside a far one that is never a copy."""
-    got = find_copies(np.array([[position], [1e6]]), REAL, [image, picture(9)], IMAGES)
-    assert not got.copy[1]
-    return int(got.nearest[0]), got.distance[0], got.ratio[0], bool(got.copy[0])
+    """Nearest index, distance, ratio and flag of one sample, beside a far one that is no copy."""
+    copies = find_copies(np.array([[position], [1e6]]), REAL, [image, picture(9)], IMAGES)
+    assert not copies.copy[1]
+    return int(copies.nearest[0]), copies.distance[0], copies.ratio[0], bool(copies.copy[0])
 
 
 def test_near_and_alike_is_a_copy() -> None:
     assert one(13, IMAGES[2]) == (2, 1.0, 1 / 4, True)
 
 
-def test_near_but_unlike_is_none() -> None:
+def test_near_but_unlike_is_no_copy() -> None:
     assert one(13, picture(7)) == (2, 1.0, 1 / 4, False)
 
 
-def test_alike_but_not_nearer_than_reals_are_to_each_other_is_none() -> None:
+def test_alike_but_not_nearer_than_reals_are_to_each_other_is_no_copy() -> None:
     assert one(18, IMAGES[2]) == (2, 4.0, 1.0, False)
     assert one(-9.5, IMAGES[0]) == (0, 9.5, 0.95, True)
 
@@ -88,28 +88,30 @@ def test_the_threshold_of_ssim_is_0_9() -> None:
 
 def test_a_twin_among_the_reals_hides_no_copy() -> None:
     real, images = np.array([[0.0], [0.0], [10.0]]), [IMAGES[0], IMAGES[0], IMAGES[1]]
-    got = find_copies(np.array([[0.5], [4.9]]), real, [IMAGES[0], picture(7)], images)
-    assert got.ratio == pytest.approx([0.05, 0.49])
-    assert got.copy.tolist() == [True, False]
+    copies = find_copies(np.array([[0.5], [4.9]]), real, [IMAGES[0], picture(7)], images)
+    assert copies.ratio == pytest.approx([0.05, 0.49])
+    assert copies.copy.tolist() == [True, False]
 
 
-def test_two_copies_of_one_set() -> None:
-    features, images = np.random.default_rng(0).random((30, 128)), [picture(i) for i in range(30)]
-    got = find_copies(features, features.copy(), images, [image.copy() for image in images])
-    assert got.nearest.tolist() == list(range(30))
-    assert got.rate() == (1.0, *wilson_interval(30, 30))
+def test_a_copied_set_is_all_copies() -> None:
+    features = np.random.default_rng(0).random((30, 128))
+    images = [picture(i) for i in range(30)]
+    copied_images = [image.copy() for image in images]
+    copies = find_copies(features, features.copy(), images, copied_images)
+    assert copies.nearest.tolist() == list(range(30))
+    assert copies.rate() == (1.0, *wilson_interval(30, 30))
     assert frechet_distance(features, features.copy()) == pytest.approx(0, abs=1e-9)
 
 
 def test_independent_reals_hold_no_copies() -> None:
     random = np.random.default_rng(1)
     first, second = random.random((20, 16)), random.random((25, 16))
-    got = find_copies(
-        first, second, [picture(i) for i in range(20)], [picture(i + 50) for i in range(25)]
-    )
-    assert got.rate()[0] == 0
+    first_images = [picture(i) for i in range(20)]
+    second_images = [picture(i + 50) for i in range(25)]
+    copies = find_copies(first, second, first_images, second_images)
+    assert copies.rate()[0] == 0
     table = np.linalg.norm(first[:, None] - second[None], axis=2)
-    assert got.distance == pytest.approx(table.min(1))
+    assert copies.distance == pytest.approx(table.min(1))
 
 
 def test_images_and_features_must_pair() -> None:

@@ -1,4 +1,4 @@
-"""Mask validity: KS against scipy, pieces by hand, empty masks, agreement."""
+"""Mask plausibility: KS distance against scipy, pieces by hand, empty masks, agreement."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from bench.metrics.mask_plausibility import (
 
 
 def picture(*rows: str) -> np.ndarray:
-    return np.array([[int(c) for c in row] for row in rows], np.uint8)
+    return np.array([list(row) for row in rows]).astype(np.uint8)
 
 
 EMPTY = np.zeros((3, 4), np.uint8)
@@ -26,7 +26,7 @@ numbers = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 @pytest.mark.filterwarnings("ignore:divide by zero")  # in scipy's p-value, which is not used
 @settings(deadline=None)
 @given(numbers, numbers)
-def test_ks_distance_equals_scipy_with_ties_too(a, b) -> None:
+def test_ks_distance_equals_scipy_also_with_ties(a: list[int], b: list[int]) -> None:
     assert ks_distance(np.array(a), np.array(b)) == pytest.approx(
         ks_2samp(a, b, method="asymp").statistic, abs=1e-12
     )
@@ -54,17 +54,17 @@ def test_pieces() -> None:
 def test_validity_of_a_small_set() -> None:
     fake = [picture("1100", "0000", "0001"), EMPTY, EMPTY, picture("1111", "1111", "1111")]
     real = [picture("1100", "0000", "0000"), picture("1110", "0000", "0000")]
-    got = mask_validity(fake, real)
-    assert (got.pieces, got.real_pieces) == (0.75, 1.0)
-    assert (got.empty, got.real_empty) == (0.5, 0.0)
-    assert got.area_distance == 0.5  # areas 0, 0, 3/12, 1 against 2/12, 3/12
+    validity = mask_validity(fake, real)
+    assert (validity.pieces, validity.real_pieces) == (0.75, 1.0)
+    assert (validity.empty, validity.real_empty) == (0.5, 0.0)
+    assert validity.area_distance == 0.5  # areas 0, 0, 3/12, 1 against 2/12, 3/12
 
 
 def test_reals_against_themselves_are_valid() -> None:
     real = [picture("110", "000"), picture("010", "010"), np.zeros((2, 3), int)]
-    got = mask_validity(real, real)
-    assert got.area_distance == 0
-    assert (got.pieces, got.empty) == (got.real_pieces, got.real_empty)
+    validity = mask_validity(real, real)
+    assert validity.area_distance == 0
+    assert (validity.pieces, validity.empty) == (validity.real_pieces, validity.real_empty)
 
 
 def test_agreement_is_mean_dice_over_the_classes_that_a_mask_holds() -> None:

@@ -1,4 +1,4 @@
-"""Normality: closed forms of each measure, MS-SSIM against torch's convolutions and pooling, ratios of sums."""
+"""Pseudo-healthy images: closed forms of each metric, and ratios of sums."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_lesion_pixels_of_any_class_are_counted() -> None:
 
 
 def test_healthiness_of_identity_removal_and_growth() -> None:
-    found = lesion_pixels([disc(), disc(radius=5)])
-    for left, expected in ((found, 0), (0 * found, 1), (found / 4, 0.75), (2 * found, -1)):
-        assert healthiness(np.stack([left, found], 1).sum(0)) == pytest.approx(expected, abs=1e-12)
+    before = lesion_pixels([disc(), disc(radius=5)])
+    for left, expected in ((before, 0), (0 * before, 1), (before / 4, 0.75), (2 * before, -1)):
+        assert healthiness(np.stack([left, before], 1).sum(0)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_healthiness_without_a_lesion_is_undefined() -> None:
@@ -56,8 +56,10 @@ def test_healthiness_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
 
 
 @given(st.integers(1, 100), st.integers(0, 100), st.floats(0.1, 50))
-def test_healthiness_does_not_depend_on_the_unit(found: int, left: int, unit: float) -> None:
-    assert healthiness(unit * np.array([left, found])) == pytest.approx(1 - left / found, abs=1e-9)
+def test_healthiness_does_not_depend_on_the_unit(before: int, left: int, unit: float) -> None:
+    assert healthiness(unit * np.array([left, before])) == pytest.approx(
+        1 - left / before, abs=1e-9
+    )
 
 
 def test_healthiness_dice_is_one_for_identity_and_zero_when_healed() -> None:
@@ -75,7 +77,7 @@ def test_healthiness_dice_is_one_for_identity_and_zero_when_healed() -> None:
 # Identity
 
 
-def test_identity_does_not_see_the_lesion() -> None:
+def test_identity_ignores_the_lesion() -> None:
     image, mask = picture(4, (3, 48, 48)), disc()
     inside = np.where(mask == 1, 0.5, image)
     assert identity_score(image, inside, mask).value == pytest.approx(1, abs=1e-9)
@@ -85,7 +87,7 @@ def test_identity_does_not_see_the_lesion() -> None:
 
 
 def test_blurring_keeps_less_identity_than_copying() -> None:
-    """Section 10, check 2 of the dossier: a copy has identity 1, a blurred image stays below 0.9."""
+    """A copy has identity 1; a blurred image stays below 0.9."""
     from scipy.ndimage import gaussian_filter
 
     image = picture(5, (1, 64, 64)).astype(float)
@@ -95,13 +97,13 @@ def test_blurring_keeps_less_identity_than_copying() -> None:
     assert identity_score(image, blurred, mask).value < 0.9
 
 
-# Change, anomaly, both axes
+# Change, anomaly score, harmonic mean
 
 
-def test_change_is_told_apart_inside_and_outside() -> None:
+def test_change_inside_and_outside_the_lesion() -> None:
     image, mask = picture(6, (3, 48, 48)).astype(float), disc()
-    got = mean_change(image, image + np.where(mask == 1, 0.3, -0.02), mask)
-    assert (got.inside, got.outside) == (pytest.approx(0.3), pytest.approx(0.02))
+    change = mean_change(image, image + np.where(mask == 1, 0.3, -0.02), mask)
+    assert (change.inside, change.outside) == (pytest.approx(0.3), pytest.approx(0.02))
     nothing = mean_change(image, image + 0.1, 0 * mask)
     assert math.isnan(nothing.inside)
     assert nothing.outside == pytest.approx(0.1)
@@ -119,5 +121,5 @@ def test_copying_and_destroying_have_no_harmonic_mean() -> None:
 
 
 def test_an_undefined_healthiness_gives_no_harmonic_mean() -> None:
-    """It once became 0, a number nobody measured."""
+    """It once became 0, which nobody had measured."""
     assert np.isnan(harmonic_mean(np.array(np.nan), np.array(0.9)))

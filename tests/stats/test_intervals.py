@@ -1,4 +1,4 @@
-"""Intervals, tests and ranks: by hand, by property, and by simulated coverage."""
+"""Intervals and paired tests: by hand and by property."""
 
 from itertools import pairwise
 
@@ -49,17 +49,17 @@ def tables() -> st.SearchStrategy[NDArray[np.float64]]:
 
 
 def ends(scores: NDArray[np.float64]) -> list[float]:
-    found = mean_interval(scores)
-    assert found.lo is not None and found.hi is not None
-    return [found.mean, found.lo, found.hi]
+    interval = mean_interval(scores)
+    assert interval.lo is not None and interval.hi is not None
+    return [interval.mean, interval.lo, interval.hi]
 
 
 def test_one_subset_is_the_ordinary_t_interval() -> None:
     scores = np.array([[0.5], [0.7], [0.6], [0.8], [0.4], [0.9], [0.6], [0.5]])
-    found = mean_interval(scores)
+    interval = mean_interval(scores)
     half = student.ppf(0.975, 7) * scores.std(ddof=1) / 8**0.5
-    assert found.kind == "cases only"
-    assert (found.lo, found.hi) == pytest.approx((scores.mean() - half, scores.mean() + half))
+    assert interval.kind == "cases only"
+    assert (interval.lo, interval.hi) == pytest.approx((scores.mean() - half, scores.mean() + half))
 
 
 def test_two_way_variance_by_hand() -> None:
@@ -75,9 +75,9 @@ def test_two_way_variance_by_hand() -> None:
     [(20, 3, "two-way"), (20, 2, "wide"), (7, 5, "wide"), (1, 3, "")],
 )
 def test_small_designs_are_marked(patients: int, subsets: int, kind: str) -> None:
-    found = mean_interval(simulated(0, patients, subsets))
-    assert found.kind == kind
-    assert (found.lo is None) == (patients == 1)
+    interval = mean_interval(simulated(0, patients, subsets))
+    assert interval.kind == kind
+    assert (interval.lo is None) == (patients == 1)
 
 
 def test_crossed_table_by_hand() -> None:
@@ -85,10 +85,11 @@ def test_crossed_table_by_hand() -> None:
     step = np.array([-1.0, 0.0, 1.0])
     scores = 0.5 + step[:, None] + step[None] + 3**0.5 * np.outer(step, step)
     assert [float(square) for square in mean_squares(scores)] == pytest.approx([3, 3, 3])
-    # Var = (3 + 3 - 3) / 9; the formula's df is 9 / (9/2 + 9/2 + 9/4) = 0.8, so the floor of s - 1 = 2 holds.
+    # Var = (3 + 3 - 3) / 9; the formula gives df = 9 / (9/2 + 9/2 + 9/4) = 0.8, so the floor of
+    # s - 1 = 2 holds.
     assert standard_error(scores) == pytest.approx(((1 / 3) ** 0.5, 2))
-    found = mean_interval(scores)
-    assert (found.lo, found.hi) == pytest.approx(
+    interval = mean_interval(scores)
+    assert (interval.lo, interval.hi) == pytest.approx(
         (0.5 - 4.302653 * 3**-0.5, 0.5 + 4.302653 * 3**-0.5)
     )
 
@@ -103,10 +104,10 @@ def test_variance_is_never_below_that_of_patients_or_of_subsets() -> None:
 
 
 def test_two_patients() -> None:
-    found = mean_interval(
+    interval = mean_interval(
         np.array([[0.4], [0.6]])
     )  # sd 0.2 / 2**0.5, over 2**0.5: 0.1; t(1) = 12.7062
-    assert (found.lo, found.hi) == pytest.approx((0.5 - 1.270620, 0.5 + 1.270620), rel=1e-5)
+    assert (interval.lo, interval.hi) == pytest.approx((0.5 - 1.270620, 0.5 + 1.270620), rel=1e-5)
     both = standard_error(np.array([[0.0, 2.0], [4.0, 6.0]]))  # MSc 16, MSs 4, MSe 0
     assert both == pytest.approx((5**0.5, 20**2 / (16**2 + 4**2)))
 
@@ -143,9 +144,9 @@ def test_equal_scores_give_no_width(score: float, patients: int, subsets: int) -
 
 
 def test_values_of_subsets_alone() -> None:
-    found = interval_over_subsets(np.array([10.0, 12.0, 14.0]))  # sd 2; t(2) = 4.302653
-    assert (found.mean, found.kind) == (12, "subsets only")
-    assert (found.lo, found.hi) == pytest.approx(
+    interval = interval_over_subsets(np.array([10.0, 12.0, 14.0]))  # sd 2; t(2) = 4.302653
+    assert (interval.mean, interval.kind) == (12, "subsets only")
+    assert (interval.lo, interval.hi) == pytest.approx(
         (12 - 4.302653 * 2 / 3**0.5, 12 + 4.302653 * 2 / 3**0.5)
     )
     assert interval_over_subsets(np.array([1.0, 2.0])).kind == "wide"

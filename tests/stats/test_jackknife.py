@@ -87,16 +87,16 @@ def test_auroc_pseudo_values_equal_leaving_out_one_by_one() -> None:
         order = np.sign(high[:, None] - low[None])
         return list((order.mean((0, 1)) + 1) / 2)
 
-    found = auroc_pseudo_values(scores, positive, groups)
+    table = auroc_pseudo_values(scores, positive, groups)
     cases = np.column_stack([positive, scores])
-    assert found == pytest.approx(leave_out_one_by_one(auroc, cases, groups))
+    assert table == pytest.approx(leave_out_one_by_one(auroc, cases, groups))
 
 
 def test_auroc_of_one_case_per_patient_keeps_its_mean() -> None:
     scores = np.array([[0.1], [0.4], [0.35], [0.8], [0.7]])
     positive = np.array([False, False, True, True, True])
-    found = auroc_pseudo_values(scores, positive, list("abcde"))
-    assert found.mean() == pytest.approx(
+    table = auroc_pseudo_values(scores, positive, list("abcde"))
+    assert table.mean() == pytest.approx(
         5 / 6
     )  # of 6 pairs, 0.35 against 0.4 alone is out of order
 
