@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
+
 Floats = NDArray[np.float64]
 
 
@@ -60,12 +62,26 @@ def _mean_of_classes(numerators: Floats, denominators: Floats) -> Floats:
     return np.asarray(ratios.sum(-1) / defined.sum(-1))
 
 
+def auroc(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
+    """Area under the ROC curve of each subset: scores (N cases x s), positive (N) -> (s).
+
+    It is the share of pairs (positive, negative) in which the positive case has the higher score;
+    equal scores count half (Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747). A
+    BenchError where either class has no case.
+    """
+    pairs = np.count_nonzero(positive) * np.count_nonzero(~positive)
+    if not pairs:
+        raise BenchError(f"AUROC needs cases of both classes; all {len(positive)} are of one")
+    in_order = [pairs_in_order(column, positive)[positive].sum() for column in scores.T]
+    return np.array(in_order) / pairs
+
+
 def pairs_in_order(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
     """For each case (N), the number of cases of the other class that it is ordered correctly with.
 
     A pair is in order where the positive case has the higher score; equal scores count half. The
-    sum over the positive cases (or over the negative ones) divided by the number of pairs is the
-    area under the ROC curve (Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747).
+    sum over the positive cases equals that over the negative ones: it is the number of all pairs
+    in order.
     """
     high = scores[positive]
     low = scores[~positive]

@@ -35,7 +35,7 @@ def density_and_coverage(real: Features, fake: Features, k: int = NEIGHBOURS) ->
     real, fake = check_features(real, fake)
     if not 1 <= k < len(real):
         raise ValueError(
-            f"k = {k} neighbours asked of {len(real)} real samples; give 1 to {len(real) - 1}"
+            f"k = {k} does not fit {len(real)} real samples; give 1 to {len(real) - 1}"
         )
     radii = _distance_to_neighbour(cdist(real, real), k)
     inside = cdist(real, fake) < radii[:, None]  # N M

@@ -1,7 +1,7 @@
 """Fréchet distance of two feature sets at equal N, and the floor that real images reach.
 
 FD = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (R5.2; Heusel et al. 2017, eq. 6, arXiv
-1706.08500), which is FID where the features are Inception's. With factors S1 = A^T A and
+1706.08500), which is FID where the features are those of Inception. With factors S1 = A^T A and
 S2 = B^T B the trace of the root is the nuclear norm of A B^T, so no matrix root is taken and
 nothing complex appears. The distance is biased upward at small N (R5.4): compare it only at equal
 N, and beside `floor_distance`.
@@ -62,7 +62,7 @@ def distance_at_equal_size(real: Features, fake: Features, n: int, draws: int, s
     most = min(len(real), len(fake))
     if not 2 <= n <= most:
         raise ValueError(
-            f"{n} a side asked of {len(real)} and {len(fake)} samples; give 2 to {most}"
+            f"{n} a side requested from {len(real)} and {len(fake)} samples; give 2 to {most}"
         )
     if n == len(real) == len(fake):  # every draw would be everything
         return frechet_distance(real, fake)
@@ -91,7 +91,7 @@ def floor_distance(
     most = largest_disjoint_size(groups)
     if not 2 <= n <= most:
         raise ValueError(
-            f"two parts of {n} without a common patient asked of {len(real)} samples; "
+            f"two parts of {n} without a common patient requested from {len(real)} samples; "
             f"give 2 to {most}"
         )
     random = np.random.default_rng(seed)
@@ -156,5 +156,5 @@ def _draw_samples(x: Floats, n: int, random: np.random.Generator) -> Floats:
 
 def _mean_of_draws(distances: list[float]) -> float:
     if not distances:
-        raise ValueError("0 draws asked; give 1 or more")
+        raise ValueError("0 draws requested; give 1 or more")
     return float(np.mean(distances))

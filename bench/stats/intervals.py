@@ -61,7 +61,7 @@ def _interval_kind(patients: int, subsets: int) -> str:
 def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
     """95% t interval of one value per subset (s), for metrics of whole image sets (R4.2c).
 
-    Fréchet distances and KID are such metrics: no patient has a value of his own.
+    Fréchet distances and KID are such metrics: no patient has a value of their own.
     """
     over_values = mean_interval(values[:, None])
     if len(values) < 2:
@@ -127,7 +127,7 @@ def t_statistics(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """t = mean / standard error of each table of paired differences (..., n, s), and its df.
 
-    t is 0 with one patient, who gives no error, and plus or minus infinity where differences do
+    t is 0 with one patient, where no error can be computed, and plus or minus infinity where differences do
     not vary but are not 0.
     """
     mean = np.asarray(differences.mean((-2, -1)))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.classification import count_pairs_in_order, pairs_in_order
+from bench.metrics.classification import auroc, count_pairs_in_order, pairs_in_order
 
 
 def pseudo_values_of_sums(
@@ -37,39 +37,40 @@ def auroc_pseudo_values(
 
     `groups` names the patient of each case; the rows follow the sorted names. The pairs of each
     patient are subtracted from all pairs, so nothing is sorted anew for a patient. A BenchError
-    where the area is undefined for all patients, or without one of them.
+    where the area is undefined, also without some patient.
     """
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
     patients = len(names)
+    if patients < 2:
+        return auroc(scores, positive)[None]
     sides = (positive, ~positive)
     cases = np.stack([np.bincount(patient[side], minlength=patients) for side in sides])
     pairs = cases.sum(1).prod()
     pairs_kept = (cases.sum(1, keepdims=True) - cases).prod(0)
-    if pairs == 0 or (patients > 1 and (pairs_kept == 0).any()):
+    if (pairs_kept == 0).any():
         raise BenchError(
             "AUROC is undefined without some patient; the test set needs two patients of each class"
         )
-    won_by_subset = []
-    kept_by_subset = []
+    in_order = []
+    kept_in_order = []
     for column in scores.T:
-        won = pairs_in_order(column, positive)
-        all_won = won[positive].sum()
-        won_by_subset.append(all_won)
-        kept_by_subset.append(all_won - _pairs_of_patients(column, positive, patient, won))
-    of_all = np.array(won_by_subset) / pairs
-    if patients < 2:
-        return of_all[None]
-    return _pseudo_values(of_all, np.stack(kept_by_subset, 1) / pairs_kept[:, None])
+        of_cases = pairs_in_order(column, positive)
+        of_patients = _pairs_of_patients(column, positive, patient, of_cases)
+        of_all = of_cases[positive].sum()
+        in_order.append(of_all)
+        kept_in_order.append(of_all - of_patients)
+    left_out = np.stack(kept_in_order, 1) / pairs_kept[:, None]
+    return _pseudo_values(np.array(in_order) / pairs, left_out)
 
 
 def _pairs_of_patients(
     scores: NDArray[np.float64],
     positive: NDArray[np.bool_],
     patient: NDArray[np.intp],
-    won: NDArray[np.float64],
+    of_cases: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Pairs in order that each patient (n) takes part in, from those `won` by each case (N)."""
-    taken = np.bincount(patient, weights=won).astype(np.float64)
+    """Pairs in order that each patient (n) takes part in, from those of each case (N)."""
+    taken = np.bincount(patient, weights=of_cases).astype(np.float64)
     # Pairs of two cases of one patient are in the sum twice.
     for number in np.intersect1d(patient[positive], patient[~positive]):
         of_patient = patient == number

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from bench.errors import BenchError
 from bench.metrics.classification import (
     accuracy,
+    auroc,
     balanced_accuracy,
     confusion_counts,
     macro_f1,
@@ -34,3 +36,9 @@ def test_pairs_in_order_by_hand() -> None:
     scores = np.array([0.6, 0.1, 0.6, 0.9, 0.7])
     positive = np.array([True, False, False, True, False])
     assert pairs_in_order(scores, positive).tolist() == [1.5, 2, 1.5, 3, 1]
+    assert auroc(np.stack([scores, -scores], 1), positive).tolist() == [4.5 / 6, 1.5 / 6]
+
+
+def test_auroc_of_one_class_is_refused() -> None:
+    with pytest.raises(BenchError, match="both classes; all 4 are of one"):
+        auroc(np.ones((4, 1)), np.zeros(4, bool))
