@@ -68,8 +68,8 @@ def identity_score(image: Image, normal: Image, mask: Mask) -> MultiScale:
 def mean_change(image: Image, normal: Image, mask: Mask) -> MeanChange:
     """Mean |G(x) - x| inside the lesion's mask (H W) and outside it, in units of intensity.
 
-    Over pixels and channels of images (C H W). A good method changes only the inside. nan where there
-    is no such pixel.
+    Over pixels and channels of images (C H W). A good method changes only the inside. nan where
+    there is no such pixel.
     """
     change = np.abs(np.asarray(normal, np.float64) - image).mean(0)
     return MeanChange(

@@ -127,8 +127,8 @@ def t_statistics(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """t = mean / standard error of each table of paired differences (..., n, s), and its df.
 
-    t is 0 with one patient, where no error can be computed, and plus or minus infinity where differences do
-    not vary but are not 0.
+    t is 0 with one patient, where no error can be computed, and plus or minus infinity where
+    differences do not vary but are not 0.
     """
     mean = np.asarray(differences.mean((-2, -1)))
     if differences.shape[-2] < 2:
