@@ -144,8 +144,8 @@ def _score_image(
         "before": int(seen),
         "after": int(left),
         "dice_after": dice_after,
-        "identity": pseudo_healthy.identity(image, healthy, mask).value,
-        "anomaly": pseudo_healthy.anomaly(image, healthy),
+        "identity": pseudo_healthy.identity_score(image, healthy, mask).value,
+        "anomaly": pseudo_healthy.anomaly_score(image, healthy),
     }
 
 
