@@ -175,7 +175,7 @@ def _change(before: Side, after: Side, old: Row, new: Row, barred: Mapping[str, 
             "" if gap.kind else "one subset gives no interval",
             causes,
         )
-    gap = intervals.interval(table)
+    gap = intervals.mean_interval(table)
     return Change(
         old,
         new,
