@@ -64,6 +64,10 @@ class CellKey:
             content["config"] = {}  # where the files lie does not matter, `code` is their content
         return content
 
+    def bare_key(self) -> CellKey:
+        """The same without what a subclass adds."""
+        return CellKey(**self.identity())
+
     @property
     def is_trial(self) -> bool:
         """Whether it is of a trial of tuning."""
@@ -260,6 +264,12 @@ class CellFolder:
         content = read_json(self.path / "cell.json")
         return parse_record(content, CellJob, str(self.path / "cell.json"), REMEDY)
 
+    def stated_key(self) -> dict[str, Any]:
+        """What cell.json says was run, of whatever layout: for results of other versions."""
+        content = read_json(self.path / "cell.json") or {}
+        stated = content.get("cell")
+        return stated if isinstance(stated, dict) else {}
+
     def write_job(self, job: CellJob) -> None:
         """Say what a worker shall do, unless it is said already."""
         file = self.path / "cell.json"
@@ -294,9 +304,7 @@ class CellFolder:
         tail: list[str] = []
         if self.log.exists():
             tail = self.log.read_text(errors="replace").splitlines()[-50:]
-        write_record(
-            self.path / "failure.json", CellFailure(self.key, kind, message[:500], tail)
-        )
+        write_record(self.path / "failure.json", CellFailure(self.key, kind, message[:500], tail))
 
     def forget_failure(self) -> None:
         """Have a failed cell run again."""

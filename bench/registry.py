@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -18,15 +19,28 @@ from typing import Any
 from bench import hashing
 from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
 from bench.errors import BenchError
+from bench.metrics import built_in
+from bench.metrics.case_metric import CaseMetric
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_SOURCES = (  # what every result depends on besides the method and the dataset
-    *sorted((ROOT / "methods").glob("*.py")),
-    ROOT / "methods" / "networks",
-    ROOT / "bench" / "worker",
-    ROOT / "bench" / "data",
-    ROOT / "bench" / "hashing.py",
-)
+METHODS = ROOT / "methods"
+DATASETS = ROOT / "datasets"
+
+
+def shared_sources() -> list[Path]:
+    """What every result depends on besides the method and the data set."""
+    return [
+        *sorted(METHODS.glob("*.py")),
+        METHODS / "networks",
+        ROOT / "bench" / "worker",
+        ROOT / "bench" / "data",
+        ROOT / "bench" / "hashing.py",
+    ]
+
+
+def scoring_sources() -> list[Path]:
+    """What every score depends on."""
+    return [ROOT / "bench" / "scoring", ROOT / "bench" / "metrics"]
 
 
 @dataclass(frozen=True)
@@ -109,13 +123,13 @@ class MethodInfo:
 
     def _part(self, part: str) -> ModuleType:
         """The module that holds `Config` or `METHOD`."""
-        return self.module or importlib.import_module(f"methods.{self.name}.{part}")
+        return self.module or importlib.import_module(f"{METHODS.name}.{self.name}.{part}")
 
 
 def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
     """All methods by name: each folder of `methods/` with a card, each entry point, each plug-in with a METHOD."""
     found = {}
-    for file in sorted((ROOT / "methods").glob("*/card.toml")):
+    for file in sorted(METHODS.glob("*/card.toml")):
         found[file.parent.name] = MethodInfo(
             file.parent.name, (file.parent,), tomllib.loads(file.read_text())
         )
@@ -205,8 +219,8 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
     """Each dataset id with the module and the factory that serve it; a plug-in that does not import offers none."""
     modules = [
-        importlib.import_module(f"datasets.{file.stem}")
-        for file in sorted((ROOT / "datasets").glob("*.py"))
+        importlib.import_module(module.name)
+        for module in pkgutil.iter_modules([str(DATASETS)], f"{DATASETS.name}.")
     ]
     modules += [
         importlib.import_module(point.module) for point in installed("scarcebench.datasets")
@@ -233,19 +247,30 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     module, factory = families[family]
     file = Path(module.__file__ or "")
     # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
-    return factory(name, data), hashing.code_hash(
-        [file.parent if file.parent == ROOT / "datasets" else file]
-    )
+    source = DATASETS if file.is_relative_to(DATASETS) else file
+    return factory(name, data), hashing.code_hash([source])
 
 
 def networks() -> ModuleType:
     """The module that builds shared networks: `NDIM`, `GRID` and `build(backbone, spec, weights)`."""
-    return importlib.import_module("methods.networks")
+    return importlib.import_module(f"{METHODS.name}.networks")
 
 
-def report_writer() -> ModuleType:
-    """The module that writes a board in every format."""
-    return importlib.import_module("reports.write")
+def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
+    """Built-in per-case metrics, those of installed packages, and those of files with METRICS."""
+    extra: list[CaseMetric] = []
+    modules = [importlib.import_module(point.module) for point in installed("scarcebench.metrics")]
+    for file in files:
+        module = load_plugin(file)
+        if not hasattr(module, "METRICS"):
+            raise BenchError(
+                f"metrics: {file} given; it has no METRICS; add a tuple of CaseMetric, see "
+                "CONTRIBUTING.md"
+            )
+        modules.append(module)
+    for module in modules:
+        extra += module.METRICS
+    return built_in.case_metrics(extra)
 
 
 def unknown(kind: str, given: str, known: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def check(dataset: Dataset) -> Report:
 def obstacle(dataset: Dataset) -> str | None:
     """Why `run` would refuse to split this dataset into training and test patients, or None."""
     try:
-        split.sides(dataset.records(), 0, None)
+        split.draw_sides(dataset.records(), 0, None)
     except BenchError as problem:
         return str(problem)
     return None

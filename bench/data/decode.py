@@ -1,13 +1,12 @@
-"""Dataset -> decoded images on disk: done once by the parent, found again until something changes."""
+"""Data set -> decoded images on disk: done once by the parent, found again until something changes."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +16,35 @@ from numpy.typing import NDArray
 from bench import hashing
 from bench.api import Card, Dataset, RawCase, Record, Spec
 from bench.data import geometry, near_duplicates
-from bench.data.cache import PACKS, Prepared
+from bench.data.cache import PACKS, DecodedDataset
+from bench.data.index import (
+    CaseEntry,
+    DroppedCase,
+    Index,
+    StoredArray,
+    is_decoded,
+    read_index,
+    write_index,
+)
 from bench.errors import BenchError, DataProblem
+from bench.records import write_json
 
 
 class _Writer:
     """Appends arrays to one flat file and remembers where each begins."""
 
-    def __init__(self, folder: Path, name: str, total: Any) -> None:
+    def __init__(self, folder: Path, name: str, total: hashlib._Hash) -> None:
         self.file = (folder / f"{name}.bin").open("wb")
         self.total = total
         self.offset = 0
 
-    def add(self, array: NDArray[Any]) -> dict[str, Any]:
+    def add(self, array: NDArray[Any]) -> StoredArray:
         array = np.ascontiguousarray(array)
         self.file.write(array.data)
-        self.total.update(array)
-        place = {"offset": self.offset, "shape": list(array.shape), "dtype": array.dtype.name}
+        self.total.update(array.data)
+        stored = StoredArray(self.offset, array.shape, array.dtype.name)
         self.offset += array.nbytes
-        return place
+        return stored
 
 
 class _Looks:
@@ -73,21 +82,25 @@ Sides = Mapping[str, Sequence[Record]]  # train and test, and validation where a
 
 def prepare(
     dataset: Dataset, sides: Sides, grid: Grid, root: Path, code: str, drop_copies: bool = True
-) -> Prepared:
-    """Decode all cases onto the training grid, or find them decoded. Raises DataProblem on the first bad file.
+) -> DecodedDataset:
+    """Decode all cases onto the training grid, or find them decoded.
 
-    Training images that nearly equal a test image are left out and listed under `dropped`, if asked.
+    Training images that nearly equal a test image are left out and listed under `dropped`, if
+    asked. Raises DataProblem on the first bad file.
     """
     if len(grid.size) > dataset.card.ndim:
         raise BenchError(
-            f"size {list(grid.size)} given; {dataset.card.id} is {dataset.card.ndim}D; give as many numbers"
+            f"size {list(grid.size)} given; {dataset.card.id} is {dataset.card.ndim}D; "
+            "give as many numbers"
         )
-    traces = {side: [_trace(record, side) for record in records] for side, records in sides.items()}
+    traces = {}
+    for side, records in sides.items():
+        traces[side] = [_trace(record, side) for record in records]
     name = hashing.digest([asdict(dataset.card), asdict(grid), code, drop_copies, traces])[:16]
     folder = root / dataset.card.id.replace(":", "_") / name
-    if not (folder / "index.json").exists():
+    if not is_decoded(folder):
         _decode_all(dataset, sides, grid, folder, drop_copies)
-    return Prepared(folder, json.loads((folder / "index.json").read_text()))
+    return DecodedDataset(folder, read_index(folder))
 
 
 def _trace(record: Record, side: str) -> list[Any]:
@@ -105,47 +118,61 @@ def _decode_all(
         part.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise BenchError(
-            f"cannot write to {folder.parent} ({problem.strerror}); give a writable folder with --out"
+            f"cannot write to {folder.parent} ({problem.strerror}); "
+            "give a writable folder with --out"
         ) from None
     try:
-        total = hashlib.sha256()
-        writers = {name: _Writer(part, name, total) for name in PACKS}
-        index: dict[str, Any] = {
-            "card": asdict(dataset.card),
-            "spec": _spec_json(dataset, grid.size),
-        }
-        looks = _Looks(dataset.card.slice_axis)
-        for side in ("train", "test", "validation"):
-            records = sides.get(side, ())
-            index[side] = [
-                e for r in records for e in _write_case(dataset, r, grid, side, writers, looks)
-            ]
-        # Drawn images are never copies, and slices of volumes look alike by nature.
-        look_for = (
-            drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(grid.size)
-        )
-        copies = looks.copies(len(index["train"])) if look_for else {}
-        dropped = [
-            (index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())
-        ]
-        index["dropped"] = [{"id": case, "copy_of": other} for case, other in dropped]
-        index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
-        for writer in writers.values():
-            writer.file.close()
-        labels = _take_labels(index["test"])
-        (part / "test_labels.json").write_text(json.dumps(labels))
-        described = [labels, *(index[name] for name in ("spec", "train", "test", "validation"))]
-        index["data"] = hashing.digest([total.hexdigest(), *described])
-        (part / "index.json").write_text(json.dumps(index, ensure_ascii=False))
-        if not (folder / "index.json").exists():
+        _write_packs(dataset, sides, grid, part, drop_copies)
+        if not is_decoded(folder):
             part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _take_labels(entries: Sequence[dict[str, Any]]) -> dict[str, int | None]:
-    """The labels of test cases, taken out of what a worker reads: scoring alone opens their file."""
-    return {entry["id"]: entry.pop("label") for entry in entries}
+def _write_packs(
+    dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_copies: bool
+) -> None:
+    """All files of a data set in the cache; the index comes last."""
+    total = hashlib.sha256()
+    writers = {name: _Writer(folder, name, total) for name in PACKS}
+    looks = _Looks(dataset.card.slice_axis)
+    entries: dict[str, list[CaseEntry]] = {}
+    for side in ("train", "test", "validation"):
+        entries[side] = []
+        for record in sides.get(side, ()):
+            entries[side] += _write_case(dataset, record, grid, side, writers, looks)
+    for writer in writers.values():
+        writer.file.close()
+    # Drawn images are never copies, and slices of volumes look alike by nature.
+    whole_cases = dataset.card.ndim == len(grid.size)
+    copies: dict[int, int] = {}
+    if drop_copies and whole_cases and not dataset.card.synthetic:
+        copies = looks.copies(len(entries["train"]))
+    dropped = []
+    for train, test in sorted(copies.items()):
+        dropped.append(DroppedCase(entries["train"][train].id, entries["test"][test].id))
+    # The labels of test cases are taken out of what a worker reads: scoring alone opens their file.
+    labels = {entry.id: entry.label for entry in entries["test"]}
+    kept = [entry for place, entry in enumerate(entries["train"]) if place not in copies]
+    index = Index(
+        card=dataset.card,
+        spec=_segmentation_spec(dataset, grid.size),
+        data="",
+        train=kept,
+        test=[replace(entry, label=None) for entry in entries["test"]],
+        validation=entries["validation"],
+        dropped=dropped,
+    )
+    write_json(folder / "test_labels.json", labels)
+    write_index(folder, replace(index, data=_content_hash(index, labels, total.hexdigest())))
+
+
+def _content_hash(index: Index, labels: Mapping[str, int | None], packs: str) -> str:
+    """sha256 of all that was decoded, and of what it was decoded as."""
+    described: list[Any] = [labels, asdict(index.spec)]
+    for side in (index.train, index.test, index.validation):
+        described.append([asdict(entry) for entry in side])
+    return hashing.digest([packs, described])
 
 
 def _write_case(
@@ -155,40 +182,35 @@ def _write_case(
     side: str,
     writers: dict[str, _Writer],
     looks: _Looks,
-) -> list[dict[str, Any]]:
-    """Index entries of one record: one, or where volumes are trained on in slices, one for each training slice."""
-    raw, card = dataset.read(record), dataset.card
+) -> list[CaseEntry]:
+    """Entries of one record: one, or where volumes are trained on in slices, one a training slice."""
+    raw = dataset.read(record)
+    card = dataset.card
     mask = _checked_mask(raw, record, card, grid.size)
     if side != "validation":
         looks.add(raw.image)
     sliced = raw.image.ndim == 4 and len(grid.size) == 2
-    planes = [(record.id, raw.image, mask)]
+    names = [record.id]
+    images = [raw.image]
+    masks = [mask]
     if sliced:
-        images, masks = (
-            geometry.image_slices(raw.image, card.slice_axis),
-            geometry.mask_slices(mask, card.slice_axis),
-        )
-        names = [f"{record.id}_s{k:03d}" for k in range(len(images))]
-        planes = list(zip(names, images, masks, strict=True))
-    on_grid = [_on_grid(image, grid, card) for _, image, _ in planes]
+        images = list(geometry.image_slices(raw.image, card.slice_axis))
+        masks = list(geometry.mask_slices(mask, card.slice_axis))
+        names = [f"{record.id}_s{number:03d}" for number in range(len(images))]
+    on_grid = [_on_grid(image, grid, card) for image in images]
     if side != "train":
-        places = {
-            "test_images": writers["test_images"].add(
-                np.stack(on_grid)
-            ),  # (1 C *S), or the slices (D C H W)
-            "test_native": writers["test_native"].add(raw.image),
-            "test_masks": writers["test_masks"].add(mask),
-        }
+        stored = writers["test_images"].add(np.stack(on_grid))  # (1 C *S), or the slices (D C H W)
+        native = writers["test_native"].add(raw.image)
+        stored_mask = writers["test_masks"].add(mask)
+        entry = _entry(record, record.id, raw, mask, card, stored, stored_mask)
         axis = card.slice_axis if sliced else None
-        return [{**_entry(record, record.id, raw, mask, card), "slice_axis": axis, **places}]
-    return [
-        {
-            **_entry(record, name, raw, part, card),
-            "train_images": writers["train_images"].add(image),
-            "train_masks": writers["train_masks"].add(_mask_on_grid(part, grid)),
-        }
-        for (name, _, part), image in zip(planes, on_grid, strict=True)
-    ]
+        return [replace(entry, native=native, slice_axis=axis)]
+    entries = []
+    for name, image, part in zip(names, on_grid, masks, strict=True):
+        stored = writers["train_images"].add(image)
+        stored_mask = writers["train_masks"].add(_mask_on_grid(part, grid))
+        entries.append(_entry(record, name, raw, part, card, stored, stored_mask))
+    return entries
 
 
 def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
@@ -200,27 +222,35 @@ def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
 
 
 def _mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    return (
-        geometry.mask_to_grid(mask, grid.size)
-        if mask.ndim == 2
-        else geometry.shrink_mask(mask, grid.shrink)
-    )
+    if mask.ndim == 2:
+        return geometry.mask_to_grid(mask, grid.size)
+    return geometry.shrink_mask(mask, grid.shrink)
 
 
 def _entry(
-    record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], card: Card
-) -> dict[str, Any]:
-    plane = mask.size if mask.ndim == 2 else mask.size / mask.shape[card.slice_axis]
-    return {
-        "id": name,
-        "record": record.id,
-        "group": record.group,
-        "label": record.label,
-        "spacing": list(raw.spacing) if raw.spacing else None,
-        "shape": list(mask.shape),
-        "classes": [int(value) for value in np.unique(mask) if value],
-        "area": float((mask > 0).sum() / plane),  # in slices: of a volume the sum over its slices
-    }
+    record: Record,
+    name: str,
+    raw: RawCase,
+    mask: NDArray[np.uint8],
+    card: Card,
+    images: StoredArray,
+    masks: StoredArray,
+) -> CaseEntry:
+    plane = float(mask.size)
+    if mask.ndim == 3:
+        plane /= mask.shape[card.slice_axis]
+    return CaseEntry(
+        id=name,
+        record=record.id,
+        group=record.group,
+        label=record.label,
+        spacing=tuple(raw.spacing) if raw.spacing else None,
+        shape=mask.shape,
+        classes=tuple(int(value) for value in np.unique(mask) if value),
+        area=float((mask > 0).sum() / plane),
+        images=images,
+        masks=masks,
+    )
 
 
 def _checked_mask(
@@ -232,7 +262,7 @@ def _checked_mask(
     ):
         raise DataProblem(
             f"case {record.id}: image of shape {raw.image.shape} given; expected {card.channels} channels "
-            f"and {card.ndim} dimensions; mend or remove it"
+            f"and {card.ndim} dimensions; fix or remove it"
         )
     if raw.mask is None:
         raise DataProblem(
@@ -241,14 +271,14 @@ def _checked_mask(
     if raw.mask.max(initial=0) >= len(card.classes):
         raise DataProblem(
             f"case {record.id}: mask value {raw.mask.max()} given; expected 0 to {len(card.classes) - 1} "
-            f"({', '.join(card.classes)}); mend the mask or name the class"
+            f"({', '.join(card.classes)}); fix the mask or name the class"
         )
     return raw.mask
 
 
-def _spec_json(dataset: Dataset, size: tuple[int, ...]) -> dict[str, Any]:
+def _segmentation_spec(dataset: Dataset, size: tuple[int, ...]) -> Spec:
     card = dataset.card
-    spec = Spec(
+    return Spec(
         task="segmentation",
         ndim=len(size),
         channels=card.channels,
@@ -257,4 +287,3 @@ def _spec_json(dataset: Dataset, size: tuple[int, ...]) -> dict[str, Any]:
         intensity=(0.0, 1.0) if len(size) == 2 else None,
         normals=card.normals,
     )
-    return asdict(spec)

@@ -15,10 +15,10 @@ from bench.execution.executor import Finished
 
 PRELOAD = [
     "torch",
-    "torch._inductor.config",
+    "torch._inductor.config",  # 1.1 s when determinism is set
     "pydantic",
     "bench.worker.main",
-]  # the second: 1.1 s when determinism is set
+]
 BUSY = 3  # exit code of a worker that found its cell held
 
 
@@ -32,10 +32,10 @@ class LocalExecutor:
 
     def __init__(self, slots: int, threads: int) -> None:
         self.slots = slots
-        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
-        os.environ.setdefault(
-            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-        )  # or CUDA matrix products vary from run to run
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        os.environ["MKL_NUM_THREADS"] = str(threads)
+        # Without it CUDA matrix products vary from run to run.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
         self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}
@@ -53,8 +53,11 @@ class LocalExecutor:
     def wait(self, timeout_s: float) -> list[Finished]:
         """The workers that ended or ran past their limit."""
         deadlines = [deadline for _, deadline, _ in self.processes.values()]
-        pause = max(0.0, min([timeout_s, *(deadline - time.monotonic() for deadline in deadlines)]))
-        connection.wait([process.sentinel for process, _, _ in self.processes.values()], pause)
+        pause = timeout_s
+        for deadline in deadlines:
+            pause = min(pause, deadline - time.monotonic())
+        sentinels = [process.sentinel for process, _, _ in self.processes.values()]
+        connection.wait(sentinels, max(0.0, pause))
         ended = [self._ended(folder) for folder in list(self.processes)]
         return [finished for finished in ended if finished]
 
@@ -72,7 +75,9 @@ class LocalExecutor:
         code = process.exitcode or 0
         if code < 0:
             return Finished(folder, "crashed", f"killed by {_signal_name(-code)}")
-        return Finished(folder, "busy" if code == BUSY else "ended", f"exit code {code}")
+        if code == BUSY:
+            return Finished(folder, "busy", f"exit code {code}")
+        return Finished(folder, "ended", f"exit code {code}")
 
     def close(self) -> None:
         """Kill what still runs; unfinished cells are simply run again."""
@@ -85,4 +90,6 @@ class LocalExecutor:
 
 def _signal_name(number: int) -> str:
     name = signal.Signals(number).name
-    return f"{name} (out of memory?)" if name == "SIGKILL" else name
+    if name == "SIGKILL":
+        return f"{name} (out of memory?)"
+    return name

@@ -1,4 +1,7 @@
-"""The data of a suite, decoded and split; a split that differs from that of finished cells is refused."""
+"""The data sets of a suite, decoded and split.
+
+A split that differs from the one that finished cells were run on is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +11,46 @@ from pathlib import Path
 
 from bench import registry
 from bench.api import Card, Record
-from bench.board import published
 from bench.data import decode
 from bench.errors import BenchError
 from bench.planning import split
-from bench.planning.cells import Material
+from bench.planning.cells import PlannedDataset
 from bench.planning.suite import Suite
 from bench.store import Store
 
 
-def materials(
+def prepare_datasets(
     suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
-) -> dict[str, Material]:
-    """Each dataset of the suite, decoded, with its split saved under `splits/` and checked against finished cells."""
-    return {name: _material(name, suite, data, store, plugins) for name in suite.datasets}
+) -> dict[str, PlannedDataset]:
+    """Each data set of the suite, decoded and split; the split agrees with that of finished cells."""
+    return {name: _prepare(name, suite, data, store, plugins) for name in suite.datasets}
 
 
-def _material(
+def _prepare(
     name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
-) -> Material:
+) -> PlannedDataset:
     dataset, code = registry.dataset(name, data, plugins)
     records = dataset.records()
-    given = split.read(suite.split) if suite.split else None
-    if given is None:
-        train, test = split.sides(records, suite.seed, suite.test_cases)
-    else:
-        assert suite.split is not None
+    given: split.Split | None = None
+    if suite.split:
+        given = split.read(suite.split)
         split.check_against(given, records, suite.split)
         train, test = _given_sides(given, records, suite.test_cases)
+    else:
+        train, test = split.draw_sides(records, suite.seed, suite.test_cases)
     sides = {"train": train, "test": test}
     if suite.select and suite.select.by == "validation":
         sides["validation"] = split.validation(records)
-    grid = decode.Grid(tuple(suite.size), tuple(suite.layout.get("shrink", ())))
     if "classification" in suite.tasks and dataset.card.labels:
         check_labels(dataset.card, records)
+    grid = decode.Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
     prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
-    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, suite.draw == "list")
+    listed = suite.draw == "list"
+    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, listed)
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
     check_split(drawn, suite, store)
-    return Material(prepared, drawn, published.lists(records))
+    return PlannedDataset(prepared, drawn, split.own_lists(records))
 
 
 def check_labels(card: Card, records: Sequence[Record]) -> None:
@@ -80,7 +83,9 @@ def _given_sides(
     given: split.Split, records: Sequence[Record], test_cases: int | None
 ) -> tuple[list[Record], list[Record]]:
     by_id = {record.id: record for record in records}
-    return [by_id[case] for case in given.train], [by_id[case] for case in given.test][:test_cases]
+    train = [by_id[case] for case in given.train]
+    test = [by_id[case] for case in given.test]
+    return train, test[:test_cases]
 
 
 def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:

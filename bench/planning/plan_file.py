@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.api import Card
+from bench import registry
 from bench.errors import BenchError
+from bench.names import EXTERNAL
 from bench.planning.cells import PlannedCell
+from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.suite import Suite
 from bench.records import parse_record, plain_data, read_json, write_json
 
@@ -26,24 +28,6 @@ class Header:
     tasks: Sequence[str]
     reference: str
     size: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetFacts(Card):
-    """The card of a data set, and what this suite makes of it."""
-
-    train_cases: int
-    train_groups: int
-    test_cases: int
-    test_groups: int
-    dropped: Sequence[Mapping[str, str]]  # id and copy_of of near-copies that were left out
-    distance_unit: str  # mm or px
-    nsd_tolerance: float
-    split_sha256: str
-    all_background: Mapping[str, float]  # what predicting nothing scores, by metric
-    label_counts: Mapping[str, Mapping[str, int]]  # of classification: train and test, by label
-    lists: Mapping[str, str]  # hash of each of the data's own lists
-    labelled_cases: Mapping[str, Sequence[int]]  # training images of each budget, by draw
 
 
 @dataclass(frozen=True)
@@ -117,6 +101,82 @@ class Plan:
     def trials(self) -> int:
         """How many trials each study has; 0 where the suite does not tune."""
         return self.suite.tuning.trials if self.suite.tuning else 0
+
+
+ELSEWHERE = MethodCard(
+    title="Predictions from elsewhere",
+    role="external",
+    family="external",
+    paper="",
+    year=None,
+    summary="Made by a program that this board did not run.",
+    verified={},
+    deviations={},
+)
+
+
+def header_of(suite: Suite, size: str | None) -> Header:
+    """What the board of a suite is called."""
+    return Header(suite.name, suite.title, suite.description, suite.tasks, suite.reference, size)
+
+
+def method_cards(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, MethodCard]:
+    """The card of each method of a suite, with every field; a plug-in may leave out all of them."""
+    cards: dict[str, MethodCard] = {}
+    for entry in suite.methods:
+        if entry.method == EXTERNAL:
+            cards[EXTERNAL] = ELSEWHERE
+            continue
+        card = registry.method(entry.method, plugins).card
+        cards[entry.method] = MethodCard(
+            title=card.get("title", entry.method),
+            role=card.get("role", "learner"),
+            family=card.get("family", "other"),
+            paper=card.get("paper", ""),
+            year=card.get("year"),
+            summary=card.get("summary", ""),
+            verified=card.get("verified", {}),
+            deviations=card.get("deviations", {}),
+        )
+    return cards
+
+
+def published_numbers(suite: Suite, plugins: Sequence[Path] = ()) -> list[PublishedNumber]:
+    """What the cards of the suite's methods quote from papers on its data sets."""
+    numbers: list[PublishedNumber] = []
+    for name in suite.trained_methods:
+        entries = registry.method(name, plugins).card.get("published", [])
+        if not isinstance(entries, list):
+            continue
+        for entry in entries:
+            if entry["dataset"] in suite.datasets:
+                numbers.append(_published_number(name, entry))
+    return numbers
+
+
+def _published_number(method: str, entry: Mapping[str, Any]) -> PublishedNumber:
+    content = {"method": method, **entry}
+    return parse_record(
+        content, PublishedNumber, f"card of {method}: [[published]]", "fix the card"
+    )
+
+
+def cautions(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, str]:
+    """What the cards of methods warn of, by method."""
+    warnings: dict[str, str] = {}
+    for name in suite.trained_methods:
+        warning = registry.method(name, plugins).card.get("warning")
+        if warning:
+            warnings[name] = warning
+    return warnings
+
+
+def published_steps(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, int | None]:
+    """How long each paper trains on images of this suite's dimensions."""
+    steps: dict[str, int | None] = {}
+    for name in suite.trained_methods:
+        steps[name] = registry.method(name, plugins).published_steps(len(suite.size))
+    return steps
 
 
 def read_plan(out: Path) -> Plan:

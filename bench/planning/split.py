@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from typing import Any
 
 from bench import hashing
 from bench.api import Record
+from bench.data.index import CaseEntry, Index
 from bench.errors import BenchError
 from bench.planning import budget
-from bench.store import write_json
+from bench.records import write_json
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ class Split:
         }
 
 
-def sides(
+def draw_sides(
     records: Sequence[Record], seed: int, test_cases: int | None
 ) -> tuple[list[Record], list[Record]]:
     """(train, test) records in list order: the data's own split, else one drawn by patient.
 
-    A validation list is left out. `test_cases` keeps the first so many of the test list.
+    A validation list is left out. `test_cases` keeps only the first N of the test list.
     """
     if any(record.split is not None for record in records):
         train = [record for record in records if record.split == "train"]
@@ -99,40 +101,56 @@ def _check_sides(train: Sequence[Record], test: Sequence[Record]) -> None:
         )
 
 
-def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+def strata(entries: Sequence[CaseEntry]) -> dict[str, tuple[Any, ...]]:
     """Stratum of each patient: label, classes present, tertile of the lesion area (protocol R1.4)."""
     present: dict[str, set[int]] = {}
     area: dict[str, float] = {}
     labels: dict[str, int | None] = {}
-    for case in index:
-        group = case["group"]
-        present.setdefault(group, set()).update(case["classes"])
-        area[group] = area.get(group, 0.0) + case["area"]
-        if case["label"] is not None:
-            labels[group] = max(
-                case["label"], labels.get(group) or 0
-            )  # a patient with one abnormal slice is abnormal
+    for entry in entries:
+        group = entry.group
+        present.setdefault(group, set()).update(entry.classes)
+        area[group] = area.get(group, 0.0) + entry.area
+        if entry.label is not None:  # a patient with one abnormal slice is abnormal
+            labels[group] = max(entry.label, labels.get(group) or 0)
     third = budget.tertiles(area)
-    return {
-        group: (labels.get(group), tuple(sorted(present[group])), third[group]) for group in present
-    }
+    kinds: dict[str, tuple[Any, ...]] = {}
+    for group, classes in present.items():
+        kinds[group] = (labels.get(group), tuple(sorted(classes)), third[group])
+    return kinds
 
 
-def draw(
-    dataset: str, index: Mapping[str, Any], seed: int, subsets: int, listed: bool = False
-) -> Split:
-    """The split of a prepared dataset, with one order of patients for each subset: stratified, or that of the list."""
-    train, test = index["train"], index["test"]
-    kinds = strata(train)
-    orders = {
-        j: tuple(kinds)
-        if listed
-        else tuple(budget.stratified_order(kinds, hashing.seed(seed, dataset, j, "labelled")))
-        for j in range(subsets)
-    }
-    groups = {case["record"]: case["group"] for case in (*train, *test)}
-    sides = [tuple(dict.fromkeys(case["record"] for case in side)) for side in (train, test)]
-    return Split(dataset, sides[0], sides[1], groups, orders)
+def draw(dataset: str, index: Index, seed: int, subsets: int, listed: bool = False) -> Split:
+    """The split of a prepared data set, with an order of patients for each draw.
+
+    Orders are stratified, or, where `listed`, that of the data's own list.
+    """
+    kinds = strata(index.train)
+    orders: dict[int, tuple[str, ...]] = {}
+    for subset in range(subsets):
+        orders[subset] = tuple(kinds)
+        if not listed:
+            own_seed = hashing.seed(seed, dataset, subset, "labelled")
+            orders[subset] = tuple(budget.stratified_order(kinds, own_seed))
+    groups = {entry.record: entry.group for entry in (*index.train, *index.test)}
+    train = tuple(dict.fromkeys(entry.record for entry in index.train))
+    test = tuple(dict.fromkeys(entry.record for entry in index.test))
+    return Split(dataset, train, test, groups, orders)
+
+
+def own_lists(records: Sequence[Record]) -> dict[str, str]:
+    """Hash of each of the data's own lists."""
+    hashes = {}
+    for side in ("train", "test", "validation"):
+        names = [record.id for record in records if record.split == side]
+        if names:
+            hashes[side] = list_hash(names)
+    return hashes
+
+
+def list_hash(names: Sequence[str]) -> str:
+    """sha256 of a list file with one name a line, its first 16 hex characters."""
+    text = "".join(f"{name}\n" for name in names)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def export(split: Split, file: Path) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bench import registry
 from bench.api import Task
 from bench.errors import BenchError
+from bench.names import DEFAULT, EXTERNAL, TUNED
+from bench.planning import budget
 
 
 class _Strict(BaseModel):
@@ -40,9 +41,6 @@ class Classifier(_Strict):
     weights: Path | None = None  # a state dict file of this network; its last layer is drawn anew
 
 
-EXTERNAL = "external"  # the method name of predictions from elsewhere
-
-
 class Entry(_Strict):
     """One method on the board; `variant` labels it, `config` changes its defaults, `tasks` narrows it down.
 
@@ -51,7 +49,7 @@ class Entry(_Strict):
     """
 
     method: str
-    variant: str = "default"
+    variant: str = DEFAULT
     tasks: list[Task] = []  # of the suite's tasks; all if none is named
     config: dict[str, Any] = {}
     predictions: Path | None = None
@@ -71,7 +69,7 @@ class Entry(_Strict):
     @field_validator("variant")
     @classmethod
     def _free(cls, variant: str) -> str:
-        if variant == "tuned":
+        if variant == TUNED:
             raise ValueError("'tuned' is reserved; choose another label")
         return variant
 
@@ -135,23 +133,17 @@ class Suite(_Strict):
     time_limit_s: float = Field(default=3600, gt=0)  # for one cell
     test_cases: int | None = Field(default=None, ge=1)  # the first so many of the test list
     drop_copies: bool = True  # leave out training images that nearly equal a test image
-    samples: int = Field(
-        default=200, ge=4
-    )  # synthetic images that each generator gives to be judged
-    extractors: list[str] = Field(
-        default=["task"], min_length=1, max_length=2
-    )  # of FID and FD, see bench.features
+    samples: int = Field(default=200, ge=4)  # synthetic images that each generator is judged by
+    extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD
+    metrics: list[Path] = []  # files with per-case metrics of your own
     nsd_tolerance: float = Field(default=2.0, gt=0)  # mm where there is spacing, else pixels
     keep_models: bool = True
     seed: int = 0
-    draw: Literal["stratified", "list"] = (
-        "stratified"  # list: the first L patients of the data's own list
-    )
+    # list: the first L patients of the data's own list are labelled
+    draw: Literal["stratified", "list"] = "stratified"
     select: Select | None = None
     tuning: Tuning | None = None
-    split: Path | None = (
-        None  # an exported split instead of a drawn one; for a suite with one dataset
-    )
+    split: Path | None = None  # an exported split instead of a drawn one; for one data set
 
     @field_validator("extractors")
     @classmethod
@@ -179,7 +171,8 @@ class Suite(_Strict):
                 raise ValueError(
                     f"'subsets' says nothing of {missing[0]:g}; give a number for each budget"
                 )
-        if min([self.subsets] if isinstance(self.subsets, int) else self.subsets.values()) < 1:
+        counts = {0.0: self.subsets} if isinstance(self.subsets, int) else self.subsets
+        if min(counts.values()) < 1:
             raise ValueError("'subsets' must be at least 1")
         if self.split and len(self.datasets) > 1:
             raise ValueError("'split' goes with one dataset; make one suite for each")
@@ -199,7 +192,7 @@ class Suite(_Strict):
                 raise ValueError(
                     "a method is listed twice under one variant; give each its own 'variant'"
                 )
-            if (self.reference, "default") not in names:
+            if (self.reference, DEFAULT) not in names:
                 raise ValueError(
                     f"'reference: {self.reference}' is not among the methods; list it, without a variant"
                 )
@@ -208,9 +201,8 @@ class Suite(_Strict):
             raise ValueError(
                 f"'tasks: {self.tasks}' given; name each once, and all those that methods name"
             )
-        strange = [
-            e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets
-        ]
+        named = [entry.budget for entry in self.methods if entry.budget is not None]
+        strange = [budget_ for budget_ in named if budget_ not in self.budgets]
         if strange:
             raise ValueError(
                 f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these"
@@ -219,7 +211,8 @@ class Suite(_Strict):
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Suite:
-        ndim, networks = len(self.size), registry.networks()
+        ndim = len(self.size)
+        networks = registry.networks()
         if ndim == 3 and "classification" in self.tasks:
             raise ValueError(
                 f"'size: {self.size}' is 3D; classification takes images; give two numbers"
@@ -239,16 +232,15 @@ class Suite(_Strict):
                 raise ValueError(
                     f"'{key}: {given}' given for {ndim}D; it goes with 3D, three numbers"
                 )
-        if self.stride and any(
-            step > side for step, side in zip(self.stride, self.size, strict=True)
-        ):
+        strides = self.stride or self.size
+        if any(step > side for step, side in zip(strides, self.size, strict=True)):
             raise ValueError(
                 f"'stride: {self.stride}' leaves gaps between patches of {self.size}; give at most these"
             )
         return self
 
     @property
-    def layout(self) -> dict[str, Any]:
+    def inference_settings(self) -> dict[str, Any]:
         """How test images become label maps; part of every key."""
         if len(self.size) == 2:
             return {"largest_component": self.largest_component}
@@ -261,21 +253,42 @@ class Suite(_Strict):
 
     def entries(self, task: Task) -> list[Entry]:
         """The methods of one task; label maps from elsewhere are of segmentation."""
-        return [
-            entry
-            for entry in self.methods
-            if task in (entry.tasks or self.tasks)
-            and (entry.method != EXTERNAL or task == "segmentation")
-        ]
+        entries = [entry for entry in self.methods if task in (entry.tasks or self.tasks)]
+        if task == "segmentation":
+            return entries
+        return [entry for entry in entries if entry.method != EXTERNAL]
+
+    @property
+    def trained_methods(self) -> list[str]:
+        """The names of all methods but predictions from elsewhere, once each."""
+        names = [entry.method for entry in self.methods if entry.method != EXTERNAL]
+        return list(dict.fromkeys(names))
 
     @property
     def budgets(self) -> list[float]:
         """Fractions, or counts of labelled patients."""
         return self.fractions or [float(count) for count in self.labelled]
 
+    def labelled_counts(self, patients: int) -> dict[float, int]:
+        """L of each entry of `fractions` or `labelled`, of so many training patients.
+
+        Raises BenchError where the data has too few.
+        """
+        if self.fractions:
+            return budget.budgets(self.fractions, patients)
+        too_many = [count for count in self.labelled if count > patients]
+        if too_many:
+            raise BenchError(
+                f"labelled: {too_many[0]} given; the data has {patients} training patients; "
+                "give at most that many"
+            )
+        return {float(count): count for count in self.labelled}
+
     def subsets_of(self, budget_: float) -> int:
-        """How many subsets a fraction (or a count of patients) is run on."""
-        return self.subsets if isinstance(self.subsets, int) else self.subsets[budget_]
+        """How many draws a fraction (or a count of patients) is run on."""
+        if isinstance(self.subsets, int):
+            return self.subsets
+        return self.subsets[budget_]
 
     @property
     def most_subsets(self) -> int:
@@ -286,110 +299,3 @@ class Suite(_Strict):
     def draws(self) -> int:
         """Label draws: one for each subset, and one more where tuning has its own."""
         return self.most_subsets + (self.tuning is not None and self.tuning.per == "fraction")
-
-
-def load(
-    file: Path, size: str | None = None, steps: int | None = None, inception: Path | None = None
-) -> Suite:
-    """Read a suite file, overlaid with an entry of `sizes:`, `steps` and `inception` if given. Raises BenchError."""
-    content = _read_yaml(file)
-    sizes = content.pop("sizes", None) or {}
-    if not isinstance(sizes, dict) or not all(
-        isinstance(change, dict) for change in sizes.values()
-    ):
-        raise BenchError(
-            f"{file}: sizes: {sizes!r} given; expected names with keys below them, such as small: {{...}}"
-        )
-    if size is not None:
-        if size not in sizes:
-            raise BenchError(
-                f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these"
-            )
-        content = _overlay(content, sizes[size])
-        content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
-    if steps is not None and isinstance(content.get("steps"), int) and steps != content["steps"]:
-        content = _scaled(content, steps)
-    if inception is not None:
-        given = content.get("extractors", ["task"])
-        given = given if isinstance(given, list) else [given]
-        others = [text for text in given if not str(text).startswith("inception")]
-        content["extractors"] = [f"inception={inception.resolve()}", *others]
-    if isinstance(content.get("split"), str):
-        content["split"] = (file.parent / content["split"]).resolve()
-    methods = content.get("methods")
-    for entry in methods if isinstance(methods, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("predictions"), str):
-            entry["predictions"] = (file.parent / entry["predictions"]).resolve()
-    if isinstance(content.get("extractors"), list):
-        content["extractors"] = [_placed(text, file.parent) for text in content["extractors"]]
-    for key in ("backbone", "classifier"):
-        network = content.get(key)
-        if isinstance(network, dict) and isinstance(network.get("weights"), str):
-            network["weights"] = (file.parent / network["weights"]).resolve()
-    try:
-        return Suite(**content)
-    except ValidationError as problem:
-        raise BenchError(f"{file}: {registry.one_line(problem)}{_nearest_key(problem)}") from None
-
-
-def _placed(text: Any, folder: Path) -> Any:
-    """An extractor with the path of its file made whole: paths in a suite are relative to its file."""
-    if not isinstance(text, str) or "=" not in text:
-        return text
-    kind, _, rest = text.partition("=")
-    path, *options = rest.split(",")
-    return ",".join([f"{kind}={(folder / path).resolve()}", *options])
-
-
-def _scaled(content: dict[str, Any], steps: int) -> dict[str, Any]:
-    """Another number of steps: what is selected on the way starts at the same share of the run."""
-    full = content["steps"]
-    changed = {**content, "steps": steps, "full_steps": full}
-    if isinstance(content.get("select"), dict) and isinstance(content["select"].get("start"), int):
-        changed["select"] = {
-            **content["select"],
-            "start": content["select"]["start"] * steps // full,
-        }
-    scaled = f"{steps} of {full} steps (--steps); do not cite"
-    return {**changed, "note": f"{content['note']}; {scaled}" if content.get("note") else scaled}
-
-
-def _nearest_key(problem: ValidationError) -> str:
-    for error in problem.errors():
-        if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-            return f" ({registry.unknown('key', str(error['loc'][0]), list(Suite.model_fields))})"
-    return ""
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(file.read_text())
-    except FileNotFoundError:
-        raise BenchError(f"suite {file} given; no such file; see 'list suites'") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        text = " ".join(str(problem).split())
-        raise BenchError(f"suite {file} given; it is not readable YAML ({text}); mend it") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise BenchError(
-            f"suite {file} given; expected a mapping of keys at its top; see suites/demo.yaml"
-        )
-    return content
-
-
-def _overlay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` over `base`; mappings are merged, all else is replaced. Budgets replace each other."""
-    merged = dict(base)
-    for key, value in change.items():
-        old = merged.get(key)
-        merged[key] = (
-            _overlay(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
-        )
-    if "labelled" in change:
-        merged.pop("fractions", None)
-    if "fractions" in change:
-        merged.pop("labelled", None)
-    if "subsets" in change:
-        merged["subsets"] = change["subsets"]
-    return merged

@@ -18,9 +18,9 @@ from bench import hashing, store
 from bench.data import cache
 from bench.metrics import overlap, surface
 from bench.registry import ROOT
-from bench.scoring import label_scores
-from bench.scoring.label_scores import FIELDS as LABELS
-from bench.scoring.label_scores import LabelScores
+from bench.scoring import tables as label_scores
+from bench.scoring.tables import FIELDS as LABELS
+from bench.scoring.tables import LabelScores
 
 FIELDS = (
     "case",
