@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-from bench import __version__
+from bench import __version__, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
-from bench.board.columns import SCORED, Column, board_columns
+from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods
 from bench.board.label_curves import curve_areas, label_equivalents
 from bench.board.protocol_card import protocol_card
@@ -33,8 +33,8 @@ from bench.board.synthetic_rows import describe_images
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan
-from bench.scoring.tables import FIELDS, LABEL_FIELDS, Scores, as_line, mean_of
+from bench.planning.plan_file import Plan, read_plan
+from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, as_line, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.trials import read_trials
 
@@ -50,8 +50,8 @@ CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "s
 
 def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
-    plan = store.plan()
-    columns = board_columns()
+    plan = read_plan(store.out)
+    columns = board_columns(registry.case_metrics(plan.suite.metrics))
     rows = row_cells(store, plan)
     reference = plan.suite.reference
     numbers = _board_rows(rows, columns, reference)
@@ -61,7 +61,7 @@ def build(store: Store) -> Board:
     return Board(
         suite=_suite_facts(plan),
         rows=numbers,
-        points=[point for cells in rows for point in _points(cells)],
+        points=_points(rows, columns),
         datasets=plan.datasets,
         protocol=protocol_card(plan),
         cells=cells,
@@ -96,9 +96,7 @@ def _suite_facts(plan: Plan) -> SuiteFacts:
     )
 
 
-def _board_rows(
-    rows: Sequence[RowCells], columns: Sequence[Column], reference: str
-) -> list[Row]:
+def _board_rows(rows: Sequence[RowCells], columns: Sequence[Column], reference: str) -> list[Row]:
     """All numbers, by task, dataset, budget and method, then in the order of the columns."""
     numbers: list[Row] = []
     groups = rows_by_budget(rows)
@@ -112,29 +110,37 @@ def _reading_order(row: Row) -> tuple[int, str, float, str, str]:
     return TASKS.index(row.task), row.dataset, row.fraction, row.method, row.variant
 
 
-def _points(cells: RowCells) -> list[Point]:
-    """The mean of each cell by each metric of its task."""
-    row = cells.row
+def _points(rows: Sequence[RowCells], columns: Sequence[Column]) -> list[Point]:
+    """The mean of each cell by each metric of its predictions."""
+    scored = [column for column in columns if column.kind == "case"]
+    points: list[Point] = []
+    for cells in rows:
+        keys = [column.key for column in scored if column.task == cells.row.task]
+        for subset, scores in sorted(cells.scores.items()):
+            points += _points_of(cells, subset, scores, keys)
+    return points
+
+
+def _points_of(
+    cells: RowCells, subset: int, scores: Scores | LabelScores, keys: Sequence[str]
+) -> list[Point]:
     points = []
-    for subset, scores in sorted(cells.scores.items()):
-        for column in SCORED:
-            if column.task != row.task:
-                continue
-            mean = mean_of(scores, column.key)
-            if mean is not None:
-                points.append(
-                    Point(
-                        task=row.task,
-                        dataset=row.dataset,
-                        fraction=cells.fraction,
-                        labelled=row.labelled,
-                        method=row.method,
-                        variant=row.variant,
-                        metric=column.key,
-                        subset=subset,
-                        mean=mean,
-                    )
-                )
+    for key in keys:
+        mean = mean_of(scores, key)
+        if mean is None:
+            continue
+        point = Point(
+            task=cells.row.task,
+            dataset=cells.row.dataset,
+            fraction=cells.fraction,
+            labelled=cells.row.labelled,
+            method=cells.row.method,
+            variant=cells.row.variant,
+            metric=key,
+            subset=subset,
+            mean=mean,
+        )
+        points.append(point)
     return points
 
 
@@ -237,18 +243,22 @@ def per_case_csv(store: Store, task: str) -> str:
 
     Empty where the plan lacks the task.
     """
-    cells = [cell for cell in store.plan().cells if cell.task == task]
+    plan = read_plan(store.out)
+    select = plan.suite.select
+    cells = [cell for cell in plan.cells if cell.task == task]
     if not cells:
         return ""
-    fields = FIELDS if task == "segmentation" else LABEL_FIELDS
+    fields: tuple[str, ...] = LABEL_FIELDS
+    if task == "segmentation":
+        fields = score_fields(registry.case_metrics(plan.suite.metrics))
     lines = [",".join((*CSV_LABELS, *fields))]
     for cell in sorted(cells, key=_csv_order):
         folder = store.cell(cell.key)
         if store.state(cell.key) not in ("done", "failed"):
             continue
         lines += _csv_lines(cell, cell.variant, folder, "last")
-        if cell.select and folder.scores("last").exists():
-            variant = selected_variant(cell.variant, cell.select["by"])
+        if select and cell.select and folder.scores("last").exists():
+            variant = selected_variant(cell.variant, select.by)
             # A failed cell has no chosen checkpoint, and is at its worst here too.
             which: PredictionSet = "best" if folder.scores("best").exists() else "last"
             lines += _csv_lines(cell, variant, folder, which)

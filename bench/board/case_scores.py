@@ -36,9 +36,7 @@ def _case_table(task: str, dataset: str, group: Sequence[RowCells]) -> CaseTable
     return CaseTable(task, dataset, METRIC[task], ordered, series)
 
 
-def _case_series(
-    cells: RowCells, means: Mapping[str, float], cases: Sequence[str]
-) -> CaseSeries:
+def _case_series(cells: RowCells, means: Mapping[str, float], cases: Sequence[str]) -> CaseSeries:
     rounded = {case: round(mean, DIGITS) for case, mean in means.items()}
     return CaseSeries(
         labelled=cells.row.labelled,

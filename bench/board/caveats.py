@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from bench.board.schema import BoardCell, Status, StudyHistory
-from bench.planning.plan_file import DatasetFacts, MethodCard, Plan
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import MethodCard, Plan
 
 NAMED_FAILURES = 5
 UNFINISHED: Mapping[Status, str] = {

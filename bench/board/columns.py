@@ -19,7 +19,7 @@ from bench.board.scored_rows import (
     pseudo_healthy_rows,
 )
 from bench.board.synthetic_rows import distance_rows, healthy_distance_rows, kid_rows
-from bench.metrics.built_in import case_metrics
+from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric
 
 # The rows of one budget, given the column and the name of the reference method.
@@ -54,12 +54,9 @@ class Column(ColumnFacts):
         )
 
 
-def board_columns(extra: Sequence[CaseMetric] = ()) -> tuple[Column, ...]:
-    """All columns in reading order; `extra` are the per-case metrics of plug-ins.
-
-    Raises BenchError where two metrics have one key.
-    """
-    dice, *others = [_case_column(metric) for metric in case_metrics(extra)]
+def board_columns(metrics: Sequence[CaseMetric] = BUILT_IN) -> tuple[Column, ...]:
+    """All columns in reading order, with one for each of these per-case metrics."""
+    dice, *others = [_case_column(metric) for metric in metrics]
     return (*CLASSIFICATION, dice, GAIN, *others, *SYNTHETIC, *AUGMENTED, *PSEUDO_HEALTHY)
 
 

@@ -38,9 +38,7 @@ def label_equivalents(rows: Sequence[RowCells], reference: str) -> list[LabelEqu
     return equivalents
 
 
-def _reference_curve(
-    rows: Sequence[RowCells], cells: RowCells, reference: str
-) -> list[RowCells]:
+def _reference_curve(rows: Sequence[RowCells], cells: RowCells, reference: str) -> list[RowCells]:
     """The reference with its defaults, on the data set of a row.
 
     A budget with fewer draws of labelled patients would reduce all others to those draws, which
@@ -182,9 +180,7 @@ def _gain(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> Interv
     return intervals.interval(own - _area(base_curve, fractions, subsets))
 
 
-def _area(
-    curve: Curve, fractions: Sequence[float], subsets: Sequence[int]
-) -> NDArray[np.float64]:
+def _area(curve: Curve, fractions: Sequence[float], subsets: Sequence[int]) -> NDArray[np.float64]:
     """Areas of patients x subsets."""
     tables = _headline_tables(curve, subsets)
     assert tables is not None  # a whole curve is defined

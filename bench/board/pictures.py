@@ -16,8 +16,9 @@ from bench.cell_folder import CellFolder, Judgement
 from bench.data import cache, geometry
 from bench.data.index import Index, is_decoded, read_index
 from bench.names import method_label
+from bench.planning.plan_file import read_plan
 from bench.scoring.score_cell import read_label_map
-from bench.scoring.tables import Scores, read_rows
+from bench.scoring.tables import DICE, read_rows, read_scores
 from bench.store import Store
 
 log = logging.getLogger("bench.board.pictures")
@@ -31,7 +32,7 @@ def panels(store: Store, board: Board, public: bool = False) -> list[Panel]:
 
     `public` leaves out the pixels of data sets whose card lacks `redistribute`.
     """
-    caches = store.plan().caches
+    caches = read_plan(store.out).caches
     drawn = []
     for overlay in board.overlays:
         decoded = Path(caches[overlay.dataset])
@@ -98,10 +99,13 @@ def _prediction(
     """Label, Dice and label map (H W) of a method on a case."""
     folder = store.cell(cell.key)
     label_map = read_label_map(folder.predictions("last"), case, shape)
-    dice = Scores(folder.scores("last")).per_case("dice").get(case)
+    scores = read_scores(folder.scores("last"), "segmentation", [DICE])
     budget = "all labels" if cell.fraction == 1 else f"{cell.labelled} labelled"
     label = f"{method_label(cell.method, cell.variant)}, {budget}"
-    return label, dice, None if label_map is None else label_map[cut]
+    dice = scores.per_case("dice").get(case)
+    if label_map is None:
+        return label, dice, None
+    return label, dice, label_map[cut]
 
 
 def _shown_slice(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
@@ -119,7 +123,7 @@ def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:
     test images. `public` leaves out those of data sets whose card lacks `redistribute`: they are
     made from its images.
     """
-    caches = store.plan().caches
+    caches = read_plan(store.out).caches
     drawn: dict[tuple[str, ...], Sheet] = {}
     for cell in sorted(board.cells, key=lambda cell: (cell.labelled, cell.subset)):
         name = (cell.task, cell.dataset, cell.method, cell.variant)
@@ -269,16 +273,21 @@ def _draw_pseudo_healthy(folder: CellFolder, cell: BoardCell, decoded: Path) -> 
     positions = [case.position for case in shown]
     with np.load(folder.pseudo_healthy_images) as content:
         healthy = content["images"][positions]
-    before = [images[0] for _, images in cache.test_images(decoded, index)]
+    before = [_eight_bits(images[0]) for _, images in cache.test_images(decoded, index)]
+    names = tuple(case.case for case in shown)
     return _make_sheet(
         cell,
-        images=_stack_rgb([_eight_bits(before[position]) for position in positions]),
-        masks=_masks_on_grid(decoded, index, [case.case for case in shown]),
-        kinds=tuple(case.case for case in shown),
+        images=_stack_rgb([before[position] for position in positions]),
+        masks=_masks_on_grid(decoded, index, names),
+        kinds=names,
         nearest=NO_IMAGES,
-        words=tuple(case.words for case in shown),
+        words=_words(shown),
         normals=_stack_rgb(healthy),
     )
+
+
+def _words(cases: Sequence[HealthyCase]) -> tuple[str, ...]:
+    return tuple(case.words for case in cases)
 
 
 def _masks_on_grid(decoded: Path, index: Index, cases: Sequence[str]) -> NDArray[np.uint8]:

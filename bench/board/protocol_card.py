@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.names import EXTERNAL, method_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import DatasetFacts, Plan
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import Plan
 from bench.planning.suite import Backbone, Classifier, Select, Suite, Tuning
 
 CLASS_KNOWN = (
@@ -73,15 +74,17 @@ def protocol_card(plan: Plan) -> dict[str, str]:
 def _label_budget(plan: Plan) -> str:
     budgets = "; ".join(_budgets(name, plan) for name in plan.datasets)
     return (
-        "A budget is a number of labelled patients; all of them are used for training. "
-        f"{budgets}."
+        f"A budget is a number of labelled patients; all of them are used for training. {budgets}."
     )
 
 
 def _budgets(name: str, plan: Plan) -> str:
     dataset = plan.datasets[name]
     counts = sorted({cell.labelled for cell in plan.cells if cell.dataset == name})
-    budgets = ["all" if count == dataset.train_groups else str(count) for count in counts]
+    everyone = dataset.train_groups
+    budgets = [str(count) for count in counts if count != everyone]
+    if everyone in counts:
+        budgets.append("all")
     images = _images(dataset, dataset.train_groups, dataset.train_cases)
     return f"{name}: {', '.join(budgets)} of {images}"
 

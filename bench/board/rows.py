@@ -9,8 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import registry
+from bench.api import Task
 from bench.board.schema import TASKS, ColumnFacts, Row, Status
 from bench.cell_folder import CellFolder, CellResult, Judgement, PredictionSet, State
+from bench.metrics.case_metric import CaseMetric
 from bench.names import DEFAULT, EXTERNAL, TUNED, RowId, selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan
@@ -18,8 +21,8 @@ from bench.scoring.tables import (
     LabelScores,
     PseudoHealthyScores,
     Scores,
+    read_draws,
     read_rows,
-    read_scores,
     score_matrix,
 )
 from bench.stats import intervals
@@ -47,7 +50,8 @@ class RowCells:
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
     results: Sequence[CellResult] = ()  # of the cells that are done
     pseudo_healthy: bool = False  # takes lesions out of images
-    augmented: Mapping[int, Scores] = field(default_factory=dict)  # segmenter that saw more images
+    # Of the segmenter that was trained on synthetic images too.
+    augmented: Mapping[int, Scores | LabelScores] = field(default_factory=dict)
     pseudo_healthy_scores: Mapping[int, PseudoHealthyScores] = field(default_factory=dict)
 
     @property
@@ -61,11 +65,12 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
 
     Where a suite selects checkpoints, each row that has some stands there twice.
     """
-    rows = [_read_row(store, cells) for cells in _cells_by_row(plan.cells).values()]
+    metrics = registry.case_metrics(plan.suite.metrics)
+    rows = [_read_row(store, cells, metrics) for cells in _cells_by_row(plan.cells).values()]
     select = plan.suite.select
     if select is not None:
         chosen = [row for row in rows if row.cells[0].select and not row.refusal]
-        rows += [_with_selected_checkpoints(store, row, select.by) for row in chosen]
+        rows += [_with_selected_checkpoints(store, row, select.by, metrics) for row in chosen]
     return sorted(rows, key=lambda cells: (TASKS.index(cells.row.task), cells.row[1:]))
 
 
@@ -84,25 +89,27 @@ def _cells_by_row(cells: Sequence[PlannedCell]) -> dict[RowId, list[PlannedCell]
     return rows
 
 
-def _read_row(store: Store, cells: Sequence[PlannedCell]) -> RowCells:
+def _read_row(
+    store: Store, cells: Sequence[PlannedCell], metrics: Sequence[CaseMetric]
+) -> RowCells:
     first = cells[0]
     folders = {cell.subset: store.cell(cell.key) for cell in cells}
     results = _read_results(folders)
     states = [_state(store, cell, results) for cell in cells]
-    ended = _ended(cells, states)
     unusable: list[str] = []
     if first.method == EXTERNAL:
         for result in results.values():
             unusable += result.problems
-    augmented = {}
+    ended = _ended(folders, cells, states)
+    augmented: dict[int, Scores | LabelScores] = {}
     if first.pseudo_healthy:
-        augmented = _read_masks(folders, "augmented")
+        augmented = _read_scores(folders, "augmented", first.task, metrics)
     return RowCells(
         row=first.row,
         fraction=first.fraction,
         cells=cells,
         states=states,
-        scores=_read_scores(folders, ended, first.task),
+        scores=_read_scores(ended, "last", first.task, metrics),
         failures=_read_failures(store, cells, states),
         unusable=unusable,
         refusal=first.refusal,
@@ -139,31 +146,27 @@ def _state(store: Store, cell: PlannedCell, results: Mapping[int, CellResult]) -
     return "done" if cell.subset in results else store.state(cell.key)
 
 
-def _ended(cells: Sequence[PlannedCell], states: Sequence[State]) -> set[int]:
-    """The subsets whose cells have ended, well or not."""
-    pairs = zip(cells, states, strict=True)
-    return {cell.subset for cell, state in pairs if state in ("done", "failed")}
+def _ended(
+    folders: Mapping[int, CellFolder], cells: Sequence[PlannedCell], states: Sequence[State]
+) -> dict[int, CellFolder]:
+    """The folders of the cells that have ended, well or not."""
+    ended = {}
+    for cell, state in zip(cells, states, strict=True):
+        if state in ("done", "failed"):
+            ended[cell.subset] = folders[cell.subset]
+    return ended
 
 
 def _read_scores(
-    folders: Mapping[int, CellFolder], ended: set[int], task: str
+    folders: Mapping[int, CellFolder],
+    which: PredictionSet,
+    task: Task,
+    metrics: Sequence[CaseMetric],
 ) -> dict[int, Scores | LabelScores]:
-    scores: dict[int, Scores | LabelScores] = {}
-    for subset, folder in folders.items():
-        file = folder.scores("last")
-        if subset in ended and file.exists():
-            scores[subset] = read_scores(file, task)
-    return scores
-
-
-def _read_masks(folders: Mapping[int, CellFolder], which: PredictionSet) -> dict[int, Scores]:
-    """The score tables of one set of predicted masks, of the cells that have it."""
-    scores = {}
-    for subset, folder in folders.items():
-        file = folder.scores(which)
-        if file.exists():
-            scores[subset] = Scores(file)
-    return scores
+    """The score tables of one prediction set, of the cells that have it."""
+    files = {subset: folder.scores(which) for subset, folder in folders.items()}
+    written = {subset: file for subset, file in files.items() if file.exists()}
+    return read_draws(written, task, metrics)
 
 
 def _read_failures(
@@ -197,14 +200,17 @@ def _read_pseudo_healthy(folders: Mapping[int, CellFolder]) -> dict[int, PseudoH
     return scores
 
 
-def _with_selected_checkpoints(store: Store, cells: RowCells, chosen_on: str) -> RowCells:
+def _with_selected_checkpoints(
+    store: Store, cells: RowCells, chosen_on: str, metrics: Sequence[CaseMetric]
+) -> RowCells:
     """A row by the checkpoint that was best on a list; a failed cell stays at its worst."""
     folders = {cell.subset: store.cell(cell.key) for cell in cells.cells}
+    best = _read_scores(folders, "best", cells.cells[0].task, metrics)
     variant = selected_variant(cells.row.variant, chosen_on)
     return replace(
         cells,
         row=cells.row._replace(variant=variant),
-        scores={**cells.scores, **_read_masks(folders, "best")},
+        scores={**cells.scores, **best},
         selected=True,
     )
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bench.cell_folder import CopyCounts, Distance, GeneratorCurve
 from bench.names import RowId
-from bench.planning.plan_file import DatasetFacts, MethodCard, StudyFacts
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import MethodCard, StudyFacts
 from bench.stats.intervals import Interval
 from bench.stats.label_efficiency import Amount
 

@@ -29,9 +29,7 @@ Matrix = NDArray[np.float64]  # patients x subsets
 
 def case_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of a metric of all predictions, with ranks."""
-    matrices = {
-        cells.row: matrix_of(cells, column.key, sorted(cells.scores)) for cells in group
-    }
+    matrices = {cells.row: matrix_of(cells, column.key, sorted(cells.scores)) for cells in group}
     ranks = _rank(group, column, matrices)
     rows = []
     for cells in group:
@@ -97,9 +95,7 @@ def pseudo_healthy_rows(
     return rows
 
 
-def _scored_row(
-    cells: RowCells, column: ColumnFacts, metric: str, matrix: Matrix | None
-) -> Row:
+def _scored_row(cells: RowCells, column: ColumnFacts, metric: str, matrix: Matrix | None) -> Row:
     """The row of a matrix; `metric` is the one whose cases are counted."""
     status, reason = status_of(cells, column, matrix is not None)
     row = empty_row(cells, column, status, reason)

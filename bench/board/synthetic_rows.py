@@ -185,9 +185,7 @@ def _mean_floor(measured: BySubset) -> float | None:
 def _without_number(row: Row, cells: RowCells, measured: BySubset) -> Row:
     for entry in measured.values():
         if entry.reason is not None:
-            return replace(
-                row, status="missing", reason=entry.reason, extractor=entry.extractor
-            )
+            return replace(row, status="missing", reason=entry.reason, extractor=entry.extractor)
     if cells.judgements or row.status != "ok":
         return row
     return replace(row, status="missing", reason="its images are not judged yet; run 'report'")
