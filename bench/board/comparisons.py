@@ -26,7 +26,7 @@ from bench.board.schema import (
 )
 from bench.names import DEFAULT
 from bench.stats import intervals
-from bench.stats.ranking import Ordering, agreement, orderings, rank_distributions
+from bench.stats.ranking import Ordering, order_by_rules, rank_agreement, rank_distributions
 
 MOST = 12  # methods in a matrix: the reference and the best means; nobody reads more
 
@@ -120,7 +120,7 @@ def method_pairs(budget: BudgetScores, shown: Sequence[str]) -> list[MethodPair]
     """Each two of the methods shown; p is adjusted after Holm over all of these pairs."""
     couples = list(combinations(shown, 2))
     differences = [budget.tables[a] - budget.tables[b] for a, b in couples]
-    adjusted = intervals.holm([intervals.p_value(difference) for difference in differences])
+    adjusted = intervals.holm_adjusted([intervals.p_value(difference) for difference in differences])
     pairs = []
     for (a, b), difference, p in zip(couples, differences, adjusted, strict=True):
         pairs.append(_method_pair(budget.rows[a], budget.rows[b], difference, p))
@@ -130,7 +130,7 @@ def method_pairs(budget: BudgetScores, shown: Sequence[str]) -> list[MethodPair]
 def _method_pair(
     cells: RowCells, other: RowCells, difference: NDArray[np.float64], p: float
 ) -> MethodPair:
-    interval = intervals.interval(difference)
+    interval = intervals.mean_interval(difference)
     return MethodPair(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -144,7 +144,7 @@ def _method_pair(
         lo=interval.lo,
         hi=interval.hi,
         interval=interval.kind,
-        superiority=intervals.superiority(difference),
+        superiority=intervals.probability_of_superiority(difference),
         p=p,
         false_outperformance=intervals.false_outperformance(difference),
     )
@@ -152,9 +152,9 @@ def _method_pair(
 
 def rule_ordering(budget: BudgetScores, shown: Sequence[str]) -> RuleOrdering:
     """Value and rank of each method shown under each rule (R4.4); Kendall's tau over all."""
-    by_rule = orderings(budget.tables, True)
+    by_rule = order_by_rules(budget.tables, True)
     taus = []
-    for rules, tau in agreement(by_rule).items():
+    for rules, tau in rank_agreement(by_rule).items():
         taus.append(RuleAgreement(list(rules), tau))
     first = budget.rows[shown[0]]
     return RuleOrdering(

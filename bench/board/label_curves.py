@@ -67,7 +67,7 @@ def _label_equivalent(
         method=cells.row.method,
         variant=cells.row.variant,
         n_subsets=n_subsets,
-        words=label_efficiency.in_words(equivalence),
+        words=label_efficiency.describe_equivalence(equivalence),
         estimate=equivalence.estimate,
         lo=equivalence.lo,
         hi=equivalence.hi,
@@ -118,7 +118,7 @@ def _budgets_of_areas(rows: Sequence[RowCells]) -> list[float]:
 def _curve_area(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> CurveArea:
     subsets = shared_subsets(curve)
     row = curve[0].row
-    area = intervals.interval(_area(curve, fractions, subsets))
+    area = intervals.mean_interval(_area(curve, fractions, subsets))
     return CurveArea(
         task=row.task,
         dataset=row.dataset,
@@ -177,7 +177,7 @@ def _gain(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> Interv
     if not subsets:
         return None
     own = _area(curve, fractions, subsets)
-    return intervals.interval(own - _area(base_curve, fractions, subsets))
+    return intervals.mean_interval(own - _area(base_curve, fractions, subsets))
 
 
 def _area(curve: Curve, fractions: Sequence[float], subsets: Sequence[int]) -> NDArray[np.float64]:

@@ -299,7 +299,7 @@ def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str 
 
 def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int) -> Row:
     """The row with mean and interval of patients x subsets."""
-    interval = intervals.interval(matrix)
+    interval = intervals.mean_interval(matrix)
     n_groups, n_subsets = matrix.shape
     return replace(
         row,

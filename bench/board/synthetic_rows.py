@@ -86,7 +86,8 @@ def _rank(
         return {}
     tables = {}
     for name, values in whole.items():
-        tables[name] = np.array([[values[subset].value for subset in shared]], np.float64)
+        numbers = [values[subset].value for subset in shared]
+        tables[name] = np.array(numbers, np.float64)[:, None]  # draws stand in for patients
     return rank_distributions(tables, False)
 
 
