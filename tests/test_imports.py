@@ -29,6 +29,7 @@ ORDER = (
     ("verify", "stages", "tracking", "live_page", "testing"),
     ("console", "dry_run", "diff"),
 )
+NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 SAME_LINE = {("hashing", "errors"), ("scoring", "worker.model"), ("stats", "metrics")}
 OUTSIDE = ("methods", "datasets", "reports")
@@ -57,9 +58,12 @@ def imported(file: Path) -> Iterator[str]:
             for name in node.names:
                 inner = f"{node.module}.{name.name}"
                 yield inner if inner in MODULES else node.module
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.fullmatch(r"(bench|methods|datasets|reports)(\.\w+)+", node.value):
-                yield node.value
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and NAMED.fullmatch(node.value)
+        ):
+            yield node.value
 
 
 def arrows() -> list[tuple[str, str]]:
@@ -96,9 +100,9 @@ def test_bench_knows_no_method_data_set_or_format(outside: str) -> None:
 def test_rooms_outside_use_the_contract_alone(outside: str) -> None:
     strange = []
     for module, target in arrows():
-        if module.split(".")[0] == outside and target.split(".")[0] != outside:
-            if not target.startswith(FREE[outside]):
-                strange.append((module, target))
+        leaves = module.split(".")[0] == outside and target.split(".")[0] != outside
+        if leaves and not target.startswith(FREE[outside]):
+            strange.append((module, target))
     assert strange == []
 
 
@@ -109,7 +113,9 @@ def test_imports_go_down() -> None:
         if not module.startswith("bench.") or not target.startswith("bench.") or own == other:
             continue
         named = (own, ".".join(target.split(".")[1:3]))
-        if RANK[other] > RANK[own] or (RANK[other] == RANK[own] and (own, other) not in SAME_LINE and named not in SAME_LINE):
+        if RANK[other] > RANK[own] or (
+            RANK[other] == RANK[own] and (own, other) not in SAME_LINE and named not in SAME_LINE
+        ):
             up.append((module, target))
     assert up == []
 

@@ -7,7 +7,7 @@ from bench.metrics.case_metric import CaseMetric, CasePair
 
 
 def dice(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
-    """2TP / (2TP + FP + FN): 1.0 if both masks are empty, 0.0 if only one is."""
+    """2TP / (2TP + FP + FN): 1.0 if both masks are empty, 0.0 if only one is, so it serves `dice_all` too."""
     check_masks(pred, ref)
     total = np.count_nonzero(pred) + np.count_nonzero(ref)
     return float(2 * np.count_nonzero(pred & ref) / total) if total else 1.0
@@ -21,7 +21,7 @@ def jaccard(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
 
 
 def check_masks(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> None:
-    """Raise ValueError where numpy would broadcast, or `&` act bit by bit, to a wrong score."""
+    """Refuse what numpy would broadcast, or `&` would take bit by bit, to a wrong score without a word."""
     if pred.shape != ref.shape:
         raise ValueError(
             f"prediction {pred.shape} and reference {ref.shape} differ in shape; resample first"

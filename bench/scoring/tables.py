@@ -299,7 +299,7 @@ def label_matrix(scores: Sequence[LabelScores], metric: str) -> Floats | None:
         statistic = COUNTED[metric]
         predicted = np.stack([draw.predicted for draw in scores], 1)
         labels = first.probabilities.shape[1]
-        counts = classification.confusion(first.label, predicted, first.group, labels)
+        counts = classification.confusion_counts(first.label, predicted, first.group, labels)
         matrix = jackknife.pseudo_values_of_sums(statistic, counts)
         return _centred(matrix, statistic(counts.sum(0)))
     try:
@@ -327,8 +327,7 @@ def _centred_auroc(values: Floats, positive: NDArray[np.bool_], groups: Sequence
     Raises BenchError where it is not defined.
     """
     matrix = jackknife.auroc_pseudo_values(values, positive, groups)
-    plain = jackknife.auroc_pseudo_values(values, positive, ["all"] * len(positive))
-    return _centred(matrix, plain[0])
+    return _centred(matrix, classification.auroc(values, positive))
 
 
 def _centred(matrix: Floats, plain: Floats) -> Floats:

@@ -114,17 +114,10 @@ def test_files_that_are_no_split(tmp_path: Path, text: str) -> None:
 
 def test_a_patient_with_one_abnormal_slice_is_abnormal() -> None:
     """Found with LGG: the last slice of a patient, mostly normal, decided its stratum."""
-    cases = [
-        {
-            "id": f"{g}{k}",
-            "record": f"{g}{k}",
-            "group": g,
-            "label": int(g == "a" and k == 0),
-            "classes": [],
-            "area": 0.0,
-        }
-        for g in "ab"
-        for k in range(2)
-    ]
+    cases = []
+    for group in "ab":
+        for number in range(2):
+            label = int(group == "a" and number == 0)
+            cases.append(entry(f"{group}{number}", group, label=label, classes=(), area=0.0))
     found = split.strata(cases)
     assert (found["a"][0], found["b"][0]) == (1, 0)

@@ -54,8 +54,7 @@ def test_a_chosen_checkpoint_is_verified_too(done: Store) -> None:
     file = done.cell(planned(done)[0].key).scores("best")
     table = file.read_text()
     counts = {check.what: check.count for check in checks}
-    assert counts["lines scored again"] == 4 * (table.count("
-") - 1)
+    assert counts["lines scored again"] == 4 * (table.count("\n") - 1)
     file.write_text(table.replace(",0.", ",0.9", 1))
     try:
         named = mismatches(done, deep=True)
