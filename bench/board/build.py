@@ -36,7 +36,7 @@ from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
 from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, as_line, mean_of, score_fields
 from bench.store import Store
-from bench.tuning.trials import read_trials
+from bench.tuning.trials import trial_seconds
 
 LOG_LINES = 15  # of a failed cell: the end of a traceback
 STATUS: Mapping[State, Status] = {
@@ -195,7 +195,7 @@ def _costs(store: Store, plan: Plan, rows: Sequence[RowCells]) -> list[RowCost]:
     for cells in rows:
         measured = [result.cost for result in cells.results if result.cost is not None]
         if measured and not cells.selected:
-            tuning = [_tuning_seconds(store, plan, cell) for cell in cells.cells]
+            tuning = [trial_seconds(store, cell.study, plan.trials) for cell in cells.cells]
             costs.append(_row_cost(cells, measured, statistics.fmean(tuning)))
     return costs
 
@@ -219,13 +219,6 @@ def _row_cost(cells: RowCells, costs: Sequence[CellCost], tune_seconds: float) -
         inference_ms=mean("inference_ms"),
         tune_seconds=tune_seconds,
     )
-
-
-def _tuning_seconds(store: Store, plan: Plan, cell: PlannedCell) -> float:
-    """What the trials behind the settings of a cell took; 0 where no study chose them."""
-    if cell.study is None:
-        return 0.0
-    return sum(trial.seconds for trial in read_trials(store, cell.study)[: plan.trials])
 
 
 def _environments(rows: Sequence[RowCells]) -> dict[str, str]:

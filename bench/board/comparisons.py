@@ -120,7 +120,9 @@ def method_pairs(budget: BudgetScores, shown: Sequence[str]) -> list[MethodPair]
     """Each two of the methods shown; p is adjusted after Holm over all of these pairs."""
     couples = list(combinations(shown, 2))
     differences = [budget.tables[a] - budget.tables[b] for a, b in couples]
-    adjusted = intervals.holm_adjusted([intervals.p_value(difference) for difference in differences])
+    adjusted = intervals.holm_adjusted(
+        [intervals.p_value(difference) for difference in differences]
+    )
     pairs = []
     for (a, b), difference, p in zip(couples, differences, adjusted, strict=True):
         pairs.append(_method_pair(budget.rows[a], budget.rows[b], difference, p))

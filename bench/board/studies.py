@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from bench.board.schema import StudyHistory, TrialPoint
 from bench.planning.plan_file import Plan, StudyFacts
 from bench.store import Store
-from bench.tuning.trials import Trial, read_importances, read_trials, selection_noise, winner
+from bench.tuning.search import selection_noise, winner
+from bench.tuning.study_folder import Trial
+from bench.tuning.trials import read_importances, read_trials
 
 
 def study_histories(store: Store, plan: Plan) -> list[StudyHistory]:
