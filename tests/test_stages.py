@@ -8,11 +8,10 @@ import pytest
 
 from bench import stages
 from bench.errors import BenchError
-from bench.execution.progress import Progress, RunningCell
+from bench.execution.driver import Progress
 from bench.live_page import FIRST_AFTER_S, LivePage
 from bench.planning import split, suite
 from bench.store import Store
-from reports import write
 
 PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
 
@@ -122,14 +121,7 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
     monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
     store, seen = Store(tmp_path / "toy"), []
     page = store.out / "report" / "index.html"
-
-    def show(progress: Progress) -> None:
-        seen.append((progress.done, page.exists()))
-
-    def draw_page() -> Path:
-        return stages.report(store, write, judged=False)[1]
-
-    live = LivePage(show, draw_page)
+    live = LivePage(store, lambda progress: seen.append((progress.done, page.exists())))
     loaded = make_suite()
     cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
     stages.run(loaded, cells, found, store, live, workers=1, plugins=PLUGINS)
@@ -139,45 +131,44 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
     assert "not finished" in page.read_text()
 
 
-RUNNING = {"key": RunningCell("a cell", 1, 3)}
-
-
 def test_drawing_takes_a_twentieth_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [0.0]
-    drawn = []
+    clock, drawn = [0.0], []
 
-    def draw_page() -> Path:
+    def report(store: Store, judged: bool) -> tuple[None, Path]:
         drawn.append(clock[0])
         clock[0] += 2  # seconds
-        return tmp_path
+        return None, store.out
 
     monkeypatch.setattr("bench.live_page.time.monotonic", lambda: clock[0])
-    live = LivePage(lambda progress: None, draw_page)
+    monkeypatch.setattr("bench.live_page.stages.report", report)
+    live = LivePage(Store(tmp_path / "toy"), lambda _: None)
     for done in range(100):
-        live(Progress(100, done=done, running=RUNNING))
+        live(Progress(100, done=done, steps={"key": ("a cell", 1, 3)}))
         clock[0] += 1
-    assert drawn[0] == FIRST_AFTER_S
-    assert all(later - earlier >= 42 for earlier, later in pairwise(drawn))
-    assert len(drawn) == 3
+    assert (
+        drawn[0] == FIRST_AFTER_S
+        and all(b - a >= 42 for a, b in pairwise(drawn))
+        and len(drawn) == 3
+    )
     live(Progress(100, done=100))
     assert len(drawn) == 3  # nothing runs any more: the last page is about to come
 
 
 def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
-    def draw_page() -> Path:
-        calls.append("drawn")
+    def report(store: Store, judged: bool) -> None:
+        calls.append(judged)
         raise KeyError("nsd")
 
     monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
-    live = LivePage(lambda progress: None, draw_page)
+    monkeypatch.setattr("bench.live_page.stages.report", report)
+    live = LivePage(Store(tmp_path / "toy"), lambda _: None)
     for done in range(1, 4):
-        live(Progress(9, done=done, running=RUNNING))
-    assert calls == ["drawn"]  # said once, and not tried again
-    message = "cannot draw the page yet: KeyError: 'nsd'; the run goes on\n"
-    assert capsys.readouterr().err == message
+        live(Progress(9, done=done, steps={"key": ("a cell", 1, 3)}))
+    assert calls == [False]  # said once, and not tried again
+    assert capsys.readouterr().err == "no page on the way: KeyError: 'nsd'; the run goes on\n"
