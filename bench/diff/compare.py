@@ -160,13 +160,16 @@ def _pair_numbers(
     """Each number of both boards, in reading order."""
     columns = _columns(before, after)
     old_numbers = _numbers(before)
+    causes: dict[RowId, tuple[str, ...]] = {}
     changes = []
     for key, new in _numbers(after).items():
         if key in old_numbers:
             old = old_numbers[key]
+            row = new.row_id
             gap = _find_gap(before, after, old, new, barred.get(new.dataset))
-            causes = _find_causes(before, after, new.row_id, settings)
-            changes.append(Change(old, new, columns[new.metric], *gap, causes))
+            if row not in causes:
+                causes[row] = _find_causes(before, after, row, settings)
+            changes.append(Change(old, new, columns[new.metric], *gap, causes[row]))
     return sorted(changes, key=lambda change: _position(change.after, columns))
 
 
