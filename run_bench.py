@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from bench.execution.progress import Progress
+    from bench.stages import Bench, RunOptions
     from bench.store import Store
 
 HERE = Path(__file__).resolve().parent
@@ -17,49 +19,56 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 data_app = typer.Typer(help="Look at data before it is used.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
+SuiteFile = Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")]
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
         envvar="SCARCEBENCH_DATA",
-        help="Folder that holds one folder for each dataset id.",
+        help="Folder that holds one folder for each data set id.",
     ),
 ]
+NewOut = Annotated[
+    Path | None, typer.Option("--out", help="Where results go; runs/<suite> if not given.")
+]
+Size = Annotated[
+    str | None, typer.Option("--size", help="An entry of the suite's `sizes`, such as small.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Take some cells: method=NAME,fraction=0.1; repeat to widen."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Trainings at once; all cores if not given."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with a method or a dataset of yours; repeat."),
+    typer.Option("--plugin", help="A file with a method or a data set of yours; repeat."),
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 
 
 @app.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """Compare methods for medical images with few labels. Without a command: the demo, end to end."""
+    """Compare methods for medical images with few labels. Without a command: the demo."""
     if context.invoked_subcommand is None:
         run(HERE / "suites" / "demo.yaml")
 
 
 @app.command()
 def run(
-    suite: Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")],
+    suite: SuiteFile,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")
-    ] = None,
+    out: NewOut = None,
+    size: Size = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Another number of steps; the page says so.")
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="Run some cells: method=NAME,fraction=0.1; repeat to widen."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    only: Only = None,
+    workers: Workers = None,
+    device: Device = "auto",
     plugin: Plugins = None,
     inception: Annotated[
         Path | None, typer.Option(help="File of FID's Inception network; adds the column FID.")
@@ -72,52 +81,64 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
-    from bench import display, stages, tracking
+    from bench import console, stages
     from bench.dry_run import forecast
-    from bench.live_page import LivePage
-    from bench.planning import cells as plan
-    from bench.planning import suite as suites
+    from bench.planning import suite_file
+    from bench.planning.dataset_facts import warnings
     from bench.store import Store
 
-    _check_device(device)
-    plan.parse_only(only or [])
-    loaded = suites.load(suite, size, steps, inception)
+    options = _options(only, workers, device, plugin, retry_failed)
+    loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
-    cells, found = stages.make_plan(loaded, data, store, size, plugin or [], dry_run)
-    for line in stages.warnings(loaded, found):
+    bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
+    for line in warnings(loaded, bench.datasets):
         typer.echo(f"note: {line}", err=True)
     if dry_run:
-        typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
+        typer.echo(forecast(bench))
         return
     try:
-        with tracking.mirror(store) as tell, display.progress_display() as shown:
-            show = LivePage(store, shown)
-            progress = stages.run(
-                loaded,
-                cells,
-                found,
-                store,
-                show,
-                only or [],
-                workers,
-                device,
-                retry_failed,
-                plugin or [],
-                tell,
-            )
-            if loaded.tuning:
-                more = only or [], workers, device, plugin or []
-                cells, _ = stages.tune(loaded, cells, found, store, show, size, *more, retry_failed)
-                progress = stages.run(
-                    loaded, cells, found, store, show, *more[:3], retry_failed, more[3], tell
-                )
-            stages.judge(store)  # before the mirror closes, so that it has the distances too
+        progress = _run_and_tune(bench)
     except KeyboardInterrupt:
         typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
-    typer.echo(display.summary(progress), err=True)
+    typer.echo(console.summary(progress), err=True)
     _report(store)
     raise typer.Exit(1 if progress.failed else 0)
+
+
+def _run_and_tune(bench: Bench) -> Progress:
+    """All cells, then the studies, then the cells that these chose settings for."""
+    from bench import console, stages, tracking
+    from bench.live_page import LivePage
+    from reports import write
+
+    def draw_page() -> Path:
+        return stages.report(bench.store, write, judged=False)[1]
+
+    with tracking.mirror(bench.store) as tell, console.progress_display() as shown:
+        show = LivePage(bench.store, shown, draw_page)
+        progress = stages.run(bench, show, tell)
+        if bench.suite.tuning:
+            tuned, _ = stages.tune(bench, show)
+            progress = stages.run(tuned, show, tell)
+        stages.judge(bench.store)  # before the mirror closes, so that it has the distances too
+    return progress
+
+
+def _options(
+    only: list[str] | None,
+    workers: int | None,
+    device: str,
+    plugins: list[Path] | None,
+    retry_failed: bool,
+) -> RunOptions:
+    """How to carry a plan out. Raises BenchError on what cannot be."""
+    from bench.planning.cells import parse_filters
+    from bench.stages import RunOptions
+
+    _check_device(device)
+    parse_filters(only or [])
+    return RunOptions(only or [], workers, device, plugins or [], retry_failed)
 
 
 def _check_device(device: str) -> None:
@@ -129,42 +150,31 @@ def _check_device(device: str) -> None:
 
 @app.command()
 def tune(
-    suite: Annotated[Path, typer.Argument(help="A suite file with `tuning:`.")],
+    suite: SuiteFile,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Tune some cells: method=NAME,fraction=0.1.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Trials at once; all cores if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: NewOut = None,
+    size: Size = None,
+    only: Only = None,
+    workers: Workers = None,
+    device: Device = "auto",
     plugin: Plugins = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Run failed trials and those after them again.")
     ] = False,
 ) -> None:
-    """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
-    from bench import display, stages
+    """Search for settings, as many trials for every method; run again, it goes on where it stopped."""
+    from bench import console, stages
     from bench.errors import BenchError
-    from bench.planning import cells as plan
-    from bench.planning import suite as suites
+    from bench.planning import suite_file
     from bench.store import Store
 
-    _check_device(device)
-    plan.parse_only(only or [])
-    loaded = suites.load(suite, size)
+    options = _options(only, workers, device, plugin, retry_failed)
+    loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
-    cells, found = stages.make_plan(loaded, data, store, size, plugin or [])
+    bench = stages.plan_bench(loaded, data, store, options, size)
     try:
-        with display.progress_display() as show:
-            more = only or [], workers, device, plugin or [], retry_failed
-            _, table = stages.tune(loaded, cells, found, store, show, size, *more)
+        with console.progress_display() as show:
+            _, table = stages.tune(bench, show)
     except KeyboardInterrupt:
         typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
@@ -202,10 +212,12 @@ def report(
 
 def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
     from bench import console, stages
+    from reports import write
 
-    board, page = stages.report(store, formats, public)
-    typer.echo(console.table(board))
-    typer.echo(f"page: {page}" if page.suffix else f"files: {page}")
+    board, page = stages.report(store, write, formats, public)
+    typer.echo(console.board_table(board))
+    kind = "page" if page.suffix else "files"
+    typer.echo(f"{kind}: {page}")
 
 
 @app.command()
@@ -215,11 +227,12 @@ def verify(
         bool, typer.Option("--deep", help="Score the stored predictions again, too.")
     ] = False,
 ) -> None:
-    """Derive every number of OUT again from its files and name what differs; exit code 1 where something does."""
+    """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
     from bench.store import Store
     from bench.verify import verify as verifying
+    from reports import write
 
-    checks = verifying.verify(Store(out), deep)
+    checks = verifying.verify(Store(out), write, deep)
     for check in checks:
         for mismatch in check.mismatches:
             typer.echo(str(mismatch))
@@ -242,23 +255,23 @@ def diff(
     ] = False,
 ) -> None:
     """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
-    from bench.diff import compare as difference
-    from bench.diff import text as difference_text
+    from bench.diff import compare, text
     from bench.diff.read import read
 
-    found = difference.compare(read(before), read(after))
-    for alarm in found.alarms:
+    difference = compare.compare(read(before), read(after))
+    for alarm in difference.alarms:
         typer.secho(f"NOT COMPARABLE: {alarm}", fg="red")
-    typer.echo("\n".join(difference_text.lines(found)))
+    typer.echo("\n".join(text.lines(difference)))
     if page:
         from reports import diff as drawing
         from reports.write import write_page
 
-        write_page(page, drawing.render(found))
+        write_page(page, drawing.render(difference))
         typer.echo(f"page: {page}")
-    for drop in found.drops if fail_on_drop else ():
+    drops = difference.drops if fail_on_drop else ()
+    for drop in drops:
         typer.echo(f"drop: {drop}", err=True)
-    raise typer.Exit(1 if fail_on_drop and found.drops else 0)
+    raise typer.Exit(1 if drops else 0)
 
 
 @app.command()
@@ -313,16 +326,17 @@ def predict(
     """Write masks for a folder of images with the model of one cell."""
     from bench.execution import predict as predicting
     from bench.store import Store
+    from datasets.readers.image_file import read_image_file
 
     _check_device(device)
     target = to or images.with_name(f"{images.name}_masks")
-    count = predicting.predict(Store(out), key, images, target, device)
+    count = predicting.predict(Store(out), key, images, target, device, read_image_file)
     typer.echo(f"{count} masks in {target}")
 
 
 @app.command()
 def splits(
-    dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg.")],
+    dataset: Annotated[str, typer.Argument(help="A data set id, such as kvasir_seg.")],
     data: Data = None,
     export: Annotated[
         Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")
@@ -331,7 +345,7 @@ def splits(
     subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders.")] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
-    """Show or write the split and the labelling orders of a dataset."""
+    """Show or write the split and the labelling orders of a data set."""
     from bench import stages
     from bench.planning import split
 
@@ -340,7 +354,8 @@ def splits(
     for side, cases in sides.items():
         typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
     for subset, order in sorted(drawn.orders.items()):
-        typer.echo(f"subset {subset}: {', '.join(order[:8])}{', ...' if len(order) > 8 else ''}")
+        more = ", ..." if len(order) > 8 else ""
+        typer.echo(f"subset {subset}: {', '.join(order[:8])}{more}")
     if export:
         split.export(drawn, export)
         typer.echo(f"written to {export}")
@@ -362,22 +377,22 @@ def list_(
 @data_app.command("check")
 def data_check(
     dataset: Annotated[
-        str, typer.Argument(help="A dataset id, such as kvasir_seg or folder:NAME.")
+        str, typer.Argument(help="A data set id, such as kvasir_seg or folder:NAME.")
     ],
     data: Data = None,
     plugin: Plugins = None,
 ) -> None:
-    """Read a whole dataset and print what it holds and every problem found."""
+    """Read a whole data set and print what it holds and every problem found."""
     from bench import registry
     from bench.data import check as checks
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
-    found = checks.check(chosen)
-    typer.echo(checks.render(found))
-    obstacle = checks.obstacle(chosen) if found.usable else None
+    result = checks.check(chosen)
+    typer.echo(checks.render(result))
+    obstacle = checks.obstacle(chosen) if result.usable else None
     if obstacle:
         typer.echo(f"but no run is possible: {obstacle}")
-    raise typer.Exit(0 if found.usable and not obstacle else 2)
+    raise typer.Exit(0 if result.usable and not obstacle else 2)
 
 
 def command_line() -> None:

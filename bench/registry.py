@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -218,8 +219,8 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
     """Each dataset id with the module and the factory that serve it; a plug-in that does not import offers none."""
     modules = [
-        importlib.import_module(f"{DATASETS.name}.{file.stem}")
-        for file in sorted(DATASETS.glob("*.py"))
+        importlib.import_module(module.name)
+        for module in pkgutil.iter_modules([str(DATASETS)], f"{DATASETS.name}.")
     ]
     modules += [
         importlib.import_module(point.module) for point in installed("scarcebench.datasets")
@@ -246,9 +247,8 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     module, factory = families[family]
     file = Path(module.__file__ or "")
     # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
-    return factory(name, data), hashing.code_hash(
-        [file.parent if file.parent == DATASETS else file]
-    )
+    source = DATASETS if file.is_relative_to(DATASETS) else file
+    return factory(name, data), hashing.code_hash([source])
 
 
 def networks() -> ModuleType:

@@ -181,7 +181,7 @@ def _filled(line: Line, column: Column, matrix: NDArray[np.float64] | None, case
             "run 'report'",
         )
         return replace(row, status="missing", reason=f"not judged: {why}") if waits else row
-    found = intervals.interval(matrix)
+    found = intervals.mean_interval(matrix)
     status, reason = status_of(line, column, True)
     return replace(
         row, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind, n_cases=cases,
@@ -229,7 +229,7 @@ def _row(
     )  # fmt: skip
     if matrix is None:
         return empty
-    found = intervals.interval(matrix)
+    found = intervals.mean_interval(matrix)
     metric = HEADLINE[task] if column.kind == "gain" else column.key
     cases = cases_of(next(iter(line.scores.values())), metric)
     scored = replace(

@@ -17,7 +17,7 @@ from bench.board.rows import Identity, Line
 from bench.board.schema import COLUMNS, HEADLINE
 from bench.scoring.score_cell import table
 from bench.stats import intervals
-from bench.stats.ranking import Scores, agreement, orderings, rank_distributions
+from bench.stats.ranking import Scores, order_by_rules, rank_agreement, rank_distributions
 
 MOST = 12  # methods in a matrix: the reference and the best means; more than that nobody reads
 
@@ -90,14 +90,16 @@ def pairs(tables: Scores, group: Mapping[str, Line]) -> list[dict[str, Any]]:
     """Each two methods: A - B with its interval, P(A > B), Holm's p over all pairs, P(A is not truly better)."""
     couples = list(combinations(tables, 2))
     differences = [tables[a] - tables[b] for a, b in couples]
-    adjusted = intervals.holm([intervals.p_value(difference) for difference in differences])
+    adjusted = intervals.holm_adjusted(
+        [intervals.p_value(difference) for difference in differences]
+    )
     found = []
     for (a, b), difference, p in zip(couples, differences, adjusted, strict=True):
-        gap = intervals.interval(difference)
+        gap = intervals.mean_interval(difference)
         other = group[b].identity
         found.append(
             {**_row(group[a]), "other": other[3], "other_variant": other[4], "mean": gap.mean, "lo": gap.lo,
-             "hi": gap.hi, "interval": gap.kind, "superiority": intervals.superiority(difference), "p": p,
+             "hi": gap.hi, "interval": gap.kind, "superiority": intervals.probability_of_superiority(difference), "p": p,
              "false_outperformance": intervals.false_outperformance(difference)}
         )  # fmt: skip
     return found
@@ -107,8 +109,8 @@ def ordered(
     tables: Scores, group: Mapping[str, Line], chosen: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Value and rank of each method shown under each rule (R4.4), and Kendall's tau of each two rules over all."""
-    found = orderings(tables, True)
-    taus = [{"rules": list(rules), "tau": tau} for rules, tau in agreement(found).items()]
+    found = order_by_rules(tables, True)
+    taus = [{"rules": list(rules), "tau": tau} for rules, tau in rank_agreement(found).items()]
     methods = [
         {**_row(group[name]), "rules": {
             rule: {"value": one.values[name], "rank": one.ranks[name]} for rule, one in found.items()}}

@@ -47,7 +47,7 @@ def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any
             "method": method,
             "variant": variant,
         }
-        words = label_efficiency.in_words(worth)
+        words = label_efficiency.describe_equivalence(worth)
         found.append(
             {
                 **row,
@@ -83,7 +83,7 @@ def areas(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
             subsets = _shared(curve)
             found.append({
                 "task": place[0], "dataset": place[1], "method": method, "variant": variant, "fractions": amounts,
-                "n_subsets": len(subsets), **asdict(intervals.interval(_area(curve, amounts, subsets))),
+                "n_subsets": len(subsets), **asdict(intervals.mean_interval(_area(curve, amounts, subsets))),
                 "gain": _gain(curve, base, amounts) if base else None,
             })  # fmt: skip
     return found
@@ -112,7 +112,7 @@ def _gain(
     if not subsets:
         return None
     return asdict(
-        intervals.interval(_area(curve, amounts, subsets) - _area(base, amounts, subsets))
+        intervals.mean_interval(_area(curve, amounts, subsets) - _area(base, amounts, subsets))
     )
 
 

@@ -257,7 +257,7 @@ def _find_gap(before: Side, after: Side, old: Row, new: Row, barred: str | None)
         gap = intervals.interval_over_subsets(matrix[0])
         why = "" if gap.kind else "one subset gives no interval"
         return Gap(gap, 0, len(subsets), why)
-    gap = intervals.interval(matrix)
+    gap = intervals.mean_interval(matrix)
     why = "" if gap.kind else "one patient gives no interval"
     return Gap(gap, len(patients), len(subsets), why)
 

@@ -100,15 +100,15 @@ def _row(
     after: NDArray[np.int64],
 ) -> tuple[dict[str, Any], int]:
     """The line of a test case, and the number of scales of its MS-SSIM."""
-    abnormal, kept = bool(mask.any()), metrics.identity(image, normal, mask)
+    abnormal, kept = bool(mask.any()), metrics.identity_score(image, normal, mask)
     found, left = metrics.lesion_pixels([before, after])
-    inside, outside = metrics.change(image, normal, mask)
+    inside, outside = metrics.mean_change(image, normal, mask)
     row = {
         "case": entry["id"], "group": entry["group"], "abnormal": int(abnormal), "area": int((mask > 0).sum()),
         "before": int(found), "after": int(left),
         "dice_after": metrics.healthiness_dice(after, mask) if abnormal else None,
         "identity": kept.value, "inside": inside if abnormal else None, "outside": outside,
-        "anomaly": metrics.anomaly(image, normal),
+        "anomaly": metrics.anomaly_score(image, normal),
     }  # fmt: skip
     return row, kept.scales
 
@@ -128,7 +128,7 @@ def _to_normals(
     entries = [entry for entry in index["train"] if not entry["classes"]]
     line: dict[str, Any] = {"extractor": text.split("=")[0]}
     groups = [entry["group"] for entry in entries]
-    n = min(len(made), frechet.most_apart(groups))
+    n = min(len(made), frechet.largest_disjoint_size(groups))
     if n < 2:
         patients = len(set(groups))
         reason = f"{len(entries)} normal training images of {patients} patients; two sets of two need different patients"
@@ -144,6 +144,6 @@ def _to_normals(
         theirs, ours = (extract(torch.from_numpy(side)) for side in (real, made))
     except features.Unavailable as problem:
         return {**line, "reason": str(problem)}
-    distance = frechet.at_equal_size(theirs, ours, n, DRAWS, 0)
-    floor = frechet.floor(theirs, n, DRAWS, 0, groups)
+    distance = frechet.distance_at_equal_size(theirs, ours, n, DRAWS, 0)
+    floor = frechet.floor_distance(theirs, n, DRAWS, 0, groups)
     return {**line, "extractor": extract.name, "distance": distance, "floor": floor, "n": n}

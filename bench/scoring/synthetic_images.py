@@ -78,7 +78,7 @@ def judge(
     """All that the board shows of one cell's synthetic images; `curves` are those of its generators on the way."""
     index = cache.load_index(cached)
     real = _real(cached, index)
-    n = min(len(made.images), frechet.most_apart(real.groups))
+    n = min(len(made.images), frechet.largest_disjoint_size(real.groups))
     found: dict[str, Any] = {
         "n": n,
         "made": len(made.images),
@@ -126,7 +126,7 @@ def judge(
         **found,
         "agreement": None
         if guessed is None
-        else mask_plausibility.agreement(list(guessed), list(made.masks)),
+        else mask_plausibility.mask_agreement(list(guessed), list(made.masks)),
     }
 
 
@@ -142,7 +142,7 @@ def _per_class(
     for number in sorted(set(made.labels[made.labels >= 0].tolist())):
         ours, theirs = both[1][made.labels == number], both[0][real.labels == number]
         groups = np.array(real.groups)[real.labels == number].tolist()
-        n = min(len(ours), frechet.most_apart(groups))
+        n = min(len(ours), frechet.largest_disjoint_size(groups))
         line: dict[str, Any] = {"label": names[number], "n": n, "real": len(theirs)}
         if n >= 2:
             line |= _distances(extract, [theirs, ours], groups, n)
@@ -180,16 +180,16 @@ def _distances(
     return {
         "metric": extract.metric,
         "extractor": extract.name,
-        "distance": frechet.at_equal_size(both[0], both[1], n, DRAWS, 0),
-        "floor": frechet.floor(both[0], n, DRAWS, 0, groups),
-        "kid": kid.kid(both[0] / scale, both[1] / scale),
+        "distance": frechet.distance_at_equal_size(both[0], both[1], n, DRAWS, 0),
+        "floor": frechet.floor_distance(both[0], n, DRAWS, 0, groups),
+        "kid": kid.kernel_distance(both[0] / scale, both[1] / scale),
         **_coverage(both),
     }
 
 
 def _coverage(both: Sequence[Any]) -> dict[str, float | None]:
     """None where there are too few training images to have neighbours."""
-    if len(both[0]) <= density_coverage.K:
+    if len(both[0]) <= density_coverage.NEIGHBOURS:
         return {"density": None, "coverage": None}
     return density_coverage.density_and_coverage(both[0], both[1])._asdict()
 
@@ -200,7 +200,7 @@ def _metric(text: str) -> str:
 
 def _at_most(real: NDArray[np.float32], made: NDArray[np.float32]) -> float:
     """Fréchet distance at as many a side as both have, for points of one curve."""
-    return frechet.at_equal_size(real, made, min(len(real), len(made)), DRAWS, 0)
+    return frechet.distance_at_equal_size(real, made, min(len(real), len(made)), DRAWS, 0)
 
 
 def _scale(real: NDArray[np.float32], metric: str) -> float:

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from bench.data import cache
 from bench.errors import BenchError
+from bench.metrics import classification
 from bench.stats import jackknife
 from bench.store import PROBABILITIES
 
 FIELDS = ("case", "group", "label", "predicted", "probabilities")
 COUNTED: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "accuracy": jackknife.accuracy,
-    "balanced_accuracy": jackknife.balanced_accuracy,
-    "macro_f1": jackknife.macro_f1,
+    "accuracy": classification.accuracy,
+    "balanced_accuracy": classification.balanced_accuracy,
+    "macro_f1": classification.macro_f1,
 }
 METRICS = (*COUNTED, "auroc")
 
@@ -91,7 +92,7 @@ def pseudo_table(scores: Sequence[LabelScores], metric: str) -> NDArray[np.float
     first = scores[0]
     if metric in COUNTED:
         predicted = np.stack([found.predicted for found in scores], 1)
-        counts = jackknife.confusion(
+        counts = classification.confusion_counts(
             first.label, predicted, first.group, first.probabilities.shape[1]
         )
         table = jackknife.pseudo_values_of_sums(COUNTED[metric], counts)

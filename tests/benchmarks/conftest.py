@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.planning.method_cards import method_cards
 
 from bench import registry, stages
 from bench.planning.cells import Cell
-from bench.planning.method_cards import method_cards
 from bench.planning.split import Split
 from bench.planning.suite import Suite
 from bench.scoring.score_cell import FIELDS, as_csv

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from bench.scoring.label_scores import LabelScores
+
 from bench.board.case_scores import case_tables, per_case
 from bench.board.rows import Line
-from bench.scoring.label_scores import LabelScores
 from bench.scoring.score_cell import Scores, read_rows
 
 HEAD = "case,group,class,reference,predicted,dice,jaccard,hd95,asd,nsd\n"

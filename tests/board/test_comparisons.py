@@ -9,7 +9,7 @@ import pytest
 from bench.board import comparisons
 from bench.board.caveats import honesty
 from bench.board.rows import Line
-from bench.stats.intervals import holm, p_value
+from bench.stats.intervals import holm_adjusted, p_value
 
 random = np.random.default_rng(0)
 BASE = random.normal(0.6, 0.1, (20, 3))
@@ -35,7 +35,9 @@ def test_a_pair_holds_the_difference_and_what_is_known_of_it() -> None:
     assert first["lo"] < first["mean"] < first["hi"]
     assert (first["superiority"], first["interval"]) == (1.0, "two-way")
     apart = {(a, b): p_value(tables[a] - tables[b]) for a, b in itertools.combinations(tables, 2)}
-    assert [pair["p"] for pair in found.values()] == pytest.approx(holm(list(apart.values())))
+    assert [pair["p"] for pair in found.values()] == pytest.approx(
+        holm_adjusted(list(apart.values()))
+    )
     plain = next(iter(apart.values()))
     assert first["false_outperformance"] == pytest.approx(plain / 2)
 

@@ -7,10 +7,11 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
+from bench.execution.progress import Progress
 from bench.planning import suite
 from bench.store import Store
+from tests.support.tiny_bench import planned, run
 
-PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
 FAULTS = {
     "raise": ("error", "RuntimeError: the plug-in is broken"),
     "raise late": ("error", "RuntimeError: after the predictions were written"),
@@ -34,14 +35,8 @@ def make_suite(**changes: object) -> suite.Suite:
     return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
 
 
-def run(loaded: suite.Suite, store: Store, **options: object) -> stages.Progress:
-    """Plan and run a suite as the command line does."""
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    return stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, **options)  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, stages.Progress]:
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Progress]:
     store = Store(tmp_path_factory.mktemp("runs") / "faults")
     methods = [
         {"method": "faulty", "variant": fault, "config": {"fault": fault}} for fault in FAULTS
@@ -50,21 +45,21 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, stages.Prog
     return store, run(loaded, store)
 
 
-def test_the_others_finish(faulty: tuple[Store, stages.Progress]) -> None:
+def test_the_others_finish(faulty: tuple[Store, Progress]) -> None:
     _, progress = faulty
     assert (progress.done, progress.failed) == (1, len(FAULTS))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_named(faulty: tuple[Store, stages.Progress], fault: str) -> None:
+def test_each_fault_is_named(faulty: tuple[Store, Progress], fault: str) -> None:
     store, _ = faulty
-    [cell] = [cell for cell in store.plan()["cells"] if cell["variant"] == fault]
-    failure = store.failure(cell["key"])
+    [cell] = planned(store, variant=fault)
+    failure = store.cell(cell.key).read_failure()
     assert failure is not None
     kind, message = FAULTS[fault]
-    assert failure["kind"] == kind
-    assert message in failure["message"]
-    assert store.result(cell["key"]) is None
+    assert failure.kind == kind
+    assert message in failure.message
+    assert store.cell(cell.key).read_result() is None
 
 
 def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -> None:
@@ -73,17 +68,16 @@ def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -
         run(make_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed
         == 1
     )
-    [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "blind"]
-    failure = store.failure(cell["key"])
+    [cell] = planned(store, method="blind")
+    failure = store.cell(cell.key).read_failure()
     assert failure is not None
     assert (
-        failure["message"]
-        == "TypeError: method Blind has no segment(images); segmentation needs it"
+        failure.message == "TypeError: method Blind has no segment(images); segmentation needs it"
     )
 
 
 def test_failed_rows_count_at_their_worst_and_say_why(
-    faulty: tuple[Store, stages.Progress],
+    faulty: tuple[Store, Progress],
 ) -> None:
     store, _ = faulty
     stages.score(store)
@@ -111,7 +105,7 @@ def test_failed_rows_count_at_their_worst_and_say_why(
     assert rows["default", "dice"].rank_lo == 1
 
 
-def test_gain_is_paired_with_the_reference(faulty: tuple[Store, stages.Progress]) -> None:
+def test_gain_is_paired_with_the_reference(faulty: tuple[Store, Progress]) -> None:
     """A method that scores 0 everywhere loses exactly what the reference has; the reference has no gain."""
     store, _ = faulty
     stages.score(store)
@@ -144,22 +138,20 @@ def test_a_gain_over_an_unfinished_reference_is_missing(tmp_path: Path) -> None:
 
 def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:
     """What another launch settled while this one waited is settled."""
-    from collections import deque
-
-    from bench.execution.driver import Progress, _settle
+    from bench.execution.driver import _Launches, _settle
     from bench.execution.executor import Finished
-    from bench.store import write_failure
+    from bench.execution.local import LocalExecutor
 
     store = Store(tmp_path / "toy")
-    store.cell("k").mkdir(parents=True)
-    write_failure(store.cell("k"), "error", "x")
-    waiting: deque[tuple[float, str]] = deque()
+    store.cell("k").make()
+    store.cell("k").write_failure("error", "x")
+    launches = _Launches({}, {}, store, LocalExecutor(1, 1), 1.0)
     progress = Progress(1)
-    _settle(Finished(store.cell("k"), "busy"), waiting, store, progress, lambda _: None, {})
-    assert (progress.failed, len(waiting)) == (1, 0)
+    _settle(Finished(store.cell("k").path, "busy"), launches, progress, lambda _: None)
+    assert (progress.failed, len(launches.waiting)) == (1, 0)
 
 
-def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Progress]) -> None:
+def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, Progress]) -> None:
     store, _ = faulty
     loaded = make_suite(
         methods=["threshold", {"method": "faulty", "config": {"fault": "raise"}}],
@@ -167,8 +159,8 @@ def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Prog
         subsets=1,
     )
     assert run(loaded, store).failed == 1
-    [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "faulty"]
-    file = store.cell(cell["key"]) / "failure.json"
+    [cell] = planned(store, method="faulty")
+    file = store.cell(cell.key).path / "failure.json"
     before = file.stat().st_mtime_ns
     assert run(loaded, store).failed == 1
     assert file.stat().st_mtime_ns == before
@@ -188,12 +180,13 @@ def test_a_torn_cell_is_run_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     run(make_suite(), store)
     board = json.dumps([row.mean for row in build(store).rows])
-    key = store.plan()["cells"][0]["key"]
-    (store.cell(key) / "result.json").unlink()
-    (store.cell(key) / "predictions" / "leftover.npz").write_bytes(b"torn")
+    folder = store.cell(planned(store)[0].key)
+    (folder.path / "result.json").unlink()
+    leftover = folder.predictions("last") / "leftover.npz"
+    leftover.write_bytes(b"torn")
     progress = run(make_suite(), store)
     assert (progress.done, progress.kept) == (4, 3)
-    assert not (store.cell(key) / "predictions" / "leftover.npz").exists()
+    assert not leftover.exists()
     assert json.dumps([row.mean for row in build(store).rows]) == board
 
 
@@ -230,9 +223,9 @@ def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
 def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     run(make_suite(fractions=[1.0], subsets=1), store)
-    key = store.plan()["cells"][0]["key"]
-    (store.cell(key) / "predictions" / "p7_f0.npz").unlink()
-    (store.cell(key) / "scores.csv").unlink()
+    folder = store.cell(planned(store)[0].key)
+    (folder.predictions("last") / "p7_f0.npz").unlink()
+    folder.scores("last").unlink()
     stages.score(store)
-    text = (store.cell(key) / "scores.csv").read_text()
+    text = folder.scores("last").read_text()
     assert "p7_f0,p7,1,1,1,0.0,0.0," in text

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from bench.planning.folds import folds_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,6 @@ from bench.errors import BenchError
 from bench.execution import driver
 from bench.planning import suite
 from bench.planning.cells import Cell, Material
-from bench.planning.folds import folds_of
 from bench.store import Store, write_failure
 from bench.tuning import study as tuning
 from bench.tuning import trials as studies

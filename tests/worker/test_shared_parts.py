@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.store import read_json
+from bench.records import read_json
 from bench.worker.shared_parts import Parts, save_state
 
 CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}
@@ -110,7 +110,7 @@ def test_each_user_is_charged_the_seconds_of_the_build(tmp_path: Path) -> None:
     [
         ({"width": 3}, ["a"], CONTEXT),
         ({"width": 2}, ["b"], CONTEXT),
-        ({"width": 2}, ["a"], {**CONTEXT, "data": "e"}),
+        ({"width": 2}, ["a"], {**CONTEXT, "dataset": "other"}),
     ],
 )
 def test_what_a_part_is_decides_its_name_and_its_seed(
@@ -127,6 +127,21 @@ def test_what_a_part_is_decides_its_name_and_its_seed(
     assert len(set(seeds)) == 2
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
     assert read_json(next(tmp_path.glob("*.json")))["name"] == "gan"
+
+
+@pytest.mark.parametrize("axis", ["code", "data"])
+def test_hashes_decide_the_name_of_a_part_but_not_its_seed(tmp_path: Path, axis: str) -> None:
+    """A changed line of a generator drew other weights for everything."""
+    seeds: list[int] = []
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        seeds.append(seed)
+        return {"a": torch.zeros(1)}
+
+    for context in (CONTEXT, {**CONTEXT, axis: "other"}):
+        Parts(tmp_path, context).get("gan", {"width": 2}, ["a"], build)
+    assert len(seeds) == 2
+    assert len(set(seeds)) == 1
 
 
 def test_states_are_written_whole(tmp_path: Path) -> None:

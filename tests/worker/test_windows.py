@@ -86,9 +86,9 @@ class Position:
         return position(images)
 
 
-def predictor(**layout: object) -> Predictor:
+def predictor(**settings: object) -> Predictor:
     spec = Spec("segmentation", 3, 1, 2, (8, 8, 8), None, False)
-    given_ = {"stride": [4, 4, 4], "shrink": [1, 1, 1], "largest_component": False, **layout}
+    given_ = {"stride": [4, 4, 4], "shrink": [1, 1, 1], "largest_component": False, **settings}
     return Predictor(Position(), spec, given_, CPU)
 
 

@@ -11,7 +11,9 @@ from bench.data.check import check
 from bench.errors import DataProblem
 from datasets.lgg import DATASETS
 
-FIRST, SECOND, AGAIN = "TCGA_CS_4942_19970222", "TCGA_HT_A61A_20000127", "TCGA_CS_4942_19980101"
+FIRST = "TCGA_CS_4942_19970222"
+AGAIN = "TCGA_CS_4942_19980101"  # a later scan of the same patient
+SECOND = "TCGA_HT_A61A_20000127"
 
 
 def lgg(data: Path | None) -> Dataset:
@@ -31,7 +33,7 @@ def write(root: Path, case: str, number: int, tumour: bool) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """DATA/lgg/kaggle_3m with three folders of two patients, and the tables that lie beside them."""
+    """DATA/lgg/kaggle_3m with three folders of two patients, and a table beside them."""
     root = tmp_path / "lgg" / "kaggle_3m"
     for case in (SECOND, FIRST, AGAIN):
         for number in (10, 2):
@@ -86,7 +88,10 @@ def test_the_card_says_what_is_known(root: Path) -> None:
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
-    layout = r"lgg/kaggle_3m/TCGA_\*/TCGA_\*_<slice>\{,_mask\}\.tif; give --data DIR or set SCARCEBENCH_DATA"
+    layout = (
+        r"lgg/kaggle_3m/TCGA_\*/TCGA_\*_<slice>\{,_mask\}\.tif; "
+        "give --data DIR or set SCARCEBENCH_DATA"
+    )
     with pytest.raises(
         DataProblem, match=rf"no folder 'lgg' under {tmp_path}; expected {tmp_path}/{layout}"
     ):
@@ -99,7 +104,10 @@ def test_it_says_where_it_looked(tmp_path: Path) -> None:
 
 def test_a_slice_whose_patient_is_unknown_is_refused(root: Path) -> None:
     write(root, "someone", 1, tumour=True)
-    words = r"someone_1\.tif: expected a name such as TCGA_<site>_<patient>_<date>_<slice>, which tells the patient"
+    words = (
+        r"someone_1\.tif: expected a name such as TCGA_<site>_<patient>_<date>_<slice>, "
+        "which tells the patient"
+    )
     with pytest.raises(DataProblem, match=words):
         lgg(root.parents[1]).records()
 

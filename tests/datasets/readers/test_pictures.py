@@ -1,4 +1,4 @@
-"""Decoding: every kind of picture and mask that the folder datasets accept, and what they refuse."""
+"""Decoding of all pictures and masks that the folder datasets accept, and what they refuse."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,20 @@ from PIL import Image
 
 from bench.api import Record
 from bench.errors import DataProblem
-from datasets.reading import RESIZED, channels_of, fit_mask, read_case, read_image, read_mask
+from datasets.readers.pictures import (
+    RESIZED,
+    count_channels,
+    read_case,
+    read_image,
+    read_mask,
+    resize_mask,
+)
 
 TWO = ("background", "lesion")
 THREE = ("background", "cyst", "solid")
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
-HALF = (
-    np.repeat([[0, 1]], 6, axis=0).repeat(4, axis=1).astype(np.uint8)
-)  # 6 8, right half foreground
+HALF = np.zeros((6, 8), np.uint8)
+HALF[:, 4:] = 1
 
 
 def save(path: Path, pixels: NDArray[Any] | Image.Image, **options: Any) -> Path:
@@ -44,7 +50,7 @@ def test_grey_images_keep_their_values(tmp_path: Path, ending: str) -> None:
     image = read_image(path)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, GREY[None])
-    assert channels_of(path) == 1
+    assert count_channels(path) == 1
 
 
 def test_colour_alpha_and_palette_become_rgb(tmp_path: Path) -> None:
@@ -61,13 +67,13 @@ def test_colour_alpha_and_palette_become_rgb(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             read_image(path), colour[:, :, :3].transpose(2, 0, 1), err_msg=name
         )
-        assert channels_of(path) == 3
+        assert count_channels(path) == 3
 
 
 def test_grey_with_alpha_has_one_channel(tmp_path: Path) -> None:
     path = save(tmp_path / "la.png", Image.fromarray(GREY).convert("LA"))
     np.testing.assert_array_equal(read_image(path), GREY[None])
-    assert channels_of(path) == 1
+    assert count_channels(path) == 1
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
@@ -76,14 +82,14 @@ def test_16_bit_grey_becomes_float_from_0_to_1(tmp_path: Path, ending: str) -> N
     image = read_image(path)
     assert image.dtype == np.float32
     np.testing.assert_allclose(image, np.array([[[0, 1], [0.2, 1 / 65535]]]), rtol=1e-6)
-    assert channels_of(path) == 1
+    assert count_channels(path) == 1
 
 
 def test_float_arrays_keep_their_values_and_channels(tmp_path: Path) -> None:
     pixels = np.linspace(0, 1, 36).reshape(3, 4, 3)
     path = save(tmp_path / "a.npy", pixels)
     np.testing.assert_allclose(read_image(path), pixels.transpose(2, 0, 1), rtol=1e-6)
-    assert channels_of(path) == 3
+    assert count_channels(path) == 3
 
 
 @pytest.mark.parametrize(
@@ -120,7 +126,7 @@ def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
 def test_several_pages_are_refused(tmp_path: Path) -> None:
     pages = [Image.fromarray(GREY)] * 3
     path = save(tmp_path / "stack.tif", pages[0], save_all=True, append_images=pages[1:])
-    with pytest.raises(DataProblem, match=r"stack\.tif: 3 pages; expected one image a file"):
+    with pytest.raises(DataProblem, match=r"stack\.tif: 3 pages; expected one image per file"):
         read_image(path)
 
 
@@ -153,10 +159,8 @@ def test_mask_pictures_of_every_kind(tmp_path: Path) -> None:
         ("alpha.png", white.convert("RGBA")),
         ("grey_alpha.png", white.convert("LA")),
         ("grey_palette.png", palette(1 - HALF, 255, 255, 255, 0, 0, 0)),  # number 0 is white
-        (
-            "red_palette.png",
-            palette(HALF, 0, 0, 0, 128, 0, 0),
-        ),  # dark red: below half range as a grey
+        # dark red: below half range as a grey
+        ("red_palette.png", palette(HALF, 0, 0, 0, 128, 0, 0)),
     ]:
         np.testing.assert_array_equal(
             read_mask(save(tmp_path / name, picture), TWO), HALF, err_msg=name
@@ -210,7 +214,10 @@ def test_with_more_classes_values_are_class_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [3, 255, -1, 0.5])
 def test_a_value_outside_the_classes_is_named_with_them(tmp_path: Path, value: float) -> None:
     path = save(tmp_path / "m.npy", np.array([[0, 1], [2, value]]))
-    words = rf"m\.npy: mask value {value:g}; expected the class numbers 0 \(background\), 1 \(cyst\), 2 \(solid\)"
+    words = (
+        rf"m\.npy: mask value {value:g}; "
+        r"expected the class numbers 0 \(background\), 1 \(cyst\), 2 \(solid\)"
+    )
     with pytest.raises(DataProblem, match=words):
         read_mask(path, THREE)
 
@@ -222,17 +229,18 @@ def test_class_numbers_in_a_jpeg_are_refused(tmp_path: Path) -> None:
 
 def test_nearest_neighbour_by_hand() -> None:
     mask = np.array([[0, 1], [1, 0]], np.uint8)
-    np.testing.assert_array_equal(fit_mask(mask, (4, 6)), mask.repeat(2, axis=0).repeat(3, axis=1))
-    np.testing.assert_array_equal(fit_mask(np.arange(6, dtype=np.uint8)[None], (1, 2)), [[1, 4]])
-    np.testing.assert_array_equal(fit_mask(mask, (2, 2)), mask)
+    np.testing.assert_array_equal(
+        resize_mask(mask, (4, 6)), mask.repeat(2, axis=0).repeat(3, axis=1)
+    )
+    np.testing.assert_array_equal(resize_mask(np.arange(6, dtype=np.uint8)[None], (1, 2)), [[1, 4]])
+    np.testing.assert_array_equal(resize_mask(mask, (2, 2)), mask)
 
 
 def test_masks_are_united_and_resized_with_a_note(tmp_path: Path) -> None:
     image = save(tmp_path / "a.png", GREY)
     one = save(tmp_path / "one.png", HALF * 255)
-    left = save(
-        tmp_path / "left.npy", np.array([[1, 0, 0, 0]], np.uint8)
-    )  # 1 4: a quarter of the width
+    quarter = np.array([[1, 0, 0, 0]], np.uint8)
+    left = save(tmp_path / "left.npy", quarter)
     case = read_case(Record("a", "a", None, image=image, masks=(one, left)), 1, TWO, (0.5, 0.5))
     assert case.mask is not None
     np.testing.assert_array_equal(case.mask, np.tile([1, 1, 0, 0, 1, 1, 1, 1], (6, 1)))

@@ -10,7 +10,7 @@ from bench.api import Dataset
 from bench.data.check import check
 from bench.errors import DataProblem
 from datasets.busi import DATASETS
-from datasets.reading import RESIZED
+from datasets.readers.pictures import RESIZED
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 
@@ -34,14 +34,13 @@ def write_mask(path: Path, lesion: slice, shape: tuple[int, int] = (6, 8), mode:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """DATA/busi with two images of each kind; 'benign (2)' has a second mask of another size in RGBA."""
+    """DATA/busi with two images of each kind; 'benign (2)' has a second, smaller mask in RGBA."""
     root = tmp_path / "busi"
     for kind, lesion in (("malignant", slice(4, 8)), ("benign", slice(0, 2)), ("normal", slice(0))):
         for number in (10, 2):
             write(root / kind, f"{kind} ({number})", lesion)
-    write_mask(
-        root / "benign" / "benign (2)_mask_1.png", slice(3, 4), (3, 4), "RGBA"
-    )  # the last quarter
+    last_quarter = slice(3, 4)
+    write_mask(root / "benign" / "benign (2)_mask_1.png", last_quarter, (3, 4), "RGBA")
     return root
 
 
@@ -132,7 +131,10 @@ def test_an_unknown_class_folder_is_refused(root: Path) -> None:
     (root / ".hidden").mkdir()
     assert len(busi(root.parent).records()) == 6
     (root / "cyst").mkdir()
-    words = r"busi: unknown class folders \(cyst\); expected normal, benign, malignant; rename or remove them"
+    words = (
+        r"busi: unknown class folders \(cyst\); expected normal, benign, malignant; "
+        "rename or remove them"
+    )
     with pytest.raises(DataProblem, match=words):
         busi(root.parent).records()
 

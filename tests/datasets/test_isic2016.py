@@ -17,7 +17,7 @@ def isic(data: Path | None) -> Dataset:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """DATA/isic2016 with three images, masks with levels between, and a test.csv as Windows writes it."""
+    """DATA/isic2016 with three images, interpolated masks, and a test.csv written by Windows."""
     root = tmp_path / "isic2016"
     for folder in ("test_data", "test_masks"):
         (root / folder).mkdir(parents=True)
@@ -71,11 +71,14 @@ def test_a_wrong_label_file_is_refused(root: Path, text: str, words: str) -> Non
 def test_missing_files_are_named(root: Path) -> None:
     (root / "test.csv").unlink()
     with pytest.raises(
-        DataProblem, match=r"no file .*test\.csv; expected a text file with one entry a line"
+        DataProblem, match=r"no file .*test\.csv; expected a text file with one entry per line"
     ):
         isic(root.parent).records()
     (root / "test_masks/ISIC_1001_Segmentation.png").unlink()
-    words = r"1 images without a mask \(ISIC_1001\.jpg\); expected test_masks/NAME, or NAME_Segmentation"
+    words = (
+        r"1 images without a mask \(ISIC_1001\.jpg\); "
+        "expected test_masks/NAME, or NAME_Segmentation"
+    )
     with pytest.raises(DataProblem, match=words):
         isic(root.parent).records()
 

@@ -1,4 +1,4 @@
-"""ACDC: slices to train on, volumes to validate and test on, and every damaged file that is refused."""
+"""ACDC: slices for training, volumes for validation and test, and files that are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,10 @@ def test_garbage_is_named(root: Path) -> None:
 def test_listed_files_that_are_absent_are_counted(root: Path) -> None:
     (root / SLICE).unlink()
     (root / "data/slices/patient099_frame01_slice_1.h5").unlink()
-    words = r"train_slices\.list: 2 of 3 listed files are not in .*data/slices \(patient099_frame01_slice_1\.h5, "
+    words = (
+        r"train_slices\.list: 2 of 3 listed files are not in .*data/slices "
+        r"\(patient099_frame01_slice_1\.h5, "
+    )
     with pytest.raises(DataProblem, match=words):
         acdc(root.parent).records()
 
@@ -144,7 +147,7 @@ def test_listed_files_that_are_absent_are_counted(root: Path) -> None:
 def test_a_missing_list_is_named(root: Path, name: str) -> None:
     (root / name).unlink()
     with pytest.raises(
-        DataProblem, match=rf"no file {root}/{name}; expected a text file with one entry a line"
+        DataProblem, match=rf"no file {root}/{name}; expected a text file with one entry per line"
     ):
         acdc(root.parent).records()
 
@@ -164,7 +167,10 @@ def test_a_list_that_is_no_text_is_refused(root: Path) -> None:
 
 
 def test_it_says_where_it_looked(tmp_path: Path) -> None:
-    layout = r"acdc/\{data,train_slices\.list,val\.list,test\.list\}; give --data DIR or set SCARCEBENCH_DATA"
+    layout = (
+        r"acdc/\{data,train_slices\.list,val\.list,test\.list\}; "
+        "give --data DIR or set SCARCEBENCH_DATA"
+    )
     with pytest.raises(
         DataProblem, match=rf"no folder 'acdc' under {tmp_path}; expected {tmp_path}/{layout}"
     ):
