@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.difference import COLUMN, Change, Difference
 from bench.difference_text import CHANGED, MOVED, changed_words, moved_words, row_words
-from reports.standalone import render as render_page
+from reports.templating import render as render_page
 
 
 def render(found: Difference) -> str:

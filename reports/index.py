@@ -11,10 +11,10 @@ from bench import board_file
 from bench.board import COLUMNS, Board
 from bench.errors import BenchError
 from bench.store import file_name
-from reports import tables
-from reports.main_table import banners
-from reports.page import WIDE
-from reports.standalone import render as render_page
+from reports.formats.main_table import banners
+from reports.page import tables
+from reports.page.page import WIDE
+from reports.templating import render as render_page
 from reports.write import write_page
 
 

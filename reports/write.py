@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.board import Board, Panel, Sheet
 from bench.errors import BenchError
 from bench.store import write_text
-from reports import exports
+from reports.formats import csv_json as exports
 
 FILES = {  # format -> what it writes into report/
     "html": ("index.html",),
@@ -54,7 +54,7 @@ def write(
         )  # it may hold pictures that must not be passed on
     found = texts(board, per_case)
     if "html" in wanted:
-        from reports import page
+        from reports.page import page
 
         splits = {
             file.name: file.read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def write_page(file: Path, text: str) -> None:
 
 def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
     """Every file of report/ but the page, by name; a table of all cases for each task that has any."""
-    from reports import latex, markdown
+    from reports.formats import latex, markdown
 
     return {
         **{exports.RESULTS[task]: table for task, table in per_case.items() if table},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.board import Board, Panel, Row
-from reports import page
+from reports.page import page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 METHODS = {

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from bench.board import Board, Row
-from reports import costs, page, ranks, studies
+from reports.page import comparisons as ranks
+from reports.page import cost_figure as costs
+from reports.page import page
+from reports.page import tuning_history as studies
 
 PLACE = {"task": "segmentation", "dataset": "phantoms", "labelled": 4, "fraction": 0.1}
 CARD: dict[str, Any] = {

@@ -17,7 +17,10 @@ import numpy as np
 import pytest
 
 from bench.board import COLUMNS, Board, Panel, Point, Row, Sheet
-from reports import curves, embedded, exports, filters, latex, markdown, overlays, page, tables
+from reports.formats import csv_json as exports
+from reports.formats import latex, markdown
+from reports.page import embedded, filters, overlays, page, tables
+from reports.page import label_curve as curves
 from reports.write import write
 
 HOSTILE = "</script><b>x"

@@ -18,8 +18,11 @@ from markdown_it import MarkdownIt
 
 from bench.board import COLUMNS, Board, Row
 from bench.errors import BenchError
-from reports import exports, latex, markdown, page, tables, write
-from reports.main_table import main_tables
+from reports import write
+from reports.formats import csv_json as exports
+from reports.formats import latex, markdown
+from reports.formats.main_table import main_tables
+from reports.page import page, tables
 
 Found = dict[
     tuple[str, str, str, str], str

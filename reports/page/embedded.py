@@ -11,9 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.board import Board
-from reports import tables
+from reports.page import tables
 
-SCRIPT = Path(__file__).parent / "static" / "page.js"
+SCRIPT = Path(__file__).parents[1] / "static" / "page.js"
 MOST_VALUES = (
     150_000  # points of all scatters together; beyond, the page would outweigh its pictures
 )

@@ -8,9 +8,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from bench.board import HEADLINE, Board, Row
-from reports import tables
-from reports.curves import STYLE, look, styles
-from reports.svg import PAPER, QUIET, inline
+from reports.page import tables
+from reports.page.label_curve import STYLE, look, styles
+from reports.page.svg import PAPER, QUIET, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports import tables
+from reports.page import tables
 
 LEFT, WIDTH, TOP, HEIGHT = 48, 360, 10, 110  # display units of the plot inside 420 x 150
 

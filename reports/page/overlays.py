@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.board import Panel, Sheet
-from reports.exports import data_uri
+from reports.formats.csv_json import data_uri
 
 SIDE = 256  # display pixels of the longer side at most
 BLUE, ORANGE = (86, 180, 255), (255, 140, 0)  # told apart by every common kind of colour vision

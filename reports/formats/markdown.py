@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bench.board import Board
-from reports.main_table import Cell, Line, Table, banners, main_tables
+from reports.formats.main_table import Cell, Line, Table, banners, main_tables
 
 SPECIAL = re.compile(
     r"[\\`*\[\]<>|~&$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])"

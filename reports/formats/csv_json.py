@@ -75,7 +75,7 @@ def downloads(
     board: Board, per_case: Mapping[str, str], splits: Mapping[str, str]
 ) -> list[Download]:
     """The files offered on the page; data URIs work offline and without scripts."""
-    from reports import (
+    from reports.formats import (
         latex,
         markdown,
     )  # both need the page's words, and the page needs this module

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bench.board import Board
-from reports.main_table import Cell, Line, Table, banners, main_tables
+from reports.formats.main_table import Cell, Line, Table, banners, main_tables
 
 ACROSS = 4  # metrics side by side: more do not fit a page
 SPECIAL = {

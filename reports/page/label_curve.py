@@ -9,8 +9,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from bench.board import HEADLINE, Board, Row
-from reports.svg import INK, PAPER, QUIET, SERIES, inline
-from reports.tables import (
+from reports.page.svg import INK, PAPER, QUIET, SERIES, inline
+from reports.page.tables import (
     Budget,
     Entry,
     Place,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.board import Board, Column, Row
-from reports import tables
-from reports.page import WIDE, rank_text
+from reports.page import tables
+from reports.page.page import WIDE, rank_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.board import Board
 from bench.statistics import LEVEL, MEANINGFUL
-from reports import tables
-from reports.svg import SERIES
+from reports.page import tables
+from reports.page.svg import SERIES
 
 RULES = {
     "mean": "By mean",

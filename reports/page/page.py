@@ -12,9 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
-from reports import embedded, exports, filters, overlays, ranks, studies, tables
+from reports.formats import csv_json as exports
+from reports.page import comparisons as ranks
+from reports.page import embedded, filters, overlays, tables
+from reports.page import tuning_history as studies
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 COST_COLUMNS = (
     ("train_seconds", "Training", "seconds"),
     ("part_seconds", "Shared parts", "seconds"),
@@ -35,7 +38,7 @@ def render(
     splits: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The whole page as HTML text; the same input gives the same bytes."""
-    from reports import curves  # matplotlib takes seconds to import
+    from reports.page import label_curve as curves  # matplotlib takes seconds to import
 
     if public:
         board = exports.without_folders(board)
@@ -131,7 +134,8 @@ def _section(
     board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], number: int, place: tables.Place
 ) -> dict[str, Any]:
     """Everything that the page says about one task on one dataset."""
-    from reports import costs, curves
+    from reports.page import cost_figure as costs
+    from reports.page import label_curve as curves
 
     task, name = place
     lines, card = tables.budgets(board, place), board.datasets[name]

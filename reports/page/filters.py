@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from bench.board import Board, Row
-from reports import tables
+from reports.page import tables
 
 VARIANTS = {"default": "default settings", "tuned": "tuned", "other": "other variants"}
 
