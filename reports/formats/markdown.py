@@ -1,60 +1,64 @@
-"""The main tables of a Board as Markdown: pipe tables, as GitHub and most other renderers read them."""
+"""The main tables of a board as Markdown: pipe tables, as GitHub and most others read them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from bench.board import Board
-from reports.formats.main_table import Cell, Line, Table, banners, main_tables
+from reports.formats.main_table import Cell, Line, Table, list_warnings, made_with, main_tables
 
-SPECIAL = re.compile(
-    r"[\\`*\[\]<>|~&$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])"
-)  # "mean_teacher" stays as it is
+# Underscores inside a word need no escape: "mean_teacher" stays as it is.
+SPECIAL = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+ARROWS = {"higher": "↑", "lower": "↓"}
 
 
-def render(board: Board) -> str:
+def render_markdown(board: Board) -> str:
     """Every main table with what is needed to read it."""
     lines = [f"# {escape(board.suite['title'])}", ""]
-    for title, text in banners(board):
+    for title, text in list_warnings(board):
         lines += [f"> **{title}.** {escape(text)}", ""]
     for table in main_tables(board):
-        lines += _table(table)
-    written = ", ".join(f"{name} {value}" for name, value in board.provenance.items())
-    return "\n".join([*lines, f"Same numbers as in `board.json`, rounded. {escape(written)}.", ""])
+        lines += _table_lines(table)
+    lines += [f"Same numbers as in `board.json`, rounded. {escape(made_with(board))}.", ""]
+    return "\n".join(lines)
 
 
 def escape(text: str) -> str:
     """Text as itself, on one line and inside a table."""
-    return SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
+    return SPECIAL.sub(lambda sign: f"\\{sign[0]}", " ".join(text.split()))
 
 
-def _table(table: Table) -> list[str]:
-    arrows = ["↑" if column.better == "higher" else "↓" for column in table.columns]
-    heads = [f"{escape(head)} {arrow}" for head, arrow in zip(table.heads, arrows, strict=True)]
+def _table_lines(table: Table) -> list[str]:
+    heads = []
+    for title, column in zip(table.heads, table.columns, strict=True):
+        heads.append(f"{escape(title)} {ARROWS[column.better]}")
     titles = ["Method", f"Labelled {escape(table.units)}", "Rank", *heads, "Subsets", "Remark"]
-    sides = ["---", "---", *["---:"] * (len(heads) + 2), "---"]
-    legend = [
-        f"- {escape(c.title)}: {escape(c.help)} {c.better.capitalize()} is better."
-        for c in table.columns
-    ]
-    return [
-        f"## {escape(table.title)}", "", escape(table.caption), "", _row(titles), _row(sides),
-        *(_line(line, len(heads)) for block in table.blocks for line in block), "",
-        *(f"- {escape(note)}" for note in table.notes), *legend, "",
-    ]  # fmt: skip
+    alignments = ["---", "---", *["---:"] * (len(heads) + 2), "---"]
+    lines = [f"## {escape(table.title)}", "", escape(table.caption), ""]
+    lines += [_pipe_row(titles), _pipe_row(alignments)]
+    lines += [_pipe_line(line, len(heads)) for line in table.lines]
+    lines.append("")
+    lines += [f"- {escape(note)}" for note in table.notes]
+    for column in table.columns:
+        better = f"{column.better.capitalize()} is better."
+        lines.append(f"- {escape(column.title)}: {escape(column.help)} {better}")
+    return [*lines, ""]
 
 
-def _line(line: Line, columns: int) -> str:
-    numbers = [_cell(cell) for cell in line.cells] or [""] * columns
-    subsets = str(line.subsets) if line.cells else ""
-    return _row(
-        [escape(line.label), line.budget, line.rank, *numbers, subsets, escape(line.remark)]
-    )
+def _pipe_line(line: Line, columns: int) -> str:
+    numbers = [""] * columns
+    subsets = ""
+    if line.cells:
+        numbers = [_cell_text(cell) for cell in line.cells]
+        subsets = str(line.subsets)
+    start = [escape(line.label), line.budget, line.rank]
+    return _pipe_row([*start, *numbers, subsets, escape(line.remark)])
 
 
-def _cell(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     return " ".join(part for part in (cell.mean, cell.interval, cell.word) if part)
 
 
-def _row(cells: list[str]) -> str:
+def _pipe_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

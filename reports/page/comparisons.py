@@ -1,22 +1,21 @@
-"""Methods against each other, laid out for the page: stacked shares of ranks, the matrix of pairs, three orderings."""
+"""Methods compared: shares of ranks, the matrix of pairs, and ranks under three rules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.board import Board
 from bench.statistics import LEVEL, MEANINGFUL
 from reports.page import tables
 from reports.page.svg import SERIES
+from reports.page.tables import Item, Problem, item_label
 
 RULES = {
     "mean": "By mean",
     "mean_rank": "By mean rank per case",
     "worst_case": "By the worst 5% of cases",
 }
-Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,104 +25,107 @@ class Block:
     id: str
     text: str  # of the budget
     labelled: int
-    stability: list[Item]
-    methods: list[Item]  # rows and columns of the matrix, best first
+    stability: list[Item]  # also the rows and columns of the matrix, best first
     pairs: dict[tuple[str, str], Item]  # by labels, both ways round
     listed: list[Item]  # each pair once
     ordering: Item | None
 
 
-def blocks(board: Board, place: tables.Place, section: str) -> list[Block]:
-    """One for each budget at which two methods can be compared."""
-    found = []
-    for budget in tables.budgets(board, place):
-        stability, pairs, ordering = (
-            _at(items, place, budget.labelled)
-            for items in (board.stability, board.pairs, board.orderings)
+def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
+    """One block for each budget at which two methods can be compared."""
+    blocks = []
+    for budget in tables.budgets_of(board, problem):
+        labelled = budget.labelled
+        pairs = _items_at(board.pairs, problem, labelled)
+        if not pairs:
+            continue
+        orderings = _items_at(board.orderings, problem, labelled)
+        block = Block(
+            id=f"{section}-{labelled}",
+            text=budget.text,
+            labelled=labelled,
+            stability=_items_at(board.stability, problem, labelled),
+            pairs=_both_ways(pairs),
+            listed=pairs,
+            ordering=orderings[0] if orderings else None,
         )
-        if pairs:
-            both = {key: item for pair in pairs for key, item in _both(pair)}
-            name = f"{section}-{budget.labelled}"
-            first = ordering[0] if ordering else None
-            found.append(
-                Block(name, budget.text, budget.labelled, stability, stability, both, pairs, first)
-            )
-    return found
+        blocks.append(block)
+    return blocks
 
 
-def _at(items: Sequence[Item], place: tables.Place, labelled: int) -> list[Item]:
-    return [
-        item
-        for item in items
-        if (item["task"], item["dataset"], item["labelled"]) == (*place, labelled)
-    ]
+def _items_at(items: Sequence[Item], problem: Problem, labelled: int) -> list[Item]:
+    return [item for item in tables.items_of(items, problem) if item["labelled"] == labelled]
 
 
-def _both(pair: Item) -> list[tuple[tuple[str, str], Item]]:
-    """A - B, and B - A, which is the same seen from the other side."""
-    one, other = label(pair), tables.method_label(pair["other"], pair["other_variant"])
-    turned = {
-        **pair, "mean": -pair["mean"], "lo": _minus(pair["hi"]), "hi": _minus(pair["lo"]),
+def _both_ways(pairs: Sequence[Item]) -> dict[tuple[str, str], Item]:
+    """A - B and B - A of each pair, which is the same seen from the other side."""
+    by_labels: dict[tuple[str, str], Item] = {}
+    for pair in pairs:
+        one = item_label(pair)
+        other = tables.method_label(pair["other"], pair["other_variant"])
+        by_labels[one, other] = {**pair, "sign": significance_mark(pair)}
+        by_labels[other, one] = _turned_round(by_labels[one, other])
+    return by_labels
+
+
+def _turned_round(pair: Item) -> Item:
+    return {
+        **pair,
+        "mean": -pair["mean"],
+        "lo": _negated(pair["hi"]),
+        "hi": _negated(pair["lo"]),
         "superiority": 1 - pair["superiority"],
-    }  # fmt: skip
-    return [
-        ((one, other), {**pair, "sign": mark(pair)}),
-        ((other, one), {**turned, "sign": mark(pair)}),
-    ]
+    }
 
 
-def _minus(value: float | None) -> float | None:
+def _negated(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def mark(pair: Item) -> str:
-    """Whether a difference is sure and large: by Holm's p, and by how often the better one wins."""
-    sure = pair["p"] < 1 - LEVEL
+def significance_mark(pair: Item) -> str:
+    """Whether a difference is significant (by Holm's p), and large (by how often it wins)."""
+    if pair["p"] >= 1 - LEVEL:
+        return ""
     large = max(pair["superiority"], 1 - pair["superiority"]) >= MEANINGFUL
-    return "**" if sure and large else "*" if sure else ""
+    return "**" if large else "*"
 
 
-def label(item: Item) -> str:
-    """The method and variant of an item."""
-    return tables.method_label(item["method"], item["variant"])
+def stack_shares(shares: Sequence[float], methods: int) -> list[tuple[float, float, float, int]]:
+    """(start, width, strength, rank) of each part of a stacked bar over 0 to 100.
 
-
-def stack(shares: Sequence[float], methods: int) -> list[tuple[float, float, float, int]]:
-    """(from, width, strength, rank) of each part of a stacked bar over 0 to 100; rank 1 is the strongest."""
-    parts, start = [], 0.0
-    for place, share in enumerate(shares):
+    Rank 1 has the strongest colour.
+    """
+    parts = []
+    start = 0.0
+    for number, share in enumerate(shares):
         if share > 0:
-            parts.append(
-                (100 * start, 100 * share, 100 - 88 * place / max(methods - 1, 1), place + 1)
-            )
+            strength = 100 - 88 * number / max(methods - 1, 1)
+            parts.append((100 * start, 100 * share, strength, number + 1))
         start += share
     return parts
 
 
-def in_words(shares: Sequence[float]) -> str:
-    """The shares of ranks as text."""
-    return ", ".join(
-        f"{place}: {share:.1%}" for place, share in enumerate(shares, 1) if share >= 0.0005
-    )
+def shares_text(shares: Sequence[float]) -> str:
+    """The shares of ranks as text; shares that would round to 0.0% are left out."""
+    ranked = enumerate(shares, 1)
+    return ", ".join(f"{rank}: {share:.1%}" for rank, share in ranked if share >= 0.0005)
 
 
-def bump(
-    ordering: Item, styles: Mapping[str, tuple[int, bool]]
-) -> list[tuple[str, int, list[int]]]:
-    """(label, colour, rank under each rule) of each method; colours are those of the other figures."""
-    return [
-        (
-            label(item),
-            styles[label(item)][0] % len(SERIES),
-            [item["rules"][rule]["rank"] for rule in RULES],
-        )
-        for item in ordering["methods"]
-    ]
+def rank_lines(ordering: Item, styles: Mapping[str, int]) -> list[tuple[str, int, list[int]]]:
+    """(label, colour, rank under each rule) of each method, coloured as in the other figures."""
+    lines = []
+    for item in ordering["methods"]:
+        label = item_label(item)
+        colour = styles[label] % len(SERIES)
+        ranks = [item["rules"][rule]["rank"] for rule in RULES]
+        lines.append((label, colour, ranks))
+    return lines
 
 
-def taus(ordering: Item) -> list[str]:
-    """How far two rules agree on all methods."""
-    return [
-        f"{RULES[one['rules'][0]].lower()} and {RULES[one['rules'][1]].lower()} {tables.number(one['tau'], 2)}"
-        for one in ordering["agreement"]
-    ]
+def agreement_texts(ordering: Item) -> list[str]:
+    """How far each two rules agree on all methods, as Kendall's tau."""
+    texts = []
+    for agreement in ordering["agreement"]:
+        one, other = (RULES[rule].lower() for rule in agreement["rules"])
+        texts.append(f"{one} and {other} {tables.number(agreement['tau'], 2)}")
+    return texts

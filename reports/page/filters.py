@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 from markupsafe import Markup, escape
 
 from bench.board import Board, Row
 from reports.page import tables
+from reports.page.tables import Item
 
 VARIANTS = {"default": "default settings", "tuned": "tuned", "other": "other variants"}
 
@@ -23,59 +23,56 @@ class Chips:
     options: list[tuple[str, str]]  # value, words
 
 
-def chips(board: Board) -> list[Chips]:
-    """The filters that leave a choice, but for the task."""
-    rows = board.rows
-    fractions = sorted({(row.fraction, share(row.fraction)) for row in rows})
-    families = sorted({family(board, row.method) for row in rows})
-    kinds = {kind(row.variant) for row in rows}
-    found = [
-        Chips(
-            "dataset", "Dataset", [(name, card["title"]) for name, card in board.datasets.items()]
-        ),
-        Chips(
-            "fraction",
-            "Labelled",
-            [(value, tables.percent(fraction)) for fraction, value in fractions],
-        ),
-        Chips("family", "Family", [(name, name) for name in families]),
-        Chips(
-            "variant",
-            "Settings",
-            [(name, words) for name, words in VARIANTS.items() if name in kinds],
-        ),
-    ]
-    return [one for one in found if len(one.options) > 1]
+def list_chips(board: Board) -> list[Chips]:
+    """The filters that leave a choice; the task has a control of its own."""
+    return [chips for chips in _all_chips(board) if len(chips.options) > 1]
 
 
-def marks(board: Board, item: Row | Mapping[str, Any]) -> Markup:
-    """The attributes of a table line about one method, by which it is found, hidden and pinned."""
-    get = (lambda key: getattr(item, key)) if isinstance(item, Row) else item.__getitem__
+def _all_chips(board: Board) -> Iterator[Chips]:
+    titles = [(name, str(card["title"])) for name, card in board.datasets.items()]
+    yield Chips("dataset", "Dataset", titles)
+    fractions = sorted({row.fraction for row in board.rows})
+    shares = {fraction_value(fraction): tables.percent(fraction) for fraction in fractions}
+    yield Chips("fraction", "Labelled", list(shares.items()))
+    families = {method_family(board, row.method) for row in board.rows}
+    yield Chips("family", "Family", [(name, name) for name in sorted(families)])
+    present = {variant_group(row.variant) for row in board.rows}
+    variants = [(name, words) for name, words in VARIANTS.items() if name in present]
+    yield Chips("variant", "Settings", variants)
+
+
+def filter_marks(board: Board, item: Row | Item) -> Markup:
+    """The attributes of a table row about one method, by which it is found, hidden and pinned."""
+    if isinstance(item, Row):
+        item = asdict(item)
+    method, variant = item["method"], item["variant"]
     values = {
-        "name": tables.method_label(get("method"), get("variant")), "task": get("task"), "dataset": get("dataset"),
-        "family": family(board, get("method")), "variant": kind(get("variant")),
-        "role": board.methods.get(get("method"), {}).get("role", "other"),
-    }  # fmt: skip
-    if (
-        isinstance(item, Row) or "fraction" in item
-    ):  # what rests on several budgets is shown with each
-        values["fraction"] = share(get("fraction"))
-    return Markup(
-        "data-filter " + " ".join(f'data-{key}="{escape(value)}"' for key, value in values.items())
-    )
+        "name": tables.method_label(method, variant),
+        "task": item["task"],
+        "dataset": item["dataset"],
+        "family": method_family(board, method),
+        "variant": variant_group(variant),
+        "role": board.methods.get(method, {}).get("role", "other"),
+    }
+    if "fraction" in item:  # what rests on several budgets is shown with each of them
+        values["fraction"] = fraction_value(item["fraction"])
+    attributes = [f'data-{key}="{escape(value)}"' for key, value in values.items()]
+    return Markup(" ".join(["data-filter", *attributes]))
 
 
-def family(board: Board, method: str) -> str:
-    """What kind of method it is, by its card."""
+def method_family(board: Board, method: str) -> str:
+    """What sort of method it is, by its card."""
     return str(board.methods.get(method, {}).get("family", "other"))
 
 
-def kind(variant: str) -> str:
+def variant_group(variant: str) -> str:
     """Default settings, tuned ones, or a label of the suite's own."""
-    first = variant.split(", best on ")[0]
-    return "default" if first.startswith("best on ") else first if first in VARIANTS else "other"
+    settings = variant.split(", best on ")[0]
+    if settings.startswith("best on "):
+        return "default"
+    return settings if settings in VARIANTS else "other"
 
 
-def share(fraction: float) -> str:
+def fraction_value(fraction: float) -> str:
     """A label fraction as it stands in an address."""
     return f"{fraction:.6g}"

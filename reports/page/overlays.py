@@ -1,4 +1,4 @@
-"""Test cases as pictures: the image, the reference in blue, each method's prediction in orange."""
+"""Test cases as pictures: image, reference in blue, and each method's prediction in orange."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.board import Panel, Sheet
-from reports.formats.csv_json import data_uri
+from reports.page.embedded import data_uri
 
 SIDE = 256  # display pixels of the longer side at most
 BLUE, ORANGE = (86, 180, 255), (255, 140, 0)  # told apart by every common kind of colour vision
 THICK = 2  # display pixels of an outline
 HATCH = 6  # display pixels from one line of a hatched area to the next
 LINES = ("solid", "dashed", "dotted")
+DASHES = ((1, 1), (12, 8), (6, 3))  # period and drawn part of each of LINES, display pixels
 RULES = {
     "worst": "the lowest Dice of {judge}",
     "median": "the median Dice of {judge}",
@@ -26,7 +27,8 @@ RULES = {
 }
 
 Mask = NDArray[np.bool_]
-Map = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]  # H W (class numbers) or H W 3 (colours)
+Size = tuple[int, int]  # height and width, display pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,86 +49,116 @@ class Tile:
     uri: str | None
     width: int
     height: int
-    layers: tuple[
-        Layer, ...
-    ] = ()  # the reference first: all tiles of a case share it, and the picture below
+    # The reference comes first: all tiles of a case share it, and the picture below it.
+    layers: tuple[Layer, ...] = ()
 
 
 WITHHELD = Tile(
-    "Picture left out",
-    "the licence of the data does not allow it to be passed on",
-    "Picture left out",
-    None,
-    SIDE,
-    SIDE,
+    title="Picture left out",
+    note="the licence of the data does not allow it to be passed on",
+    alt="Picture left out",
+    uri=None,
+    width=SIDE,
+    height=SIDE,
 )
 
 
-def tiles(panel: Panel) -> list[Tile]:
+# ---- Tiles
+
+
+def case_tiles(panel: Panel) -> list[Tile]:
     """The image, the reference, then each prediction with the reference beside it."""
     if panel.image is None or panel.reference is None:
         return [WITHHELD]
-    size = display_size(panel.image.shape[0], panel.image.shape[1])
+    height, width = panel.image.shape[:2]
+    size = display_size(height, width)
     photo = _enlarge(panel.image, size)
-    reference = Layer("reference", _drawing(_rings(panel.reference, size, inside=False), BLUE))
     name = f"Test case {panel.case}"
-    shared = replace(
-        _tile("Reference", "", f"{name}, reference outlined in blue", _calm(photo)),
-        layers=(reference,),
+    image = _tile("Image", "", f"{name}, image alone", photo)
+    outline = _transparent_png(_outline(panel.reference, size, inside=False), BLUE)
+    reference = replace(
+        _tile("Reference", "", f"{name}, reference outlined in blue", _mute_colours(photo)),
+        layers=(Layer("reference", outline),),
     )
-    predicted = [
-        _predicted(name, shared, panel.reference, *prediction) for prediction in panel.predictions
-    ]
-    return [_tile("Image", "", f"{name}, image alone", photo), shared, *predicted]
+    tiles = [image, reference]
+    for label, dice, prediction in panel.predictions:
+        note = "Dice n/a" if dice is None else f"Dice {dice:.3f}"
+        if prediction is None:
+            tiles.append(_missing_tile(name, reference, label, note))
+        else:
+            layers = tuple(_prediction_layers(prediction, panel.reference, size))
+            tile = _prediction_tile(name, reference, label, note, bool(prediction.any()))
+            tiles.append(replace(tile, layers=(*reference.layers, *layers)))
+    return tiles
+
+
+def _missing_tile(name: str, reference: Tile, label: str, note: str) -> Tile:
+    alt = f"{name}, {label}: no prediction"
+    return replace(reference, title=label, note=note, alt=alt, uri=None, layers=())
+
+
+def _prediction_tile(name: str, reference: Tile, label: str, note: str, drawn: bool) -> Tile:
+    alt = f"{name}, prediction of {label} in orange over the reference in blue, {note}"
+    if not drawn:
+        alt = f"{alt}, the prediction is empty"
+        note = f"{note}, empty"
+    return replace(reference, title=label, note=note, alt=alt)
 
 
 def sheet_tiles(sheet: Sheet) -> list[tuple[Tile, ...]]:
-    """Each synthetic image, the same with its mask outlined, and its nearest training image."""
+    """A row of tiles for each image of a sheet."""
     if sheet.images is None or sheet.nearest is None:
         return [(WITHHELD,)]
-    size = display_size(*sheet.images.shape[1:3])
-    rows: list[tuple[Tile, ...]] = []
+    height, width = sheet.images.shape[1:3]
+    size = display_size(height, width)
     if sheet.normals is not None:
-        return _normal_tiles(sheet, size)
+        return list(_pseudo_normal_rows(sheet, size))
+    return list(_synthetic_rows(sheet, size))
+
+
+def _synthetic_rows(sheet: Sheet, size: Size) -> Iterator[tuple[Tile, ...]]:
+    """Each synthetic image, also with its mask outlined, and its nearest training image."""
+    assert sheet.images is not None and sheet.nearest is not None
     for number, image in enumerate(sheet.images):
-        photo, name = _enlarge(image, size), f"Synthetic image {number + 1} of {sheet.label}"
-        made: tuple[Tile, ...] = (_tile("Synthetic", sheet.kinds[number], name, photo),)
+        photo = _enlarge(image, size)
+        name = f"Synthetic image {number + 1} of {sheet.label}"
+        tiles = [_tile("Synthetic", sheet.kinds[number], name, photo)]
         if sheet.masks is not None:
-            outlined = _paint(_calm(photo), _rings(sheet.masks[number], size, inside=True), ORANGE)
-            made += (_tile("With its mask", "", f"{name}, mask in orange", outlined),)
+            outline = _outline(sheet.masks[number], size, inside=True)
+            outlined = _paint(_mute_colours(photo), outline, ORANGE)
+            tiles.append(_tile("With its mask", "", f"{name}, mask in orange", outlined))
         if sheet.words:
-            near = _enlarge(sheet.nearest[number], size)
-            made += (
-                _tile(
-                    "Nearest training image",
-                    sheet.words[number],
-                    f"Training image nearest to {name}",
-                    near,
-                ),
-            )
-        rows.append(made)
-    return rows
+            nearest = _enlarge(sheet.nearest[number], size)
+            alt = f"Training image nearest to {name}"
+            tiles.append(_tile("Nearest training image", sheet.words[number], alt, nearest))
+        yield tuple(tiles)
 
 
-def _normal_tiles(sheet: Sheet, size: tuple[int, int]) -> list[tuple[Tile, ...]]:
-    """Each test image, what it became, the difference (grey: none, five times as strong), and the true mask."""
+def _pseudo_normal_rows(sheet: Sheet, size: Size) -> Iterator[tuple[Tile, ...]]:
+    """Each test image, what it became, the difference, and the true mask.
+
+    In the difference grey is no change, and a change shows five times as strong.
+    """
     assert sheet.normals is not None and sheet.masks is not None and sheet.images is not None
-    rows: list[tuple[Tile, ...]] = []
-    for number, (before, after) in enumerate(zip(sheet.images, sheet.normals, strict=True)):
-        photo, name = _enlarge(before, size), f"{sheet.kinds[number]}, {sheet.label}"
+    pairs = zip(sheet.images, sheet.normals, strict=True)
+    for number, (before, after) in enumerate(pairs):
+        photo = _enlarge(before, size)
+        name = f"{sheet.kinds[number]}, {sheet.label}"
         change = np.clip(128 + 5 * (after.astype(int) - before), 0, 255).astype(np.uint8)
-        outlined = _paint(_calm(photo), _rings(sheet.masks[number], size, inside=False), BLUE)
-        rows.append((
+        outline = _outline(sheet.masks[number], size, inside=False)
+        outlined = _paint(_mute_colours(photo), outline, BLUE)
+        made = _enlarge(after, size)
+        changed = _enlarge(change, size)
+        yield (
             _tile("Test image", sheet.kinds[number], f"{name}: test image", photo),
-            _tile("Pseudo-normal", sheet.words[number], f"{name}: pseudo-normal image", _enlarge(after, size)),
-            _tile("Difference, five times", "", f"{name}: difference", _enlarge(change, size)),
+            _tile("Pseudo-normal", sheet.words[number], f"{name}: pseudo-normal image", made),
+            _tile("Difference, five times", "", f"{name}: difference", changed),
             _tile("Reference", "", f"{name}: lesion outlined in blue", outlined),
-        ))  # fmt: skip
-    return rows
+        )
 
 
-def display_size(height: int, width: int) -> tuple[int, int]:
-    """Small images grow by a whole factor, so that every pixel stays a square; large ones shrink."""
+def display_size(height: int, width: int) -> Size:
+    """Small images grow by a whole factor, so that pixels stay squares; large ones shrink."""
     longer = max(height, width)
     if longer <= SIDE:
         factor = SIDE // longer
@@ -134,9 +166,9 @@ def display_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * SIDE / longer)), max(1, round(width * SIDE / longer))
 
 
-def rule_text(rule: str, judge: str) -> str:
+def rule_text(rule: str, reference: str) -> str:
     """Why a case was picked, in words."""
-    return RULES.get(rule, rule).format(judge=judge)
+    return RULES.get(rule, rule).format(judge=reference)
 
 
 def line_names(classes: Sequence[str]) -> list[tuple[str, str]]:
@@ -144,86 +176,61 @@ def line_names(classes: Sequence[str]) -> list[tuple[str, str]]:
     return [(LINES[number % len(LINES)], name) for number, name in enumerate(classes[1:])]
 
 
-def _predicted(
-    name: str, shared: Tile, reference: Map, label: str, dice: float | None, prediction: Map | None
-) -> Tile:
-    note = "Dice n/a" if dice is None else f"Dice {dice:.3f}"
-    if prediction is None:
-        return replace(
-            shared,
-            title=label,
-            note=note,
-            alt=f"{name}, {label}: no prediction",
-            uri=None,
-            layers=(),
-        )
-    empty = "" if prediction.any() else ", the prediction is empty"
-    alt = f"{name}, prediction of {label} in orange over the reference in blue, {note}{empty}"
-    layers = (*shared.layers, *_layers(prediction, reference, (shared.height, shared.width)))
-    return replace(
-        shared,
-        title=label,
-        note=note + empty.replace(", the prediction is", ","),
-        alt=alt,
-        layers=layers,
-    )
+# ---- Layers
 
 
-def _layers(prediction: Map, reference: Map, size: tuple[int, int]) -> Iterator[Layer]:
-    """The outline of a prediction, and what it has too much and too little, hatched in the two directions."""
+def _prediction_layers(prediction: Pixels, reference: Pixels, size: Size) -> Iterator[Layer]:
+    """The outline of a prediction; then false positives and false negatives, hatched two ways."""
+    outline = _outline(prediction, size, inside=True)
+    yield Layer("prediction", _transparent_png(outline, ORANGE))
     y, x = np.indices(size)
     wrong = prediction != reference
-    yield Layer("prediction", _drawing(_rings(prediction, size, inside=True), ORANGE))
-    for kind, where, colour, along in (
-        ("fp", wrong & (prediction > 0), ORANGE, x + y),
-        ("fn", wrong & (reference > 0), BLUE, x - y),
-    ):
-        if where.any():
-            yield Layer(
-                kind, _drawing(_grow_mask(where, size) & (along % HATCH < HATCH // 2), colour)
-            )
+    false_positives = wrong & (prediction > 0)
+    if false_positives.any():
+        hatched = _on_display(false_positives, size) & _stripes(x + y)
+        yield Layer("fp", _transparent_png(hatched, ORANGE))
+    false_negatives = wrong & (reference > 0)
+    if false_negatives.any():
+        hatched = _on_display(false_negatives, size) & _stripes(x - y)
+        yield Layer("fn", _transparent_png(hatched, BLUE))
 
 
-def _drawing(where: Mask, colour: tuple[int, int, int]) -> str:
-    """A PNG of one bit: this colour, or nothing."""
-    picture = Image.fromarray(where.astype(np.uint8)).convert("P")
-    picture.putpalette([0, 0, 0, *colour])
-    out = io.BytesIO()
-    picture.save(out, "PNG", bits=1, transparency=0, optimize=True)
-    return data_uri(out.getvalue(), "image/png")
+def _stripes(position: NDArray[np.intp]) -> Mask:
+    return np.asarray(position % HATCH < HATCH // 2)
 
 
-def _tile(title: str, note: str, alt: str, pixels: Map) -> Tile:
-    height, width = pixels.shape[:2]
-    return Tile(title, note, alt, data_uri(_webp(pixels), "image/webp"), width, height)
+def _outline(label_map: Pixels, size: Size, inside: bool) -> Mask:
+    """Outlines of every class, drawn inside or outside of their regions.
 
-
-def _webp(pixels: Map) -> bytes:
-    out = io.BytesIO()
-    # Plain lossy WebP halves the colour resolution, which washes out lines of one or two pixels.
-    Image.fromarray(pixels).save(out, "WEBP", quality=84, method=4, use_sharp_yuv=True)
-    return out.getvalue()
-
-
-def _enlarge(image: Map, size: tuple[int, int]) -> Map:
-    grows = size[0] >= image.shape[0]
-    how = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), how))
-
-
-def _rings(label_map: Map, size: tuple[int, int], inside: bool) -> Mask:
-    """Outlines of every class. One kind lies outside its region, the other inside: equal masks show both."""
-    rings = np.zeros(size, bool)
+    With one kind of each, two equal masks show both.
+    """
+    outline = np.zeros(size, bool)
     for number in np.unique(label_map[label_map > 0]):
-        region = _grow_mask(label_map == number, size)
-        ring = region & ~_erode(region, THICK) if inside else _dilate(region, THICK) & ~region
-        rings |= ring & _dashes(size, int(number) - 1)
-    return rings
+        region = _on_display(label_map == number, size)
+        ring = _inner_ring(region) if inside else _outer_ring(region)
+        outline |= ring & _dash_pattern(size, int(number) - 1)
+    return outline
 
 
-def _grow_mask(region: Mask, size: tuple[int, int]) -> Mask:
-    """On the display grid; shrinking keeps regions that are smaller than a display pixel."""
-    how = Image.Resampling.NEAREST if size[0] >= region.shape[0] else Image.Resampling.BOX
+def _inner_ring(region: Mask) -> Mask:
+    return region & ~_erode(region, THICK)
+
+
+def _outer_ring(region: Mask) -> Mask:
+    return _dilate(region, THICK) & ~region
+
+
+def _dash_pattern(size: Size, number: int) -> Mask:
+    """Where the line of a class is drawn: everywhere, in dashes, in dots."""
+    period, drawn = DASHES[number % len(DASHES)]
+    y, x = np.indices(size)
+    return np.asarray((x + 2 * y) % period < drawn)
+
+
+def _on_display(region: Mask, size: Size) -> Mask:
+    """A region on the display grid; shrinking keeps parts smaller than a display pixel."""
+    grows = size[0] >= region.shape[0]
+    how = Image.Resampling.NEAREST if grows else Image.Resampling.BOX
     whole = Image.fromarray(region.astype(np.uint8) * 255)
     return np.asarray(whole.resize((size[1], size[0]), how)) > 0
 
@@ -240,20 +247,43 @@ def _erode(region: Mask, steps: int) -> Mask:
     return np.asarray(~_dilate(~np.pad(region, steps), steps))[steps:-steps, steps:-steps]
 
 
-def _dashes(size: tuple[int, int], number: int) -> Mask:
-    """Where the line of a class is drawn: everywhere, in dashes, in dots."""
-    period, drawn = ((1, 1), (12, 8), (6, 3))[number % len(LINES)]
-    y, x = np.indices(size)
-    return np.asarray((x + 2 * y) % period < drawn)
+# ---- Pixels
 
 
-def _calm(photo: Map) -> Map:
+def _tile(title: str, note: str, alt: str, pixels: Pixels) -> Tile:
+    height, width = pixels.shape[:2]
+    return Tile(title, note, alt, data_uri(_encode_webp(pixels), "image/webp"), width, height)
+
+
+def _encode_webp(pixels: Pixels) -> bytes:
+    out = io.BytesIO()
+    # Plain lossy WebP halves the colour resolution, which washes out lines of one or two pixels.
+    Image.fromarray(pixels).save(out, "WEBP", quality=84, method=4, use_sharp_yuv=True)
+    return out.getvalue()
+
+
+def _transparent_png(where: Mask, colour: tuple[int, int, int]) -> str:
+    """A PNG of one bit: this colour, or nothing."""
+    picture = Image.fromarray(where.astype(np.uint8)).convert("P")
+    picture.putpalette([0, 0, 0, *colour])
+    out = io.BytesIO()
+    picture.save(out, "PNG", bits=1, transparency=0, optimize=True)
+    return data_uri(out.getvalue(), "image/png")
+
+
+def _enlarge(image: Pixels, size: Size) -> Pixels:
+    grows = size[0] >= image.shape[0]
+    how = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), how))
+
+
+def _mute_colours(photo: Pixels) -> Pixels:
     """Most of the colour taken out: an orange line on a red photograph would not be seen."""
     grey = photo.mean(axis=2, keepdims=True)
     return np.asarray(np.rint(0.3 * photo + 0.7 * grey), np.uint8)
 
 
-def _paint(photo: Map, where: Mask, colour: tuple[int, int, int]) -> Map:
+def _paint(photo: Pixels, where: Mask, colour: tuple[int, int, int]) -> Pixels:
     painted = photo.copy()
     painted[where] = colour
     return painted

@@ -1,23 +1,30 @@
-"""A Board and its pictures -> one HTML file that opens offline; a script adds to it, and nothing needs the script."""
+"""A board and its pictures -> one HTML file that opens offline; nothing in it needs the script."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.board import COLUMNS, HEADLINE, Board, Panel, Row, Sheet
-from reports.formats import csv_json as exports
-from reports.page import comparisons as ranks
-from reports.page import embedded, filters, overlays, tables
-from reports.page import tuning_history as studies
+from bench.board import HEADLINE, Board, Column, Panel, Row, Sheet
+from reports import templating
+from reports.page import (
+    comparisons,
+    cost_figure,
+    embedded,
+    filters,
+    label_curve,
+    overlays,
+    tables,
+    tuning_history,
+)
+from reports.page.embedded import Download
+from reports.page.tables import Item, Problem, known
 
-HERE = Path(__file__).parents[1]
 COST_COLUMNS = (
     ("train_seconds", "Training", "seconds"),
     ("part_seconds", "Shared parts", "seconds"),
@@ -27,226 +34,257 @@ COST_COLUMNS = (
     ("peak_memory_mb", "Peak memory, MB", "count"),
     ("parameters", "Parameters", "count"),
 )
-
-
-def render(
-    board: Board,
-    panels: list[Panel],
-    sheets: list[Sheet],
-    per_case: Mapping[str, str],
-    public: bool = False,
-    splits: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """The whole page as HTML text; the same input gives the same bytes."""
-    from reports.page import label_curve as curves  # matplotlib takes seconds to import
-
-    if public:
-        board = exports.without_folders(board)
-    return _environment(board).get_template("page.html.j2").render(
-        suite=board.suite,
-        public=public,
-        sections=[_section(board, panels, sheets, number, p) for number, p in enumerate(tables.places(board))],
-        tasks=board.suite["tasks"],
-        honest={**{key: board.protocol[key] for key in HONEST if key in board.protocol}, **board.honesty},
-        protocol={key: text for key, text in board.protocol.items() if key not in HONEST},
-        methods=board.methods,
-        tuning=board.tuning,
-        paper=board.paper,
-        provenance=board.provenance,
-        cells=board.cells,
-        cell_counts=sorted(Counter(cell["status"] for cell in board.cells).items(), key=_ok_first),
-        facts=_facts(board),
-        units=_units(board),
-        extra_draw=any(study["subset"] is None for study in board.tuning),
-        judge=board.suite.get("reference", "supervised"),
-        files=exports.downloads(board, per_case, splits),
-        csp=embedded.policy(),
-        script=embedded.script(),
-        data=embedded.as_json(embedded.data(board)),
-        chips=filters.chips(board),
-        styles=curves.styles(board),
-        most_series=curves.MOST,
-        style=Markup((HERE / "static" / "page.css").read_text()),
-    )  # fmt: skip
-
-
-def _environment(board: Board) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    words = (
-        tables.number,
-        tables.interval,
-        tables.clip,
-        tables.unit,
-        tables.reason,
-        tables.percent,
-    )
-    environment.filters.update({word.__name__: word for word in words})
-    environment.filters.update(
-        cost=cost_text,
-        plural=tables.plural,
-        share=filters.share,
-        spot=_spot,
-        rank=rank_text,
-        status=_status,
-    )
-    environment.filters.update(
-        method_label=lambda item: tables.method_label(item["method"], item["variant"])
-    )
-    environment.filters.update(
-        metric_title=lambda key: next(c.title for c in COLUMNS if c.key == key)
-    )
-    environment.filters.update(gap=_gap)
-    environment.filters.update(marks=lambda item: filters.marks(board, item))
-    environment.tests.update(known=tables.known)
-    environment.globals.update(
-        rule_text=overlays.rule_text, leaders=tables.leaders, wide=WIDE, compact=MAIN
-    )
-    environment.globals.update(
-        stack=ranks.stack, in_words=ranks.in_words, bump=ranks.bump, taus=ranks.taus
-    )
-    environment.globals.update(rules=ranks.RULES, history=studies.history)
-    return environment
-
-
-HONEST = (
+MEASURED = (  # of the protocol, shown above the results
     "Test",
     "Label budget",
     "Subsets",
     "Near-copies",
     "Classes without labels",
-)  # of the protocol, shown on top
-MAIN = {  # the columns that the short form of a table keeps
-    "dice", "gain", "fp_rate", "nsd", "hd95", "balanced_accuracy", "auroc", "fid", "fd", "kid", "copy_rate",
-}  # fmt: skip
-WIDE = {
-    "wide": "Few label subsets or little test data lie behind this interval: it may be far too wide or too narrow.",
-    "cases only": "One label subset: the luck of the label draw is not in this interval, so it is too narrow.",
-}
+)
+KEY_COLUMNS = frozenset(  # those that the short form of a table keeps
+    {"dice", "gain", "fp_rate", "nsd", "hd95", "balanced_accuracy", "auroc"}
+    | {"fid", "fd", "kid", "copy_rate"}
+)
 
 
-def _section(
-    board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], number: int, place: tables.Place
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class MainTable:
+    """The main table of a section, and what is needed to read it."""
+
+    budgets: list[tables.Budget]
+    columns: list[Column]
+    ceiling: Row | None  # headline of the reference method with all labels
+    shades: Mapping[tuple[int, str, str], int]  # (labelled, label, column) -> percent
+    notes: list[tuple[str, str, str]]  # (column, reason, methods)
+    intervals: set[str]  # the kinds of interval that occur
+    points: Mapping[tuple[int, str], list[float]]  # (labelled, label) -> headline of each draw
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
     """Everything that the page says about one task on one dataset."""
-    from reports.page import cost_figure as costs
-    from reports.page import label_curve as curves
 
-    task, name = place
-    lines, card = tables.budgets(board, place), board.datasets[name]
-    shown = tables.columns(board, place)
-    cost = [item for item in board.cost if (item["task"], item["dataset"]) == place]
-    title = card["title"] if len(board.suite["tasks"]) == 1 else f"{card['title']}, {task}"
-    return {
-        "task": task,
-        "title": title,
-        "head_word": {"dice": "Dice"}.get(HEADLINE[task], tables.headline_title(task).lower()),
-        "head": next(column for column in COLUMNS if column.key == HEADLINE[task]),
-        "id": f"dataset-{number}",
-        "name": name,
-        "card": card,
-        "unit": tables.short_unit(card),
-        "units": tables.plural(tables.short_unit(card), 2),
-        "budgets": lines,
-        "columns": shown,
-        "ceiling": tables.ceiling(lines),
-        "shades": tables.shades(lines, shown),
-        "notes": tables.notes(lines, shown),
-        "intervals": {row.interval for row in tables.rows_of(board, place)},
-        "curve": Markup(curves.label_curve(board, place, f"curve-{number}")),
-        "cost_figure": Markup(costs.cost_figure(board, place, f"cost-{number}")),
-        "blocks": ranks.blocks(board, place, f"dataset-{number}"),
-        "points": _points(board, lines),
-        "panels": [
-            (panel, overlays.tiles(panel))
-            for panel in panels
-            if ("segmentation", panel.dataset) == place
-        ],
-        "scatter": embedded.scatter(board, place),
-        "sheets": [
-            (sheet, overlays.sheet_tiles(sheet))
-            for sheet in sheets
-            if (sheet.task, sheet.dataset) == place
-        ],
-        "worth": [item for item in board.worth if (item["task"], item["dataset"]) == place],
-        "areas": sorted(
-            (item for item in board.areas if (item["task"], item["dataset"]) == place),
-            key=lambda item: -item["mean"],
-        ),
-        "synthetic": (
-            synthetic := [
-                item for item in board.synthetic if (item["task"], item["dataset"]) == place
-            ]
-        ),
-        "generators": _distinct(synthetic),
-        "lines": overlays.line_names(card["classes"]),
-        "cost": cost,
-        "cost_columns": [
-            column for column in COST_COLUMNS if any(item[column[0]] for item in cost)
-        ],
+    id: str
+    task: str
+    name: str  # of the dataset
+    title: str
+    card: Item
+    unit: str  # "patient"
+    units: str  # "patients"
+    head: Column  # the headline metric
+    head_word: str  # its name inside a sentence
+    table: MainTable
+    worth: list[Item]
+    areas: list[Item]
+    curve: Markup
+    cost_figure: Markup
+    blocks: list[comparisons.Block]
+    scatter: Item | None
+    panels: list[tuple[Panel, list[overlays.Tile]]]
+    lines: list[tuple[str, str]]  # of the outlines, by class
+    sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
+    synthetic: list[Item]
+    generators: list[tuple[Item, Item]]  # first item that used it, and its training curve
+    cost: list[Item]
+    cost_columns: list[tuple[str, str, str]]
+
+
+def render_page(
+    board: Board,
+    panels: Sequence[Panel],
+    sheets: Sequence[Sheet],
+    files: Sequence[Download] = (),
+    public: bool = False,
+) -> str:
+    """The whole page as HTML text; the same input gives the same bytes.
+
+    `public` only chooses the words: the board and the pictures have to be fit for others already.
+    """
+    sections = []
+    for number, problem in enumerate(tables.list_problems(board)):
+        sections.append(_make_section(board, panels, sheets, problem, number))
+    statuses = Counter(cell["status"] for cell in board.cells)
+    values = {
+        "suite": board.suite,
+        "public": public,
+        "sections": sections,
+        "tasks": board.suite["tasks"],
+        "measured": _measured_facts(board),
+        "protocol": _further_protocol(board),
+        "methods": board.methods,
+        "tuning": board.tuning,
+        "paper": board.paper,
+        "provenance": board.provenance,
+        "cells": board.cells,
+        "cell_counts": sorted(statuses.items(), key=_ok_first),
+        "facts": _board_facts(board),
+        "units": _labelled_units(board),
+        "extra_draw": any(study["subset"] is None for study in board.tuning),
+        "reference": tables.reference_method(board),
+        "files": files,
+        "data": embedded.as_json(embedded.script_data(board)),
+        "chips": filters.list_chips(board),
+        "styles": label_curve.number_styles(board),
     }
+    script = templating.read_static("page.js")
+    return templating.render_template(
+        "page.html.j2", {**TEMPLATE_WORDS, **values}, _template_filters(board), script
+    )
 
 
-def _distinct(
-    synthetic: Sequence[Mapping[str, Any]],
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Each curve of a generator once, with the first cell that used it: cells share generators."""
-    found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+# ---- Sections
+
+
+def _make_section(
+    board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet], problem: Problem, number: int
+) -> Section:
+    section = f"dataset-{number}"
+    card = board.datasets[problem.dataset]
+    unit = tables.short_unit(card)
+    synthetic = tables.items_of(board.synthetic, problem)
+    areas = tables.items_of(board.areas, problem)
+    cost = tables.items_of(board.cost, problem)
+    return Section(
+        id=section,
+        task=problem.task,
+        name=problem.dataset,
+        title=tables.problem_title(board, problem),
+        card=card,
+        unit=unit,
+        units=tables.plural(unit, 2),
+        head=tables.find_column(HEADLINE[problem.task]),
+        head_word=_headline_word(problem.task),
+        table=_make_table(board, problem),
+        worth=tables.items_of(board.worth, problem),
+        areas=sorted(areas, key=lambda area: -area["mean"]),
+        curve=Markup(label_curve.draw_label_curve(board, problem, f"curve-{number}")),
+        cost_figure=Markup(cost_figure.draw_cost_figure(board, problem, f"cost-{number}")),
+        blocks=comparisons.list_blocks(board, problem, section),
+        scatter=embedded.scatter_choices(board, problem),
+        panels=_panels_of(panels, problem),
+        lines=overlays.line_names(card["classes"]),
+        sheets=_sheets_of(sheets, problem),
+        synthetic=synthetic,
+        generators=_distinct_generators(synthetic),
+        cost=cost,
+        cost_columns=_cost_columns(cost),
+    )
+
+
+def _make_table(board: Board, problem: Problem) -> MainTable:
+    budgets = tables.budgets_of(board, problem)
+    columns = tables.list_columns(board, problem)
+    points = {}
+    for entry in tables.list_entries(budgets):
+        points[entry.labelled, entry.label] = tables.subset_means(board, entry.head)
+    return MainTable(
+        budgets=budgets,
+        columns=columns,
+        ceiling=tables.find_ceiling(budgets),
+        shades=tables.list_shades(budgets, columns),
+        notes=tables.list_notes(budgets, columns),
+        intervals={row.interval for row in tables.rows_of(board, problem)},
+        points=points,
+    )
+
+
+def _headline_word(task: str) -> str:
+    """The headline metric inside a sentence; "Dice" is a name and keeps its capital."""
+    title = tables.headline_title(task)
+    return title if HEADLINE[task] == "dice" else title.lower()
+
+
+def _panels_of(
+    panels: Sequence[Panel], problem: Problem
+) -> list[tuple[Panel, list[overlays.Tile]]]:
+    """Panels are of segmentation alone."""
+    if problem.task != "segmentation":
+        return []
+    return [(p, overlays.case_tiles(p)) for p in panels if p.dataset == problem.dataset]
+
+
+def _sheets_of(
+    sheets: Sequence[Sheet], problem: Problem
+) -> list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]:
+    chosen = [sheet for sheet in sheets if (sheet.task, sheet.dataset) == problem]
+    return [(sheet, overlays.sheet_tiles(sheet)) for sheet in chosen]
+
+
+def _distinct_generators(synthetic: Sequence[Item]) -> list[tuple[Item, Item]]:
+    """Each generator's training curve once, with the first item that used it: cells share them."""
+    generators: dict[str, tuple[Item, Item]] = {}
     for item in synthetic:
-        for curve in [curve for curve in item["curves"] if curve["points"]]:
-            found.setdefault(repr((item["method"], item["variant"], curve)), (item, curve))
-    return list(found.values())
+        for curve in item["curves"]:
+            if curve["points"]:
+                key = repr((item["method"], item["variant"], curve))
+                generators.setdefault(key, (item, curve))
+    return list(generators.values())
 
 
-def _points(board: Board, lines: Sequence[tables.Budget]) -> dict[tuple[int, str], list[float]]:
-    """(labelled, method) -> the headline of each label subset."""
-    entries = [entry for budget in lines for entry in budget.entries]
-    return {(e.labelled, e.label): tables.subset_means(board, e.head) for e in entries}
+def _cost_columns(cost: Sequence[Item]) -> list[tuple[str, str, str]]:
+    """The columns in which anything was measured."""
+    measured: set[str] = set()
+    for item in cost:
+        measured.update(key for key, _, _ in COST_COLUMNS if item[key])
+    return [column for column in COST_COLUMNS if column[0] in measured]
 
 
-def _units(board: Board) -> str:
+# ---- Facts about the whole board
+
+
+def _measured_facts(board: Board) -> dict[str, str]:
+    """What a reader should know before the results: title -> sentence."""
+    shown = {key: board.protocol[key] for key in MEASURED if key in board.protocol}
+    return {**shown, **board.honesty}
+
+
+def _further_protocol(board: Board) -> dict[str, Any]:
+    """The part of the protocol that is not shown above the results."""
+    return {key: text for key, text in board.protocol.items() if key not in MEASURED}
+
+
+def _labelled_units(board: Board) -> str:
     """What is labelled; "cases" where datasets differ."""
-    found = {tables.plural(tables.short_unit(card), 2) for card in board.datasets.values()}
-    return found.pop() if len(found) == 1 else "cases"
+    units = {tables.plural(tables.short_unit(card), 2) for card in board.datasets.values()}
+    return units.pop() if len(units) == 1 else "cases"
 
 
-def _facts(board: Board) -> list[tuple[str, str]]:
+def _board_facts(board: Board) -> list[tuple[str, str]]:
     """What was compared, in numbers."""
-    methods = {
-        tables.method_label(row.method, row.variant)
-        for row in board.rows
-        if "best on " not in row.variant
-    }
+    compared = [row for row in board.rows if "best on " not in row.variant]
+    methods = {tables.method_label(row.method, row.variant) for row in compared}
     subsets = max((row.n_subsets for row in board.rows), default=0)
-    low = {(row.dataset, row.fraction) for row in board.rows if row.fraction < 1}
-    most = max((sum(name == key[0] for key in low) for name in board.datasets), default=0)
+    budgets = _most_budgets(board)
     return [
         (str(len(board.datasets)), tables.plural("dataset", len(board.datasets))),
         (str(len(methods)), tables.plural("method", len(methods))),
-        (str(most), tables.plural("label budget", most) + " below all labels"),
+        (str(budgets), tables.plural("label budget", budgets) + " below all labels"),
         (str(subsets), tables.plural("label subset", subsets) + " at most"),
     ]
 
 
-def rank_text(row: Row) -> str:
-    """The ranks that the data allow."""
-    if row.rank_lo is None or row.rank_hi is None:
-        return "n/a"
-    return str(row.rank_lo) if row.rank_lo == row.rank_hi else f"{row.rank_lo}-{row.rank_hi}"
+def _most_budgets(board: Board) -> int:
+    """How many budgets below all labels the dataset with most of them has."""
+    budgets = {(row.dataset, row.fraction) for row in board.rows if row.fraction < 1}
+    counts = Counter(dataset for dataset, _ in budgets)
+    return max(counts.values(), default=0)
 
 
-def cost_text(value: float | None, kind: str) -> str:
-    """A cost as people say it."""
-    if value is None or not tables.known(value):
+def _ok_first(count: tuple[str, int]) -> tuple[bool, str]:
+    status, _ = count
+    return (status != "ok", status)
+
+
+# ---- Words of the templates
+
+
+def cost_text(value: float | None, unit: str) -> str:
+    """A cost in words."""
+    if value is None or not known(value):
         return "not measured"
-    if kind == "seconds":
+    if unit == "seconds":
         return _duration(value)
-    return f"{value:,.1f}" if kind == "tenths" else f"{value:,.0f}"
+    return f"{value:,.1f}" if unit == "tenths" else f"{value:,.0f}"
 
 
 def _duration(seconds: float) -> str:
@@ -255,22 +293,57 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _spot(value: float | None) -> str:
-    """Place of a share on the axis of an inline bar, 2 to 102."""
+def _axis_position(value: float | None) -> str:
+    """Position of a share on the axis of an inline bar, 2 to 102."""
     return f"{2 + 100 * tables.clip(value, 'dice'):.1f}"
 
 
-def _gap(found: Mapping[str, Any] | None) -> str:
+def _difference_text(difference: Item | None) -> str:
     """A difference and its interval, with signs; empty where there is none."""
-    if found is None:
+    if difference is None:
         return ""
-    ends = "" if found["lo"] is None else f" [{found['lo']:+.3f}, {found['hi']:+.3f}]"
-    return f"{found['mean']:+.3f}{ends}"
+    mean = f"{difference['mean']:+.3f}"
+    if difference["lo"] is None:
+        return mean
+    return f"{mean} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
 
 
-def _status(name: str) -> str:
-    return tables.STATUS.get(name, name)
+def _metric_title(key: str) -> str:
+    return tables.find_column(key).title
 
 
-def _ok_first(item: tuple[str, int]) -> tuple[bool, str]:
-    return (item[0] != "ok", item[0])
+def _template_filters(board: Board) -> templating.Filters:
+    return {
+        "number": tables.number,
+        "interval": tables.interval,
+        "clip": tables.clip,
+        "unit": tables.unit,
+        "reason": tables.reason,
+        "percent": tables.percent,
+        "plural": tables.plural,
+        "rank": tables.rank_text,
+        "status": tables.status_title,
+        "method_label": tables.item_label,
+        "metric_title": _metric_title,
+        "cost": cost_text,
+        "share": filters.fraction_value,
+        "spot": _axis_position,
+        "gap": _difference_text,
+        "marks": partial(filters.filter_marks, board),
+    }
+
+
+TEMPLATE_WORDS: Mapping[str, Any] = {
+    "known": known,
+    "wide": tables.WIDE,
+    "compact": KEY_COLUMNS,
+    "leaders": tables.find_leaders,
+    "rules": comparisons.RULES,
+    "rule_text": overlays.rule_text,
+    "stack": comparisons.stack_shares,
+    "in_words": comparisons.shares_text,
+    "bump": comparisons.rank_lines,
+    "taus": comparisons.agreement_texts,
+    "history": tuning_history.draw_history,
+    "most_series": label_curve.MOST,
+}

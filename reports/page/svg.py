@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG inside a page: coloured by the page's style sheet, ids unique on the page."""
+"""A matplotlib figure as SVG inside a page: coloured by its style sheet, with ids of its own."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-# Sentinels: no figure uses these by chance, so the page can replace each by a colour of its theme.
+# Sentinels: no figure uses these by chance, so the page can replace each by a theme colour.
 INK, QUIET, PAPER = "#010101", "#020202", "#030303"
 SERIES = tuple(f"#0404{number:02x}" for number in range(8))
 THEME = {INK: "currentColor", QUIET: "var(--quiet)", PAPER: "var(--paper)"} | {
     colour: f"var(--series-{number})" for number, colour in enumerate(SERIES)
 }
+DROPPED = re.compile(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", re.S)
+REFERENCES = re.compile(r'(\bid="|href="#|url\(#)')
+COLOURS = re.compile(r"(?<=stroke: |..fill: )#0[1-4]0[0-9a-f]{3}")
 
 
-def inline(figure: Figure, prefix: str, title: str, description: str) -> str:
-    """The drawing alone: no XML head, no metadata, no style sheet that would reach the rest of the page."""
+def inline_svg(figure: Figure, prefix: str, title: str, description: str) -> str:
+    """The drawing alone: no XML head, no metadata, no style sheet that would reach the page."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(out, format="svg", metadata=metadata)
     svg = out.getvalue()
-    box = re.search(r'viewBox="([^"]+)"', svg)
     body = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
-    body = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", body, flags=re.S)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body).replace(
-        "xlink:href", "href"
-    )
-    body = re.sub(r"(?<=stroke: |..fill: )#0[1-4]0[0-9a-f]{3}", lambda match: THEME[match[0]], body)
-    return f"{_head(box[1] if box else '', prefix, title, description)}{body}</svg>"
+    body = DROPPED.sub("", body)
+    body = REFERENCES.sub(rf"\g<1>{prefix}-", body).replace("xlink:href", "href")
+    body = COLOURS.sub(lambda colour: THEME[colour[0]], body)
+    return f"{_opening_tag(svg, prefix, title, description)}{body}</svg>"
 
 
-def _head(box: str, prefix: str, title: str, description: str) -> str:
-    named = f'aria-labelledby="{prefix}-title {prefix}-desc"'
-    words = f'<title id="{prefix}-title">{escape(title)}</title>'
-    more = f'<desc id="{prefix}-desc">{escape(description)}</desc>'
-    return f'<svg viewBox="{box}" role="img" {named}>{words}{more}'
+def _opening_tag(svg: str, prefix: str, title: str, description: str) -> str:
+    view_box = re.search(r'viewBox="([^"]+)"', svg)
+    box = view_box[1] if view_box else ""
+    labels = f'aria-labelledby="{prefix}-title {prefix}-desc"'
+    titles = f'<title id="{prefix}-title">{escape(title)}</title>'
+    descriptions = f'<desc id="{prefix}-desc">{escape(description)}</desc>'
+    return f'<svg viewBox="{box}" role="img" {labels}>{titles}{descriptions}'

@@ -1,6 +1,6 @@
-"""The page in a real browser: its script, its looks, and what people without a mouse or without sight get of it.
+"""The page in a real browser: script, looks, and what people without mouse or sight get of it.
 
-Each test also fails, by the fixture `visit`, where the console says anything or anything is requested.
+Each test also fails, by the fixture `visit`, if the console says or requests anything.
 """
 
 from __future__ import annotations
@@ -225,5 +225,6 @@ def test_the_page_never_scrolls_sideways(visit: Any, width: int) -> None:
 def test_targets_are_large_enough_to_touch(visit: Any) -> None:
     page = visit(viewport={"width": 390, "height": 800})
     small = """[...document.querySelectorAll('button, select, .chips label, .layers label')]
-        .filter(one => one.offsetParent && one.getBoundingClientRect().height < 24).map(one => one.outerHTML)"""
+        .filter(one => one.offsetParent && one.getBoundingClientRect().height < 24)
+        .map(one => one.outerHTML)"""
     assert page.page.evaluate(small) == []

@@ -86,12 +86,12 @@ def test_each_board_says_who_leads_and_how_surely(
 
 def test_a_sure_leader_and_none_at_all(golden: Board) -> None:
     sure = [replace(row, tie_group=1 if row.method != "supervised" else 2) for row in golden.rows]
-    found = list(index.leaders(replace(golden, rows=sure)))
+    found = list(index.list_leaders(replace(golden, rows=sure)))
     assert (found[0].tied, found[0].alone, found[0].word) == ((), False, "")
     weak = [replace(row, interval="cases only") for row in golden.rows]
-    assert next(index.leaders(replace(golden, rows=weak))).word == "cases only"
+    assert next(index.list_leaders(replace(golden, rows=weak))).word == "cases only"
     nothing = [replace(row, mean=None, lo=None, hi=None, rank_lo=None) for row in golden.rows]
-    assert {leader.label for leader in index.leaders(replace(golden, rows=nothing))} == {""}
+    assert {leader.label for leader in index.list_leaders(replace(golden, rows=nothing))} == {""}
 
 
 def test_pages_lie_beside_the_index_under_names_of_their_own(golden: Board, tmp_path: Path) -> None:
