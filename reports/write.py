@@ -21,11 +21,11 @@ FILES = {  # format -> what it writes into report/
 }
 TITLES = {
     "rows.csv": "every number of the tables",
-    "board.json": "the whole board",
-    "tables.md": "the main tables for a text or a wiki",
+    "board.json": "the whole leaderboard",
+    "tables.md": "the main tables for documents and wikis",
     "tables.tex": "the main tables for a paper",
 }
-SPLIT_TITLE = "the test cases, and who is labelled in each subset"
+SPLIT_TITLE = "the test cases, and the patients labelled in each draw"
 NO_SPLITS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -55,7 +55,7 @@ def _float_lines(table: Table, shown: slice, warnings: Sequence[str]) -> list[st
     heads = ["Method", f"Labelled {escape(table.units)}", "Rank"]
     for head, column in zip(table.heads[shown], columns, strict=True):
         heads.append(f"{escape(head)} {ARROWS[column.better]}")
-    heads.append("Subsets")
+    heads.append("Draws")
     lines = [
         r"\begin{table}",
         rf"\caption{{{escape(caption)}}}",

@@ -20,7 +20,10 @@ def render_markdown(board: Board) -> str:
         lines += [f"> **{title}.** {escape(text)}", ""]
     for table in main_tables(board):
         lines += _table_lines(table)
-    lines += [f"Same numbers as in `board.json`, rounded. {escape(made_with(board))}.", ""]
+    lines += [
+        f"Numbers are rounded; `board.json` has them in full. {escape(made_with(board))}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -33,7 +36,7 @@ def _table_lines(table: Table) -> list[str]:
     heads = []
     for title, column in zip(table.heads, table.columns, strict=True):
         heads.append(f"{escape(title)} {ARROWS[column.better]}")
-    titles = ["Method", f"Labelled {escape(table.units)}", "Rank", *heads, "Subsets", "Remark"]
+    titles = ["Method", f"Labelled {escape(table.units)}", "Rank", *heads, "Draws", "Remark"]
     alignments = ["---", "---", *["---:"] * (len(heads) + 2), "---"]
     lines = [f"## {escape(table.title)}", "", escape(table.caption), ""]
     lines += [_pipe_row(titles), _pipe_row(alignments)]

@@ -1,4 +1,4 @@
-"""The headline against its cost as SVG: each method at each budget by the seconds of training."""
+"""The headline vs training time as SVG: each method at each budget by its seconds."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _draw(axes: Axes, board: Board, problem: Problem, points: list[CostPoint]) -
     axes.minorticks_off()
     ticks = _seconds_ticks([point.seconds for point in points])
     axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
-    axes.set_xlabel("seconds of training, shared parts and tuning for one cell (log scale)")
+    axes.set_xlabel("seconds per run: training, shared parts and tuning (log scale)")
     axes.set_ylabel(tables.headline_title(problem.task))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
@@ -101,7 +101,7 @@ def _seconds_ticks(seconds: list[float]) -> list[float]:
 
 def _title(board: Board, problem: Problem) -> str:
     title = board.datasets[problem.dataset]["title"]
-    return f"{title}: {tables.headline_title(problem.task)} against cost"
+    return f"{title}: {tables.headline_title(problem.task)} vs training time"
 
 
 def _description(points: list[CostPoint]) -> str:

@@ -258,7 +258,7 @@ def _short_name(label: str) -> str:
 def _title(board: Board, problem: Problem) -> str:
     card = board.datasets[problem.dataset]
     units = tables.plural(tables.short_unit(card), 2)
-    return f"{card['title']}: {tables.headline_title(problem.task)} against labelled {units}"
+    return f"{card['title']}: {tables.headline_title(problem.task)} vs labelled {units}"
 
 
 def _description(board: Board, problem: Problem, budgets: list[Budget], drawn: list[Series]) -> str:
@@ -270,4 +270,4 @@ def _description(board: Board, problem: Problem, budgets: list[Budget], drawn: l
     if ceiling is not None:
         top = f" With all labels {ceiling.method} reaches {_mean(ceiling):.3f}."
     words = f"{', '.join(labels)} at {', '.join(counts)}.{top}"
-    return f"{words} The table below the figure has every number."
+    return f"{words} The table below the figure lists every number."

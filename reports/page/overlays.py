@@ -20,10 +20,10 @@ HATCH = 6  # display pixels from one line of a hatched area to the next
 LINES = ("solid", "dashed", "dotted")
 DASHES = ((1, 1), (12, 8), (6, 3))  # period and drawn part of each of LINES, display pixels
 RULES = {
-    "worst": "the lowest Dice of {judge}",
-    "median": "the median Dice of {judge}",
-    "best": "the highest Dice of {judge}",
-    "largest disagreement": "the largest difference in Dice between the methods",
+    "worst": "the lowest Dice of {reference}",
+    "median": "the median Dice of {reference}",
+    "best": "the highest Dice of {reference}",
+    "largest disagreement": "the largest difference in Dice between methods",
 }
 
 Mask = NDArray[np.bool_]
@@ -55,7 +55,7 @@ class Tile:
 
 WITHHELD = Tile(
     title="Picture left out",
-    note="the licence of the data does not allow it to be passed on",
+    note="the licence of the data does not permit redistribution",
     alt="Picture left out",
     uri=None,
     width=SIDE,
@@ -152,7 +152,7 @@ def _pseudo_normal_rows(sheet: Sheet, size: Size) -> Iterator[tuple[Tile, ...]]:
         yield (
             _tile("Test image", sheet.kinds[number], f"{name}: test image", photo),
             _tile("Pseudo-normal", sheet.words[number], f"{name}: pseudo-normal image", made),
-            _tile("Difference, five times", "", f"{name}: difference", changed),
+            _tile("Difference, amplified 5x", "", f"{name}: difference", changed),
             _tile("Reference", "", f"{name}: lesion outlined in blue", outlined),
         )
 
@@ -168,7 +168,7 @@ def display_size(height: int, width: int) -> Size:
 
 def rule_text(rule: str, reference: str) -> str:
     """Why a case was picked, in words."""
-    return RULES.get(rule, rule).format(judge=reference)
+    return RULES.get(rule, rule).format(reference=reference)
 
 
 def line_names(classes: Sequence[str]) -> list[tuple[str, str]]:

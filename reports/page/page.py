@@ -41,6 +41,15 @@ MEASURED = (  # of the protocol, shown above the results
     "Near-copies",
     "Classes without labels",
 )
+RANK_HELP = (
+    "95% range of plausible ranks at this budget. "
+    "Methods with the same letter do not differ significantly from the best of their group."
+)
+ROLES = {
+    "learner": "compared method",
+    "generator": "compared method, which generates images",
+    "normaliser": "compared method, which makes pseudo-normal images",
+}
 KEY_COLUMNS = frozenset(  # those that the short form of a table keeps
     {"dice", "gain", "fp_rate", "nsd", "hd95", "balanced_accuracy", "auroc"}
     | {"fid", "fd", "kid", "copy_rate"}
@@ -108,7 +117,7 @@ def render_page(
         "suite": board.suite,
         "public": public,
         "sections": sections,
-        "tasks": board.suite["tasks"],
+        "task_options": [(task, task) for task in board.suite["tasks"]],
         "measured": _measured_facts(board),
         "protocol": _further_protocol(board),
         "methods": board.methods,
@@ -253,21 +262,35 @@ def _board_facts(board: Board) -> list[tuple[str, str]]:
     """What was compared, in numbers."""
     compared = [row for row in board.rows if "best on " not in row.variant]
     methods = {tables.method_label(row.method, row.variant) for row in compared}
-    subsets = max((row.n_subsets for row in board.rows), default=0)
+    draws = max((row.n_subsets for row in board.rows), default=0)
     budgets = _most_budgets(board)
+    units = _labelled_units(board)
     return [
         (str(len(board.datasets)), tables.plural("dataset", len(board.datasets))),
         (str(len(methods)), tables.plural("method", len(methods))),
-        (str(budgets), tables.plural("label budget", budgets) + " below all labels"),
-        (str(subsets), tables.plural("label subset", subsets) + " at most"),
+        (str(len(budgets)), _budget_words(board, budgets)),
+        (str(draws), f"random {tables.plural('draw', draws)} of the labelled {units}"),
     ]
 
 
-def _most_budgets(board: Board) -> int:
-    """How many budgets below all labels the dataset with most of them has."""
-    budgets = {(row.dataset, row.fraction) for row in board.rows if row.fraction < 1}
-    counts = Counter(dataset for dataset, _ in budgets)
-    return max(counts.values(), default=0)
+def _most_budgets(board: Board) -> list[int]:
+    """The budgets below all labels of the dataset with most of them."""
+    budgets: dict[str, set[tuple[float, int]]] = {name: set() for name in board.datasets}
+    for row in board.rows:
+        if row.fraction < 1 and row.dataset in budgets:
+            budgets[row.dataset].add((row.fraction, row.labelled))
+    most = max(budgets.values(), key=len, default=set())
+    return [labelled for _, labelled in sorted(most)]
+
+
+def _budget_words(board: Board, budgets: Sequence[int]) -> str:
+    """ "reduced label budgets (4, 8 of 40 patients)"; no counts where datasets differ."""
+    words = f"reduced {tables.plural('label budget', len(budgets))}"
+    if len(board.datasets) != 1 or not budgets:
+        return words
+    [card] = board.datasets.values()
+    counts = ", ".join(map(str, budgets))
+    return f"{words} ({counts} of {card['train_groups']} {_labelled_units(board)})"
 
 
 def _ok_first(count: tuple[str, int]) -> tuple[bool, str]:
@@ -308,6 +331,10 @@ def _difference_text(difference: Item | None) -> str:
     return f"{mean} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
 
 
+def _role_words(role: str) -> str:
+    return ROLES.get(role, role)
+
+
 def _metric_title(key: str) -> str:
     return tables.find_column(key).title
 
@@ -319,6 +346,7 @@ def _template_filters(board: Board) -> templating.Filters:
         "clip": tables.clip,
         "unit": tables.unit,
         "reason": tables.reason,
+        "role": _role_words,
         "percent": tables.percent,
         "plural": tables.plural,
         "rank": tables.rank_text,
@@ -336,6 +364,7 @@ def _template_filters(board: Board) -> templating.Filters:
 TEMPLATE_WORDS: Mapping[str, Any] = {
     "known": known,
     "wide": tables.WIDE,
+    "rank_help": RANK_HELP,
     "compact": KEY_COLUMNS,
     "leaders": tables.find_leaders,
     "rules": comparisons.RULES,

@@ -22,12 +22,10 @@ DISTANCES = frozenset({"hd95", "asd"})
 FRECHET = frozenset({"fid", "fd", "fd_normal"})
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
 WIDE = {  # what weakens an interval, and what that means
-    "wide": (
-        "Few label subsets or little test data lie behind this interval: "
-        "it may be far too wide or too narrow."
-    ),
+    "wide": "Based on fewer than 3 draws or 8 patients; the interval is unreliable.",
     "cases only": (
-        "One label subset: the luck of the label draw is not in this interval, so it is too narrow."
+        "Based on a single draw: variation between draws is not included, "
+        "so the interval is too narrow."
     ),
 }
 Item = Mapping[str, Any]  # one item of the board's lists

@@ -76,8 +76,8 @@
       element.hidden = !(fits && (own.name === undefined || own.name.toLowerCase().includes(text)));
     }
     const count = counted.filter((row) => !row.hidden && !row.closest("section[hidden]")).length;
-    const words = count === counted.length ? `All ${count} rows` : `${count} of ${counted.length} rows`;
-    document.getElementById("count").textContent = count ? words : `${words}: none fits, clear a filter`;
+    const words = count === counted.length ? `${count} rows` : `${count} of ${counted.length} rows`;
+    document.getElementById("count").textContent = count ? words : `${words}: nothing matches, clear a filter`;
     document.getElementById("clear").hidden = !(wanted.length || text);
   };
   const clear = () => set(Object.fromEntries([...FILTERS, "q"].map((key) => [key, ""])));
@@ -166,7 +166,7 @@
   const scatter = (box) => {
     const place = data.places[box.dataset.key];
     const [across, up] = [axisOf(box, "across"), axisOf(box, "up")];
-    const label = `${place.metric} of each test case, ${across.name} across, ${up.name} up`;
+    const label = `${place.metric} of each test case, ${across.name} on the x axis, ${up.name} on the y axis`;
     const drawing = svg("svg", { viewBox: `0 0 ${LEFT + SIDE + 14} ${TOP + SIDE + 44}`, role: "group" });
     drawing.setAttribute("aria-label", label);
     const x = (value) => LEFT + SIDE * value;
@@ -181,7 +181,7 @@
     svg("text", { x: 10, y: y(0.5), "text-anchor": "middle", transform: `rotate(-90 10 ${y(0.5)})` }, drawing, up.name);
     const points = place.cases.map((name, index) => [name, across.values[index], up.values[index]]);
     for (const [name, one, other] of points.filter((point) => point[1] !== null && point[2] !== null)) {
-      const words = `${name}: ${number(one)} across, ${number(other)} up`;
+      const words = `${name}: x ${number(one)}, y ${number(other)}`;
       const pictured = pictures.has(`${box.dataset.key}/${name}`);
       const shape = { cx: x(one), cy: y(other), r: 5, class: pictured ? "dot pictured" : "dot" };
       const dot = svg("circle", { ...shape, role: "button", tabindex: -1, "aria-label": words }, drawing);
@@ -205,7 +205,7 @@
     const rows = place.series.filter((one) => one.labelled === budget);
     const height = TOP + ROW * rows.length;
     const drawing = svg("svg", { viewBox: `0 0 ${NAMES + SIDE + 14} ${height + 24}`, role: "group" });
-    drawing.setAttribute("aria-label", `${place.metric} of every test case, ${budget} labelled, a line for each method`);
+    drawing.setAttribute("aria-label", `${place.metric} of every test case, ${budget} labelled, one line per method`);
     const x = (value) => NAMES + SIDE * value;
     for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
       svg("path", { class: "same", d: `M${x(tick)} ${TOP}V${height}` }, drawing);
@@ -280,9 +280,9 @@
   });
   const numbers = (place, name) => {
     const index = place.cases.indexOf(name);
-    if (index < 0) return [html("p", { textContent: `No ${place.metric} is defined on this case.` })];
+    if (index < 0) return [html("p", { textContent: `${place.metric} is not defined for this case.` })];
     const table = document.createElement("table");
-    html("caption", { textContent: `${place.metric} of this case, mean over the label subsets` }, table);
+    html("caption", { textContent: `${place.metric} of this case, mean over draws` }, table);
     const head = table.createTHead().insertRow();
     for (const title of ["Method", place.metric]) html("th", { scope: "col", textContent: title }, head);
     const body = table.createTBody();

@@ -16,7 +16,7 @@ def test_a_pair_is_seen_from_both_sides_and_in_all_its_numbers(
     assert "ss_net supervised +0.062 [0.031, 0.092] 81.2% 0.004 0.002" in seen
     assert "ss_net · +0.062**" in seen and "supervised -0.062** ·" in seen
     assert (
-        "supervised - ss_net: 95% interval [-0.092, -0.031]; better on 18.8% of pairs; p 0.004"
+        "supervised - ss_net: 95% CI [-0.092, -0.031]; better on 18.8% of pairs; p 0.004"
         in compared_text
     )
 
@@ -35,7 +35,7 @@ def test_rank_shares_are_stacked_and_told(compared_text: str, words: Words) -> N
         (87.5, 12.5, 12.0, 2),
     ]
     assert "1: 87.5%, 2: 12.5%" in words(compared_text)
-    assert "One test patient: nothing varies that could be drawn." in words(compared_text)
+    assert "There is only one test patient, so ranks cannot be simulated." in words(compared_text)
 
 
 def test_orderings_under_three_rules(compared_text: str, words: Words) -> None:

@@ -79,7 +79,10 @@ def test_uncertain_intervals_carry_their_word_and_its_meaning(parsed: Any, hosti
 def test_ceiling_and_background_scores(parsed: Any) -> None:
     words = parsed.text
     assert "ceiling: all labels" in words
-    assert "would score: Dice 0.000; FP rate 0.000; Dice, all pairs 0.250." in words
+    titles = {column.key: column.title for column in COLUMNS}
+    scores = {"dice": "0.000", "fp_rate": "0.000", "dice_all": "0.250"}
+    told = "; ".join(f"{titles[key]} {score}" for key, score in scores.items())
+    assert f"Predicting nothing scores: {told}." in words
     assert [tag.get("class") for tag in parsed.all("tbody")].count("full") == 2
 
 
@@ -135,10 +138,10 @@ def test_people_who_do_not_see_it_can_read_it(parsed: Any) -> None:
 
 
 def test_warnings_and_footnote(parsed: Any, board: Board) -> None:
-    words = "".join(parsed.words)
+    words = parsed.text
     assert "small run: 150 steps; do not cite" in words
-    assert "Synthetic demo data" in words and "The images of Phantom set are drawn" in words
-    assert "The pictures of Photo set are embedded for local use" in words
+    assert "Synthetic demo data" in words and "The images of Phantom set are generated" in words
+    assert "Images of Photo set are embedded for local use only" in words
     free = {
         name: {**card, "redistribute": True, "synthetic": False}
         for name, card in board.datasets.items()
@@ -154,7 +157,7 @@ def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
     }
     words = render_page(replace(board, datasets=cards), [], [])
     assert "when few images are labelled" in words and "Labelled images</button></th>" in words
-    assert "image (patients unknown): what is drawn" in words and "unknown)s" not in words
+    assert "image (patients unknown): the unit of drawing" in words and "unknown)s" not in words
 
 
 def test_costs_in_words(parsed: Any) -> None:
@@ -175,7 +178,7 @@ def test_an_unfinished_board_is_drawn(board: Board) -> None:
         for row in board.rows
     ]
     words = render_page(replace(board, rows=nothing, points=[], cells=[], cost=[]), [], [])
-    assert "no ranking yet" in words and "No cell has finished yet" in words
+    assert "no ranking yet" in words and "No run has finished yet" in words
 
 
 def test_papers_stand_beside_ours_with_their_difference_or_its_lack(
@@ -212,7 +215,7 @@ def test_papers_stand_beside_ours_with_their_difference_or_its_lack(
     assert "0.863 0.871 +0.008 15,000 and 300 best on test" in shown[0]
     assert "HD95, voxels" in shown[1]
     assert "none: other lists" in shown[1]
-    assert "Paper beside ours" not in render_page(board, [], [])
+    assert "Published results" not in render_page(board, [], [])
 
 
 def test_a_failed_cell_shows_the_end_of_its_log_but_not_in_public(board: Board) -> None:
@@ -238,7 +241,8 @@ def test_a_public_page_leaves_out_what_may_not_be_passed_on(
         "curves": [],
     }
     text = draw_page(replace(board, synthetic=[judged]), kept, [gone], {}, public=True)
-    assert "The pictures of Photo set, and those made from them, are left out" in text
+    told = "Images of Photo set, and synthetic images made from them, are left out"
+    assert told in " ".join(text.split())
     assert "embedded for local use" not in text
     photos = text[text.index('id="dataset-1"') : text.index('id="methods"')]
     assert "data:image" not in photos and photos.count(">Left out</div>") == 2
@@ -250,7 +254,7 @@ def test_the_panel_stands_above_the_results_and_is_said_once(
 ) -> None:
     seen = words(compared_text)
     assert (
-        seen.index("Before the first number")
+        seen.index("How this was measured")
         < seen.index("20 patients.")
         < seen.index("Known failures")
     )
@@ -270,7 +274,7 @@ def test_a_board_without_these_blocks_has_no_empty_ones(compared: Board) -> None
         replace(compared, stability=[], pairs=[], orderings=[], methods={}, cost=[]), [], []
     )
     assert (
-        "Methods against each other" not in bare
-        and "against cost" not in bare
+        "Pairwise comparison" not in bare
+        and "vs training time" not in bare
         and 'id="methods"' not in bare
     )

@@ -19,8 +19,10 @@ def test_a_study_is_drawn_and_told(
     compared_text: str, compared: Board, words: Words, study: dict[str, Any]
 ) -> None:
     seen = words(compared_text)
-    assert "3 of 3 trials on 4 labels of one more draw, which enters no mean" in seen
-    assert "Expected gain of the best of 2 equal trials that ended: 0.023." in seen
+    trials = "3 of 3 trials on 4 labels from a separate draw that is excluded from the results"
+    assert trials in seen
+    gain = "the best of 2 completed trials if all settings were equally good: 0.023."
+    assert f"Expected gain of {gain}" in seen
     assert "<rate> 0.750" in seen and "2 done 0.5432 0.5432 rate 0.1" in seen
     assert "1 failed n/a 0.4321 rate 0.5" in seen
     drawn = tuning_history.draw_history(study)
