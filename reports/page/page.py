@@ -113,11 +113,12 @@ def render_page(
     for number, problem in enumerate(tables.list_problems(board)):
         sections.append(_make_section(board, panels, sheets, problem, number))
     statuses = Counter(cell["status"] for cell in board.cells)
+    tasks = board.suite["tasks"]
     values = {
         "suite": board.suite,
         "public": public,
         "sections": sections,
-        "task_options": [(task, task) for task in board.suite["tasks"]],
+        "task_options": list(zip(tasks, tasks, strict=True)),
         "measured": _measured_facts(board),
         "protocol": _further_protocol(board),
         "methods": board.methods,
