@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.diff.compare import COLUMN, Change, Difference
+from bench.diff.compare import Change, Difference
 from bench.diff.text import CHANGED, MOVED, changed_words, moved_words, row_words
 from reports.templating import render_template
 
@@ -13,20 +13,20 @@ def render(difference: Difference) -> str:
     """The page as HTML text; the same folders give the same bytes."""
     before, after = difference.before, difference.after
     boards = (before.board, after.board)
-    titles = [board.suite["title"] for board in boards]
+    titles = [board.suite.title for board in boards]
     commits = [board.provenance.get("commit", "unknown") for board in boards]
-    changed = [(change.verdict, _changed_cells(change)) for change in difference.changed]
+    changed = [(change.verdict, _changed_cells(difference, change)) for change in difference.changed]
     moved = [moved_words(difference, change) for change in difference.moved]
     values = {
         "titles": titles,
-        "places": [before.place, after.place],
+        "places": [before.folder, after.folder],
         "commits": commits,
         "alarms": difference.alarms,
         "cells": difference.cells,
         "equal": difference.equal,
         "settings": difference.settings,
-        "gone": list(map(row_words, difference.removed)),
-        "new": list(map(row_words, difference.added)),
+        "gone": [row_words(difference, row) for row in difference.removed],
+        "new": [row_words(difference, row) for row in difference.added],
         "heads": CHANGED,
         "changed": changed,
         "moved_heads": MOVED,
@@ -35,9 +35,9 @@ def render(difference: Difference) -> str:
     return render_template("diff.html.j2", values)
 
 
-def _changed_cells(change: Change) -> list[str]:
+def _changed_cells(difference: Difference, change: Change) -> list[str]:
     """The cells in words, with the metric as the board's page names it."""
-    column = COLUMN[change.after.metric]
-    cells = changed_words(change)
+    column = difference.column(change.after.metric)
+    cells = changed_words(difference, change)
     cells[CHANGED.index("metric")] = f"{column.title} {ARROWS[column.better]}"
     return cells

@@ -52,13 +52,13 @@ class Entry:
         if "<img " not in self.page:
             return []
         cards = self.board.datasets.values()
-        return [card["title"] for card in cards if not card["redistribute"]]
+        return [card.title for card in cards if not card.redistribute]
 
 
 def read(outs: Sequence[Path]) -> list[Entry]:
     """The boards of result folders. Raises BenchError where a folder has no board or no page."""
     boards = [board_file.read(out) for out in outs]
-    folders = unique_names(file_name(board.suite["name"]) for board in boards)
+    folders = unique_names(file_name(board.suite.name) for board in boards)
     pages = map(_read_page, outs)
     return list(map(Entry, folders, boards, pages))
 
@@ -121,8 +121,8 @@ def _board_facts(board: Board) -> list[tuple[str, str]]:
     for problem in tables.list_problems(board):
         budgets += [budget.text for budget in tables.budgets_of(board, problem)]
     return [
-        ("Datasets", ", ".join(card["title"] for card in board.datasets.values())),
-        ("Tasks", ", ".join(board.suite["tasks"])),
+        ("Datasets", ", ".join(card.title for card in board.datasets.values())),
+        ("Tasks", ", ".join(board.suite.tasks)),
         ("Methods", ", ".join(dict.fromkeys(methods))),
         ("Labels", ", ".join(dict.fromkeys(budgets))),
         ("Made with", made_with(board)),
@@ -132,7 +132,7 @@ def _board_facts(board: Board) -> list[tuple[str, str]]:
 def list_leaders(board: Board) -> Iterator[Leader]:
     """The leading method of each budget, by task and dataset."""
     for problem in tables.list_problems(board):
-        title = board.datasets[problem.dataset]["title"]
+        title = board.datasets[problem.dataset].title
         for budget in tables.budgets_of(board, problem):
             yield _find_leader(problem.task, title, budget)
 

@@ -28,7 +28,7 @@ ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
 def render_latex(board: Board) -> str:
     """Every main table as floats of at most four metrics, with the warnings in the caption."""
     lines = [
-        f"% {_on_one_line(board.suite['title'])}. {_on_one_line(made_with(board))}.",
+        f"% {_on_one_line(board.suite.title)}. {_on_one_line(made_with(board))}.",
         r"% Needs \usepackage{booktabs}.",
     ]
     warnings = [f"{title}: {text}" for title, text in list_warnings(board)]

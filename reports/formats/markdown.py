@@ -15,7 +15,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 
 def render_markdown(board: Board) -> str:
     """Every main table with what is needed to read it."""
-    lines = [f"# {escape(board.suite['title'])}", ""]
+    lines = [f"# {escape(board.suite.title)}", ""]
     for title, text in list_warnings(board):
         lines += [f"> **{title}.** {escape(text)}", ""]
     for table in main_tables(board):

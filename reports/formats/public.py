@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from bench.board.schema import Board, Row
+from bench.board.schema import Board
 
 # An absolute path of a folder or more; what follows a letter, ":" or "/" is part of an address
 # or relative.
@@ -17,9 +17,9 @@ QUOTED = re.compile(r"(['\"])(?:[A-Za-z]:)?[\\/](?:[^'\"\\/]+[\\/]+)+([^'\"\\/]+
 
 def without_folders(board: Board) -> Board:
     """Of files, in reasons and settings, the name alone is left; logs are left out."""
-    parts = {part.name: getattr(board, part.name) for part in fields(board)}
-    parts["cells"] = [{**cell, "log": []} for cell in board.cells]
-    return Board(**{name: _shorten_paths(value) for name, value in parts.items()})
+    cells = [replace(cell, log=[]) for cell in board.cells]
+    shortened: Board = _shorten_paths(replace(board, cells=cells))
+    return shortened
 
 
 def _shorten_paths(value: Any) -> Any:
@@ -30,4 +30,7 @@ def _shorten_paths(value: Any) -> Any:
         return {key: _shorten_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_shorten_paths(item) for item in value]
-    return replace(value, reason=_shorten_paths(value.reason)) if isinstance(value, Row) else value
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {part.name: getattr(value, part.name) for part in fields(value)}
+        return replace(value, **{name: _shorten_paths(part) for name, part in parts.items()})
+    return value

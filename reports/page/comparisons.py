@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
-from bench.board.schema import Board
-from bench.stats.intervals import LEVEL, MEANINGFUL
+from bench.board.comparisons import significance_mark
+from bench.board.schema import Board, MethodPair, RankShares, RuleOrdering
 from reports.page import tables
 from reports.page.svg import SERIES
-from reports.page.tables import Item, Problem, item_label
+from reports.page.tables import Problem, item_label
 
 RULES = {
     "mean": "By mean",
     "mean_rank": "By mean rank per case",
     "worst_case": "By the worst 5% of cases",
 }
+
+
+class AtBudget(tables.OfProblem, Protocol):
+    """An item of the board about one budget."""
+
+    @property
+    def labelled(self) -> int: ...
+
+
+ItemT = TypeVar("ItemT", bound=AtBudget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +36,11 @@ class Block:
     id: str
     text: str  # of the budget
     labelled: int
-    stability: list[Item]  # also the rows and columns of the matrix, best first
-    pairs: dict[tuple[str, str], Item]  # by labels, both ways round
-    listed: list[Item]  # each pair once
-    ordering: Item | None
+    stability: list[RankShares]  # also the rows and columns of the matrix, best first
+    pairs: dict[tuple[str, str], MethodPair]  # by labels, both ways round
+    signs: dict[tuple[str, str], str]  # which of them are significant
+    listed: list[MethodPair]  # each pair once
+    ordering: RuleOrdering | None
 
 
 def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
@@ -46,6 +58,7 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
             labelled=labelled,
             stability=_items_at(board.stability, problem, labelled),
             pairs=_both_ways(pairs),
+            signs=_signs(pairs),
             listed=pairs,
             ordering=orderings[0] if orderings else None,
         )
@@ -53,41 +66,45 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
     return blocks
 
 
-def _items_at(items: Sequence[Item], problem: Problem, labelled: int) -> list[Item]:
-    return [item for item in tables.items_of(items, problem) if item["labelled"] == labelled]
+def _items_at(items: Sequence[ItemT], problem: Problem, labelled: int) -> list[ItemT]:
+    return [item for item in tables.items_of(items, problem) if item.labelled == labelled]
 
 
-def _both_ways(pairs: Sequence[Item]) -> dict[tuple[str, str], Item]:
+def _both_ways(pairs: Sequence[MethodPair]) -> dict[tuple[str, str], MethodPair]:
     """A - B and B - A of each pair, which is the same seen from the other side."""
-    by_labels: dict[tuple[str, str], Item] = {}
+    by_labels: dict[tuple[str, str], MethodPair] = {}
     for pair in pairs:
-        one = item_label(pair)
-        other = tables.method_label(pair["other"], pair["other_variant"])
-        by_labels[one, other] = {**pair, "sign": significance_mark(pair)}
-        by_labels[other, one] = _turned_round(by_labels[one, other])
+        one, other = _labels(pair)
+        by_labels[one, other] = pair
+        by_labels[other, one] = _turned_round(pair)
     return by_labels
 
 
-def _turned_round(pair: Item) -> Item:
-    return {
-        **pair,
-        "mean": -pair["mean"],
-        "lo": _negated(pair["hi"]),
-        "hi": _negated(pair["lo"]),
-        "superiority": 1 - pair["superiority"],
-    }
+def _signs(pairs: Sequence[MethodPair]) -> dict[tuple[str, str], str]:
+    """The mark of each pair, both ways round."""
+    signs: dict[tuple[str, str], str] = {}
+    for pair in pairs:
+        one, other = _labels(pair)
+        signs[one, other] = signs[other, one] = significance_mark(pair)
+    return signs
+
+
+def _labels(pair: MethodPair) -> tuple[str, str]:
+    return item_label(pair), tables.method_label(pair.other, pair.other_variant)
+
+
+def _turned_round(pair: MethodPair) -> MethodPair:
+    return replace(
+        pair,
+        mean=-pair.mean,
+        lo=_negated(pair.hi),
+        hi=_negated(pair.lo),
+        superiority=1 - pair.superiority,
+    )
 
 
 def _negated(value: float | None) -> float | None:
     return None if value is None else -value
-
-
-def significance_mark(pair: Item) -> str:
-    """Whether a difference is significant (by Holm's p), and large (by how often it wins)."""
-    if pair["p"] >= 1 - LEVEL:
-        return ""
-    large = max(pair["superiority"], 1 - pair["superiority"]) >= MEANINGFUL
-    return "**" if large else "*"
 
 
 def stack_shares(shares: Sequence[float], methods: int) -> list[tuple[float, float, float, int]]:
@@ -111,21 +128,23 @@ def shares_text(shares: Sequence[float]) -> str:
     return ", ".join(f"{rank}: {share:.1%}" for rank, share in ranked if share >= 0.0005)
 
 
-def rank_lines(ordering: Item, styles: Mapping[str, int]) -> list[tuple[str, int, list[int]]]:
+def rank_lines(
+    ordering: RuleOrdering, styles: Mapping[str, int]
+) -> list[tuple[str, int, list[int]]]:
     """(label, colour, rank under each rule) of each method, coloured as in the other figures."""
     lines = []
-    for item in ordering["methods"]:
+    for item in ordering.methods:
         label = item_label(item)
         colour = styles[label] % len(SERIES)
-        ranks = [item["rules"][rule]["rank"] for rule in RULES]
+        ranks = [item.rules[rule].rank for rule in RULES]
         lines.append((label, colour, ranks))
     return lines
 
 
-def agreement_texts(ordering: Item) -> list[str]:
+def agreement_texts(ordering: RuleOrdering) -> list[str]:
     """How far each two rules agree on all methods, as Kendall's tau."""
     texts = []
-    for agreement in ordering["agreement"]:
-        one, other = (RULES[rule].lower() for rule in agreement["rules"])
-        texts.append(f"{one} and {other} {tables.number(agreement['tau'], 2)}")
+    for agreement in ordering.agreement:
+        one, other = (RULES[rule].lower() for rule in agreement.rules)
+        texts.append(f"{one} and {other} {tables.number(agreement.tau, 2)}")
     return texts

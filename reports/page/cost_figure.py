@@ -50,8 +50,8 @@ def _list_points(board: Board, problem: Problem) -> list[CostPoint]:
             heads[row.labelled, row.method, row.variant] = row
     points = []
     for cost in tables.items_of(board.cost, problem):
-        head = heads.get((cost["labelled"], cost["method"], cost["variant"]))
-        seconds = sum(cost[key] or 0.0 for key in SECONDS)
+        head = heads.get((cost.labelled, cost.method, cost.variant))
+        seconds = sum(getattr(cost, key) or 0.0 for key in SECONDS)
         if head is not None and seconds > 0:
             points.append(CostPoint(tables.item_label(cost), seconds, head))
     return points
@@ -100,7 +100,7 @@ def _seconds_ticks(seconds: list[float]) -> list[float]:
 
 
 def _title(board: Board, problem: Problem) -> str:
-    title = board.datasets[problem.dataset]["title"]
+    title = board.datasets[problem.dataset].title
     return f"{title}: {tables.headline_title(problem.task)} vs training time"
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from bench.board.schema import Board
+from bench.board.schema import Board, CaseSeries, CaseTable
 from reports.page import tables
-from reports.page.tables import Item, Problem
+from reports.page.tables import OfProblem, Problem
 
 # Points of all scatters together; with more, the page would outweigh its pictures.
 MOST_VALUES = 150_000
@@ -73,57 +74,57 @@ def script_data(board: Board) -> dict[str, Any]:
 
 def fits_in_page(board: Board) -> bool:
     """Whether the scores of all cases are few enough to stand in the page."""
-    sizes = (len(table["cases"]) * len(table["series"]) for table in board.cases)
+    sizes = (len(table.cases) * len(table.series) for table in board.cases)
     return sum(sizes) <= MOST_VALUES
 
 
-def problem_key(item: Item) -> str:
+def problem_key(item: OfProblem) -> str:
     """Task and dataset in an address."""
-    return f"{item['task']}/{item['dataset']}"
+    return f"{item.task}/{item.dataset}"
 
 
-def _case_scores(table: Item) -> dict[str, Any]:
-    series = [_series_scores(series) for series in table["series"]]
-    return {"metric": table["metric"], "cases": table["cases"], "series": series}
+def _case_scores(table: CaseTable) -> dict[str, Any]:
+    series = [_series_scores(series) for series in table.series]
+    return {"metric": table.metric, "cases": table.cases, "series": series}
 
 
-def _series_scores(series: Item) -> dict[str, Any]:
+def _series_scores(series: CaseSeries) -> dict[str, Any]:
     return {
         "name": series_name(series),
         "method": tables.item_label(series),
-        "labelled": series["labelled"],
-        "values": series["values"],
+        "labelled": series.labelled,
+        "values": series.values,
     }
 
 
-def series_name(series: Item) -> str:
+def series_name(series: CaseSeries) -> str:
     """A method at a budget, in words."""
-    budget = "all labels" if series["fraction"] >= 1 else f"{series['labelled']} labelled"
+    budget = "all labels" if series.fraction >= 1 else f"{series.labelled} labelled"
     return f"{tables.item_label(series)}, {budget}"
 
 
 def scatter_choices(board: Board, problem: Problem) -> dict[str, Any] | None:
     """What the scatter of cases offers, and its first choice: the reference and its first rival."""
     case_tables = tables.items_of(board.cases, problem)
-    if not case_tables or len(case_tables[0]["series"]) < 2:
+    if not case_tables or len(case_tables[0].series) < 2:
         return None
     table = case_tables[0]
-    names = [series_name(series) for series in table["series"]]
-    first, second = _first_choice(table["series"], tables.reference_method(board))
+    names = [series_name(series) for series in table.series]
+    first, second = _first_choice(table.series, tables.reference_method(board))
     return {
         "key": problem_key(table),
-        "metric": table["metric"],
+        "metric": table.metric,
         "names": names,
         "first": [names[first], names[second]],
         "fits": fits_in_page(board),
     }
 
 
-def _first_choice(series: list[Item], reference: str) -> tuple[int, int]:
+def _first_choice(series: Sequence[CaseSeries], reference: str) -> tuple[int, int]:
     """Positions of the reference and of another method, at the same budget where there is one."""
     numbers = range(len(series))
-    first = next((n for n in numbers if series[n]["method"] == reference), 0)
+    first = next((n for n in numbers if series[n].method == reference), 0)
     rivals = [n for n in numbers if n != first]
-    labelled = series[first]["labelled"]
-    second = next((n for n in rivals if series[n]["labelled"] == labelled), rivals[0])
+    labelled = series[first].labelled
+    second = next((n for n in rivals if series[n].labelled == labelled), rivals[0])
     return first, second

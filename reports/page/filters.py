@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup, escape
 
-from bench.board.schema import Board, Row
+from bench.board.schema import Board
 from reports.page import tables
-from reports.page.tables import Item
 
 VARIANTS = {"default": "default settings", "tuned": "tuned", "other": "other variants"}
 
@@ -29,7 +29,7 @@ def list_chips(board: Board) -> list[Chips]:
 
 
 def _all_chips(board: Board) -> Iterator[Chips]:
-    titles = [(name, str(card["title"])) for name, card in board.datasets.items()]
+    titles = [(name, str(card.title)) for name, card in board.datasets.items()]
     yield Chips("dataset", "Dataset", titles)
     fractions = sorted({row.fraction for row in board.rows})
     shares = {fraction_value(fraction): tables.percent(fraction) for fraction in fractions}
@@ -41,28 +41,28 @@ def _all_chips(board: Board) -> Iterator[Chips]:
     yield Chips("variant", "Settings", variants)
 
 
-def filter_marks(board: Board, item: Row | Item) -> Markup:
+def filter_marks(board: Board, item: Any) -> Markup:
     """The attributes of a table row about one method, by which it is found, hidden and pinned."""
-    if isinstance(item, Row):
-        item = asdict(item)
-    method, variant = item["method"], item["variant"]
+    method, variant = item.method, item.variant
+    card = board.methods.get(method)
     values = {
         "name": tables.method_label(method, variant),
-        "task": item["task"],
-        "dataset": item["dataset"],
+        "task": item.task,
+        "dataset": item.dataset,
         "family": method_family(board, method),
         "variant": variant_group(variant),
-        "role": board.methods.get(method, {}).get("role", "other"),
+        "role": card.role if card else "other",
     }
-    if "fraction" in item:  # what rests on several budgets is shown with each of them
-        values["fraction"] = fraction_value(item["fraction"])
+    if hasattr(item, "fraction"):  # what rests on several budgets is shown with each of them
+        values["fraction"] = fraction_value(item.fraction)
     attributes = [f'data-{key}="{escape(value)}"' for key, value in values.items()]
     return Markup(" ".join(["data-filter", *attributes]))
 
 
 def method_family(board: Board, method: str) -> str:
     """What sort of method it is, by its card."""
-    return str(board.methods.get(method, {}).get("family", "other"))
+    card = board.methods.get(method)
+    return card.family if card else "other"
 
 
 def variant_group(variant: str) -> str:

@@ -258,11 +258,11 @@ def _short_name(label: str) -> str:
 def _title(board: Board, problem: Problem) -> str:
     card = board.datasets[problem.dataset]
     units = tables.plural(tables.short_unit(card), 2)
-    return f"{card['title']}: {tables.headline_title(problem.task)} vs labelled {units}"
+    return f"{card.title}: {tables.headline_title(problem.task)} vs labelled {units}"
 
 
 def _description(board: Board, problem: Problem, budgets: list[Budget], drawn: list[Series]) -> str:
-    total = board.datasets[problem.dataset]["train_groups"]
+    total = board.datasets[problem.dataset].train_groups
     counts = [tables.budget_text(fraction, n, total) for n, fraction in _list_budgets(drawn)]
     labels = [series.label for series in drawn]
     ceiling = tables.find_ceiling(budgets)

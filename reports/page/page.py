@@ -10,7 +10,21 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bench.board.schema import HEADLINE, Board, Column, Panel, Row, Sheet
+from bench.board.schema import (
+    HEADLINE,
+    Board,
+    ColumnFacts,
+    CurveArea,
+    LabelEquivalent,
+    Panel,
+    Row,
+    RowCost,
+    Sheet,
+    SyntheticImages,
+)
+from bench.cell_folder import GeneratorCurve
+from bench.planning.dataset_facts import DatasetFacts
+from bench.stats.intervals import Interval
 from reports import templating
 from reports.page import (
     comparisons,
@@ -23,7 +37,7 @@ from reports.page import (
     tuning_history,
 )
 from reports.page.embedded import Download
-from reports.page.tables import Item, Problem, known
+from reports.page.tables import Problem, known
 
 COST_COLUMNS = (
     ("train_seconds", "Training", "seconds"),
@@ -61,7 +75,7 @@ class MainTable:
     """The main table of a section, and what is needed to read it."""
 
     budgets: list[tables.Budget]
-    columns: list[Column]
+    columns: list[ColumnFacts]
     ceiling: Row | None  # headline of the reference method with all labels
     shades: Mapping[tuple[int, str, str], int]  # (labelled, label, column) -> percent
     notes: list[tuple[str, str, str]]  # (column, reason, methods)
@@ -77,24 +91,26 @@ class Section:
     task: str
     name: str  # of the dataset
     title: str
-    card: Item
+    card: DatasetFacts
     unit: str  # "patient"
     units: str  # "patients"
-    head: Column  # the headline metric
+    head: ColumnFacts  # the headline metric
     head_word: str  # its name inside a sentence
     table: MainTable
-    worth: list[Item]
-    areas: list[Item]
+    label_equivalents: list[LabelEquivalent]
+    areas: list[CurveArea]
     curve: Markup
     cost_figure: Markup
     blocks: list[comparisons.Block]
-    scatter: Item | None
+    scatter: dict[str, Any] | None
     panels: list[tuple[Panel, list[overlays.Tile]]]
     lines: list[tuple[str, str]]  # of the outlines, by class
     sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
-    synthetic: list[Item]
-    generators: list[tuple[Item, Item]]  # first item that used it, and its training curve
-    cost: list[Item]
+    synthetic: list[SyntheticImages]
+    generators: list[
+        tuple[SyntheticImages, GeneratorCurve]
+    ]  # first item that used it, and its training curve
+    cost: list[RowCost]
     cost_columns: list[tuple[str, str, str]]
 
 
@@ -112,8 +128,8 @@ def render_page(
     sections = []
     for number, problem in enumerate(tables.list_problems(board)):
         sections.append(_make_section(board, panels, sheets, problem, number))
-    statuses = Counter(cell["status"] for cell in board.cells)
-    tasks = board.suite["tasks"]
+    statuses = Counter(cell.status for cell in board.cells)
+    tasks = board.suite.tasks
     values = {
         "suite": board.suite,
         "public": public,
@@ -129,7 +145,7 @@ def render_page(
         "cell_counts": sorted(statuses.items(), key=_ok_first),
         "facts": _board_facts(board),
         "units": _labelled_units(board),
-        "extra_draw": any(study["subset"] is None for study in board.tuning),
+        "extra_draw": any(study.subset is None for study in board.tuning),
         "reference": tables.reference_method(board),
         "files": files,
         "data": embedded.as_json(embedded.script_data(board)),
@@ -165,14 +181,14 @@ def _make_section(
         head=tables.find_column(HEADLINE[problem.task]),
         head_word=_headline_word(problem.task),
         table=_make_table(board, problem),
-        worth=tables.items_of(board.worth, problem),
-        areas=sorted(areas, key=lambda area: -area["mean"]),
+        label_equivalents=tables.items_of(board.label_equivalents, problem),
+        areas=sorted(areas, key=lambda area: -area.mean),
         curve=Markup(label_curve.draw_label_curve(board, problem, f"curve-{number}")),
         cost_figure=Markup(cost_figure.draw_cost_figure(board, problem, f"cost-{number}")),
         blocks=comparisons.list_blocks(board, problem, section),
         scatter=embedded.scatter_choices(board, problem),
         panels=_panels_of(panels, problem),
-        lines=overlays.line_names(card["classes"]),
+        lines=overlays.line_names(card.classes),
         sheets=_sheets_of(sheets, problem),
         synthetic=synthetic,
         generators=_distinct_generators(synthetic),
@@ -220,22 +236,24 @@ def _sheets_of(
     return [(sheet, overlays.sheet_tiles(sheet)) for sheet in chosen]
 
 
-def _distinct_generators(synthetic: Sequence[Item]) -> list[tuple[Item, Item]]:
+def _distinct_generators(
+    synthetic: Sequence[SyntheticImages],
+) -> list[tuple[SyntheticImages, GeneratorCurve]]:
     """Each generator's training curve once, with the first item that used it: cells share them."""
-    generators: dict[str, tuple[Item, Item]] = {}
+    generators: dict[str, tuple[SyntheticImages, GeneratorCurve]] = {}
     for item in synthetic:
-        for curve in item["curves"]:
-            if curve["points"]:
-                key = repr((item["method"], item["variant"], curve))
+        for curve in item.curves:
+            if curve.points:
+                key = repr((item.method, item.variant, curve))
                 generators.setdefault(key, (item, curve))
     return list(generators.values())
 
 
-def _cost_columns(cost: Sequence[Item]) -> list[tuple[str, str, str]]:
+def _cost_columns(cost: Sequence[RowCost]) -> list[tuple[str, str, str]]:
     """The columns in which anything was measured."""
     measured: set[str] = set()
     for item in cost:
-        measured.update(key for key, _, _ in COST_COLUMNS if item[key])
+        measured.update(key for key, _, _ in COST_COLUMNS if getattr(item, key))
     return [column for column in COST_COLUMNS if column[0] in measured]
 
 
@@ -245,7 +263,7 @@ def _cost_columns(cost: Sequence[Item]) -> list[tuple[str, str, str]]:
 def _measured_facts(board: Board) -> dict[str, str]:
     """What a reader should know before the results: title -> sentence."""
     shown = {key: board.protocol[key] for key in MEASURED if key in board.protocol}
-    return {**shown, **board.honesty}
+    return {**shown, **board.caveats}
 
 
 def _further_protocol(board: Board) -> dict[str, Any]:
@@ -291,7 +309,7 @@ def _budget_words(board: Board, budgets: Sequence[int]) -> str:
         return words
     [card] = board.datasets.values()
     counts = ", ".join(map(str, budgets))
-    return f"{words} ({counts} of {card['train_groups']} {_labelled_units(board)})"
+    return f"{words} ({counts} of {card.train_groups} {_labelled_units(board)})"
 
 
 def _ok_first(count: tuple[str, int]) -> tuple[bool, str]:
@@ -322,14 +340,14 @@ def _axis_position(value: float | None) -> str:
     return f"{2 + 100 * tables.clip(value, 'dice'):.1f}"
 
 
-def _difference_text(difference: Item | None) -> str:
+def _difference_text(difference: Interval | None) -> str:
     """A difference and its interval, with signs; empty where there is none."""
     if difference is None:
         return ""
-    mean = f"{difference['mean']:+.3f}"
-    if difference["lo"] is None:
+    mean = f"{difference.mean:+.3f}"
+    if difference.lo is None:
         return mean
-    return f"{mean} [{difference['lo']:+.3f}, {difference['hi']:+.3f}]"
+    return f"{mean} [{difference.lo:+.3f}, {difference.hi:+.3f}]"
 
 
 def _role_words(role: str) -> str:

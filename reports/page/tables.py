@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
-from bench.board.schema import COLUMNS, HEADLINE, Board, Column, Row, row_key
+from bench.board.columns import COLUMNS
+from bench.board.schema import HEADLINE, Board, ColumnFacts, Row, row_key
+from bench.names import DEFAULT, method_label
 
 # Percent of colour behind the best number of a budget; text on it keeps its contrast.
 STRONGEST = 16
@@ -28,7 +30,34 @@ WIDE = {  # what weakens an interval, and what that means
         "so the interval is too narrow."
     ),
 }
-Item = Mapping[str, Any]  # one item of the board's lists
+
+
+class OfProblem(Protocol):
+    """An item of the board about one task on one data set."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+
+
+class OfMethod(Protocol):
+    """An item of the board about one method."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
+
+
+class HasUnit(Protocol):
+    """A data set, which says what its groups are."""
+
+    @property
+    def unit(self) -> str: ...
+
+
+ItemT = TypeVar("ItemT", bound=OfProblem)
 
 
 class Problem(NamedTuple):
@@ -92,15 +121,15 @@ class Budget:
 
 def list_problems(board: Board) -> list[Problem]:
     """Each task with each dataset, in reading order."""
-    return [Problem(task, dataset) for task in board.suite["tasks"] for dataset in board.datasets]
+    return [Problem(task, dataset) for task in board.suite.tasks for dataset in board.datasets]
 
 
-def problem_of(item: Item) -> Problem:
+def problem_of(item: OfProblem) -> Problem:
     """The problem that an item of the board belongs to."""
-    return Problem(item["task"], item["dataset"])
+    return Problem(item.task, item.dataset)
 
 
-def items_of(items: Iterable[Item], problem: Problem) -> list[Item]:
+def items_of(items: Iterable[ItemT], problem: Problem) -> list[ItemT]:
     """The items of one problem."""
     return [item for item in items if problem_of(item) == problem]
 
@@ -112,7 +141,7 @@ def rows_of(board: Board, problem: Problem) -> list[Row]:
 
 def reference_method(board: Board) -> str:
     """The method that gains are measured against."""
-    return str(board.suite.get("reference", "supervised"))
+    return board.suite.reference
 
 
 def subset_means(board: Board, row: Row) -> list[float]:
@@ -125,7 +154,7 @@ def subset_means(board: Board, row: Row) -> list[float]:
 
 def budgets_of(board: Board, problem: Problem) -> list[Budget]:
     """All entries of a problem by budget: baselines, then the others, each by mean headline."""
-    total = board.datasets[problem.dataset]["train_groups"]
+    total = board.datasets[problem.dataset].train_groups
     by_budget: dict[tuple[float, int], list[Entry]] = {}
     for entry in _collect_entries(board, problem):
         by_budget.setdefault((entry.fraction, entry.labelled), []).append(entry)
@@ -143,8 +172,9 @@ def _collect_entries(board: Board, problem: Problem) -> Iterable[Entry]:
     for row in rows_of(board, problem):
         key = (row.fraction, row.labelled, row.method, row.variant)
         if key not in entries:
-            is_reference = row.method == reference and row.variant == "default"
-            role = board.methods.get(row.method, {}).get("role")
+            is_reference = row.method == reference and row.variant == DEFAULT
+            card = board.methods.get(row.method)
+            role = card.role if card else None
             label = method_label(row.method, row.variant)
             baseline = is_reference or role == "baseline"
             entries[key] = Entry(row.fraction, row.labelled, label, is_reference, baseline)
@@ -163,10 +193,10 @@ def _tie_letters(entries: list[Entry]) -> dict[int, str]:
     return {group: chr(ord("a") + number % 26) for number, group in enumerate(sorted(shared))}
 
 
-def list_columns(board: Board, problem: Problem) -> list[Column]:
+def list_columns(board: Board, problem: Problem) -> list[ColumnFacts]:
     """The columns that there are rows for; the headline always."""
     present = {row.metric for row in rows_of(board, problem)} | {HEADLINE[problem.task]}
-    return [column for column in COLUMNS if column.key in present]
+    return [column for column in board.columns if column.key in present]
 
 
 def find_ceiling(budgets: Iterable[Budget]) -> Row | None:
@@ -204,7 +234,7 @@ def _rank_order(entry: Entry) -> tuple[int, int, float]:
     return (head.tie_group or 0, head.rank_lo or 0, -(head.mean or 0.0))
 
 
-def list_notes(budgets: list[Budget], columns: list[Column]) -> list[tuple[str, str, str]]:
+def list_notes(budgets: list[Budget], columns: list[ColumnFacts]) -> list[tuple[str, str, str]]:
     """(column, reason, methods) of numbers whose entry does not already state that reason."""
     labels_by_reason: dict[tuple[str, str], list[str]] = {}
     for entry in list_entries(budgets):
@@ -227,7 +257,7 @@ def list_entries(budgets: Iterable[Budget]) -> Iterator[Entry]:
 
 
 def list_shades(
-    budgets: Iterable[Budget], columns: Sequence[Column]
+    budgets: Iterable[Budget], columns: Sequence[ColumnFacts]
 ) -> dict[tuple[int, str, str], int]:
     """(labelled, label, column) -> strength in percent, the best of a budget strongest.
 
@@ -247,7 +277,7 @@ def list_shades(
     return strengths
 
 
-def _known_means(budget: Budget, column: Column) -> dict[str, float]:
+def _known_means(budget: Budget, column: ColumnFacts) -> dict[str, float]:
     means = {}
     for entry in budget.entries:
         row = entry.rows.get(column.key)
@@ -259,20 +289,15 @@ def _known_means(budget: Budget, column: Column) -> dict[str, float]:
 # ---- Words
 
 
-def method_label(method: str, variant: str) -> str:
-    """The method, and its variant where that says something."""
-    return method if variant in ("default", "") else f"{method} ({variant})"
-
-
-def item_label(item: Item) -> str:
+def item_label(item: OfMethod) -> str:
     """The method and variant of an item of the board."""
-    return method_label(item["method"], item["variant"])
+    return method_label(item.method, item.variant)
 
 
 def problem_title(board: Board, problem: Problem) -> str:
     """The dataset, and the task where the board has several."""
-    title = str(board.datasets[problem.dataset]["title"])
-    return title if len(board.suite["tasks"]) == 1 else f"{title}, {problem.task}"
+    title = str(board.datasets[problem.dataset].title)
+    return title if len(board.suite.tasks) == 1 else f"{title}, {problem.task}"
 
 
 def headline_title(task: str) -> str:
@@ -280,8 +305,8 @@ def headline_title(task: str) -> str:
     return find_column(HEADLINE[task]).title
 
 
-def find_column(key: str) -> Column:
-    """The column of a metric."""
+def find_column(key: str) -> ColumnFacts:
+    """The column of a built-in metric."""
     return next(column for column in COLUMNS if column.key == key)
 
 
@@ -307,9 +332,9 @@ def plural(noun: str, count: int) -> str:
     return noun if count == 1 or noun.endswith("s") else f"{noun}s"
 
 
-def short_unit(card: Item) -> str:
+def short_unit(card: HasUnit) -> str:
     """What a group is, without the remark in brackets: "image" of "image (patients unknown)"."""
-    return str(card["unit"]).split(" (")[0]
+    return str(card.unit).split(" (")[0]
 
 
 def status_title(status: str) -> str:
@@ -359,7 +384,7 @@ def clip(value: float | None, metric: str) -> float:
     return min(max(value or 0.0, low), high)
 
 
-def unit(column: Column, distance_unit: str) -> str:
+def unit(column: ColumnFacts, distance_unit: str) -> str:
     """The unit of a column in words."""
     if column.key in DISTANCES:
         return distance_unit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.page.tables import Item, known
+from bench.board.schema import StudyHistory
+from reports.page.tables import known
 
 LEFT, WIDTH, TOP, HEIGHT = 48, 360, 10, 110  # display units of the plot inside 420 x 150
 Scored = tuple[int, float]  # number of a trial, and a score
@@ -41,16 +42,18 @@ class Scale:
         return round(TOP + HEIGHT * (self.top - score) / height, 1)
 
 
-def draw_history(study: Item) -> History | None:
+def draw_history(study: StudyHistory) -> History | None:
     """The drawing of a study; None where no trial has a score."""
-    scores = _scored(study["trials"], "value")
-    bests = _scored(study["trials"], "best")
+    scores = _known_scores((trial.number, trial.value) for trial in study.trials)
+    bests = _known_scores((trial.number, trial.best) for trial in study.trials)
     if not scores or not bests:
         return None
-    noise = study["noise"] if known(study["noise"]) else 0.0
+    noise = 0.0
+    if study.noise is not None and known(study.noise):
+        noise = study.noise
     final = bests[-1][1]
     values = [value for _, value in scores]
-    last = max(1, study["trials"][-1]["number"])
+    last = max(1, study.trials[-1].number)
     scale = Scale(last, max(final + noise, *values), min(final - noise, *values))
     upper, lower = scale.y(final + noise), scale.y(final - noise)
     points = [(scale.x(number), scale.y(value)) for number, value in scores]
@@ -60,8 +63,9 @@ def draw_history(study: Item) -> History | None:
     return History(LEFT, WIDTH, points, _steps(scale, bests), band, ticks)
 
 
-def _scored(trials: Sequence[Item], key: str) -> list[Scored]:
-    return [(trial["number"], trial[key]) for trial in trials if known(trial[key])]
+def _known_scores(scores: Iterable[tuple[int, float | None]]) -> list[Scored]:
+    """Those of finished trials."""
+    return [(number, score) for number, score in scores if score is not None and known(score)]
 
 
 def _steps(scale: Scale, bests: Sequence[Scored]) -> str:
