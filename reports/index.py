@@ -11,7 +11,7 @@ from urllib.parse import quote
 from bench.board import file as board_file
 from bench.board.schema import Board
 from bench.errors import BenchError
-from bench.store import file_name
+from bench.names import file_name
 from reports.formats.main_table import list_warnings, made_with
 from reports.page import tables
 from reports.templating import render_template

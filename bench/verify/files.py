@@ -16,7 +16,8 @@ from bench.planning.plan_file import Plan
 from bench.planning.split import Split
 from bench.records import read_json
 from bench.scoring.score_cell import read_probabilities
-from bench.store import PROBABILITIES, Store, file_name
+from bench.names import file_name
+from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch
 
 SEGMENTATION = "segmentation"

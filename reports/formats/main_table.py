@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.board.schema import Board, ColumnFacts, Row
-from bench.planning.dataset_facts import DatasetFacts
+from bench.board.schema import Board, ColumnFacts, DatasetFacts, Row
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
 
