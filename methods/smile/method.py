@@ -11,8 +11,8 @@ from torch.nn.functional import one_hot
 
 from bench.api import Case, Method, Run, Spec, TrainView
 from bench.errors import BenchError
+from methods.smile.adversarial import play
 from methods.smile.config import Config
-from methods.smile.game import play
 from methods.smile.losses import code, contrast_of
 from methods.smile.networks import Generator, Reconstructor
 from methods.smile.reference import Identity, Inpainting

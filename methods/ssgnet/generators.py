@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from bench.api import Case, Run, Saved
 from methods.ssgnet.config import Config, generator_settings
-from methods.ssgnet.train import sample, train_generator
+from methods.ssgnet.stylegan3.training import sample, train_generator
 
 CURVE = 64  # images kept at each point of the curve
 POINTS = 8  # of the curve, besides the untrained generator

@@ -12,7 +12,7 @@ from torch import nn
 from bench.api import Case, Run, Spec, TrainView
 from methods.ssgnet.config import Config
 from methods.ssgnet.generators import State, drawn, generator_of, needed
-from methods.ssgnet.losses import adaptive_kappa, t_vmf_dice_loss
+from methods.ssgnet.t_vmf import adaptive_kappa, t_vmf_dice_loss
 from methods.training import class_dice, probabilities, segmentation_loss, train_supervised
 
 BATCH = 32

@@ -9,9 +9,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.discriminator import Discriminator
-from methods.ssgnet.losses import discriminator_loss, generator_loss, gradient_penalty
-from methods.ssgnet.synthesis import Generator
+from methods.ssgnet.stylegan3.discriminator import Discriminator
+from methods.ssgnet.stylegan3.generator import Generator
+from methods.ssgnet.stylegan3.losses import discriminator_loss, generator_loss, gradient_penalty
 
 PROFILES = {  # name -> side, channel_base, channel_max, layers
     "32 px, 32 channels, 6 layers": (32, 1024, 32, 6),

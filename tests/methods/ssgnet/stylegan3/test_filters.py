@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy.signal import upfirdn
 
 from bench.errors import BenchError
-from methods.ssgnet.filters import BandedMatrix, bands, down_matrix, layer_plans, lowpass, up_matrix
+from methods.ssgnet.stylegan3.filters import (
+    BandedMatrix,
+    bands,
+    down_matrix,
+    layer_plans,
+    lowpass,
+    up_matrix,
+)
 
 TABLES = {  # resolution -> size x channels of all layers, ToRGB last
     256: "36x512 36x512 36x512 52x512 52x512 84x512 84x512 148x512 148x512 148x362 276x256 276x181 276x128 "

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import conv2d, leaky_relu
 
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.filters import up_matrix
-from methods.ssgnet.synthesis import SLOPE, Dense
+from methods.ssgnet.stylegan3.filters import up_matrix
+from methods.ssgnet.stylegan3.generator import SLOPE, Dense
 
 FILTER = np.array([1, 3, 3, 1]) / 8
 GROUP = 4  # images that share a standard deviation

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 import torch
 
 from bench.errors import BenchError
-from methods.ssgnet.augment import augment
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.game import (
+from methods.ssgnet.stylegan3.ada import augment
+from methods.ssgnet.stylegan3.generator import Generator
+from methods.ssgnet.stylegan3.losses import discriminator_loss, generator_loss, gradient_penalty
+from methods.ssgnet.stylegan3.state import (
     Game,
     State,
     average_decay,
@@ -22,8 +24,6 @@ from methods.ssgnet.game import (
     under,
     update_average,
 )
-from methods.ssgnet.losses import discriminator_loss, generator_loss, gradient_penalty
-from methods.ssgnet.synthesis import Generator
 from methods.training import batches
 
 

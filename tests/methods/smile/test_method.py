@@ -26,7 +26,7 @@ from bench.api import (
 )
 from bench.errors import BenchError
 from bench.testing import MethodContract, ToyRun, toy_view
-from methods.smile import game
+from methods.smile import adversarial as game
 from methods.smile.config import Config, space
 from methods.smile.method import METHOD, SMILE
 from methods.training import train_supervised

@@ -11,8 +11,8 @@ from torch import nn
 
 from bench.errors import BenchError
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.discriminator import Discriminator
-from methods.ssgnet.synthesis import Generator
+from methods.ssgnet.stylegan3.discriminator import Discriminator
+from methods.ssgnet.stylegan3.generator import Generator
 
 State = dict[str, torch.Tensor]  # tensors alone, so that a snapshot can be a safetensors file
 NETWORKS = ("generator", "discriminator", "average")

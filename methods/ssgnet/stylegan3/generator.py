@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, leaky_relu, leaky_relu_, linear
 
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.filters import (
+from methods.ssgnet.stylegan3.filters import (
     TAPS,
     Band,
     BandedMatrix,

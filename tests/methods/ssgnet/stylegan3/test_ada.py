@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from methods.ssgnet import augment as module
-from methods.ssgnet.augment import Draws, Resample, augment, colour, geometry
+from methods.ssgnet.stylegan3 import ada as module
+from methods.ssgnet.stylegan3.ada import Draws, Resample, augment, colour, geometry
 
 CONTINUOUS = ("SCALE", "SHIFT", "STRETCH", "BRIGHTNESS", "CONTRAST", "SATURATION")
 

@@ -14,8 +14,8 @@ from torch import nn
 from bench.errors import BenchError
 from bench.testing import toy_cases
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.game import Game, State, average_decay, next_p, update_average
-from methods.ssgnet.train import play, sample, train_generator
+from methods.ssgnet.stylegan3.state import Game, State, average_decay, next_p, update_average
+from methods.ssgnet.stylegan3.training import play, sample, train_generator
 
 CPU = torch.device("cpu")
 TINY = GeneratorConfig(
@@ -98,9 +98,10 @@ def test_seldom_penalties_are_as_many_times_as_strong(monkeypatch: pytest.Monkey
         slopes.append((optimiser, bias.grad))
         optimiser.zero_grad()
 
-    monkeypatch.setattr("methods.ssgnet.train.finish", finish)
+    monkeypatch.setattr("methods.ssgnet.stylegan3.training.finish", finish)
     monkeypatch.setattr(
-        "methods.ssgnet.train.gradient_penalty", lambda judge, images, gamma: gamma * bias.sum()
+        "methods.ssgnet.stylegan3.training.gradient_penalty",
+        lambda judge, images, gamma: gamma * bias.sum(),
     )
     play(game, IMAGES[:4] * 2 - 1)
     assert [optimiser is game.generator_adam for optimiser, _ in slopes] == [True, False, False]
@@ -172,10 +173,11 @@ def test_training_does_not_depend_on_or_touch_the_global_stream() -> None:
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the loss on real images, judged one by one; each part counts by its share of the batch."""
     monkeypatch.setattr(
-        "methods.ssgnet.train.discriminator_loss", lambda real, fake: (real**2).mean()
+        "methods.ssgnet.stylegan3.training.discriminator_loss", lambda real, fake: (real**2).mean()
     )
     monkeypatch.setattr(
-        "methods.ssgnet.discriminator.batch_deviation", lambda x: torch.cat([x, 0 * x[:, :1]], 1)
+        "methods.ssgnet.stylegan3.discriminator.batch_deviation",
+        lambda x: torch.cat([x, 0 * x[:, :1]], 1),
     )
     found = []
     for n in (1, 3):
@@ -185,7 +187,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(monkeypatch: pytest.Mon
             found.append(game.discriminator.out.weight.grad)
             optimiser.zero_grad()
 
-        monkeypatch.setattr("methods.ssgnet.train.finish", finish)
+        monkeypatch.setattr("methods.ssgnet.stylegan3.training.finish", finish)
         play(game, IMAGES[:4] * 2 - 1)  # three parts: of 2, 2 and none, or of 2, 1 and 1
     assert found[1].abs().max() > 0
     assert torch.allclose(found[1], found[len(found) // 2 + 1], rtol=1e-4, atol=1e-7)

@@ -43,7 +43,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(params=sorted(FILES))
 def pretrained(request: pytest.FixtureRequest) -> FeatureNetwork:
     """A network with weights of ImageNet; skipped where its file is not there."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "weights"
+    beside = Path(__file__).resolve().parents[4] / "shared" / "weights"
     file = Path(os.environ.get("SCARCEBENCH_WEIGHTS") or beside) / FILES[request.param]
     if not file.is_file():
         pytest.skip(

@@ -9,11 +9,18 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, leaky_relu
 
-from methods.ssgnet import synthesis
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.discriminator import Block, Discriminator, batch_deviation
-from methods.ssgnet.filters import BandedMatrix, bands, down_matrix, layer_plans, lowpass, up_matrix
-from methods.ssgnet.synthesis import (
+from methods.ssgnet.stylegan3 import generator as synthesis
+from methods.ssgnet.stylegan3.discriminator import Block, Discriminator, batch_deviation
+from methods.ssgnet.stylegan3.filters import (
+    BandedMatrix,
+    bands,
+    down_matrix,
+    layer_plans,
+    lowpass,
+    up_matrix,
+)
+from methods.ssgnet.stylegan3.generator import (
     FilteredLeakyReLU,
     FourierInput,
     Generator,
