@@ -16,13 +16,20 @@ from bench.api import Case, Spec
 from bench.testing import ToyRun, toy_view
 from methods.config import TrainingConfig
 from methods.training import (
+    BackboneMethod,
+    add_prefix,
     batches,
     crop,
     dice_loss,
+    ema_update,
     labelled_batches,
+    log_losses,
+    optimise,
     optimizer,
     segmentation_loss,
     set_learning_rate,
+    strip_prefix,
+    train_supervised,
     unlabelled_batches,
 )
 
@@ -46,7 +53,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def numbered(*size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A mask (*S) of voxel numbers from 1 and an image (2 *S) that shows them, below and above zero."""
+    """A mask (*S) of voxel numbers from 1, and an image (2 *S) of these and of their negatives."""
     mask = torch.arange(1, 1 + math.prod(size)).view(size)
     return torch.stack([mask, -mask]).float(), mask
 
@@ -234,3 +241,64 @@ def test_learning_rate_is_set_for_all_parameters() -> None:
     optimiser = optimizer(nn.Linear(1, 1).parameters(), TrainingConfig())
     set_learning_rate(optimiser, 0.003)
     assert [group["lr"] for group in optimiser.param_groups] == [0.003]
+
+
+def test_a_step_moves_the_parameters_of_its_optimiser_alone() -> None:
+    """Other networks of the loss get no gradient, and gradients of earlier steps do not add up."""
+    own, other = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    start = own.weight.item()
+    optimiser = torch.optim.SGD(own.parameters(), 1.0)
+    for _ in range(2):
+        optimise(optimiser, other(own(torch.ones(1, 1))).sum(), 0.5)
+    assert own.weight.item() == pytest.approx(start - 2 * 0.5 * other.weight.item())
+    assert other.weight.grad is None
+
+
+def test_a_step_leaves_frozen_parameters_alone() -> None:
+    network = nn.Linear(2, 1)
+    network.bias.requires_grad_(False)
+    before = network.bias.clone()
+    optimise(optimizer(network.parameters(), TrainingConfig()), network(torch.ones(1, 2)).sum(), 1)
+    assert torch.equal(network.bias, before)
+
+
+def test_the_average_moves_parameters_and_leaves_batch_statistics() -> None:
+    teacher, student = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    nn.init.constant_(student.weight, 3.0)
+    student(torch.rand(4, 2) + 5)
+    ema_update(teacher, student, 0.75)
+    assert teacher.weight.tolist() == [1.5, 1.5]
+    assert teacher.get_buffer("running_mean").tolist() == [0, 0]
+    assert teacher.weight.requires_grad
+
+
+@pytest.mark.parametrize(("steps", "logged"), [(1, [0]), (11, [0, 10]), (25, [0, 10, 20, 24])])
+def test_losses_are_logged_every_ten_steps_and_at_the_last(steps: int, logged: list[int]) -> None:
+    run = ToyRun(toy_view().spec, steps)
+    for step in range(steps):
+        log_losses(run, step, loss=torch.tensor(float(step), requires_grad=True), weight=2.0 * step)
+    assert run.logged == {"loss": logged, "weight": [2 * step for step in logged]}
+
+
+def test_a_backbone_method_predicts_and_saves_its_network() -> None:
+    class Fitted(BackboneMethod):
+        def fit(self, cases: list[Case], run: ToyRun) -> None:
+            self.network = run.backbone()
+            train_supervised(self.network, cases, run, self.config)
+
+    view = toy_view()
+    run = ToyRun(view.spec)
+    method, fresh = (Fitted(TrainingConfig(), view.spec) for _ in range(2))
+    method.fit(list(view.fit), run)
+    fresh.load(method.state(), run)
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(method.segment(images), method.network(images).softmax(1))
+    assert torch.equal(fresh.segment(images), method.segment(images))
+    assert torch.equal(fresh.classify(images), method.segment(images))
+
+
+def test_prefixes_keep_the_tensors_of_several_networks_apart() -> None:
+    first, second = nn.Linear(1, 1).state_dict(), nn.Linear(1, 1).state_dict()
+    both = {**add_prefix("a/", first), **add_prefix("ab/", second)}
+    assert strip_prefix("a/", both) == first
+    assert strip_prefix("ab/", both) == second
