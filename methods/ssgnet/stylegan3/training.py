@@ -1,4 +1,7 @@
-"""Training of one StyleGAN3 on the images of one class, and samples of it (dossier, section 2a)."""
+"""Training of one StyleGAN3 on the images of one class, and pictures drawn from it.
+
+See docs/methods/ssgnet.md#adversarial-training.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,29 @@ import torch
 
 from bench.errors import BenchError
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.stylegan3.ada import augment
+from methods.ssgnet.stylegan3.ada import augment_images
 from methods.ssgnet.stylegan3.generator import Generator
-from methods.ssgnet.stylegan3.losses import discriminator_loss, generator_loss, gradient_penalty
+from methods.ssgnet.stylegan3.losses import (
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+)
 from methods.ssgnet.stylegan3.state import (
-    Game,
+    AdversarialTraining,
     State,
     average_decay,
     next_p,
-    restore,
-    settings,
-    snapshot_of,
-    stream,
-    under,
+    read_settings,
+    restore_snapshot,
+    seeded_generator,
+    take_snapshot,
     update_average,
 )
-from methods.training import batches
+from methods.training import batches, strip_prefix
+
+BATCH = 16  # pictures drawn at once
+
+Part = tuple[torch.Tensor, float]  # pictures of a batch, and their share of it
 
 
 def train_generator(
@@ -37,89 +47,122 @@ def train_generator(
     every: int = 0,
     report: Callable[[int, State], None] | None = None,
 ) -> State:
-    """Play on until `steps` batches of images (N C R R) in [0, 1] were shown, from the start or from a snapshot.
+    """Train until `steps` batches of images (N C R R) in [0, 1] were shown, and return a snapshot.
 
-    `report(images shown, state)` is called each time that `every` more images were shown; a state is a snapshot.
+    Begins at `snapshot` if one is given. `report(images shown, snapshot)` is called each time that
+    `every` more images were shown. Raises BenchError for images of another shape.
     """
     if images.ndim != 4 or images.shape[2] != images.shape[3] or not len(images):
         raise BenchError(
-            f"StyleGAN3 got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; resize them"
+            f"StyleGAN3 got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; "
+            "resize them"
         )
-    game = Game(config, (images.shape[1], images.shape[2]), seed, device)
+    training = AdversarialTraining(config, (images.shape[1], images.shape[2]), seed, device)
     if snapshot is not None:
-        restore(game, snapshot)
+        restore_snapshot(training, snapshot)
     real = images.to(device) * 2 - 1
-    order = itertools.islice(batches(len(real), config.batch_size, seed), game.step, None)
-    while game.step < steps:
-        play(game, real[next(order)])
-        if report and every and game.shown % every < config.batch_size:
-            report(game.shown, snapshot_of(game))
-    return snapshot_of(game)
+    all_batches = batches(len(real), config.batch_size, seed)
+    order = itertools.islice(all_batches, training.step, None)
+    while training.step < steps:
+        train_batch(training, real[next(order)])
+        if report and every and training.shown % every < config.batch_size:
+            report(training.shown, take_snapshot(training))
+    return take_snapshot(training)
 
 
-def play(game: Game, real: torch.Tensor) -> None:
-    """One batch (B C R R) in [-1, 1]: a step of G, one of D, the penalty, the average, and p."""
-    config, generator, discriminator = game.config, game.generator, game.discriminator
-    random = stream(game.seed, 1 + game.step)
-
-    def fakes(count: int, update: bool) -> torch.Tensor:
-        z = torch.randn(count, config.z_dim, generator=random).to(game.device)
-        pictures: torch.Tensor = generator(z, update=update)
-        return pictures
-
-    def judge(pictures: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = discriminator(augment(pictures, game.p, random))
-        return logits
-
+def train_batch(training: AdversarialTraining, real: torch.Tensor) -> None:
+    """One batch (B C R R) in [-1, 1]: steps of G and D, the penalty, the average, and p."""
+    config = training.config
+    random = seeded_generator(training.seed, 1 + training.step)
     parts = [(part, len(part) / len(real)) for part in real.chunk(config.batch_parts)]
-    discriminator.requires_grad_(False)
-    for part, share in parts:
-        loss = generator_loss(judge(fakes(len(part), update=False)))
-        (share * loss).backward()
-    finish(game.generator_adam)
+    update_generator(training, parts, random)
+    update_discriminator(training, parts, random)
+    if config.gamma and training.step % config.r1_every == 0:
+        apply_penalty(training, parts, random)
+    decay = average_decay(training.shown, config)
+    update_average(training.average, training.generator, decay)
+    training.step += 1
+    if training.step % config.ada_every == 0:
+        training.p = next_p(training.p, training.signs, config)
+        training.signs.zero_()
 
-    discriminator.requires_grad_(True)
+
+def update_generator(
+    training: AdversarialTraining, parts: list[Part], random: torch.Generator
+) -> None:
+    """One step of G; D is left as it is."""
+    training.discriminator.requires_grad_(False)
+    for part, share in parts:
+        fake = make_fakes(training, len(part), random, update=False)
+        loss = generator_loss(discriminate(training, fake, random))
+        (share * loss).backward()  # type: ignore[no-untyped-call]
+    apply_gradients(training.generator_adam)
+    training.discriminator.requires_grad_(True)
+
+
+def update_discriminator(
+    training: AdversarialTraining, parts: list[Part], random: torch.Generator
+) -> None:
+    """One step of D; G is left as it is but for its running statistics."""
     for part, share in parts:
         with torch.no_grad():
-            fake = fakes(len(part), update=True)
-        logits = judge(part)
-        (share * discriminator_loss(logits, judge(fake))).backward()
-        game.signs += torch.tensor([logits.sign().sum().item(), len(part)])
-    finish(game.discriminator_adam)
-
-    if (
-        config.gamma and game.step % config.r1_every == 0
-    ):  # lazy: seldom, and so many times as strong
-        for part, share in parts:
-            penalty = gradient_penalty(judge, part, config.gamma)
-            (share * config.r1_every * penalty).backward()
-        finish(game.discriminator_adam)
-
-    update_average(game.average, generator, average_decay(game.shown, config))
-    game.step += 1
-    if game.step % config.ada_every == 0:
-        game.p = next_p(game.p, game.signs, config)
-        game.signs.zero_()
+            fake = make_fakes(training, len(part), random, update=True)
+        logits = discriminate(training, part, random)
+        loss = discriminator_loss(logits, discriminate(training, fake, random))
+        (share * loss).backward()  # type: ignore[no-untyped-call]
+        training.signs += torch.tensor([logits.sign().sum().item(), len(part)])
+    apply_gradients(training.discriminator_adam)
 
 
-def finish(optimiser: torch.optim.Optimizer) -> None:
-    """A step with the gradients that were gathered, which are dropped."""
+def apply_penalty(
+    training: AdversarialTraining, parts: list[Part], random: torch.Generator
+) -> None:
+    """One step of D for R1, which comes every `r1_every` batches and counts as many times."""
+    config = training.config
+    for part, share in parts:
+        penalty = gradient_penalty(
+            lambda pictures: discriminate(training, pictures, random), part, config.gamma
+        )
+        (share * config.r1_every * penalty).backward()  # type: ignore[no-untyped-call]
+    apply_gradients(training.discriminator_adam)
+
+
+def make_fakes(
+    training: AdversarialTraining, count: int, random: torch.Generator, update: bool
+) -> torch.Tensor:
+    """`count` pictures of G; `update` moves its running statistics."""
+    z = torch.randn(count, training.config.z_dim, generator=random).to(training.device)
+    pictures: torch.Tensor = training.generator(z, update=update)
+    return pictures
+
+
+def discriminate(
+    training: AdversarialTraining, pictures: torch.Tensor, random: torch.Generator
+) -> torch.Tensor:
+    """Logits (B,) of D for augmented pictures (B C R R)."""
+    logits: torch.Tensor = training.discriminator(augment_images(pictures, training.p, random))
+    return logits
+
+
+def apply_gradients(optimiser: torch.optim.Optimizer) -> None:
+    """One step with the gradients accumulated over the parts of a batch, which are then dropped."""
     optimiser.step()
     optimiser.zero_grad()
 
 
 @torch.no_grad()
-def sample(
+def draw_pictures(
     state: State, n: int, seed: int, psi: float = 1.0, device: torch.device | None = None
 ) -> Iterator[torch.Tensor]:
-    """n pictures in [0, 1] of the averaged generator, on the CPU, in parts (B C R R): a large pool would fill memory.
+    """n pictures in [0, 1] of the averaged generator, on the CPU; psi < 1 truncates styles.
 
-    psi < 1 draws styles to their mean.
+    They come in parts (B C R R), since a large pool would fill the memory.
     """
-    config, (channels, side) = settings(state)
+    config, (channels, side) = read_settings(state)
     generator = Generator(config, side, channels)
-    generator.load_state_dict(under(state, "average"))
+    generator.load_state_dict(strip_prefix("average.", state))
     generator.to(device)
-    z = torch.randn(n, config.z_dim, generator=stream(seed, 0))
-    for part in z.split(16) if n else ():
-        yield ((generator(part.to(device), psi).cpu() + 1) / 2).clamp(0, 1)
+    z = torch.randn(n, config.z_dim, generator=seeded_generator(seed, 0))
+    for start in range(0, n, BATCH):
+        part = z[start : start + BATCH].to(device)
+        yield ((generator(part, psi).cpu() + 1) / 2).clamp(0, 1)

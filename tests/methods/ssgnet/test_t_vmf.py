@@ -1,4 +1,4 @@
-"""The t-vMF Dice loss of SSGNet by golden values (dossier ssgnet, sections 2b and 10)."""
+"""The t-vMF Dice loss of SSGNet by golden values (docs/methods/ssgnet.md#t-vmf-dice)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRUTH = torch.stack([1.0 - HALVES, 1.0 * HALVES], 1)
 @pytest.mark.parametrize(
     ("kappa", "uniform", "inverted"), [(0, 0.0858, 1.0), (2, 0.853, 2.78), (32, 3.37, 3.88)]
 )
-def test_t_vmf_golden_values(kappa: float, uniform: float, inverted: float) -> None:  # check 10
+def test_t_vmf_golden_values(kappa: float, uniform: float, inverted: float) -> None:
     concentration = torch.full((2,), float(kappa))
     assert t_vmf_dice_loss(TRUTH, HALVES, concentration).item() == pytest.approx(0, abs=1e-8)
     assert t_vmf_dice_loss(

@@ -1,4 +1,4 @@
-"""The layer table and the filters of StyleGAN3-T (dossier ssgnet, sections 2a and 10)."""
+"""The layer table and the filters of StyleGAN3-T (docs/methods/ssgnet.md#filters)."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from scipy.signal import upfirdn
 from bench.errors import BenchError
 from methods.ssgnet.stylegan3.filters import (
     BandedMatrix,
-    bands,
     down_matrix,
-    layer_plans,
-    lowpass,
+    lowpass_filter,
+    plan_bands,
+    plan_layers,
     up_matrix,
 )
 
 TABLES = {  # resolution -> size x channels of all layers, ToRGB last
-    256: "36x512 36x512 36x512 52x512 52x512 84x512 84x512 148x512 148x512 148x362 276x256 276x181 276x128 "
-    "256x128 256x3",
-    128: "36x512 36x512 36x512 52x512 52x512 52x512 84x512 84x512 84x512 148x512 148x456 148x342 148x256 128x256 128x3",
-    64: "36x512 36x512 36x512 36x512 52x512 52x512 52x512 52x512 84x512 84x512 84x512 84x512 84x512 64x512 64x3",
+    256: "36x512 36x512 36x512 52x512 52x512 84x512 84x512 148x512 148x512 148x362 "
+    "276x256 276x181 276x128 256x128 256x3",
+    128: "36x512 36x512 36x512 52x512 52x512 52x512 84x512 84x512 84x512 148x512 "
+    "148x456 148x342 148x256 128x256 128x3",
+    64: "36x512 36x512 36x512 36x512 52x512 52x512 52x512 52x512 84x512 84x512 "
+    "84x512 84x512 84x512 64x512 64x3",
 }
 
 
 @pytest.mark.parametrize("resolution", TABLES)
-def test_layer_table(resolution: int) -> None:  # check 1
-    plan = bands(resolution, 3, 14, 32768, 512)
+def test_layer_table(resolution: int) -> None:
+    plan = plan_bands(resolution, 3, 14, 32768, 512)
     assert " ".join(f"{band.size}x{band.channels}" for band in plan) == TABLES[resolution]
 
 
 def test_bands_are_geometric_and_end_critically_sampled() -> None:
-    plan = bands(256, 3, 14, 32768, 512)
+    plan = plan_bands(256, 3, 14, 32768, 512)
     cutoffs = [band.cutoff for band in plan]
     assert (cutoffs[0], cutoffs[12:]) == (2, [128] * 3)
     assert np.allclose(np.divide(cutoffs[1:13], cutoffs[:12]), 64 ** (1 / 12))
@@ -45,23 +47,23 @@ def test_bands_are_geometric_and_end_critically_sampled() -> None:
     assert [band.rate for band in plan] == [16] * 3 + [32] * 2 + [64] * 2 + [128] * 3 + [256] * 5
 
 
-def test_paddings_and_taps() -> None:  # check 3
-    layers = layer_plans(bands(64, 3, 14, 32768, 512))[:-1]
+def test_paddings_and_taps() -> None:
+    layers = plan_layers(plan_bands(64, 3, 14, 32768, 512))[:-1]
     by_change = {
         (layer.source.size, layer.target.size): (layer.padding, layer.up, layer.down)
         for layer in layers
     }
     assert by_change[36, 36] == ((9, 8), 2, 2)
     assert by_change[36, 52] == ((-6, -9), 4, 2)
-    assert len(lowpass(6 * 2, 2, 6, 32)) == 12
+    assert len(lowpass_filter(6 * 2, 2, 6, 32)) == 12
     for layer in layers:
         taps = np.ones(6 * layer.up)
         up = up_matrix(taps, layer.source.size + 2, layer.up, layer.padding)
         assert len(down_matrix(np.ones(6 * layer.down), len(up), layer.down)) == layer.target.size
 
 
-def kaiser(taps: int, cutoff: float, width: float, rate: float) -> np.ndarray:
-    """A windowed sinc; the window is as narrow as the number of taps allows for the width (Kaiser's formulas)."""
+def kaiser_filter(taps: int, cutoff: float, width: float, rate: float) -> np.ndarray:
+    """A windowed sinc whose Kaiser window follows from the width of the transition."""
     attenuation = 2.285 * (taps - 1) * np.pi * width / (rate / 2) + 7.95
     over = attenuation - 21
     beta = 0.1102 * (attenuation - 8.7) if attenuation > 50 else 0.5842 * over**0.4 + 0.07886 * over
@@ -70,13 +72,13 @@ def kaiser(taps: int, cutoff: float, width: float, rate: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("resolution", [16, 64, 256])
-def test_filters_are_kaisers_and_sum_to_one(resolution: int) -> None:  # check 3
-    for layer in layer_plans(bands(resolution, 3, 14, 32768, 512))[:-1]:
+def test_filters_are_kaisers_and_sum_to_one(resolution: int) -> None:
+    for layer in plan_layers(plan_bands(resolution, 3, 14, 32768, 512))[:-1]:
         band = layer.source
-        found = lowpass(6 * layer.up, band.cutoff, band.half_width, layer.rate)
-        assert found.sum() == pytest.approx(1, abs=1e-12)
+        taps = lowpass_filter(6 * layer.up, band.cutoff, band.half_width, layer.rate)
+        assert taps.sum() == pytest.approx(1, abs=1e-12)
         assert np.allclose(
-            found, kaiser(6 * layer.up, band.cutoff, 2 * band.half_width, layer.rate)
+            taps, kaiser_filter(6 * layer.up, band.cutoff, 2 * band.half_width, layer.rate)
         )
 
 
@@ -88,9 +90,7 @@ def test_filters_are_kaisers_and_sum_to_one(resolution: int) -> None:  # check 3
     st.integers(0, 99),
 )
 @settings(max_examples=40, deadline=None)
-def test_up_matrix_is_upfirdn(
-    size: int, up: int, before: int, after: int, seed: int
-) -> None:  # check 4
+def test_up_matrix_is_upfirdn(size: int, up: int, before: int, after: int, seed: int) -> None:
     taps, x = (
         np.random.default_rng(seed).normal(size=6 * up),
         np.random.default_rng(seed + 1).normal(size=size),
@@ -104,7 +104,7 @@ def test_up_matrix_is_upfirdn(
 
 @given(st.integers(30, 60), st.sampled_from([2, 4]), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
-def test_down_matrix_is_upfirdn(size: int, down: int, seed: int) -> None:  # check 4
+def test_down_matrix_is_upfirdn(size: int, down: int, seed: int) -> None:
     taps, x = (
         np.random.default_rng(seed).normal(size=6 * down),
         np.random.default_rng(seed + 1).normal(size=size),
@@ -115,7 +115,7 @@ def test_down_matrix_is_upfirdn(size: int, down: int, seed: int) -> None:  # che
 
 @pytest.mark.parametrize("padding", [(9, 8), (-40, -6)])  # the second cuts whole blocks of samples
 def test_banded_products_are_the_dense_ones(padding: tuple[int, int]) -> None:
-    matrix = up_matrix(lowpass(12, 2, 6, 32), 70, 2, padding)
+    matrix = up_matrix(lowpass_filter(12, 2, 6, 32), 70, 2, padding)
     banded, dense = BandedMatrix(matrix), torch.from_numpy(matrix).float()
     x, y = torch.randn(2, 70, 70, 3), torch.randn(2, len(matrix), len(matrix), 3)
     wanted, wanted_back = dense @ x.movedim(3, 1) @ dense.T, dense.T @ y.movedim(3, 1) @ dense
@@ -126,4 +126,4 @@ def test_banded_products_are_the_dense_ones(padding: tuple[int, int]) -> None:
 @pytest.mark.parametrize("resolution", [8, 96, 100])
 def test_other_resolutions_are_refused(resolution: int) -> None:
     with pytest.raises(BenchError, match=f"images of {resolution} pixels; it needs a power of two"):
-        bands(resolution, 3, 14, 32768, 512)
+        plan_bands(resolution, 3, 14, 32768, 512)
