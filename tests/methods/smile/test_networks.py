@@ -1,4 +1,4 @@
-"""Networks and terms of SMILE against its dossier, sections 2, 3 and 10."""
+"""Networks and terms of SMILE (docs/methods/smile.md#networks and #objective)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from methods.smile import losses
 from methods.smile.networks import Critic, Generator, Reconstructor
 
 
-def count(network: nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -22,8 +22,8 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def excited(network: nn.Module) -> nn.Module:
-    """With weights of its last layer, so that it changes images."""
+def without_zeros(network: nn.Module) -> nn.Module:
+    """The network with random weights in its last layer, so that it changes images."""
     nn.init.normal_(network.last.weight, 0, 0.05)  # type: ignore[union-attr, arg-type]
     return network
 
@@ -31,12 +31,12 @@ def excited(network: nn.Module) -> nn.Module:
 # Networks
 
 
-def test_parameters() -> None:  # check 1
-    assert count(Generator(1)) == 11_365_633
-    assert count(Generator(1, change="blended")) == 11_365_633 + 64 * 49 + 1
-    assert count(Generator(3, 16, 3)) == 272_515
-    assert count(Reconstructor(1, 1)) == 2_287_329
-    assert count(Critic(1)) == 9_389_697
+def test_parameters() -> None:
+    assert count_parameters(Generator(1)) == 11_365_633
+    assert count_parameters(Generator(1, change="blended")) == 11_365_633 + 64 * 49 + 1
+    assert count_parameters(Generator(3, 16, 3)) == 272_515
+    assert count_parameters(Reconstructor(1, 1)) == 2_287_329
+    assert count_parameters(Critic(1)) == 9_389_697
 
 
 @pytest.mark.parametrize("change", ["added", "blended"])
@@ -46,7 +46,7 @@ def test_generator_without_a_last_convolution_is_the_identity_bit_for_bit(
 ) -> None:
     generator, images = Generator(channels, 4, 1, change), torch.rand(2, channels, 32, 24)
     assert torch.equal(generator(images), images)  # so every training starts
-    assert not torch.equal(excited(generator)(images), images)
+    assert not torch.equal(without_zeros(generator)(images), images)
 
 
 @pytest.mark.parametrize("change", ["added", "blended"])
@@ -58,13 +58,13 @@ def test_generator_leaves_the_identity_by_gradients_alone(change: str) -> None:
 
 
 def test_a_blended_change_replaces_a_share_by_the_colour_of_the_rest() -> None:
-    """With s = tanh(2) in the lesion and 0 elsewhere, c = 0: the lesion goes to the mean of what s leaves."""
+    """With s = tanh(2) in the lesion and c = 0, the lesion moves towards the mean of the rest."""
     generator = Generator(1, 4, 1, "blended")
     images = torch.full((1, 1, 32, 32), 0.25)
     images[..., 8:16, 8:16] = 0.75
-    wanted = torch.zeros(1, 2, 32, 32)
-    wanted[:, 0, 8:16, 8:16] = 2.0
-    generator.body, generator.last = nn.Identity(), _Constant(wanted)  # type: ignore[assignment]
+    output = torch.zeros(1, 2, 32, 32)
+    output[:, 0, 8:16, 8:16] = 2.0
+    generator.body, generator.last = nn.Identity(), _Constant(output)  # type: ignore[assignment]
     share = math.tanh(2.0)
     mean = (0.25 * (1024 - 64) + 0.75 * 64 * (1 - share)) / (1024 - 64 * share)
     result = generator(images)
@@ -74,14 +74,14 @@ def test_a_blended_change_replaces_a_share_by_the_colour_of_the_rest() -> None:
     assert torch.equal(result[..., :8, :], images[..., :8, :])
 
 
-def test_a_blended_change_takes_no_colour_from_outside_of_the_body() -> None:
+def test_a_blended_change_takes_no_colour_from_outside_the_body() -> None:
     generator = Generator(1, 4, 1, "blended")
     images = torch.zeros(1, 1, 32, 32)
     images[..., :16, :] = 0.5
     images[..., 4:8, 4:8] = 0.9
-    wanted = torch.zeros(1, 2, 32, 32)
-    wanted[:, 0, 4:8, 4:8] = 20.0  # replaced in full
-    generator.body, generator.last = nn.Identity(), _Constant(wanted)  # type: ignore[assignment]
+    output = torch.zeros(1, 2, 32, 32)
+    output[:, 0, 4:8, 4:8] = 20.0  # replaced completely
+    generator.body, generator.last = nn.Identity(), _Constant(output)  # type: ignore[assignment]
     assert torch.allclose(generator(images)[..., 4:8, 4:8], torch.tensor(0.5))
 
 
@@ -95,18 +95,16 @@ class _Constant(nn.Module):
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
-    generator, images = excited(Generator(3, 4, 1)), torch.rand(3, 3, 32, 32)
+    generator, images = without_zeros(Generator(3, 4, 1)), torch.rand(3, 3, 32, 32)
     assert torch.allclose(generator(images)[:1], generator(images[:1]), atol=1e-6)
 
 
-def test_reconstructor_starts_as_the_identity_and_is_told_of_lesions() -> None:
-    reconstructor, images, lesions = (
-        Reconstructor(3, 2, 4, 1),
-        torch.rand(2, 3, 32, 24),
-        torch.rand(2, 2, 32, 24),
-    )
+def test_reconstructor_starts_as_the_identity_and_uses_lesions() -> None:
+    reconstructor = Reconstructor(3, 2, 4, 1)
+    images = torch.rand(2, 3, 32, 24)
+    lesions = torch.rand(2, 2, 32, 24)
     assert torch.equal(reconstructor(images, lesions), images)
-    excited(reconstructor)
+    without_zeros(reconstructor)
     assert not torch.allclose(reconstructor(images, lesions), reconstructor(images, 0 * lesions))
 
 
@@ -119,14 +117,26 @@ def test_critic_scores_each_image_alone() -> None:
 # Ramp and targets
 
 
-def test_ramp() -> None:  # check 5
-    assert losses.ramp(0.0, 0.3) == pytest.approx(math.exp(-5)) == pytest.approx(0.0067, abs=5e-5)
-    assert losses.ramp(0.15, 0.3) == pytest.approx(math.exp(-1.25))
-    assert losses.ramp(0.3, 0.3) == losses.ramp(0.9, 0.3) == losses.ramp(0.0, 0.0) == 1
+def test_ramp() -> None:
+    assert (
+        losses.unlabelled_weight(0.0, 0.3)
+        == pytest.approx(math.exp(-5))
+        == pytest.approx(0.0067, abs=5e-5)
+    )
+    assert losses.unlabelled_weight(0.15, 0.3) == pytest.approx(math.exp(-1.25))
+    assert (
+        losses.unlabelled_weight(0.3, 0.3)
+        == losses.unlabelled_weight(0.9, 0.3)
+        == losses.unlabelled_weight(0.0, 0.0)
+        == 1
+    )
 
 
-def target(u: float = 0.5, gate: float = 0.8) -> losses.Target:
-    """One labelled image with a lesion of class 2, one with pseudo-masks: sure normal, sure class 1, unsure."""
+def mixed_target(u: float = 0.5, gate: float = 0.8) -> losses.Target:
+    """A labelled image with a lesion of class 2 and one with pseudo-masks.
+
+    The second is surely class 1 in row 0, unsure in row 1 and surely normal below.
+    """
     masks = torch.zeros(1, 4, 4, dtype=torch.long)
     masks[0, :2, :2] = 2
     pseudo = torch.zeros(1, 3, 4, 4)
@@ -134,78 +144,79 @@ def target(u: float = 0.5, gate: float = 0.8) -> losses.Target:
     pseudo[0, 1, 0] = 0.85
     pseudo[0, :, 1] = torch.tensor([0.3, 0.6, 0.1])[:, None]
     pseudo[0, 2] = 1 - pseudo[0, :2].sum(0)
-    return losses.target_of(masks, pseudo, gate, u)
+    return losses.make_target(masks, pseudo, gate, u)
 
 
 def test_targets_are_truth_and_gated_pseudo_masks() -> None:
-    found = target()
-    assert found.classes[0, :2, :2].unique().tolist() == [2]
-    assert found.classes[1, :, 0].tolist() == [1, 1, 0, 0]
-    assert found.sure[0].min() == 1
-    assert found.sure[1, 0, :, 0].tolist() == [1, 0, 1, 1]  # 0.85, 0.6 and 0.9 against 0.8
-    assert found.lesion[1, 0, :, 0].tolist() == [1, 1, 0, 0]
-    assert found.maps.shape == (2, 2, 4, 4)
-    assert found.maps[0, 1, :2, :2].min() == 1
-    assert found.maps[1, 0, 1, 0] == pytest.approx(0.6)  # soft, as R takes them
-    assert found.mean(torch.tensor([1.0, 10.0])) == pytest.approx(
-        6.0
-    )  # mean of labelled + u mean of the others
+    target = mixed_target()
+    assert target.classes[0, :2, :2].unique().tolist() == [2]
+    assert target.classes[1, :, 0].tolist() == [1, 1, 0, 0]
+    assert target.sure[0].min() == 1
+    assert target.sure[1, 0, :, 0].tolist() == [1, 0, 1, 1]  # 0.85, 0.6 and 0.9 against 0.8
+    assert target.lesion[1, 0, :, 0].tolist() == [1, 1, 0, 0]
+    assert target.maps.shape == (2, 2, 4, 4)
+    assert target.maps[0, 1, :2, :2].min() == 1
+    assert target.maps[1, 0, 1, 0] == pytest.approx(0.6)  # soft, as R is given them
+    # The mean of the labelled images plus u times the mean of the others.
+    assert target.mean(torch.tensor([1.0, 10.0])) == pytest.approx(6.0)
 
 
 def test_targets_without_unlabelled_images() -> None:
     masks = torch.ones(3, 4, 4, dtype=torch.long)
-    found = losses.target_of(masks, torch.zeros(0, 3, 4, 4), 0.8, 1.0)
-    assert len(found.classes) == len(found.maps) == len(found.sure) == 3
-    assert found.mean(torch.tensor([1.0, 2.0, 6.0])) == pytest.approx(3.0)
+    target = losses.make_target(masks, torch.zeros(0, 3, 4, 4), 0.8, 1.0)
+    assert len(target.classes) == len(target.maps) == len(target.sure) == 3
+    assert target.mean(torch.tensor([1.0, 2.0, 6.0])) == pytest.approx(3.0)
 
 
 # Terms
 
 
 def test_terms_vanish_where_they_should() -> None:
-    images, found = torch.rand(2, 3, 4, 4), target()
-    lesion = found.lesion.expand(-1, 3, -1, -1) == 1
-    assert losses.keep(images, images, found).abs().max() == 0
-    assert losses.keep(images, torch.where(lesion, images + 1, images), found).abs().max() == 0
-    assert losses.fill(images, torch.where(lesion, images, images + 1), found, "image", 0.05).equal(
-        losses.fill(images, images, found, "image", 0.05)
+    images, target = torch.rand(2, 3, 4, 4), mixed_target()
+    lesion = target.lesion.expand(-1, 3, -1, -1) == 1
+    assert losses.keep_term(images, images, target).abs().max() == 0
+    assert (
+        losses.keep_term(images, torch.where(lesion, images + 1, images), target).abs().max() == 0
     )
-    assert losses.reconstruction(images, images).abs().max() == 0
+    assert losses.fill_term(
+        images, torch.where(lesion, images, images + 1), target, "image", 0.05
+    ).equal(losses.fill_term(images, images, target, "image", 0.05))
+    assert losses.reconstruction_term(images, images).abs().max() == 0
 
 
 def test_terms_are_means_over_all_pixels_times_the_gate() -> None:
-    images, found = torch.zeros(2, 1, 4, 4), target()
-    # labelled: 4 of 16 pixels are lesion; unlabelled: 4 sure lesion, 4 unsure, 8 sure normal
-    assert losses.keep(images, images + 2, found).tolist() == pytest.approx(
+    images, target = torch.zeros(2, 1, 4, 4), mixed_target()
+    # Labelled: 4 of 16 pixels are lesion. Unlabelled: 4 are surely lesion, 8 surely normal.
+    assert losses.keep_term(images, images + 2, target).tolist() == pytest.approx(
         [4 * 12 / 16, 4 * 8 / 16]
     )
-    assert losses.fill(images, images + 2, found, "image", 0.05).tolist() == pytest.approx(
+    assert losses.fill_term(images, images + 2, target, "image", 0.05).tolist() == pytest.approx(
         [4 * 4 / 16, 4 * 4 / 16]
     )
 
 
 def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
-    images, found = torch.zeros(2, 1, 4, 4), target()
+    images, target = torch.zeros(2, 1, 4, 4), mixed_target()
     images[0], images[1] = 0.2, 0.6
-    images = torch.where(found.lesion == 1, torch.tensor(0.9), images)
-    own = torch.where(found.lesion == 1, torch.tensor([0.2, 0.6]).view(2, 1, 1, 1), images)
-    assert losses.fill(images, own, found, "image", 0.05).abs().max() < 1e-12
+    images = torch.where(target.lesion == 1, torch.tensor(0.9), images)
+    by_image = torch.where(target.lesion == 1, torch.tensor([0.2, 0.6]).view(2, 1, 1, 1), images)
+    assert losses.fill_term(images, by_image, target, "image", 0.05).abs().max() < 1e-12
     shared = (0.2 * 12 + 0.6 * 8) / 20
-    both = torch.where(found.lesion == 1, torch.tensor(shared), images)
-    assert losses.fill(images, both, found, "batch", 0.05).abs().max() < 1e-12
-    assert losses.fill(images, own, found, "batch", 0.05).min() > 1e-3
+    by_batch = torch.where(target.lesion == 1, torch.tensor(shared), images)
+    assert losses.fill_term(images, by_batch, target, "batch", 0.05).abs().max() < 1e-12
+    assert losses.fill_term(images, by_image, target, "batch", 0.05).min() > 1e-3
 
 
 def test_black_around_the_body_is_no_tissue() -> None:
-    """Found in a review: on brain slices, half of them black, mu and the contrast were several times too dark."""
-    images, found = torch.full((2, 1, 4, 4), 0.6), target()
+    """Half of a brain slice is black, which would make mu and the contrast far too dark."""
+    images, target = torch.full((2, 1, 4, 4), 0.6), mixed_target()
     images[:, :, 3:] = 0.04
-    images = torch.where(found.lesion == 1, torch.tensor(0.9), images)
-    aim = torch.where(found.lesion == 1, torch.tensor(0.6), images)
+    images = torch.where(target.lesion == 1, torch.tensor(0.9), images)
+    aim = torch.where(target.lesion == 1, torch.tensor(0.6), images)
     for mean_of in ("image", "batch"):
-        assert losses.fill(images, aim, found, mean_of, 0.05).abs().max() < 1e-12
+        assert losses.fill_term(images, aim, target, mean_of, 0.05).abs().max() < 1e-12
     assert torch.allclose(
-        losses.contrast_of(images, found.maps.round(), 0.05).amax(1), torch.tensor(0.3)
+        losses.lesion_contrast(images, target.maps.round(), 0.05).amax(1), torch.tensor(0.3)
     )
 
 
@@ -213,55 +224,57 @@ def test_health_is_the_cross_entropy_with_no_lesion() -> None:
     logits = torch.randn(2, 3, 4, 4)
     nothing = torch.zeros(2, 4, 4, dtype=torch.long)
     expected = cross_entropy(logits, nothing, reduction="none").mean((1, 2))
-    assert torch.allclose(losses.health(logits), expected)
+    assert torch.allclose(losses.health_term(logits), expected)
 
 
-def test_segmentor_learns_where_nothing_changed() -> None:  # check 8
+def test_lesion_segmenter_learns_where_nothing_changed() -> None:
     images = torch.rand(2, 3, 8, 8)
-    assert losses.unchanged(images, images).equal(torch.ones(2, 8, 8))  # no NaN for the identity
+    assert losses.unchanged_weight(images, images).equal(
+        torch.ones(2, 8, 8)
+    )  # no NaN for the identity
     fake = images.clone()
     fake[0, :, 0, 0] += 0.5
     fake[0, :, 0, 1] += 0.25
-    weight = losses.unchanged(images, fake)
+    weight = losses.unchanged_weight(images, fake)
     assert weight.min() == pytest.approx(0.1)
     assert weight.max() == 1
     assert weight[0, 0, 1] == pytest.approx(0.5, abs=1e-5)
     assert weight[1].min() == 1  # the maximum is that of each image
-    assert losses.unchanged(images, torch.rand(2, 3, 8, 8)).amin((1, 2)).tolist() == pytest.approx(
-        [0.1, 0.1]
-    )
+    assert losses.unchanged_weight(images, torch.rand(2, 3, 8, 8)).amin(
+        (1, 2)
+    ).tolist() == pytest.approx([0.1, 0.1])
 
 
 def test_suspicion_is_gated() -> None:
-    logits, found = torch.zeros(2, 3, 4, 4), target()
-    got = losses.suspicion(logits, torch.full((2, 4, 4), 0.5), found)
-    assert got.tolist() == pytest.approx([0.5 * math.log(3), 0.5 * math.log(3) * 12 / 16])
+    logits, target = torch.zeros(2, 3, 4, 4), mixed_target()
+    values = losses.suspicion_term(logits, torch.full((2, 4, 4), 0.5), target)
+    assert values.tolist() == pytest.approx([0.5 * math.log(3), 0.5 * math.log(3) * 12 / 16])
 
 
 def test_contrast_is_lesion_less_tissue_and_zero_where_there_is_none() -> None:
     images, maps = torch.full((2, 3, 4, 4), 0.25), torch.zeros(2, 2, 4, 4)
     maps[0, 1, :2] = 1
     images[0, :, :2] = torch.tensor([0.5, 0.25, 0.0]).view(3, 1, 1)
-    found = losses.contrast_of(images, maps, 0.05)
-    assert torch.allclose(found[0, 1], torch.tensor([0.25, 0.0, -0.25]))
-    assert found[0, 0].abs().max() == found[1].abs().max() == 0
-    told = losses.code(maps, found)
-    assert told.shape == (2, 8, 4, 4)
-    assert torch.equal(told[:, :2], maps)
-    assert told[1].abs().max() == 0
-    assert torch.allclose(told[0, 5:, 0, 0], found[0, 1])
-    assert torch.equal(losses.code(maps, None), maps)
+    contrast = losses.lesion_contrast(images, maps, 0.05)
+    assert torch.allclose(contrast[0, 1], torch.tensor([0.25, 0.0, -0.25]))
+    assert contrast[0, 0].abs().max() == contrast[1].abs().max() == 0
+    code = losses.encode_lesions(maps, contrast)
+    assert code.shape == (2, 8, 4, 4)
+    assert torch.equal(code[:, :2], maps)
+    assert code[1].abs().max() == 0
+    assert torch.allclose(code[0, 5:, 0, 0], contrast[0, 1])
+    assert torch.equal(losses.encode_lesions(maps, None), maps)
 
 
 def test_gradient_penalty_in_closed_form() -> None:
-    """A linear critic a sum(x) has the slope a root(n) everywhere."""
+    """The gradient of a linear critic a sum(x) has the norm a root(n) everywhere."""
 
     class Linear(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return 0.25 * images.sum((1, 2, 3))
 
     real, fake = torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8)
-    apart = 0.25 * (fake.sum() - real.sum()) / 4
+    distance = 0.25 * (fake.sum() - real.sum()) / 4
     assert losses.critic_loss(Linear(), real, fake, 10.0) == pytest.approx(
-        (apart + 10 * (2 - 1) ** 2).item(), rel=1e-5
+        (distance + 10 * (2 - 1) ** 2).item(), rel=1e-5
     )
