@@ -117,19 +117,12 @@ def test_critic_scores_each_image_alone() -> None:
 # Ramp and targets
 
 
-def test_ramp() -> None:
-    assert (
-        losses.unlabelled_weight(0.0, 0.3)
-        == pytest.approx(math.exp(-5))
-        == pytest.approx(0.0067, abs=5e-5)
-    )
+def test_weight_of_unlabelled_images_rises_to_one() -> None:
+    assert losses.unlabelled_weight(0.0, 0.3) == pytest.approx(math.exp(-5))
+    assert losses.unlabelled_weight(0.0, 0.3) == pytest.approx(0.0067, abs=5e-5)
     assert losses.unlabelled_weight(0.15, 0.3) == pytest.approx(math.exp(-1.25))
-    assert (
-        losses.unlabelled_weight(0.3, 0.3)
-        == losses.unlabelled_weight(0.9, 0.3)
-        == losses.unlabelled_weight(0.0, 0.0)
-        == 1
-    )
+    for progress, end in ((0.3, 0.3), (0.9, 0.3), (0.0, 0.0)):
+        assert losses.unlabelled_weight(progress, end) == 1
 
 
 def mixed_target(u: float = 0.5, gate: float = 0.8) -> losses.Target:
@@ -140,14 +133,15 @@ def mixed_target(u: float = 0.5, gate: float = 0.8) -> losses.Target:
     masks = torch.zeros(1, 4, 4, dtype=torch.long)
     masks[0, :2, :2] = 2
     pseudo = torch.zeros(1, 3, 4, 4)
-    pseudo[0, 0], pseudo[0, 0, 0] = 0.9, 0.05
+    pseudo[0, 0] = 0.9
+    pseudo[0, 0, 0] = 0.05
     pseudo[0, 1, 0] = 0.85
     pseudo[0, :, 1] = torch.tensor([0.3, 0.6, 0.1])[:, None]
     pseudo[0, 2] = 1 - pseudo[0, :2].sum(0)
     return losses.make_target(masks, pseudo, gate, u)
 
 
-def test_targets_are_truth_and_gated_pseudo_masks() -> None:
+def test_targets_are_masks_and_gated_pseudo_masks() -> None:
     target = mixed_target()
     assert target.classes[0, :2, :2].unique().tolist() == [2]
     assert target.classes[1, :, 0].tolist() == [1, 1, 0, 0]
@@ -175,29 +169,28 @@ def test_terms_vanish_where_they_should() -> None:
     images, target = torch.rand(2, 3, 4, 4), mixed_target()
     lesion = target.lesion.expand(-1, 3, -1, -1) == 1
     assert losses.keep_term(images, images, target).abs().max() == 0
-    assert (
-        losses.keep_term(images, torch.where(lesion, images + 1, images), target).abs().max() == 0
-    )
-    assert losses.fill_term(
-        images, torch.where(lesion, images, images + 1), target, "image", 0.05
-    ).equal(losses.fill_term(images, images, target, "image", 0.05))
+    changed_inside = torch.where(lesion, images + 1, images)
+    changed_outside = torch.where(lesion, images, images + 1)
+    assert losses.keep_term(images, changed_inside, target).abs().max() == 0
+    unchanged = losses.fill_term(images, images, target, "image", 0.05)
+    fill = losses.fill_term(images, changed_outside, target, "image", 0.05)
+    assert torch.equal(fill, unchanged)
     assert losses.reconstruction_term(images, images).abs().max() == 0
 
 
 def test_terms_are_means_over_all_pixels_times_the_gate() -> None:
     images, target = torch.zeros(2, 1, 4, 4), mixed_target()
     # Labelled: 4 of 16 pixels are lesion. Unlabelled: 4 are surely lesion, 8 surely normal.
-    assert losses.keep_term(images, images + 2, target).tolist() == pytest.approx(
-        [4 * 12 / 16, 4 * 8 / 16]
-    )
-    assert losses.fill_term(images, images + 2, target, "image", 0.05).tolist() == pytest.approx(
-        [4 * 4 / 16, 4 * 4 / 16]
-    )
+    keep = losses.keep_term(images, images + 2, target)
+    fill = losses.fill_term(images, images + 2, target, "image", 0.05)
+    assert keep.tolist() == pytest.approx([4 * 12 / 16, 4 * 8 / 16])
+    assert fill.tolist() == pytest.approx([4 * 4 / 16, 4 * 4 / 16])
 
 
 def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
     images, target = torch.zeros(2, 1, 4, 4), mixed_target()
-    images[0], images[1] = 0.2, 0.6
+    images[0] = 0.2
+    images[1] = 0.6
     images = torch.where(target.lesion == 1, torch.tensor(0.9), images)
     by_image = torch.where(target.lesion == 1, torch.tensor([0.2, 0.6]).view(2, 1, 1, 1), images)
     assert losses.fill_term(images, by_image, target, "image", 0.05).abs().max() < 1e-12
@@ -207,7 +200,7 @@ def test_fill_aims_at_normal_tissue_of_the_image_or_of_the_batch() -> None:
     assert losses.fill_term(images, by_image, target, "batch", 0.05).min() > 1e-3
 
 
-def test_black_around_the_body_is_no_tissue() -> None:
+def test_black_around_the_body_is_not_tissue() -> None:
     """Half of a brain slice is black, which would make mu and the contrast far too dark."""
     images, target = torch.full((2, 1, 4, 4), 0.6), mixed_target()
     images[:, :, 3:] = 0.04
@@ -215,9 +208,8 @@ def test_black_around_the_body_is_no_tissue() -> None:
     aim = torch.where(target.lesion == 1, torch.tensor(0.6), images)
     for mean_of in ("image", "batch"):
         assert losses.fill_term(images, aim, target, mean_of, 0.05).abs().max() < 1e-12
-    assert torch.allclose(
-        losses.lesion_contrast(images, target.maps.round(), 0.05).amax(1), torch.tensor(0.3)
-    )
+    contrast = losses.lesion_contrast(images, target.maps.round(), 0.05)
+    assert torch.allclose(contrast.amax(1), torch.tensor(0.3))
 
 
 def test_health_is_the_cross_entropy_with_no_lesion() -> None:
@@ -229,9 +221,8 @@ def test_health_is_the_cross_entropy_with_no_lesion() -> None:
 
 def test_lesion_segmenter_learns_where_nothing_changed() -> None:
     images = torch.rand(2, 3, 8, 8)
-    assert losses.unchanged_weight(images, images).equal(
-        torch.ones(2, 8, 8)
-    )  # no NaN for the identity
+    same = losses.unchanged_weight(images, images)
+    assert torch.equal(same, torch.ones(2, 8, 8))  # no NaN for the identity
     fake = images.clone()
     fake[0, :, 0, 0] += 0.5
     fake[0, :, 0, 1] += 0.25
@@ -240,9 +231,8 @@ def test_lesion_segmenter_learns_where_nothing_changed() -> None:
     assert weight.max() == 1
     assert weight[0, 0, 1] == pytest.approx(0.5, abs=1e-5)
     assert weight[1].min() == 1  # the maximum is that of each image
-    assert losses.unchanged_weight(images, torch.rand(2, 3, 8, 8)).amin(
-        (1, 2)
-    ).tolist() == pytest.approx([0.1, 0.1])
+    other = losses.unchanged_weight(images, torch.rand(2, 3, 8, 8))
+    assert other.amin((1, 2)).tolist() == pytest.approx([0.1, 0.1])
 
 
 def test_suspicion_is_gated() -> None:
@@ -251,7 +241,7 @@ def test_suspicion_is_gated() -> None:
     assert values.tolist() == pytest.approx([0.5 * math.log(3), 0.5 * math.log(3) * 12 / 16])
 
 
-def test_contrast_is_lesion_less_tissue_and_zero_where_there_is_none() -> None:
+def test_contrast_is_lesion_minus_tissue_and_zero_without_a_lesion() -> None:
     images, maps = torch.full((2, 3, 4, 4), 0.25), torch.zeros(2, 2, 4, 4)
     maps[0, 1, :2] = 1
     images[0, :, :2] = torch.tensor([0.5, 0.25, 0.0]).view(3, 1, 1)

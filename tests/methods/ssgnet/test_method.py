@@ -1,4 +1,4 @@
-"""SSGNet as a method: contract, one generator for all, rounds of labelling, losses, resuming."""
+"""SSGNet as a method: contract, shared generators, rounds of labelling, losses, resuming."""
 
 from __future__ import annotations
 
@@ -58,18 +58,15 @@ def trained(view: TrainView | None = None, steps: int = 3, **changes: Any) -> tu
 
 def test_one_generator_serves_every_budget_and_subset() -> None:
     view = toy_view(classes=2, unlabelled=4)
-    other = replace(
-        view,
-        fit=view.fit[:1],
-        unlabelled=[*view.unlabelled, *[replace(c, mask=None) for c in view.fit[1:]]],
-    )
-    (_, one), (_, two) = trained(view), trained(other, rounds=0, learning_rate=0.1, pool=2)
-    assert one.parts == two.parts
-    [(name, settings, inputs)] = one.parts
+    unlabelled = [*view.unlabelled, *[replace(case, mask=None) for case in view.fit[1:]]]
+    other = replace(view, fit=view.fit[:1], unlabelled=unlabelled)
+    _, run = trained(view)
+    _, other_run = trained(other, rounds=0, learning_rate=0.1, pool=2)
+    assert run.parts == other_run.parts
+    [(name, settings, inputs)] = run.parts
     assert (name, inputs) == ("ssgnet stylegan3", sorted(f"p{i}" for i in range(8)))
-    assert {
-        key: settings[key] for key in ("generator", "resolution", "kimg")
-    } == generator_settings(Config(**TINY))
+    generator = {key: settings[key] for key in ("generator", "resolution", "kimg")}
+    assert generator == generator_settings(Config(**TINY))
 
 
 def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
@@ -84,7 +81,7 @@ def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
     assert method.segmenter_steps == 3
 
 
-def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(
+def test_each_round_labels_the_same_pool_again_and_starts_from_scratch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trainings: list[list[Case]] = []
@@ -121,7 +118,7 @@ def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(
     }
 
 
-def test_unsure_images_are_left_out() -> None:
+def test_images_below_the_confidence_are_left_out() -> None:
     method, _ = trained(confidence=0.999, pool=4)
     assert method.facts["round 1"] == "0 of 4 synthetic images"
 
@@ -134,7 +131,7 @@ def test_the_loss_of_the_segmenter_can_be_chosen(loss: str) -> None:
     )
 
 
-def test_images_go_to_the_square_of_the_generator_and_back() -> None:
+def test_generated_images_are_on_the_training_grid_and_seeded() -> None:
     method, run = trained(pool=2)
     cases = list(method.synthesise(3, 1))
     assert [case.image.shape for case in cases] == [(3, 32, 32)] * 3
@@ -219,18 +216,17 @@ def test_classification_has_a_generator_for_each_label_on_its_labelled_images_al
 
 def test_hidden_labels_change_nothing_unless_the_class_is_known() -> None:
     view = toy_view(classes=2, labelled=4, unlabelled=4, task="classification")
-    told = replace(
-        view, unlabelled=[replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)]
-    )
-    (_, hidden), (_, known) = trained(view), trained(told)
+    shown = [replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)]
+    _, hidden = trained(view)
+    _, known = trained(replace(view, unlabelled=shown))
     assert [len(part[2]) for part in hidden.parts] == [2, 2]
     assert [len(part[2]) for part in known.parts] == [4, 4]
 
 
 def test_segmentation_has_a_generator_for_each_label_only_where_all_are_known() -> None:
     view = toy_view(classes=2, unlabelled=4)
-    told = [replace(case, label=i % 2) for i, case in enumerate([*view.fit, *view.unlabelled])]
-    _, known = trained(replace(view, fit=told[:4], unlabelled=told[4:]))
-    _, half = trained(replace(view, fit=told[:4]))
+    cases = [replace(case, label=i % 2) for i, case in enumerate([*view.fit, *view.unlabelled])]
+    _, known = trained(replace(view, fit=cases[:4], unlabelled=cases[4:]))
+    _, some_known = trained(replace(view, fit=cases[:4]))
     assert [part[1]["label"] for part in known.parts] == [0, 1]
-    assert [part[1]["label"] for part in half.parts] == [None]
+    assert [part[1]["label"] for part in some_known.parts] == [None]

@@ -40,9 +40,8 @@ def test_bands_are_geometric_and_end_critically_sampled() -> None:
     cutoffs = [band.cutoff for band in plan]
     assert (cutoffs[0], cutoffs[12:]) == (2, [128] * 3)
     assert np.allclose(np.divide(cutoffs[1:13], cutoffs[:12]), 64 ** (1 / 12))
-    assert plan[0].cutoff + plan[0].half_width == pytest.approx(
-        8
-    )  # rate 16 is more than twice 2^2.1
+    # Half of the rate 16 is more than the stopband 2^2.1.
+    assert plan[0].cutoff + plan[0].half_width == pytest.approx(8)
     assert plan[14].cutoff + plan[14].half_width == pytest.approx(128 * 2**0.3)
     assert [band.rate for band in plan] == [16] * 3 + [32] * 2 + [64] * 2 + [128] * 3 + [256] * 5
 
@@ -72,7 +71,7 @@ def kaiser_filter(taps: int, cutoff: float, width: float, rate: float) -> np.nda
 
 
 @pytest.mark.parametrize("resolution", [16, 64, 256])
-def test_filters_are_kaisers_and_sum_to_one(resolution: int) -> None:
+def test_filters_have_kaiser_windows_and_sum_to_one(resolution: int) -> None:
     for layer in plan_layers(plan_bands(resolution, 3, 14, 32768, 512))[:-1]:
         band = layer.source
         taps = lowpass_filter(6 * layer.up, band.cutoff, band.half_width, layer.rate)
@@ -91,10 +90,8 @@ def test_filters_are_kaisers_and_sum_to_one(resolution: int) -> None:
 )
 @settings(max_examples=40, deadline=None)
 def test_up_matrix_is_upfirdn(size: int, up: int, before: int, after: int, seed: int) -> None:
-    taps, x = (
-        np.random.default_rng(seed).normal(size=6 * up),
-        np.random.default_rng(seed + 1).normal(size=size),
-    )
+    taps = np.random.default_rng(seed).normal(size=6 * up)
+    x = np.random.default_rng(seed + 1).normal(size=size)
     result = up_matrix(taps, size, up, (before, after)) @ x
     full = np.pad(upfirdn(up * taps, x, up), 100)
     start = 100 + len(taps) - 1 - before
@@ -105,22 +102,23 @@ def test_up_matrix_is_upfirdn(size: int, up: int, before: int, after: int, seed:
 @given(st.integers(30, 60), st.sampled_from([2, 4]), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
 def test_down_matrix_is_upfirdn(size: int, down: int, seed: int) -> None:
-    taps, x = (
-        np.random.default_rng(seed).normal(size=6 * down),
-        np.random.default_rng(seed + 1).normal(size=size),
-    )
+    taps = np.random.default_rng(seed).normal(size=6 * down)
+    x = np.random.default_rng(seed + 1).normal(size=size)
     result = down_matrix(taps, size, down) @ x
     assert np.allclose(result, upfirdn(taps, x)[len(taps) - 1 : size : down], atol=1e-6)
 
 
-@pytest.mark.parametrize("padding", [(9, 8), (-40, -6)])  # the second cuts whole blocks of samples
-def test_banded_products_are_the_dense_ones(padding: tuple[int, int]) -> None:
+@pytest.mark.parametrize("padding", [(9, 8), (-40, -6)])  # the second crops whole blocks of samples
+def test_banded_products_equal_dense_ones(padding: tuple[int, int]) -> None:
     matrix = up_matrix(lowpass_filter(12, 2, 6, 32), 70, 2, padding)
-    banded, dense = BandedMatrix(matrix), torch.from_numpy(matrix).float()
-    x, y = torch.randn(2, 70, 70, 3), torch.randn(2, len(matrix), len(matrix), 3)
-    wanted, wanted_back = dense @ x.movedim(3, 1) @ dense.T, dense.T @ y.movedim(3, 1) @ dense
-    assert torch.allclose(banded(x), wanted.permute(0, 3, 2, 1), atol=1e-5)
-    assert torch.allclose(banded.transposed(y), wanted_back.permute(0, 3, 2, 1), atol=1e-5)
+    banded = BandedMatrix(matrix)
+    dense = torch.from_numpy(matrix).float()
+    x = torch.randn(2, 70, 70, 3)
+    y = torch.randn(2, len(matrix), len(matrix), 3)
+    product = dense @ x.movedim(3, 1) @ dense.T
+    transposed_product = dense.T @ y.movedim(3, 1) @ dense
+    assert torch.allclose(banded(x), product.permute(0, 3, 2, 1), atol=1e-5)
+    assert torch.allclose(banded.transposed(y), transposed_product.permute(0, 3, 2, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("resolution", [8, 96, 100])

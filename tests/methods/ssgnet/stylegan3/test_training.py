@@ -69,7 +69,7 @@ def test_p_stays_a_probability() -> None:
     assert next_p(1 - 1e-5, torch.tensor([1.0, 1.0]), GeneratorConfig()) == 1
 
 
-def test_p_rises_while_reals_are_told_apart() -> None:
+def test_p_rises_while_real_images_are_recognised() -> None:
     config = changed_config(discriminator_rate=1e-12, ada_every=4, ada_kimg=500)
     training = AdversarialTraining(config, (1, 16), 0, CPU)
     with torch.no_grad():
@@ -96,9 +96,10 @@ def test_penalty_comes_every_second_batch(gamma: float, steps: int) -> None:
     assert state["generator_adam.0.step"] == 5
 
 
-def test_seldom_penalties_are_as_many_times_as_strong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_penalty_every_n_batches_counts_n_times(monkeypatch: pytest.MonkeyPatch) -> None:
     training = AdversarialTraining(TINY, (1, 16), 0, CPU)
-    bias, slopes = training.discriminator.out.bias, []
+    bias = training.discriminator.out.bias
+    slopes: list[tuple[torch.optim.Optimizer, torch.Tensor]] = []
 
     def keep_slopes(optimiser: torch.optim.Optimizer) -> None:
         slopes.append((optimiser, bias.grad))
@@ -111,11 +112,11 @@ def test_seldom_penalties_are_as_many_times_as_strong(monkeypatch: pytest.Monkey
     )
     train_batch(training, IMAGES[:4] * 2 - 1)
     assert [optimiser is training.generator_adam for optimiser, _ in slopes] == [True, False, False]
-    assert slopes[0][1] is None  # the step of G leaves D alone
+    assert slopes[0][1] is None  # the step of G does not change D
     assert slopes[2][1].item() == TINY.gamma * TINY.r1_every
 
 
-def test_running_statistics_move_once_a_batch() -> None:
+def test_running_statistics_are_updated_once_per_batch() -> None:
     config = changed_config(magnitude_kimg=1e-9)  # forgets all but the last batch
     training = AdversarialTraining(config, (1, 16), 0, CPU)
     seen: list[float] = []
@@ -136,7 +137,8 @@ def test_average_ramps_up() -> None:
 
 
 def test_average_moves_weights_and_copies_statistics() -> None:
-    average, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    average = nn.BatchNorm1d(2)
+    network = nn.BatchNorm1d(2)
     nn.init.constant_(network.weight, 3.0)
     nn.init.constant_(network.running_mean, 7.0)
     update_average(average, network, 0.75)
@@ -144,37 +146,36 @@ def test_average_moves_weights_and_copies_statistics() -> None:
     assert average.running_mean.tolist() == [7, 7]
 
 
-def test_first_batch_takes_the_average_along() -> None:
+def test_after_the_first_batch_the_average_is_the_generator() -> None:
     state = train_generator(IMAGES, TINY, 1, 0, CPU)
     kept = {
         name.removeprefix("average."): value
         for name, value in state.items()
         if name.startswith("average.")
     }
-    assert all(
-        torch.equal(value, state[f"generator.{name}"]) for name, value in kept.items()
-    )
+    assert all(torch.equal(value, state[f"generator.{name}"]) for name, value in kept.items())
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4])
-def test_resume_equals_undisturbed(stop: int, tmp_path: Path) -> None:
+def test_a_resumed_training_equals_an_uninterrupted_one(stop: int, tmp_path: Path) -> None:
     config = changed_config(ada_target=0.0)
-    undisturbed = train_generator(IMAGES, config, 6, 3, CPU)
-    assert undisturbed["p"] > 0.3  # so that the draws of augmentations count
+    uninterrupted = train_generator(IMAGES, config, 6, 3, CPU)
+    assert uninterrupted["p"] > 0.3  # so that augmentations are applied
     save_file(train_generator(IMAGES, config, stop, 3, CPU), tmp_path / "snapshot.safetensors")
     snapshot = load_file(tmp_path / "snapshot.safetensors")
-    assert equal_states(train_generator(IMAGES, config, 6, 3, CPU, snapshot), undisturbed)
-    assert int(snapshot["step"]) == stop  # a resumed training leaves its snapshot alone
+    assert equal_states(train_generator(IMAGES, config, 6, 3, CPU, snapshot), uninterrupted)
+    assert int(snapshot["step"]) == stop  # resuming does not change the snapshot
 
 
 def test_training_does_not_depend_on_or_touch_the_global_stream() -> None:
     torch.manual_seed(1)
-    first, left = train_generator(IMAGES, TINY, 2, 0, CPU), torch.rand(1)
+    first = train_generator(IMAGES, TINY, 2, 0, CPU)
+    next_draw = torch.rand(1)
     torch.manual_seed(2)
     second = train_generator(IMAGES, TINY, 2, 0, CPU)
     torch.manual_seed(1)
     assert equal_states(first, second)
-    assert torch.equal(left, torch.rand(1))
+    assert torch.equal(next_draw, torch.rand(1))
     assert not equal_states(first, train_generator(IMAGES, TINY, 2, 1, CPU))
 
 
@@ -198,7 +199,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(monkeypatch: pytest.Mon
             optimiser.zero_grad()
 
         monkeypatch.setattr("methods.ssgnet.stylegan3.training.apply_gradients", keep_slopes)
-        train_batch(training, IMAGES[:4] * 2 - 1)  # three parts: of 2, 2 and none, or of 2, 1 and 1
+        train_batch(training, IMAGES[:4] * 2 - 1)  # three parts asked for, two made: of 2 and 2
     assert slopes[1].abs().max() > 0
     assert torch.allclose(slopes[1], slopes[len(slopes) // 2 + 1], rtol=1e-4, atol=1e-7)
 
@@ -211,7 +212,7 @@ def test_parts_of_a_batch_make_one_step() -> None:
     assert parts["signs"].tolist()[1] == whole["signs"].tolist()[1] == 4
 
 
-def test_reports_come_every_so_many_images() -> None:
+def test_reports_come_every_n_images() -> None:
     seen: list[tuple[int, State]] = []
     end = train_generator(
         IMAGES, TINY, 6, 0, CPU, every=10, report=lambda shown, state: seen.append((shown, state))
@@ -258,7 +259,7 @@ def test_images_of_other_shapes_are_refused(shape: tuple[int, ...], message: str
 
 
 def mean_features(pictures: torch.Tensor) -> torch.Tensor:
-    """Mean maps (N 32) of a fixed random network."""
+    """Feature maps of a fixed random network, averaged over pixels (N 32)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         layers = [nn.Conv2d(i, o, 3, 2, 1) for i, o in ((3, 16), (16, 32), (32, 32))]
