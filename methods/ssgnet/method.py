@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench.api import Case, Run, Spec, TrainView
 from methods.ssgnet.config import Config
 from methods.ssgnet.generators import State, averaged_part, draw_images, shared_generator
 from methods.ssgnet.t_vmf import TvmfDiceLoss
 from methods.training import (
+    BackboneMethod,
     Loss,
     add_prefix,
     probabilities,
@@ -29,13 +29,16 @@ BATCH = 32  # images of the pool labelled at once
 MIXED = -1  # the key of a generator of all images
 
 
-class SSGNet:
-    """Trains on real images and on generated ones, which the segmenter or their class labels."""
+class SSGNet(BackboneMethod):
+    """Trains on real images and on generated ones, which the segmenter or their class labels.
+
+    The segmenter of the last round predicts.
+    """
+
+    config: Config
 
     def __init__(self, config: Config, spec: Spec) -> None:
-        self.config = config
-        self.spec = spec
-        self.network: nn.Module
+        super().__init__(config, spec)
         self.generators: dict[int, State] = {}
         self.facts: dict[str, str] = {}
         self.segmenter_steps = 0
@@ -144,14 +147,6 @@ class SSGNet:
         epoch = max(1, cases // self.config.batch_size)
         adaptive = self.config.loss == "adaptive_t_vmf"
         return TvmfDiceLoss(self.spec.classes, epoch, adaptive, device)
-
-    def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W) by the last segmenter."""
-        return probabilities(self.network, images)
-
-    def classify(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K) of images (B C H W)."""
-        return probabilities(self.network, images)
 
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
         """n generated images with the masks of the last segmenter, or their generators' labels."""
