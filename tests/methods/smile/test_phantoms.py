@@ -102,11 +102,11 @@ def test_lesions_go_and_the_rest_stays() -> None:
 
     images = torch.from_numpy(np.stack([case.image for case in test]))
     masks = np.stack([case.mask for case in test if case.mask is not None])
-    pseudo_healthy = method.normalise(images)
-    pairs = list(zip(images.numpy(), pseudo_healthy.numpy(), masks, strict=True))
+    made_healthy = method.normalise(images)
+    pairs = list(zip(images.numpy(), made_healthy.numpy(), masks, strict=True))
 
     counts = np.array(
-        [count_lesion_pixels(reference, pseudo_healthy), count_lesion_pixels(reference, images)]
+        [count_lesion_pixels(reference, made_healthy), count_lesion_pixels(reference, images)]
     )
     assert normality.healthiness(counts) > 0.5  # 0 for the identity
     assert np.mean([normality.identity(*pair).value for pair in pairs]) > 0.9
@@ -120,9 +120,9 @@ def test_lesions_go_and_the_rest_stays() -> None:
     )
     code = encode_lesions(maps, lesion_contrast(images, maps, method.config.background))
     with torch.no_grad():
-        with_code = method.reconstructor(pseudo_healthy, code)
-        without_code = method.reconstructor(pseudo_healthy, torch.zeros_like(code))
-    removed = (pseudo_healthy - images)[lesion].abs().mean()
+        with_code = method.reconstructor(made_healthy, code)
+        without_code = method.reconstructor(made_healthy, torch.zeros_like(code))
+    removed = (made_healthy - images)[lesion].abs().mean()
     assert (with_code - images)[lesion].abs().mean() < 0.6 * removed
-    to_healthy = (without_code - pseudo_healthy)[lesion].abs().mean()
+    to_healthy = (without_code - made_healthy)[lesion].abs().mean()
     assert to_healthy < (without_code - images)[lesion].abs().mean()
