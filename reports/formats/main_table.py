@@ -126,7 +126,7 @@ def _make_cell(row: Row | None, head: Row, column: ColumnFacts) -> Cell:
     mean = tables.number(row.mean, column.digits)
     interval = tables.interval(row, column.digits)
     said = row is not head and row.interval == head.interval
-    word = row.interval if row.interval in tables.WIDE and not said else ""
+    word = row.interval if row.interval in tables.WEAK_INTERVALS and not said else ""
     return Cell(mean, interval, word)
 
 
@@ -143,7 +143,7 @@ def _list_notes(
         for entry in budget.entries:
             yield from _feature_notes(budget, entry, columns)
             kinds.update(row.interval for row in entry.rows.values())
-    for word, meaning in tables.WIDE.items():
+    for word, meaning in tables.WEAK_INTERVALS.items():
         if word in kinds:
             yield f"{word}: {meaning}"
 

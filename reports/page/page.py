@@ -382,7 +382,7 @@ def _template_filters(board: Board) -> templating.Filters:
 
 TEMPLATE_WORDS: Mapping[str, Any] = {
     "known": known,
-    "wide": tables.WIDE,
+    "weak_intervals": tables.WEAK_INTERVALS,
     "rank_help": RANK_HELP,
     "compact": KEY_COLUMNS,
     "leaders": tables.find_leaders,
