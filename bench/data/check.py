@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
 from bench.data import near_duplicates
-from bench.errors import BenchError, DataProblem
+from bench.errors import DataProblem
 
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
