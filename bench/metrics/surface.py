@@ -58,7 +58,7 @@ def surface_metrics(
 
 
 def image_diagonal(shape: tuple[int, ...], spacing: tuple[float, ...] | None) -> float:
-    """sqrt(sum((n_i * s_i)^2)) over the full voxel extents n_i * s_i, in mm; with None s_i = 1, in pixels."""
+    """sqrt(sum((n_i * s_i)^2)) of n_i voxels of s_i mm on axis i; without spacing, in pixels."""
     steps = (1.0,) * len(shape) if spacing is None else spacing
     return math.hypot(*(n * s for n, s in zip(shape, steps, strict=True)))
 

@@ -12,7 +12,7 @@ from methods.config import TrainingConfig, shared
 class Config(TrainingConfig):
     """What SMILE needs beyond the settings of every learner. A weight of 0 removes its term."""
 
-    # The last two are reference points, without a generator.
+    # The last two are reference points, without a generator; scoring draws that of inpainting.
     mode: Literal["learned", "identity", "inpaint"] = "learned"
     unlabelled: bool = True  # whether images without masks are used
     game: bool = True  # whether lesion segmenter and generator are trained against each other

@@ -16,7 +16,7 @@ from methods.smile.adversarial import train_adversarially
 from methods.smile.config import Config
 from methods.smile.losses import encode_lesions, lesion_contrast
 from methods.smile.networks import Generator, Reconstructor
-from methods.smile.reference import Identity, Inpainting
+from methods.smile.reference import Identity, Reference
 from methods.training import add_prefix, probabilities, strip_prefix, train_supervised
 
 BATCH = 16  # synthetic images made at once
@@ -230,7 +230,7 @@ def build_smile(config: Config, spec: Spec) -> Method:
     if config.mode == "identity":
         return Identity(config, spec)
     if config.mode == "inpaint":
-        return Inpainting(config, spec)
+        return Reference(config, spec)  # scoring inpaints the true masks
     return SMILE(config, spec)
 
 

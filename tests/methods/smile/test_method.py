@@ -19,7 +19,6 @@ from bench.api import (
     Augments,
     Case,
     Normalises,
-    NormalisesWithMask,
     Segments,
     Synthesises,
     TrainView,
@@ -347,11 +346,10 @@ def test_each_mode_has_its_capabilities() -> None:
     learned, identity, inpaint = (
         METHOD(Config(mode=mode), view.spec) for mode in ("learned", "identity", "inpaint")
     )
-    capabilities = (Segments, Normalises, NormalisesWithMask, Augments, Synthesises)
+    capabilities = (Segments, Normalises, Augments, Synthesises)
     assert [isinstance(learned, capability) for capability in capabilities] == [
         True,
         True,
-        False,
         True,
         True,
     ]
@@ -360,12 +358,10 @@ def test_each_mode_has_its_capabilities() -> None:
         True,
         False,
         False,
-        False,
     ]
     assert [isinstance(inpaint, capability) for capability in capabilities] == [
         True,
         False,
-        True,
         False,
         False,
     ]
@@ -375,36 +371,6 @@ def test_identity_leaves_images_alone() -> None:
     images = torch.rand(2, 3, 32, 32)
     method: Any = METHOD(Config(mode="identity"), with_normals().spec)
     assert torch.equal(method.normalise(images), images)
-
-
-def test_inpainting_is_exact_on_a_plane_and_stays_within_the_surroundings() -> None:
-    down, right = torch.meshgrid(
-        torch.linspace(0, 1, 32), torch.linspace(0, 0.5, 32), indexing="ij"
-    )
-    plane = torch.stack([down, right, 1 - down])[None]  # solves Laplace's equation
-    mask = torch.zeros(1, 32, 32, dtype=torch.long)
-    mask[0, 8:20, 10:25] = 2
-    stained = torch.where(mask[:, None] > 0, 0.9, plane)
-    method: Any = METHOD(Config(mode="inpaint", margin=0), with_normals().spec)
-    assert torch.allclose(method.normalise_with(stained, mask), plane, atol=1e-6)
-    noise = torch.rand(1, 3, 32, 32)
-    filled = method.normalise_with(noise, mask)
-    assert torch.equal(filled[..., mask[0] == 0], noise[..., mask[0] == 0])
-    assert filled.min() >= noise[..., mask[0] == 0].min()
-    assert filled.max() <= noise[..., mask[0] == 0].max()
-
-
-def test_inpainting_takes_a_margin_and_masks_at_the_border() -> None:
-    images, mask = torch.rand(2, 1, 16, 16), torch.zeros(2, 16, 16, dtype=torch.long)
-    mask[0, :4, :] = 1
-    method: Any = METHOD(Config(mode="inpaint", margin=2), with_normals().spec)
-    result = method.normalise_with(images, mask)
-    assert torch.equal(result[1], images[1])  # no lesion
-    assert torch.equal(result[0, :, 6:], images[0, :, 6:])
-    assert not torch.equal(result[0, :, 4:6], images[0, :, 4:6])
-    assert torch.isfinite(result).all()
-    full = method.normalise_with(images, torch.ones_like(mask))
-    assert torch.equal(full, images)
 
 
 # Settings
