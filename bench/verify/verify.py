@@ -98,8 +98,8 @@ def _check_board(
     count = sum(map(count_leaves, stored.values()))
     yield Check("values of board.json", count, mismatches, _version_note(stored))
     yield _check_means(results, stored, {mismatch.row for mismatch in mismatches})
-    cases = {}
-    tables = {}
+    cases: dict[str, str] = {}
+    tables: dict[str, str] = {}
     for file, text in texts.items():
         if (store.out / "report" / file).exists():
             texts_of_kind = cases if file.startswith("results") else tables
