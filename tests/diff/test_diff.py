@@ -113,7 +113,7 @@ def test_equal_folders_differ_in_nothing() -> None:
 
 
 def test_a_paired_interval_forgets_what_both_share() -> None:
-    """Scores vary by 0.1 and more, but every difference is 0.02 +- 0.001, and so is the interval."""
+    """Scores vary by 0.1 and more, every difference is 0.02 +- 0.001: so narrow is the interval."""
     after = side([row("m", mean=0.62)], 0.02)
     table = next(iter(after.tables.values()))
     table[0]["a"] += 0.001  # type: ignore[index]
