@@ -84,14 +84,18 @@ class CaseMetric:
     def value(self, pair: CasePair, missing: bool) -> float:
         """Its value on a pair it is defined on, the worst one where the prediction is missing.
 
-        Raises BenchError where that is no finite number.
+        Raises BenchError where it fails, or gives no finite number.
         """
-        if not missing:
-            value = self.compute(pair)
-        elif callable(self.worst):
-            value = self.worst(pair)
-        else:
-            value = self.worst
+        try:
+            if not missing:
+                value = self.compute(pair)
+            elif callable(self.worst):
+                value = self.worst(pair)
+            else:
+                value = self.worst
+        except Exception as problem:  # whatever a plug-in meets
+            reason = f"{type(problem).__name__}: {problem}"
+            raise BenchError(f"metric {self.key} fails: {reason}") from problem
         if not math.isfinite(value):
             raise BenchError(f"metric {self.key} gives {value}; expected a finite number")
         return value

@@ -57,34 +57,8 @@ def surface_metrics(
     return SurfaceMetrics(hd95(pair), asd(pair), nsd(pair))
 
 
-def hd95(pair: CasePair) -> float:
-    """95th percentile of the distances of both directions; the diagonal without a prediction."""
-    if not pair.guess.any():
-        return pair_diagonal(pair)
-    return float(np.percentile(np.concatenate(pair.borders), 95))
-
-
-def asd(pair: CasePair) -> float:
-    """Mean distance from the predicted to the true border; the diagonal without a prediction."""
-    if not pair.guess.any():
-        return pair_diagonal(pair)
-    return float(pair.borders.to_truth.mean())
-
-
-def nsd(pair: CasePair) -> float:
-    """Share of the border voxels of both masks within the tolerance of the other border."""
-    if not pair.guess.any():
-        return 0.0
-    return float(np.mean(np.concatenate(pair.borders) <= pair.tolerance + _SLACK))
-
-
-def pair_diagonal(pair: CasePair) -> float:
-    """The longest distance that the image has room for: the worst HD95 and ASD."""
-    return image_diagonal(pair.truth.shape, pair.spacing)
-
-
 def image_diagonal(shape: tuple[int, ...], spacing: tuple[float, ...] | None) -> float:
-    """sqrt(sum((n_i s_i)^2)) over the extents n_i s_i, in mm; with None s_i = 1, in pixels."""
+    """sqrt(sum((n_i * s_i)^2)) over the full voxel extents n_i * s_i, in mm; with None s_i = 1, in pixels."""
     steps = (1.0,) * len(shape) if spacing is None else spacing
     return math.hypot(*(n * s for n, s in zip(shape, steps, strict=True)))
 
@@ -239,6 +213,32 @@ def _tree_or_transform(points: Ints, target: Mask, spacing: tuple[float, ...]) -
     # An unbalanced tree builds twice as fast and answers far queries faster.
     tree = cKDTree(np.argwhere(target) * spacing, balanced_tree=False, compact_nodes=False)
     return tree.query(points * spacing)[0]
+
+
+def hd95(pair: CasePair) -> float:
+    """95th percentile of the distances of both directions; the diagonal without a prediction."""
+    if not pair.guess.any():
+        return pair_diagonal(pair)
+    return float(np.percentile(np.concatenate(pair.borders), 95))
+
+
+def asd(pair: CasePair) -> float:
+    """Mean distance from the predicted to the true border; the diagonal without a prediction."""
+    if not pair.guess.any():
+        return pair_diagonal(pair)
+    return float(pair.borders.to_truth.mean())
+
+
+def nsd(pair: CasePair) -> float:
+    """Share of the border voxels of both masks within the tolerance of the other border."""
+    if not pair.guess.any():
+        return 0.0
+    return float(np.mean(np.concatenate(pair.borders) <= pair.tolerance + _SLACK))
+
+
+def pair_diagonal(pair: CasePair) -> float:
+    """The longest distance that the image has room for: the worst HD95 and ASD."""
+    return image_diagonal(pair.truth.shape, pair.spacing)
 
 
 METRICS = (
