@@ -116,7 +116,7 @@ def _run_and_tune(bench: Bench) -> Progress:
         return stages.report(bench.store, write, judged=False)[1]
 
     with tracking.mirror(bench.store) as tell, console.progress_display() as shown:
-        show = LivePage(bench.store, shown, draw_page)
+        show = LivePage(shown, draw_page)
         progress = stages.run(bench, show, tell)
         if bench.suite.tuning:
             tuned, _ = stages.tune(bench, show)

@@ -288,9 +288,7 @@ def judge(store: Store) -> None:
         judge_cell(folder, decoded, reference, plan.suite.extractors, device, reason)
 
 
-def _reference_model(
-    store: Store, plan: Plan, cell: PlannedCell
-) -> tuple[CellFolder | None, str]:
+def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:
     """The reference model of a cell where it is done, and why none can be asked.
 
     Of a model that is there the reason says what it would lack.

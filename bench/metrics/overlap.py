@@ -1,4 +1,8 @@
-"""Overlap of two boolean masks of equal shape, any number of dimensions."""
+"""Overlap of two boolean masks of equal shape, with any number of dimensions.
+
+TP, FP and FN count pixels. Definitions and empty rules follow Metrics Reloaded (Maier-Hein et al.
+2024, doi 10.1038/s41592-023-02151-z), which calls the two DSC and IoU.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,21 +11,33 @@ from bench.metrics.case_metric import CaseMetric, CasePair
 
 
 def dice(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
-    """2TP / (2TP + FP + FN): 1.0 if both masks are empty, 0.0 if only one is, so it serves `dice_all` too."""
+    """Dice coefficient 2TP / (2TP + FP + FN), a share in [0, 1].
+
+    1.0 if both masks are empty and 0.0 if only one is, so it serves `dice_all` too. A ValueError
+    for masks that `check_masks` refuses.
+    """
     check_masks(pred, ref)
-    total = np.count_nonzero(pred) + np.count_nonzero(ref)
-    return float(2 * np.count_nonzero(pred & ref) / total) if total else 1.0
+    sizes = np.count_nonzero(pred) + np.count_nonzero(ref)
+    if not sizes:
+        return 1.0
+    return float(2 * np.count_nonzero(pred & ref) / sizes)
 
 
 def jaccard(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
-    """TP / (TP + FP + FN), with the same empty rules as `dice`."""
+    """Jaccard index TP / (TP + FP + FN), a share in [0, 1], with the empty rules of `dice`."""
     check_masks(pred, ref)
     union = np.count_nonzero(pred | ref)
-    return float(np.count_nonzero(pred & ref) / union) if union else 1.0
+    if not union:
+        return 1.0
+    return float(np.count_nonzero(pred & ref) / union)
 
 
 def check_masks(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> None:
-    """Refuse what numpy would broadcast, or `&` would take bit by bit, to a wrong score without a word."""
+    """Raise a ValueError for masks that differ in shape or are not boolean.
+
+    numpy would broadcast the former and `&` would compare the latter bit by bit, and both would
+    give a wrong score without a warning.
+    """
     if pred.shape != ref.shape:
         raise ValueError(
             f"prediction {pred.shape} and reference {ref.shape} differ in shape; resample first"

@@ -1,7 +1,8 @@
-"""HD95, ASD and NSD of two masks from one pass; definitions and empty rules: `surface_metrics`.
+"""HD95, ASD and NSD of two masks from one pass over their borders; see `surface_metrics`.
 
-The values are medpy's (`hd95`, `asd`). medpy runs three distance transforms over the whole image; here each
-border voxel of a volume looks for its nearest partner in growing rings, which is short where two masks nearly agree.
+HD95 and ASD have the values of medpy (`hd95`, `asd`). medpy runs three distance transforms over the
+whole image; here each border voxel of a volume looks for its nearest partner in growing rings,
+which takes few steps where two masks nearly agree.
 """
 
 import math
@@ -20,15 +21,13 @@ Ints = NDArray[np.intp]
 
 _FAR = 20_000  # "no border in this column", in voxels; fits int16
 _REACH = 16  # the ring search ends here, in voxels of the finest axis
-_TREE_COST = {
-    2: 20,
-    3: 200,
-}  # one far tree query takes about the time of transforming so many voxels
+# By dimensions: one far tree query takes about the time of transforming so many voxels.
+_TREE_COST = {2: 20, 3: 200}
 _SLACK = 1e-9  # three steps of 0.1 mm count as within 0.3 mm, in spite of rounding
 
 
 class SurfaceMetrics(NamedTuple):
-    """Distances in the unit of the spacing (mm), or pixels without one; `nsd` is a share in [0, 1]."""
+    """Distances in mm, or in pixels without a spacing; `nsd` is a share in [0, 1]."""
 
     hd95: float
     asd: float
@@ -40,11 +39,16 @@ def surface_metrics(
 ) -> SurfaceMetrics:
     """HD95, ASD and NSD of two boolean masks of one shape, 2D or 3D.
 
-    hd95: 95th percentile of the distances of both directions, concatenated. asd: mean distance from the
-    prediction's border to the reference's, so it is not symmetric. nsd: share of the border voxels of both
-    masks that lie within `tolerance` of the other border, unweighted. `spacing` is in mm per axis; with None
-    distances and `tolerance` are in pixels. An empty prediction gets hd95 = asd = `image_diagonal`, nsd = 0.
-    An empty reference is a ValueError: the caller leaves such pairs out.
+    hd95: 95th percentile (linear between order statistics) of the distances from each border voxel
+    to the other border, of both directions together. asd: mean distance from the prediction's
+    border to the reference's, so it is not symmetric. nsd: share of the border voxels of both
+    masks that lie within `tolerance` of the other border (after Nikolov et al. 2021, doi
+    10.2196/26151, who weight voxels by their surface; here each counts the same). Borders are
+    those of `border`.
+
+    `spacing` is in mm per axis; with None, distances and `tolerance` are in pixels. An empty
+    prediction gets hd95 = asd = `image_diagonal` and nsd = 0. A ValueError for an empty reference
+    (the caller leaves such pairs out), and for masks or a spacing that do not fit.
     """
     steps = checked_spacing(pred, ref, spacing)
     if not ref.any():
@@ -60,16 +64,23 @@ def image_diagonal(shape: tuple[int, ...], spacing: tuple[float, ...] | None) ->
 
 
 def surface_distances(pred: Mask, ref: Mask, spacing: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """Distance of every border voxel of `pred` to the border of `ref`, and the reverse; both non-empty."""
+    """Distance of every border voxel of `pred` to the border of `ref`, and the reverse.
+
+    Both masks must hold a voxel; distances are in the unit of `spacing`.
+    """
     box = _bounding_box(pred | ref)
-    a, b = border(pred[box]), border(ref[box])
-    return _directed(a, b, spacing), _directed(b, a, spacing)
+    pred_border = border(pred[box])
+    ref_border = border(ref[box])
+    from_pred = _distances_to_nearest(pred_border, ref_border, spacing)
+    from_ref = _distances_to_nearest(ref_border, pred_border, spacing)
+    return from_pred, from_ref
 
 
 def border(mask: Mask) -> Mask:
-    """Voxels with a face neighbour outside the mask; the outside of the image counts as outside the mask.
+    """Voxels with a face neighbour outside the mask; the outside of the image counts as outside.
 
-    This is medpy's `mask ^ binary_erosion(mask)` with connectivity 1, and cropping to the mask keeps it.
+    This is medpy's `mask ^ binary_erosion(mask)` with connectivity 1, and does not change where the
+    image is cropped to the mask.
     """
     core = (slice(1, -1),) * mask.ndim
     inner = mask[core].copy()
@@ -82,14 +93,16 @@ def border(mask: Mask) -> Mask:
 
 
 def checked_spacing(pred: Mask, ref: Mask, spacing: tuple[float, ...] | None) -> tuple[float, ...]:
-    """The spacing, None read as 1 pixel. Raises ValueError where masks or spacing do not fit."""
+    """The spacing, 1 per axis for None; a ValueError for masks or a spacing that do not fit."""
     check_masks(pred, ref)
     if ref.ndim not in _TREE_COST:
         raise ValueError(
             f"masks of shape {ref.shape} are neither 2D nor 3D; pass one image or volume at a time"
         )
-    steps = (1.0,) * ref.ndim if spacing is None else tuple(float(s) for s in spacing)
-    if len(steps) != ref.ndim or not all(0 < s < math.inf for s in steps):
+    if spacing is None:
+        return (1.0,) * ref.ndim
+    steps = tuple(float(step) for step in spacing)
+    if len(steps) != ref.ndim or not all(0 < step < math.inf for step in steps):
         raise ValueError(
             f"spacing {spacing} does not fit a mask of shape {ref.shape}; give mm > 0 per axis"
         )
@@ -100,18 +113,17 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...]:
     """The smallest box that holds a non-empty mask; axis by axis, so that each scan is shorter."""
     box: list[slice] = []
     for axis in range(mask.ndim):
-        others = tuple(i for i in range(mask.ndim) if i != axis)
-        hits = np.flatnonzero(mask[tuple(box)].any(axis=others))
-        box.append(slice(int(hits[0]), int(hits[-1]) + 1))
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        occupied = np.flatnonzero(mask[tuple(box)].any(axis=others))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
     return tuple(box)
 
 
-def _directed(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Floats:
+def _distances_to_nearest(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Floats:
     """Distance of every True of `source` to the nearest True of `target`."""
     points = np.stack(np.unravel_index(np.flatnonzero(source), source.shape), axis=1)
-    if (
-        source.ndim == 2
-    ):  # borders are short here, and the many small steps of the ring search cost more
+    # Borders are short in 2D, and the many small steps of the ring search cost more.
+    if source.ndim == 2:
         return _tree_or_transform(points, target, spacing)
     distances, open_ = _ring_search(points, target, spacing)
     if open_.size:
@@ -122,48 +134,59 @@ def _directed(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Floats:
 def _ring_search(points: Ints, target: Mask, spacing: tuple[float, ...]) -> tuple[Floats, Ints]:
     """Distances of `points` (N D), and the indices of the points that it leaves open.
 
-    With the distance along axis 0 known for every voxel, a point only compares the columns around it, nearest
-    first, and is done when the next ring of columns is farther than its best. Exact, because rings grow.
+    With the distance along axis 0 known for every voxel, a point only compares the columns around
+    it, nearest first, and is done when the next ring of columns is farther than its best. This is
+    exact, because the rings grow.
     """
     reach = min(_REACH * min(spacing[1:]), spacing[0] * _FAR / 2)
-    pad = [0] + [
-        int(min(reach / s, n - 1)) for s, n in zip(spacing[1:], target.shape[1:], strict=True)
-    ]
-    columns = np.pad(_column_distance(target), [(p, p) for p in pad], constant_values=_FAR)
+    margins = _column_margins(target.shape, spacing, reach)
+    padding = [(margin, margin) for margin in margins]
+    columns = np.pad(_column_distance(target), padding, constant_values=_FAR)
     strides = np.array(columns.strides) // columns.itemsize
-    places, flat = (points + pad) @ strides, columns.ravel()
-    best, open_ = np.full(len(places), np.inf), np.arange(len(places))
+    flat = columns.ravel()
+    positions = (points + margins) @ strides
+    best = np.full(len(positions), np.inf)
+    open_ = np.arange(len(positions))
     budget = 2 * target.size  # look-ups; about where the distance transform becomes cheaper
-    for square, jumps in _rings(pad, spacing, reach, strides):
+    for square, jumps in _rings(margins, spacing, reach, strides):
         open_ = open_[best[open_] > square]
         budget -= open_.size * len(jumps)
         if not open_.size or budget < 0:
             return np.sqrt(best), open_
-        best[open_] = np.minimum(
-            best[open_], _ring_best(flat, places[open_], jumps, spacing[0]) + square
-        )
+        nearest = _nearest_in_ring(flat, positions[open_], jumps, spacing[0]) + square
+        best[open_] = np.minimum(best[open_], nearest)
     return np.sqrt(best), open_[best[open_] > reach**2]
 
 
-def _ring_best(flat: NDArray[np.int16], places: Ints, jumps: Ints, step: float) -> Floats:
-    """Smallest squared distance along axis 0 over the columns of one ring, for each place."""
-    nearest = flat[places + jumps[0]]
+def _column_margins(shape: tuple[int, ...], spacing: tuple[float, ...], reach: float) -> list[int]:
+    """Voxels by which the rings may step over each end of each axis: none along axis 0."""
+    margins = [0]
+    for step, side in zip(spacing[1:], shape[1:], strict=True):
+        margins.append(int(min(reach / step, side - 1)))
+    return margins
+
+
+def _nearest_in_ring(flat: NDArray[np.int16], positions: Ints, jumps: Ints, step: float) -> Floats:
+    """Smallest squared distance along axis 0 over the columns of one ring, for each position."""
+    nearest = flat[positions + jumps[0]]
     for jump in jumps[1:]:
-        np.minimum(nearest, flat[places + jump], out=nearest)
+        np.minimum(nearest, flat[positions + jump], out=nearest)
     return np.square(np.multiply(nearest, step, dtype=np.float64))
 
 
 def _rings(
-    pad: list[int], spacing: tuple[float, ...], reach: float, strides: Ints
+    margins: list[int], spacing: tuple[float, ...], reach: float, strides: Ints
 ) -> Iterator[tuple[float, Ints]]:
     """(squared distance, flat index jumps) of the columns at equal distance, nearest ring first."""
-    offsets = np.indices([2 * p + 1 for p in pad]).reshape(len(pad), -1).T - pad
+    sides = [2 * margin + 1 for margin in margins]
+    offsets = np.indices(sides).reshape(len(sides), -1).T - margins
     squares = np.square(offsets * spacing).sum(axis=1)
     order = np.argsort(squares, kind="stable")
     order = order[squares[order] <= reach**2]
     values, starts = np.unique(squares[order], return_index=True)
-    for value, ring in zip(values, np.split(offsets[order] @ strides, starts[1:]), strict=True):
-        yield float(value), ring
+    rings = np.split(offsets[order] @ strides, starts[1:])
+    for value, jumps in zip(values, rings, strict=True):
+        yield float(value), jumps
 
 
 def _column_distance(target: Mask) -> NDArray[np.int16]:
@@ -177,7 +200,10 @@ def _column_distance(target: Mask) -> NDArray[np.int16]:
 
 
 def _tree_or_transform(points: Ints, target: Mask, spacing: tuple[float, ...]) -> Floats:
-    """Distances of `points` (N D) by a tree if they are few, else by one transform: garbage masks stay cheap."""
+    """Distances of `points` (N D), by a tree if they are few and by one transform otherwise.
+
+    So masks of noise stay cheap.
+    """
     if len(points) * _TREE_COST[target.ndim] > target.size:
         from scipy.ndimage import distance_transform_edt
 

@@ -164,7 +164,7 @@ def _distance_to_healthy(
     """
     entries = [entry for entry in index.train if not entry.classes]
     groups = [entry.group for entry in entries]
-    n = min(len(made), frechet.most_apart(groups))
+    n = min(len(made), frechet.largest_disjoint_size(groups))
     if n < 2:
         raise features.Unavailable(
             f"{len(entries)} normal training images of {len(set(groups))} patients; "
@@ -179,6 +179,6 @@ def _distance_to_healthy(
         metric=extract.metric,
         extractor=extract.name,
         n=n,
-        distance=frechet.at_equal_size(of_real, of_made, n, DRAWS, 0),
-        floor=frechet.floor(of_real, n, DRAWS, 0, groups),
+        distance=frechet.distance_at_equal_size(of_real, of_made, n, DRAWS, 0),
+        floor=frechet.floor_distance(of_real, n, DRAWS, 0, groups),
     )

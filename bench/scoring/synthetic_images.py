@@ -185,7 +185,7 @@ def judge_samples(
     """All that the leaderboard shows of one cell's synthetic images, without its `inputs`."""
     index = read_index(decoded)
     real = _read_training_images(decoded, index)
-    n = min(len(samples.images), frechet.most_apart(real.groups))
+    n = min(len(samples.images), frechet.largest_disjoint_size(real.groups))
     distances: list[Distance] = []
     copied: CopyCounts | None = None
     distance_curves: list[GeneratorCurve] = []
@@ -227,7 +227,7 @@ def _with_labels(
         return replace(judgement, agreement=agreement)
     validity = mask_plausibility.mask_validity(list(samples.masks), list(real.masks))
     if predicted is not None:
-        agreement = mask_plausibility.agreement(list(predicted), list(samples.masks))
+        agreement = mask_plausibility.mask_agreement(list(predicted), list(samples.masks))
     return replace(judgement, masks=asdict(validity), agreement=agreement)
 
 
@@ -295,7 +295,7 @@ def _distance_of_all(comparison: _Comparison, n: int, label_names: Sequence[str]
         made = comparison.sample_features[samples.labels == label]
         kept = comparison.real_features[of_label]
         groups = np.array(real.groups)[of_label].tolist()
-        count = min(len(made), frechet.most_apart(groups))
+        count = min(len(made), frechet.largest_disjoint_size(groups))
         distance = Distance(whole.metric, whole.extractor, n=count)
         if count >= 2:
             distance = _distance(comparison.extract, kept, made, groups, count)
@@ -310,15 +310,15 @@ def _distance(
     scale = _kid_scale(real, extract.metric)
     density: float | None = None
     coverage: float | None = None
-    if len(real) > density_coverage.K:  # else there are too few to have so many neighbours
+    if len(real) > density_coverage.NEIGHBOURS:  # else there are too few to have so many neighbours
         density, coverage = density_coverage.density_and_coverage(real, made)
     return Distance(
         metric=extract.metric,
         extractor=extract.name,
         n=n,
-        distance=frechet.at_equal_size(real, made, n, DRAWS, 0),
-        floor=frechet.floor(real, n, DRAWS, 0, groups),
-        kid=kid.kid(real / scale, made / scale),
+        distance=frechet.distance_at_equal_size(real, made, n, DRAWS, 0),
+        floor=frechet.floor_distance(real, n, DRAWS, 0, groups),
+        kid=kid.kernel_distance(real / scale, made / scale),
         density=density,
         coverage=coverage,
     )
@@ -350,7 +350,7 @@ def _distance_curve(
         for shown, made in sorted(images.items()):
             n = min(len(made), len(real))
             vectors = comparison.extract(as_tensor(made))
-            distance = frechet.at_equal_size(real, vectors, n, DRAWS, 0)
+            distance = frechet.distance_at_equal_size(real, vectors, n, DRAWS, 0)
             points.append(CurvePoint(shown, distance, n))
     return GeneratorCurve(name, points)
 

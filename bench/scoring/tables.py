@@ -224,15 +224,16 @@ def _defined_values(
 ) -> Floats:
     """Lines x metrics, NaN on the pairs that a metric is not defined on."""
     has_reference = frame["reference"].to_numpy() > 0
-    values = np.full((len(frame), len(metrics)), np.nan)
+    columns = [metric.table_column for metric in metrics]
+    values = frame[columns].to_numpy(copy=True)
     for number, metric in enumerate(metrics):
         defined = np.where(has_reference, metric.is_defined(True), metric.is_defined(False))
-        column = frame[metric.table_column].to_numpy()[defined]
-        if np.isnan(column).any():
-            line = int(np.flatnonzero(defined)[np.isnan(column)][0])
-            where = f"{names[table[line]]}: case {frame['case'].iloc[line]}"
+        column = values[:, number]
+        lacking = np.flatnonzero(defined & np.isnan(column))
+        if lacking.size:
+            where = f"{names[table[lacking[0]]]}: case {frame['case'].iloc[lacking[0]]}"
             raise BenchError(f"{where} has no {metric.table_column}; {SCORE_AGAIN}")
-        values[defined, number] = column
+        column[~defined] = np.nan
     return values
 
 

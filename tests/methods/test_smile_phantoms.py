@@ -93,8 +93,8 @@ def test_lesions_go_and_the_rest_stays() -> None:
 
     counts = np.array([lesion_pixels(judge, normal), lesion_pixels(judge, images)])
     assert pseudo_healthy.healthiness(counts) > 0.5  # check 2; 0 for the identity
-    assert np.mean([pseudo_healthy.identity(*pair).value for pair in pairs]) > 0.9
-    inside, outside = np.mean([pseudo_healthy.change(*pair) for pair in pairs], axis=0)
+    assert np.mean([pseudo_healthy.identity_score(*pair).value for pair in pairs]) > 0.9
+    inside, outside = np.mean([pseudo_healthy.mean_change(*pair) for pair in pairs], axis=0)
     assert inside > 5 * outside  # check 3
 
     # Check 6: with its mask the reconstructor brings the lesion back; without, it does not know of one.
