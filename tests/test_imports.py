@@ -32,7 +32,12 @@ ORDER = (
 )
 NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-SAME_LINE = {("hashing", "errors"), ("scoring", "worker.model"), ("scoring", "worker.predictors"), ("stats", "metrics")}
+SAME_LINE = {
+    ("hashing", "errors"),
+    ("scoring", "worker.model"),
+    ("scoring", "worker.predictors"),
+    ("stats", "metrics"),
+}
 OUTSIDE = ("methods", "datasets", "reports")
 FREE = {  # what rooms outside of bench/ may use of it
     "methods": ("bench.api", "bench.errors"),

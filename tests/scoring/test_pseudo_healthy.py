@@ -88,7 +88,7 @@ def test_pictures_show_input_normal_difference_and_mask(done: tuple[Store, Board
     assert np.array_equal(sheets[1].images, sheets[1].normals)
     page = (done[0].out / "report" / "index.html").read_text()
     assert "Pseudo-normal images" in page
-    assert "Difference, five times" in page
+    assert "Difference, amplified 5x" in page
 
 
 def test_unjudged_rows_say_what_they_wait_for(tmp_path: Path) -> None:
