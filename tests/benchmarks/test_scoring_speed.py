@@ -22,7 +22,7 @@ CASES = {
 
 @cache
 def masks(case: str) -> tuple[np.ndarray, np.ndarray]:
-    """A bumpy ellipse and one with a border 2 to 3 pixels away; the volume has 50k border voxels."""
+    """A bumpy ellipse and one with a border 2 to 3 pixels away; 50k border voxels in the volume."""
     shape, radii = CASES[case]
     rng = np.random.default_rng(0)
     grid = np.indices(shape, dtype=np.float32)
