@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,12 +22,7 @@ from methods.singan_seg.style import FeatureNetwork
 TINY: dict[str, Any] = {"batch_size": 2, "iterations": 1, "filters": 2, "samples_per_image": 2}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestSinGANSeg(MethodContract):
