@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
 
 EXTERNAL = "external"  # the method name of predictions from elsewhere
 DEFAULT, TUNED = "default", "tuned"  # variants that the harness gives
@@ -81,3 +82,8 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def file_name(name: str) -> str:
+    """A name as one path component; what could leave the folder is quoted."""
+    return quote(name, safe=" ()+,=@") if name.strip(".") else name.replace(".", "%2E")

@@ -15,7 +15,7 @@ def render(difference: Difference) -> str:
     boards = (before.board, after.board)
     titles = [board.suite.title for board in boards]
     commits = [board.provenance.get("commit", "unknown") for board in boards]
-    changed = [(change.verdict, _changed_cells(difference, change)) for change in difference.changed]
+    changed = [(change.verdict, _changed_cells(change)) for change in difference.changed]
     moved = [moved_words(difference, change) for change in difference.moved]
     values = {
         "titles": titles,
@@ -35,9 +35,9 @@ def render(difference: Difference) -> str:
     return render_template("diff.html.j2", values)
 
 
-def _changed_cells(difference: Difference, change: Change) -> list[str]:
+def _changed_cells(change: Change) -> list[str]:
     """The cells in words, with the metric as the board's page names it."""
-    column = difference.column(change.after.metric)
-    cells = changed_words(difference, change)
+    column = change.column
+    cells = changed_words(change)
     cells[CHANGED.index("metric")] = f"{column.title} {ARROWS[column.better]}"
     return cells

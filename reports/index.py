@@ -11,7 +11,7 @@ from urllib.parse import quote
 from bench.board import file as board_file
 from bench.board.schema import Board
 from bench.errors import BenchError
-from bench.store import file_name
+from bench.names import file_name
 from reports.formats.main_table import list_warnings, made_with
 from reports.page import tables
 from reports.templating import render_template
@@ -98,7 +98,8 @@ def write(entries: Sequence[Entry], to: Path) -> Path:
 def render(entries: Sequence[Entry]) -> str:
     """The index as HTML text; the same boards give the same bytes."""
     shown = [_entry_values(entry, number) for number, entry in enumerate(entries)]
-    return render_template("index.html.j2", {"entries": shown, "wide": tables.WIDE})
+    values = {"entries": shown, "weak_intervals": tables.WEAK_INTERVALS}
+    return render_template("index.html.j2", values)
 
 
 def _entry_values(entry: Entry, number: int) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _find_leader(task: str, title: str, budget: tables.Budget) -> Leader:
         label=leaders[0].label,
         metric=column.title,
         score=f"{mean} {tables.interval(head, column.digits)}".strip(),
-        word=head.interval if head.interval in tables.WIDE else "",
+        word=head.interval if head.interval in tables.WEAK_INTERVALS else "",
         tied=tuple(entry.label for entry in leaders[1:]),
         alone=len(ranked) == 1,
     )

@@ -57,23 +57,23 @@ def write(
     """
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    texts = render_texts(board, per_case)
-    if not _is_unchanged(out / "board.json", texts["board.json"]):
+    contents = texts(board, per_case)
+    if not _is_unchanged(out / "board.json", contents["board.json"]):
         _remove_files(folder, FILES)
-    write_text(out / "board.json", texts["board.json"])
+    write_text(out / "board.json", contents["board.json"])
     if "html" in wanted:
         splits = _read_splits(out)
         if public:
             page = draw_page(board, panels, sheets, per_case, public, splits)
         else:
-            page = _page_with_files(board, panels, sheets, texts, public, splits)
-        texts["index.html"] = page
+            page = _page_with_files(board, panels, sheets, contents, public, splits)
+        contents["index.html"] = page
     elif public:
         # An older page may hold pictures that must not be passed on.
         _remove_files(folder, ["html"])
     for name in _files_of(wanted):
-        if name in texts:
-            write_text(folder / name, texts[name])
+        if name in contents:
+            write_text(folder / name, contents[name])
     return folder / "index.html" if "html" in wanted else folder
 
 
@@ -88,7 +88,7 @@ def write_page(file: Path, text: str) -> None:
         ) from None
 
 
-def render_texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
+def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
     """Every file but the page, by name; a table of all cases for each task that has any."""
     tables = {csv_json.RESULTS[task]: table for task, table in per_case.items() if table}
     return {
@@ -114,35 +114,35 @@ def draw_page(
     """
     if public:
         board = without_folders(board)
-    texts = render_texts(board, per_case)
-    return _page_with_files(board, panels, sheets, texts, public, splits)
+    contents = texts(board, per_case)
+    return _page_with_files(board, panels, sheets, contents, public, splits)
 
 
 def _page_with_files(
     board: Board,
     panels: Sequence[Panel],
     sheets: Sequence[Sheet],
-    texts: Mapping[str, str],
+    contents: Mapping[str, str],
     public: bool,
     splits: Mapping[str, str],
 ) -> str:
     from reports.page.page import render_page  # it imports matplotlib, which takes seconds
 
-    return render_page(board, panels, sheets, list_downloads(texts, splits), public)
+    return render_page(board, panels, sheets, list_downloads(contents, splits), public)
 
 
-def list_downloads(texts: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:
-    """The files offered on the page, out of `render_texts` and the splits."""
+def list_downloads(contents: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:
+    """The files offered on the page, out of `texts` and the splits."""
     downloads = []
     for task, name in csv_json.RESULTS.items():
-        if name in texts:
-            downloads.append(make_download(name, f"every test case, {task}", texts[name]))
+        if name in contents:
+            downloads.append(make_download(name, f"every test case, {task}", contents[name]))
     for name in ("rows.csv", "board.json"):
-        downloads.append(make_download(name, TITLES[name], texts[name]))
+        downloads.append(make_download(name, TITLES[name], contents[name]))
     for name, text in splits.items():
         downloads.append(make_download(f"split_{name}", SPLIT_TITLE, text))
     for name in ("tables.md", "tables.tex"):
-        downloads.append(make_download(name, TITLES[name], texts[name]))
+        downloads.append(make_download(name, TITLES[name], contents[name]))
     return downloads
 
 

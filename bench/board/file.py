@@ -1,4 +1,4 @@
-"""board.json -> Board."""
+"""board.json -> Board, and what else report writers need of files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bench.board.schema import Board
 from bench.errors import BenchError
+from bench.records import write_text as write_text
+from bench.store import file_name as file_name
 
 
 def read(out: Path) -> Board:

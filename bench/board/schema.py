@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cell_folder import CopyCounts, Distance, GeneratorCurve
-from bench.names import RowId
+from bench.names import RowId, method_label
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard, StudyFacts
-from bench.stats.intervals import Interval
+from bench.stats.intervals import LEVEL, MEANINGFUL, Interval
 from bench.stats.label_efficiency import Amount
 
 Status = Literal["ok", "failed", "not_applicable", "missing"]
@@ -302,6 +302,21 @@ class MethodPair:
     superiority: float  # P(A > B) over pairs of patient and subset
     p: float  # adjusted after Holm over all pairs
     false_outperformance: float  # P(A is not truly better)
+
+    @property
+    def other_label(self) -> str:
+        """B in words."""
+        return method_label(self.other, self.other_variant)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is significant by the adjusted p."""
+        return self.p < 1 - LEVEL
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether the better method is better on most pairs of patient and subset (R4.6)."""
+        return max(self.superiority, 1 - self.superiority) >= MEANINGFUL
 
 
 @dataclass(frozen=True, slots=True)

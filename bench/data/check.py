@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
 from bench.data import near_duplicates
-from bench.errors import BenchError, DataProblem
-from bench.planning import split
+from bench.errors import DataProblem
 
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
@@ -89,15 +88,6 @@ def check(dataset: Dataset) -> Report:
         except DataProblem as problem:
             fatal.append(str(problem))
     return _build_report(card, records, summaries, fatal)
-
-
-def obstacle(dataset: Dataset) -> str | None:
-    """Why `run` would refuse to split this data set into training and test patients, or None."""
-    try:
-        split.draw_sides(dataset.records(), 0, None)
-    except BenchError as problem:
-        return str(problem)
-    return None
 
 
 def _build_report(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics import borders
 
 Mask = NDArray[np.bool_]  # *S
 Floats = NDArray[np.float64]
@@ -42,10 +43,8 @@ class CasePair:
     @cached_property
     def borders(self) -> Borders:
         """Distances of both borders, computed once for all metrics; no mask may be empty."""
-        from bench.metrics import surface  # which declares its own metrics by means of this module
-
-        steps = surface.checked_spacing(self.guess, self.truth, self.spacing)
-        return Borders(*surface.surface_distances(self.guess, self.truth, steps))
+        steps = borders.checked_spacing(self.guess, self.truth, self.spacing)
+        return Borders(*borders.surface_distances(self.guess, self.truth, steps))
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from bench import hashing
 from bench.cell_folder import CellFolder, PredictionSet
 from bench.errors import BenchError
-from bench.names import cell_label
+from bench.names import cell_label, file_name
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan
 from bench.planning.split import Split
 from bench.records import read_json
 from bench.scoring.score_cell import read_probabilities
-from bench.store import PROBABILITIES, Store, file_name
+from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch
 
 SEGMENTATION = "segmentation"

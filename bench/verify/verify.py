@@ -43,7 +43,7 @@ WORDED = ("protocol", "provenance")  # parts of a board that another version wor
 class TableWriter(Protocol):
     """What draws the tables of a board; `reports.write` is one."""
 
-    def render_texts(self, board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
+    def texts(self, board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
         """Every file of report/ but the page, by name, from a table of all cases for each task."""
         ...
 
@@ -87,7 +87,7 @@ def _check_board(
     try:
         board = build.build(store)
         per_case = {task: build.per_case_csv(store, task) for task in TASKS}
-        texts = writer.render_texts(board, per_case)
+        texts = writer.texts(board, per_case)
     except Exception as problem:  # whatever a damaged file leads to: earlier checks name it
         reason = f"none: {type(problem).__name__}: {problem}"
         mismatch = Mismatch("board.json", "", "", "a board", reason)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from bench.board.schema import Board, Point, Row
@@ -24,7 +24,7 @@ def board_json(board: Board) -> str:
 
 def _line_by_line(value: Any) -> str:
     """JSON with each item of a list on a line of its own."""
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list | tuple) or not value:
         return _to_json(value)
     return "[\n  " + ",\n  ".join(_to_json(item) for item in value) + "\n ]"
 
@@ -33,10 +33,21 @@ def _to_json(value: Any) -> str:
     """JSON; NaN and infinity, which it does not know, become null."""
     if isinstance(value, Row | Point):
         value = flat_fields(value)
+    elif isinstance(value, dict):
+        value = {key: _plain(item) for key, item in value.items()}
+    else:
+        value = _plain(value)
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
         return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A record as a mapping; anything else as it is."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
 
 
 def flat_fields(row: Row | Point) -> dict[str, Any]:

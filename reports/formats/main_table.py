@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.board.schema import Board, ColumnFacts, Row
-from bench.planning.dataset_facts import DatasetFacts
+from bench.board.schema import Board, ColumnFacts, DatasetFacts, Row
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
 
@@ -127,7 +126,7 @@ def _make_cell(row: Row | None, head: Row, column: ColumnFacts) -> Cell:
     mean = tables.number(row.mean, column.digits)
     interval = tables.interval(row, column.digits)
     said = row is not head and row.interval == head.interval
-    word = row.interval if row.interval in tables.WIDE and not said else ""
+    word = row.interval if row.interval in tables.WEAK_INTERVALS and not said else ""
     return Cell(mean, interval, word)
 
 
@@ -144,7 +143,7 @@ def _list_notes(
         for entry in budget.entries:
             yield from _feature_notes(budget, entry, columns)
             kinds.update(row.interval for row in entry.rows.values())
-    for word, meaning in tables.WIDE.items():
+    for word, meaning in tables.WEAK_INTERVALS.items():
         if word in kinds:
             yield f"{word}: {meaning}"
 

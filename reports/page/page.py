@@ -15,6 +15,9 @@ from bench.board.schema import (
     Board,
     ColumnFacts,
     CurveArea,
+    DatasetFacts,
+    GeneratorCurve,
+    Interval,
     LabelEquivalent,
     Panel,
     Row,
@@ -22,9 +25,6 @@ from bench.board.schema import (
     Sheet,
     SyntheticImages,
 )
-from bench.cell_folder import GeneratorCurve
-from bench.planning.dataset_facts import DatasetFacts
-from bench.stats.intervals import Interval
 from reports import templating
 from reports.page import (
     comparisons,
@@ -382,7 +382,7 @@ def _template_filters(board: Board) -> templating.Filters:
 
 TEMPLATE_WORDS: Mapping[str, Any] = {
     "known": known,
-    "wide": tables.WIDE,
+    "weak_intervals": tables.WEAK_INTERVALS,
     "rank_help": RANK_HELP,
     "compact": KEY_COLUMNS,
     "leaders": tables.find_leaders,

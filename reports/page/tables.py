@@ -23,7 +23,7 @@ GAINS = frozenset({"gain", "augmented_gain"})
 DISTANCES = frozenset({"hd95", "asd"})
 FRECHET = frozenset({"fid", "fd", "fd_normal"})
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
-WIDE = {  # what weakens an interval, and what that means
+WEAK_INTERVALS = {  # what weakens an interval, and what that means
     "wide": "Based on fewer than 3 draws or 8 patients; the interval is unreliable.",
     "cases only": (
         "Based on a single draw: variation between draws is not included, "

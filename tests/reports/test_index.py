@@ -69,9 +69,13 @@ def test_each_board_says_who_leads_and_how_surely(
     page = index.write(index.read([drawn(tmp_path / "a", golden)]), tmp_path / "site").read_text()
     lines = Links(page).lines[1:]
     assert lines[0] == [
-        "Phantom set", "segmentation", "4 of 40 (10%)", awkward, "Dice 0.723 [0.672, 0.786]",
+        "Phantom set",
+        "segmentation",
+        "4 of 40 (10%)",
+        awkward,
+        "Dice 0.723 [0.672, 0.786]",
         "tie not significantly different from supervised",
-    ]  # fmt: skip
+    ]
     assert lines[1][3:] == ["mean_teacher", "Dice 0.835 [0.783, 0.897]", "no other method ran"]
     assert len(lines) == 6 and lines[3][0] == "Photos"
     for words in (

@@ -72,7 +72,7 @@ def test_uncertain_intervals_carry_their_word_and_its_meaning(parsed: Any, hosti
     lines = [" ".join(line) for line in parsed.lines]
     assert any(line.startswith(hostile) and " wide " in line for line in lines)
     assert any(line.startswith("mean_teacher") and "cases only" in line for line in lines)
-    for word, meaning in tables.WIDE.items():
+    for word, meaning in tables.WEAK_INTERVALS.items():
         assert f"{word} {meaning}" in words
 
 

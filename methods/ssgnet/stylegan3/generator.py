@@ -1,4 +1,7 @@
-"""The generator of StyleGAN3-T: mapping, Fourier features, alias-free layers (dossier, section 2a)."""
+"""The generator of StyleGAN3-T: mapping, Fourier features, alias-free layers.
+
+See docs/methods/ssgnet.md#stylegan3 and Karras et al. 2021.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,27 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, leaky_relu, leaky_relu_, linear
 
 from methods.ssgnet.config import GeneratorConfig
-from methods.ssgnet.filters import (
+from methods.ssgnet.stylegan3.filters import (
     TAPS,
     Band,
     BandedMatrix,
     LayerPlan,
-    bands,
     down_matrix,
-    layer_plans,
-    lowpass,
+    lowpass_filter,
+    plan_bands,
+    plan_layers,
     up_matrix,
 )
 
-SLOPE, CLAMP = 0.2, 256.0
+SLOPE = 0.2  # of leaky ReLU
+CLAMP = 256.0
 OUTPUT_SCALE = 0.25
+MAPPING_RATE = 0.01  # factor of the learning rate of the mapping
+MEAN_KEEP = 0.998  # share of the running mean of w that a batch keeps
 
 
 class Dense(nn.Module):
-    """A fully connected layer with weights scaled at run time; `rate` multiplies its learning rate."""
+    """A dense layer with weights scaled at run time; `rate` multiplies its learning rate."""
 
     def __init__(
         self, inputs: int, outputs: int, rate: float = 1.0, spread: float = 1.0, bias: float = 0.0
@@ -37,7 +43,8 @@ class Dense(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (spread / rate))
         self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
-        self.gain, self.rate = rate / math.sqrt(inputs), rate
+        self.gain = rate / math.sqrt(inputs)
+        self.rate = rate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return linear(x, self.weight * self.gain, self.bias * self.rate)
@@ -51,25 +58,25 @@ class Mapping(nn.Module):
     def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
         super().__init__()
         sizes = [z_dim] + [w_dim] * layers
-        self.layers = nn.ModuleList(Dense(i, o, rate=0.01) for i, o in pairwise(sizes))
+        self.layers = nn.ModuleList(Dense(i, o, rate=MAPPING_RATE) for i, o in pairwise(sizes))
         self.register_buffer("mean", torch.zeros(w_dim))
 
     def forward(self, z: torch.Tensor, psi: float = 1.0, update: bool = False) -> torch.Tensor:
-        """w drawn towards its mean by psi < 1."""
+        """Styles of z, truncated towards their mean by psi < 1; `update` moves the mean."""
         x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.layers:
             x = leaky_relu(layer(x), SLOPE) * math.sqrt(2)
         if update:
-            self.mean.lerp_(x.detach().mean(0), 1 - 0.998)
+            self.mean.lerp_(x.detach().mean(0), 1 - MEAN_KEEP)
         return x if psi == 1 else self.mean.lerp(x, psi)
 
 
 class FourierInput(nn.Module):
-    """Sinusoids of a disc of frequencies, turned and shifted as w says, mixed by a matrix."""
+    """Sinusoids with frequencies from a disc, rotated and shifted according to w, and mixed."""
 
     frequencies: torch.Tensor
     phases: torch.Tensor
-    places: torch.Tensor
+    positions: torch.Tensor
 
     def __init__(self, band: Band, w_dim: int) -> None:
         super().__init__()
@@ -77,8 +84,8 @@ class FourierInput(nn.Module):
         angle = 2 * math.pi * torch.rand(band.channels, 1)
         self.register_buffer("frequencies", radius * torch.cat([angle.cos(), angle.sin()], 1))
         self.register_buffer("phases", torch.rand(band.channels) - 0.5)
-        places = (torch.arange(band.size) + 0.5 - band.size / 2) / band.rate
-        self.register_buffer("places", places, persistent=False)
+        positions = (torch.arange(band.size) + 0.5 - band.size / 2) / band.rate
+        self.register_buffer("positions", positions, persistent=False)
         self.affine = Dense(w_dim, 4, spread=0.0)
         with torch.no_grad():
             self.affine.bias.copy_(torch.eye(4)[0])
@@ -86,27 +93,33 @@ class FourierInput(nn.Module):
         self.band = band
 
     def forward(self, w: torch.Tensor, transform: torch.Tensor | None = None) -> torch.Tensor:
-        """Features (B C H W); transform (3 3) maps places of the picture, (x, y, 1) in units of its side."""
-        turn, shift = self._motion(w)
-        phases = (self.frequencies @ turn @ shift[..., None]).squeeze(-1) + self.phases
-        frequencies = self.frequencies @ turn
+        """Features (B C H W) of styles w (B W).
+
+        `transform` (3 3) maps positions (x, y, 1) in the picture, in units of its side.
+        """
+        rotation, shift = self._motion(w)
+        phases = (self.frequencies @ rotation @ shift[..., None]).squeeze(-1) + self.phases
+        frequencies = self.frequencies @ rotation
         if transform is not None:
             phases = phases + frequencies @ transform[:2, 2]
             frequencies = frequencies @ transform[:2, :2]
-        x, y = (self.places[:, None] * frequencies[:, None, :, axis] for axis in (0, 1))  # B S C
+        x = self.positions[:, None] * frequencies[:, None, :, 0]  # B S C
+        y = self.positions[:, None] * frequencies[:, None, :, 1]
         waves = (2 * math.pi * (y[:, :, None] + x[:, None] + phases[:, None, None])).sin()
-        mixed = (waves * self._damping(frequencies)[:, None, None]) @ (
-            self.weight.T / math.sqrt(self.band.channels)
-        )
+        damped = waves * self._damping(frequencies)[:, None, None]
+        mixed = damped @ (self.weight.T / math.sqrt(self.band.channels))
         return mixed.permute(0, 3, 1, 2)
 
     def _motion(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A rotation (B 2 2) and the shift before it (B 2); neither depends on the length of w's affine image."""
+        """A rotation (B 2 2) and the shift before it (B 2).
+
+        Neither depends on the length of the vector that the affine layer gives.
+        """
         motion = self.affine(w)
         motion = motion / motion[:, :2].norm(dim=1, keepdim=True)
         cos, sin = motion[:, :2].unbind(1)
-        turn = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
-        return turn, -motion[:, 2:]
+        rotation = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+        return rotation, -motion[:, 2:]
 
     def _damping(self, frequencies: torch.Tensor) -> torch.Tensor:
         """Amplitudes (B C) that fall to zero between the cutoff and the Nyquist frequency."""
@@ -117,9 +130,11 @@ class FourierInput(nn.Module):
 def modulated_conv(
     x: torch.Tensor, weight: torch.Tensor, style: torch.Tensor, demodulate: bool, gain: torch.Tensor
 ) -> torch.Tensor:
-    """Convolution of x (B I H W), full size, by weight (O I k k) times style (B I); demodulated to unit variance.
+    """Full convolution of x (B I H W) by weight (O I k k) times style (B I).
 
-    Scaling the maps before and after one common convolution equals a convolution by own weights for every sample.
+    With `demodulate` the result has unit variance (docs/methods/ssgnet.md#stylegan3, eq. 1).
+    Scaling the maps before and after one shared convolution equals a convolution with separate
+    weights for every sample.
     """
     if demodulate:
         weight = weight * weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
@@ -133,37 +148,46 @@ def modulated_conv(
 
 
 class FilteredLeakyReLU(torch.autograd.Function):
-    """Up, leaky ReLU, clamp, down. Keeps the input alone and computes the rest again for the gradient."""
+    """Upsampling, leaky ReLU, clamp, downsampling.
+
+    Keeps only its input and computes the rest again for the gradient.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, up: BandedMatrix, down: BandedMatrix) -> torch.Tensor:
         x = x.permute(0, 2, 3, 1).contiguous()
         ctx.save_for_backward(x)
-        ctx.up, ctx.down = up, down
-        out = [down(leaky_relu_(up(part), SLOPE).clamp_(-CLAMP, CLAMP)) for part in _parts(x)]
-        return torch.cat(out).permute(0, 3, 1, 2)
+        ctx.up = up
+        ctx.down = down
+        results: list[torch.Tensor] = []
+        for part in _split_for_device(x):
+            rectified = leaky_relu_(up(part), SLOPE).clamp_(-CLAMP, CLAMP)
+            results.append(down(rectified))
+        return torch.cat(results).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (x,) = ctx.saved_tensors
         slope = slope.permute(0, 2, 3, 1).contiguous()
-        out = [
-            _backward(part, s, ctx.up, ctx.down)
-            for part, s in zip(_parts(x), _parts(slope), strict=True)
-        ]
-        return torch.cat(out).permute(0, 3, 1, 2), None, None
+        slopes: list[torch.Tensor] = []
+        for part, part_slope in zip(_split_for_device(x), _split_for_device(slope), strict=True):
+            slopes.append(_input_slope(part, part_slope, ctx.up, ctx.down))
+        return torch.cat(slopes).permute(0, 3, 1, 2), None, None
 
 
-def _parts(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Single samples where the cache matters, the whole batch where the number of kernels does."""
-    return x.split(1 if x.device.type == "cpu" else len(x))
+def _split_for_device(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Single samples on a CPU, for its cache; on other devices one batch, for fewer kernels."""
+    size = 1 if x.device.type == "cpu" else len(x)
+    return x.split(size)
 
 
-def _backward(
+def _input_slope(
     x: torch.Tensor, slope: torch.Tensor, up: BandedMatrix, down: BandedMatrix
 ) -> torch.Tensor:
-    before, slope = up(x), down.transposed(slope)
+    """Gradient of FilteredLeakyReLU for its input x, from the gradient for its output."""
+    before = up(x)
+    slope = down.transposed(slope)
     torch.ops.aten.hardtanh_backward.grad_input(
         slope, before, -CLAMP / SLOPE, CLAMP, grad_input=slope
     )
@@ -172,26 +196,33 @@ def _backward(
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated convolution and filtered leaky ReLU; for ToRGB a modulated 1x1 convolution and a clamp."""
+    """Modulated convolution and filtered leaky ReLU.
+
+    ToRGB is a modulated 1x1 convolution and a clamp.
+    """
 
     magnitude: torch.Tensor
 
     def __init__(self, plan: LayerPlan, w_dim: int, half_life: float) -> None:
         super().__init__()
-        inputs, outputs = plan.source.channels, plan.target.channels
+        inputs = plan.source.channels
+        outputs = plan.target.channels
         self.affine = Dense(w_dim, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, plan.kernel, plan.kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("magnitude", torch.ones(()))
-        self.half_life, self.to_rgb = half_life, plan.to_rgb
+        self.half_life = half_life  # of the running magnitude, in images
+        self.to_rgb = plan.to_rgb
         if not plan.to_rgb:
-            self.up, self.down = resampling(plan)
+            self.up, self.down = resampling_matrices(plan)
 
     def forward(self, x: torch.Tensor, w: torch.Tensor, update: bool) -> torch.Tensor:
+        """Maps (B O H' W') of maps (B I H W) and styles w (B W); `update` moves the magnitude."""
         if update:
             kept = 0.5 ** (len(x) / self.half_life)
             self.magnitude.lerp_(x.detach().square().mean(), 1 - kept)
-        style, gain = self.affine(w), self.magnitude.rsqrt()
+        style = self.affine(w)
+        gain = self.magnitude.rsqrt()
         if self.to_rgb:
             style = style / math.sqrt(self.weight.shape[1])
         y = modulated_conv(x, self.weight, style, not self.to_rgb, gain) + self.bias[:, None, None]
@@ -201,12 +232,18 @@ class SynthesisLayer(nn.Module):
         return result
 
 
-def resampling(plan: LayerPlan) -> tuple[BandedMatrix, BandedMatrix]:
-    """The filters of a layer; the gain of the nonlinearity, root 2, is in the first since positive factors commute."""
-    rise = lowpass(TAPS * plan.up, plan.source.cutoff, plan.source.half_width, plan.rate)
-    fall = lowpass(TAPS * plan.down, plan.target.cutoff, plan.target.half_width, plan.rate)
-    up = up_matrix(rise, plan.source.size + plan.kernel - 1, plan.up, plan.padding)
-    return BandedMatrix(2**0.25 * up), BandedMatrix(down_matrix(fall, len(up), plan.down))
+def resampling_matrices(plan: LayerPlan) -> tuple[BandedMatrix, BandedMatrix]:
+    """The filters of a layer before and after its nonlinearity.
+
+    The first one holds the gain of the nonlinearity, root 2, since positive factors commute.
+    """
+    source = plan.source
+    target = plan.target
+    up_taps = lowpass_filter(TAPS * plan.up, source.cutoff, source.half_width, plan.rate)
+    down_taps = lowpass_filter(TAPS * plan.down, target.cutoff, target.half_width, plan.rate)
+    up = up_matrix(up_taps, source.size + plan.kernel - 1, plan.up, plan.padding)
+    # Both axes are multiplied by the matrix, so that each gets the root of the gain.
+    return BandedMatrix(2**0.25 * up), BandedMatrix(down_matrix(down_taps, len(up), plan.down))
 
 
 class Generator(nn.Module):
@@ -214,18 +251,18 @@ class Generator(nn.Module):
 
     def __init__(self, config: GeneratorConfig, resolution: int, image_channels: int) -> None:
         super().__init__()
-        plan = bands(
+        bands = plan_bands(
             resolution, image_channels, config.layers, config.channel_base, config.channel_max
         )
         self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers)
-        self.input = FourierInput(plan[0], config.w_dim)
+        self.input = FourierInput(bands[0], config.w_dim)
         half_life = 1000 * config.magnitude_kimg
         self.layers = nn.ModuleList(
-            SynthesisLayer(layer, config.w_dim, half_life) for layer in layer_plans(plan)
+            SynthesisLayer(plan, config.w_dim, half_life) for plan in plan_layers(bands)
         )
 
     def forward(self, z: torch.Tensor, psi: float = 1.0, update: bool = False) -> torch.Tensor:
-        """Pictures of z (B Z); `update` moves the running mean of w and the running magnitudes."""
+        """Pictures of z (B Z); `update` moves the running mean of w and the magnitudes."""
         return self.synthesis(self.mapping(z, psi, update), update)
 
     def synthesis(

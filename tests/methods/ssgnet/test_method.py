@@ -1,4 +1,4 @@
-"""SSGNet as a method: contract, one generator for all, rounds of labelling, losses, resuming."""
+"""SSGNet as a method: contract, shared generators, rounds of labelling, losses, resuming."""
 
 from __future__ import annotations
 
@@ -13,15 +13,26 @@ import torch
 from bench.api import Case, TrainView
 from bench.testing import MethodContract, Saved, ToyRun, toy_view
 from methods.ssgnet.config import Config, generator_settings
-from methods.ssgnet.method import MIXED, SSGNet, wanted
+from methods.ssgnet.method import MIXED, SSGNet, synthetic_counts
 from methods.training import class_dice, train_supervised
 
 GENERATOR: dict[str, Any] = {
-    "layers": 4, "channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4, "batch_size": 2, "gamma": 0.1,
-}  # fmt: skip
+    "layers": 4,
+    "channel_base": 64,
+    "channel_max": 4,
+    "z_dim": 4,
+    "w_dim": 4,
+    "batch_size": 2,
+    "gamma": 0.1,
+}
 TINY: dict[str, Any] = {
-    "batch_size": 2, "generator": GENERATOR, "resolution": 32, "kimg": 0.004, "pool": 3, "rounds": 1,
-}  # fmt: skip
+    "batch_size": 2,
+    "generator": GENERATOR,
+    "resolution": 32,
+    "kimg": 0.004,
+    "pool": 3,
+    "rounds": 1,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +58,15 @@ def trained(view: TrainView | None = None, steps: int = 3, **changes: Any) -> tu
 
 def test_one_generator_serves_every_budget_and_subset() -> None:
     view = toy_view(classes=2, unlabelled=4)
-    other = replace(
-        view,
-        fit=view.fit[:1],
-        unlabelled=[*view.unlabelled, *[replace(c, mask=None) for c in view.fit[1:]]],
-    )
-    (_, one), (_, two) = trained(view), trained(other, rounds=0, learning_rate=0.1, pool=2)
-    assert one.parts == two.parts
-    [(name, settings, inputs)] = one.parts
+    unlabelled = [*view.unlabelled, *[replace(case, mask=None) for case in view.fit[1:]]]
+    other = replace(view, fit=view.fit[:1], unlabelled=unlabelled)
+    _, run = trained(view)
+    _, other_run = trained(other, rounds=0, learning_rate=0.1, pool=2)
+    assert run.parts == other_run.parts
+    [(name, settings, inputs)] = run.parts
     assert (name, inputs) == ("ssgnet stylegan3", sorted(f"p{i}" for i in range(8)))
-    assert {
-        key: settings[key] for key in ("generator", "resolution", "kimg")
-    } == generator_settings(Config(**TINY))
+    generator = {key: settings[key] for key in ("generator", "resolution", "kimg")}
+    assert generator == generator_settings(Config(**TINY))
 
 
 def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
@@ -73,7 +81,7 @@ def test_without_rounds_it_is_the_supervised_baseline_bit_for_bit() -> None:
     assert method.segmenter_steps == 3
 
 
-def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(
+def test_each_round_labels_the_same_pool_again_and_starts_from_scratch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trainings: list[list[Case]] = []
@@ -85,7 +93,7 @@ def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(
         train_supervised(network, cases, run, config, loss)
 
     def sees(network: Any, images: torch.Tensor) -> torch.Tensor:
-        """The first segmenter sees lesions everywhere, the second none."""
+        """The first segmenter sees lesions everywhere, the second sees none."""
         first = torch.full_like(images[:, :1], float(len(trainings) - 1))
         return torch.cat([first, 1 - first], 1)
 
@@ -110,7 +118,7 @@ def test_each_round_labels_the_same_pool_anew_and_starts_from_scratch(
     }
 
 
-def test_unsure_images_are_left_out() -> None:
+def test_images_below_the_confidence_are_left_out() -> None:
     method, _ = trained(confidence=0.999, pool=4)
     assert method.facts["round 1"] == "0 of 4 synthetic images"
 
@@ -123,7 +131,7 @@ def test_the_loss_of_the_segmenter_can_be_chosen(loss: str) -> None:
     )
 
 
-def test_images_go_to_the_square_of_the_generator_and_back() -> None:
+def test_generated_images_are_on_the_training_grid_and_seeded() -> None:
     method, run = trained(pool=2)
     cases = list(method.synthesise(3, 1))
     assert [case.image.shape for case in cases] == [(3, 32, 32)] * 3
@@ -136,8 +144,8 @@ def test_images_go_to_the_square_of_the_generator_and_back() -> None:
     assert np.array_equal(next(fresh.synthesise(3, 1)).image, cases[0].image)
 
 
-def test_a_killed_generator_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped after half of the images, then resumed: the same generator as undisturbed."""
+def test_a_killed_training_resumes_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after half of the images and resumed, it gives the same generator."""
 
     class Stops(Saved):
         def keep(self, state: dict[str, torch.Tensor]) -> None:
@@ -145,22 +153,22 @@ def test_a_killed_generator_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch
             if "curve/4" in state:
                 raise KeyboardInterrupt
 
-    found = []
+    builds = []
     view = toy_view(classes=2, unlabelled=4)
 
     def part(
         self: ToyRun, name: str, config: Any, inputs: Any, build: Any
     ) -> dict[str, torch.Tensor]:
-        whole, stopped, going_on = build(3, Saved()), Stops(), Saved()
+        whole, stopped, resuming = build(3, Saved()), Stops(), Saved()
         with pytest.raises(KeyboardInterrupt):
             build(3, stopped)
-        going_on.last = stopped.last
-        found.append((whole, build(3, going_on)))
+        resuming.last = stopped.last
+        builds.append((whole, build(3, resuming)))
         return whole
 
     monkeypatch.setattr(ToyRun, "part", part)
     trained(view, kimg=0.008)
-    [(whole, resumed)] = found
+    [(whole, resumed)] = builds
     assert whole.keys() == resumed.keys()
     assert "curve/0" in whole
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -172,7 +180,7 @@ def test_dice_of_a_batch_in_closed_form() -> None:
 
 
 def test_the_curve_ends_with_the_generator() -> None:
-    """Found in a review: images at another size than the real ones, and none of the last generator."""
+    """Its images have the size of the real ones, and the last ones are of the last generator."""
     method, _ = trained(kimg=0.01)
     points = {
         name: value.shape
@@ -184,9 +192,9 @@ def test_the_curve_ends_with_the_generator() -> None:
 
 
 def test_synthetic_images_fill_every_label_to_the_largest_and_a_share_more() -> None:
-    """The released numbers: 1,341 and 3,875 X-rays, half as many again (dossier, check 8)."""
-    assert wanted({0: 1341, 1: 3875}, 0.5) == {0: 2534 + 1937, 1: 1937}
-    assert wanted({0: 3, 1: 5}, 0.0) == {0: 2, 1: 0}
+    """The released numbers: 1,341 and 3,875 X-rays, and half as many again."""
+    assert synthetic_counts({0: 1341, 1: 3875}, 0.5) == {0: 2534 + 1937, 1: 1937}
+    assert synthetic_counts({0: 3, 1: 5}, 0.0) == {0: 2, 1: 0}
 
 
 def test_classification_has_a_generator_for_each_label_on_its_labelled_images_alone() -> None:
@@ -208,18 +216,17 @@ def test_classification_has_a_generator_for_each_label_on_its_labelled_images_al
 
 def test_hidden_labels_change_nothing_unless_the_class_is_known() -> None:
     view = toy_view(classes=2, labelled=4, unlabelled=4, task="classification")
-    told = replace(
-        view, unlabelled=[replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)]
-    )
-    (_, hidden), (_, known) = trained(view), trained(told)
+    shown = [replace(case, label=i % 2) for i, case in enumerate(view.unlabelled)]
+    _, hidden = trained(view)
+    _, known = trained(replace(view, unlabelled=shown))
     assert [len(part[2]) for part in hidden.parts] == [2, 2]
     assert [len(part[2]) for part in known.parts] == [4, 4]
 
 
 def test_segmentation_has_a_generator_for_each_label_only_where_all_are_known() -> None:
     view = toy_view(classes=2, unlabelled=4)
-    told = [replace(case, label=i % 2) for i, case in enumerate([*view.fit, *view.unlabelled])]
-    _, known = trained(replace(view, fit=told[:4], unlabelled=told[4:]))
-    _, half = trained(replace(view, fit=told[:4]))
+    cases = [replace(case, label=i % 2) for i, case in enumerate([*view.fit, *view.unlabelled])]
+    _, known = trained(replace(view, fit=cases[:4], unlabelled=cases[4:]))
+    _, some_known = trained(replace(view, fit=cases[:4]))
     assert [part[1]["label"] for part in known.parts] == [0, 1]
-    assert [part[1]["label"] for part in half.parts] == [None]
+    assert [part[1]["label"] for part in some_known.parts] == [None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +21,6 @@ from methods.singan_seg.method import SinGANSeg
 from methods.singan_seg.style import FeatureNetwork
 
 TINY: dict[str, Any] = {"batch_size": 2, "iterations": 1, "filters": 2, "samples_per_image": 2}
-Build = Callable[[int], dict[str, torch.Tensor]]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +49,7 @@ def trained(
 def fitted_cases(
     monkeypatch: pytest.MonkeyPatch, config: Config, view: TrainView | None = None
 ) -> list[Case]:
-    """What the segmenter is trained on."""
+    """The cases that the segmenter is trained on."""
     given: list[Case] = []
     monkeypatch.setattr(
         "methods.singan_seg.method.train_supervised", lambda _, cases, *rest: given.extend(cases)
@@ -65,8 +64,7 @@ def test_first_images_with_a_lesion_get_a_pyramid() -> None:
     view = replace(view, fit=[view.fit[0], normal, *view.fit[2:]])
     method, run = trained(Config(**TINY, max_sources=3), view)
     assert [source.id for source in method.sources] == ["p0", "p2", "p3"]
-    parts: list[tuple[str, dict[str, Any], list[str]]] = run.parts
-    assert [(name, inputs) for name, _, inputs in parts] == [
+    assert [(name, inputs) for name, _, inputs in run.parts] == [
         ("singan_seg pyramid", [i]) for i in ("p0", "p2", "p3")
     ]
 
@@ -84,7 +82,7 @@ def test_part_depends_on_the_pyramid_and_the_data_alone() -> None:
     )
 
 
-def test_modes_and_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modes_decide_which_cases_the_segmenter_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     view = toy_view(classes=2)
     augmented = fitted_cases(monkeypatch, Config(**TINY), view)
     synthetic = fitted_cases(monkeypatch, Config(**TINY, mode="synthetic"), view)
@@ -99,9 +97,8 @@ def test_modes_and_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("channels", "classes"), [(3, 2), (1, 4)])
 def test_samples_are_cases_of_the_training_grid(channels: int, classes: int) -> None:
     view = toy_view(channels, classes)
-    method, _ = trained(
-        Config(**TINY, max_size=28), view, steps=1
-    )  # the finest scale is smaller than the grid
+    # The finest scale is smaller than the grid.
+    method, _ = trained(Config(**TINY, max_size=28), view, steps=1)
     assert method.sources[0].pyramid.scales[-1].size == (28, 28)
     for case in method.synthesise(5, 0):
         assert case.mask is not None
@@ -115,7 +112,7 @@ def test_samples_are_cases_of_the_training_grid(channels: int, classes: int) -> 
         assert 0 <= case.mask.min() <= case.mask.max() < classes
 
 
-def test_samples_are_seeded_and_shared_out() -> None:
+def test_samples_are_seeded_and_shared_out_over_sources() -> None:
     method, _ = trained(Config(**TINY, max_sources=2))
     first, again, other = (list(method.synthesise(19, seed)) for seed in (0, 0, 1))
     assert [case.group for case in first] == ["p0"] * 10 + ["p1"] * 9
@@ -124,7 +121,7 @@ def test_samples_are_seeded_and_shared_out() -> None:
     assert not any(np.array_equal(a.image, b.image) for a, b in zip(first, other, strict=True))
 
 
-def test_state_goes_through_a_file_and_samples_again(tmp_path: Path) -> None:
+def test_a_model_loaded_from_a_file_draws_the_same_samples(tmp_path: Path) -> None:
     method, run = trained(Config(**TINY))
     save_file(method.state(), tmp_path / "model.safetensors")
     fresh = SinGANSeg(method.config, method.spec)
@@ -136,12 +133,14 @@ def test_state_goes_through_a_file_and_samples_again(tmp_path: Path) -> None:
         assert np.array_equal(a.mask, b.mask)  # type: ignore[arg-type]
 
 
-def test_style_changes_images_and_leaves_masks(monkeypatch: pytest.MonkeyPatch) -> None:  # check 9
+def test_style_changes_images_and_leaves_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, run = trained(Config(**TINY))
     styled = SinGANSeg(Config(**TINY, style="vgg19=given.pt", style_steps=3), plain.spec)
     styled.load(plain.state(), run)
     features = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(29)))
-    monkeypatch.setattr("methods.singan_seg.method.feature_network", lambda *_: _network(features))
+    monkeypatch.setattr(
+        "methods.singan_seg.method.load_feature_network", lambda *_: _network(features)
+    )
     for a, b in zip(plain.synthesise(4, 0), styled.synthesise(4, 0), strict=True):
         assert np.array_equal(a.mask, b.mask)  # type: ignore[arg-type]
         assert not np.array_equal(a.image, b.image)
@@ -153,7 +152,7 @@ def _network(features: torch.nn.Sequential) -> FeatureNetwork:
     return FeatureNetwork(features, NETWORKS["vgg19"])
 
 
-def test_wrong_input_is_said_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_input_is_refused_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "methods.singan_seg.method.train_pyramid", lambda *_: pytest.fail("trained")
     )
@@ -172,12 +171,12 @@ def test_wrong_input_is_said_before_any_training(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("style", ["vgg19", "resnet=x.pt", "vgg16=x.pt", ""])
-def test_style_that_is_not_understood(style: str) -> None:
+def test_malformed_style_is_refused(style: str) -> None:
     with pytest.raises(ValidationError, match="style"):
         Config(style=style)
 
 
-def test_defaults_are_the_published_ones() -> None:  # section 5
+def test_defaults_are_the_published_ones() -> None:
     config = Config()
     assert (config.min_size, config.max_size, config.scale_factor, config.filters) == (
         25,
@@ -199,7 +198,7 @@ def test_defaults_are_the_published_ones() -> None:  # section 5
 
 def test_tuning_leaves_the_pyramids_alone() -> None:
     class Ends:
-        """Takes the low end after checking that the default is within."""
+        """Takes the lower end after checking that the range holds the default."""
 
         def suggest_float(self, name: str, low: float, high: float, log: bool = False) -> float:
             assert low <= getattr(Config(), name) <= high

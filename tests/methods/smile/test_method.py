@@ -1,4 +1,4 @@
-"""SMILE as a method: contract, stages, switches, who learns from what, reference points, state."""
+"""SMILE as a method: contract, stages, gradients, switches, reference points, state."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ from bench.api import (
     Augments,
     Case,
     Normalises,
-    NormalisesWithMask,
     Segments,
     Synthesises,
     TrainView,
 )
 from bench.errors import BenchError
 from bench.testing import MethodContract, ToyRun, toy_view
-from methods.smile import game
+from methods.smile import adversarial
 from methods.smile.config import Config, space
 from methods.smile.method import METHOD, SMILE
 from methods.training import train_supervised
 
 TINY: dict[str, Any] = {
-    "batch_size": 2, "unlabelled_batch_size": 2, "generator_width": 4, "generator_blocks": 1,
-    "reconstructor_width": 2, "reconstructor_blocks": 1, "critic_width": 2, "critic_steps": 2,
-}  # fmt: skip
+    "batch_size": 2,
+    "unlabelled_batch_size": 2,
+    "generator_width": 4,
+    "generator_blocks": 1,
+    "reconstructor_width": 2,
+    "reconstructor_blocks": 1,
+    "critic_width": 2,
+    "critic_steps": 2,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +74,7 @@ def trained(view: TrainView | None = None, steps: int = 3, **changes: Any) -> tu
     return method, run
 
 
-def equal(first: SMILE, second: SMILE) -> bool:
+def equal_states(first: SMILE, second: SMILE) -> bool:
     one, two = first.state(), second.state()
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
@@ -86,14 +91,14 @@ def test_stages_follow_each_other_and_their_steps_are_summed(
         seen.append(("segmenter", len(cases)))
         train_supervised(network, cases, run, config)
 
-    def play(*given: Any) -> None:
-        seen.append(("game", len(given[3])))
-        game.play(*given)
+    def spy_adversarial(*given: Any) -> None:
+        seen.append(("adversarial", len(given[3])))
+        adversarial.train_adversarially(*given)
 
     monkeypatch.setattr("methods.smile.method.train_supervised", spy)
-    monkeypatch.setattr("methods.smile.method.play", play)
+    monkeypatch.setattr("methods.smile.method.train_adversarially", spy_adversarial)
     method, run = trained(synthetic_per_image=3)
-    assert seen == [("segmenter", 4), ("game", 4), ("segmenter", 4 + 12)]
+    assert seen == [("segmenter", 4), ("adversarial", 4), ("segmenter", 4 + 12)]
     assert method.segmenter_steps == 9
     assert run.last_step == 3
 
@@ -109,41 +114,39 @@ def test_shared_segmenter_learns_real_and_synthetic_images_from_its_own_start() 
     assert not torch.equal(method.segment_augmented(images), method.segment(images))
 
 
-# Who learns from what
+# Which networks learn from what
 
 
 def test_no_step_leaves_a_gradient_on_the_opponent(
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # check 4
+) -> None:
     owners: list[set[int]] = []
     networks: dict[str, nn.Module] = {}
-    update = game.update
+    optimise = adversarial.optimise
 
-    def watch(optimiser: torch.optim.Optimizer, loss: Any, parameters: Any) -> None:
-        chosen = list(parameters)
+    def watch(optimiser: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
+        chosen = [p for group in optimiser.param_groups for p in group["params"]]
         everyone = [p for network in networks.values() for p in network.parameters()]
         for parameter in everyone:
             parameter.grad = None
-        update(optimiser, loss, chosen)
+        optimise(optimiser, loss, rate)
         owners.append({id(p) for p in everyone if p.grad is not None and p.grad.abs().max() > 0})
         assert owners[-1] <= {id(p) for p in chosen}
 
-    generator_terms = game.generator_terms
+    generator_terms = adversarial.generator_terms
 
     def note(*given: Any) -> dict[str, torch.Tensor]:
         networks.update(student=given[3], critic=given[4])
         return generator_terms(*given)
 
-    monkeypatch.setattr(game, "update", watch)
-    monkeypatch.setattr(game, "generator_terms", note)
-    play = game.play
-    monkeypatch.setattr(
-        "methods.smile.method.play",
-        lambda *given: (
-            networks.update(teacher=given[0], generator=given[1], reconstructor=given[2]),
-            play(*given),
-        ),
-    )
+    monkeypatch.setattr(adversarial, "optimise", watch)
+    monkeypatch.setattr(adversarial, "generator_terms", note)
+
+    def note_networks(*given: Any) -> None:
+        networks.update(teacher=given[0], generator=given[1], reconstructor=given[2])
+        adversarial.train_adversarially(*given)
+
+    monkeypatch.setattr("methods.smile.method.train_adversarially", note_networks)
     trained(critic_steps=1)
     ids = {name: {id(p) for p in network.parameters()} for name, network in networks.items()}
     critic, makers, student = owners[-3:]  # the order of a step
@@ -153,9 +156,9 @@ def test_no_step_leaves_a_gradient_on_the_opponent(
     assert student <= ids["student"] and student
 
 
-def test_segmentor_is_fixed_in_the_step_of_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its weights nor its batch statistics move when it judges G(x)."""
-    generator_terms = game.generator_terms
+def test_student_is_fixed_in_the_step_of_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its weights nor its batch statistics change when it segments G(x)."""
+    generator_terms = adversarial.generator_terms
 
     def watch(*given: Any) -> dict[str, torch.Tensor]:
         before = {name: value.clone() for name, value in given[3].state_dict().items()}
@@ -166,17 +169,19 @@ def test_segmentor_is_fixed_in_the_step_of_the_generator(monkeypatch: pytest.Mon
         assert not given[3].training
         return terms
 
-    monkeypatch.setattr(game, "generator_terms", watch)
+    monkeypatch.setattr(adversarial, "generator_terms", watch)
     trained()
 
 
 # Switches
 
 
-def test_without_unlabelled_images_it_is_the_supervised_variant_bit_for_bit() -> None:  # check 4
+def test_without_unlabelled_images_it_is_the_supervised_variant_bit_for_bit() -> None:
     view = with_normals(unlabelled=4)
-    assert equal(trained(replace(view, unlabelled=()))[0], trained(view, unlabelled=False)[0])
-    assert not equal(trained(view)[0], trained(view, unlabelled=False)[0])
+    assert equal_states(
+        trained(replace(view, unlabelled=()))[0], trained(view, unlabelled=False)[0]
+    )
+    assert not equal_states(trained(view)[0], trained(view, unlabelled=False)[0])
 
 
 FAST: dict[str, Any] = {
@@ -193,11 +198,21 @@ def plain() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"game": False}, {"reconstruction_weight": 0.0}, {"health_weight": 0.0}, {"keep_weight": 0.0},
-        {"fill_weight": 0.0}, {"critic_weight": 0.0}, {"suspicion_weight": 0.0}, {"mean_of": "batch"},
-        {"gate": 0.95}, {"ramp_end": 0.0}, {"change": "blended"}, {"ema_half_life": 1.0}, {"gradient_penalty": 0.0},
+        {"game": False},
+        {"reconstruction_weight": 0.0},
+        {"health_weight": 0.0},
+        {"keep_weight": 0.0},
+        {"fill_weight": 0.0},
+        {"critic_weight": 0.0},
+        {"suspicion_weight": 0.0},
+        {"mean_of": "batch"},
+        {"gate": 0.95},
+        {"ramp_end": 0.0},
+        {"change": "blended"},
+        {"ema_half_life": 1.0},
+        {"gradient_penalty": 0.0},
     ],
-)  # fmt: skip
+)
 def test_every_switch_changes_the_training(
     plain: dict[str, torch.Tensor], changes: dict[str, Any]
 ) -> None:
@@ -209,10 +224,10 @@ def test_every_switch_changes_the_training(
     )
 
 
-def test_without_reconstruction_only_the_reconstructor_hears_of_it() -> None:
-    """The synthetic images stay defined; the generator is as if nothing had been rebuilt."""
-    silent = {**FAST, "reconstruction_weight": 0.0}
-    one, other = trained(**silent)[0], trained(**silent, lesion_code="contrast")[0]
+def test_without_reconstruction_the_generator_gets_no_gradient_of_it() -> None:
+    """The reconstructor is still trained, since synthetic images need it."""
+    changes = {**FAST, "reconstruction_weight": 0.0}
+    one, other = trained(**changes)[0], trained(**changes, lesion_code="contrast")[0]
     pairs = zip(one.generator.parameters(), other.generator.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert one.reconstructor.last.weight.abs().max() > 0  # type: ignore[union-attr, operator]
@@ -233,26 +248,23 @@ def test_critic_needs_a_normal_image() -> None:
     assert trained(critic_weight=0.0)[0].facts["critic"] == "off: its weight is 0"
 
 
-def labelled(view: TrainView, label: Callable[[Case], int], others: list[int]) -> TrainView:
-    """The view with labels of images, shown for the unlabelled ones too."""
+def with_labels(view: TrainView, label: Callable[[Case], int], others: list[int]) -> TrainView:
+    """The view with labels of all images, those of the unlabelled ones shown too."""
     fit = [replace(case, label=label(case)) for case in view.fit]
-    return replace(
-        view,
-        fit=fit,
-        unlabelled=[replace(c, label=n) for c, n in zip(view.unlabelled, others, strict=True)],
-    )
+    shown = [replace(case, label=n) for case, n in zip(view.unlabelled, others, strict=True)]
+    return replace(view, fit=fit, unlabelled=shown)
 
 
 def test_a_label_of_images_with_lesions_is_never_taken_for_normal() -> None:
-    """Found in a review: label 0 counted as normal, though it is "benign" in skin lesions."""
-    view = labelled(toy_view(classes=2, unlabelled=4), lambda _: 0, [0, 0, 1, 1])
+    """Label 0 need not mean normal: in skin lesions it is "benign"."""
+    view = with_labels(toy_view(classes=2, unlabelled=4), lambda _: 0, [0, 0, 1, 1])
     facts = trained(view)[0].facts
     assert facts["critic"].startswith("off") and facts["images without masks"] == "4"
 
 
 def test_unlabelled_images_known_to_be_normal_go_to_the_critic_alone() -> None:
     view = with_normals(unlabelled=4)
-    view = labelled(view, lambda case: int(case.mask.any()), [0, 1, 1, 1])
+    view = with_labels(view, lambda case: int(case.mask.any()), [0, 1, 1, 1])
     method, _ = trained(view)
     assert method.facts["critic"] == "on: 3 normal images"
     assert method.facts["images without masks"] == "3"
@@ -287,7 +299,7 @@ def test_synthetic_images_carry_transplanted_masks(code: str) -> None:
         assert 0 <= case.image.min() <= case.image.max() <= 1
 
 
-def test_normalised_images_are_images() -> None:
+def test_pseudo_healthy_images_are_images() -> None:
     method, _ = trained(**FAST)
     images = torch.rand(3, 3, 32, 32)
     before = images.clone()
@@ -319,9 +331,8 @@ def test_state_can_be_asked_for_at_every_step() -> None:
     class Asking(ToyRun):
         def progress(self, step: int) -> None:
             super().progress(step)
-            assert {name.split("/")[0] for name in method.state()} == {
-                "segmentor", "generator", "reconstructor", "augmented", "sources",
-            }  # fmt: skip
+            networks = {"segmentor", "generator", "reconstructor", "augmented"}
+            assert {name.split("/")[0] for name in method.state()} == {*networks, "sources"}
 
     method = SMILE(Config(**TINY), view.spec)
     method.fit(view, Asking(view.spec))
@@ -330,15 +341,30 @@ def test_state_can_be_asked_for_at_every_step() -> None:
 # Reference points
 
 
-def test_what_each_mode_offers() -> None:
+def test_each_mode_has_its_capabilities() -> None:
     view = with_normals()
     learned, identity, inpaint = (
         METHOD(Config(mode=mode), view.spec) for mode in ("learned", "identity", "inpaint")
     )
-    wanted = (Segments, Normalises, NormalisesWithMask, Augments, Synthesises)
-    assert [isinstance(learned, kind) for kind in wanted] == [True, True, False, True, True]
-    assert [isinstance(identity, kind) for kind in wanted] == [True, True, False, False, False]
-    assert [isinstance(inpaint, kind) for kind in wanted] == [True, False, True, False, False]
+    capabilities = (Segments, Normalises, Augments, Synthesises)
+    assert [isinstance(learned, capability) for capability in capabilities] == [
+        True,
+        True,
+        True,
+        True,
+    ]
+    assert [isinstance(identity, capability) for capability in capabilities] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [isinstance(inpaint, capability) for capability in capabilities] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_identity_leaves_images_alone() -> None:
@@ -347,40 +373,10 @@ def test_identity_leaves_images_alone() -> None:
     assert torch.equal(method.normalise(images), images)
 
 
-def test_inpainting_is_exact_on_a_plane_and_stays_within_the_surroundings() -> None:
-    down, right = torch.meshgrid(
-        torch.linspace(0, 1, 32), torch.linspace(0, 0.5, 32), indexing="ij"
-    )
-    plane = torch.stack([down, right, 1 - down])[None]  # solves Laplace's equation
-    mask = torch.zeros(1, 32, 32, dtype=torch.long)
-    mask[0, 8:20, 10:25] = 2
-    stained = torch.where(mask[:, None] > 0, 0.9, plane)
-    method: Any = METHOD(Config(mode="inpaint", margin=0), with_normals().spec)
-    assert torch.allclose(method.normalise_with(stained, mask), plane, atol=1e-6)
-    noise = torch.rand(1, 3, 32, 32)
-    filled = method.normalise_with(noise, mask)
-    assert torch.equal(filled[..., mask[0] == 0], noise[..., mask[0] == 0])
-    assert filled.min() >= noise[..., mask[0] == 0].min()
-    assert filled.max() <= noise[..., mask[0] == 0].max()
-
-
-def test_inpainting_takes_a_margin_and_masks_at_the_border() -> None:
-    images, mask = torch.rand(2, 1, 16, 16), torch.zeros(2, 16, 16, dtype=torch.long)
-    mask[0, :4, :] = 1
-    method: Any = METHOD(Config(mode="inpaint", margin=2), with_normals().spec)
-    result = method.normalise_with(images, mask)
-    assert torch.equal(result[1], images[1])  # no lesion
-    assert torch.equal(result[0, :, 6:], images[0, :, 6:])
-    assert not torch.equal(result[0, :, 4:6], images[0, :, 4:6])
-    assert torch.isfinite(result).all()
-    full = method.normalise_with(images, torch.ones_like(mask))
-    assert torch.equal(full, images)
-
-
 # Settings
 
 
-def test_defaults_are_those_of_the_dossier() -> None:  # sections 2, 3d and 5
+def test_defaults_are_those_of_the_method_page() -> None:
     config = Config()
     weights = ("health", "keep", "fill", "critic", "reconstruction")
     assert [getattr(config, f"{name}_weight") for name in weights] == [1, 10, 5, 1, 20]
