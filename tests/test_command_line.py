@@ -14,9 +14,17 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PLUGINS = [f"--plugin={file}" for file in sorted((ROOT / "tests" / "plugins").glob("*.py"))]
 TOY = {
-    "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-    "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 30, "time_limit_s": 60,
-}  # fmt: skip
+    "name": "toy",
+    "title": "Toy",
+    "datasets": ["tiny"],
+    "fractions": [0.3, 1.0],
+    "subsets": 2,
+    "methods": ["threshold"],
+    "reference": "threshold",
+    "size": [16, 16],
+    "steps": 30,
+    "time_limit_s": 60,
+}
 
 
 def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,7 +54,8 @@ def refused(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_bench_imports_nothing_heavy() -> None:
-    code = "import bench, bench.api, sys; print([m for m in sys.modules if m in ('torch','mlflow','optuna','matplotlib')])"
+    heavy = ("torch", "mlflow", "optuna", "matplotlib")
+    code = f"import bench, bench.api, sys; print([m for m in sys.modules if m in {heavy}])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
@@ -173,7 +182,7 @@ def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.
 
 
 def test_two_launches_share_the_work(tmp_path: Path) -> None:
-    """Every cell is computed once: the second launch waits for the cells that the first one holds."""
+    """Every cell is computed once: the second launch waits for cells that the first one holds."""
     methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
     file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=10)
     out = tmp_path / "runs" / "toy"
@@ -232,10 +241,14 @@ def test_unknown_names(tmp_path: Path) -> None:
             out,
         )
     )
-    assert "unknown key 'learning_rte'" in refused(
-        bench("run", suite_file(tmp_path, datasets=["phantoms"], methods=["supervised"], reference="supervised",
-                                config={"learning_rte": 1}), "--out", out)
-    )  # fmt: skip
+    misspelt = suite_file(
+        tmp_path,
+        datasets=["phantoms"],
+        methods=["supervised"],
+        reference="supervised",
+        config={"learning_rte": 1},
+    )
+    assert "unknown key 'learning_rte'" in refused(bench("run", misspelt, "--out", out))
     assert "no plan.json" in refused(bench("report", tmp_path))
     assert "list things given; expected one of methods, datasets" in refused(
         bench("list", "things")

@@ -254,8 +254,8 @@ def test_trials_are_child_runs(done: Store, tmp_path: Path) -> None:
     written = tracking.sync(done, uri)
     assert tracking.sync(done, uri) == 0
     mirror = tracking.Mirror(done, uri)
-    parents = mirror._runs("tags.`scarcebench.key` LIKE 'study %'")
-    children = [run for run in mirror._runs("") if "mlflow.parentRunId" in run.data.tags]
+    parents = mirror._find_runs("tags.`scarcebench.key` LIKE 'study %'")
+    children = [run for run in mirror._find_runs("") if "mlflow.parentRunId" in run.data.tags]
     assert (len(parents), len(children)) == (4, 16)
     parent_ids = {run.info.run_id for run in parents}
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == parent_ids
