@@ -140,11 +140,9 @@ def _write_packs(
     for side in ("train", "test", "validation"):
         entries[side] = []
         for record in sides.get(side, ()):
-            raw = dataset.read(record)
-            mask = _checked_mask(raw, record, dataset.card, grid.size)
+            case = _read_case(dataset, record, grid)
             if side != "validation":
-                fingerprints.add(raw.image)
-            case = _DecodedCase(dataset.card, record, raw, mask, grid)
+                fingerprints.add(case.raw.image)
             if side == "train":
                 entries[side] += case.write_training(writers)
             else:
@@ -264,6 +262,13 @@ class _DecodedCase:
             images=images,
             masks=masks,
         )
+
+
+def _read_case(dataset: Dataset, record: Record, grid: Grid) -> _DecodedCase:
+    """Read a case. Raises DataProblem if it cannot be used."""
+    raw = dataset.read(record)
+    mask = _checked_mask(raw, record, dataset.card, grid.size)
+    return _DecodedCase(dataset.card, record, raw, mask, grid)
 
 
 def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
