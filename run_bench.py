@@ -116,7 +116,7 @@ def _run_and_tune(bench: Bench) -> Progress:
         return stages.report(bench.store, write, judged=False)[1]
 
     with tracking.mirror(bench.store) as tell, console.progress_display() as shown:
-        show = LivePage(bench.store, shown, draw_page)
+        show = LivePage(shown, draw_page)
         progress = stages.run(bench, show, tell)
         if bench.suite.tuning:
             tuned, _ = stages.tune(bench, show)
@@ -385,14 +385,15 @@ def data_check(
     """Read a whole data set and print what it holds and every problem found."""
     from bench import registry
     from bench.data import check as checks
+    from bench.planning.datasets import obstacle
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
     result = checks.check(chosen)
     typer.echo(checks.render(result))
-    obstacle = checks.obstacle(chosen) if result.usable else None
-    if obstacle:
-        typer.echo(f"but no run is possible: {obstacle}")
-    raise typer.Exit(0 if result.usable and not obstacle else 2)
+    reason = obstacle(chosen) if result.usable else None
+    if reason:
+        typer.echo(f"but no run is possible: {reason}")
+    raise typer.Exit(0 if result.usable and not reason else 2)
 
 
 def command_line() -> None:

@@ -187,15 +187,6 @@ class Normalises(Protocol):
 
 
 @runtime_checkable
-class NormalisesWithMask(Protocol):
-    """Can take lesions out of images where the true masks are shown: a reference point, not a method."""
-
-    def normalise_with(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Pseudo-normal images (B C *S) in [0, 1] of images (B C *S) and masks (B *S)."""
-        ...
-
-
-@runtime_checkable
 class Augments(Protocol):
     """Also trains the shared segmenter on real and synthetic images."""
 

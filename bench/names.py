@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
 
 EXTERNAL = "external"  # the method name of predictions made elsewhere
 DEFAULT = "default"  # the variant of an entry that names none
@@ -83,3 +84,10 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def file_name(name: str) -> str:
+    """A name as one path component; characters that could lead out of the folder are quoted."""
+    if not name.strip("."):
+        return name.replace(".", "%2E")
+    return quote(name, safe=" ()+,=@")

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from bench.cell_folder import CellFolder, State
 from bench.errors import BenchError
+from bench.names import file_name
 
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
@@ -68,13 +68,6 @@ class Store:
         """Whether any finished cell was trained on a data set."""
         done = [self.cell(key) for key in self.cell_keys() if self.state(key) == "done"]
         return any(folder.stated_key().get("dataset") == dataset for folder in done)
-
-
-def file_name(name: str) -> str:
-    """A name as one path component; characters that could lead out of the folder are quoted."""
-    if not name.strip("."):
-        return name.replace(".", "%2E")
-    return quote(name, safe=" ()+,=@")
 
 
 @contextmanager

@@ -27,16 +27,22 @@ ORDER = (
     ("tuning",),
     ("board",),
     ("verify", "stages", "tracking", "live_page", "testing"),
-    ("console", "dry_run", "diff"),
+    ("console", "dry_run"),
+    ("diff",),
 )
 NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-SAME_LINE = {("hashing", "errors"), ("scoring", "worker.model"), ("stats", "metrics")}
+SAME_LINE = {
+    ("hashing", "errors"),
+    ("scoring", "worker.model"),
+    ("scoring", "worker.predictors"),
+    ("stats", "metrics"),
+}
 OUTSIDE = ("methods", "datasets", "reports")
 FREE = {  # what rooms outside of bench/ may use of it
     "methods": ("bench.api", "bench.errors"),
     "datasets": ("bench.api", "bench.errors"),
-    "reports": ("bench.board", "bench.diff", "bench.names", "bench.errors"),
+    "reports": ("bench.board", "bench.diff", "bench.names", "bench.errors", "bench.records"),
 }
 
 

@@ -120,7 +120,6 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
     store, seen = Store(tmp_path / "toy"), []
     page = store.out / "report" / "index.html"
     live = LivePage(
-        store,
         lambda progress: seen.append((progress.done, page.exists())),
         lambda: report(store, judged=False)[1],
     )
@@ -142,7 +141,7 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(
         return tmp_path
 
     monkeypatch.setattr("bench.live_page.time.monotonic", lambda: clock[0])
-    live = LivePage(Store(tmp_path / "toy"), lambda _: None, draw)
+    live = LivePage(lambda _: None, draw)
     for done in range(100):
         live(Progress(100, done=done, running={"key": RunningCell("a cell", 1, 3)}))
         clock[0] += 1
@@ -156,7 +155,7 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(
 
 
 def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
@@ -165,8 +164,8 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
         raise KeyError("nsd")
 
     monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
-    live = LivePage(Store(tmp_path / "toy"), lambda _: None, draw)
+    live = LivePage(lambda _: None, draw)
     for done in range(1, 4):
         live(Progress(9, done=done, running={"key": RunningCell("a cell", 1, 3)}))
     assert calls == ["drawn"]  # said once, and not tried again
-    assert capsys.readouterr().err == "no page on the way: KeyError: 'nsd'; the run goes on\n"
+    assert capsys.readouterr().err == "cannot draw the page yet: KeyError: 'nsd'; the run goes on\n"

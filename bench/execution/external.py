@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench import store
 from bench.cell_folder import CellFolder, CellResult
 from bench.data.index import CaseEntry
+from bench.names import file_name
 
 ENDINGS = (".npz", ".npy", ".png", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii")
 
@@ -32,7 +33,7 @@ def take_over(
             if label_map is None:
                 problems.append(f"{entry.id}: {problem}")
             else:
-                file = target / f"{store.file_name(entry.id)}.npz"
+                file = target / f"{file_name(entry.id)}.npz"
                 np.savez_compressed(file, label_map=label_map)
         copied = len(entries) - len(problems)
         folder.write_result(CellResult(folder.key, copied, problems=problems))

@@ -21,3 +21,6 @@ def case_metrics(extra: Sequence[CaseMetric] = ()) -> tuple[CaseMetric, ...]:
             raise BenchError(f"metric {metric.key!r} given twice; rename one of the two")
         keys.add(metric.key)
     return metrics
+
+
+BUILT_IN = case_metrics()

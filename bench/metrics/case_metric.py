@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics import borders
 
 Mask = NDArray[np.bool_]  # *S
 Floats = NDArray[np.float64]
@@ -42,10 +43,8 @@ class CasePair:
     @cached_property
     def borders(self) -> Borders:
         """Distances of both borders, computed once for all metrics; no mask may be empty."""
-        from bench.metrics import surface  # which declares its own metrics by means of this module
-
-        steps = surface.checked_spacing(self.guess, self.truth, self.spacing)
-        return Borders(*surface.surface_distances(self.guess, self.truth, steps))
+        steps = borders.checked_spacing(self.guess, self.truth, self.spacing)
+        return Borders(*borders.surface_distances(self.guess, self.truth, steps))
 
 
 @dataclass(frozen=True)
@@ -84,14 +83,18 @@ class CaseMetric:
     def value(self, pair: CasePair, missing: bool) -> float:
         """Its value on a pair it is defined on, the worst one where the prediction is missing.
 
-        Raises BenchError where that is no finite number.
+        Raises BenchError where it fails, or gives no finite number.
         """
-        if not missing:
-            value = self.compute(pair)
-        elif callable(self.worst):
-            value = self.worst(pair)
-        else:
-            value = self.worst
+        try:
+            if not missing:
+                value = self.compute(pair)
+            elif callable(self.worst):
+                value = self.worst(pair)
+            else:
+                value = self.worst
+        except Exception as problem:  # whatever a plug-in meets
+            reason = f"{type(problem).__name__}: {problem}"
+            raise BenchError(f"metric {self.key} fails: {reason}") from problem
         if not math.isfinite(value):
             raise BenchError(f"metric {self.key} gives {value}; expected a finite number")
         return value

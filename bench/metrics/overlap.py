@@ -7,6 +7,7 @@ TP, FP and FN count pixels. Definitions and empty rules follow Metrics Reloaded 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.borders import check_masks
 from bench.metrics.case_metric import CaseMetric, CasePair
 
 
@@ -30,22 +31,6 @@ def jaccard(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> float:
     if not union:
         return 1.0
     return float(np.count_nonzero(pred & ref) / union)
-
-
-def check_masks(pred: NDArray[np.bool_], ref: NDArray[np.bool_]) -> None:
-    """Raise a ValueError for masks that differ in shape or are not boolean.
-
-    numpy would broadcast the former and `&` would compare the latter bit by bit, and both would
-    give a wrong score without a warning.
-    """
-    if pred.shape != ref.shape:
-        raise ValueError(
-            f"prediction {pred.shape} and reference {ref.shape} differ in shape; resample first"
-        )
-    if pred.dtype != bool or ref.dtype != bool:
-        raise ValueError(
-            f"masks are {pred.dtype} and {ref.dtype}, not bool; compare with the class: `x == c`"
-        )
 
 
 def pair_dice(pair: CasePair) -> float:

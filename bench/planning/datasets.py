@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import registry
-from bench.api import Card, Record
+from bench.api import Card, Dataset, Record
 from bench.data import decode
 from bench.errors import BenchError
 from bench.planning import split
@@ -119,3 +119,12 @@ def _agree(old: split.Split, new: split.Split) -> bool:
     """Whether two splits are equal on the subsets that both have."""
     shared = sorted(set(old.orders) & set(new.orders))
     return old.as_json(shared) == new.as_json(shared)
+
+
+def obstacle(dataset: Dataset) -> str | None:
+    """Why `run` would refuse to split this data set into training and test patients, or None."""
+    try:
+        split.draw_sides(dataset.records(), 0, None)
+    except BenchError as problem:
+        return str(problem)
+    return None

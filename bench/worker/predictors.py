@@ -17,7 +17,8 @@ from bench.api import Classifies, Segments, Spec
 from bench.data import geometry
 from bench.data.index import CaseEntry
 from bench.errors import NotFiniteError
-from bench.store import PROBABILITIES, file_name
+from bench.names import file_name
+from bench.store import PROBABILITIES
 from bench.worker import windows
 
 BATCH = 16  # images, slices or windows at once, at most

@@ -1,7 +1,6 @@
 """Augmentation: what moves and how often, and that image and mask move together."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,13 +9,7 @@ from hypothesis import strategies as st
 
 from methods.augment import AUGMENT, Augment, flips, keep_unchanged, rotate_case, ssl4mis
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -1,6 +1,5 @@
 """Mean teacher on volumes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,12 +17,7 @@ from methods.schedules import sigmoid_ramp
 SPEC = Spec("segmentation", 3, 1, 2, (16, 16, 16), None, False)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class VolumeRun(ToyRun):

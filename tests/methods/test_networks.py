@@ -1,6 +1,6 @@
 """Shared networks: parameter counts as published, encoder weights from a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,7 @@ from methods.networks.vnet import VNet
 SPEC = Spec("segmentation", 2, 3, 2, (64, 64), (0.0, 1.0), False)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_unet_has_the_published_number_of_parameters() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,13 +24,7 @@ SMALL: dict[str, Any] = {"batch_size": 2, "unlabelled_batch_size": 3}
 VOLUMES = Spec("segmentation", 3, 1, 2, (16, 16, 16), None, False)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class WatchedRun(ToyRun):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.metrics import surface
+from bench.metrics import borders, surface
 from bench.metrics.built_in import case_metrics
 from bench.metrics.case_metric import CaseMetric, CasePair
 from bench.metrics.surface import surface_metrics
@@ -48,13 +48,13 @@ def test_values_are_those_of_surface_metrics() -> None:
 
 def test_borders_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    compute = surface.surface_distances
+    compute = borders.surface_distances
 
     def count(*arguments: object) -> object:
         calls.append(arguments)
         return compute(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(surface, "surface_distances", count)
+    monkeypatch.setattr(borders, "surface_distances", count)
     pair = CasePair(SQUARE, SHIFTED, None, 1.0)
     for metric in case_metrics():
         metric.value(pair, missing=False)

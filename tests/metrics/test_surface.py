@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from medpy.metric import binary
 from scipy.ndimage import gaussian_filter
 
-from bench.metrics import surface
-from bench.metrics.surface import border, image_diagonal, surface_distances, surface_metrics
+from bench.metrics import borders
+from bench.metrics.borders import border, surface_distances
+from bench.metrics.surface import image_diagonal, surface_metrics
 
 
 def box(shape: tuple[int, ...], low: tuple[int, ...], side: int) -> np.ndarray:
@@ -223,7 +224,7 @@ def test_nearest_voxel_beyond_the_ring_search() -> None:
 
 
 def test_masks_that_nearly_agree_need_no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surface, "_tree_or_transform", None)
+    monkeypatch.setattr(borders, "_tree_or_transform", None)
     a, b = box(SHAPE, (6, 5, 7), 30), box(SHAPE, (7, 5, 8), 30)
     assert_equals_medpy(a, b, (1.0, 0.5, 2.0))
 

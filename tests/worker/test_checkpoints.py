@@ -126,13 +126,13 @@ def test_only_what_was_selected_gets_a_second_row(tmp_path: Path) -> None:
 
 def test_a_selected_row_is_no_rival(done: Store) -> None:
     """Found in a review: one method and its own checkpoint read 'ahead of every other method'."""
-    from reports import tables
+    from reports.page import tables
 
     board = build(done)
-    [budget] = tables.budgets(board, ("segmentation", "phantoms3d"))
+    [budget] = tables.budgets_of(board, tables.Problem("segmentation", "phantoms3d"))
     assert {entry.label for entry in budget.entries if entry.reference} == {"supervised"}
     assert sum(entry.selected for entry in budget.entries) == 2
-    assert "best on" not in " ".join(entry.label for entry in tables.leaders(budget))
+    assert "best on" not in " ".join(entry.label for entry in tables.find_leaders(budget))
     csv = per_case_csv(done, "segmentation")
     assert csv.count(",best on test,") == csv.count(",default,")
 
