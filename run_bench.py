@@ -1,11 +1,11 @@
-"""ScarceBench on the command line: parse, call bench, print."""
+"""ScarceBench on the command line: parses options, calls bench and prints."""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-data_app = typer.Typer(help="Look at data before it is used.", rich_markup_mode=None)
+data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 SuiteFile = Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")]
@@ -25,34 +25,34 @@ Data = Annotated[
     typer.Option(
         "--data",
         envvar="SCARCEBENCH_DATA",
-        help="Folder that holds one folder for each data set id.",
+        help="The folder that holds one folder for each data set id.",
     ),
 ]
 NewOut = Annotated[
-    Path | None, typer.Option("--out", help="Where results go; runs/<suite> if not given.")
+    Path | None, typer.Option("--out", help="The folder for results; runs/<suite> if not given.")
 ]
 Size = Annotated[
     str | None, typer.Option("--size", help="An entry of the suite's `sizes`, such as small.")
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", help="Take some cells: method=NAME,fraction=0.1; repeat to widen."),
+    typer.Option("--only", help="Run some cells only: method=NAME,fraction=0.1; may be repeated."),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Trainings at once; all cores if not given."),
+    typer.Option("--workers", min=1, help="How many trainings at once; all cores if not given."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with a method or a data set of yours; repeat."),
+    typer.Option("--plugin", help="A file with a method or data set of yours; may be repeated."),
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 
 
 @app.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """Compare methods for medical images with few labels. Without a command: the demo."""
+    """Compare methods for medical images with few labels. Without a command, runs the demo."""
     if context.invoked_subcommand is None:
         run(HERE / "suites" / "demo.yaml")
 
@@ -64,14 +64,14 @@ def run(
     out: NewOut = None,
     size: Size = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Another number of steps; the page says so.")
+        int | None, typer.Option(min=1, help="Train for another number of steps.")
     ] = None,
     only: Only = None,
     workers: Workers = None,
     device: Device = "auto",
     plugin: Plugins = None,
     inception: Annotated[
-        Path | None, typer.Option(help="File of FID's Inception network; adds the column FID.")
+        Path | None, typer.Option(help="The file of FID's Inception network; adds a column FID.")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Run failed cells and failed trials again.")
@@ -80,7 +80,7 @@ def run(
         bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")
     ] = False,
 ) -> None:
-    """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
+    """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import console, stages
     from bench.dry_run import forecast
     from bench.planning import suite_file
@@ -103,11 +103,16 @@ def run(
         raise typer.Exit(130) from None
     typer.echo(console.summary(progress), err=True)
     _report(store)
-    raise typer.Exit(1 if progress.failed else 0)
+    _exit_with(1, progress.failed > 0)
+
+
+def _exit_with(code: int, failed: bool) -> NoReturn:
+    """End with an exit code if something failed, else with 0."""
+    raise typer.Exit(code * failed)
 
 
 def _run_and_tune(bench: Bench) -> Progress:
-    """All cells, then the studies, then the cells that these chose settings for."""
+    """Run all cells, then the studies, then the cells that these chose settings for."""
     from bench import console, stages, tracking
     from bench.live_page import LivePage
     from reports import write
@@ -121,7 +126,7 @@ def _run_and_tune(bench: Bench) -> Progress:
         if bench.suite.tuning:
             tuned, _ = stages.tune(bench, show)
             progress = stages.run(tuned, show, tell)
-        stages.judge(bench.store)  # before the mirror closes, so that it has the distances too
+        stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
     return progress
 
 
@@ -132,7 +137,7 @@ def _options(
     plugins: list[Path] | None,
     retry_failed: bool,
 ) -> RunOptions:
-    """How to carry a plan out. Raises BenchError on what cannot be."""
+    """The options of a run. Raises BenchError for values that cannot be used."""
     from bench.planning.cells import parse_filters
     from bench.stages import RunOptions
 
@@ -162,7 +167,7 @@ def tune(
         bool, typer.Option(help="Run failed trials and those after them again.")
     ] = False,
 ) -> None:
-    """Search for settings, as many trials for every method; run again, it goes on where it stopped."""
+    """Search for settings, with equal trials for every method; run it again to go on."""
     from bench import console, stages
     from bench.errors import BenchError
     from bench.planning import suite_file
@@ -187,7 +192,7 @@ def tune(
 
 @app.command()
 def score(out: Out) -> None:
-    """Score the predictions in OUT again where that is due."""
+    """Score the predictions in OUT, as far as they need it."""
     from bench import stages
     from bench.store import Store
 
@@ -198,13 +203,13 @@ def score(out: Out) -> None:
 def report(
     out: Out,
     formats: Annotated[
-        str, typer.Option("--format", help="html, csv, md, tex: some of them, with commas between.")
+        str, typer.Option("--format", help="Some of html, csv, md and tex, separated by commas.")
     ] = "html,csv,md,tex",
     public: Annotated[
         bool, typer.Option("--public", help="Leave out pictures of data that may not be passed on.")
     ] = False,
 ) -> None:
-    """Draw the board of OUT from what is finished: board.json, and the formats under OUT/report."""
+    """Draw the leaderboard of all finished cells of OUT: board.json and files in OUT/report."""
     from bench.store import Store
 
     _report(Store(out), formats, public)
@@ -216,15 +221,15 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
 
     board, page = stages.report(store, write, formats, public)
     typer.echo(console.board_table(board))
-    kind = "page" if page.suffix else "files"
-    typer.echo(f"{kind}: {page}")
+    label = "page" if page.suffix else "files"
+    typer.echo(f"{label}: {page}")
 
 
 @app.command()
 def verify(
     out: Out,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Score the stored predictions again, too.")
+        bool, typer.Option("--deep", help="Score the stored predictions again too.")
     ] = False,
 ) -> None:
     """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
@@ -239,18 +244,18 @@ def verify(
         if check.note:
             typer.echo(f"note: {check.note}", err=True)
     typer.echo(verifying.summary(checks))
-    raise typer.Exit(1 if any(check.mismatches for check in checks) else 0)
+    _exit_with(1, any(check.mismatches for check in checks))
 
 
 @app.command()
 def diff(
     before: Annotated[Path, typer.Argument(metavar="OUT_A", help="A folder that `run` wrote.")],
     after: Annotated[Path, typer.Argument(metavar="OUT_B", help="Another one.")],
-    page: Annotated[Path | None, typer.Option(help="Write the differences as a page, too.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Also write the differences as a page.")] = None,
     fail_on_drop: Annotated[
         bool,
         typer.Option(
-            "--fail-on-drop", help="Exit code 1 where a headline score fell beyond its interval."
+            "--fail-on-drop", help="Exit code 1 if a headline score fell beyond its interval."
         ),
     ] = False,
 ) -> None:
@@ -271,15 +276,15 @@ def diff(
     drops = difference.drops if fail_on_drop else ()
     for drop in drops:
         typer.echo(f"drop: {drop}", err=True)
-    raise typer.Exit(1 if drops else 0)
+    _exit_with(1, bool(drops))
 
 
 @app.command()
 def index(
     outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders that `run` wrote.")],
-    to: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("runs/site"),
+    to: Annotated[Path, typer.Option(help="The folder for the pages.")] = Path("runs/site"),
 ) -> None:
-    """Write one page over many boards, each board's page beside it: a folder for any static host."""
+    """Write an index page of several leaderboards, with their pages, for any static host."""
     from reports import index as indexing
 
     entries = indexing.read(outs)
@@ -293,7 +298,7 @@ def index(
 
 @app.command()
 def sync(out: Out) -> None:
-    """Bring the results of OUT into MLflow: mlflow.db beside OUT, or MLFLOW_TRACKING_URI."""
+    """Write the results of OUT to MLflow: to mlflow.db beside OUT, or to MLFLOW_TRACKING_URI."""
     from bench import tracking
     from bench.store import Store
 
@@ -302,7 +307,7 @@ def sync(out: Out) -> None:
 
 @app.command()
 def status(out: Out) -> None:
-    """Say how far OUT is: cells done, running, failed, missing."""
+    """Say how many cells of OUT are done, running, failed and missing."""
     from bench import console
     from bench.store import Store
 
@@ -319,7 +324,7 @@ def predict(
         Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Where masks go; <images>_masks if not given.")
+        Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
@@ -339,10 +344,10 @@ def splits(
     dataset: Annotated[str, typer.Argument(help="A data set id, such as kvasir_seg.")],
     data: Data = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")
+        Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
     ] = None,
     plugin: Plugins = None,
-    subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders.")] = 5,
+    subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders to draw.")] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
     """Show or write the split and the labelling orders of a data set."""
@@ -365,7 +370,7 @@ def splits(
 def list_(
     what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")],
 ) -> None:
-    """List what there is."""
+    """List the available methods, data sets, suites or metrics."""
     from bench import console
     from bench.errors import BenchError
 
@@ -382,7 +387,7 @@ def data_check(
     data: Data = None,
     plugin: Plugins = None,
 ) -> None:
-    """Read a whole data set and print what it holds and every problem found."""
+    """Read a whole data set and print what it holds and all its problems."""
     from bench import registry
     from bench.data import check as checks
     from bench.planning.datasets import obstacle
@@ -393,11 +398,11 @@ def data_check(
     reason = obstacle(chosen) if result.usable else None
     if reason:
         typer.echo(f"but no run is possible: {reason}")
-    raise typer.Exit(0 if result.usable and not reason else 2)
+    _exit_with(2, not result.usable or bool(reason))
 
 
 def command_line() -> None:
-    """Run the app; bad input is one line and exit code 2."""
+    """Run the app; bad input gives one line and exit code 2."""
     from bench.errors import BenchError
 
     try:

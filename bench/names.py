@@ -1,16 +1,17 @@
-"""What rows, methods and cells are called in text, and the words that are reserved."""
+"""What rows, methods and cells are called in text, and names that are reserved."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
-EXTERNAL = "external"  # the method name of predictions from elsewhere
-DEFAULT, TUNED = "default", "tuned"  # variants that the harness gives
+EXTERNAL = "external"  # the method name of predictions made elsewhere
+DEFAULT = "default"  # the variant of an entry that names none
+TUNED = "tuned"  # the variant of the cells that tuning adds
 
 
 class RowId(NamedTuple):
-    """What tells one row of the board from another."""
+    """What distinguishes one row of the leaderboard from another."""
 
     task: str
     dataset: str
@@ -20,17 +21,17 @@ class RowId(NamedTuple):
 
     @property
     def budget(self) -> tuple[str, str, int]:
-        """The task, the data set and the labels that rows must share to be compared."""
+        """Task, data set and number of labelled patients: rows are compared within these."""
         return self.task, self.dataset, self.labelled
 
     @property
     def contender(self) -> tuple[str, str]:
-        """Method and variant: who competes."""
+        """Method and variant: what competes."""
         return self.method, self.variant
 
 
 class NamedCell(Protocol):
-    """What a cell is called by."""
+    """The fields that name a cell."""
 
     @property
     def task(self) -> str: ...
@@ -47,30 +48,31 @@ class NamedCell(Protocol):
 
 
 def method_label(method: str, variant: str) -> str:
-    """A method, with its variant where it has one of its own."""
+    """A method, with its variant unless that is the default."""
     return method if variant == DEFAULT else f"{method} ({variant})"
 
 
 def dataset_label(task: str, dataset: str) -> str:
-    """A data set, with the task where it is not segmentation."""
+    """A data set, with the task unless that is segmentation."""
     return dataset if task == "segmentation" else f"{dataset} {task}"
 
 
 def cell_label(cell: NamedCell) -> str:
     """A cell in words."""
     method = method_label(cell.method, cell.variant)
-    where = dataset_label(cell.task, cell.dataset)
-    return f"{method} on {where}, {cell.labelled} labelled, subset {cell.subset}"
+    dataset = dataset_label(cell.task, cell.dataset)
+    return f"{method} on {dataset}, {cell.labelled} labelled, subset {cell.subset}"
 
 
 def row_label(row: RowId) -> str:
     """A row in words."""
     method = method_label(row.method, row.variant)
-    return f"{method} on {dataset_label(row.task, row.dataset)}, {row.labelled} labelled"
+    dataset = dataset_label(row.task, row.dataset)
+    return f"{method} on {dataset}, {row.labelled} labelled"
 
 
 def selected_variant(variant: str, chosen_on: str) -> str:
-    """The variant of a row that shows the checkpoint chosen on a list."""
+    """The variant of a row that shows the checkpoint that was best on a list of cases."""
     label = f"best on {chosen_on}"
     return label if variant == DEFAULT else f"{variant}, {label}"
 
@@ -85,5 +87,7 @@ def duration(seconds: float) -> str:
 
 
 def file_name(name: str) -> str:
-    """A name as one path component; what could leave the folder is quoted."""
-    return quote(name, safe=" ()+,=@") if name.strip(".") else name.replace(".", "%2E")
+    """A name as one path component; characters that could lead out of the folder are quoted."""
+    if not name.strip("."):
+        return name.replace(".", "%2E")
+    return quote(name, safe=" ()+,=@")

@@ -1,10 +1,9 @@
-"""Files on disk as typed records: atomic writes, and reads that refuse what they do not know."""
+"""Files on disk as typed records: written atomically; a reader refuses what it does not know."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,7 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
     R = TypeVar("R", bound=DataclassInstance)
 else:
@@ -21,33 +20,52 @@ else:
 
 
 def read_record(file: Path, record: type[R], remedy: str) -> R | None:
-    """The record in a JSON file, None where there is no file.
+    """The record in a JSON file, or None if there is no such file.
 
-    Raises BenchError in one line where the file holds something else; `remedy` names the command
-    that makes it anew.
+    Raises BenchError, in one line, if the file holds anything else; `remedy` says which command
+    makes it anew.
     """
-    content = read_json(file)
-    if content is None:
+    from pydantic import ValidationError
+
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
         return None
-    return parse_record(content, record, str(file), remedy)
+    try:
+        # Without a detour over plain data: three times as fast, for runs of 10,000 cells.
+        return _adapter(record).validate_json(b"[%b]" % text, strict=True)[0]
+    except ValidationError as problem:
+        raise BenchError(f"{file} {_first_problem(problem)}; {remedy}") from None
 
 
 def parse_record(content: Any, record: type[R], name: str, remedy: str) -> R:
-    """Plain data as a record. Raises BenchError where fields are missing, unknown or of another type."""
+    """Plain data as a record.
+
+    Raises BenchError, in one line, if a field is missing, is unknown or has the wrong type.
+    """
     from pydantic import ValidationError
 
-    if not isinstance(content, dict):
-        raise BenchError(f"{name} holds no JSON object; {remedy}")
-    known = {field.name for field in fields(record)}
-    unknown = sorted(content.keys() - known)
-    if unknown:
-        raise BenchError(f"{name} has an unknown field {unknown[0]!r}; {remedy}")
     try:
-        return _adapter(record).validate_python(content)
+        return _adapter(record).validate_python([content])[0]
     except ValidationError as problem:
-        first = problem.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise BenchError(f"{name}: field {place}: {first['msg']}; {remedy}") from None
+        raise BenchError(f"{name} {_first_problem(problem)}; {remedy}") from None
+
+
+def _first_problem(problem: ValidationError) -> str:
+    """What the first error says of a file, in words that follow its name."""
+    first = problem.errors()[0]
+    location = [str(step) for step in first["loc"][1:]]  # the first step is the tuple of one
+    field = ".".join(location)
+    if not first["loc"]:
+        return "is not readable JSON"
+    if not location:
+        return "holds no JSON object"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"has an unknown field {field!r}"
+    if first["type"] == "missing":
+        return f"lacks the field {field!r}"
+    reason = " ".join(first["msg"].split())
+    return f"has a bad value in the field {field!r} ({reason})"
 
 
 def write_record(file: Path, record: DataclassInstance) -> None:
@@ -57,35 +75,39 @@ def write_record(file: Path, record: DataclassInstance) -> None:
 
 def plain_data(record: DataclassInstance) -> dict[str, Any]:
     """A record as JSON holds it."""
-    content: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
-    return content
+    [content] = _adapter(type(record)).dump_python((record,), mode="json")
+    return dict(content)
 
 
 @lru_cache(maxsize=64)
-def _adapter(record: type[R]) -> TypeAdapter[R]:
-    from pydantic import TypeAdapter
+def _adapter(record: type[R]) -> TypeAdapter[tuple[R]]:
+    """Reads and writes a tuple of one record: pydantic takes settings for a tuple, not for it."""
+    from pydantic import ConfigDict, TypeAdapter
 
-    return TypeAdapter(record)
+    # NaN stays NaN, so that `write_json` refuses it; by default it would become null.
+    settings = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+    tuple_of_one: Any = tuple.__class_getitem__((record,))
+    return TypeAdapter(tuple_of_one, config=settings)
 
 
-def read_json(file: Path) -> Any:
-    """The content of a JSON file, None where there is none. Raises BenchError where it is torn."""
+def read_json(file: Path, remedy: str = "remove it and run again") -> Any:
+    """The content of a JSON file, or None if there is none. Raises BenchError if it is torn."""
     try:
         return json.loads(file.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError:
-        raise BenchError(f"{file} is not readable JSON; remove it and run again") from None
+        raise BenchError(f"{file} is not readable JSON; {remedy}") from None
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write under a temporary name, then replace: readers see the old or the new, never half."""
+    """Write a text under a temporary name, then rename it: readers see the old or the new one."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write JSON atomically; NaN is refused."""
+    """Write JSON atomically. Raises ValueError for NaN and infinity."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(file, f"{text}\n")

@@ -1,4 +1,4 @@
-"""The stages a user calls: plan, tune, run, score, report, status. Each can run again alone."""
+"""The stages that a user calls: plan, tune, run, score, report, status. Each can be run again."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ ALL_FORMATS = "html,csv,md,tex"
 
 
 class ReportWriter(Protocol):
-    """What draws a board; `reports.write` is one."""
+    """What draws a leaderboard; `reports.write` is one."""
 
     def formats(self, text: str) -> Sequence[str]:
-        """The formats named in a text. Raises BenchError for one that does not exist."""
+        """The formats named in a text. Raises BenchError for an unknown one."""
         ...
 
     def write(
@@ -54,7 +54,7 @@ class ReportWriter(Protocol):
         formats: Sequence[str],
         public: bool,
     ) -> Path:
-        """Write board.json and all formats; returns the page, or the folder of the other files."""
+        """Write board.json and all formats; returns the page, or without one, the folder."""
         ...
 
 
@@ -62,7 +62,7 @@ class ReportWriter(Protocol):
 class RunOptions:
     """How to carry a plan out; nothing here changes a result."""
 
-    only: Sequence[str] = ()  # KEY=VALUE filters of cells
+    only: Sequence[str] = ()  # filters of cells, such as method=mean_teacher
     workers: int | None = None  # cells at once; all cores where None
     device: str = "auto"
     plugins: Sequence[Path] = ()
@@ -94,7 +94,10 @@ def plan_bench(
     size: str | None = None,
     dry: bool = False,
 ) -> Bench:
-    """Decode, split and plan a suite; leaves plan.json and the splits, unless `dry`."""
+    """Decode, split and plan a suite; writes plan.json and the splits, unless `dry`.
+
+    Raises BenchError if anything in the suite cannot be used.
+    """
     from bench.scoring import synthetic_images
 
     for name in suite.trained_methods:
@@ -114,15 +117,13 @@ def plan_bench(
 
 
 def with_tuned_cells(bench: Bench) -> Bench:
-    """The cells and their tuned twins, as far as studies have come."""
+    """A bench whose cells have tuned twins, with settings as far as the studies have come."""
     if bench.suite.tuning is None:
         return bench
     from bench.tuning.trials import tuned_cells
 
-    own = bench.untuned_cells
-    studies = _studies(bench)
-    tuned = tuned_cells(studies, bench.suite.tuning.trials, bench.store)
-    return replace(bench, cells=[*own, *tuned])
+    tuned = tuned_cells(_studies(bench), bench.suite.tuning.trials, bench.store)
+    return replace(bench, cells=[*bench.untuned_cells, *tuned])
 
 
 def _studies(bench: Bench) -> Sequence[Any]:
@@ -132,21 +133,28 @@ def _studies(bench: Bench) -> Sequence[Any]:
 
 
 def write_plan(bench: Bench) -> None:
-    """Leave what `score`, `report` and `status` need to run alone."""
+    """Write plan.json: what `score`, `report`, `status` and `verify` need."""
     suite = bench.suite
     plugins = bench.options.plugins
-    studies = _studies(bench) if suite.tuning else []
+    facts = {}
+    caches = {}
+    for name, dataset in bench.datasets.items():
+        facts[name] = describe_dataset(dataset, suite)
+        caches[name] = dataset.prepared.folder.resolve()
+    studies = []
+    if suite.tuning:
+        studies = [study.facts() for study in _studies(bench)]
     plan = Plan(
         header=plan_file.header_of(suite, bench.size),
         suite=suite,
         cells=bench.cells,
-        datasets={name: describe_dataset(item, suite) for name, item in bench.datasets.items()},
+        datasets=facts,
         warnings=warnings(suite, bench.datasets),
-        caches={name: item.prepared.folder.resolve() for name, item in bench.datasets.items()},
+        caches=caches,
         published_steps=plan_file.published_steps(suite, plugins),
         published=plan_file.published_numbers(suite, plugins),
         cautions=plan_file.cautions(suite, plugins),
-        studies=[study.facts() for study in studies],
+        studies=studies,
         methods=plan_file.method_cards(suite, plugins),
         provenance={"commit": commit()},
     )
@@ -154,7 +162,7 @@ def write_plan(bench: Bench) -> None:
 
 
 def commit() -> str:
-    """The commit of this checkout, marked where files differ from it; "unknown" outside a checkout."""
+    """The commit of this checkout, with a mark if files were changed; "unknown" outside of one."""
     command = ["git", "-C", str(registry.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -165,8 +173,8 @@ def commit() -> str:
 def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
     """Run the studies of a suite, or those whose tuned cells match `only`.
 
-    Returns the bench with its tuned twins planned anew, and a table of winners, empty where no
-    study was asked for.
+    Returns the bench with the settings that they chose, and a table of winners, which is empty if
+    no study matches. Raises BenchError for a suite without tuning.
     """
     from bench.tuning import trials
 
@@ -201,14 +209,14 @@ def run(
     show: Callable[[Progress], None],
     tell: Callable[[str], None] = lambda key: None,
 ) -> Progress:
-    """Run and score what is not done yet; `tell` hears the key of each cell that is done."""
+    """Run and score the cells that are not done; `tell` is called with the key of each that is."""
     from bench.execution.local import LocalExecutor
 
     suite = bench.suite
     store = bench.store
     options = bench.options
     matching = matching_cells(bench.cells, options.only, suite.reference)
-    # A cell that is not final waits for its study, or failed with it.
+    # A cell that is not final waits for its study, or failed together with it.
     chosen = []
     for cell in matching:
         if cell.phase == "final" or store.state(cell.key) == "failed":
@@ -230,7 +238,7 @@ def run(
 
 
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
-    """Take over predictions from elsewhere, where that is not done yet."""
+    """Copy predictions made elsewhere, unless that is done already."""
     jobs = driver.write_jobs(cells, bench.suite, bench.datasets, bench.options.device)
     for cell in cells:
         if cell.method != EXTERNAL or bench.store.state(cell.key) == "done":
@@ -244,9 +252,9 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
 
 
 def score(store: Store) -> int:
-    """Score all finished and failed cells of the last plan again where that is due.
+    """Score all finished and failed cells of the last plan, as far as they need it.
 
-    Returns their number.
+    Returns the number of these cells.
     """
     plan = read_plan(store.out)
     metrics = registry.case_metrics(plan.suite.metrics)
@@ -261,7 +269,7 @@ def score(store: Store) -> int:
 def _score_again(
     folder: CellFolder, decoded: Path, plan: Plan, metrics: Sequence[CaseMetric]
 ) -> None:
-    """A folder that was brought from elsewhere is drawn from the scores that came with it."""
+    """Score a cell; one that was copied from another machine keeps the scores that came with it."""
     if is_decoded(decoded):
         score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics)
     elif not folder.scores("last").exists():
@@ -271,9 +279,9 @@ def _score_again(
 
 
 def judge(store: Store) -> None:
-    """Judge the images that finished cells made, where that is due.
+    """Judge the images that finished cells made, by the reference model and feature extractors.
 
-    The reference model and the suite's extractors judge them.
+    Images that were judged before are judged again only if what judges them has changed.
     """
     from bench.scoring.synthetic_images import judge_cell
 
@@ -289,9 +297,9 @@ def judge(store: Store) -> None:
 
 
 def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:
-    """The reference model of a cell where it is done, and why none can be asked.
+    """The finished reference model for a cell, if there is one, and why it cannot judge.
 
-    Of a model that is there the reason says what it would lack.
+    For a finished model, the reason is that of the only way in which it can fail to judge.
     """
     name = plan.suite.reference
     models = reference_models(plan.cells, cell.task, cell.dataset, name)
@@ -313,10 +321,10 @@ def report(
     public: bool = False,
     judged: bool = True,
 ) -> tuple[Board, Path]:
-    """Draw board.json, and the page and tables asked for, from what is finished.
+    """Build the leaderboard from all finished cells and write it in the wanted formats.
 
-    `public` keeps pictures of data that may not be passed on off the page; without `judged`
-    synthetic images that were not judged yet wait for another time.
+    `public` leaves out pictures of data that may not be passed on. Without `judged`, synthetic
+    images that were not judged before are not judged now. Returns the leaderboard and its page.
     """
     wanted = writer.formats(formats)
     score(store)
@@ -334,47 +342,51 @@ def report(
 
 @dataclass(frozen=True)
 class Status:
-    """How far a folder is."""
+    """How far the cells of a folder are."""
 
     done: int
     running: int
     failed: int
     missing: int
-    cells: Mapping[str, PlannedCell]  # by key; those that can be run
+    cells: Mapping[str, PlannedCell]  # by key; without those that cannot be run
     progress: Mapping[str, CellProgress | None]  # of running cells
     failures: Mapping[str, CellFailure | None]
-    aside: int  # results that belong to no cell of the plan, such as those of older code
-    seconds: Mapping[str, float]  # of all finished cells: cell, train, import, part_wait
+    aside: int  # finished cells that are not in the plan, such as those of older code
+    seconds: Mapping[str, float]  # sums over finished cells: cell, train, import, part_wait
 
     @property
     def total(self) -> int:
-        """All cells that can be run."""
+        """How many cells can be run."""
         return len(self.cells)
 
 
 def status(store: Store) -> Status:
-    """Counts by state, what runs at which step, and how many results belong to no cell of the plan."""
+    """How many cells are in each state, at which step the running ones are, and why some failed."""
     plan = read_plan(store.out)
     cells = {cell.key: cell for cell in plan.cells if not cell.refusal}
-    states = {key: store.state(key) for key in cells}
-    counts = list(states.values())
-    running = [key for key, state in states.items() if state == "running"]
-    failed = [key for key, state in states.items() if state == "failed"]
+    states = [store.state(key) for key in cells]
+    progress: dict[str, CellProgress | None] = {}
+    failures: dict[str, CellFailure | None] = {}
+    for key, state in zip(cells, states, strict=True):
+        if state == "running":
+            progress[key] = store.cell(key).read_progress()
+        elif state == "failed":
+            failures[key] = store.cell(key).read_failure()
     return Status(
-        done=counts.count("done"),
-        running=len(running),
-        failed=len(failed),
-        missing=counts.count("missing"),
+        done=states.count("done"),
+        running=states.count("running"),
+        failed=states.count("failed"),
+        missing=states.count("missing"),
         cells=cells,
-        progress={key: store.cell(key).read_progress() for key in running},
-        failures={key: store.cell(key).read_failure() for key in failed},
+        progress=progress,
+        failures=failures,
         aside=_count_aside(store, cells),
-        seconds=_seconds(store, cells),
+        seconds=_total_seconds(store, cells),
     )
 
 
 def _count_aside(store: Store, planned: Mapping[str, PlannedCell]) -> int:
-    """Finished cells that are neither planned nor trials of tuning."""
+    """How many finished cells are neither planned nor trials of tuning."""
     count = 0
     for key in store.cell_keys():
         if key not in planned and store.state(key) == "done":
@@ -382,8 +394,8 @@ def _count_aside(store: Store, planned: Mapping[str, PlannedCell]) -> int:
     return count
 
 
-def _seconds(store: Store, keys: Mapping[str, PlannedCell]) -> dict[str, float]:
-    """What finished cells took, by kind."""
+def _total_seconds(store: Store, keys: Mapping[str, PlannedCell]) -> dict[str, float]:
+    """How long all finished cells took, by what the time was spent on."""
     totals = dict.fromkeys(("cell", "train", "import", "part_wait"), 0.0)
     for key in keys:
         result = store.cell(key).read_result()
@@ -404,7 +416,7 @@ def splits(
     seed: int,
     plugins: Sequence[Path] = (),
 ) -> split.Split:
-    """The split that a suite without `split:` would draw."""
+    """The split that a suite without `split:` draws for a data set."""
     dataset, code = registry.dataset(name, data, plugins)
     train, test = split.draw_sides(dataset.records(), seed, None)
     grid = decode.Grid((64, 64))  # strata come from native masks: any grid gives the same orders

@@ -1,4 +1,4 @@
-"""The folder of one suite: where everything lies, claims of cells, scans. The folder is the truth."""
+"""The folder of one suite: its paths, and the states and claims of its cells."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
 
 class Store:
-    """The folder of one suite: cells/, parts/, studies/, splits/, plan.json, board.json, report/."""
+    """The folder of one suite: cells, parts, splits, studies, plan.json, board.json and report."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self._cells = out / "cells"
 
     def cell(self, key: str) -> CellFolder:
-        """The folder of a cell; writer and reader both ask here."""
+        """The folder of a cell, whether it exists or not."""
         return CellFolder(self._cells / key)
 
     def split(self, dataset: str, test_cases: int | None) -> Path:
-        """Where the split of a data set is kept; a shortened test list lies beside the whole one."""
+        """The file with the split of a data set; a shortened test list has a file of its own."""
         shortened = f"-first{test_cases}" if test_cases else ""
         return self.out / "splits" / f"{file_name(dataset)}{shortened}.json"
 
     @property
     def cache(self) -> Path:
-        """Decoded images, shared by the suites beside this one."""
+        """The folder of decoded images, shared with the suites beside this one."""
         return self.out.parent / "cache"
 
     def open(self) -> None:
-        """Make the folder. Raises BenchError where it cannot be written."""
+        """Create the folder. Raises BenchError if it cannot be written."""
         try:
             self._cells.mkdir(parents=True, exist_ok=True)
             probe = self.out / f".writable.{os.getpid()}"
@@ -59,22 +59,23 @@ class Store:
         return "running" if is_claimed(folder.path) else "missing"
 
     def cell_keys(self) -> list[str]:
-        """All cells that have a folder."""
+        """The keys of all cells that have a folder, sorted."""
         if not self._cells.is_dir():
             return []
         return sorted(entry.name for entry in os.scandir(self._cells) if entry.is_dir())
 
     def has_results(self, dataset: str) -> bool:
-        """Whether any finished cell was run on a data set."""
+        """Whether any finished cell was trained on a data set."""
         done = [self.cell(key) for key in self.cell_keys() if self.state(key) == "done"]
         return any(folder.stated_key().get("dataset") == dataset for folder in done)
 
 
 @contextmanager
 def claim(folder: Path) -> Iterator[bool]:
-    """Hold a cell against other launches; False where another process holds it.
+    """Claim a cell; yields False if another process holds it.
 
-    A lock on an open file: the kernel releases it however its process dies, so no claim goes stale.
+    The claim is a lock on an open file, which the kernel releases however its process ends, so
+    no claim goes stale.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "claim").open("a") as file:
@@ -87,7 +88,7 @@ def claim(folder: Path) -> Iterator[bool]:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether a live process holds a cell."""
+    """Whether a running process holds a cell."""
     try:
         with (folder / "claim").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

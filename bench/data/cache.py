@@ -1,6 +1,6 @@
-"""Decoded images on disk, memory-mapped by workers; test masks lie in a file of their own.
+"""Decoded images on disk, written by `bench.data.decode` and memory-mapped by workers.
 
-`bench.data.decode` writes them.
+Test masks and test labels lie in files of their own, which only scoring opens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PACKS = ("train_images", "train_masks", "test_images", "test_native", "test_mask
 
 @dataclass(frozen=True)
 class DecodedDataset:
-    """A data set ready to use: its folder in the cache and the index that lies in it."""
+    """A data set that is ready to use: its folder in the cache and the index in that folder."""
 
     folder: Path
     index: Index
@@ -40,16 +40,16 @@ def open_pack(folder: Path, name: str) -> NDArray[np.uint8]:
 
 
 def take(pack: NDArray[np.uint8], stored: StoredArray) -> NDArray[Any]:
-    """One array out of a pack."""
+    """One array of a pack, without a copy."""
     dtype = np.dtype(stored.dtype)
     end = stored.offset + math.prod(stored.shape) * dtype.itemsize
     return pack[stored.offset : end].view(dtype).reshape(stored.shape)
 
 
 class CaseList(Sequence[Case]):
-    """Training cases, decoded from the cache when they are looked at.
+    """Training cases, read from the cache whenever one is accessed.
 
-    Masks and labels are only there where they are shown.
+    Without `masks` the file of masks is not even opened; without `labels` every label is None.
     """
 
     def __init__(
@@ -81,18 +81,21 @@ class CaseList(Sequence[Case]):
         mask: NDArray[np.int64] | None = None
         if self.masks is not None:
             mask = take(self.masks, entry.masks).astype(np.int64)
+        label: int | None = None
+        if self.labels:
+            label = entry.label
         return Case(
             id=entry.id,
             group=entry.group,
             image=unit_range(take(self.images, entry.images)),
             mask=mask,
-            label=entry.label if self.labels else None,
+            label=label,
             spacing=entry.spacing,
         )
 
 
 def unit_range(image: NDArray[Any]) -> NDArray[np.float32]:
-    """float32; 8-bit values become 0..1."""
+    """An image as float32; 8-bit values are scaled to [0, 1]."""
     scaled = image.astype(np.float32)
     if image.dtype == np.uint8:
         scaled /= 255
@@ -106,10 +109,10 @@ def train_view(
     task: Task = "segmentation",
     class_known: bool = False,
 ) -> TrainView:
-    """What a method may see: cases of the labelled patients in full, the others without mask and label.
+    """What a method may see: the labelled cases, and all others without their masks and labels.
 
-    Labelled cases stand in the order of `labelled`, so that a smaller budget is a prefix of a
-    larger one. In classification there are no masks, in segmentation no labels. `class_known`
+    Labelled cases are in the order of `labelled` (patients), so that a smaller budget is a prefix
+    of a larger one. In classification there are no masks, in segmentation no labels. `class_known`
     shows the labels of all cases.
     """
     ranks = {group: number for number, group in enumerate(labelled)}
@@ -119,7 +122,6 @@ def train_view(
     segments = task == "segmentation"
     return TrainView(
         fit=CaseList(folder, shown, masks=segments, labels=class_known or not segments),
-        select=(),
         unlabelled=CaseList(folder, hidden, masks=False, labels=class_known),
         spec=index.spec_of(task),
     )
@@ -128,13 +130,13 @@ def train_view(
 def test_images(
     folder: Path, index: Index, side: Side = "test"
 ) -> Iterator[tuple[CaseEntry, NDArray[np.float32]]]:
-    """Each test entry with its images (N C *S) on the training grid: N is 1, or the slices."""
+    """Each test case with its images (N C *S) on the training grid; N counts slices, or is 1."""
     images = open_pack(folder, "test_images")
     return ((entry, unit_range(take(images, entry.images))) for entry in index.side(side))
 
 
 def test_labels(folder: Path) -> dict[str, int | None]:
-    """The label of each test case; for scoring alone."""
+    """The label of each test case by id; only for scoring."""
     labels: dict[str, int | None] = read_json(folder / "test_labels.json")
     return labels
 
@@ -146,6 +148,6 @@ def native_images(folder: Path, index: Index, side: Side = "test") -> dict[str, 
 
 
 def native_masks(folder: Path, index: Index, side: Side = "test") -> dict[str, NDArray[np.uint8]]:
-    """Test masks (*S) by case id on the native grid; for scoring and pictures alone."""
+    """Test masks (*S) by case id on the native grid; only for scoring and pictures."""
     pack = open_pack(folder, "test_masks")
     return {entry.id: take(pack, entry.masks) for entry in index.side(side)}

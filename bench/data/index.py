@@ -1,4 +1,4 @@
-"""What is known of the decoded cases of a data set: index.json in its folder of the cache."""
+"""index.json in the folder of a decoded data set: what is known about its cases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Side = Literal["train", "test", "validation"]
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """Where one array lies in a pack of the cache."""
+    """The position of one array in a pack of the cache."""
 
     offset: int  # bytes
     shape: tuple[int, ...]
@@ -29,22 +29,22 @@ class CaseEntry:
     """One decoded case: an image, a volume, or a training slice of one."""
 
     id: str
-    record: str  # the id that the data set gives it: slices of one volume share it
+    record: str  # the id in the data set, which the slices of a volume share
     group: str  # patient
-    label: int | None  # None of test cases: scoring alone opens the file of their labels
-    spacing: tuple[float, ...] | None
+    label: int | None  # None for test cases, whose labels are in a file for scoring alone
+    spacing: tuple[float, ...] | None  # mm per pixel of the native grid
     shape: tuple[int, ...]  # of the native grid
-    classes: tuple[int, ...]  # foreground classes present
-    area: float  # share of foreground pixels; of a volume the sum over its slices
-    images: StoredArray  # on the training grid; of a test case N C *S: N is 1, or the slices
-    masks: StoredArray  # of a training case on the training grid, of a test case on the native one
+    classes: tuple[int, ...]  # foreground classes that are present
+    area: float  # share of foreground pixels; for a volume, the sum over its slices
+    images: StoredArray  # on the training grid: C *S of a training case, N C *S of a test case
+    masks: StoredArray  # *S on the training grid, for a test case on its native grid
     native: StoredArray | None = None  # the image of a test case on its native grid, for pictures
     slice_axis: int | None = None  # of a volume that is segmented in slices
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedCase:
-    """A training image that was left out because it nearly equals a test image."""
+    """A training image that is left out because it nearly equals a test image."""
 
     id: str
     copy_of: str
@@ -52,7 +52,7 @@ class DroppedCase:
 
 @dataclass(frozen=True)
 class Index:
-    """All cases of a prepared data set."""
+    """All cases of a decoded data set."""
 
     card: Card
     spec: Spec  # of segmentation
@@ -68,23 +68,23 @@ class Index:
         return sides[side]
 
     def spec_of(self, task: Task) -> Spec:
-        """What a method is told of the data set for a task."""
+        """What a method is told about the data set for a task."""
         return spec_of_task(self.spec, self.card, task)
 
 
 def spec_of_task(spec: Spec, card: Card, task: Task) -> Spec:
-    """The spec of a task: in classification the classes are the labels of whole images."""
+    """The spec of a task; in classification, its classes are the labels of whole images."""
     classes = spec.classes if task == "segmentation" else len(card.labels)
     return replace(spec, task=task, classes=classes)
 
 
 def is_decoded(folder: Path) -> bool:
-    """Whether a folder of the cache is whole: its index is written last."""
+    """Whether a folder of the cache is complete: its index is written last."""
     return (folder / "index.json").exists()
 
 
 def read_index(folder: Path) -> Index:
-    """The index of a prepared data set. Raises BenchError where there is none."""
+    """The index of a decoded data set. Raises BenchError if there is none."""
     index = read_record(folder / "index.json", Index, REMEDY)
     if index is None:
         raise BenchError(f"the decoded images in {folder} are gone; give the suite to 'run' again")
@@ -92,5 +92,5 @@ def read_index(folder: Path) -> Index:
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Write the index, after all that it tells of."""
+    """Write the index; to be called after all that it describes is written."""
     write_record(folder / "index.json", index)

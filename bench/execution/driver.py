@@ -1,4 +1,4 @@
-"""Carries out a plan: skips what is done, keeps workers busy, scores what finishes, records failures."""
+"""Runs the cells of a plan that are not done: starts workers, scores results, records failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.cell_folder import CellFolder, CellJob
+from bench.cell_folder import CellFolder, CellJob, CellProgress
 from bench.execution.executor import Executor, Finished
 from bench.execution.progress import Progress, RunningCell
 from bench.names import cell_label
@@ -27,43 +27,50 @@ def write_jobs(
     device: str,
     plugins: Sequence[Path] = (),
 ) -> dict[str, CellJob]:
-    """What each worker must know, by key; all a worker reads besides the cache."""
-    judging: set[str] = set()  # reference models, which are needed after the run
-    for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in cells):
-        models = reference_models(cells, task, dataset, suite.reference)
-        judging |= {model.key for model in models}
+    """The job of each cell by key: all that its worker reads besides the decoded images."""
+    judging = _reference_keys(cells, suite.reference)
+    plugin_files = [str(file.resolve()) for file in plugins]
     jobs: dict[str, CellJob] = {}
     for cell in cells:
-        dataset_ = datasets[cell.dataset]
-        fitted, held_out = _patients(cell, dataset_)
-        index = dataset_.prepared.index
+        dataset = datasets[cell.dataset]
+        fitted, held_out = _patients(cell, dataset)
+        prepared = dataset.prepared
         jobs[cell.key] = CellJob(
             cell=cell.bare_key(),
             patients=list(fitted),
             held_out=list(held_out),
-            cache=str(dataset_.prepared.folder.resolve()),
+            cache=str(prepared.folder.resolve()),
             weights=_weights(suite, cell.task),
             device=device,
             pseudo_healthy=cell.pseudo_healthy,
-            plugins=[str(file.resolve()) for file in plugins],
+            plugins=plugin_files,
             keep_model=(suite.keep_models and not held_out) or cell.key in judging,
-            spec=index.spec,
-            card=index.card,
+            spec=prepared.index.spec,
+            card=prepared.index.card,
         )
     return jobs
 
 
+def _reference_keys(cells: Sequence[PlannedCell], reference: str) -> set[str]:
+    """The keys of the reference models, which judge images after the run."""
+    keys: set[str] = set()
+    for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in cells):
+        models = reference_models(cells, task, dataset, reference)
+        keys |= {model.key for model in models}
+    return keys
+
+
 def _patients(cell: PlannedCell, dataset: PlannedDataset) -> tuple[Sequence[str], Sequence[str]]:
-    """Labelled patients to fit, and those that a trial of tuning holds out."""
+    """The labelled patients to fit, and those that a trial of tuning holds out."""
     labelled = dataset.split.labelled(cell.subset, cell.labelled)
     if cell.fold is None:
         return labelled, ()
-    number, asked = cell.fold
-    return folds_of(labelled, asked)[number]
+    number, folds = cell.fold
+    return folds_of(labelled, folds)[number]
 
 
 def _weights(suite: Suite, task: str) -> str | None:
-    """Where the weights of the network of a task lie."""
+    """The file with the weights of the network of a task."""
     file = suite.backbone.weights if task == "segmentation" else suite.classifier.weights
     return str(file) if file else None
 
@@ -78,16 +85,17 @@ def execute(
     show: Callable[[Progress], None],
     retry_failed: bool = False,
 ) -> Progress:
-    """Run all cells that are not done; returns the final count.
+    """Run all cells that are not done, and call `score` with the key of each cell that is.
 
-    On any exception the workers are ended.
+    Returns the final counts. The workers are ended on any exception.
     """
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
     launches = _Launches(unique, jobs, store, executor, time_limit_s)
     for key, cell in unique.items():
         state = store.state(key)
-        retried = retry_failed and cell.phase != "untuned"  # there its trials are to be retried
+        # An untuned cell failed because all trials of its study did: these are run again instead.
+        retried = retry_failed and cell.phase != "untuned"
         if state == "done":
             progress.done += 1
             progress.kept += 1
@@ -111,7 +119,7 @@ def execute(
 
 
 class _Launches:
-    """The cells that wait for a worker, and those at work."""
+    """The cells that wait for a worker, and those that run."""
 
     def __init__(
         self,
@@ -126,11 +134,11 @@ class _Launches:
         self.store = store
         self.executor = executor
         self.time_limit_s = time_limit_s
-        self.waiting: deque[tuple[float, str]] = deque()  # not before, key
-        self.started: dict[Path, float] = {}
+        self.waiting: deque[tuple[float, str]] = deque()  # (not before, key)
+        self.started: dict[Path, float] = {}  # folder of a cell -> time
 
     def start_due(self) -> None:
-        """Hand waiting cells to the executor while it has free slots."""
+        """Hand waiting cells to the executor as long as it has free slots."""
         for _ in range(len(self.waiting)):
             if len(self.executor.running()) >= self.executor.slots:
                 return
@@ -141,27 +149,22 @@ class _Launches:
             folder = self.store.cell(key)
             folder.make()
             folder.write_job(self.jobs[key])
-            folder.forget_progress()  # of an attempt that was killed
+            folder.forget_progress()  # left by an attempt that was killed
             self.started[folder.path] = time.monotonic()
             self.executor.submit(folder.path, self.time_limit_s)
 
     def wait_again(self, key: str) -> None:
-        """Try a cell that another launch holds a little later."""
+        """Try a cell again a little later, because another launch holds it."""
         self.waiting.append((time.monotonic() + BUSY_PAUSE_S, key))
 
     def running_cells(self) -> dict[str, RunningCell]:
-        """Step of each running cell, from the file its worker keeps."""
+        """How far each running cell is, from the file that its worker writes."""
         running: dict[str, RunningCell] = {}
         for path in self.executor.running():
             folder = CellFolder(path)
             cell = self.cells[folder.key]
-            step = 0
-            steps = cell.steps
-            told = folder.read_progress()
-            if told is not None:
-                step = told.step
-                steps = told.steps
-            running[folder.key] = RunningCell(cell_label(cell), step, steps)
+            progress = folder.read_progress() or CellProgress(0, cell.steps)
+            running[folder.key] = RunningCell(cell_label(cell), progress.step, progress.steps)
         return running
 
 
@@ -171,6 +174,7 @@ def _settle(
     progress: Progress,
     score: Callable[[str], None],
 ) -> None:
+    """Count a cell whose worker ended, and score it or record why it failed."""
     store = launches.store
     key = finished.folder.name
     ended = store.state(key) in ("done", "failed")
@@ -189,5 +193,5 @@ def _settle(
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0))

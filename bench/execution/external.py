@@ -1,4 +1,4 @@
-"""Predictions from elsewhere as a cell: one label map per test case, taken over without a training."""
+"""Predictions made elsewhere as a cell: label maps of all test cases, copied without training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench import store
 from bench.cell_folder import CellFolder, CellResult
 from bench.data.index import CaseEntry
+from bench.names import file_name
 
 ENDINGS = (".npz", ".npy", ".png", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii")
 
@@ -19,7 +20,7 @@ ENDINGS = (".npz", ".npy", ".png", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii")
 def take_over(
     folder: CellFolder, predictions: Path, entries: Sequence[CaseEntry], classes: int
 ) -> None:
-    """Copy label maps into a cell's folder; what is missing or does not fit is scored as worst."""
+    """Copy label maps into the folder of a cell; missing and unusable ones count as worst."""
     with store.claim(folder.path) as mine:
         if not mine:
             return
@@ -32,10 +33,10 @@ def take_over(
             if label_map is None:
                 problems.append(f"{entry.id}: {problem}")
             else:
-                file = target / f"{store.file_name(entry.id)}.npz"
+                file = target / f"{file_name(entry.id)}.npz"
                 np.savez_compressed(file, label_map=label_map)
-        taken = len(entries) - len(problems)
-        folder.write_result(CellResult(folder.key, taken, problems=problems))
+        copied = len(entries) - len(problems)
+        folder.write_result(CellResult(folder.key, copied, problems=problems))
 
 
 def _find_label_map(
@@ -59,7 +60,7 @@ def _find_label_map(
 
 
 def read_label_map(file: Path) -> NDArray[Any]:
-    """Class numbers (*S) of a file; NIfTI is turned to (Z Y X), as data sets read it."""
+    """Class numbers (*S) of a file; those of NIfTI are transposed to (Z Y X), as in data sets."""
     if file.suffix == ".npz":
         with np.load(file) as content:
             return np.asarray(content["label_map"])

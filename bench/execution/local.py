@@ -1,4 +1,4 @@
-"""Workers on this machine: one fresh process per cell, from a fork server that has torch loaded."""
+"""Runs cells on this machine: a process for each, forked from a server that has torch loaded."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from bench.execution.executor import Finished
 
 PRELOAD = [
     "torch",
-    "torch._inductor.config",  # 1.1 s when determinism is set
+    "torch._inductor.config",  # takes 1.1 s when deterministic algorithms are set
     "pydantic",
     "bench.worker.main",
 ]
-BUSY = 3  # exit code of a worker that found its cell held
+BUSY = 3  # exit code of a worker whose cell is held by another launch
 
 
 def work(folder: str) -> None:
-    """Entry of a worker process."""
+    """The main function of a worker process."""
     importlib.import_module("bench.worker.main").main(Path(folder))
 
 
 class LocalExecutor:
-    """At most `slots` processes at once; a crash or a hang stays inside its process."""
+    """At most `slots` processes at once, so that a crash or a hang affects a single cell."""
 
     def __init__(self, slots: int, threads: int) -> None:
         self.slots = slots
         os.environ["OMP_NUM_THREADS"] = str(threads)
         os.environ["MKL_NUM_THREADS"] = str(threads)
-        # Without it CUDA matrix products vary from run to run.
+        # Without it, matrix products on CUDA differ from run to run.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
         self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}
 
     def submit(self, folder: Path, time_limit_s: float) -> None:
-        """Start a worker on a prepared cell."""
+        """Start a worker on a cell."""
         process = self.context.Process(target=work, args=(str(folder),), daemon=True)
         process.start()
         self.processes[folder] = (process, time.monotonic() + time_limit_s, time_limit_s)
 
     def running(self) -> list[Path]:
-        """The cells at work."""
+        """The folders of the cells that run."""
         return list(self.processes)
 
     def wait(self, timeout_s: float) -> list[Finished]:
-        """The workers that ended or ran past their limit."""
+        """The workers that ended or ran past their limit; see `Executor.wait`."""
         deadlines = [deadline for _, deadline, _ in self.processes.values()]
         pause = timeout_s
         for deadline in deadlines:
@@ -80,7 +80,7 @@ class LocalExecutor:
         return Finished(folder, "ended", f"exit code {code}")
 
     def close(self) -> None:
-        """Kill what still runs; unfinished cells are simply run again."""
+        """Kill all workers; the next run starts their cells again."""
         for process, _, _ in self.processes.values():
             process.kill()
         for process, _, _ in self.processes.values():

@@ -1,4 +1,4 @@
-"""A finished cell's model on new images: masks as pictures, volumes as NIfTI."""
+"""Applies the model of a finished cell to new images: masks as pictures, of volumes as NIfTI."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ COLOURS = (
     (0, 114, 178),
 )
 
-# A file -> a picture (C H W) and None, or a volume (1 X Y Z) as stored and its affine (4 4).
+# Reads a file: a picture (C H W) and None, or a volume (1 X Y Z) as stored and its affine (4 4).
 ImageReader = Callable[[Path], tuple[NDArray[Any], NDArray[np.float64] | None]]
 
 
 def predict(
     store: Store, key: str, images: Path, target: Path, device: str, read_image: ImageReader
 ) -> int:
-    """Write a mask for every image in a folder, of a classifier one labels.csv.
+    """Write a mask for every image in a folder, or labels.csv if the model classifies.
 
-    Returns the number of images. Raises BenchError on what cannot be used.
+    Returns the number of images. Raises BenchError for a key or images that cannot be used.
     """
     from bench.worker.model import load_model
     from bench.worker.predictors import ClassPredictor
@@ -51,7 +51,7 @@ def predict(
     target.mkdir(parents=True, exist_ok=True)
     predictor = load_model(folder, device)
     card = folder.expect_job().card
-    assert card is not None  # of every cell that has a model
+    assert card is not None  # every cell that has a model has one
     if isinstance(predictor, ClassPredictor):
         _write_labels(files, target, predictor, card.labels, read_image)
         return len(files)
@@ -64,15 +64,18 @@ def predict(
 
 
 def _full_key(store: Store, key: str) -> str:
+    """The key that begins with `key`. Raises BenchError if there is none, or more than one."""
     keys = [name for name in store.cell_keys() if name.startswith(key)]
     if len(keys) != 1:
         raise BenchError(
-            f"cell {key} given; {len(keys)} cells of {store.out} begin so; see 'status' or the page"
+            f"cell {key} given; {len(keys)} cells of {store.out} begin like this; "
+            "see 'status' or the page"
         )
     return keys[0]
 
 
 def _images(folder: Path) -> list[Path]:
+    """The images in a folder. Raises BenchError if there are none, or if two have one name."""
     if not folder.is_dir():
         raise BenchError(f"images {folder} given; expected a folder of images")
     known = PICTURES + VOLUMES
@@ -95,7 +98,7 @@ def _is_volume(file: Path) -> bool:
 def _read_picture(
     file: Path, spec: Spec, read_image: ImageReader
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """A picture (C H W), and the same on the training grid."""
+    """A picture (C H W) as it is, and on the training grid."""
     image, _ = read_image(file)
     if image.shape[0] != spec.channels:
         raise BenchError(
@@ -122,7 +125,7 @@ def _write_labels(
     labels: Sequence[str],
     read_image: ImageReader,
 ) -> None:
-    """labels.csv: each image with its label and the probability of every label."""
+    """Write labels.csv: each image with its label and the probability of every label."""
     with (target / "labels.csv").open("w", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "label", *labels])
@@ -133,9 +136,10 @@ def _write_labels(
                     f"expected {' or '.join(PICTURES)}"
                 )
             _, grid = _read_picture(file, predictor.spec, read_image)
-            chances = predictor.probabilities(grid[None])[0].tolist()
-            likeliest = labels[chances.index(max(chances))]
-            writer.writerow([file.name, likeliest, *(f"{chance:.6f}" for chance in chances)])
+            probabilities = predictor.probabilities(grid[None])[0].tolist()
+            predicted = labels[probabilities.index(max(probabilities))]
+            columns = [f"{probability:.6f}" for probability in probabilities]
+            writer.writerow([file.name, predicted, *columns])
 
 
 def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
@@ -149,7 +153,7 @@ def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
 def _write_volume(
     file: Path, target: Path, predictor: Predictor, slice_axis: int, read_image: ImageReader
 ) -> None:
-    """The mask of a one-channel NIfTI volume has the affine of its image."""
+    """Write the mask of a one-channel NIfTI volume, with the affine of the image."""
     import nibabel
 
     if predictor.spec.channels != 1:
@@ -158,11 +162,11 @@ def _write_volume(
             "channels; give such images"
         )
     stored, affine = read_image(file)
-    # Z Y X, as the loaders of NIfTI data have it; else X Y Z, as the file has it.
-    turned = slice_axis == 0
-    volume = stored[0].T if turned else stored[0]
+    # Data sets with slices along axis 0 are read as (Z Y X), others as (X Y Z) like the file.
+    transposed = slice_axis == 0
+    volume = stored[0].T if transposed else stored[0]
     label_map = _volume_labels(volume[None].astype(np.float32), predictor, slice_axis)
-    if turned:
+    if transposed:
         label_map = label_map.T
     picture = nibabel.Nifti1Image(label_map, affine)  # type: ignore[no-untyped-call]
     nibabel.save(picture, target / file.name)
@@ -171,12 +175,12 @@ def _write_volume(
 def _volume_labels(
     volume: NDArray[np.float32], predictor: Predictor, slice_axis: int
 ) -> NDArray[np.uint8]:
-    """Label map (*S) of a volume (1 *S), slice by slice or in windows."""
+    """The label map (*S) of a volume (1 *S), predicted slice by slice or in windows."""
     shape = volume.shape[1:]
     if predictor.spec.ndim == 3:
         shrink = tuple(predictor.settings["shrink"])
-        whole = geometry.shrink_image(geometry.zscore(volume), shrink)
-        return predictor.label_map(predictor.probabilities(whole[None]), shape, None)
+        shrunk = geometry.shrink_image(geometry.zscore(volume), shrink)
+        return predictor.label_map(predictor.probabilities(shrunk[None]), shape, None)
     slices = []
     for part in geometry.image_slices(volume, slice_axis):
         slices.append(cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)))

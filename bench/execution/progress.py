@@ -1,4 +1,4 @@
-"""How far a run is, as the driver tells it."""
+"""How far a run is, for what shows it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class RunningCell:
-    """A cell at work."""
+    """A cell that runs, and its step."""
 
     label: str
     step: int
@@ -16,18 +16,18 @@ class RunningCell:
 
 @dataclass
 class Progress:
-    """Counts of cells; whoever draws them is handed this."""
+    """Counts of cells by state."""
 
     total: int
-    done: int = 0
+    done: int = 0  # includes `kept`
     failed: int = 0
-    kept: int = 0  # done by an earlier run
+    kept: int = 0  # finished by an earlier run
     running: dict[str, RunningCell] = field(default_factory=dict)  # by key
     seconds: list[float] = field(default_factory=list)  # of cells finished in this run
     slots: int = 1
 
     def seconds_left(self) -> float | None:
-        """From the mean time of the cells finished so far; None before the first."""
+        """An estimate from the mean time of finished cells; None before the first one."""
         if not self.seconds:
             return None
         left = self.total - self.done - self.failed

@@ -1,4 +1,4 @@
-"""Suite -> planned cells, each with a key. Pure: needs no images and starts nothing."""
+"""From a suite to planned cells, each with a key. Needs no images and runs nothing."""
 
 from __future__ import annotations
 
@@ -18,35 +18,39 @@ from bench.planning.split import Split
 from bench.planning.suite import Backbone, Classifier, Entry, Suite
 from bench.registry import MethodInfo
 
+FILTER_KEYS = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")  # --only
+
 
 @dataclass(frozen=True)
 class PlannedCell(CellKey):
     """One training: the unit of work, of caching and of failure. CellKey decides its result.
 
-    The fields below label it, and are no part of its key.
+    The fields below label it and are not part of its key.
     """
 
     fraction: float = field(default=1.0, kw_only=True)  # of the training patients
-    variant: str = field(default="default", kw_only=True)
+    variant: str = field(default=DEFAULT, kw_only=True)
     refusal: str | None = field(default=None, kw_only=True)  # why it cannot be run
-    study: str | None = field(default=None, kw_only=True)  # that chose the settings of a tuned cell
-    generator: bool = field(default=False, kw_only=True)  # makes images, which are judged
-    pseudo_healthy: bool = field(default=False, kw_only=True)  # takes lesions out; judged too
+    study: str | None = field(
+        default=None, kw_only=True
+    )  # which chose the settings of a tuned cell
+    generator: bool = field(default=False, kw_only=True)  # makes images
+    pseudo_healthy: bool = field(default=False, kw_only=True)  # removes lesions from images
 
     @property
     def row(self) -> RowId:
-        """The board row it belongs to."""
+        """The row of the leaderboard that it belongs to."""
         return RowId(self.task, self.dataset, self.labelled, self.method, self.variant)
 
     @property
     def is_judged(self) -> bool:
-        """Whether the reference model judges images that it makes."""
+        """Whether the reference model judges images that the cell makes."""
         return self.generator or self.pseudo_healthy
 
 
 @dataclass(frozen=True)
 class PlannedDataset:
-    """What planning needs to know of one data set."""
+    """A data set of a suite: decoded and split."""
 
     prepared: DecodedDataset
     split: Split
@@ -54,18 +58,18 @@ class PlannedDataset:
 
     @property
     def patients(self) -> int:
-        """How many patients train."""
+        """How many training patients there are."""
         return self.split.patients(self.split.train)
 
 
 @dataclass(frozen=True)
 class _Contender:
-    """One method of a suite with its settings resolved."""
+    """One entry of a suite with its settings resolved."""
 
     entry: Entry
     info: MethodInfo
     config: Mapping[str, Any]
-    code: str  # hash of all code, and of files, that its results depend on
+    code: str  # hash of all code and files that its results depend on
 
 
 def plan_cells(
@@ -87,7 +91,7 @@ def plan_cells(
 
 
 def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
-    """All methods but predictions from elsewhere. Raises BenchError for a reference that cannot be one."""
+    """All entries that are trained. Raises BenchError for a method that cannot be the reference."""
     entries = [entry for entry in suite.methods if entry.method != EXTERNAL]
     infos = {entry.method: registry.method(entry.method, plugins) for entry in entries}
     reference = infos.get(suite.reference)
@@ -104,15 +108,18 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
         settings = {**shared_by_method[entry.method], **entry.config}
         config = info.config(settings, len(suite.size))
         code = hashing.code_hash([*info.sources, *shared_code])
-        files = info.card.get("files", [])
-        contenders.append(_Contender(entry, info, config, _code_with_files(code, config, files)))
+        code = _code_with_files(code, config, info.card.get("files", []))
+        contenders.append(_Contender(entry, info, config, code))
     return contenders
 
 
 def _shared_settings(
     shared: Mapping[str, Any], infos: Mapping[str, MethodInfo]
 ) -> dict[str, dict[str, Any]]:
-    """The suite's `config` as far as each method knows it; some method must know each key."""
+    """The keys of the suite's `config` that each method knows.
+
+    Raises BenchError for a key that no method knows.
+    """
     known = {name: info.config_keys() for name, info in infos.items()}
     every_key = set().union(*known.values())
     for key in shared:
@@ -149,11 +156,14 @@ def _cells_of_dataset(
 def _base_cell(
     suite: Suite, task: Task, name: str, dataset: PlannedDataset, budget: float, labelled: int
 ) -> PlannedCell:
-    """What all cells of a budget share."""
-    segments = task == "segmentation"
+    """What all cells of a task and budget on a data set share; method and draw are left open."""
+    backbone = _classifier(suite.classifier)
+    inference_settings: dict[str, Any] = {}
     select: dict[str, Any] | None = None
-    if segments and suite.select:
-        select = suite.select.model_dump()
+    if task == "segmentation":
+        backbone = _network(suite.backbone)
+        inference_settings = suite.inference_settings
+        select = suite.select.model_dump() if suite.select else None
     return PlannedCell(
         task=task,
         dataset=name,
@@ -165,12 +175,12 @@ def _base_cell(
         size=tuple(suite.size),
         threads=suite.threads,
         precision=suite.precision,
-        backbone=_network(suite.backbone) if segments else _classifier(suite.classifier),
+        backbone=backbone,
         seed=suite.seed,
         split="",
         data=dataset.prepared.index.data,
         code="",
-        inference_settings=suite.inference_settings if segments else {},
+        inference_settings=inference_settings,
         select=select,
         class_known=suite.class_known,
         fraction=budget if suite.fractions else labelled / dataset.patients,
@@ -201,7 +211,7 @@ def _cell_of(
 def _reference_model(
     cells: Sequence[PlannedCell], dataset: PlannedDataset, info: MethodInfo, reference: str
 ) -> list[PlannedCell]:
-    """The reference model, where budgets below all labels are all that the suite asks for."""
+    """The cell of the reference model, if the suite itself does not ask for one at all labels."""
     first = next(cell for cell in cells if _is_reference(cell, reference))
     if reference_models(cells, first.task, first.dataset, reference):
         return []
@@ -209,19 +219,17 @@ def _reference_model(
     if info.refusal(card, first.task, len(first.size), all_labelled=True) is not None:
         return []
     split = dataset.split.hash(0)
-    whole = replace(
-        first, labelled=dataset.patients, fraction=1.0, subset=0, split=split, refusal=None
-    )
-    return [whole]
+    all_labels = replace(first, labelled=dataset.patients, fraction=1.0)
+    return [replace(all_labels, subset=0, split=split, refusal=None)]
 
 
 def reference_models(
     cells: Sequence[PlannedCell], task: str, dataset: str, reference: str
 ) -> list[PlannedCell]:
-    """The reference model (all labels, draw 0) of a task and data set, where it is planned."""
-    here = [cell for cell in cells if (cell.task, cell.dataset) == (task, dataset)]
-    whole = [cell for cell in here if cell.fraction == 1 and cell.subset == 0]
-    return [cell for cell in whole if _is_reference(cell, reference)]
+    """The reference model (all labels, draw 0) of a task and data set, if it is planned."""
+    of_dataset = [cell for cell in cells if (cell.task, cell.dataset) == (task, dataset)]
+    all_labels = [cell for cell in of_dataset if cell.fraction == 1 and cell.subset == 0]
+    return [cell for cell in all_labels if _is_reference(cell, reference)]
 
 
 def _is_reference(cell: PlannedCell, reference: str) -> bool:
@@ -231,7 +239,7 @@ def _is_reference(cell: PlannedCell, reference: str) -> bool:
 def _external_cells(
     base: PlannedCell, entry: Entry, draws: int, splits: Sequence[str]
 ) -> list[PlannedCell]:
-    """Cells of predictions from elsewhere: nothing to train; the files themselves decide the key."""
+    """Cells of predictions made elsewhere; nothing is trained, the files decide their keys."""
     template = replace(
         base,
         method=EXTERNAL,
@@ -257,7 +265,7 @@ def _external_cells(
 
 
 def _network(backbone: Backbone) -> dict[str, Any]:
-    """A segmentation network as plain data; a weights file counts by its content, not its place."""
+    """A segmentation network as plain data; a file of weights counts by its content."""
     content: dict[str, Any] = {"name": backbone.name}
     if backbone.name in registry.networks().NDIM:
         content["width"] = backbone.width
@@ -267,7 +275,7 @@ def _network(backbone: Backbone) -> dict[str, Any]:
 
 
 def _classifier(classifier: Classifier) -> dict[str, Any]:
-    """A classification network as plain data."""
+    """A classification network as plain data; a file of weights counts by its content."""
     content: dict[str, Any] = {"name": classifier.name}
     if classifier.weights is not None:
         content["weights"] = weights_hash(classifier.weights)
@@ -276,14 +284,15 @@ def _classifier(classifier: Classifier) -> dict[str, Any]:
 
 def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The hash of a method's code and of the files that its settings name as NAME=FILE."""
-    files = [str(config[key]).partition("=")[2] for key in keys]
-    if not any(files):
+    paths = [str(config[key]).partition("=")[2] for key in keys]
+    hashes = [weights_hash(Path(path)) for path in paths if path]
+    if not hashes:
         return code
-    return hashing.digest([code, *[weights_hash(Path(file)) for file in files if file]])
+    return hashing.digest([code, *hashes])
 
 
 def weights_hash(file: Path) -> str:
-    """sha256 of a weights file. Raises BenchError where it cannot be read."""
+    """sha256 of a file of weights. Raises BenchError if it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as problem:
@@ -293,25 +302,28 @@ def weights_hash(file: Path) -> str:
 
 
 def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
-    """`method=a,fraction=0.1` -> {key: alternatives}. Raises BenchError on anything else."""
+    """Filters such as `method=a,fraction=0.1` as {key: alternatives}.
+
+    Raises BenchError for a key that cells do not have.
+    """
     wanted: dict[str, list[str]] = {}
-    allowed = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")
-    for item in ",".join(only).split(",") if only else []:
-        key, sign, value = item.partition("=")
-        if not sign or key not in allowed:
-            raise BenchError(
-                f"--only {item} given; expected KEY=VALUE with KEY one of {', '.join(allowed)}"
-            )
-        wanted.setdefault(key, []).append(value)
+    for filters in only:
+        for item in filters.split(","):
+            key, sign, value = item.partition("=")
+            if not sign or key not in FILTER_KEYS:
+                keys = ", ".join(FILTER_KEYS)
+                raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {keys}")
+            wanted.setdefault(key, []).append(value)
     return wanted
 
 
 def matching_cells(
     cells: Sequence[PlannedCell], only: Sequence[str], reference: str = "supervised"
 ) -> list[PlannedCell]:
-    """Cells that match every key of `only`, and the reference models that judge them; all without.
+    """Cells that match every key of `only`, and the reference models that judge them.
 
-    Values of one key are alternatives. Raises BenchError where nothing matches.
+    Values of one key are alternatives; without filters all cells match. Raises BenchError if none
+    does.
     """
     if not only:
         return list(cells)
@@ -322,8 +334,8 @@ def matching_cells(
             kept.append(cell)
     judged = dict.fromkeys((cell.task, cell.dataset) for cell in kept if cell.is_judged)
     for task, dataset in judged:
-        judges = reference_models(cells, task, dataset, reference)
-        kept = [cell for cell in judges if cell not in kept] + kept
+        models = reference_models(cells, task, dataset, reference)
+        kept = [model for model in models if model not in kept] + kept
     if not kept:
         raise BenchError(
             f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run"

@@ -1,4 +1,4 @@
-"""What a suite makes of a data set, as the page shows it, and what to know before training."""
+"""How a suite uses a data set, as the page shows it, and what to know before training."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from bench.planning.suite import Suite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFacts(Card):
-    """The card of a data set, and what this suite makes of it."""
+    """The card of a data set, and how a suite uses it."""
 
     train_cases: int
-    train_groups: int
+    train_groups: int  # patients
     test_cases: int
     test_groups: int
-    dropped: Sequence[DroppedCase]  # near-copies that were left out
+    dropped: Sequence[DroppedCase]  # near-copies of test images, which are left out
     distance_unit: str  # mm or px
     nsd_tolerance: float
     split_sha256: str
-    all_background: Mapping[str, float]  # what predicting nothing scores, by metric
-    label_counts: Mapping[str, Mapping[str, int]]  # of classification: train and test, by label
+    all_background: Mapping[str, float]  # scores of predictions without any lesion, by metric
+    label_counts: Mapping[str, Mapping[str, int]]  # of images, by side and name of the label
     lists: Mapping[str, str]  # hash of each of the data's own lists
-    labelled_cases: Mapping[str, Sequence[int]]  # training images of each budget, by draw
+    labelled_cases: Mapping[str, Sequence[int]]  # by L: labelled images in each draw
 
 
 def describe_dataset(dataset: PlannedDataset, suite: Suite) -> DatasetFacts:
@@ -60,7 +60,7 @@ def describe_dataset(dataset: PlannedDataset, suite: Suite) -> DatasetFacts:
 
 
 def labelled_cases(split: Split, counts: Iterable[int]) -> dict[str, list[int]]:
-    """How many training images the labelled patients of each budget have, by draw."""
+    """How many training images the labelled patients of each budget L have, for each draw."""
     images = Counter(split.groups[case] for case in split.train)
     totals: dict[str, list[int]] = {}
     for count in counts:
@@ -72,7 +72,7 @@ def labelled_cases(split: Split, counts: Iterable[int]) -> dict[str, list[int]]:
 
 
 def label_counts(dataset: PlannedDataset) -> dict[str, dict[str, int]]:
-    """How many training and test images each label has, by name."""
+    """How many training and test images have each label, by side and name of the label."""
     index = dataset.prepared.index
     labels = {
         "train": [entry.label for entry in index.train],
@@ -85,7 +85,7 @@ def label_counts(dataset: PlannedDataset) -> dict[str, dict[str, int]]:
 
 
 def all_background(index: Index) -> dict[str, float]:
-    """What predicting nothing anywhere scores; from the classes that each test case holds."""
+    """The scores of predictions without any lesion, from the classes in each test case."""
     foreground = index.spec.classes - 1
     by_group: dict[str, list[float]] = {}
     for entry in index.test:
@@ -104,7 +104,7 @@ def warnings(suite: Suite, datasets: Mapping[str, PlannedDataset]) -> list[str]:
 
 
 def absent_classes(dataset: PlannedDataset, suite: Suite, task: Task) -> list[str]:
-    """A line for each budget and draw whose labelled patients hold no example of a class or label."""
+    """A line for each class or label of which the labelled patients of a draw have no example."""
     index = dataset.prepared.index
     split = dataset.split
     examples = _examples_by_patient(index, task)

@@ -1,6 +1,6 @@
 """The data sets of a suite, decoded and split.
 
-A split that differs from the one that finished cells were run on is refused.
+A split that differs from the one that finished cells were trained on is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.store import Store
 def prepare_datasets(
     suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
 ) -> dict[str, PlannedDataset]:
-    """Each data set of the suite, decoded and split; the split agrees with that of finished cells."""
+    """Each data set of a suite, decoded and split. Raises BenchError if a split has changed."""
     return {name: _prepare(name, suite, data, store, plugins) for name in suite.datasets}
 
 
@@ -43,7 +43,8 @@ def _prepare(
         sides["validation"] = split.validation(records)
     if "classification" in suite.tasks and dataset.card.labels:
         check_labels(dataset.card, records)
-    grid = decode.Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
+    shrink = suite.inference_settings.get("shrink", ())
+    grid = decode.Grid(tuple(suite.size), tuple(shrink))
     prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
     listed = suite.draw == "list"
     drawn = split.draw(name, prepared.index, suite.seed, suite.draws, listed)
@@ -54,34 +55,39 @@ def _prepare(
 
 
 def check_labels(card: Card, records: Sequence[Record]) -> None:
-    """Raise BenchError where a case has no label that has a name."""
+    """Raise BenchError if a case has no label, or one without a name."""
     bad = [record for record in records if record.label is None or record.label >= len(card.labels)]
     if bad:
         names = ", ".join(f"{number} {name}" for number, name in enumerate(card.labels))
         raise BenchError(
-            f"classification on {card.id} given; {len(bad)} cases have no label of {names}, such as {bad[0].id!r}; "
-            "add their labels, or drop 'classification' from 'tasks'"
+            f"classification on {card.id} given; {len(bad)} cases have no label of {names}, "
+            f"such as {bad[0].id!r}; add their labels, or drop 'classification' from 'tasks'"
         )
 
 
 def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
-    """The labelling orders of a given split, without patients whose only images were left out as near-copies."""
+    """A drawn split with the labelling orders of a given one.
+
+    Patients whose only images were left out as near-copies are left out of the orders too.
+    """
     if not set(range(suite.draws)) <= set(given.orders):
-        own = ", the last of them for tuning" if suite.draws > suite.most_subsets else ""
+        for_tuning = ", the last of them for tuning" if suite.draws > suite.most_subsets else ""
         raise BenchError(
-            f"split file {suite.split} holds the subsets {sorted(given.orders)}; the suite asks for "
-            f"0 to {suite.draws - 1}{own}; export more, or lower 'subsets'"
+            f"split file {suite.split} holds the subsets {sorted(given.orders)}; "
+            f"the suite asks for 0 to {suite.draws - 1}{for_tuning}; "
+            "export more, or lower 'subsets'"
         )
     patients = {drawn.groups[case] for case in drawn.train}
-    orders = {
-        j: tuple(group for group in order if group in patients) for j, order in given.orders.items()
-    }
+    orders: dict[int, tuple[str, ...]] = {}
+    for subset, order in given.orders.items():
+        orders[subset] = tuple(group for group in order if group in patients)
     return replace(drawn, orders=orders)
 
 
 def _given_sides(
     given: split.Split, records: Sequence[Record], test_cases: int | None
 ) -> tuple[list[Record], list[Record]]:
+    """The records of a given split, training and test, each in its order."""
     by_id = {record.id: record for record in records}
     train = [by_id[case] for case in given.train]
     test = [by_id[case] for case in given.test]
@@ -89,17 +95,18 @@ def _given_sides(
 
 
 def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:
-    """Refuse a split that differs from the one that finished cells were run on."""
+    """Raise BenchError if a split differs from the one that finished cells were trained on."""
     file = store.split(drawn.dataset, suite.test_cases)
     if file.exists() and not _agree(split.read(file), drawn) and store.has_results(drawn.dataset):
         raise BenchError(
-            f"the split of {drawn.dataset} differs from {file}, which finished cells in {store.out} were run on; "
+            f"the split of {drawn.dataset} differs from {file}, "
+            f"which finished cells in {store.out} were trained on; "
             "restore the data, seed or split file, or give another --out"
         )
 
 
 def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
-    """Save the split under `splits/`, with the subsets that were there already."""
+    """Save a split under splits/, together with the subsets that are there already."""
     file = store.split(drawn.dataset, suite.test_cases)
     if file.exists():
         old = split.read(file)
@@ -109,7 +116,7 @@ def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
 
 
 def _agree(old: split.Split, new: split.Split) -> bool:
-    """Whether two splits are the same over the subsets that both have."""
+    """Whether two splits are equal on the subsets that both have."""
     shared = sorted(set(old.orders) & set(new.orders))
     return old.as_json(shared) == new.as_json(shared)
 

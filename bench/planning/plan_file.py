@@ -1,4 +1,4 @@
-"""plan.json: what `run` planned, and all that `score`, `report`, `status` and `verify` need to run alone."""
+"""plan.json: what `run` planned, and all that `score`, `report`, `status` and `verify` need."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.suite import Suite
 from bench.records import parse_record, plain_data, read_json, write_json
 
-PLAN_LAYOUT = 5  # raise it when plan.json holds something else than before
+PLAN_LAYOUT = 5  # raise it when the layout of plan.json changes
+RUN_AGAIN = "give its suite to 'run' again"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a board is called; `size` is the reduced profile that was run, None for the whole suite."""
+    """What a leaderboard is called."""
 
     name: str
     title: str
     description: str
     tasks: Sequence[str]
     reference: str
-    size: str | None
+    size: str | None  # the entry of the suite's `sizes` that was run, if any
 
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """Numbers that a method's card quotes from its paper."""
+    """Numbers that a method's card quotes from its paper, and how the paper got them."""
 
     method: str
     dataset: str
-    labelled: int
-    lists: Mapping[str, str]
+    labelled: int  # patients
+    lists: Mapping[str, str]  # hash of each list of cases, by side
     checkpoint: str
     largest_component: bool
     steps: int
@@ -50,7 +51,7 @@ class PublishedNumber:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What the card of a method says of it."""
+    """What the card of a method says about it."""
 
     title: str
     role: str
@@ -72,8 +73,8 @@ class StudyFacts:
     labelled: int
     fraction: float
     method: str
-    subset: int | None  # None where one study serves all draws of a budget
-    draw: int
+    subset: int | None  # None if one study serves all draws of a budget
+    draw: int  # whose labels its trials use
     folds: int
     prune: bool
     defaults: Mapping[str, Any]
@@ -82,7 +83,7 @@ class StudyFacts:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a suite with what is known of its data and methods."""
+    """All cells of a suite, and what is known about its data and methods."""
 
     header: Header
     suite: Suite
@@ -90,9 +91,9 @@ class Plan:
     datasets: Mapping[str, DatasetFacts]
     warnings: Sequence[str]
     caches: Mapping[str, Path]  # the folder of the decoded images of each data set
-    published_steps: Mapping[str, int | None]
+    published_steps: Mapping[str, int | None]  # by method
     published: Sequence[PublishedNumber]
-    cautions: Mapping[str, str]
+    cautions: Mapping[str, str]  # by method
     studies: Sequence[StudyFacts]
     methods: Mapping[str, MethodCard]
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -116,12 +117,12 @@ ELSEWHERE = MethodCard(
 
 
 def header_of(suite: Suite, size: str | None) -> Header:
-    """What the board of a suite is called."""
+    """What the leaderboard of a suite is called."""
     return Header(suite.name, suite.title, suite.description, suite.tasks, suite.reference, size)
 
 
 def method_cards(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, MethodCard]:
-    """The card of each method of a suite, with every field; a plug-in may leave out all of them."""
+    """The card of each method of a suite; a plug-in may leave out any field."""
     cards: dict[str, MethodCard] = {}
     for entry in suite.methods:
         if entry.method == EXTERNAL:
@@ -142,7 +143,7 @@ def method_cards(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, Method
 
 
 def published_numbers(suite: Suite, plugins: Sequence[Path] = ()) -> list[PublishedNumber]:
-    """What the cards of the suite's methods quote from papers on its data sets."""
+    """The numbers that the cards of a suite's methods quote for its data sets."""
     numbers: list[PublishedNumber] = []
     for name in suite.trained_methods:
         entries = registry.method(name, plugins).card.get("published", [])
@@ -162,7 +163,7 @@ def _published_number(method: str, entry: Mapping[str, Any]) -> PublishedNumber:
 
 
 def cautions(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, str]:
-    """What the cards of methods warn of, by method."""
+    """The warnings on the cards of a suite's methods, by method."""
     warnings: dict[str, str] = {}
     for name in suite.trained_methods:
         warning = registry.method(name, plugins).card.get("warning")
@@ -172,7 +173,7 @@ def cautions(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, str]:
 
 
 def published_steps(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, int | None]:
-    """How long each paper trains on images of this suite's dimensions."""
+    """How many steps the paper of each method trains for, in 2D or 3D as the suite does."""
     steps: dict[str, int | None] = {}
     for name in suite.trained_methods:
         steps[name] = registry.method(name, plugins).published_steps(len(suite.size))
@@ -180,22 +181,24 @@ def published_steps(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, int
 
 
 def read_plan(out: Path) -> Plan:
-    """The plan that the last `run` left. Raises BenchError where there is none, or one of another layout."""
+    """The plan that the last `run` left in a folder.
+
+    Raises BenchError if there is none, or if another version wrote it.
+    """
     file = out / "plan.json"
-    content = read_json(file)
+    content = read_json(file, RUN_AGAIN)
     if not isinstance(content, dict):
         raise BenchError(f"{out} given; it holds no plan.json; give a folder that 'run' wrote")
     layout = content.pop("layout", None)
-    again = "give its suite to 'run' again"
     if layout != PLAN_LAYOUT:
-        raise BenchError(f"{out} was planned by another version; {again}")
+        raise BenchError(f"{out} was planned by another version; {RUN_AGAIN}")
     for cell in content.get("cells", []):
-        cell.pop("key", None)  # follows from the rest
-    return parse_record(content, Plan, str(file), again)
+        cell.pop("key", None)  # follows from the other fields
+    return parse_record(content, Plan, str(file), RUN_AGAIN)
 
 
 def write_plan(out: Path, plan: Plan) -> None:
-    """Leave the plan in the folder of its suite."""
+    """Write plan.json to the folder of a suite; each cell is written with its key."""
     content = plain_data(plan)
     for cell, planned in zip(content["cells"], plan.cells, strict=True):
         cell["key"] = planned.key

@@ -1,4 +1,4 @@
-"""States on the way, for suites that select a checkpoint as a paper did; scoring chooses among them."""
+"""Checkpoints on the way, for suites that select one as a paper did; scoring chooses among them."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Checkpoints:
             self.by_validation = select["by"] == "validation"
 
     def keep(self, step: int) -> None:
-        """Save the state, if it is due; of a method that trains several times, the last one stays."""
+        """Save the state if this step is due; a method that trains several times overwrites it."""
         if step in self.due:
-            place = self.folder / str(step)
-            place.mkdir(parents=True, exist_ok=True)
-            save_state(self.method.state(), place / STATE)
+            target = self.folder / str(step)
+            target.mkdir(parents=True, exist_ok=True)
+            save_state(self.method.state(), target / STATE)
 
     def predict(self, predictor: Predictor, decoded: Path, index: Index, run: MethodRun) -> None:
-        """Label maps of each state, which is not kept. Leaves the method at its last state."""
+        """Write the label maps of each state and delete it. The method keeps the last state."""
         from safetensors.torch import load_file
 
         for step in sorted(self.due):
-            place = self.folder / str(step)
-            self.method.load(load_file(place / STATE), run)
-            predictor.write(cache.test_images(decoded, index), place / "predictions")
+            target = self.folder / str(step)
+            self.method.load(load_file(target / STATE), run)
+            predictor.write(cache.test_images(decoded, index), target / "predictions")
             if self.by_validation:
                 images = cache.test_images(decoded, index, "validation")
-                predictor.write(images, place / "validation")
-            (place / STATE).unlink()
+                predictor.write(images, target / "validation")
+            (target / STATE).unlink()

@@ -1,6 +1,6 @@
-"""Scores on labelled patients that a trial of tuning holds out: on the training grid.
+"""Scores on the labelled patients that a trial of tuning holds out, on the training grid.
 
-The lines have the columns of score tables, as far as the headline metric needs them.
+The table has the columns of score tables that the headline metric needs.
 """
 
 from __future__ import annotations
@@ -29,23 +29,25 @@ def write(
     held: Sequence[str],
     file: Path,
 ) -> tuple[int, float]:
-    """A line for each case (and class) of the patients held out.
+    """Write a line for each case (and class) of the patients that are held out.
 
     Returns the number of cases and the milliseconds per image.
     """
     patients = set(held)
     entries = [entry for entry in index.train if entry.group in patients]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     if isinstance(predictor, ClassPredictor):
         rows = _label_rows(predictor, decoded, entries)
     else:
         rows = list(_mask_rows(predictor, decoded, entries))
+    columns = list(rows[0]) if rows else ["case"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["case"], lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(file, text.getvalue())
-    return len(entries), 1000 * (time.perf_counter() - begun) / max(1, len(entries))
+    seconds = time.perf_counter() - started
+    return len(entries), 1000 * seconds / max(1, len(entries))
 
 
 def _images(decoded: Path, entries: Sequence[CaseEntry]) -> NDArray[np.float32]:
@@ -56,27 +58,33 @@ def _images(decoded: Path, entries: Sequence[CaseEntry]) -> NDArray[np.float32]:
 def _mask_rows(
     predictor: Predictor, decoded: Path, entries: Sequence[CaseEntry]
 ) -> Iterator[Mapping[str, Any]]:
-    """Dice of each class; the slices of a volume are one case, as on the board."""
+    """Dice of each class; the slices of a volume are one case, as on the leaderboard."""
     pack = cache.open_pack(decoded, "train_masks")
     for record, slices in groupby(entries, key=lambda entry: entry.record):
         parts = list(slices)
         probabilities = predictor.probabilities(_images(decoded, parts))
-        guess = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
-        whole = guess[0] if len(parts) == 1 else guess
-        guess = predictor.cleaned(whole).reshape(guess.shape)
-        truth = np.stack([cache.take(pack, part.masks) for part in parts])
+        label_maps = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+        whole = label_maps[0] if len(parts) == 1 else label_maps
+        label_maps = predictor.cleaned(whole).reshape(label_maps.shape)
+        references = np.stack([cache.take(pack, part.masks) for part in parts])
         for number in range(1, predictor.spec.classes):
-            ours = guess == number
-            theirs = truth == number
-            total = int(ours.sum()) + int(theirs.sum())
-            overlap = int((ours & theirs).sum())
+            predicted = label_maps == number
+            reference = references == number
             yield {
                 "case": record,
                 "group": parts[0].group,
                 "class": number,
-                "reference": int(theirs.any()),
-                "dice": 2 * overlap / total if total else 1.0,
+                "reference": int(reference.any()),
+                "dice": _dice(predicted, reference),
             }
+
+
+def _dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float:
+    """Dice of two masks of equal shape, 1 if both are empty."""
+    total = int(predicted.sum()) + int(reference.sum())
+    if total == 0:
+        return 1.0
+    return 2 * int((predicted & reference).sum()) / total
 
 
 def _label_rows(
@@ -84,14 +92,14 @@ def _label_rows(
 ) -> list[Mapping[str, Any]]:
     probabilities = predictor.probabilities(_images(decoded, entries)).cpu().numpy()
     rows: list[Mapping[str, Any]] = []
-    for entry, chances in zip(entries, probabilities, strict=True):
+    for entry, of_labels in zip(entries, probabilities, strict=True):
         rows.append(
             {
                 "case": entry.id,
                 "group": entry.group,
                 "label": entry.label,
-                "predicted": int(chances.argmax()),
-                "probabilities": " ".join(f"{value:.9g}" for value in chances.tolist()),
+                "predicted": int(of_labels.argmax()),
+                "probabilities": " ".join(f"{value:.9g}" for value in of_labels.tolist()),
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""The only code that runs in a worker process: fit on the view, then predict, then write."""
+"""The main program of a worker process: fit a method, predict, write the results of a cell."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
 
 
 def main(path: Path) -> None:
-    """Run one cell whose cell.json lies in a folder; exits with FINISHED, FAILED or BUSY."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it ends its workers
+    """Run the cell of a folder that holds its cell.json; exits with FINISHED, FAILED or BUSY."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _end_with_parent()
     folder = CellFolder(path)
     with store.claim(path) as mine:
@@ -51,7 +51,8 @@ def main(path: Path) -> None:
             run_cell(folder)
         except BaseException as problem:
             traceback.print_exc()
-            folder.write_failure(*_kind_of_failure(problem))
+            kind, message = _describe_failure(problem)
+            folder.write_failure(kind, message)
             sys.exit(FAILED)
 
 
@@ -61,76 +62,98 @@ class _Training:
 
     job: CellJob
     folder: CellFolder
-    decoded: Path
+    decoded: Path  # the folder of the decoded images
     index: Index
+    view: TrainView
     method: Method
     run: MethodRun
     predictor: Predictor | ClassPredictor
 
+    @property
+    def makes_pseudo_healthy_images(self) -> bool:
+        """Whether the cell is of a method that removes lesions, and no trial of tuning."""
+        return self.job.pseudo_healthy and not self.job.held_out
+
 
 def run_cell(folder: CellFolder) -> None:
-    """Fit, predict, write; `result.json` comes last and says that all the rest is there."""
+    """Fit, predict and write; result.json comes last, when all other files are complete."""
     started = time.perf_counter()
-    job = folder.expect_job()
-    torch.set_num_threads(job.cell.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    decoded = Path(job.cache)
-    index = read_index(decoded)
-    view = cache.train_view(decoded, index, job.patients, job.cell.task, job.cell.class_known)
-    run = MethodRun(job, folder, view.spec, choose_device(job.device))
-    method = build_method(job, view.spec)
-    predictor = predictor_of(method, view.spec, job.cell.inference_settings, run.device)
-    training = _Training(job, folder, decoded, index, method, run, predictor)
-    imported = time.perf_counter()
+    training = _prepare(folder)
+    import_seconds = time.perf_counter() - started
 
-    checkpoints = Checkpoints(method, job.cell.select, run.steps, folder.checkpoints)
+    run = training.run
+    select = training.job.cell.select
+    checkpoints = Checkpoints(training.method, select, run.steps, folder.checkpoints)
     run.after_step = checkpoints.keep
-    fitted = _timed_fit(method, view, run)
+    fit_seconds = _timed_fit(training)
     predictions, inference_ms = _predict(training)
-    state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
+    state = _copy_state(training.method)
     samples = _write_samples(training)
-    if job.pseudo_healthy and not job.held_out:
-        _write_pseudo_healthy(training)
-    if job.keep_model:
+    _write_augmented_predictions(training)
+    _write_pseudo_healthy_images(training)
+    if training.job.keep_model:
         save_state(state, folder.model)
-    if isinstance(predictor, Predictor):
-        checkpoints.predict(predictor, decoded, index, run)
+    if isinstance(training.predictor, Predictor):
+        checkpoints.predict(training.predictor, training.decoded, training.index, run)
     folder.write_history(run.history)
     cost = CellCost(
-        train_seconds=fitted - run.parts.spent_s,
+        train_seconds=fit_seconds - run.parts.spent_s,
         part_seconds=float(sum(run.parts.used.values())),
         part_wait_seconds=run.parts.spent_s,
-        import_seconds=imported - started,
+        import_seconds=import_seconds,
         cell_seconds=time.perf_counter() - started,
         inference_ms=inference_ms,
         peak_memory_mb=_peak_memory_mb(run.device),
         parameters=sum(tensor.numel() for tensor in state.values()),
-        segmenter_steps=getattr(method, "segmenter_steps", run.steps),
+        segmenter_steps=getattr(training.method, "segmenter_steps", run.steps),
     )
-    folder.write_result(
-        CellResult(
-            key=folder.key,
-            predictions=predictions,
-            samples=samples,
-            parts=run.parts.used,
-            facts=getattr(method, "facts", {}),
-            cost=cost,
-            environment=_environment(run.device),
-        )
+    folder.write_result(_result_of(training, predictions, samples, cost))
+
+
+def _prepare(folder: CellFolder) -> _Training:
+    """Read the job, open the data and import the method."""
+    job = folder.expect_job()
+    cell = job.cell
+    torch.set_num_threads(cell.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    decoded = Path(job.cache)
+    index = read_index(decoded)
+    view = cache.train_view(decoded, index, job.patients, cell.task, cell.class_known)
+    run = MethodRun(job, folder, view.spec, choose_device(job.device))
+    method = build_method(job, view.spec)
+    predictor = predictor_of(method, view.spec, cell.inference_settings, run.device)
+    return _Training(job, folder, decoded, index, view, method, run, predictor)
+
+
+def _copy_state(method: Method) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in method.state().items()}
+
+
+def _result_of(training: _Training, predictions: int, samples: int, cost: CellCost) -> CellResult:
+    return CellResult(
+        key=training.folder.key,
+        predictions=predictions,
+        samples=samples,
+        parts=training.run.parts.used,
+        facts=getattr(training.method, "facts", {}),
+        cost=cost,
+        environment=_environment(training.run.device),
     )
 
 
-def _timed_fit(method: Method, view: TrainView, run: MethodRun) -> float:
+def _timed_fit(training: _Training) -> float:
+    """Fit the method; returns the seconds."""
+    view = training.view
     log.info("fit on %d labelled and %d unlabelled cases", len(view.fit), len(view.unlabelled))
     started = time.perf_counter()
-    method.fit(view, run)
+    training.method.fit(view, training.run)
     return time.perf_counter() - started
 
 
 def _predict(training: _Training) -> tuple[int, float]:
-    """Predictions of the final checkpoint; returns their number and milliseconds per image.
+    """Predict with the final checkpoint; returns the number of cases and milliseconds per image.
 
-    A trial is scored on labelled patients that were held out, whose labels are of the budget.
+    A trial of tuning is scored on labelled patients that were held out of its training instead.
     """
     predictor = training.predictor
     held = training.job.held_out
@@ -143,9 +166,9 @@ def _predict(training: _Training) -> tuple[int, float]:
 
 
 def _write_samples(training: _Training) -> int:
-    """samples.npz of a generator: 8-bit images (N C H W), masks (N H W), labels (N); returns N.
+    """Write samples.npz of a generator: images (N C H W), masks (N H W), labels (N); returns N.
 
-    A label is -1 where there is none.
+    Images have 8 bits; the label of an image without one is -1.
     """
     count = training.job.cell.samples
     method = training.method
@@ -159,45 +182,57 @@ def _write_samples(training: _Training) -> int:
         if mask is None:
             mask = np.zeros(case.image.shape[1:], np.int64)
         masks.append(mask.astype(np.uint8))
-        labels.append(-1 if case.label is None else case.label)
+        label = case.label
+        if label is None:
+            label = -1
+        labels.append(label)
+    images = np.stack([_eight_bits(case.image) for case in cases])
+    ids = [case.id for case in cases]
     np.savez_compressed(
         training.folder.samples,
-        images=np.stack([_eight_bits(case.image) for case in cases]),
+        images=images,
         masks=np.stack(masks),
         labels=np.array(labels),
-        ids=[case.id for case in cases],
+        ids=ids,
     )
     return len(cases)
 
 
-def _write_pseudo_healthy(training: _Training) -> None:
-    """Pseudo-healthy test images; label maps of the segmenter that saw synthetic images too."""
-    method = training.method
+def _write_augmented_predictions(training: _Training) -> None:
+    """Write label maps of the shared segmenter that was trained on synthetic images too."""
     predictor = training.predictor
-    if not isinstance(predictor, Predictor):
+    method = training.method
+    if not training.makes_pseudo_healthy_images:
         return
-    if isinstance(method, Augments):
-        augmented = replace(predictor, method=_AugmentedSegmenter(method))
-        images = cache.test_images(training.decoded, training.index)
-        augmented.write(images, training.folder.predictions("augmented"))
-    if isinstance(method, Normalises):
-        cases = list(cache.test_images(training.decoded, training.index))
-        given = torch.from_numpy(np.concatenate([array for _, array in cases]))
-        given = given.to(predictor.device)
-        parts = []
-        for part in given.split(batch_of(predictor.spec.size)):
-            parts.append(method.normalise(part).float().cpu().numpy())
-        images_out = np.concatenate(parts)
-        if images_out.shape != tuple(given.shape) or not np.isfinite(images_out).all():
-            raise NotFiniteError(
-                f"normalise returned {images_out.shape} or values that are no numbers; "
-                "expected images"
-            )
-        np.savez_compressed(
-            training.folder.pseudo_healthy_images,
-            ids=[entry.id for entry, _ in cases],
-            images=_eight_bits(images_out),
+    if not isinstance(predictor, Predictor) or not isinstance(method, Augments):
+        return
+    augmented = replace(predictor, method=_AugmentedSegmenter(method))
+    images = cache.test_images(training.decoded, training.index)
+    augmented.write(images, training.folder.predictions("augmented"))
+
+
+def _write_pseudo_healthy_images(training: _Training) -> None:
+    """Write the test images (N C H W) without their lesions, in 8 bits."""
+    predictor = training.predictor
+    method = training.method
+    if not training.makes_pseudo_healthy_images:
+        return
+    if not isinstance(predictor, Predictor) or not isinstance(method, Normalises):
+        return
+    cases = list(cache.test_images(training.decoded, training.index))
+    given = torch.from_numpy(np.concatenate([array for _, array in cases]))
+    given = given.to(predictor.device)
+    batches = []
+    for batch in given.split(batch_of(predictor.spec.size)):
+        batches.append(method.normalise(batch).float().cpu().numpy())
+    images = np.concatenate(batches)
+    if images.shape != tuple(given.shape) or not np.isfinite(images).all():
+        raise NotFiniteError(
+            f"normalise returned shape {images.shape}; "
+            f"expected {tuple(given.shape)} and only finite values"
         )
+    ids = [entry.id for entry, _ in cases]
+    np.savez_compressed(training.folder.pseudo_healthy_images, ids=ids, images=_eight_bits(images))
 
 
 def _eight_bits(images: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -206,13 +241,13 @@ def _eight_bits(images: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 class _AugmentedSegmenter:
-    """The shared segmenter of a method that augments, seen as a method that segments."""
+    """Presents the shared segmenter of a method that augments as a method that segments."""
 
     def __init__(self, method: Augments) -> None:
         self.method = method
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W)."""
+        """Probabilities (B K H W) for images (B C H W)."""
         return self.method.segment_augmented(images)
 
 
@@ -223,9 +258,9 @@ def _peak_memory_mb(device: torch.device) -> float:
 
 
 def _environment(device: torch.device) -> dict[str, str]:
-    name = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
-    )
+    name = f"{platform.machine()} CPU"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     return {
         "device": name,
         "torch": torch.__version__,
@@ -234,8 +269,8 @@ def _environment(device: torch.device) -> dict[str, str]:
     }
 
 
-def _kind_of_failure(problem: BaseException) -> tuple[str, str]:
-    """A failure in a word and in a line."""
+def _describe_failure(problem: BaseException) -> tuple[str, str]:
+    """The kind of a failure, and its message in one line."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, NotFiniteError):
         return "not finite", text
@@ -245,7 +280,7 @@ def _kind_of_failure(problem: BaseException) -> tuple[str, str]:
 
 
 def _log_to(file: Path) -> None:
-    """Send all output of this process to the cell's log, that of native code too."""
+    """Send all output of this process to the cell's log, including that of native code."""
     with file.open("a") as target:
         os.dup2(target.fileno(), 1)
         os.dup2(target.fileno(), 2)
@@ -253,7 +288,7 @@ def _log_to(file: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on: another launch may want its cell."""
+    """End this process when its parent ends, so that another launch can take over its cell."""
     from multiprocessing import connection, parent_process
 
     parent = parent_process()

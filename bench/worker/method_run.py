@@ -1,4 +1,4 @@
-"""What a method is lent for one training; see `bench.api.Run`."""
+"""What the harness lends a method for one training; see `bench.api.Run`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class MethodRun:
         self.steps = job.cell.steps
         self.history: dict[str, list[tuple[int, float]]] = {}
         self.after_step: Callable[[int], None] = lambda step: None  # keeps checkpoints
-        self.told = 0.0  # when the parent was told last
+        self.progress_written_at = 0.0
         self.parts = Parts(folder.parts, _shared_context(job))
 
     def seed(self, role: str) -> int:
-        """From data set, budget and draw, not from the method: methods share draws, order and start."""
+        """A seed that does not depend on the method; see `bench.api.Run.seed`."""
         cell = self.job.cell
         return hashing.seed(cell.seed, cell.dataset, cell.labelled, cell.subset, role)
 
@@ -45,27 +45,26 @@ class MethodRun:
             self.history.setdefault(name, []).append((step, float(value)))
 
     def progress(self, step: int) -> None:
-        """Tell the parent at most once a second; keep the state where a suite asks for it."""
+        """Keep the state if this step is due; write progress.json at most once a second."""
         self.after_step(step)
-        if time.monotonic() - self.told >= 1 or step == self.steps:
-            self.told = time.monotonic()
+        if time.monotonic() - self.progress_written_at >= 1 or step == self.steps:
+            self.progress_written_at = time.monotonic()
             self.folder.write_progress(CellProgress(step, self.steps))
 
     def part(
         self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build
     ) -> dict[str, torch.Tensor]:
-        """A component that other cells share; its seconds are charged to each of them."""
+        """A component that cells share; its seconds are charged to each of them."""
         return self.parts.get(name, config, inputs, build)
 
     def backbone(self) -> torch.nn.Module:
-        """The suite's network; the same start for every method of a draw."""
+        """The suite's network, with the same initial weights for every method of a draw."""
         weights = Path(self.job.weights) if self.job.weights else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
             networks = registry.networks()
             network: torch.nn.Module = networks.build(self.job.cell.backbone, self.spec, weights)
-        # Channels innermost: the same sums in another order, faster on CPUs (volumes 3 times)
-        # and on GPUs.
+        # Channels last: faster on GPUs and on CPUs, where volumes take a third of the time.
         innermost = torch.channels_last if self.spec.ndim == 2 else torch.channels_last_3d
         return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
 

@@ -1,4 +1,4 @@
-"""A method as what predicts: fresh for a training, or with the state that a cell saved."""
+"""Methods ready to predict: new ones for a training, or with the state that a cell saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.worker.predictors import ClassPredictor, Predictor
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` takes a GPU where there is one."""
+    """The device of a name; `auto` is a GPU if there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -33,7 +33,7 @@ def build_method(job: CellJob, spec: Spec) -> Method:
 def predictor_of(
     method: Method, spec: Spec, settings: Mapping[str, Any], device: torch.device
 ) -> Predictor | ClassPredictor:
-    """What predicts for a task. Raises TypeError where the method lacks the capability."""
+    """What predicts with a method. Raises TypeError if it lacks the capability for the task."""
     name = type(method).__name__
     if spec.task == "segmentation":
         if not isinstance(method, Segments):
@@ -45,13 +45,13 @@ def predictor_of(
 
 
 def load_model(folder: CellFolder, device: str) -> Predictor | ClassPredictor:
-    """The saved model of a cell, ready to predict. Raises BenchError where it was not kept."""
+    """The saved model of a cell, ready to predict. Raises BenchError if it was not kept."""
     if not folder.model.exists():
         raise BenchError(f"cell {folder.key} has no model; run it with 'keep_models: true'")
     from safetensors.torch import load_file
 
     job = folder.expect_job()
-    assert job.spec is not None  # of every cell that was trained
+    assert job.spec is not None  # every cell that was trained has one
     assert job.card is not None
     spec = spec_of_task(job.spec, job.card, job.cell.task)
     run = MethodRun(job, folder, spec, choose_device(device))

@@ -1,4 +1,4 @@
-"""A fitted method over test images: batches of images and slices, windows over volumes, label maps on native grids."""
+"""Runs a fitted method over test images, in batches or in windows, and writes its predictions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from bench.store import PROBABILITIES
 from bench.worker import windows
 
 BATCH = 16  # images, slices or windows at once, at most
-BATCH_PIXELS = 2**20  # of all of these together, at most
-TestCase = tuple[CaseEntry, NDArray[np.float32]]  # images (N C *S): N is 1, or the slices
+BATCH_PIXELS = 2**20  # of a batch, at most
+TestCase = tuple[CaseEntry, NDArray[np.float32]]  # images (N C *S); N counts slices, or is 1
 
 
 def batch_of(size: Sequence[int]) -> int:
@@ -33,11 +33,11 @@ def batch_of(size: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A method with what turns its probabilities into label maps."""
+    """A method that segments, and what turns its probabilities into label maps."""
 
     method: Segments
     spec: Spec
-    settings: Mapping[str, Any]  # inference_settings of the cell
+    settings: Mapping[str, Any]  # `inference_settings` of the cell
     device: torch.device
 
     @property
@@ -47,31 +47,36 @@ class Predictor:
 
     @torch.no_grad()
     def probabilities(self, images: NDArray[np.float32]) -> torch.Tensor:
-        """(N K *S) of images (N C *S) on the training grid. Raises ValueError or NotFiniteError on bad output."""
+        """Probabilities (N K *S) for images (N C *S) on the training grid.
+
+        Raises ValueError or NotFiniteError if the method returns anything else.
+        """
         given = torch.from_numpy(images).to(self.device)
         if self.spec.ndim == 2:
             return torch.cat([self._segment(part) for part in given.split(self.batch)])
+        size = self.spec.size
         stride = self.settings["stride"]
-        return torch.stack(
-            [windows.average(self._segment, v, self.spec.size, stride, self.batch) for v in given]
-        )
+        averages = []
+        for volume in given:
+            averages.append(windows.average(self._segment, volume, size, stride, self.batch))
+        return torch.stack(averages)
 
     def label_map(
         self, probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None
     ) -> NDArray[np.uint8]:
-        """Classes (*S) on the native grid of `shape`; `axis` is that of slices."""
+        """The label map (*S) on the native grid of `shape`; `axis` is that of slices."""
         factors = self.settings["shrink"] if self.spec.ndim == 3 else ()
         labels = geometry.to_native(probabilities, shape, axis, factors)
         return self.cleaned(labels)
 
     def cleaned(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A label map with the largest component of each class alone, where the suite asks for it."""
+        """A label map with only the largest component of each class, if the suite asks for that."""
         if not self.settings["largest_component"]:
             return labels
         return geometry.largest_components(labels)
 
     def write(self, cases: Iterable[TestCase], folder: Path) -> tuple[int, float]:
-        """A label map for each case into `folder`.
+        """Write a label map for each case to `folder`.
 
         Returns their number and the milliseconds per image, slice or volume.
         """
@@ -80,10 +85,9 @@ class Predictor:
         images = 0
         count = 0
         for group in self._groups(cases):
-            begun = time.perf_counter()
-            # Volumes differ in shape, so a group of them is one.
+            started = time.perf_counter()
             probabilities = self.probabilities(np.concatenate([array for _, array in group]))
-            seconds += time.perf_counter() - begun
+            seconds += time.perf_counter() - started
             images += len(probabilities)
             count += len(group)
             parts = probabilities.split([len(array) for _, array in group])
@@ -93,7 +97,10 @@ class Predictor:
         return count, 1000 * seconds / max(1, images)
 
     def _groups(self, cases: Iterable[TestCase]) -> Iterator[list[TestCase]]:
-        """Cases in groups that fill a batch; the slices of a volume stay together, a volume is alone."""
+        """Cases in groups that fill a batch; the slices of a volume stay together.
+
+        A 3D volume is a group of its own, as the shapes of volumes differ.
+        """
         group: list[TestCase] = []
         for case in cases:
             group.append(case)
@@ -114,14 +121,15 @@ class Predictor:
             raise NotFiniteError("segment returned probabilities that are NaN or infinite")
         if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
             raise ValueError(
-                "segment returned values that are not probabilities; apply a softmax over the classes"
+                "segment returned values that are not probabilities; "
+                "apply a softmax over the classes"
             )
         return probabilities
 
 
 @dataclass(frozen=True)
 class ClassPredictor:
-    """A method that classifies, with what checks its output."""
+    """A method that classifies, and the checks of its output."""
 
     method: Classifies
     spec: Spec
@@ -129,18 +137,24 @@ class ClassPredictor:
 
     @torch.no_grad()
     def probabilities(self, images: NDArray[np.float32]) -> torch.Tensor:
-        """(N K) of images (N C H W) on the training grid. Raises ValueError or NotFiniteError on bad output."""
+        """Probabilities (N K) for images (N C H W) on the training grid.
+
+        Raises ValueError or NotFiniteError if the method returns anything else.
+        """
         given = torch.from_numpy(images).to(self.device)
         return torch.cat([self._classify(part) for part in given.split(batch_of(self.spec.size))])
 
     def write(self, cases: Iterable[TestCase], folder: Path) -> tuple[int, float]:
-        """`probabilities.npz` with ids (N) and probabilities (N K); returns N and milliseconds per image."""
+        """Write probabilities.npz with ids (N) and probabilities (N K) to `folder`.
+
+        Returns N and the milliseconds per image.
+        """
         folder.mkdir(parents=True)
         listed = list(cases)
         images = np.concatenate([array for _, array in listed])
-        begun = time.perf_counter()
+        started = time.perf_counter()
         probabilities = self.probabilities(images).cpu().numpy()
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         ids = [entry.id for entry, _ in listed]
         np.savez_compressed(folder / PROBABILITIES, ids=ids, probabilities=probabilities)
         return len(listed), 1000 * seconds / max(1, len(listed))
@@ -156,6 +170,7 @@ class ClassPredictor:
             raise NotFiniteError("classify returned probabilities that are NaN or infinite")
         if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
             raise ValueError(
-                "classify returned values that are not probabilities; apply a softmax over the labels"
+                "classify returned values that are not probabilities; "
+                "apply a softmax over the labels"
             )
         return probabilities

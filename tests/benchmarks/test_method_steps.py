@@ -68,7 +68,7 @@ def noise_view(spec: Spec) -> TrainView:
         for i in range(16)
     ]
     hidden = [Case(case.id, case.group, case.image, None) for case in cases[8:]]
-    return TrainView(fit=cases[:8], select=(), unlabelled=hidden, spec=spec)
+    return TrainView(fit=cases[:8], unlabelled=hidden, spec=spec)
 
 
 @contextmanager

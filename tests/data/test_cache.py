@@ -51,7 +51,6 @@ def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
     assert all(case.image.dtype == np.float32 and case.image.max() <= 1 for case in view.fit)
     assert {case.group for case in view.unlabelled} == {"p0", "p2", "p3", "p5", "p6"}
     assert all(case.mask is None and case.label is None for case in view.unlabelled)
-    assert not view.select
     assert view.unlabelled.masks is None  # type: ignore[attr-defined]  # the file is not even open
 
 
