@@ -430,14 +430,8 @@ def test_the_page_counts_the_trials_that_ended(copy: Store) -> None:
         edit(study_folder(copy, study.id).trial_file(3), state="failed", value=None)
     report(copy)
     page = (copy.out / "report" / "index.html").read_text()
-<<<<<<< HEAD
-    assert (
-        "4 of 4 trials" in page and "3 completed trials if all settings were equally good" in page
-    )
-=======
     assert "4 of 4 trials" in page
     assert "3 completed trials if all settings were equally good" in page
->>>>>>> tuning
 
 
 def test_a_trial_without_anything_to_score_has_failed(copy: Store) -> None:
