@@ -116,10 +116,10 @@ def test_the_reference_model_of_the_task_judges(done: tuple[Store, Board]) -> No
     judges = [c for c in done[1].cells if c.task == "classification" and c.fraction == 1]
     assert [(c.method, c.subset, c.status) for c in judges] == [("supervised", 0, "ok")]
     [first, _] = done[1].synthetic
-    assert (first["task"], first["masks"]) == ("classification", None)
+    assert (first.task, first.masks) == ("classification", None)
     assert 0 <= first.agreement <= 1
-    assert [part["label"] for part in first["distances"][0]["per_class"]] == ["normal", "lesion"]
-    assert [curve["label"] for curve in first["curves"]] == ["normal", "lesion"]
+    assert [part.label for part in first.distances[0].per_class] == ["normal", "lesion"]
+    assert [curve.label for curve in first.curves] == ["normal", "lesion"]
 
 
 def test_the_sheet_shows_each_label(done: tuple[Store, Board]) -> None:
