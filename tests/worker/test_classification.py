@@ -113,13 +113,13 @@ def test_gain_is_of_the_headline(done: tuple[Store, Board]) -> None:
 
 
 def test_the_reference_model_of_the_task_judges(done: tuple[Store, Board]) -> None:
-    judges = [c for c in done[1].cells if c["task"] == "classification" and c["fraction"] == 1]
-    assert [(c["method"], c["subset"], c["status"]) for c in judges] == [("supervised", 0, "ok")]
+    judges = [c for c in done[1].cells if c.task == "classification" and c.fraction == 1]
+    assert [(c.method, c.subset, c.status) for c in judges] == [("supervised", 0, "ok")]
     [first, _] = done[1].synthetic
-    assert (first["task"], first["masks"]) == ("classification", None)
-    assert 0 <= first["agreement"] <= 1
-    assert [part["label"] for part in first["distances"][0]["per_class"]] == ["normal", "lesion"]
-    assert [curve["label"] for curve in first["curves"]] == ["normal", "lesion"]
+    assert (first.task, first.masks) == ("classification", None)
+    assert 0 <= first.agreement <= 1
+    assert [part.label for part in first.distances[0].per_class] == ["normal", "lesion"]
+    assert [curve.label for curve in first.curves] == ["normal", "lesion"]
 
 
 def test_the_sheet_shows_each_label(done: tuple[Store, Board]) -> None:
@@ -141,7 +141,7 @@ def test_a_model_labels_new_images(done: tuple[Store, Board], tmp_path: Path) ->
 
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "images" / "one.png")
-    key = next(c["key"] for c in done[1].cells if c["task"] == "classification")
+    key = next(c.key for c in done[1].cells if c.task == "classification")
     assert (
         predict.predict(done[0], key, tmp_path / "images", tmp_path / "out", "cpu", read_image_file)
         == 1
@@ -285,7 +285,7 @@ def test_two_folders_are_compared_by_pseudo_values(done: tuple[Store, Board]) ->
 def test_public_pictures_are_those_that_may_be_passed_on(done: tuple[Store, Board]) -> None:
     store, board = done
     assert pictures.sheets(store, board, public=True)[0].images is not None
-    closed = {name: {**card, "redistribute": False} for name, card in board.datasets.items()}
+    closed = {name: replace(card, redistribute=False) for name, card in board.datasets.items()}
     hidden = replace(board, datasets=closed)
     assert {panel.image is None for panel in pictures.panels(store, hidden, public=True)} == {True}
     assert {sheet.images is None for sheet in pictures.sheets(store, hidden, public=True)} == {True}
