@@ -1,4 +1,4 @@
-"""Splits: whole patients, own split first, hashes that follow the content, files that are checked."""
+"""Splits: whole patients, the data's own split first, hashes of the content, checked files."""
 
 import json
 from pathlib import Path

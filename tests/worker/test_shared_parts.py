@@ -1,4 +1,4 @@
-"""Shared parts: built once, by whoever comes first; built again after a killed build; charged to every user."""
+"""Shared parts: built once, by the first cell that asks; rebuilt if killed; paid by all users."""
 
 import multiprocessing
 import os

@@ -36,7 +36,7 @@ def test_windows_cover_a_side_and_stay_inside(side: int, window: int, stride: in
 
 
 def test_a_crop_of_la_needs_48_windows() -> None:
-    """Common protocol, section 5: 4 x 4 x 3 at strides 18, 18, 4."""
+    """4 x 4 x 3 windows at strides 18, 18 and 4, as the published suites use them."""
     found = [windows.starts(*side) for side in ((150, 112, 18), (150, 112, 18), (88, 80, 4))]
     assert [len(starts) for starts in found] == [4, 4, 3]
 
@@ -49,7 +49,7 @@ def test_a_constant_network_gives_that_constant_everywhere(shape: tuple[int, ...
 
 
 def test_overlaps_are_averaged_in_closed_form() -> None:
-    """A side of 3 under windows of 2: the middle voxel is last of one window and first of the other."""
+    """Windows of 2 over 3 voxels: the middle one is last in one window and first in the other."""
     found = windows.average(position, torch.zeros(1, 3, 1, 1), (2, 1, 1), (1, 1, 1), batch=4)
     assert found[0].flatten().tolist() == pytest.approx([0.25, 0.5, 0.75])
 
