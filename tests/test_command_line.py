@@ -128,7 +128,7 @@ def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
 
 
 def wait_until_one_runs(out: Path, keys: list[str], seconds: float = 60) -> None:
-    """Until one of the cells has told its step; fails instead of waiting for ever."""
+    """Wait until one of the cells has reported a step; fails after some seconds."""
     until = time.monotonic() + seconds
     while not any((out / "cells" / key / "progress.json").exists() for key in keys):
         assert time.monotonic() < until, "no cell began"
