@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -91,8 +92,7 @@ def run(
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
-    for line in warnings(loaded, bench.datasets):
-        typer.echo(f"note: {line}", err=True)
+    _print_notes(warnings(loaded, bench.datasets))
     if dry_run:
         typer.echo(forecast(bench))
         return
@@ -104,6 +104,11 @@ def run(
     typer.echo(console.summary(progress), err=True)
     _report(store)
     _exit_with(1, progress.failed > 0)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def _exit_with(code: int, failed: bool) -> NoReturn:

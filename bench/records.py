@@ -54,11 +54,12 @@ def parse_record(content: Any, record: type[R], name: str, remedy: str) -> R:
 def _first_problem(problem: ValidationError) -> str:
     """What the first error says of a file, in words that follow its name."""
     first = problem.errors()[0]
-    location = [str(step) for step in first["loc"][1:]]  # the first step is the tuple of one
-    field = ".".join(location)
-    if not first["loc"]:
+    steps = first["loc"]  # the first one is the position in the tuple of one
+    field = ".".join(str(step) for step in steps[1:])
+    is_empty = steps == (0,) and first["type"] == "missing"
+    if not steps or is_empty:
         return "is not readable JSON"
-    if not location:
+    if not field:
         return "holds no JSON object"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"has an unknown field {field!r}"

@@ -290,6 +290,15 @@ def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
     return built_in.case_metrics(extra)
 
 
+def metric_code(files: Sequence[Path] = ()) -> str:
+    """A hash of the plug-ins that offer per-case metrics: changed ones are scored again."""
+    sources = list(files)
+    for point in installed("scarcebench.metrics"):
+        module = importlib.import_module(point.module)
+        sources.append(Path(module.__file__ or ""))
+    return hashing.code_hash(sources) if sources else ""
+
+
 def unknown(kind: str, given: str, known: Sequence[str]) -> str:
     """One line about a name that does not exist, with the most similar one that does."""
     similar = get_close_matches(given, known, 1)

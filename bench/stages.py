@@ -226,9 +226,11 @@ def run(
     jobs = driver.write_jobs(chosen, suite, bench.datasets, options.device, options.plugins)
     decoded = {cell.key: bench.datasets[cell.dataset].prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics)
+    metric_code = registry.metric_code(suite.metrics)
 
     def score_one(key: str) -> None:
-        score_cell.score_cell(store.cell(key), decoded[key], suite.nsd_tolerance, metrics)
+        folder = store.cell(key)
+        score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
         tell(key)
 
     limit = suite.time_limit_s
@@ -271,7 +273,8 @@ def _score_again(
 ) -> None:
     """Score a cell; one that was copied from another machine keeps the scores that came with it."""
     if is_decoded(decoded):
-        score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics)
+        metric_code = registry.metric_code(plan.suite.metrics)
+        score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics, metric_code)
     elif not folder.scores("last").exists():
         raise BenchError(
             f"the decoded images in {decoded} are gone; 'run' the suite again to decode them"

@@ -1,4 +1,4 @@
-"""The demo suite, trained for real: few labels are hard on phantoms, and a second run gives the same board."""
+"""The demo suite, really trained: few labels are hard, and a second run gives the same board."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"
 
 
 def run_demo(folder: Path, workers: int) -> dict[str, Any]:
-    """board.json of a fresh run of the demo's quick size at 10%, all methods as they are and tuned, without costs."""
+    """board.json without costs of a new run of the demo's quick size at 10%, with tuning."""
     store = Store(folder / "demo")
     changes = {"fractions": [0.1], "subsets": {0.1: 1}}
     loaded = suite_file.load(DEMO, "quick").model_copy(update=changes)
@@ -35,7 +35,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
-    """The gate: all labels above 0.80, 10% of the patients 8 points lower; over six draws, as single ones vary."""
+    """The gate: above 0.80 with all labels, 8 points lower with 10%; single draws vary, so six."""
     store = Store(tmp_path / "gate")
     alone = {
         "methods": [suite.Entry(method="supervised")],

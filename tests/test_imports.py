@@ -74,12 +74,12 @@ def imported(file: Path) -> Iterator[str]:
 
 def arrows() -> list[tuple[str, str]]:
     """(module, what it imports) of all that lies in this repository."""
-    found = []
+    pairs = []
     for module, file in MODULES.items():
         for target in imported(file):
             if target.split(".")[0] in ("bench", *OUTSIDE):
-                found.append((module, target))
-    return found
+                pairs.append((module, target))
+    return pairs
 
 
 def room(module: str) -> str:

@@ -1,7 +1,7 @@
 """Stages from plan to page: a split from a file, and a page from whatever is finished."""
 
 import json
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -10,25 +10,17 @@ from bench import stages
 from bench.errors import BenchError
 from bench.execution.progress import Progress, RunningCell
 from bench.live_page import FIRST_AFTER_S, LivePage
-from bench.planning import split, suite
+from bench.planning import split
 from bench.planning.dataset_facts import warnings
 from bench.planning.plan_file import read_plan
 from bench.store import Store
-from tests.support.tiny_bench import plan, report, run
-
-
-def make_suite(**changes: object) -> suite.Suite:
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-        "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 3,
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+from tests.support.tiny_bench import plan, report, run, toy_suite
 
 
 def exported(tmp_path: Path, subsets: int = 2) -> Path:
     """The split of the tiny dataset with its labelling orders reversed, as a user's own file."""
     store = Store(tmp_path / "first" / "toy")
-    bench = plan(make_suite(subsets=subsets), store)
+    bench = plan(toy_suite(subsets=subsets), store)
     split.export(bench.datasets["tiny"].split, tmp_path / "split.json")
     content = json.loads((tmp_path / "split.json").read_text())
     content.pop("sha256")
@@ -42,7 +34,7 @@ def exported(tmp_path: Path, subsets: int = 2) -> Path:
 def test_a_split_from_a_file_decides_who_is_labelled_and_tested(tmp_path: Path) -> None:
     file = exported(tmp_path)
     store = Store(tmp_path / "second" / "toy")
-    bench = plan(make_suite(split=file), store)
+    bench = plan(toy_suite(split=file), store)
     given = json.loads(file.read_text())
     drawn = bench.datasets["tiny"].split
     assert drawn.orders[0] == tuple(given["orders"]["0"])
@@ -58,19 +50,19 @@ def test_a_split_from_a_file_decides_who_is_labelled_and_tested(tmp_path: Path) 
 def test_too_few_subsets_in_a_split_file(tmp_path: Path) -> None:
     file = exported(tmp_path, subsets=1)
     with pytest.raises(BenchError, match=r"holds the subsets \[0\]; the suite asks for 0 to 1"):
-        plan(make_suite(split=file), Store(tmp_path / "b" / "toy"))
+        plan(toy_suite(split=file), Store(tmp_path / "b" / "toy"))
 
 
 def test_more_subsets_keep_the_finished_cells(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     for subsets, kept in ((1, 0), (2, 2)):
-        progress = run(make_suite(subsets=subsets), store)
+        progress = run(toy_suite(subsets=subsets), store)
         assert (progress.kept, progress.failed) == (kept, 0)
 
 
 def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    plan(make_suite(), store)
+    plan(toy_suite(), store)
     board, page = report(store)
     assert {row.status for row in board.rows} == {"missing"}
     assert "2 of 2 cells not finished" in page.read_text()
@@ -78,7 +70,7 @@ def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    plan(make_suite(), store)
+    plan(toy_suite(), store)
     with pytest.raises(BenchError, match="expected some of html, csv, md, tex"):
         report(store, "md,pdf")
     assert not (store.out / "report").exists() and not (store.out / "board.json").exists()
@@ -94,20 +86,26 @@ def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
 
 def test_a_class_without_labels_is_said_before_training(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(
-        datasets=["phantoms3d"], fractions=[], labelled=[1, 12], size=[16, 16, 16], backbone={"name": "vnet"},
-        methods=["supervised"], reference="supervised",
-    )  # fmt: skip
+    loaded = toy_suite(
+        datasets=["phantoms3d"],
+        fractions=[],
+        labelled=[1, 12],
+        size=[16, 16, 16],
+        backbone={"name": "vnet"},
+        methods=["supervised"],
+        reference="supervised",
+    )
     bench = plan(loaded, store, [])
     dataset = bench.datasets["phantoms3d"]
     held = {entry.group: set(entry.classes) for entry in dataset.prepared.index.train}
     names = dataset.prepared.index.card.classes
-    expected = [
-        f"phantoms3d, 1 labelled, subset {j}: no example of {names[label]!r}; it cannot be learnt there"
-        for j in range(2)
-        for label in (1, 2)
-        if label not in held[dataset.split.orders[j][0]]
-    ]
+    expected = []
+    for subset, label in product(range(2), (1, 2)):
+        if label not in held[dataset.split.orders[subset][0]]:
+            expected.append(
+                f"phantoms3d, 1 labelled, subset {subset}: "
+                f"no example of {names[label]!r}; it cannot be learnt there"
+            )
     assert expected
     assert warnings(loaded, bench.datasets) == expected
     assert read_plan(store.out).warnings == expected
@@ -123,7 +121,7 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
         lambda progress: seen.append((progress.done, page.exists())),
         lambda: report(store, judged=False)[1],
     )
-    stages.run(plan(make_suite(), store, workers=1), live)
+    stages.run(plan(toy_suite(), store, workers=1), live)
     assert {there for done, there in seen if done == 0} == {False}
     assert any(there for done, there in seen if 0 < done < 4)
     assert capsys.readouterr().err == f"page so far: {page}\n"

@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def trials(self) -> int:
-        """How many trials each study has; 0 where the suite does not tune."""
+        """How many trials each study has; 0 if the suite does not tune."""
         return self.suite.tuning.trials if self.suite.tuning else 0
 
 

@@ -1,4 +1,4 @@
-"""What workers may see: labelled cases in full, the others without masks, no test case in training."""
+"""What workers may see: labelled cases in full, the others without masks, no test case."""
 
 import importlib.util
 from dataclasses import replace
@@ -41,12 +41,8 @@ def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.De
 def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, tiny())
     view = cache.train_view(prepared.folder, prepared.index, ["p4", "p1"])
-    assert [case.group for case in view.fit] == [
-        "p4",
-        "p4",
-        "p1",
-        "p1",
-    ]  # as drawn: a smaller budget is a prefix
+    # In the order they were drawn: a smaller budget is a prefix.
+    assert [case.group for case in view.fit] == ["p4", "p4", "p1", "p1"]
     assert all(case.mask is not None and case.mask.shape == (16, 16) for case in view.fit)
     assert all(case.image.dtype == np.float32 and case.image.max() <= 1 for case in view.fit)
     assert {case.group for case in view.unlabelled} == {"p0", "p2", "p3", "p5", "p6"}
@@ -121,7 +117,7 @@ def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
 
 
 def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
-    """Normal frames of phantoms look alike to hash and thumbnail; none may be left out of training."""
+    """Normal frames of phantoms have similar hashes and thumbnails; none may be left out."""
     dataset, code = registry.dataset("phantoms", None)
     train, test = split.draw_sides(dataset.records(), 0, None)
     prepared = decode.prepare(
@@ -234,25 +230,18 @@ def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None
         dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code"
     )
     view = cache.train_view(prepared.folder, prepared.index, ["p1"])
-    case, raw = view.fit[0], dataset.read(train[2])
-    assert (
-        prepared.index.spec.size,
-        case.image.shape,
-        case.mask.shape,
-    ) == (
-        (16, 16, 16),
-        (1, 4, 8, 10),
-        (4, 8, 10),
-    )
+    case = view.fit[0]
+    raw = dataset.read(train[2])
+    assert prepared.index.spec.size == (16, 16, 16)
+    assert case.image.shape == (1, 4, 8, 10)
+    assert case.mask is not None
+    assert case.mask.shape == (4, 8, 10)
     assert raw.image.mean() > 10
     values = raw.image if normalised else geometry.zscore(raw.image)
     assert case.image[0, 0, 0, 0] == pytest.approx(values[0, :2, :2, :2].mean(), abs=1e-4)
     entry, images = next(cache.test_images(prepared.folder, prepared.index))
-    assert (entry.shape, entry.slice_axis, images.shape) == (
-        (7, 16, 20),
-        None,
-        (1, 1, 4, 8, 10),
-    )
+    assert (entry.shape, entry.slice_axis) == ((7, 16, 20), None)
+    assert images.shape == (1, 1, 4, 8, 10)
     validation = cache.test_images(prepared.folder, prepared.index, "validation")
     assert [entry.id for entry, _ in validation] == ["p7_f0", "p7_f1"]
     masks = cache.native_masks(prepared.folder, prepared.index, "validation")

@@ -1,4 +1,4 @@
-"""Predictions from elsewhere: scored and ranked like the others; what is missing or does not fit is named."""
+"""Predictions made elsewhere are scored and ranked like others; what does not fit is named."""
 
 import json
 from pathlib import Path
@@ -11,28 +11,24 @@ from bench import stages
 from bench.board.build import build
 from bench.errors import BenchError
 from bench.execution import external
-from bench.planning import suite
 from bench.planning.plan_file import read_plan
+from bench.planning.suite import Suite
 from bench.store import Store
-from tests.support.tiny_bench import plan, planned, report
+from tests.support.tiny_bench import plan, planned, report, toy_suite
 from tests.support.tiny_bench import run as run_suite
 
 CASES = [f"p{p}_f{f}" for p in (7, 8, 9) for f in (0, 1)]
 
 
-def make_suite(folder: Path, **changes: object) -> suite.Suite:
+def make_suite(folder: Path, **changes: object) -> Suite:
     methods = [
         "threshold",
         {"method": "external", "variant": "nnU-Net", "predictions": folder, "budget": 0.3},
     ]
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2, "methods": methods,
-        "reference": "threshold", "size": [16, 16], "steps": 3, "time_limit_s": 60,
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+    return toy_suite(**{"methods": methods, **changes})
 
 
-def run(loaded: suite.Suite, store: Store) -> None:
+def run(loaded: Suite, store: Store) -> None:
     assert run_suite(loaded, store).failed == 0
     stages.score(store)
 

@@ -1,4 +1,4 @@
-"""What happens when a cell fails: the others finish, the reason is kept, the row counts at its worst."""
+"""When a cell fails, the others finish, the reason is kept and the row counts as worst."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,8 @@ import pytest
 from bench import stages
 from bench.board.build import build
 from bench.execution.progress import Progress
-from bench.planning import suite
 from bench.store import Store
-from tests.support.tiny_bench import planned, run
+from tests.support.tiny_bench import planned, run, toy_suite
 
 FAULTS = {
     "raise": ("error", "RuntimeError: the plug-in is broken"),
@@ -26,22 +25,13 @@ FAULTS = {
 }
 
 
-def make_suite(**changes: object) -> suite.Suite:
-    """A small suite on the tiny dataset; keys may be changed."""
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-        "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 3, "time_limit_s": 60,
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Progress]:
     store = Store(tmp_path_factory.mktemp("runs") / "faults")
     methods = [
         {"method": "faulty", "variant": fault, "config": {"fault": fault}} for fault in FAULTS
     ]
-    loaded = make_suite(methods=["threshold", *methods], fractions=[0.3], subsets=1, time_limit_s=4)
+    loaded = toy_suite(methods=["threshold", *methods], fractions=[0.3], subsets=1, time_limit_s=4)
     return store, run(loaded, store)
 
 
@@ -65,7 +55,7 @@ def test_each_fault_is_named(faulty: tuple[Store, Progress], fault: str) -> None
 def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     assert (
-        run(make_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed
+        run(toy_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed
         == 1
     )
     [cell] = planned(store, method="blind")
@@ -99,14 +89,13 @@ def test_failed_rows_count_at_their_worst_and_say_why(
             assert row.mean == pytest.approx(value)
             assert row.reason is not None and FAULTS[fault][1] in row.reason
     assert rows["default", "dice"].status == "ok"
-    assert rows["default", "dice"].mean == pytest.approx(
-        0.98, abs=0.02
-    )  # 16 x 20 was resized to 16 x 16
+    # Not 1, because images of 16 x 20 are resized to 16 x 16.
+    assert rows["default", "dice"].mean == pytest.approx(0.98, abs=0.02)
     assert rows["default", "dice"].rank_lo == 1
 
 
 def test_gain_is_paired_with_the_reference(faulty: tuple[Store, Progress]) -> None:
-    """A method that scores 0 everywhere loses exactly what the reference has; the reference has no gain."""
+    """A method that scores 0 loses exactly what the reference has; the reference has no gain."""
     store, _ = faulty
     stages.score(store)
     rows = {(row.variant, row.metric): row for row in build(store).rows}
@@ -120,7 +109,7 @@ def test_gain_is_paired_with_the_reference(faulty: tuple[Store, Progress]) -> No
 def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     methods = [{"method": "faulty", "config": {"fault": "raise"}}, "threshold"]
-    loaded = make_suite(methods=methods, reference="faulty", fractions=[0.3], subsets=1)
+    loaded = toy_suite(methods=methods, reference="faulty", fractions=[0.3], subsets=1)
     run(loaded, store)
     stages.score(store)
     [row] = [row for row in build(store).rows if row.metric == "gain"]
@@ -131,7 +120,7 @@ def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
 def test_a_gain_over_an_unfinished_reference_is_missing(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     methods = ["threshold", {"method": "faulty", "variant": "even", "config": {"fault": "slow"}}]
-    run(make_suite(methods=methods, fractions=[0.3], subsets=1), store, only=["variant=even"])
+    run(toy_suite(methods=methods, fractions=[0.3], subsets=1), store, only=["variant=even"])
     [row] = [row for row in build(store).rows if row.metric == "gain"]
     assert (row.status, row.reason) == ("missing", "reference threshold: 1 of 1 cells not finished")
 
@@ -153,7 +142,7 @@ def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:
 
 def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, Progress]) -> None:
     store, _ = faulty
-    loaded = make_suite(
+    loaded = toy_suite(
         methods=["threshold", {"method": "faulty", "config": {"fault": "raise"}}],
         fractions=[0.3],
         subsets=1,
@@ -170,21 +159,21 @@ def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, Progress]) 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    first = run(make_suite(), store)
+    first = run(toy_suite(), store)
     assert (first.done, first.kept) == (4, 0)
-    second = run(make_suite(), store)
+    second = run(toy_suite(), store)
     assert (second.done, second.kept) == (4, 4)
 
 
 def test_a_torn_cell_is_run_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    run(make_suite(), store)
+    run(toy_suite(), store)
     board = json.dumps([row.mean for row in build(store).rows])
     folder = store.cell(planned(store)[0].key)
     (folder.path / "result.json").unlink()
     leftover = folder.predictions("last") / "leftover.npz"
     leftover.write_bytes(b"torn")
-    progress = run(make_suite(), store)
+    progress = run(toy_suite(), store)
     assert (progress.done, progress.kept) == (4, 3)
     assert not leftover.exists()
     assert json.dumps([row.mean for row in build(store).rows]) == board
@@ -192,7 +181,7 @@ def test_a_torn_cell_is_run_again(tmp_path: Path) -> None:
 
 def test_a_method_that_does_not_apply_is_a_row_with_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(
+    loaded = toy_suite(
         datasets=["phantoms3d"],
         size=[16, 16, 16],
         backbone={"name": "vnet"},
@@ -211,7 +200,7 @@ def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     assert (
         run(
-            make_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store
+            toy_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store
         ).total
         == 0
     )
@@ -222,7 +211,7 @@ def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
 
 def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    run(make_suite(fractions=[1.0], subsets=1), store)
+    run(toy_suite(fractions=[1.0], subsets=1), store)
     folder = store.cell(planned(store)[0].key)
     (folder.predictions("last") / "p7_f0.npz").unlink()
     folder.scores("last").unlink()

@@ -1,4 +1,4 @@
-"""Splits: whole patients, own split first, hashes that follow the content, files that are checked."""
+"""Splits: whole patients, the data's own split first, hashes of the content, checked files."""
 
 import json
 from pathlib import Path
@@ -119,5 +119,5 @@ def test_a_patient_with_one_abnormal_slice_is_abnormal() -> None:
         for number in range(2):
             label = int(group == "a" and number == 0)
             cases.append(entry(f"{group}{number}", group, label=label, classes=(), area=0.0))
-    found = split.strata(cases)
-    assert (found["a"][0], found["b"][0]) == (1, 0)
+    strata = split.strata(cases)
+    assert (strata["a"][0], strata["b"][0]) == (1, 0)

@@ -13,9 +13,14 @@ from bench.planning import suite, suite_file
 from bench.planning.cells import PlannedCell, matching_cells
 
 GOOD = {
-    "name": "toy", "title": "Toy", "datasets": ["phantoms"], "fractions": [0.1, 1.0],
-    "methods": ["supervised"], "size": [64, 64], "steps": 5,
-}  # fmt: skip
+    "name": "toy",
+    "title": "Toy",
+    "datasets": ["phantoms"],
+    "fractions": [0.1, 1.0],
+    "methods": ["supervised"],
+    "size": [64, 64],
+    "steps": 5,
+}
 
 
 def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suite:
@@ -26,9 +31,24 @@ def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suit
 
 def cell(**changes: object) -> PlannedCell:
     first = PlannedCell(
-        "segmentation", "phantoms", 4, 0, "supervised", {"learning_rate": 0.01}, 5, (64, 64), 1, "float32",
-        {"name": "unet", "width": 8}, 0, "split", "data", "code", {"largest_component": False}, fraction=0.1,
-    )  # fmt: skip
+        task="segmentation",
+        dataset="phantoms",
+        labelled=4,
+        subset=0,
+        method="supervised",
+        config={"learning_rate": 0.01},
+        steps=5,
+        size=(64, 64),
+        threads=1,
+        precision="float32",
+        backbone={"name": "unet", "width": 8},
+        seed=0,
+        split="split",
+        data="data",
+        code="code",
+        inference_settings={"largest_component": False},
+        fraction=0.1,
+    )
     return replace(first, **changes)  # type: ignore[arg-type]
 
 
@@ -39,7 +59,7 @@ def cell(**changes: object) -> PlannedCell:
         ({"fractions": [0.0]}, "0.0 given; Input should be greater than 0"),
         ({"fractions": [1.5]}, "1.5 given; Input should be less than or equal to 1"),
         ({"labelled": [4]}, "expected either 'fractions' or 'labelled'"),
-        ({"subsets": {0.1: 2}}, "'subsets' says nothing of 1"),
+        ({"subsets": {0.1: 2}}, "'subsets' has no number for 1"),
         ({"reference": "other"}, "'reference: other' is not among the methods"),
         ({"methods": ["supervised", "supervised"]}, "listed twice under one variant"),
         ({"methods": [{"method": "supervised", "variant": "tuned"}]}, "'tuned' is reserved"),
@@ -55,12 +75,12 @@ def cell(**changes: object) -> PlannedCell:
             {"reference": "supervised", "methods": [{"method": "supervised", "variant": "x"}]},
             "list it, without a variant",
         ),
-        ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one dataset"),
+        ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one data set"),
         (
             {"split": "a.json", "draw": "list"},
             "'split' brings its own order of patients; drop 'draw: list'",
         ),
-        ({"size": [64, 64, 32]}, "is 3D; unet is not; take 'unet' in 2D, 'vnet' in 3D"),
+        ({"size": [64, 64, 32]}, "is 3D; unet is not; use 'unet' in 2D, 'vnet' in 3D"),
         ({"backbone": {"name": "vnet"}}, "is 2D; vnet is not"),
         (
             {"size": [64, 64, 40], "backbone": {"name": "vnet"}},
@@ -131,8 +151,10 @@ def test_volumes_have_windows_at_half_a_patch_unless_told(tmp_path: Path) -> Non
     expected = {"stride": [32, 32, 16], "shrink": [1, 1, 1], "largest_component": False}
     assert load(tmp_path, **given).inference_settings == expected
     assert load(tmp_path, **given, stride=[8, 8, 8], shrink=[2, 2, 1]).inference_settings == {
-        **expected, "stride": [8, 8, 8], "shrink": [2, 2, 1],
-    }  # fmt: skip
+        **expected,
+        "stride": [8, 8, 8],
+        "shrink": [2, 2, 1],
+    }
 
 
 @pytest.mark.parametrize(
@@ -148,12 +170,27 @@ def test_shipped_suites_load_at_every_size(file: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"labelled": 5}, {"subset": 1}, {"method": "other"}, {"config": {"learning_rate": 0.02}}, {"steps": 6},
-        {"size": (32, 32)}, {"threads": 2}, {"precision": "bfloat16"}, {"backbone": {"name": "unet", "width": 16}},
-        {"seed": 1}, {"split": "x"}, {"data": "x"}, {"code": "x"}, {"protocol": "x"}, {"phase": "x"}, {"fold": 1},
-        {"samples": 8}, {"inference_settings": {"largest_component": True}}, {"select": {"by": "test", "every": 2, "start": 0}},
+        {"labelled": 5},
+        {"subset": 1},
+        {"method": "other"},
+        {"config": {"learning_rate": 0.02}},
+        {"steps": 6},
+        {"size": (32, 32)},
+        {"threads": 2},
+        {"precision": "bfloat16"},
+        {"backbone": {"name": "unet", "width": 16}},
+        {"seed": 1},
+        {"split": "x"},
+        {"data": "x"},
+        {"code": "x"},
+        {"protocol": "x"},
+        {"phase": "x"},
+        {"fold": 1},
+        {"samples": 8},
+        {"inference_settings": {"largest_component": True}},
+        {"select": {"by": "test", "every": 2, "start": 0}},
     ],
-)  # fmt: skip
+)
 def test_key_changes_with_what_decides_the_result(change: dict[str, object]) -> None:
     assert cell(**change).key != cell().key
 
@@ -164,7 +201,7 @@ def test_labels_stay_out_of_the_key(change: dict[str, object]) -> None:
 
 
 def test_key_is_stable() -> None:
-    """A golden key: if it changes, every result on disk is orphaned; raise PROTOCOL on purpose instead."""
+    """A golden key: if it changes, all results on disk are orphaned; raise PROTOCOL instead."""
     assert cell(protocol="1").key == "063cf2f1ba394abb8523"
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints on the way: kept where asked for, chosen by scoring, shown beside the last iterate, never ranked."""
+"""Checkpoints on the way: kept on request, chosen by scoring, shown beside the final one."""
 
 from pathlib import Path
 
@@ -19,11 +19,22 @@ from tests.support.tiny_bench import mismatches, plan, planned, report, run
 
 def make_suite(**changes: object) -> suite.Suite:
     keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["phantoms3d"], "labelled": [3], "subsets": 1, "draw": "list",
-        "methods": ["supervised", {"method": "sgrs_net", "config": {"unlabelled_batch_size": 1}}], "size": [32, 32, 16],
-        "backbone": {"name": "vnet", "width": 2}, "config": {"batch_size": 1}, "steps": 5, "shrink": [1, 1, 2],
-        "stride": [32, 32, 16], "select": {"by": "test", "every": 2, "start": 2}, "largest_component": True,
-    }  # fmt: skip
+        "name": "toy",
+        "title": "Toy",
+        "datasets": ["phantoms3d"],
+        "labelled": [3],
+        "subsets": 1,
+        "draw": "list",
+        "methods": ["supervised", {"method": "sgrs_net", "config": {"unlabelled_batch_size": 1}}],
+        "size": [32, 32, 16],
+        "backbone": {"name": "vnet", "width": 2},
+        "config": {"batch_size": 1},
+        "steps": 5,
+        "shrink": [1, 1, 2],
+        "stride": [32, 32, 16],
+        "select": {"by": "test", "every": 2, "start": 2},
+        "largest_component": True,
+    }
     return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
 
 
@@ -116,12 +127,14 @@ def test_states_are_taken_when_they_are_due(tmp_path: Path) -> None:
 
 
 def test_only_what_was_selected_gets_a_second_row(tmp_path: Path) -> None:
-    """Found in a review: refused methods and predictions from elsewhere had a row of a checkpoint, too."""
+    """Found in a review: refused methods and external predictions had a row of a checkpoint too."""
     store = Store(tmp_path / "toy")
     plan(make_suite(methods=["supervised", "threshold"]), store)
     assert {(row.method, row.variant) for row in build(store).rows} == {
-        ("supervised", "default"), ("supervised", "best on test"), ("threshold", "default"),
-    }  # fmt: skip
+        ("supervised", "default"),
+        ("supervised", "best on test"),
+        ("threshold", "default"),
+    }
 
 
 def test_a_selected_row_is_no_rival(done: Store) -> None:

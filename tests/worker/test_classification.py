@@ -54,11 +54,23 @@ SSGNET = {
 
 def make_suite(**changes: Any) -> suite.Suite:
     content: dict[str, Any] = {
-        "name": "both", "title": "Both", "tasks": ["segmentation", "classification"], "datasets": ["phantoms"],
-        "fractions": [0.2], "subsets": 2, "backbone": {"name": "unet", "width": 2}, "steps": 2, "samples": 8,
-        "classifier": {"name": "test_resnet"}, "size": [32, 32], "config": {"batch_size": 2},
-        "methods": ["supervised", {"method": "ssgnet", "tasks": ["classification"], "config": SSGNET}],
-    }  # fmt: skip
+        "name": "both",
+        "title": "Both",
+        "tasks": ["segmentation", "classification"],
+        "datasets": ["phantoms"],
+        "fractions": [0.2],
+        "subsets": 2,
+        "backbone": {"name": "unet", "width": 2},
+        "steps": 2,
+        "samples": 8,
+        "classifier": {"name": "test_resnet"},
+        "size": [32, 32],
+        "config": {"batch_size": 2},
+        "methods": [
+            "supervised",
+            {"method": "ssgnet", "tasks": ["classification"], "config": SSGNET},
+        ],
+    }
     return suite.Suite(**{**content, **changes})
 
 
@@ -103,8 +115,11 @@ def test_numbers_can_be_computed_from_the_table_of_cases(done: tuple[Store, Boar
 
 def test_gain_is_of_the_headline(done: tuple[Store, Board]) -> None:
     def mean(method: str, metric: str) -> float:
-        [row] = [r for r in done[1].rows if (r.task, r.method, r.metric, r.fraction) == (
-            "classification", method, metric, 0.2)]  # fmt: skip
+        [row] = [
+            r
+            for r in done[1].rows
+            if (r.task, r.method, r.metric, r.fraction) == ("classification", method, metric, 0.2)
+        ]
         assert row.mean is not None
         return row.mean
 
@@ -173,9 +188,11 @@ def test_what_a_view_shows(done: tuple[Store, Board]) -> None:
         for view in [cache.train_view(folder, index, [group], task, known)]  # type: ignore[arg-type]
     }
     assert shown == {
-        ("segmentation", False): (False, True, True), ("segmentation", True): (False, False, False),
-        ("classification", False): (True, False, True), ("classification", True): (True, False, False),
-    }  # fmt: skip
+        ("segmentation", False): (False, True, True),
+        ("segmentation", True): (False, False, False),
+        ("classification", False): (True, False, True),
+        ("classification", True): (True, False, False),
+    }
 
 
 def test_what_cannot_be_classified_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Shared parts: built once, by whoever comes first; built again after a killed build; charged to every user."""
+"""Shared parts: built once, by the first cell that asks; rebuilt if killed; paid by all users."""
 
 import multiprocessing
 import os
@@ -64,16 +64,16 @@ def test_a_killed_build_goes_on_from_what_it_kept(tmp_path: Path) -> None:
         saved.keep({"step": torch.tensor([5.0])})
         raise KeyboardInterrupt
 
-    found = []
+    resumed = []
 
     def ends(seed: int, saved: Any) -> dict[str, torch.Tensor]:
-        found.append(float(saved.last["step"]))
+        resumed.append(float(saved.last["step"]))
         return {"step": saved.last["step"] + 1}
 
     with pytest.raises(KeyboardInterrupt):
         Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], dies)
     assert Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], ends)["step"] == 6
-    assert found == [5.0]
+    assert resumed == [5.0]
     assert not list(tmp_path.glob("*.snapshot.*"))
 
 
@@ -81,8 +81,8 @@ def test_a_torn_part_is_built_again(tmp_path: Path) -> None:
     """Weights without the file that says that they are whole."""
     (tmp_path / "marks").mkdir()
     build_slowly(tmp_path, tmp_path / "marks")
-    [told] = tmp_path.glob("*.json")
-    told.unlink()
+    [record] = tmp_path.glob("*.json")
+    record.unlink()
     (tmp_path / "marks" / f"{os.getpid()}").unlink()
     build_slowly(tmp_path, tmp_path / "marks")
     assert len(list((tmp_path / "marks").iterdir())) == 1
