@@ -283,7 +283,7 @@ def judge(store: Store) -> None:
 
     Images that were judged before are judged again only if what judges them has changed.
     """
-    from bench.scoring.synthetic_images import judge_cell
+    from bench.scoring.judge import judge_cell
 
     plan = read_plan(store.out)
     for cell in plan.cells:

@@ -156,7 +156,7 @@ def _board_cells(store: Store, plan: Plan, rows: Sequence[RowCells]) -> list[Boa
 def _board_cell(store: Store, cell: PlannedCell, state: State) -> BoardCell:
     status = STATUS[state]
     reason = None
-    log: Sequence[str] = ()
+    log: Sequence[str] = []
     failure = store.cell(cell.key).read_failure() if state == "failed" else None
     if failure is not None:
         reason = failure.reason
@@ -164,7 +164,7 @@ def _board_cell(store: Store, cell: PlannedCell, state: State) -> BoardCell:
     if cell.refusal:
         status = "not_applicable"
         reason = cell.refusal
-        log = ()
+        log = []
     return BoardCell(
         key=cell.key,
         task=cell.task,

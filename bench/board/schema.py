@@ -132,7 +132,7 @@ class BoardCell:
     steps: int | None
     status: Status
     reason: str | None = None
-    log: Sequence[str] = ()  # the last lines of a failed one
+    log: Sequence[str] = field(default_factory=list)  # the last lines of a failed one
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +238,12 @@ class SyntheticImages:
     n: int  # images a side of a distance
     made: int
     real: int
-    distances: Sequence[Distance] = ()
+    distances: Sequence[Distance] = field(default_factory=list)
     copies: CopyCounts | None = None  # without the pairs
     masks: Mapping[str, Any] | None = None  # see bench.metrics.mask_plausibility
     agreement: float | None = None  # of masks, or labels, with what the reference model sees
     facts: Mapping[str, str] = field(default_factory=dict)  # of its training, by the method
-    curves: Sequence[GeneratorCurve] = ()
+    curves: Sequence[GeneratorCurve] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,19 +391,19 @@ class Board:
     cells: Sequence[BoardCell]
     overlays: Sequence[Overlay]
     provenance: Mapping[str, str]
-    paper: Sequence[PaperNumber] = ()
-    label_equivalents: Sequence[LabelEquivalent] = ()
-    areas: Sequence[CurveArea] = ()
-    tuning: Sequence[StudyHistory] = ()
-    synthetic: Sequence[SyntheticImages] = ()
+    paper: Sequence[PaperNumber] = field(default_factory=list)
+    label_equivalents: Sequence[LabelEquivalent] = field(default_factory=list)
+    areas: Sequence[CurveArea] = field(default_factory=list)
+    tuning: Sequence[StudyHistory] = field(default_factory=list)
+    synthetic: Sequence[SyntheticImages] = field(default_factory=list)
     methods: Mapping[str, MethodCard] = field(default_factory=dict)
-    cases: Sequence[CaseTable] = ()
+    cases: Sequence[CaseTable] = field(default_factory=list)
     caveats: Mapping[str, str] = field(default_factory=dict)  # title -> sentence
-    stability: Sequence[RankShares] = ()
-    pairs: Sequence[MethodPair] = ()
-    orderings: Sequence[RuleOrdering] = ()
-    cost: Sequence[RowCost] = ()
-    columns: Sequence[ColumnFacts] = ()
+    stability: Sequence[RankShares] = field(default_factory=list)
+    pairs: Sequence[MethodPair] = field(default_factory=list)
+    orderings: Sequence[RuleOrdering] = field(default_factory=list)
+    cost: Sequence[RowCost] = field(default_factory=list)
+    columns: Sequence[ColumnFacts] = field(default_factory=list)
     schema: int = 2
 
     @cached_property

@@ -199,7 +199,7 @@ def describe_images(cells: RowCells) -> Iterator[SyntheticImages]:
     for subset, judgement in sorted(cells.judgements.items()):
         copies = judgement.copies
         if copies is not None:
-            copies = replace(copies, pairs=())
+            copies = replace(copies, pairs=[])
         yield SyntheticImages(
             task=cells.row.task,
             dataset=cells.row.dataset,

@@ -51,8 +51,8 @@ COST_COLUMNS = (
 MEASURED = (  # of the protocol, shown above the results
     "Test",
     "Label budget",
-    "Subsets",
-    "Near-copies",
+    "Draws of labelled patients",
+    "Near-duplicates",
     "Classes without labels",
 )
 RANK_HELP = (

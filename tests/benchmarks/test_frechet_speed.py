@@ -1,4 +1,4 @@
-"""Time of the Fréchet distance in both forms, and of all that is measured on a set of synthetic images."""
+"""Time of the Fréchet distance in both forms, and of all numbers of a set of synthetic images."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,9 @@ def test_frechet_200_samples_2048_features(benchmark: BenchmarkFixture, form) ->
 
 
 def test_score_500_synthetic_images(benchmark: BenchmarkFixture) -> None:
-    """Fréchet distance with its floor, KID, copies and coverage: 500 + 500 images of 64x64, 128 features."""
-    real, fake = normals(500, 128, 2), normals(500, 128, 3)
+    """Fréchet distance with its floor, KID, copies, coverage: 500 images a side, 128 features."""
+    real = normals(500, 128, 2)
+    fake = normals(500, 128, 3)
     pictures = np.random.default_rng(4).random((2, 500, 3, 64, 64), np.float32)
 
     def score() -> tuple[float, ...]:

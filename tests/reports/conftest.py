@@ -10,34 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board.schema import COLUMNS, Board, Panel, Point, Row
+from bench.board.columns import COLUMNS
+from bench.board.schema import (
+    Board,
+    BoardCell,
+    CaseSeries,
+    CaseTable,
+    Panel,
+    Point,
+    Row,
+    RowCost,
+    SuiteFacts,
+)
+from bench.planning.plan_file import MethodCard
 from reports.write import draw_page
+from tests.support.boards import dataset_facts
 
 AWKWARD = r"[a]_b&c%d$e#f{g}~h^i\j|k<b>*l*--m"
 HOSTILE = "</script><b>x"
 OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
-CARD: dict[str, Any] = {
-    "title": "Phantom set",
-    "unit": "patient",
-    "classes": ["background", "round"],
-    "ndim": 2,
-    "channels": 1,
-    "train_cases": 80,
-    "train_groups": 40,
-    "test_cases": 30,
-    "test_groups": 20,
-    "source": None,
-    "licence": "CC0",
-    "citation": "Someone, 2020",
-    "redistribute": True,
-    "synthetic": True,
-    "distance_unit": "px",
-    "nsd_tolerance": 2,
-    "split_sha256": "ab" * 32,
-    "all_background": {"dice": 0.0, "fp_rate": 0.0, "dice_all": 0.25},
-    "label_counts": {"train": {}, "test": {"normal": 12, "lesion": 18}},
-}
+COUNTS = {"train": {}, "test": {"normal": 12, "lesion": 18}}
+CARD = dataset_facts(title="Phantom set", label_counts=COUNTS)
+FACTS = [column.facts for column in COLUMNS]
 SCALE = {"dice": 1.0, "gain": 0.1, "nsd": 0.9, "hd95": 31.0, "asd": 7.0, "fd": 4.0, "kid": 0.3}
 NOT_RANKED: dict[str, Any] = {
     "rank_lo": None,
@@ -115,42 +110,41 @@ def golden() -> Board:
         failed = {"status": "failed", "reason": "1 of 2 cells & more"}
         rows += golden_rows(dataset, 8, "mean_teacher", 0.8345678 - shift, **failed)
         rows += golden_rows(dataset, 4, "smile", None, reason="needs <colour> | light", **gone)
-    suite = {
-        "name": "golden",
-        "title": "A _golden_ suite",
-        "description": "",
-        "tasks": ["segmentation"],
-        "reference": "supervised",
-        "size": None,
-        "note": "150 steps; do not cite",
-    }
+    suite = SuiteFacts(
+        name="golden",
+        title="A _golden_ suite",
+        description="",
+        tasks=["segmentation"],
+        note="150 steps; do not cite",
+    )
     return Board(
         suite=suite,
         rows=rows,
         points=[],
-        datasets={"phantoms": CARD, "photos": {**CARD, "title": "Photos", "synthetic": False}},
+        datasets={"phantoms": CARD, "photos": replace(CARD, title="Photos", synthetic=False)},
         protocol={"Protocol version": "1"},
         cells=[],
         overlays=[],
         provenance={"commit": "d0c5"},
+        columns=FACTS,
     )
 
 
 # ---- The full board: every column, every status, names that would break a page
 
 
-def method_card(name: str, role: str, family: str) -> dict[str, Any]:
+def method_card(name: str, role: str, family: str) -> MethodCard:
     """What the page shows of a method."""
-    return {
-        "title": name,
-        "role": role,
-        "family": family,
-        "paper": "A paper",
-        "year": 2020,
-        "summary": "It learns.",
-        "verified": {"ramp": "0.1"},
-        "deviations": {"batch <size>": "ours & theirs"},
-    }
+    return MethodCard(
+        title=name,
+        role=role,
+        family=family,
+        paper="A paper",
+        year=2020,
+        summary="It learns.",
+        verified={"ramp": "0.1"},
+        deviations={"batch <size>": "ours & theirs"},
+    )
 
 
 METHODS = {
@@ -162,19 +156,16 @@ METHODS = {
 }
 
 
-def case_scores(dataset: str) -> dict[str, Any]:
+def case_scores(dataset: str) -> CaseTable:
     """Two methods on three cases; the second case has no Dice."""
-    shared = {"labelled": 4, "fraction": 0.1, "variant": "default", "n_subsets": 3}
-    return {
-        "task": "segmentation",
-        "dataset": dataset,
-        "metric": "Dice",
-        "cases": ["case_6", "case_7", f"case_8{HOSTILE}"],
-        "series": [
-            {**shared, "method": "supervised", "values": [0.25, None, 0.5]},
-            {**shared, "method": HOSTILE, "values": [0.5, None, 1.0]},
-        ],
-    }
+    first = CaseSeries(4, 0.1, "supervised", "default", 3, [0.25, None, 0.5])
+    return CaseTable(
+        task="segmentation",
+        dataset=dataset,
+        metric="Dice",
+        cases=["case_6", "case_7", f"case_8{HOSTILE}"],
+        series=[first, replace(first, method=HOSTILE, values=[0.5, None, 1.0])],
+    )
 
 
 def full_rows(
@@ -239,54 +230,58 @@ def hostile() -> str:
 @pytest.fixture(scope="session")
 def board() -> Board:
     """Every column, every status, a hostile name, and data that may not be passed on."""
-    phantoms = {**CARD, "classes": ["background", "round", "grainy"], "label_counts": {}}
-    photos = {
-        **phantoms,
-        "title": "Photo set",
-        "synthetic": False,
-        "redistribute": False,
-        "channels": 3,
-        "source": "https://example.org/photos",
-    }
-    cell = {
-        "key": "c0ffee" * 10,
-        "task": "segmentation",
-        "dataset": "phantoms",
-        "fraction": 0.1,
-        "labelled": 4,
-        "subset": 0,
-        "method": "smile",
-        "variant": "tuned",
-        "steps": None,
-        "status": "not_applicable",
-        "reason": "needs <colour>",
-        "log": [],
-    }
-    lost = {
-        **cell,
-        "key": "dead" * 15,
-        "status": "failed",
-        "reason": "error: lost",
-        "log": ["in <fit>", "lost </pre>"],
-    }
-    cost = {
-        **cell,
-        "train_seconds": 7300.0,
-        "part_seconds": None,
-        "tune_seconds": 0.0,
-        "segmenter_steps": 150,
-        "peak_memory_mb": 812.3,
-        "parameters": 1234567,
-        "inference_ms": None,
-    }
-    suite = {
-        "name": "demo",
-        "title": "Test suite",
-        "description": "What & why.",
-        "tasks": ["segmentation"],
-        "size": "small",
-        "note": "small run: 150 steps; do not cite",
-    }
+    phantoms = replace(CARD, classes=("background", "round", "grainy"), label_counts={})
+    photos = replace(
+        phantoms,
+        title="Photo set",
+        synthetic=False,
+        redistribute=False,
+        channels=3,
+        source="https://example.org/photos",
+    )
+    cell = BoardCell(
+        key="c0ffee" * 10,
+        task="segmentation",
+        dataset="phantoms",
+        fraction=0.1,
+        labelled=4,
+        subset=0,
+        method="smile",
+        variant="tuned",
+        steps=None,
+        status="not_applicable",
+        reason="needs <colour>",
+    )
+    lost = replace(
+        cell,
+        key="dead" * 15,
+        status="failed",
+        reason="error: lost",
+        log=["in <fit>", "lost </pre>"],
+    )
+    cost = RowCost(
+        task="segmentation",
+        dataset="phantoms",
+        fraction=0.1,
+        labelled=4,
+        method="smile",
+        variant="tuned",
+        train_seconds=7300.0,
+        part_seconds=None,
+        segmenter_steps=150,
+        peak_memory_mb=812.3,
+        parameters=1234567,
+        inference_ms=None,
+        tune_seconds=0.0,
+    )
+    suite = SuiteFacts(
+        name="demo",
+        title="Test suite",
+        description="What & why.",
+        tasks=["segmentation"],
+        size="small",
+        note="small run: 150 steps; do not cite",
+    )
     rows = all_rows()
     return Board(
         suite=suite,
@@ -300,6 +295,7 @@ def board() -> Board:
         cost=[cost],
         methods=METHODS,
         cases=[case_scores(name) for name in ("phantoms", "photos")],
+        columns=FACTS,
     )
 
 

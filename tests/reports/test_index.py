@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 def drawn(folder: Path, board: Board, panels: list[Panel] | None = None, **suite: Any) -> Path:
     """A result folder with the board and its page."""
     folder.mkdir(parents=True)
-    write.write(folder, replace(board, suite={**board.suite, **suite}), panels or [], [], {})
+    write.write(folder, replace(board, suite=replace(board.suite, **suite)), panels or [], [], {})
     return folder
 
 
@@ -139,7 +139,7 @@ def test_pictures_that_may_not_be_passed_on_are_named(golden: Board, tmp_path: P
         golden,
         datasets={
             **golden.datasets,
-            "photos": {**golden.datasets["photos"], "redistribute": False},
+            "photos": replace(golden.datasets["photos"], redistribute=False),
         },
     )
     entries = index.read(

@@ -145,6 +145,27 @@ def test_inpainting_is_drawn_where_a_suite_asks_for_it() -> None:
     assert np.array_equal(by_default[0], inpaint_lesions(images[0], masks[0] > 0, 2))
 
 
+def test_a_suite_draws_the_line_of_inpainting(tmp_path: Path) -> None:
+    """The method itself makes no images, and is shown no test mask."""
+    store = Store(tmp_path / "out")
+    inpaint = {"method": "smile", "variant": "inpainting", "config": {"mode": "inpaint"}}
+    backbone = {"name": "unet", "width": 2}
+    suite = make_suite(methods=["threshold", inpaint], subsets=1, backbone=backbone)
+    assert tiny_bench.run(suite, store, PLUGINS, device="cpu").failed == 0
+    [cell] = tiny_bench.planned(store, method="smile")
+    folder = store.cell(cell.key)
+    assert not folder.pseudo_healthy_images.exists()
+    stages.judge(store)
+    rows = read_rows(folder.pseudo_healthy_scores)
+    assert len(rows) == 6
+    for row in rows:
+        assert int(row["after"]) == 0  # threshold sees no bright square any more
+        assert float(row["identity"]) > 0.99  # a margin of 2 pixels is filled too
+    judgement = folder.read_judgement()
+    assert judgement is not None
+    assert (judgement.made, judgement.reason) == (6, None)
+
+
 def test_no_other_method_is_drawn_so() -> None:
     images = np.zeros((1, 1, 16, 16), np.float32)
     masks = np.zeros((1, 16, 16), np.uint8)

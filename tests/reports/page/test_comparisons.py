@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from bench.board.schema import Board
 from reports.page import comparisons
 
 Words = Callable[[str], str]
@@ -21,9 +23,10 @@ def test_a_pair_is_seen_from_both_sides_and_in_all_its_numbers(
     )
 
 
-def test_marks_ask_for_a_sure_and_a_large_difference() -> None:
+def test_marks_ask_for_a_sure_and_a_large_difference(compared: Board) -> None:
+    [pair] = compared.pairs
     signs = [
-        comparisons.significance_mark({"p": p, "superiority": s})
+        comparisons.significance_mark(replace(pair, p=p, superiority=s))
         for p, s in ((0.01, 0.8), (0.01, 0.2), (0.01, 0.6), (0.06, 0.9))
     ]
     assert signs == ["**", "**", "*", ""]
