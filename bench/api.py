@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What all cases of a dataset share on the training grid."""
+    """What all cases of a data set share on the training grid."""
 
     task: Task
     ndim: int  # 2 or 3

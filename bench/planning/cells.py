@@ -93,7 +93,8 @@ def plan_cells(
 def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
     """All entries that are trained. Raises BenchError for a method that cannot be the reference."""
     entries = [entry for entry in suite.methods if entry.method != EXTERNAL]
-    infos = {entry.method: registry.method(entry.method, plugins) for entry in entries}
+    # Once for each method: a suite may have a hundred variants of one.
+    infos = {name: registry.method(name, plugins) for name in suite.trained_methods}
     reference = infos.get(suite.reference)
     if reference is not None and reference.card.get("role") == "normaliser":
         raise BenchError(
@@ -101,16 +102,24 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
             "name another method"
         )
     shared_by_method = _shared_settings(suite.config, infos)
-    shared_code = registry.shared_sources()
+    codes = _code_hashes(infos)
     contenders = []
     for entry in entries:
         info = infos[entry.method]
         settings = {**shared_by_method[entry.method], **entry.config}
         config = info.config(settings, len(suite.size))
-        code = hashing.code_hash([*info.sources, *shared_code])
-        code = _code_with_files(code, config, info.card.get("files", []))
+        code = _code_with_files(codes[entry.method], config, info.card.get("files", []))
         contenders.append(_Contender(entry, info, config, code))
     return contenders
+
+
+def _code_hashes(infos: Mapping[str, MethodInfo]) -> dict[str, str]:
+    """The hash of all code that the results of each method depend on."""
+    shared = registry.shared_sources()
+    hashes = {}
+    for name, info in infos.items():
+        hashes[name] = hashing.code_hash([*info.sources, *shared])
+    return hashes
 
 
 def _shared_settings(

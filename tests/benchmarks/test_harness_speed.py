@@ -82,7 +82,7 @@ def many_variants(count: int, subsets: int) -> Suite:
     """A suite that compares learning rates, the default one among them."""
     methods: list[dict[str, Any]] = [{"method": "supervised"}]
     for number in range(1, count):
-        config = {"learning_rate": 0.001 * number}
+        config = {"learning_rate": 0.0005 + 0.001 * number}
         methods.append({"method": "supervised", "variant": f"v{number}", "config": config})
     content: dict[str, Any] = {
         "name": "many",
