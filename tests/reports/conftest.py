@@ -10,34 +10,37 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board.schema import COLUMNS, Board, Panel, Point, Row
+from bench.board.columns import COLUMNS
+from bench.board.schema import (
+    Board,
+    BoardCell,
+    CaseSeries,
+    CaseTable,
+    Panel,
+    Point,
+    Row,
+    RowCost,
+    SuiteFacts,
+)
+from bench.planning.plan_file import MethodCard
 from reports.write import draw_page
+from tests.support.boards import dataset_facts
 
 AWKWARD = r"[a]_b&c%d$e#f{g}~h^i\j|k<b>*l*--m"
 HOSTILE = "</script><b>x"
 OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
-CARD: dict[str, Any] = {
-    "title": "Phantom set",
-    "unit": "patient",
-    "classes": ["background", "round"],
-    "ndim": 2,
-    "channels": 1,
-    "train_cases": 80,
-    "train_groups": 40,
-    "test_cases": 30,
-    "test_groups": 20,
-    "source": None,
-    "licence": "CC0",
-    "citation": "Someone, 2020",
-    "redistribute": True,
-    "synthetic": True,
-    "distance_unit": "px",
-    "nsd_tolerance": 2,
-    "split_sha256": "ab" * 32,
-    "all_background": {"dice": 0.0, "fp_rate": 0.0, "dice_all": 0.25},
-    "label_counts": {"train": {}, "test": {"normal": 12, "lesion": 18}},
-}
+PHANTOMS = dataset_facts(
+    id="phantoms",
+    title="Phantom set",
+    dropped=[],
+    nsd_tolerance=2,
+    label_counts={"train": {}, "test": {"normal": 12, "lesion": 18}},
+)
+LISTS = (  # the parts of a board that are lists, as board.json gives them back
+    *("points", "cells", "overlays", "paper", "label_equivalents", "areas", "tuning", "synthetic"),
+    *("cases", "stability", "pairs", "orderings", "cost"),
+)
 SCALE = {"dice": 1.0, "gain": 0.1, "nsd": 0.9, "hd95": 31.0, "asd": 7.0, "fd": 4.0, "kid": 0.3}
 NOT_RANKED: dict[str, Any] = {
     "rank_lo": None,
@@ -115,42 +118,45 @@ def golden() -> Board:
         failed = {"status": "failed", "reason": "1 of 2 cells & more"}
         rows += golden_rows(dataset, 8, "mean_teacher", 0.8345678 - shift, **failed)
         rows += golden_rows(dataset, 4, "smile", None, reason="needs <colour> | light", **gone)
-    suite = {
-        "name": "golden",
-        "title": "A _golden_ suite",
-        "description": "",
-        "tasks": ["segmentation"],
-        "reference": "supervised",
-        "size": None,
-        "note": "150 steps; do not cite",
-    }
+    suite = SuiteFacts(
+        name="golden",
+        title="A _golden_ suite",
+        description="",
+        tasks=["segmentation"],
+        reference="supervised",
+        size=None,
+        note="150 steps; do not cite",
+    )
+    lists: dict[str, Any] = {name: [] for name in LISTS}
     return Board(
+        **lists,
         suite=suite,
         rows=rows,
-        points=[],
-        datasets={"phantoms": CARD, "photos": {**CARD, "title": "Photos", "synthetic": False}},
+        datasets={
+            "phantoms": PHANTOMS,
+            "photos": replace(PHANTOMS, id="photos", title="Photos", synthetic=False),
+        },
         protocol={"Protocol version": "1"},
-        cells=[],
-        overlays=[],
         provenance={"commit": "d0c5"},
+        columns=[column.facts for column in COLUMNS],
     )
 
 
 # ---- The full board: every column, every status, names that would break a page
 
 
-def method_card(name: str, role: str, family: str) -> dict[str, Any]:
+def method_card(name: str, role: str, family: str) -> MethodCard:
     """What the page shows of a method."""
-    return {
-        "title": name,
-        "role": role,
-        "family": family,
-        "paper": "A paper",
-        "year": 2020,
-        "summary": "It learns.",
-        "verified": {"ramp": "0.1"},
-        "deviations": {"batch <size>": "ours & theirs"},
-    }
+    return MethodCard(
+        title=name,
+        role=role,
+        family=family,
+        paper="A paper",
+        year=2020,
+        summary="It learns.",
+        verified={"ramp": "0.1"},
+        deviations={"batch <size>": "ours & theirs"},
+    )
 
 
 METHODS = {
@@ -162,19 +168,25 @@ METHODS = {
 }
 
 
-def case_scores(dataset: str) -> dict[str, Any]:
+def case_scores(dataset: str) -> CaseTable:
     """Two methods on three cases; the second case has no Dice."""
-    shared = {"labelled": 4, "fraction": 0.1, "variant": "default", "n_subsets": 3}
-    return {
-        "task": "segmentation",
-        "dataset": dataset,
-        "metric": "Dice",
-        "cases": ["case_6", "case_7", f"case_8{HOSTILE}"],
-        "series": [
-            {**shared, "method": "supervised", "values": [0.25, None, 0.5]},
-            {**shared, "method": HOSTILE, "values": [0.5, None, 1.0]},
+    return CaseTable(
+        task="segmentation",
+        dataset=dataset,
+        metric="Dice",
+        cases=["case_6", "case_7", f"case_8{HOSTILE}"],
+        series=[
+            case_series("supervised", [0.25, None, 0.5]),
+            case_series(HOSTILE, [0.5, None, 1.0]),
         ],
-    }
+    )
+
+
+def case_series(method: str, values: list[float | None]) -> CaseSeries:
+    """The scores of a method at the lowest budget."""
+    return CaseSeries(
+        labelled=4, fraction=0.1, method=method, variant="default", n_subsets=3, values=values
+    )
 
 
 def full_rows(
@@ -239,54 +251,59 @@ def hostile() -> str:
 @pytest.fixture(scope="session")
 def board() -> Board:
     """Every column, every status, a hostile name, and data that may not be passed on."""
-    phantoms = {**CARD, "classes": ["background", "round", "grainy"], "label_counts": {}}
-    photos = {
-        **phantoms,
-        "title": "Photo set",
-        "synthetic": False,
-        "redistribute": False,
-        "channels": 3,
-        "source": "https://example.org/photos",
-    }
-    cell = {
-        "key": "c0ffee" * 10,
-        "task": "segmentation",
-        "dataset": "phantoms",
-        "fraction": 0.1,
-        "labelled": 4,
-        "subset": 0,
-        "method": "smile",
-        "variant": "tuned",
-        "steps": None,
-        "status": "not_applicable",
-        "reason": "needs <colour>",
-        "log": [],
-    }
-    lost = {
-        **cell,
-        "key": "dead" * 15,
-        "status": "failed",
-        "reason": "error: lost",
-        "log": ["in <fit>", "lost </pre>"],
-    }
-    cost = {
-        **cell,
-        "train_seconds": 7300.0,
-        "part_seconds": None,
-        "tune_seconds": 0.0,
-        "segmenter_steps": 150,
-        "peak_memory_mb": 812.3,
-        "parameters": 1234567,
-        "inference_ms": None,
-    }
-    suite = {
-        "name": "demo",
-        "title": "Test suite",
-        "description": "What & why.",
-        "tasks": ["segmentation"],
-        "size": "small",
-        "note": "small run: 150 steps; do not cite",
-    }
+    phantoms = replace(PHANTOMS, classes=("background", "round", "grainy"), label_counts={})
+    photos = replace(
+        phantoms,
+        id="photos",
+        title="Photo set",
+        synthetic=False,
+        redistribute=False,
+        channels=3,
+        source="https://example.org/photos",
+    )
+    refused = BoardCell(
+        key="c0ffee" * 10,
+        task="segmentation",
+        dataset="phantoms",
+        fraction=0.1,
+        labelled=4,
+        subset=0,
+        method="smile",
+        variant="tuned",
+        steps=None,
+        status="not_applicable",
+        reason="needs <colour>",
+    )
+    lost = replace(
+        refused,
+        key="dead" * 15,
+        status="failed",
+        reason="error: lost",
+        log=["in <fit>", "lost </pre>"],
+    )
+    cost = RowCost(
+        task="segmentation",
+        dataset="phantoms",
+        fraction=0.1,
+        labelled=4,
+        method="smile",
+        variant="tuned",
+        train_seconds=7300.0,
+        part_seconds=None,
+        segmenter_steps=150,
+        peak_memory_mb=812.3,
+        parameters=1234567,
+        inference_ms=None,
+        tune_seconds=0.0,
+    )
+    suite = SuiteFacts(
+        name="demo",
+        title="Test suite",
+        description="What & why.",
+        tasks=["segmentation"],
+        size="small",
+        note="small run: 150 steps; do not cite",
+    )
     rows = all_rows()
     return Board(
         suite=suite,
@@ -294,12 +311,13 @@ def board() -> Board:
         points=all_points(rows),
         datasets={"phantoms": phantoms, "photos": photos},
         protocol={"Label budget": "patients", "A last title": "é"},
-        cells=[cell, lost],
+        cells=[refused, lost],
         overlays=[],
         provenance={"commit": "d0c5"},
         cost=[cost],
         methods=METHODS,
-        cases=[case_scores(name) for name in ("phantoms", "photos")],
+        cases=[case_scores("phantoms"), case_scores("photos")],
+        columns=[column.facts for column in COLUMNS],
     )
 
 

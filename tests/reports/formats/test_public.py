@@ -13,10 +13,10 @@ from reports.write import draw_page
 
 def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
     """Found in a review: reasons and settings carried paths into the page and its files."""
-    cell = {
-        **board.cells[0],
-        "reason": "error: no '/home/anna b/data/x.png', C:\\Users\\anna\\w.pth or a/b.png",
-    }
+    cell = replace(
+        board.cells[0],
+        reason="error: no '/home/anna b/data/x.png', C:\\Users\\anna\\w.pth or a/b.png",
+    )
     row = replace(
         board.rows[0],
         status="failed",
@@ -29,7 +29,7 @@ def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
         protocol={"Settings": "vgg19=/home/anna/v.pth"},
     )
     public = without_folders(secret)
-    assert public.cells[0]["reason"] == "error: no 'x.png', w.pth or a/b.png"
+    assert public.cells[0].reason == "error: no 'x.png', w.pth or a/b.png"
     assert public.rows[0].reason == "lost w.pth, see https://example.org/a/b"
     assert public.protocol["Settings"] == "vgg19=v.pth" and public.datasets == board.datasets
     text = draw_page(secret, [], [], {}, public=True)

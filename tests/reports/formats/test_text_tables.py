@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bench.board.schema import COLUMNS, Board, Row
+from bench.board.columns import COLUMNS
+from bench.board.schema import Board, Row
 from reports.formats import csv_json, latex, markdown
 from reports.formats.main_table import main_tables
 from reports.page import tables
@@ -118,9 +119,9 @@ class Lines(HTMLParser):
 
 def expected(board: Board) -> Iterator[tuple[Row, tuple[str, str, str, str], str]]:
     for row in (row for row in board.rows if row.mean is not None):
-        column = next(column for column in COLUMNS if column.key == row.metric)
+        column = board.column(row.metric)
         place = (
-            board.datasets[row.dataset]["title"],
+            board.datasets[row.dataset].title,
             row.method,
             f"{row.labelled} of 40 ({row.labelled / 0.4:g}%)",
         )
@@ -189,7 +190,8 @@ def test_two_tasks_on_one_dataset_are_two_tables(golden: Board) -> None:
     found = [row for row in golden.rows if row.metric in told]
     other = [replace(row, task="classification", metric=told[row.metric]) for row in found]
     tasks = ["segmentation", "classification"]
-    both = replace(golden, rows=[*golden.rows, *other], suite={**golden.suite, "tasks": tasks})
+    suite = replace(golden.suite, tasks=tasks)
+    both = replace(golden, rows=[*golden.rows, *other], suite=suite)
     found = main_tables(both)
     assert [table.title for table in found] == [
         f"{name}, {task}" for task in tasks for name in ("Phantom set", "Photos")

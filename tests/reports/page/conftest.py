@@ -9,40 +9,40 @@ from typing import Any
 
 import pytest
 
-from bench.board.schema import Board, Row
+from bench.board.columns import COLUMNS
+from bench.board.schema import (
+    Board,
+    MethodPair,
+    MethodRanks,
+    RankShares,
+    Row,
+    RowCost,
+    RuleAgreement,
+    RuleOrdering,
+    RuleRank,
+    StudyHistory,
+    SuiteFacts,
+    TrialPoint,
+)
+from bench.planning.plan_file import MethodCard
 from reports.page.page import render_page
+from tests.support.boards import dataset_facts
 
-PLACE = {"task": "segmentation", "dataset": "phantoms", "labelled": 4, "fraction": 0.1}
-CARD: dict[str, Any] = {
-    "title": "Phantom set",
-    "unit": "patient",
-    "classes": ["background", "round"],
-    "ndim": 2,
-    "channels": 1,
-    "train_cases": 80,
-    "train_groups": 40,
-    "test_cases": 30,
-    "test_groups": 20,
-    "source": None,
-    "licence": "CC0",
-    "citation": "",
-    "redistribute": True,
-    "synthetic": False,
-    "distance_unit": "px",
-    "nsd_tolerance": 2,
-    "split_sha256": "ab",
-    "all_background": {},
-    "label_counts": {},
+PLACE: dict[str, Any] = {
+    "task": "segmentation",
+    "dataset": "phantoms",
+    "labelled": 4,
+    "fraction": 0.1,
 }
-COST = {
-    "train_seconds": 30.0,
-    "part_seconds": 5.0,
-    "tune_seconds": 0.0,
-    "segmenter_steps": 1,
-    "peak_memory_mb": 1.0,
-    "parameters": 1,
-    "inference_ms": 1.0,
-}
+PHANTOMS = dataset_facts(
+    id="phantoms",
+    title="Phantom set",
+    citation="",
+    synthetic=False,
+    nsd_tolerance=2,
+    split_sha256="ab",
+    all_background={},
+)
 
 
 def of(method: str) -> dict[str, Any]:
@@ -70,112 +70,117 @@ def make_row(method: str, mean: float) -> Row:
     )
 
 
+def make_cost(method: str) -> RowCost:
+    """35 seconds in all."""
+    return RowCost(
+        **of(method),
+        train_seconds=30.0,
+        part_seconds=5.0,
+        segmenter_steps=1,
+        peak_memory_mb=1.0,
+        parameters=1,
+        inference_ms=1.0,
+        tune_seconds=0.0,
+    )
+
+
 @pytest.fixture(scope="session")
-def study() -> dict[str, Any]:
+def study() -> StudyHistory:
     """Three trials, of which one failed."""
-    return {
+    trials = [
+        TrialPoint(0, {}, "done", value=0.4321, reason=None, best=0.4321),
+        TrialPoint(1, {"rate": 0.5}, "failed", value=None, reason="error: lost", best=0.4321),
+        TrialPoint(2, {"rate": 0.1}, "done", value=0.5432, reason=None, best=0.5432),
+    ]
+    return StudyHistory(
         **PLACE,
-        "subset": None,
-        "method": "ss_net",
-        "labels": 4,
-        "asked": 3,
-        "noise": 0.0123,
-        "best_of": 0.0234,
-        "importances": {"<rate>": 0.75, "weight": 0.25},
-        "trials": [
-            {"number": 0, "params": {}, "value": 0.4321, "best": 0.4321, "state": "done"},
-            {
-                "number": 1,
-                "params": {"rate": 0.5},
-                "value": None,
-                "best": 0.4321,
-                "state": "failed",
-            },
-            {
-                "number": 2,
-                "params": {"rate": 0.1},
-                "value": 0.5432,
-                "best": 0.5432,
-                "state": "done",
-            },
-        ],
-    }
+        id="5eed",
+        method="ss_net",
+        subset=None,
+        draw=3,
+        folds=2,
+        prune=False,
+        defaults={},
+        changes={"rate": [0.5, 0.1]},
+        asked=3,
+        trials=trials,
+        winner=2,
+        noise=0.0123,
+        best_of=0.0234,
+        importances={"<rate>": 0.75, "weight": 0.25},
+    )
 
 
-def make_pair() -> dict[str, Any]:
+def make_pair() -> MethodPair:
     """SS-Net minus the reference."""
-    return {
+    return MethodPair(
         **of("ss_net"),
-        "other": "supervised",
-        "other_variant": "default",
-        "mean": 0.0617,
-        "lo": 0.0311,
-        "hi": 0.0923,
-        "interval": "two-way",
-        "superiority": 0.8125,
-        "p": 0.0042,
-        "false_outperformance": 0.0021,
-    }
+        other="supervised",
+        other_variant="default",
+        mean=0.0617,
+        lo=0.0311,
+        hi=0.0923,
+        interval="two-way",
+        superiority=0.8125,
+        p=0.0042,
+        false_outperformance=0.0021,
+    )
 
 
-def make_ordering() -> dict[str, Any]:
+def make_ordering() -> RuleOrdering:
     """Two methods whose ranks turn round under the third rule."""
     better = {
-        "mean": {"value": 0.7123, "rank": 1},
-        "mean_rank": {"value": 1.25, "rank": 1},
-        "worst_case": {"value": 0.1234, "rank": 2},
+        "mean": RuleRank(0.7123, 1),
+        "mean_rank": RuleRank(1.25, 1),
+        "worst_case": RuleRank(0.1234, 2),
     }
     worse = {}
-    for rule, place in better.items():
-        worse[rule] = {"value": place["value"] / 2, "rank": 3 - place["rank"]}
-    return {
+    for rule, result in better.items():
+        worse[rule] = RuleRank(result.value / 2, 3 - result.rank)
+    return RuleOrdering(
         **PLACE,
-        "methods": [{**of("ss_net"), "rules": better}, {**of("supervised"), "rules": worse}],
-        "agreement": [{"rules": ["mean", "worst_case"], "tau": -1.0}],
-    }
+        methods=[
+            MethodRanks(**of("ss_net"), rules=better),
+            MethodRanks(**of("supervised"), rules=worse),
+        ],
+        agreement=[RuleAgreement(["mean", "worst_case"], -1.0)],
+    )
 
 
 @pytest.fixture(scope="session")
-def compared(study: dict[str, Any]) -> Board:
+def compared(study: StudyHistory) -> Board:
     """Two methods at one budget, with every block below the main table."""
-    card = {
-        "title": "SS",
-        "role": "learner",
-        "family": "semi",
-        "paper": "P",
-        "year": 2022,
-        "summary": "It <learns>.",
-        "verified": {"ramp": "0.1 at t"},
-        "deviations": {"batch": "endless & even"},
-    }
-    suite = {
-        "name": "d",
-        "title": "T",
-        "description": "",
-        "tasks": ["segmentation"],
-        "size": None,
-        "note": None,
-    }
+    card = MethodCard(
+        title="SS",
+        role="learner",
+        family="semi",
+        paper="P",
+        year=2022,
+        summary="It <learns>.",
+        verified={"ramp": "0.1 at t"},
+        deviations={"batch": "endless & even"},
+    )
     stability = [
-        {**of("ss_net"), "methods": 2, "shares": [0.875, 0.125]},
-        {**of("supervised"), "methods": 2, "shares": []},
+        RankShares(**of("ss_net"), methods=2, shares=[0.875, 0.125]),
+        RankShares(**of("supervised"), methods=2, shares=[]),
     ]
     return Board(
-        suite=suite,
+        suite=SuiteFacts(name="d", title="T", description="", tasks=["segmentation"]),
         rows=[make_row("ss_net", 0.7123), make_row("supervised", 0.6506)],
         points=[],
-        datasets={"phantoms": CARD},
+        datasets={"phantoms": PHANTOMS},
         protocol={"Test": "20 patients.", "Scores": "On the grid."},
         cells=[],
         overlays=[],
         provenance={},
         methods={"ss_net": card},
-        honesty={"Known failures": "None in 2 cells."},
+        caveats={"Known failures": "None in 2 cells."},
         stability=stability,
         pairs=[make_pair()],
         orderings=[make_ordering()],
         tuning=[study],
-        cost=[{**of(name), **COST} for name in ("ss_net", "supervised")],
+        cost=[make_cost("ss_net"), make_cost("supervised")],
+        columns=[column.facts for column in COLUMNS],
     )
 
 

@@ -15,7 +15,7 @@ def test_data_come_out_of_the_page_as_they_went_in(text: str, board: Board, host
     raw = text[start : text.index("</script>", start)]
     assert not set("<>&\u2028\u2029") & set(raw)
     found = json.loads(raw)["places"]["segmentation/phantoms"]
-    assert found["cases"] == board.cases[0]["cases"]
+    assert found["cases"] == board.cases[0].cases
     second = {
         "name": f"{hostile}, 4 labelled",
         "method": hostile,
@@ -27,7 +27,8 @@ def test_data_come_out_of_the_page_as_they_went_in(text: str, board: Board, host
 
 
 def test_too_many_cases_are_left_to_the_tables(board: Board) -> None:
-    wide = {**board.cases[0], "cases": [str(number) for number in range(embedded.MOST_VALUES)]}
+    names = [str(number) for number in range(embedded.MOST_VALUES)]
+    wide = replace(board.cases[0], cases=names)
     words = render_page(replace(board, cases=[wide]), [], [])
     assert "too many cases and methods to draw" in words and "case_6" not in words
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.board.schema import COLUMNS, Board, Panel, Sheet
+from bench.board.schema import Board, PaperNumber, Panel, Sheet, SyntheticImages
 from reports.formats.csv_json import board_json, rows_csv
 from reports.page import tables
 from reports.page.page import render_page
@@ -38,7 +38,7 @@ def test_every_number_is_the_same_in_all_formats(board: Board, parsed: Any) -> N
 
 
 def test_every_row_shows_its_numbers_rounded(board: Board, parsed: Any) -> None:
-    digits = {column.key: column.digits for column in COLUMNS}
+    digits = {column.key: column.digits for column in board.columns}
     lines = [" ".join(line) for line in parsed.lines]
     for row in (row for row in board.rows if row.mean is not None):
         budget = f"{row.labelled} of 40 ({row.labelled / 0.4:g}%)"
@@ -76,10 +76,10 @@ def test_uncertain_intervals_carry_their_word_and_its_meaning(parsed: Any, hosti
         assert f"{word} {meaning}" in words
 
 
-def test_ceiling_and_background_scores(parsed: Any) -> None:
+def test_ceiling_and_background_scores(board: Board, parsed: Any) -> None:
     words = parsed.text
     assert "ceiling: all labels" in words
-    titles = {column.key: column.title for column in COLUMNS}
+    titles = {column.key: column.title for column in board.columns}
     scores = {"dice": "0.000", "fp_rate": "0.000", "dice_all": "0.250"}
     told = "; ".join(f"{titles[key]} {score}" for key, score in scores.items())
     assert f"Predicting nothing scores: {told}." in words
@@ -143,17 +143,18 @@ def test_warnings_and_footnote(parsed: Any, board: Board) -> None:
     assert "Synthetic demo data" in words and "The images of Phantom set are generated" in words
     assert "Images of Photo set are embedded for local use only" in words
     free = {
-        name: {**card, "redistribute": True, "synthetic": False}
+        name: replace(card, redistribute=True, synthetic=False)
         for name, card in board.datasets.items()
     }
-    suite = {**board.suite, "note": None}
+    suite = replace(board.suite, note=None)
     calm = render_page(replace(board, datasets=free, suite=suite), [], [])
     assert "embedded for local use" not in calm and 'class="banner"' not in calm
 
 
 def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
     cards = {
-        name: {**card, "unit": "image (patients unknown)"} for name, card in board.datasets.items()
+        name: replace(card, unit="image (patients unknown)")
+        for name, card in board.datasets.items()
     }
     words = render_page(replace(board, datasets=cards), [], [])
     assert "when few images are labelled" in words and "Labelled images</button></th>" in words
@@ -184,28 +185,22 @@ def test_an_unfinished_board_is_drawn(board: Board) -> None:
 def test_papers_stand_beside_ours_with_their_difference_or_its_lack(
     board: Board, parse: Callable[[str], Any]
 ) -> None:
-    same = {
-        "dataset": "la",
-        "labelled": 4,
-        "method": "ss_net",
-        "variant": "best on test",
-        "metric": "dice",
-        "paper": 0.863,
-        "ours": 0.871,
-        "unit": "",
-        "difference": 0.008,
-        "reason": None,
-        "paper_checkpoint": "best on test",
-        "paper_steps": 15000,
-        "steps": 300,
-    }
-    other = {
-        **same,
-        "metric": "hd95",
-        "unit": "voxels",
-        "difference": None,
-        "reason": "other lists",
-    }
+    same = PaperNumber(
+        dataset="la",
+        labelled=4,
+        method="ss_net",
+        variant="best on test",
+        metric="dice",
+        paper=0.863,
+        ours=0.871,
+        unit="",
+        difference=0.008,
+        reason=None,
+        paper_checkpoint="best on test",
+        paper_steps=15000,
+        steps=300,
+    )
+    other = replace(same, metric="hd95", unit="voxels", difference=None, reason="other lists")
     text = render_page(replace(board, paper=[same, other]), [], [])
     shown = [
         " ".join(cell.strip() for cell in line)
@@ -228,18 +223,17 @@ def test_a_public_page_leaves_out_what_may_not_be_passed_on(
     board: Board, panels: list[Panel]
 ) -> None:
     kept = [panels[0], replace(panels[1], image=None, reference=None, predictions=())]
-    place = {"task": "segmentation", "fraction": 0.1, "labelled": 4, "subset": 0, "label": "smile"}
-    gone = Sheet(
-        **place, dataset="photos", images=None, masks=None, kinds=(), nearest=None, words=()
-    )  # type: ignore[arg-type]
-    judged = {
-        **place,
+    cell: dict[str, Any] = {
+        "task": "segmentation",
         "dataset": "photos",
-        "method": "smile",
-        "variant": "default",
-        "distances": [],
-        "curves": [],
+        "fraction": 0.1,
+        "labelled": 4,
+        "subset": 0,
     }
+    gone = Sheet(**cell, label="smile", images=None, masks=None, kinds=(), nearest=None, words=())
+    judged = SyntheticImages(
+        **cell, method="smile", variant="default", n=24, made=48, real=80, distances=[], curves=[]
+    )
     text = draw_page(replace(board, synthetic=[judged]), kept, [gone], {}, public=True)
     told = "Images of Photo set, and synthetic images made from them, are left out"
     assert told in " ".join(text.split())

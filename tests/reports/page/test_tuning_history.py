@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from bench.board.schema import Board
+from bench.board.schema import Board, StudyHistory
 from reports.page import tuning_history
 from reports.page.page import render_page
 
@@ -16,7 +15,7 @@ Words = Callable[[str], str]
 
 
 def test_a_study_is_drawn_and_told(
-    compared_text: str, compared: Board, words: Words, study: dict[str, Any]
+    compared_text: str, compared: Board, words: Words, study: StudyHistory
 ) -> None:
     seen = words(compared_text)
     trials = "3 of 3 trials on 4 labels from a separate draw that is excluded from the results"
@@ -31,5 +30,5 @@ def test_a_study_is_drawn_and_told(
         tuning_history.LEFT + tuning_history.WIDTH,
         pytest.approx(drawn.band[0] + drawn.band[1] / 2, abs=0.1),
     )
-    assert tuning_history.draw_history({**study, "trials": [study["trials"][1]]}) is None
+    assert tuning_history.draw_history(replace(study, trials=[study.trials[1]])) is None
     assert 'id="tuning"' not in render_page(replace(compared, tuning=[]), [], [])
