@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.board.schema import Board, PaperNumber, Panel, Sheet, SyntheticImages
+from bench.board.schema import Board, Panel, PaperNumber, Sheet, SyntheticImages
 from reports.formats.csv_json import board_json, rows_csv
 from reports.page import tables
 from reports.page.page import render_page
