@@ -17,6 +17,8 @@ def render(difference: Difference) -> str:
     commits = [board.provenance.get("commit", "unknown") for board in boards]
     changed = [(change.verdict, _changed_cells(change)) for change in difference.changed]
     moved = [moved_words(difference, change) for change in difference.moved]
+    removed = [row_words(difference, row) for row in difference.removed]
+    added = [row_words(difference, row) for row in difference.added]
     values = {
         "titles": titles,
         "places": [before.folder, after.folder],
@@ -25,8 +27,8 @@ def render(difference: Difference) -> str:
         "cells": difference.cells,
         "equal": difference.equal,
         "settings": difference.settings,
-        "gone": [row_words(difference, row) for row in difference.removed],
-        "new": [row_words(difference, row) for row in difference.added],
+        "gone": removed,
+        "new": added,
         "heads": CHANGED,
         "changed": changed,
         "moved_heads": MOVED,

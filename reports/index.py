@@ -11,7 +11,7 @@ from urllib.parse import quote
 from bench.board import file as board_file
 from bench.board.schema import Board
 from bench.errors import BenchError
-from bench.names import file_name
+from bench.names import file_name, method_label
 from reports.formats.main_table import list_warnings, made_with
 from reports.page import tables
 from reports.templating import render_template
@@ -117,7 +117,7 @@ def _entry_values(entry: Entry, number: int) -> dict[str, Any]:
 
 def _board_facts(board: Board) -> list[tuple[str, str]]:
     """What a board holds: (title, words)."""
-    methods = [tables.method_label(row.method, row.variant) for row in board.rows]
+    methods = [method_label(row.method, row.variant) for row in board.rows]
     budgets: list[str] = []
     for problem in tables.list_problems(board):
         budgets += [budget.text for budget in tables.budgets_of(board, problem)]
@@ -133,21 +133,21 @@ def _board_facts(board: Board) -> list[tuple[str, str]]:
 def list_leaders(board: Board) -> Iterator[Leader]:
     """The leading method of each budget, by task and dataset."""
     for problem in tables.list_problems(board):
-        title = board.datasets[problem.dataset].title
         for budget in tables.budgets_of(board, problem):
-            yield _find_leader(problem.task, title, budget)
+            yield _find_leader(board, problem, budget)
 
 
-def _find_leader(task: str, title: str, budget: tables.Budget) -> Leader:
+def _find_leader(board: Board, problem: tables.Problem, budget: tables.Budget) -> Leader:
+    title = board.datasets[problem.dataset].title
     leaders = tables.find_leaders(budget)
     if not leaders:
-        return Leader(task, title, budget.text)
+        return Leader(problem.task, title, budget.text)
     head = leaders[0].head
-    column = tables.find_column(head.metric)
+    column = board.column(head.metric)
     mean = tables.number(head.mean, column.digits)
     ranked = [entry for entry in budget.entries if entry.head.rank_lo is not None]
     return Leader(
-        task=task,
+        task=problem.task,
         dataset=title,
         budget=budget.text,
         label=leaders[0].label,

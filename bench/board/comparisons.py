@@ -182,11 +182,3 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
         variant=cells.row.variant,
         rules=rules,
     )
-
-
-def significance_mark(pair: MethodPair) -> str:
-    """Whether a difference is significant (by Holm's p), and large (by how often it wins)."""
-    if pair.p >= 1 - intervals.LEVEL:
-        return ""
-    large = max(pair.superiority, 1 - pair.superiority) >= intervals.MEANINGFUL
-    return "**" if large else "*"

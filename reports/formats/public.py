@@ -6,7 +6,7 @@ import re
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from bench.board.schema import Board
+from bench.board.schema import Board, Point
 
 # An absolute path of a folder or more; what follows a letter, ":" or "/" is part of an address
 # or relative.
@@ -32,6 +32,8 @@ def _shorten_paths(value: Any) -> Any:
         return [_shorten_paths(item) for item in value]
     if isinstance(value, tuple):
         return tuple(_shorten_paths(item) for item in value)
+    if isinstance(value, Point):  # names and numbers alone, and there may be 100,000 of them
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         parts = {part.name: getattr(value, part.name) for part in fields(value)}
         return replace(value, **{name: _shorten_paths(part) for name, part in parts.items()})

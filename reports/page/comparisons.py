@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from bench.board.comparisons import significance_mark
 from bench.board.schema import Board, MethodPair, RankShares, RuleOrdering
 from reports.page import tables
 from reports.page.svg import SERIES
@@ -38,7 +37,6 @@ class Block:
     labelled: int
     stability: list[RankShares]  # also the rows and columns of the matrix, best first
     pairs: dict[tuple[str, str], MethodPair]  # by labels, both ways round
-    signs: dict[tuple[str, str], str]  # which of them are significant
     listed: list[MethodPair]  # each pair once
     ordering: RuleOrdering | None
 
@@ -58,7 +56,6 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
             labelled=labelled,
             stability=_items_at(board.stability, problem, labelled),
             pairs=_both_ways(pairs),
-            signs=_signs(pairs),
             listed=pairs,
             ordering=orderings[0] if orderings else None,
         )
@@ -74,26 +71,14 @@ def _both_ways(pairs: Sequence[MethodPair]) -> dict[tuple[str, str], MethodPair]
     """A - B and B - A of each pair, which is the same seen from the other side."""
     by_labels: dict[tuple[str, str], MethodPair] = {}
     for pair in pairs:
-        one, other = _labels(pair)
+        one, other = item_label(pair), pair.other_label
         by_labels[one, other] = pair
         by_labels[other, one] = _turned_round(pair)
     return by_labels
 
 
-def _signs(pairs: Sequence[MethodPair]) -> dict[tuple[str, str], str]:
-    """The mark of each pair, both ways round."""
-    signs: dict[tuple[str, str], str] = {}
-    for pair in pairs:
-        one, other = _labels(pair)
-        signs[one, other] = signs[other, one] = significance_mark(pair)
-    return signs
-
-
-def _labels(pair: MethodPair) -> tuple[str, str]:
-    return item_label(pair), tables.method_label(pair.other, pair.other_variant)
-
-
 def _turned_round(pair: MethodPair) -> MethodPair:
+    """The numbers of the matrix from the other side; p is the same from both."""
     return replace(
         pair,
         mean=-pair.mean,
@@ -105,6 +90,13 @@ def _turned_round(pair: MethodPair) -> MethodPair:
 
 def _negated(value: float | None) -> float | None:
     return None if value is None else -value
+
+
+def significance_mark(pair: MethodPair) -> str:
+    """Whether a difference is significant, and whether it is large too."""
+    if not pair.significant:
+        return ""
+    return "**" if pair.meaningful else "*"
 
 
 def stack_shares(shares: Sequence[float], methods: int) -> list[tuple[float, float, float, int]]:

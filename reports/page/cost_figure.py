@@ -68,7 +68,7 @@ def _draw(axes: Axes, board: Board, problem: Problem, points: list[CostPoint]) -
     ticks = _seconds_ticks([point.seconds for point in points])
     axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
     axes.set_xlabel("seconds per run: training, shared parts and tuning (log scale)")
-    axes.set_ylabel(tables.headline_title(problem.task))
+    axes.set_ylabel(tables.headline_title(board, problem.task))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
     axes.grid(color=QUIET, linewidth=0.5, alpha=0.35)
@@ -101,7 +101,7 @@ def _seconds_ticks(seconds: list[float]) -> list[float]:
 
 def _title(board: Board, problem: Problem) -> str:
     title = board.datasets[problem.dataset].title
-    return f"{title}: {tables.headline_title(problem.task)} vs training time"
+    return f"{title}: {tables.headline_title(board, problem.task)} vs training time"
 
 
 def _description(points: list[CostPoint]) -> str:

@@ -41,6 +41,17 @@ class Download:
     uri: str | None  # None where the file is too long to be carried
 
 
+@dataclass(frozen=True, slots=True)
+class ScatterChoices:
+    """What the scatter of cases offers."""
+
+    key: str  # of its scores in the data of the script
+    metric: str
+    names: list[str]  # methods at a budget
+    first: tuple[str, str]  # those shown first, on the x and the y axis
+    fits: bool  # whether the page holds the scores
+
+
 def make_download(name: str, title: str, text: str) -> Download:
     """A text as a link that works offline and without scripts; long ones are compressed."""
     if len(text) >= BESIDE_FROM:
@@ -103,21 +114,24 @@ def series_name(series: CaseSeries) -> str:
     return f"{tables.item_label(series)}, {budget}"
 
 
-def scatter_choices(board: Board, problem: Problem) -> dict[str, Any] | None:
-    """What the scatter of cases offers, and its first choice: the reference and its first rival."""
+def scatter_choices(board: Board, problem: Problem) -> ScatterChoices | None:
+    """The choices of the scatter, of which the reference and its first rival are shown first.
+
+    None where there are no two methods to choose from.
+    """
     case_tables = tables.items_of(board.cases, problem)
     if not case_tables or len(case_tables[0].series) < 2:
         return None
     table = case_tables[0]
     names = [series_name(series) for series in table.series]
     first, second = _first_choice(table.series, tables.reference_method(board))
-    return {
-        "key": problem_key(table),
-        "metric": table.metric,
-        "names": names,
-        "first": [names[first], names[second]],
-        "fits": fits_in_page(board),
-    }
+    return ScatterChoices(
+        key=problem_key(table),
+        metric=table.metric,
+        names=names,
+        first=(names[first], names[second]),
+        fits=fits_in_page(board),
+    )
 
 
 def _first_choice(series: Sequence[CaseSeries], reference: str) -> tuple[int, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from markupsafe import Markup, escape
 
-from bench.board.schema import Board
+from bench.board.schema import Board, CurveArea
+from bench.names import method_label
 from reports.page import tables
 
 VARIANTS = {"default": "default settings", "tuned": "tuned", "other": "other variants"}
@@ -23,13 +24,20 @@ class Chips:
     options: list[tuple[str, str]]  # value, words
 
 
+class BudgetItem(tables.OfProblem, tables.OfMethod, Protocol):
+    """An item of the board about one method at one budget."""
+
+    @property
+    def fraction(self) -> float: ...
+
+
 def list_chips(board: Board) -> list[Chips]:
     """The filters that leave a choice; the task has a control of its own."""
     return [chips for chips in _all_chips(board) if len(chips.options) > 1]
 
 
 def _all_chips(board: Board) -> Iterator[Chips]:
-    titles = [(name, str(card.title)) for name, card in board.datasets.items()]
+    titles = [(name, card.title) for name, card in board.datasets.items()]
     yield Chips("dataset", "Dataset", titles)
     fractions = sorted({row.fraction for row in board.rows})
     shares = {fraction_value(fraction): tables.percent(fraction) for fraction in fractions}
@@ -41,19 +49,19 @@ def _all_chips(board: Board) -> Iterator[Chips]:
     yield Chips("variant", "Settings", variants)
 
 
-def filter_marks(board: Board, item: Any) -> Markup:
+def filter_marks(board: Board, item: BudgetItem | CurveArea) -> Markup:
     """The attributes of a table row about one method, by which it is found, hidden and pinned."""
-    method, variant = item.method, item.variant
-    card = board.methods.get(method)
+    card = board.methods.get(item.method)
+    role = card.role if card else "other"
     values = {
-        "name": tables.method_label(method, variant),
+        "name": method_label(item.method, item.variant),
         "task": item.task,
         "dataset": item.dataset,
-        "family": method_family(board, method),
-        "variant": variant_group(variant),
-        "role": card.role if card else "other",
+        "family": method_family(board, item.method),
+        "variant": variant_group(item.variant),
+        "role": role,
     }
-    if hasattr(item, "fraction"):  # what rests on several budgets is shown with each of them
+    if not isinstance(item, CurveArea):  # it rests on several budgets and is shown with each
         values["fraction"] = fraction_value(item.fraction)
     attributes = [f'data-{key}="{escape(value)}"' for key, value in values.items()]
     return Markup(" ".join(["data-filter", *attributes]))

@@ -154,7 +154,7 @@ def _scale_axes(
     names = [f"{labelled}\n{tables.percent(fraction)}" for labelled, fraction in drawn_budgets]
     axes.set_xticks(ticks, names)
     axes.set_xlabel(f"labelled training {units} (log scale), and their share")
-    axes.set_ylabel(tables.headline_title(problem.task))
+    axes.set_ylabel(tables.headline_title(board, problem.task))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=3, width=0.7)
     axes.grid(axis="y", color=QUIET, linewidth=0.5, alpha=0.35)
@@ -258,7 +258,7 @@ def _short_name(label: str) -> str:
 def _title(board: Board, problem: Problem) -> str:
     card = board.datasets[problem.dataset]
     units = tables.plural(tables.short_unit(card), 2)
-    return f"{card.title}: {tables.headline_title(problem.task)} vs labelled {units}"
+    return f"{card.title}: {tables.headline_title(board, problem.task)} vs labelled {units}"
 
 
 def _description(board: Board, problem: Problem, budgets: list[Budget], drawn: list[Series]) -> str:

@@ -25,6 +25,7 @@ from bench.board.schema import (
     Sheet,
     SyntheticImages,
 )
+from bench.names import method_label
 from reports import templating
 from reports.page import (
     comparisons,
@@ -69,6 +70,9 @@ KEY_COLUMNS = frozenset(  # those that the short form of a table keeps
     | {"fid", "fd", "kid", "copy_rate"}
 )
 
+# The first item that used a generator, and the curve of its training.
+UsedGenerator = tuple[SyntheticImages, GeneratorCurve]
+
 
 @dataclass(frozen=True, slots=True)
 class MainTable:
@@ -102,14 +106,12 @@ class Section:
     curve: Markup
     cost_figure: Markup
     blocks: list[comparisons.Block]
-    scatter: dict[str, Any] | None
+    scatter: embedded.ScatterChoices | None
     panels: list[tuple[Panel, list[overlays.Tile]]]
     lines: list[tuple[str, str]]  # of the outlines, by class
     sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
     synthetic: list[SyntheticImages]
-    generators: list[
-        tuple[SyntheticImages, GeneratorCurve]
-    ]  # first item that used it, and its training curve
+    generators: list[UsedGenerator]
     cost: list[RowCost]
     cost_columns: list[tuple[str, str, str]]
 
@@ -178,8 +180,8 @@ def _make_section(
         card=card,
         unit=unit,
         units=tables.plural(unit, 2),
-        head=tables.find_column(HEADLINE[problem.task]),
-        head_word=_headline_word(problem.task),
+        head=board.column(HEADLINE[problem.task]),
+        head_word=_headline_word(board, problem.task),
         table=_make_table(board, problem),
         label_equivalents=tables.items_of(board.label_equivalents, problem),
         areas=sorted(areas, key=lambda area: -area.mean),
@@ -214,9 +216,9 @@ def _make_table(board: Board, problem: Problem) -> MainTable:
     )
 
 
-def _headline_word(task: str) -> str:
+def _headline_word(board: Board, task: str) -> str:
     """The headline metric inside a sentence; "Dice" is a name and keeps its capital."""
-    title = tables.headline_title(task)
+    title = tables.headline_title(board, task)
     return title if HEADLINE[task] == "dice" else title.lower()
 
 
@@ -236,11 +238,9 @@ def _sheets_of(
     return [(sheet, overlays.sheet_tiles(sheet)) for sheet in chosen]
 
 
-def _distinct_generators(
-    synthetic: Sequence[SyntheticImages],
-) -> list[tuple[SyntheticImages, GeneratorCurve]]:
+def _distinct_generators(synthetic: Sequence[SyntheticImages]) -> list[UsedGenerator]:
     """Each generator's training curve once, with the first item that used it: cells share them."""
-    generators: dict[str, tuple[SyntheticImages, GeneratorCurve]] = {}
+    generators: dict[str, UsedGenerator] = {}
     for item in synthetic:
         for curve in item.curves:
             if curve.points:
@@ -266,7 +266,7 @@ def _measured_facts(board: Board) -> dict[str, str]:
     return {**shown, **board.caveats}
 
 
-def _further_protocol(board: Board) -> dict[str, Any]:
+def _further_protocol(board: Board) -> dict[str, str]:
     """The part of the protocol that is not shown above the results."""
     return {key: text for key, text in board.protocol.items() if key not in MEASURED}
 
@@ -280,7 +280,7 @@ def _labelled_units(board: Board) -> str:
 def _board_facts(board: Board) -> list[tuple[str, str]]:
     """What was compared, in numbers."""
     compared = [row for row in board.rows if "best on " not in row.variant]
-    methods = {tables.method_label(row.method, row.variant) for row in compared}
+    methods = {method_label(row.method, row.variant) for row in compared}
     draws = max((row.n_subsets for row in board.rows), default=0)
     budgets = _most_budgets(board)
     units = _labelled_units(board)
@@ -330,6 +330,7 @@ def cost_text(value: float | None, unit: str) -> str:
 
 
 def _duration(seconds: float) -> str:
+    # With more digits than in bench.names.duration: methods are compared by these numbers.
     if seconds < 90:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -354,11 +355,10 @@ def _role_words(role: str) -> str:
     return ROLES.get(role, role)
 
 
-def _metric_title(key: str) -> str:
-    return tables.find_column(key).title
-
-
 def _template_filters(board: Board) -> templating.Filters:
+    def metric_title(key: str) -> str:
+        return board.column(key).title
+
     return {
         "number": tables.number,
         "interval": tables.interval,
@@ -371,7 +371,7 @@ def _template_filters(board: Board) -> templating.Filters:
         "rank": tables.rank_text,
         "status": tables.status_title,
         "method_label": tables.item_label,
-        "metric_title": _metric_title,
+        "metric_title": metric_title,
         "cost": cost_text,
         "share": filters.fraction_value,
         "spot": _axis_position,
@@ -387,6 +387,7 @@ TEMPLATE_WORDS: Mapping[str, Any] = {
     "compact": KEY_COLUMNS,
     "leaders": tables.find_leaders,
     "rules": comparisons.RULES,
+    "significance_mark": comparisons.significance_mark,
     "rule_text": overlays.rule_text,
     "stack": comparisons.stack_shares,
     "in_words": comparisons.shares_text,

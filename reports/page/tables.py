@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
-from bench.board.columns import COLUMNS
-from bench.board.schema import HEADLINE, Board, ColumnFacts, Row, row_key
+from bench.board.schema import HEADLINE, Board, ColumnFacts, DatasetFacts, Row, row_key
 from bench.names import DEFAULT, method_label
 
 # Percent of colour behind the best number of a budget; text on it keeps its contrast.
@@ -48,13 +47,6 @@ class OfMethod(Protocol):
     def method(self) -> str: ...
     @property
     def variant(self) -> str: ...
-
-
-class HasUnit(Protocol):
-    """A data set, which says what its groups are."""
-
-    @property
-    def unit(self) -> str: ...
 
 
 ItemT = TypeVar("ItemT", bound=OfProblem)
@@ -296,18 +288,13 @@ def item_label(item: OfMethod) -> str:
 
 def problem_title(board: Board, problem: Problem) -> str:
     """The dataset, and the task where the board has several."""
-    title = str(board.datasets[problem.dataset].title)
+    title = board.datasets[problem.dataset].title
     return title if len(board.suite.tasks) == 1 else f"{title}, {problem.task}"
 
 
-def headline_title(task: str) -> str:
+def headline_title(board: Board, task: str) -> str:
     """The name of a task's headline metric."""
-    return find_column(HEADLINE[task]).title
-
-
-def find_column(key: str) -> ColumnFacts:
-    """The column of a built-in metric."""
-    return next(column for column in COLUMNS if column.key == key)
+    return board.column(HEADLINE[task]).title
 
 
 def is_headline(row: Row) -> bool:
@@ -332,9 +319,9 @@ def plural(noun: str, count: int) -> str:
     return noun if count == 1 or noun.endswith("s") else f"{noun}s"
 
 
-def short_unit(card: HasUnit) -> str:
+def short_unit(card: DatasetFacts) -> str:
     """What a group is, without the remark in brackets: "image" of "image (patients unknown)"."""
-    return str(card.unit).split(" (")[0]
+    return card.unit.split(" (")[0]
 
 
 def status_title(status: str) -> str:

@@ -12,8 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board.schema import Board, Panel, Row
+from bench.board.columns import COLUMNS
+from bench.board.schema import (
+    Board,
+    CaseSeries,
+    CaseTable,
+    MethodPair,
+    Panel,
+    RankShares,
+    Row,
+    RowCost,
+    StudyHistory,
+    SuiteFacts,
+    TrialPoint,
+)
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import MethodCard
 from reports.write import draw_page
+from tests.support.boards import dataset_facts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 METHODS = {
@@ -29,58 +45,49 @@ HEADS = {
 }
 
 
-def card(title: str) -> dict[str, Any]:
-    return {
-        "title": title,
-        "unit": "patient",
-        "classes": ["background", "round"],
-        "ndim": 2,
-        "channels": 3,
-        "train_cases": 80,
-        "train_groups": 40,
-        "test_cases": 30,
-        "test_groups": 20,
-        "source": "https://example.org/d",
-        "licence": "CC0",
-        "citation": "",
-        "redistribute": True,
-        "synthetic": True,
-        "distance_unit": "px",
-        "nsd_tolerance": 2,
-        "split_sha256": "ab",
-        "all_background": {"dice": 0.0},
-        "label_counts": {"test": {"no": 10, "yes": 20}},
-    }
+def card(name: str, title: str) -> DatasetFacts:
+    """A data set of colour images with two labels."""
+    return dataset_facts(
+        id=name,
+        title=title,
+        channels=3,
+        source="https://example.org/d",
+        citation="",
+        nsd_tolerance=2,
+        split_sha256="ab",
+        all_background={"dice": 0.0},
+        label_counts={"test": {"no": 10, "yes": 20}},
+    )
 
 
-def places() -> list[tuple[str, str]]:
+def problems() -> list[tuple[str, str]]:
     """Each task on each dataset."""
     return list(itertools.product(HEADS, ("drawn", "photos")))
 
 
-def entries() -> Iterator[dict[str, Any]]:
+def entries() -> Iterator[tuple[str, str, int, str, str]]:
     """Every method at every budget; the generator also with tuned settings."""
-    for (task, dataset), labelled, method in itertools.product(places(), (4, 40), MEANS):
-        for variant in ("default", "tuned") if method == "gan" else ("default",):
-            yield {
-                "task": task,
-                "dataset": dataset,
-                "fraction": labelled / 40,
-                "labelled": labelled,
-                "method": method,
-                "variant": variant,
-            }
+    for (task, dataset), labelled, method in itertools.product(problems(), (4, 40), MEANS):
+        yield task, dataset, labelled, method, "default"
+        if method == "gan":
+            yield task, dataset, labelled, method, "tuned"
 
 
 def rows() -> list[Row]:
-    found = []
-    for entry in entries():
-        base = MEANS[entry["method"]] + entry["labelled"] / 400
-        tuned = entry["variant"] == "tuned"
-        for number, metric in enumerate(HEADS[entry["task"]]):
-            mean = base + 0.01 * tuned - 0.2 * number * (entry["method"] == "gan")
+    """Each metric of each entry; the generator is far worse by all but the first."""
+    made = []
+    for task, dataset, labelled, method, variant in entries():
+        base = MEANS[method] + labelled / 400
+        tuned = variant == "tuned"
+        for number, metric in enumerate(HEADS[task]):
+            mean = base + 0.01 * tuned - 0.2 * number * (method == "gan")
             row = Row(
-                **entry,
+                task=task,
+                dataset=dataset,
+                fraction=labelled / 40,
+                labelled=labelled,
+                method=method,
+                variant=variant,
                 metric=metric,
                 mean=mean,
                 lo=mean - 0.1,
@@ -95,11 +102,12 @@ def rows() -> list[Row]:
                 status="ok",
                 reason=None,
             )
-            found.append(row)
-    return found
+            made.append(row)
+    return made
 
 
 def of(task: str, dataset: str, method: str) -> dict[str, Any]:
+    """What every item about a method states first."""
     return {
         "task": task,
         "dataset": dataset,
@@ -110,112 +118,129 @@ def of(task: str, dataset: str, method: str) -> dict[str, Any]:
     }
 
 
-def cases(task: str, dataset: str) -> dict[str, Any]:
+def cases(task: str, dataset: str) -> CaseTable:
+    """Six cases, each worse than the one before by every method."""
     series = []
     for method, base in MEANS.items():
         values = [round(0.9 * base - 0.1 * number, 3) for number in range(6)]
-        series.append({**of(task, dataset, method), "n_subsets": 3, "values": values})
+        series.append(
+            CaseSeries(
+                labelled=4,
+                fraction=0.1,
+                method=method,
+                variant="default",
+                n_subsets=3,
+                values=values,
+            )
+        )
     names = [f"case_{number}" for number in range(6)]
-    return {"task": task, "dataset": dataset, "metric": "Dice", "cases": names, "series": series}
+    return CaseTable(task=task, dataset=dataset, metric="Dice", cases=names, series=series)
 
 
-def pair(task: str, dataset: str) -> dict[str, Any]:
-    return {
+def pair(task: str, dataset: str) -> MethodPair:
+    """The generator minus the reference."""
+    return MethodPair(
         **of(task, dataset, "gan"),
-        "other": "supervised",
-        "other_variant": "default",
-        "mean": 0.1,
-        "lo": 0.05,
-        "hi": 0.15,
-        "interval": "two-way",
-        "superiority": 0.8,
-        "p": 0.01,
-        "false_outperformance": 0.005,
-    }
+        other="supervised",
+        other_variant="default",
+        mean=0.1,
+        lo=0.05,
+        hi=0.15,
+        interval="two-way",
+        superiority=0.8,
+        p=0.01,
+        false_outperformance=0.005,
+    )
 
 
-def stability(task: str, dataset: str) -> list[dict[str, Any]]:
-    shares = {"methods": 2, "shares": [0.75, 0.25]}
-    return [{**of(task, dataset, name), **shares} for name in ("gan", "supervised")]
+def stability(task: str, dataset: str) -> list[RankShares]:
+    """How often each of the two is first."""
+    shares = []
+    for name in ("gan", "supervised"):
+        shares.append(RankShares(**of(task, dataset, name), methods=2, shares=[0.75, 0.25]))
+    return shares
 
 
-def study(dataset: str) -> dict[str, Any]:
+def study(dataset: str) -> StudyHistory:
+    """Three trials, each better than the one before."""
     trials = []
     for number in range(3):
         value = 0.5 + number / 10
-        trials.append(
-            {
-                "number": number,
-                "params": {"rate": number},
-                "value": value,
-                "best": value,
-                "state": "done",
-                "seconds": 1.0,
-            }
+        trials.append(TrialPoint(number, {"rate": number}, "done", value, None, value))
+    return StudyHistory(
+        id="5eed",
+        task="segmentation",
+        dataset=dataset,
+        labelled=4,
+        fraction=0.1,
+        method="gan",
+        subset=0,
+        draw=0,
+        folds=2,
+        prune=False,
+        defaults={},
+        changes={"rate": [0, 1, 2]},
+        asked=3,
+        trials=trials,
+        winner=2,
+        noise=0.05,
+        best_of=0.04,
+        importances={"rate": 1.0},
+    )
+
+
+def costs(task: str, dataset: str) -> list[RowCost]:
+    """Equal costs of all methods."""
+    made = []
+    for name in METHODS:
+        cost = RowCost(
+            **of(task, dataset, name),
+            train_seconds=9.0,
+            part_seconds=1.0,
+            segmenter_steps=5,
+            peak_memory_mb=9.0,
+            parameters=99,
+            inference_ms=1.0,
+            tune_seconds=0.0,
         )
-    return {
-        **of("segmentation", dataset, "gan"),
-        "subset": 0,
-        "asked": 3,
-        "trials": trials,
-        "importances": {"rate": 1.0},
-        "noise": 0.05,
-        "best_of": 0.04,
-        "labels": 4,
-    }
+        made.append(cost)
+    return made
 
 
-def costs(task: str, dataset: str) -> list[dict[str, Any]]:
-    cost = {
-        "train_seconds": 9.0,
-        "part_seconds": 1.0,
-        "tune_seconds": 0.0,
-        "segmenter_steps": 5,
-        "peak_memory_mb": 9.0,
-        "parameters": 99,
-        "inference_ms": 1.0,
-    }
-    return [{**of(task, dataset, name), **cost} for name in METHODS]
-
-
-def method_card(name: str, family: str) -> dict[str, Any]:
-    return {
-        "title": name,
-        "role": "baseline" if name in ("supervised", "mean_teacher") else "learner",
-        "family": family,
-        "paper": "",
-        "year": 2020,
-        "summary": "",
-        "verified": {"a": "b"},
-        "deviations": {},
-    }
+def method_card(name: str, family: str) -> MethodCard:
+    """What the page shows of a method."""
+    role = "baseline" if name in ("supervised", "mean_teacher") else "learner"
+    return MethodCard(
+        title=name,
+        role=role,
+        family=family,
+        paper="",
+        year=2020,
+        summary="",
+        verified={"a": "b"},
+        deviations={},
+    )
 
 
 def make_board() -> Board:
-    suite = {
-        "name": "t",
-        "title": "Test page",
-        "description": "",
-        "tasks": list(HEADS),
-        "size": None,
-        "note": None,
-    }
+    """Every part of a page that the script or the style sheet touches."""
     return Board(
-        suite=suite,
+        suite=SuiteFacts(name="t", title="Test page", description="", tasks=list(HEADS)),
         rows=rows(),
         points=[],
-        datasets={"drawn": card("Drawn set"), "photos": card("Photo set")},
+        datasets={"drawn": card("drawn", "Drawn set"), "photos": card("photos", "Photo set")},
         protocol={"Test": "20 patients"},
         cells=[],
         overlays=[],
         provenance={},
         methods={name: method_card(name, family) for name, family in METHODS.items()},
-        cases=list(itertools.starmap(cases, places())),
-        honesty={"Checkpoint": "The last iterate."},
-        stability=list(itertools.chain(*itertools.starmap(stability, places()))),
-        pairs=list(itertools.starmap(pair, places())),
+        cases=list(itertools.starmap(cases, problems())),
+        caveats={"Checkpoint": "The last iterate."},
+        stability=list(itertools.chain(*itertools.starmap(stability, problems()))),
+        pairs=list(itertools.starmap(pair, problems())),
         tuning=[study("drawn")],
-        cost=list(itertools.chain(*itertools.starmap(costs, places()))),
+        cost=list(itertools.chain(*itertools.starmap(costs, problems()))),
+        columns=[column.facts for column in COLUMNS],
     )
 
 

@@ -30,9 +30,17 @@ AWKWARD = r"[a]_b&c%d$e#f{g}~h^i\j|k<b>*l*--m"
 HOSTILE = "</script><b>x"
 OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
-COUNTS = {"train": {}, "test": {"normal": 12, "lesion": 18}}
-CARD = dataset_facts(title="Phantom set", label_counts=COUNTS)
-FACTS = [column.facts for column in COLUMNS]
+PHANTOMS = dataset_facts(
+    id="phantoms",
+    title="Phantom set",
+    dropped=[],
+    nsd_tolerance=2,
+    label_counts={"train": {}, "test": {"normal": 12, "lesion": 18}},
+)
+LISTS = (  # the parts of a board that are lists, as board.json gives them back
+    *("points", "cells", "overlays", "paper", "label_equivalents", "areas", "tuning", "synthetic"),
+    *("cases", "stability", "pairs", "orderings", "cost"),
+)
 SCALE = {"dice": 1.0, "gain": 0.1, "nsd": 0.9, "hd95": 31.0, "asd": 7.0, "fd": 4.0, "kid": 0.3}
 NOT_RANKED: dict[str, Any] = {
     "rank_lo": None,
@@ -115,18 +123,22 @@ def golden() -> Board:
         title="A _golden_ suite",
         description="",
         tasks=["segmentation"],
+        reference="supervised",
+        size=None,
         note="150 steps; do not cite",
     )
+    lists: dict[str, Any] = {name: [] for name in LISTS}
     return Board(
+        **lists,
         suite=suite,
         rows=rows,
-        points=[],
-        datasets={"phantoms": CARD, "photos": replace(CARD, title="Photos", synthetic=False)},
+        datasets={
+            "phantoms": PHANTOMS,
+            "photos": replace(PHANTOMS, id="photos", title="Photos", synthetic=False),
+        },
         protocol={"Protocol version": "1"},
-        cells=[],
-        overlays=[],
         provenance={"commit": "d0c5"},
-        columns=FACTS,
+        columns=[column.facts for column in COLUMNS],
     )
 
 
@@ -158,13 +170,22 @@ METHODS = {
 
 def case_scores(dataset: str) -> CaseTable:
     """Two methods on three cases; the second case has no Dice."""
-    first = CaseSeries(4, 0.1, "supervised", "default", 3, [0.25, None, 0.5])
     return CaseTable(
         task="segmentation",
         dataset=dataset,
         metric="Dice",
         cases=["case_6", "case_7", f"case_8{HOSTILE}"],
-        series=[first, replace(first, method=HOSTILE, values=[0.5, None, 1.0])],
+        series=[
+            case_series("supervised", [0.25, None, 0.5]),
+            case_series(HOSTILE, [0.5, None, 1.0]),
+        ],
+    )
+
+
+def case_series(method: str, values: list[float | None]) -> CaseSeries:
+    """The scores of a method at the lowest budget."""
+    return CaseSeries(
+        labelled=4, fraction=0.1, method=method, variant="default", n_subsets=3, values=values
     )
 
 
@@ -230,16 +251,17 @@ def hostile() -> str:
 @pytest.fixture(scope="session")
 def board() -> Board:
     """Every column, every status, a hostile name, and data that may not be passed on."""
-    phantoms = replace(CARD, classes=("background", "round", "grainy"), label_counts={})
+    phantoms = replace(PHANTOMS, classes=("background", "round", "grainy"), label_counts={})
     photos = replace(
         phantoms,
+        id="photos",
         title="Photo set",
         synthetic=False,
         redistribute=False,
         channels=3,
         source="https://example.org/photos",
     )
-    cell = BoardCell(
+    refused = BoardCell(
         key="c0ffee" * 10,
         task="segmentation",
         dataset="phantoms",
@@ -253,7 +275,7 @@ def board() -> Board:
         reason="needs <colour>",
     )
     lost = replace(
-        cell,
+        refused,
         key="dead" * 15,
         status="failed",
         reason="error: lost",
@@ -289,13 +311,13 @@ def board() -> Board:
         points=all_points(rows),
         datasets={"phantoms": phantoms, "photos": photos},
         protocol={"Label budget": "patients", "A last title": "é"},
-        cells=[cell, lost],
+        cells=[refused, lost],
         overlays=[],
         provenance={"commit": "d0c5"},
         cost=[cost],
         methods=METHODS,
-        cases=[case_scores(name) for name in ("phantoms", "photos")],
-        columns=FACTS,
+        cases=[case_scores("phantoms"), case_scores("photos")],
+        columns=[column.facts for column in COLUMNS],
     )
 
 

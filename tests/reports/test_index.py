@@ -24,7 +24,8 @@ ROOT = Path(__file__).parent.parent.parent
 def drawn(folder: Path, board: Board, panels: list[Panel] | None = None, **suite: Any) -> Path:
     """A result folder with the board and its page."""
     folder.mkdir(parents=True)
-    write.write(folder, replace(board, suite=replace(board.suite, **suite)), panels or [], [], {})
+    named = replace(board, suite=replace(board.suite, **suite))
+    write.write(folder, named, panels or [], [], {})
     return folder
 
 
@@ -135,13 +136,8 @@ def test_nothing_is_fetched_or_run_and_bytes_stay(golden: Board, tmp_path: Path)
 def test_pictures_that_may_not_be_passed_on_are_named(golden: Board, tmp_path: Path) -> None:
     blank = np.zeros((8, 8), np.uint8)
     panel = Panel("photos", 0.1, 4, 0, "case", "worst", np.zeros((8, 8, 3), np.uint8), blank, ())
-    closed = replace(
-        golden,
-        datasets={
-            **golden.datasets,
-            "photos": replace(golden.datasets["photos"], redistribute=False),
-        },
-    )
+    photos = replace(golden.datasets["photos"], redistribute=False)
+    closed = replace(golden, datasets={**golden.datasets, "photos": photos})
     entries = index.read(
         [
             drawn(tmp_path / "a", closed, [panel]),

@@ -119,7 +119,7 @@ class Lines(HTMLParser):
 
 def expected(board: Board) -> Iterator[tuple[Row, tuple[str, str, str, str], str]]:
     for row in (row for row in board.rows if row.mean is not None):
-        column = next(column for column in COLUMNS if column.key == row.metric)
+        column = board.column(row.metric)
         place = (
             board.datasets[row.dataset].title,
             row.method,

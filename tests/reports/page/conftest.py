@@ -34,16 +34,15 @@ PLACE: dict[str, Any] = {
     "labelled": 4,
     "fraction": 0.1,
 }
-CARD = dataset_facts(title="Phantom set", citation="", synthetic=False, all_background={})
-COST: dict[str, Any] = {
-    "train_seconds": 30.0,
-    "part_seconds": 5.0,
-    "tune_seconds": 0.0,
-    "segmenter_steps": 1,
-    "peak_memory_mb": 1.0,
-    "parameters": 1,
-    "inference_ms": 1.0,
-}
+PHANTOMS = dataset_facts(
+    id="phantoms",
+    title="Phantom set",
+    citation="",
+    synthetic=False,
+    nsd_tolerance=2,
+    split_sha256="ab",
+    all_background={},
+)
 
 
 def of(method: str) -> dict[str, Any]:
@@ -71,24 +70,38 @@ def make_row(method: str, mean: float) -> Row:
     )
 
 
+def make_cost(method: str) -> RowCost:
+    """35 seconds in all."""
+    return RowCost(
+        **of(method),
+        train_seconds=30.0,
+        part_seconds=5.0,
+        segmenter_steps=1,
+        peak_memory_mb=1.0,
+        parameters=1,
+        inference_ms=1.0,
+        tune_seconds=0.0,
+    )
+
+
 @pytest.fixture(scope="session")
 def study() -> StudyHistory:
     """Three trials, of which one failed."""
     trials = [
-        TrialPoint(0, {}, "done", 0.4321, None, 0.4321),
-        TrialPoint(1, {"rate": 0.5}, "failed", None, "error: lost", 0.4321),
-        TrialPoint(2, {"rate": 0.1}, "done", 0.5432, None, 0.5432),
+        TrialPoint(0, {}, "done", value=0.4321, reason=None, best=0.4321),
+        TrialPoint(1, {"rate": 0.5}, "failed", value=None, reason="error: lost", best=0.4321),
+        TrialPoint(2, {"rate": 0.1}, "done", value=0.5432, reason=None, best=0.5432),
     ]
     return StudyHistory(
         **PLACE,
-        id="5tudy",
+        id="5eed",
         method="ss_net",
         subset=None,
         draw=3,
-        folds=1,
+        folds=2,
         prune=False,
         defaults={},
-        changes={},
+        changes={"rate": [0.5, 0.1]},
         asked=3,
         trials=trials,
         winner=2,
@@ -122,12 +135,14 @@ def make_ordering() -> RuleOrdering:
         "worst_case": RuleRank(0.1234, 2),
     }
     worse = {}
-    for rule, place in better.items():
-        worse[rule] = RuleRank(place.value / 2, 3 - place.rank)
-    first = MethodRanks(**of("ss_net"), rules=better)
+    for rule, result in better.items():
+        worse[rule] = RuleRank(result.value / 2, 3 - result.rank)
     return RuleOrdering(
         **PLACE,
-        methods=[first, MethodRanks(**of("supervised"), rules=worse)],
+        methods=[
+            MethodRanks(**of("ss_net"), rules=better),
+            MethodRanks(**of("supervised"), rules=worse),
+        ],
         agreement=[RuleAgreement(["mean", "worst_case"], -1.0)],
     )
 
@@ -145,16 +160,15 @@ def compared(study: StudyHistory) -> Board:
         verified={"ramp": "0.1 at t"},
         deviations={"batch": "endless & even"},
     )
-    suite = SuiteFacts(name="d", title="T", description="", tasks=["segmentation"])
     stability = [
         RankShares(**of("ss_net"), methods=2, shares=[0.875, 0.125]),
         RankShares(**of("supervised"), methods=2, shares=[]),
     ]
     return Board(
-        suite=suite,
+        suite=SuiteFacts(name="d", title="T", description="", tasks=["segmentation"]),
         rows=[make_row("ss_net", 0.7123), make_row("supervised", 0.6506)],
         points=[],
-        datasets={"phantoms": CARD},
+        datasets={"phantoms": PHANTOMS},
         protocol={"Test": "20 patients.", "Scores": "On the grid."},
         cells=[],
         overlays=[],
@@ -165,7 +179,7 @@ def compared(study: StudyHistory) -> Board:
         pairs=[make_pair()],
         orderings=[make_ordering()],
         tuning=[study],
-        cost=[RowCost(**of(name), **COST) for name in ("ss_net", "supervised")],
+        cost=[make_cost("ss_net"), make_cost("supervised")],
         columns=[column.facts for column in COLUMNS],
     )
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.board.columns import COLUMNS
 from bench.board.schema import Board, Panel, PaperNumber, Sheet, SyntheticImages
 from reports.formats.csv_json import board_json, rows_csv
 from reports.page import tables
@@ -39,7 +38,7 @@ def test_every_number_is_the_same_in_all_formats(board: Board, parsed: Any) -> N
 
 
 def test_every_row_shows_its_numbers_rounded(board: Board, parsed: Any) -> None:
-    digits = {column.key: column.digits for column in COLUMNS}
+    digits = {column.key: column.digits for column in board.columns}
     lines = [" ".join(line) for line in parsed.lines]
     for row in (row for row in board.rows if row.mean is not None):
         budget = f"{row.labelled} of 40 ({row.labelled / 0.4:g}%)"
@@ -77,10 +76,10 @@ def test_uncertain_intervals_carry_their_word_and_its_meaning(parsed: Any, hosti
         assert f"{word} {meaning}" in words
 
 
-def test_ceiling_and_background_scores(parsed: Any) -> None:
+def test_ceiling_and_background_scores(board: Board, parsed: Any) -> None:
     words = parsed.text
     assert "ceiling: all labels" in words
-    titles = {column.key: column.title for column in COLUMNS}
+    titles = {column.key: column.title for column in board.columns}
     scores = {"dice": "0.000", "fp_rate": "0.000", "dice_all": "0.250"}
     told = "; ".join(f"{titles[key]} {score}" for key, score in scores.items())
     assert f"Predicting nothing scores: {told}." in words
@@ -224,30 +223,16 @@ def test_a_public_page_leaves_out_what_may_not_be_passed_on(
     board: Board, panels: list[Panel]
 ) -> None:
     kept = [panels[0], replace(panels[1], image=None, reference=None, predictions=())]
-    gone = Sheet(
-        task="segmentation",
-        dataset="photos",
-        fraction=0.1,
-        labelled=4,
-        subset=0,
-        label="smile",
-        images=None,
-        masks=None,
-        kinds=(),
-        nearest=None,
-        words=(),
-    )
+    cell: dict[str, Any] = {
+        "task": "segmentation",
+        "dataset": "photos",
+        "fraction": 0.1,
+        "labelled": 4,
+        "subset": 0,
+    }
+    gone = Sheet(**cell, label="smile", images=None, masks=None, kinds=(), nearest=None, words=())
     judged = SyntheticImages(
-        task="segmentation",
-        dataset="photos",
-        labelled=4,
-        fraction=0.1,
-        method="smile",
-        variant="default",
-        subset=0,
-        n=0,
-        made=0,
-        real=0,
+        **cell, method="smile", variant="default", n=24, made=48, real=80, distances=[], curves=[]
     )
     text = draw_page(replace(board, synthetic=[judged]), kept, [gone], {}, public=True)
     told = "Images of Photo set, and synthetic images made from them, are left out"
