@@ -1,6 +1,6 @@
-"""Rows of boards of phantoms as they were before the code was laid out anew: numbers must not move.
+"""Rows of boards of phantoms from before the code was laid out anew: numbers must not move.
 
-Only seeds of shared parts and of samplers were freed from the hash of the code before they were kept.
+Only seeds of shared parts and of samplers were freed from the hash of the code before that.
 """
 
 from __future__ import annotations
