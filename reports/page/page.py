@@ -49,11 +49,11 @@ COST_COLUMNS = (
     ("peak_memory_mb", "Peak memory, MB", "count"),
     ("parameters", "Parameters", "count"),
 )
-MEASURED = (  # of the protocol, shown above the results
+MEASURED = (  # titles of the protocol card (bench.board.protocol_card) shown above the results
     "Test",
     "Label budget",
-    "Subsets",
-    "Near-copies",
+    "Draws of labelled patients",
+    "Near-duplicates",
     "Classes without labels",
 )
 RANK_HELP = (
