@@ -49,7 +49,7 @@ COST_COLUMNS = (
     ("peak_memory_mb", "Peak memory, MB", "count"),
     ("parameters", "Parameters", "count"),
 )
-MEASURED = (  # titles of the protocol card (bench.board.protocol_card) shown above the results
+MEASURED = (  # of the protocol, shown above the results
     "Test",
     "Label budget",
     "Draws of labelled patients",
