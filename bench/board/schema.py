@@ -404,7 +404,7 @@ class Board:
     orderings: Sequence[RuleOrdering] = ()
     cost: Sequence[RowCost] = ()
     columns: Sequence[ColumnFacts] = ()
-    schema: Literal[2] = 2  # raise it when a part changes, so that older files are refused
+    schema: int = 2
 
     @cached_property
     def means(self) -> dict[tuple[Any, ...], list[float]]:
