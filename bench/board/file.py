@@ -25,10 +25,13 @@ def read(out: Path) -> Board:
             f"{out} given; it holds no board.json; draw it with 'report {out}'"
         ) from None
     try:
-        return TypeAdapter(Board).validate_json(content, strict=True)
+        board = TypeAdapter(Board).validate_json(content, strict=True)
     except ValidationError as problem:
         first = problem.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise BenchError(
             f"{file}: {field}: {first['msg']}; draw it again with 'report {out}'"
         ) from None
+    if board.schema != Board.schema:
+        raise BenchError(f"{file} was written by another version; draw it again with 'report {out}'")
+    return board

@@ -1,5 +1,7 @@
 """From cells on disk to the board: ranks from joint draws, and the worth of a method in labels."""
 
+import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -131,7 +133,18 @@ def test_a_metric_of_a_plug_in_is_a_column(tmp_path: Path) -> None:
     assert {point.metric for point in board.points} >= {"dice", "size_error"}
     own = [row.metric for row in board.rows if row.fraction == 1]
     assert own[-2:] == ["asd", "size_error"]
-    for text in (page, store.out / "report" / "tables.md", store.out / "report" / "tables.tex"):
-        assert "Size error" in text.read_text()
-    for name in ("report/rows.csv", "report/results.csv", "board.json"):
-        assert "size_error" in (store.out / name).read_text()
+    assert 'data-column="size_error" data-better="lower"' in page.read_text()
+    assert "| Size error ↓ |" in (store.out / "report" / "tables.md").read_text()
+    assert r"& Size error $\downarrow$ &" in (store.out / "report" / "tables.tex").read_text()
+    for file in (page, store.out / "report" / "tables.md", store.out / "report" / "tables.tex"):
+        text = file.read_text()
+        assert all(f"{row.mean:.2f}" in text for row in rows)
+    with (store.out / "report" / "rows.csv").open(encoding="utf-8") as opened:
+        in_csv = [line for line in csv.DictReader(opened) if line["metric"] == "size_error"]
+    assert [line["mean"] for line in in_csv] == [str(row.mean) for row in rows]
+    [heads, *_] = (store.out / "report" / "results.csv").read_text().splitlines()
+    assert heads.split(",")[-1] == "size_error"
+    content = json.loads((store.out / "board.json").read_text())
+    in_json = [row["mean"] for row in content["rows"] if row["metric"] == "size_error"]
+    assert in_json == [row.mean for row in rows]
+    assert "size_error" in [entry["key"] for entry in content["columns"]]

@@ -17,6 +17,7 @@ from bench.board import file as board_file
 from bench.board.schema import Board, Panel
 from bench.errors import BenchError
 from reports import index, write
+from reports.formats.csv_json import board_json
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -155,7 +156,9 @@ def test_folders_that_lack_something_are_refused(golden: Board, tmp_path: Path) 
     (out / "report" / "index.html").unlink()
     with pytest.raises(BenchError, match=r"no report/index\.html; draw it with 'report"):
         index.read([out])
-    for content in ("{}", "[1", '{"suite": 3}'):
+    older = board_json(golden).replace('"schema": 2', '"schema": 1')
+    assert older != board_json(golden)
+    for content in ("{}", "[1", '{"suite": 3}', older):
         (out / "board.json").write_text(content)
         with pytest.raises(BenchError, match="draw it again with 'report"):
             index.read([out])

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from bench.board.protocol_card import protocol_card
 from bench.board.schema import Board, Panel, PaperNumber, Sheet, SyntheticImages
+from bench.planning.suite import Suite
 from reports.formats.csv_json import board_json, rows_csv
 from reports.page import tables
-from reports.page.page import render_page
+from reports.page.page import MEASURED, render_page
 from reports.write import draw_page
+from tests.support.boards import dataset_facts, toy_plan
 
 OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
@@ -272,3 +275,19 @@ def test_a_board_without_these_blocks_has_no_empty_ones(compared: Board) -> None
         and "vs training time" not in bare
         and 'id="methods"' not in bare
     )
+
+
+def test_the_panel_asks_for_titles_that_the_protocol_card_has() -> None:
+    """Two titles were once renamed on the card, and the panel above the results lost them."""
+    suite = Suite(
+        name="t",
+        title="T",
+        datasets=["d"],
+        fractions=[0.1],
+        methods=["a"],
+        reference="a",
+        size=[16, 16],
+        steps=5,
+    )
+    plan = toy_plan(suite, datasets={"d": dataset_facts()}, warnings=["no example of 'round'"])
+    assert set(MEASURED) <= set(protocol_card(plan))
