@@ -33,5 +33,7 @@ def read(out: Path) -> Board:
             f"{file}: {field}: {first['msg']}; draw it again with 'report {out}'"
         ) from None
     if board.schema != Board.schema:
-        raise BenchError(f"{file} was written by another version; draw it again with 'report {out}'")
+        raise BenchError(
+            f"{file} was written by another version; draw it again with 'report {out}'"
+        )
     return board
