@@ -1,68 +1,78 @@
-"""ScarceBench on the command line: parse, call bench, print."""
+"""ScarceBench on the command line: parses options, calls bench and prints."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from bench.execution.progress import Progress
+    from bench.stages import Bench, RunOptions
     from bench.store import Store
 
 HERE = Path(__file__).resolve().parent
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-data_app = typer.Typer(help="Look at data before it is used.", rich_markup_mode=None)
+data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
+SuiteFile = Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")]
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
         envvar="SCARCEBENCH_DATA",
-        help="Folder that holds one folder for each dataset id.",
+        help="The folder that holds one folder for each data set id.",
     ),
 ]
+NewOut = Annotated[
+    Path | None, typer.Option("--out", help="The folder for results; runs/<suite> if not given.")
+]
+Size = Annotated[
+    str | None, typer.Option("--size", help="An entry of the suite's `sizes`, such as small.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Run some cells only: method=NAME,fraction=0.1; may be repeated."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="How many trainings at once; all cores if not given."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with a method or a dataset of yours; repeat."),
+    typer.Option("--plugin", help="A file with a method or data set of yours; may be repeated."),
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 
 
 @app.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """Compare methods for medical images with few labels. Without a command: the demo, end to end."""
+    """Compare methods for medical images with few labels. Without a command, runs the demo."""
     if context.invoked_subcommand is None:
         run(HERE / "suites" / "demo.yaml")
 
 
 @app.command()
 def run(
-    suite: Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")],
+    suite: SuiteFile,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")
-    ] = None,
+    out: NewOut = None,
+    size: Size = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Another number of steps; the page says so.")
+        int | None, typer.Option(min=1, help="Train for another number of steps.")
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="Run some cells: method=NAME,fraction=0.1; repeat to widen."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Cells at once; all cores if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    only: Only = None,
+    workers: Workers = None,
+    device: Device = "auto",
     plugin: Plugins = None,
     inception: Annotated[
-        Path | None, typer.Option(help="File of FID's Inception network; adds the column FID.")
+        Path | None, typer.Option(help="The file of FID's Inception network; adds a column FID.")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Run failed cells and failed trials again.")
@@ -71,53 +81,74 @@ def run(
         bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")
     ] = False,
 ) -> None:
-    """Run a suite, score it and draw its page; run again, it goes on where it stopped."""
-    from bench import display, stages, tracking
+    """Run a suite, score it and draw its page; run it again to go on where it stopped."""
+    from bench import console, stages
     from bench.dry_run import forecast
-    from bench.live_page import LivePage
-    from bench.planning import cells as plan
-    from bench.planning import suite as suites
+    from bench.planning import suite_file
+    from bench.planning.dataset_facts import warnings
     from bench.store import Store
 
-    _check_device(device)
-    plan.parse_only(only or [])
-    loaded = suites.load(suite, size, steps, inception)
+    options = _options(only, workers, device, plugin, retry_failed)
+    loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
-    cells, found = stages.make_plan(loaded, data, store, size, plugin or [], dry_run)
-    for line in stages.warnings(loaded, found):
-        typer.echo(f"note: {line}", err=True)
+    bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
+    _print_notes(warnings(loaded, bench.datasets))
     if dry_run:
-        typer.echo(forecast(loaded, cells, found, store, only or [], workers, device, plugin or []))
+        typer.echo(forecast(bench))
         return
     try:
-        with tracking.mirror(store) as tell, display.progress_display() as shown:
-            show = LivePage(store, shown)
-            progress = stages.run(
-                loaded,
-                cells,
-                found,
-                store,
-                show,
-                only or [],
-                workers,
-                device,
-                retry_failed,
-                plugin or [],
-                tell,
-            )
-            if loaded.tuning:
-                more = only or [], workers, device, plugin or []
-                cells, _ = stages.tune(loaded, cells, found, store, show, size, *more, retry_failed)
-                progress = stages.run(
-                    loaded, cells, found, store, show, *more[:3], retry_failed, more[3], tell
-                )
-            stages.judge(store)  # before the mirror closes, so that it has the distances too
+        progress = _run_and_tune(bench)
     except KeyboardInterrupt:
         typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
-    typer.echo(display.summary(progress), err=True)
+    typer.echo(console.summary(progress), err=True)
     _report(store)
-    raise typer.Exit(1 if progress.failed else 0)
+    _exit_with(1, progress.failed > 0)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def _exit_with(code: int, failed: bool) -> NoReturn:
+    """End with an exit code if something failed, else with 0."""
+    raise typer.Exit(code * failed)
+
+
+def _run_and_tune(bench: Bench) -> Progress:
+    """Run all cells, then the studies, then the cells that these chose settings for."""
+    from bench import console, stages, tracking
+    from bench.live_page import LivePage
+    from reports import write
+
+    def draw_page() -> Path:
+        return stages.report(bench.store, write, judged=False)[1]
+
+    with tracking.mirror(bench.store) as tell, console.progress_display() as shown:
+        show = LivePage(shown, draw_page)
+        progress = stages.run(bench, show, tell)
+        if bench.suite.tuning:
+            tuned, _ = stages.tune(bench, show)
+            progress = stages.run(tuned, show, tell)
+        stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
+    return progress
+
+
+def _options(
+    only: list[str] | None,
+    workers: int | None,
+    device: str,
+    plugins: list[Path] | None,
+    retry_failed: bool,
+) -> RunOptions:
+    """The options of a run. Raises BenchError for values that cannot be used."""
+    from bench.planning.cells import parse_filters
+    from bench.stages import RunOptions
+
+    _check_device(device)
+    parse_filters(only or [])
+    return RunOptions(only or [], workers, device, plugins or [], retry_failed)
 
 
 def _check_device(device: str) -> None:
@@ -129,42 +160,31 @@ def _check_device(device: str) -> None:
 
 @app.command()
 def tune(
-    suite: Annotated[Path, typer.Argument(help="A suite file with `tuning:`.")],
+    suite: SuiteFile,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; runs/<suite> if not given.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="An entry of the suite's `sizes`, such as small.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Tune some cells: method=NAME,fraction=0.1.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Trials at once; all cores if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: NewOut = None,
+    size: Size = None,
+    only: Only = None,
+    workers: Workers = None,
+    device: Device = "auto",
     plugin: Plugins = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Run failed trials and those after them again.")
     ] = False,
 ) -> None:
-    """Search for settings, the same number of trials for every method; run again, it goes on where it stopped."""
-    from bench import display, stages
+    """Search for settings, with equal trials for every method; run it again to go on."""
+    from bench import console, stages
     from bench.errors import BenchError
-    from bench.planning import cells as plan
-    from bench.planning import suite as suites
+    from bench.planning import suite_file
     from bench.store import Store
 
-    _check_device(device)
-    plan.parse_only(only or [])
-    loaded = suites.load(suite, size)
+    options = _options(only, workers, device, plugin, retry_failed)
+    loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
-    cells, found = stages.make_plan(loaded, data, store, size, plugin or [])
+    bench = stages.plan_bench(loaded, data, store, options, size)
     try:
-        with display.progress_display() as show:
-            more = only or [], workers, device, plugin or [], retry_failed
-            _, table = stages.tune(loaded, cells, found, store, show, size, *more)
+        with console.progress_display() as show:
+            _, table = stages.tune(bench, show)
     except KeyboardInterrupt:
         typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
@@ -177,7 +197,7 @@ def tune(
 
 @app.command()
 def score(out: Out) -> None:
-    """Score the predictions in OUT again where that is due."""
+    """Score the predictions in OUT, as far as they need it."""
     from bench import stages
     from bench.store import Store
 
@@ -188,13 +208,13 @@ def score(out: Out) -> None:
 def report(
     out: Out,
     formats: Annotated[
-        str, typer.Option("--format", help="html, csv, md, tex: some of them, with commas between.")
+        str, typer.Option("--format", help="Some of html, csv, md and tex, separated by commas.")
     ] = "html,csv,md,tex",
     public: Annotated[
         bool, typer.Option("--public", help="Leave out pictures of data that may not be passed on.")
     ] = False,
 ) -> None:
-    """Draw the board of OUT from what is finished: board.json, and the formats under OUT/report."""
+    """Draw the leaderboard of all finished cells of OUT: board.json and files in OUT/report."""
     from bench.store import Store
 
     _report(Store(out), formats, public)
@@ -202,71 +222,74 @@ def report(
 
 def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
     from bench import console, stages
+    from reports import write
 
-    board, page = stages.report(store, formats, public)
-    typer.echo(console.table(board))
-    typer.echo(f"page: {page}" if page.suffix else f"files: {page}")
+    board, page = stages.report(store, write, formats, public)
+    typer.echo(console.board_table(board))
+    label = "page" if page.suffix else "files"
+    typer.echo(f"{label}: {page}")
 
 
 @app.command()
 def verify(
     out: Out,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Score the stored predictions again, too.")
+        bool, typer.Option("--deep", help="Score the stored predictions again too.")
     ] = False,
 ) -> None:
-    """Derive every number of OUT again from its files and name what differs; exit code 1 where something does."""
+    """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
     from bench.store import Store
     from bench.verify import verify as verifying
+    from reports import write
 
-    checks = verifying.verify(Store(out), deep)
+    checks = verifying.verify(Store(out), write, deep)
     for check in checks:
         for mismatch in check.mismatches:
             typer.echo(str(mismatch))
         if check.note:
             typer.echo(f"note: {check.note}", err=True)
     typer.echo(verifying.summary(checks))
-    raise typer.Exit(1 if any(check.mismatches for check in checks) else 0)
+    _exit_with(1, any(check.mismatches for check in checks))
 
 
 @app.command()
 def diff(
     before: Annotated[Path, typer.Argument(metavar="OUT_A", help="A folder that `run` wrote.")],
     after: Annotated[Path, typer.Argument(metavar="OUT_B", help="Another one.")],
-    page: Annotated[Path | None, typer.Option(help="Write the differences as a page, too.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Also write the differences as a page.")] = None,
     fail_on_drop: Annotated[
         bool,
         typer.Option(
-            "--fail-on-drop", help="Exit code 1 where a headline score fell beyond its interval."
+            "--fail-on-drop", help="Exit code 1 if a headline score fell beyond its interval."
         ),
     ] = False,
 ) -> None:
     """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
-    from bench.diff import compare as difference
-    from bench.diff import text as difference_text
+    from bench.diff import compare, text
     from bench.diff.read import read
 
-    found = difference.compare(read(before), read(after))
-    for alarm in found.alarms:
+    difference = compare.compare(read(before), read(after))
+    for alarm in difference.alarms:
         typer.secho(f"NOT COMPARABLE: {alarm}", fg="red")
-    typer.echo("\n".join(difference_text.lines(found)))
+    typer.echo("\n".join(text.lines(difference)))
     if page:
         from reports import diff as drawing
         from reports.write import write_page
 
-        write_page(page, drawing.render(found))
+        write_page(page, drawing.render(difference))
         typer.echo(f"page: {page}")
-    for drop in found.drops if fail_on_drop else ():
+    drops = difference.drops if fail_on_drop else ()
+    for drop in drops:
         typer.echo(f"drop: {drop}", err=True)
-    raise typer.Exit(1 if fail_on_drop and found.drops else 0)
+    _exit_with(1, bool(drops))
 
 
 @app.command()
 def index(
     outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders that `run` wrote.")],
-    to: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("runs/site"),
+    to: Annotated[Path, typer.Option(help="The folder for the pages.")] = Path("runs/site"),
 ) -> None:
-    """Write one page over many boards, each board's page beside it: a folder for any static host."""
+    """Write an index page of several leaderboards, with their pages, for any static host."""
     from reports import index as indexing
 
     entries = indexing.read(outs)
@@ -280,7 +303,7 @@ def index(
 
 @app.command()
 def sync(out: Out) -> None:
-    """Bring the results of OUT into MLflow: mlflow.db beside OUT, or MLFLOW_TRACKING_URI."""
+    """Write the results of OUT to MLflow: to mlflow.db beside OUT, or to MLFLOW_TRACKING_URI."""
     from bench import tracking
     from bench.store import Store
 
@@ -289,7 +312,7 @@ def sync(out: Out) -> None:
 
 @app.command()
 def status(out: Out) -> None:
-    """Say how far OUT is: cells done, running, failed, missing."""
+    """Say how many cells of OUT are done, running, failed and missing."""
     from bench import console
     from bench.store import Store
 
@@ -306,32 +329,33 @@ def predict(
         Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Where masks go; <images>_masks if not given.")
+        Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Write masks for a folder of images with the model of one cell."""
     from bench.execution import predict as predicting
     from bench.store import Store
+    from datasets.readers.image_file import read_image_file
 
     _check_device(device)
     target = to or images.with_name(f"{images.name}_masks")
-    count = predicting.predict(Store(out), key, images, target, device)
+    count = predicting.predict(Store(out), key, images, target, device, read_image_file)
     typer.echo(f"{count} masks in {target}")
 
 
 @app.command()
 def splits(
-    dataset: Annotated[str, typer.Argument(help="A dataset id, such as kvasir_seg.")],
+    dataset: Annotated[str, typer.Argument(help="A data set id, such as kvasir_seg.")],
     data: Data = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write the split here, for `split:` in a suite.")
+        Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
     ] = None,
     plugin: Plugins = None,
-    subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders.")] = 5,
+    subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders to draw.")] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
-    """Show or write the split and the labelling orders of a dataset."""
+    """Show or write the split and the labelling orders of a data set."""
     from bench import stages
     from bench.planning import split
 
@@ -340,7 +364,8 @@ def splits(
     for side, cases in sides.items():
         typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
     for subset, order in sorted(drawn.orders.items()):
-        typer.echo(f"subset {subset}: {', '.join(order[:8])}{', ...' if len(order) > 8 else ''}")
+        more = ", ..." if len(order) > 8 else ""
+        typer.echo(f"subset {subset}: {', '.join(order[:8])}{more}")
     if export:
         split.export(drawn, export)
         typer.echo(f"written to {export}")
@@ -350,7 +375,7 @@ def splits(
 def list_(
     what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")],
 ) -> None:
-    """List what there is."""
+    """List the available methods, data sets, suites or metrics."""
     from bench import console
     from bench.errors import BenchError
 
@@ -362,26 +387,27 @@ def list_(
 @data_app.command("check")
 def data_check(
     dataset: Annotated[
-        str, typer.Argument(help="A dataset id, such as kvasir_seg or folder:NAME.")
+        str, typer.Argument(help="A data set id, such as kvasir_seg or folder:NAME.")
     ],
     data: Data = None,
     plugin: Plugins = None,
 ) -> None:
-    """Read a whole dataset and print what it holds and every problem found."""
+    """Read a whole data set and print what it holds and all its problems."""
     from bench import registry
     from bench.data import check as checks
+    from bench.planning.datasets import obstacle
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
-    found = checks.check(chosen)
-    typer.echo(checks.render(found))
-    obstacle = checks.obstacle(chosen) if found.usable else None
-    if obstacle:
-        typer.echo(f"but no run is possible: {obstacle}")
-    raise typer.Exit(0 if found.usable and not obstacle else 2)
+    result = checks.check(chosen)
+    typer.echo(checks.render(result))
+    reason = obstacle(chosen) if result.usable else None
+    if reason:
+        typer.echo(f"but no run is possible: {reason}")
+    _exit_with(2, not result.usable or bool(reason))
 
 
 def command_line() -> None:
-    """Run the app; bad input is one line and exit code 2."""
+    """Run the app; bad input gives one line and exit code 2."""
     from bench.errors import BenchError
 
     try:

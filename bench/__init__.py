@@ -1,3 +1,3 @@
-"""ScarceBench: the harness. Knows no method and no dataset by name."""
+"""The harness of ScarceBench; it knows no method and no data set by name."""
 
 __version__ = "0.1.0"

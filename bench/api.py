@@ -1,4 +1,8 @@
-"""The contract on one page: what a method sees, what it must offer, and what a dataset must offer."""
+"""The contract on one page: what a method sees, and what a method or a data set must offer.
+
+Shapes are written with B images in a batch, C channels, K classes, and *S for the spatial axes:
+H W in 2D, Z Y X in 3D.
+"""
 
 from __future__ import annotations
 
@@ -20,50 +24,50 @@ Task = Literal["segmentation", "classification"]
 class Case:
     """One image on the training grid; `mask` and `label` are None where the budget hides them.
 
-    Under classification no case has a mask. Under segmentation, and of unlabelled cases, `label` is known only where
-    a suite says `class_known: true`.
+    Images in 2D have the size `Spec.size`. In 3D a case is a whole volume of any shape, from
+    which the method cuts patches of `Spec.size`.
 
-    In 3D it is a whole volume of any shape, out of which patches of `Spec.size` are cut.
+    In classification no case has a mask. In segmentation, and for unlabelled cases, the label is
+    given only if the suite sets `class_known: true`.
     """
 
     id: str
     group: str  # the patient: the unit of splits, intervals and tests
-    image: NDArray[np.float32]  # C *S
-    mask: NDArray[np.int64] | None  # *S, 0 is background
-    label: int | None = None
-    spacing: tuple[float, ...] | None = None  # mm per pixel of the native grid, None where unknown
+    image: NDArray[np.float32]  # C *S; values as `Spec.intensity` says
+    mask: NDArray[np.int64] | None  # *S; class numbers, 0 is background
+    label: int | None = None  # of the whole image, from 0
+    spacing: tuple[float, ...] | None = None  # mm per pixel of the native grid; None if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What all cases of a dataset share on the training grid."""
+    """What all cases of a data set share on the training grid."""
 
     task: Task
     ndim: int  # 2 or 3
     channels: int
-    classes: int  # background counted in segmentation; labels of whole images in classification
-    size: tuple[int, ...]  # of what a method trains on and segments: images in 2D, patches in 3D
-    intensity: tuple[float, float] | None  # (0, 1) in 2D; None in 3D, which is z-scored
-    normals: bool  # some cases hold no lesion
+    classes: int  # K: includes background in segmentation; counts image labels in classification
+    size: tuple[int, ...]  # *S of what a method trains on and segments: images, or patches in 3D
+    intensity: tuple[float, float] | None  # range: (0, 1) in 2D; None in 3D, where it is z-scored
+    normals: bool  # whether some cases have no lesion
 
 
 @dataclass(frozen=True, slots=True)
 class TrainView:
-    """All that a method may learn from: labelled cases to fit, labelled cases to select on, hidden rest."""
+    """All that a method may learn from; if it needs validation cases, it takes them from `fit`."""
 
-    fit: Sequence[Case]
-    select: Sequence[Case]
-    unlabelled: Sequence[Case]
+    fit: Sequence[Case]  # labelled, in the order in which their patients were drawn
+    unlabelled: Sequence[Case]  # all other training cases, without masks and labels
     spec: Spec
 
 
 class Saved(Protocol):
-    """What a long build of a shared part may use to go on where a killed one stopped."""
+    """Lets a long build of a shared part resume where a killed one stopped."""
 
-    last: dict[str, torch.Tensor] | None  # what was kept last, None at the first start
+    last: dict[str, torch.Tensor] | None  # the state kept last; None on the first start
 
     def keep(self, state: dict[str, torch.Tensor]) -> None:
-        """Keep a state until the part is built."""
+        """Keep a state until the part is built; it replaces the one kept before."""
         ...
 
 
@@ -74,24 +78,32 @@ class Run(Protocol):
     """What the harness lends a method for one training."""
 
     spec: Spec
-    device: torch.device
+    device: torch.device  # to train on; `segment` and its like get their images there
     precision: str  # float32 or bfloat16
     steps: int  # T: the optimiser steps of this run
 
     def seed(self, role: str) -> int:
-        """A 63-bit seed for a named role; data-side roles do not depend on the method."""
+        """A 63-bit seed for a named role, such as "augment".
+
+        It follows from the data set, the budget and the draw, not from the method, so that
+        methods share batch orders and initial weights.
+        """
         ...
 
     def log(self, step: int, **scalars: float) -> None:
-        """Record scalars of one step; a value that is not finite fails the cell."""
+        """Record scalars of one step. Raises NotFiniteError, which fails the cell."""
         ...
 
     def progress(self, step: int) -> None:
-        """Say that `step` of `steps` is done."""
+        """Report that `step` of `steps` is done; to be called after every step."""
         ...
 
     def backbone(self) -> torch.nn.Module:
-        """A fresh network of the suite for `spec.task`, initialised from the seed of role `backbone`."""
+        """A fresh network of the suite for `spec.task`, initialised from the seed of `backbone`.
+
+        It maps images (B C *S) to logits: (B K *S) in segmentation, (B K) in classification. It
+        lies on the CPU.
+        """
         ...
 
     def part(
@@ -101,153 +113,148 @@ class Run(Protocol):
         inputs: Sequence[str],
         build: Build,
     ) -> dict[str, torch.Tensor]:
-        """A trained component that cells share: `build` is called once for each name, config and image ids."""
+        """A trained component that cells share, such as the generator of one image.
+
+        `build` is called once for each combination of `name`, `config` and `inputs` (the ids of
+        the images that it trains on); other cells load the state that it returned. The seed that
+        `build` gets follows from these, not from the cell.
+        """
         ...
 
 
 class Method(Protocol):
-    """A method is built as `Method(config, spec)` and adds at least one capability, such as `Segments`.
+    """A method is built as `Method(config, spec)` and has at least one capability, like `Segments`.
 
     It may have `facts`, a dict of short texts about its training that the page shows.
     """
 
-    def fit(self, view: TrainView, run: Run) -> None: ...
+    def fit(self, view: TrainView, run: Run) -> None:
+        """Train for `run.steps` steps. Any exception fails the cell."""
+        ...
 
-    def state(self) -> dict[str, torch.Tensor]: ...
+    def state(self) -> dict[str, torch.Tensor]:
+        """All tensors that `load` needs to predict as the method does now."""
+        ...
 
     def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
-        """Take up a saved state in a fresh object; `run` lends the backbone that the state fills."""
+        """Restore a saved state in a fresh object; `run` lends the backbone that it fills."""
         ...
 
 
 @runtime_checkable
 class Segments(Protocol):
-    """Can turn images into class probabilities."""
+    """Segments images."""
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K *S) of images (B C *S) on the training grid."""
+        """Probabilities (B K *S) for images (B C *S) on the training grid; they sum to 1 over K."""
         ...
 
 
 @runtime_checkable
 class Classifies(Protocol):
-    """Can tell which label an image has."""
+    """Classifies whole images."""
 
     def classify(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K) of images (B C H W) on the training grid."""
+        """Probabilities (B K) for images (B C H W) on the training grid; they sum to 1 over K."""
         ...
 
 
 @runtime_checkable
 class Synthesises(Protocol):
-    """Can make new images, with masks or, in classification, with labels."""
+    """Generates images, with masks or, in classification, with labels."""
 
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
-        """n cases on the training grid."""
+        """Yield n cases on the training grid, images (C *S) in [0, 1]; the same ones for a seed."""
         ...
 
 
 @runtime_checkable
 class Embeds(Protocol):
-    """Can describe images by features, for distances between sets of images."""
+    """Describes images by features, for distances between sets of images."""
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Features (B D) of images (B C *S) on the training grid."""
+        """Features (B D) for images (B C *S) on the training grid."""
         ...
 
 
 @runtime_checkable
 class Normalises(Protocol):
-    """Can take lesions out of images."""
+    """Removes lesions from images."""
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Pseudo-normal images (B C *S) in [0, 1] of images (B C *S) on the training grid."""
-        ...
-
-
-@runtime_checkable
-class NormalisesWithMask(Protocol):
-    """Can take lesions out of images where the true masks are shown: a reference point, not a method."""
-
-    def normalise_with(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Pseudo-normal images (B C *S) in [0, 1] of images (B C *S) and masks (B *S)."""
+        """Pseudo-healthy images (B C *S) in [0, 1] for images (B C *S) on the training grid."""
         ...
 
 
 @runtime_checkable
 class Augments(Protocol):
-    """Trains the shared segmenter on real and synthetic images, besides a model of its own."""
+    """Also trains the shared segmenter on real and synthetic images."""
 
     def segment_augmented(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K *S) of images (B C *S) by the shared segmenter."""
+        """Probabilities (B K *S) that this segmenter gives for images (B C *S)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a dataset is and what its terms allow."""
+    """What a data set is and what its terms allow."""
 
     id: str
     title: str
     ndim: int
     channels: int
     classes: tuple[str, ...]  # names, background first
-    normals: bool
+    normals: bool  # whether some cases have no lesion
     unit: str  # what a group is, in words: "patient", or "image" where patients are unknown
     source: str
     licence: str
     citation: str
-    redistribute: bool  # pictures may be published with a board
+    redistribute: bool  # whether pictures may be published with a leaderboard
     synthetic: bool = False
-    spacing: tuple[float, ...] | None = (
-        None  # mm, of every image, where one value holds for all and files say none
-    )
-    slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices lie
+    # mm, of every image; for data whose files give no spacing
+    spacing: tuple[float, ...] | None = None
+    slice_axis: int = 0  # of a volume (*S): the axis along which its 2D slices are stacked
     normalised: bool = False  # volumes are stored z-scored: the harness keeps their values
-    labels: tuple[
-        str, ...
-    ] = ()  # names of `Record.label` 0, 1, ...; without them there is no classification
+    # names of `Record.label` 0, 1, ...; a data set without them has no classification
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One case before it is decoded."""
 
-    id: str  # unique in the dataset; also a file name, so without separators
-    group: str
-    split: (
-        Literal["train", "test", "validation"] | None
-    )  # the data's own split, None where it has none
+    id: str  # unique in the data set; part of file names, so without path separators
+    group: str  # the patient
+    # the side on which the data's own split has it, None if there is no such split
+    split: Literal["train", "test", "validation"] | None
     label: int | None = None
     image: Path | None = None
     masks: tuple[Path, ...] = ()  # several masks of one image are united
-    channels: tuple[Path, ...] = ()  # files of further channels, where each has its own
+    channels: tuple[Path, ...] = ()  # files of further channels, if each has its own
 
 
 @dataclass(frozen=True, slots=True)
 class RawCase:
-    """One decoded case on its native grid; a dataset of volumes may give single slices to train on."""
+    """One decoded case on its native grid; a data set of volumes may train on single slices."""
 
     image: NDArray[Any]  # C *S; uint8 (0..255) or float32
     mask: NDArray[np.uint8] | None  # *S
-    spacing: tuple[float, ...] | None = None
-    notes: tuple[
-        str, ...
-    ] = ()  # what had to be mended, such as a resized mask; counted by `data check`
+    spacing: tuple[float, ...] | None = None  # mm per pixel or voxel, in the order of *S
+    notes: tuple[str, ...] = ()  # what was repaired, like a resized mask; `data check` counts them
 
 
 class Dataset(Protocol):
-    """A dataset family; `DATASETS` in its file maps each id to a factory that takes the data folder."""
+    """A data set; `DATASETS` in its file maps each id to a factory that takes the data folder."""
 
     card: Card
 
     def records(self) -> list[Record]:
-        """All cases in list order. Raises DataProblem where files are missing."""
+        """All cases, in the order of the data's lists. Raises DataProblem if files are missing."""
         ...
 
     def read(self, record: Record) -> RawCase:
-        """Decode one case. Raises DataProblem naming the file where it cannot be used."""
+        """Decode one case. Raises DataProblem that names a file that cannot be used."""
         ...
 
 
-DatasetFactory = Callable[[str, Path | None], Dataset]  # (dataset id, the folder given with --data)
+DatasetFactory = Callable[[str, Path | None], Dataset]  # (id, the folder given with --data)

@@ -1,128 +1,224 @@
-"""What the command line prints: the board as a table, status, and lists."""
+"""What the terminal shows: the board as a table, progress of a run, status, and lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from bench import registry, stages
-from bench.board.schema import COLUMNS, HEADLINE, TASKS, Board, Row
-from bench.execution.driver import place
+from bench.board.columns import COLUMNS
+from bench.board.schema import HEADLINE, TASKS, Board, Row
+from bench.execution.progress import Progress
+from bench.names import cell_label, duration, method_label
+from bench.planning import suite_file
 from bench.store import Store
 
+PLAIN_EVERY_S = 15.0  # between two lines of progress where there is no terminal
+TIME_WORDS = {"train": "training", "import": "imports", "part_wait": "shared parts"}
 
-def table(board: Board) -> str:
+
+# --- the board
+
+
+def board_table(board: Board) -> str:
     """The headline metric of every row, with interval and rank range: a table for each task."""
-    return "\n\n".join(_table(board, task) for task in TASKS if task in board.suite["tasks"])
+    tasks = [task for task in TASKS if task in board.suite.tasks]
+    return "\n\n".join(_task_table(board, task) for task in tasks)
 
 
-def _table(board: Board, task: str) -> str:
-    rows = [row for row in board.rows if (row.task, row.metric) == (task, HEADLINE[task])]
-    rows.sort(
-        key=lambda row: (row.dataset, row.fraction, -(row.mean if row.mean is not None else -1))
-    )
-    lines = [["dataset", "labelled", "method", HEADLINE[task], "95% interval", "rank", ""]]
-    for row in rows:
-        lines.append(
-            [row.dataset, f"{row.labelled} ({row.fraction:.0%})", _name(row), *_numbers(row)]
-        )
+def _task_table(board: Board, task: str) -> str:
+    headline = HEADLINE[task]
+    rows = [row for row in board.rows if row.task == task and row.metric == headline]
+    lines = [["dataset", "labelled", "method", headline, "95% interval", "rank", ""]]
+    for row in sorted(rows, key=_reading_order):
+        labelled = f"{row.labelled} ({row.fraction:.0%})"
+        method = method_label(row.method, row.variant)
+        numbers = [_mean_text(row), _interval_text(row), _rank_text(row)]
+        lines.append([row.dataset, labelled, method, *numbers, _remark(row)])
     return aligned(lines)
 
 
-def _name(row: Row) -> str:
-    return row.method if row.variant == "default" else f"{row.method} ({row.variant})"
+def _reading_order(row: Row) -> tuple[str, float, float]:
+    """By data set and budget, the best row first."""
+    mean = -1.0 if row.mean is None else row.mean
+    return row.dataset, row.fraction, -mean
 
 
-def _numbers(row: Row) -> list[str]:
-    mean = "-" if row.mean is None else f"{row.mean:.3f}"
-    interval = (
-        "-" if row.lo is None or row.hi is None else f"[{max(0, row.lo):.3f}, {min(1, row.hi):.3f}]"
-    )
-    rank = (
-        "-"
-        if row.rank_lo is None
-        else f"{row.rank_lo}"
-        if row.rank_lo == row.rank_hi
-        else f"{row.rank_lo}-{row.rank_hi}"
-    )
-    remark = row.interval if row.status == "ok" else f"{row.status}: {row.reason}"
-    return [mean, interval, rank, remark]
+def _mean_text(row: Row) -> str:
+    return "-" if row.mean is None else f"{row.mean:.3f}"
+
+
+def _interval_text(row: Row) -> str:
+    """The interval, clipped to what the metric can be."""
+    if row.lo is None or row.hi is None:
+        return "-"
+    return f"[{max(0, row.lo):.3f}, {min(1, row.hi):.3f}]"
+
+
+def _rank_text(row: Row) -> str:
+    if row.rank_lo is None:
+        return "-"
+    if row.rank_lo == row.rank_hi:
+        return f"{row.rank_lo}"
+    return f"{row.rank_lo}-{row.rank_hi}"
+
+
+def _remark(row: Row) -> str:
+    """The kind of the interval, or why there is no number."""
+    return row.interval if row.status == "ok" else f"{row.status}: {row.reason}"
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    """Lines of text cells as a table, its columns padded to one width."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded_lines = []
+    for line in lines:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        padded_lines.append("  ".join(padded).rstrip())
+    return "\n".join(padded_lines)
+
+
+# --- a run
+
+
+@contextmanager
+def progress_display() -> Iterator[Callable[[Progress], None]]:
+    """A function that shows the progress of a run: live on a terminal, elsewhere in plain lines."""
+    if not sys.stderr.isatty():
+        yield _PlainProgress()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+
+        def show(progress: Progress) -> None:
+            live.update("\n".join(_progress_lines(progress)))
+
+        yield show
+
+
+class _PlainProgress:
+    """Prints a line whenever a cell ends, and every PLAIN_EVERY_S seconds."""
+
+    def __init__(self) -> None:
+        self.printed_at = 0.0
+        self.ended: tuple[int, int] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        ended = (progress.done, progress.failed)
+        now = time.monotonic()
+        if ended == self.ended and now - self.printed_at <= PLAIN_EVERY_S:
+            return
+        self.ended = ended
+        self.printed_at = now
+        print(*_progress_lines(progress), sep="; ", file=sys.stderr, flush=True)
+
+
+def _progress_lines(progress: Progress) -> list[str]:
+    """The counts, then a line for each running cell."""
+    lines = [summary(progress)]
+    for cell in progress.running.values():
+        lines.append(f"  {cell.label}: step {cell.step} of {cell.steps}")
+    return lines
+
+
+def summary(progress: Progress) -> str:
+    """Cells done, running and failed, and the time left."""
+    counts = f"{progress.done} of {progress.total} cells done"
+    if progress.kept:
+        counts += f" ({progress.kept} from before)"
+    counts += f", {len(progress.running)} running, {progress.failed} failed"
+    seconds_left = progress.seconds_left()
+    if seconds_left:
+        counts += f", about {duration(seconds_left)} left"
+    return counts
+
+
+# --- status
 
 
 def status_text(store: Store) -> str:
-    """Counts, running cells with their step, failures with their reason, results kept aside."""
-    found = stages.status(store)
-    counts = ", ".join(f"{found[name]} {name}" for name in ("done", "running", "failed", "missing"))
-    lines = [f"{found['total']} cells: {counts}"]
-    for key, told in found["running cells"].items():
-        step = f"step {told['step']} of {told['steps']}" if told else "starting"
-        lines.append(f"running  {_label(found['cells'][key])}: {step}")
-    for key, failure in found["failures"].items():
+    """Counts, running cells with their step, failures with their reason, and unused results."""
+    status = stages.status(store)
+    counts = (
+        f"{status.done} done, {status.running} running, "
+        f"{status.failed} failed, {status.missing} missing"
+    )
+    lines = [f"{status.total} cells: {counts}"]
+    lines += _running_lines(status)
+    lines += _failure_lines(status)
+    if status.seconds["cell"]:
+        lines.append(_time_shares(status.seconds))
+    if status.aside:
         lines.append(
-            f"failed   {_label(found['cells'][key])}: {failure['kind']}: {failure['message']} ({key})"
-        )
-    if found["times"]["cell"]:
-        lines.append(_overhead(found["times"]))
-    if found["aside"]:
-        lines.append(
-            f"{found['aside']} results of other settings or older code are kept aside and not on the board"
+            f"{status.aside} results of other settings or older code are kept aside, "
+            "not on the board"
         )
     return "\n".join(lines)
 
 
-def _overhead(times: Mapping[str, float]) -> str:
-    """Where the seconds inside the finished cells went."""
-    total = times["cell"]
-    rest = total - times["train"] - times["import"] - times["part_wait"]
-    parts = f"{times['part_wait'] / total:.1%} shared parts, " if times["part_wait"] else ""
-    return (
-        f"{total:.0f} s in cells: {times['train'] / total:.1%} training, {times['import'] / total:.1%} imports, "
-        f"{parts}{rest / total:.1%} all else (predicting, writing)"
-    )
+def _running_lines(status: stages.Status) -> list[str]:
+    lines = []
+    for key, progress in status.progress.items():
+        step = "starting"
+        if progress is not None:
+            step = f"step {progress.step} of {progress.steps}"
+        lines.append(f"running  {cell_label(status.cells[key])}: {step}")
+    return lines
 
 
-def _label(cell: Mapping[str, Any]) -> str:
-    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
-    named = place(cell["task"], cell["dataset"])
-    return f"{cell['method']}{variant} on {named}, {cell['labelled']} labelled, subset {cell['subset']}"
+def _failure_lines(status: stages.Status) -> list[str]:
+    lines = []
+    for key, failure in status.failures.items():
+        if failure is not None:
+            lines.append(f"failed   {cell_label(status.cells[key])}: {failure.reason} ({key})")
+    return lines
 
 
-def _methods(_: Path) -> list[str]:
+def _time_shares(seconds: Mapping[str, float]) -> str:
+    """What share of the time in finished cells went into what."""
+    total = seconds["cell"]
+    rest = total
+    shares = []
+    for kind, words in TIME_WORDS.items():
+        rest -= seconds[kind]
+        if seconds[kind] or kind != "part_wait":
+            shares.append(f"{seconds[kind] / total:.1%} {words}")
+    shares.append(f"{rest / total:.1%} everything else (predicting, writing)")
+    return f"{total:.0f} s in cells: {', '.join(shares)}"
+
+
+# --- lists
+
+
+def _list_methods(_: Path) -> list[str]:
     return [f"{name}: {info.card['summary']}" for name, info in registry.methods().items()]
 
 
-def _datasets(_: Path) -> list[str]:
-    return [
-        f"{name}: {module.__doc__}"
-        for name, (module, _factory) in sorted(registry.dataset_families().items())
-    ]
+def _list_datasets(_: Path) -> list[str]:
+    families = sorted(registry.dataset_families().items())
+    return [f"{name}: {module.__doc__}" for name, (module, _factory) in families]
 
 
-def _suites(root: Path) -> list[str]:
-    from bench.planning import suite
-
+def _list_suites(root: Path) -> list[str]:
     files = sorted((root / "suites").rglob("*.yaml"))
-    return [f"{file.relative_to(root)}: {suite.load(file).title}" for file in files]
+    return [f"{file.relative_to(root)}: {suite_file.load(file).title}" for file in files]
 
 
-def _metrics(_: Path) -> list[str]:
-    return [
-        f"{column.key}: {column.help} {column.better.capitalize()} is better." for column in COLUMNS
-    ]
+def _list_metrics(_: Path) -> list[str]:
+    lines = []
+    for column in COLUMNS:
+        lines.append(f"{column.key}: {column.help} {column.better.capitalize()} is better.")
+    return lines
 
 
 LISTS: dict[str, Callable[[Path], list[str]]] = {
-    "methods": _methods,
-    "datasets": _datasets,
-    "suites": _suites,
-    "metrics": _metrics,
+    "methods": _list_methods,
+    "datasets": _list_datasets,
+    "suites": _list_suites,
+    "metrics": _list_metrics,
 }

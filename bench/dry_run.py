@@ -6,140 +6,139 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from bench import display
+from bench.cell_folder import CellJob
 from bench.execution import driver
-from bench.planning.cells import Cell, Material, select
-from bench.planning.suite import EXTERNAL, Suite
-from bench.store import Store, write_json
+from bench.execution.executor import Executor
+from bench.names import EXTERNAL, cell_label, duration
+from bench.planning.cells import PlannedCell, matching_cells
+from bench.stages import Bench
+from bench.store import Store
 
 PROBE_STEPS = 5
 PROBE_LIMIT_S = 120
+CellKind = tuple[str, str, str]  # method, task, data set: such cells take about as long per step
+StepSeconds = Mapping[CellKind, float]
 
 
-def forecast(
-    suite: Suite,
-    cells: Sequence[Cell],
-    materials: Mapping[str, Material],
-    store: Store,
-    only: Sequence[str],
-    workers: int | None,
-    device: str,
-    plugins: Sequence[Path] = (),
-) -> str:
-    """The cells, what is done of them, and the time the others will take."""
+def forecast(bench: Bench) -> str:
+    """The cells, which of them are done, and how long the others will take."""
     from bench.execution.local import LocalExecutor
 
-    chosen = select(cells, only, suite.reference) if only else cells
+    chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
-    chosen = [cell for cell in chosen if cell.phase != "waiting"]
-    lines = [f"{cell.key}  {driver.label(cell)}: {_state(cell, store)}" for cell in chosen]
-    due = list(
-        {
-            cell.key: cell for cell in chosen if _state(cell, store) not in ("done", "failed")
-        }.values()
-    )
-    due = [
-        cell
-        for cell in due
-        if cell.refusal is None and cell.method != EXTERNAL and cell.phase == "final"
-    ]
-    executor = LocalExecutor(workers or driver.cores(), suite.threads)
-    rates = _rates(due, cells, suite, materials, store, executor, device, plugins)
-    lines.append(_total(due, rates, executor.slots))
-    if suite.tuning and waiting:
-        lines.append(_tuning(suite, waiting, cells, materials, rates, executor.slots, plugins))
+    ready = [cell for cell in chosen if cell.phase != "waiting"]
+    lines = []
+    for cell in ready:
+        lines.append(f"{cell.key}  {cell_label(cell)}: {_state_text(cell, bench.store)}")
+    due = _due_cells(ready, bench.store)
+    slots = bench.options.workers or driver.available_cores()
+    executor = LocalExecutor(slots, bench.suite.threads)
+    step_seconds = _step_seconds(due, bench, executor)
+    lines.append(_total_text(due, step_seconds, slots))
+    if waiting:
+        lines.append(_tuning_text(waiting, bench, step_seconds, slots))
     return "\n".join(lines)
 
 
-def _tuning(
-    suite: Suite,
-    waiting: Sequence[Cell],
-    cells: Sequence[Cell],
-    materials: Mapping[str, Material],
-    rates: Mapping[tuple[str, str, str], float],
-    slots: int,
-    plugins: Sequence[Path],
-) -> str:
-    """The trials of studies that are not at their end, and the tuned cells that wait for them."""
-    from bench.tuning import study as tuning
-
-    assert suite.tuning is not None
-    wanted = {cell.study for cell in waiting}
-    found = tuning.studies(
-        suite, [cell for cell in cells if cell.study is None], materials, plugins
-    )
-    open_ = [study for study in found if study.id in wanted]
-    trainings = sum(suite.tuning.trials * study.count for study in open_)
-    seconds = [
-        rates.get(_kind(s.base), 0.0)
-        * s.base.steps
-        * (suite.tuning.trials * s.count + len(s.cells))
-        for s in open_
-    ]
-    time = f", about {display.duration(sum(seconds) / slots)}" if all(seconds) else ""
-    trials = f"{len(open_)} studies of {suite.tuning.trials} trials, {trainings} trainings at most"
-    return f"{trials}, then {len(waiting)} tuned cells{time}"
+def _state_text(cell: PlannedCell, store: Store) -> str:
+    if cell.refusal:
+        return f"not applicable ({cell.refusal})"
+    return store.state(cell.key)
 
 
-def _state(cell: Cell, store: Store) -> str:
-    return f"not applicable ({cell.refusal})" if cell.refusal else store.state(cell.key)
+def _due_cells(cells: Sequence[PlannedCell], store: Store) -> list[PlannedCell]:
+    """The cells that a run would train, once each."""
+    due: dict[str, PlannedCell] = {}
+    for cell in cells:
+        is_trained = cell.refusal is None and cell.method != EXTERNAL and cell.phase == "final"
+        if is_trained and store.state(cell.key) not in ("done", "failed"):
+            due[cell.key] = cell
+    return list(due.values())
 
 
-def _total(due: Sequence[Cell], rates: Mapping[tuple[str, str, str], float], slots: int) -> str:
-    if not due:
-        return "nothing to do"
-    unknown = sorted({cell.method for cell in due if _kind(cell) not in rates})
-    if unknown:
-        return (
-            f"{len(due)} cells to run; time unknown: a probe of {', '.join(unknown)} did not finish"
-        )
-    seconds = sum(rates[_kind(cell)] * cell.steps for cell in due)
-    return f"{len(due)} cells to run, about {display.duration(seconds / slots)} on {slots} workers"
-
-
-def _kind(cell: Cell) -> tuple[str, str, str]:
-    """Cells that take about as long a step."""
+def _kind_of(cell: PlannedCell) -> CellKind:
     return cell.method, cell.task, cell.dataset
 
 
-def _rates(
-    due: Sequence[Cell],
-    cells: Sequence[Cell],
-    suite: Suite,
-    materials: Mapping[str, Material],
-    store: Store,
-    executor: driver.Executor,
-    device: str,
-    plugins: Sequence[Path],
-) -> dict[tuple[str, str, str], float]:
-    """Seconds per step of each method on each dataset: from finished cells, else from a few real steps."""
-    rates: dict[tuple[str, str, str], float] = {}
-    for cell in cells:
-        result = store.result(cell.key)
-        if result and cell.method != EXTERNAL:
-            rates[_kind(cell)] = result["cost"]["cell_seconds"] / cell.steps
-    probes = {_kind(c): c for c in due if _kind(c) not in rates}
+def _total_text(due: Sequence[PlannedCell], step_seconds: StepSeconds, slots: int) -> str:
+    if not due:
+        return "nothing to do"
+    unknown = sorted({cell.method for cell in due if _kind_of(cell) not in step_seconds})
+    if unknown:
+        names = ", ".join(unknown)
+        return f"{len(due)} cells to run; time unknown: a test run of {names} did not finish"
+    seconds = sum(step_seconds[_kind_of(cell)] * cell.steps for cell in due)
+    return f"{len(due)} cells to run, about {duration(seconds / slots)} on {slots} workers"
+
+
+def _tuning_text(
+    waiting: Sequence[PlannedCell], bench: Bench, step_seconds: StepSeconds, slots: int
+) -> str:
+    """The trials of studies that are not at their end, and the tuned cells that wait for them."""
+    from bench.tuning.study import plan_studies
+
+    tuning = bench.suite.tuning
+    assert tuning is not None
+    trials = tuning.trials
+    unfinished = {cell.study for cell in waiting}
+    trainings = 0
+    seconds: list[float] = []
+    for study in plan_studies(
+        bench.suite, bench.untuned_cells, bench.datasets, bench.options.plugins
+    ):
+        if study.id not in unfinished:
+            continue
+        trainings += trials * study.folds
+        cells = trials * study.folds + len(study.cells)
+        seconds.append(step_seconds.get(_kind_of(study.base), 0.0) * study.base.steps * cells)
+    text = (
+        f"{len(seconds)} studies of {trials} trials, {trainings} trainings at most, "
+        f"then {len(waiting)} tuned cells"
+    )
+    if not all(seconds):
+        return text
+    return f"{text}, about {duration(sum(seconds) / slots)}"
+
+
+def _step_seconds(
+    due: Sequence[PlannedCell], bench: Bench, executor: Executor
+) -> dict[CellKind, float]:
+    """Seconds per step of each kind of cell: from finished cells, else from a few real steps."""
+    step_seconds = _measured_seconds(bench)
+    probes = {_kind_of(cell): cell for cell in due if _kind_of(cell) not in step_seconds}
+    options = bench.options
     with tempfile.TemporaryDirectory() as folder:
-        for name, cell in probes.items():
+        for kind, cell in probes.items():
+            short = replace(cell, steps=PROBE_STEPS)
             jobs = driver.write_jobs(
-                [replace(cell, steps=PROBE_STEPS)], suite, materials, device, plugins
+                [short], bench.suite, bench.datasets, options.device, options.plugins
             )
-            seconds = _probe(jobs, Path(folder), executor)
+            seconds = _probe_seconds(jobs[short.key], Store(Path(folder)), executor)
             if seconds is not None:
-                rates[name] = seconds
-    return rates
+                step_seconds[kind] = seconds
+    return step_seconds
 
 
-def _probe(jobs: Mapping[str, Any], root: Path, executor: driver.Executor) -> float | None:
-    """Seconds per step of the one cell in `jobs`, run for a few steps; None where it fails."""
-    [(key, job)] = jobs.items()
-    folder = Store(root).cell(key)
-    folder.mkdir(parents=True)
-    write_json(folder / "cell.json", job)
-    executor.submit(folder, PROBE_LIMIT_S)
+def _measured_seconds(bench: Bench) -> dict[CellKind, float]:
+    """Seconds per step of the kinds of cells that have finished."""
+    step_seconds: dict[CellKind, float] = {}
+    for cell in bench.cells:
+        result = bench.store.cell(cell.key).read_result()
+        if result is not None and result.cost is not None:
+            step_seconds[_kind_of(cell)] = result.cost.cell_seconds / cell.steps
+    return step_seconds
+
+
+def _probe_seconds(job: CellJob, store: Store, executor: Executor) -> float | None:
+    """Seconds per step of a cell that is run for a few steps; None where it fails."""
+    folder = store.cell(job.cell.key)
+    folder.make()
+    folder.write_job(job)
+    executor.submit(folder.path, PROBE_LIMIT_S)
     while not executor.wait(1.0):
         pass
-    result = Store(root).result(key)
-    return result["cost"]["train_seconds"] / PROBE_STEPS if result else None
+    result = folder.read_result()
+    if result is None or result.cost is None:
+        return None
+    return result.cost.train_seconds / PROBE_STEPS

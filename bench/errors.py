@@ -1,12 +1,12 @@
-"""What a user did wrong, in one line (given, expected, what to do; exit code 2), and what a training did wrong."""
+"""Errors: bad input, told in one line (given, expected, what to do), and trainings that diverge."""
 
 
 class BenchError(Exception):
-    """Bad input from the user; the message is shown alone, without a traceback."""
+    """Bad input from the user: the command line prints the message alone, with exit code 2."""
 
 
 class DataProblem(BenchError):
-    """A file of a dataset that cannot be used as it is; names the file."""
+    """A file of a data set that cannot be used as it is; the message names it."""
 
 
 class NotFiniteError(ArithmeticError):

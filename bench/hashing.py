@@ -14,7 +14,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces. Raises ValueError on NaN."""
+    """The one JSON text of a value: sorted keys, no spaces. Raises ValueError for NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -26,31 +26,33 @@ def digest(value: Any) -> str:
 
 
 def seed(*names: object) -> int:
-    """A 63-bit seed from named axes, so that adding an axis never shifts another stream."""
+    """A 63-bit seed from names, so that a new random stream never shifts another one."""
     text = "|".join(str(name) for name in names)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def code_hash(sources: Iterable[Path]) -> str:
-    """sha256 over Python sources, files or folders: what the code does, not its prose or its layout.
+    """sha256 over what Python files do; a source is a file, or a folder with all files below it.
 
-    Comments, docstrings and blank lines do not count, nor does the place of the files.
+    Comments, docstrings and layout do not count, nor does the path of a source.
     """
     total = hashlib.sha256()
     for source in sources:
         files = [source]
+        root = source.parent
         if source.is_dir():
             files = sorted(source.rglob("*.py"))
-        for path in files:
-            name = path.relative_to(source) if source.is_dir() else Path(path.name)
-            total.update(f"{name.as_posix()}\0".encode(errors="surrogateescape"))
-            total.update(_syntax_digest(path.read_bytes()))
+            root = source
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            total.update(f"{name}\0".encode(errors="surrogateescape"))
+            total.update(_syntax_digest(file.read_bytes()))
     return total.hexdigest()
 
 
 @lru_cache(maxsize=1024)
 def _syntax_digest(source: bytes) -> bytes:
-    """sha256 of the syntax tree of a module; of the bytes themselves where they are no Python."""
+    """sha256 of the syntax tree of a module, or of its bytes if they are not valid Python."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -59,7 +61,7 @@ def _syntax_digest(source: bytes) -> bytes:
 
 
 def _canonical_tree(node: object) -> str:
-    """A syntax tree as text that all Python versions agree on: empty fields are left out."""
+    """A syntax tree as text that is equal in all versions of Python: empty fields are left out."""
     if isinstance(node, list):
         return f"[{','.join(map(_canonical_tree, node))}]"
     if not isinstance(node, ast.AST):
@@ -75,9 +77,10 @@ def _canonical_tree(node: object) -> str:
 
 
 def folder_hash(folder: Path) -> str:
-    """sha256 over the files right in a folder, by name and content."""
+    """sha256 over the files directly in a folder, by name and content."""
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        total.update(f"{path.name}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
-        total.update(path.read_bytes())
+    for file in sorted(entry for entry in folder.iterdir() if entry.is_file()):
+        header = f"{file.name}\0{file.stat().st_size}\0"
+        total.update(header.encode(errors="surrogateescape"))
+        total.update(file.read_bytes())
     return total.hexdigest()

@@ -1,4 +1,4 @@
-"""The page while a suite runs: drawn from the first finished cell on, whenever that costs little."""
+"""The page while a suite runs: drawn once a cell has finished, then whenever that costs little."""
 
 from __future__ import annotations
 
@@ -6,44 +6,47 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from bench import stages
-from bench.execution.driver import Progress
-from bench.store import Store
+from bench.execution.progress import Progress
 
-SHARE = 0.05  # of the time of a run, at most, goes into drawing
-FIRST_AFTER_S = 10.0  # a run that ends sooner has no use for a page on the way
+DRAWING_SHARE = 0.05  # of the time of a run, at most
+FIRST_AFTER_S = 10.0  # a run that ends sooner needs no page before its end
 
 
 class LivePage:
-    """Hands each state of a run on, and draws the page when cells have finished since it was drawn last."""
+    """Passes each state of a run on, and draws the page where cells have finished since.
 
-    def __init__(self, store: Store, show: Callable[[Progress], None]) -> None:
-        self.store, self.show = store, show
-        self.drawn: int | None = (
-            None  # finished cells that the page knows of; None before the first one
-        )
-        self.due = time.monotonic() + FIRST_AFTER_S
+    `draw_page` draws it from what is finished and returns its file. It should not judge synthetic
+    images: that takes long and is done at the end of the run.
+    """
+
+    def __init__(self, show: Callable[[Progress], None], draw_page: Callable[[], Path]) -> None:
+        self.show = show
+        self.draw_page = draw_page
+        self.finished_cells = 0  # when it was drawn last
+        self.is_drawn = False
+        self.next_at = time.monotonic() + FIRST_AFTER_S
 
     def __call__(self, progress: Progress) -> None:
-        """Take note of a state; synthetic images are judged at the end of the run, not here."""
+        """Take note of a state, and draw the page where that is due."""
         self.show(progress)
         finished = progress.done + progress.failed
-        if finished == (self.drawn or 0) or not progress.steps or time.monotonic() < self.due:
-            return  # with nothing under way the page is drawn at the end, which is near
+        if finished == self.finished_cells or time.monotonic() < self.next_at:
+            return
+        if not progress.running:
+            return  # the run is about to end, and the page is drawn then
         start = time.monotonic()
         try:
-            _, page = stages.report(self.store, judged=False)
-        except (
-            Exception
-        ) as problem:  # days of training must not end for a picture; the end of the run raises it
-            print(
-                f"no page on the way: {type(problem).__name__}: {problem}; the run goes on",
-                file=sys.stderr,
-            )
-            self.due = math.inf
+            page = self.draw_page()
+        except Exception as problem:
+            # Days of training must not end for a page; at the end of the run the error is raised.
+            reason = f"{type(problem).__name__}: {problem}"
+            print(f"cannot draw the page yet: {reason}; the run goes on", file=sys.stderr)
+            self.next_at = math.inf
             return
-        if self.drawn is None:
+        if not self.is_drawn:
             print(f"page so far: {page}", file=sys.stderr, flush=True)
-        self.drawn = finished
-        self.due = time.monotonic() + (time.monotonic() - start) / SHARE
+        self.is_drawn = True
+        self.finished_cells = finished
+        self.next_at = time.monotonic() + (time.monotonic() - start) / DRAWING_SHARE

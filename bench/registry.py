@@ -1,9 +1,13 @@
-"""Finds methods and datasets: by folder scan, entry point and `--plugin FILE`. Imports method code when asked."""
+"""Finds methods, data sets and metrics in the repository, installed packages and plug-in files.
+
+The code of a method is imported when it is first needed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -18,40 +22,53 @@ from typing import Any
 from bench import hashing
 from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
 from bench.errors import BenchError
+from bench.metrics import built_in
+from bench.metrics.case_metric import CaseMetric
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_SOURCES = (  # what every result depends on besides the method and the dataset
-    *sorted((ROOT / "methods").glob("*.py")),
-    ROOT / "methods" / "networks",
-    ROOT / "bench" / "worker",
-    ROOT / "bench" / "data",
-    ROOT / "bench" / "hashing.py",
-)
+METHODS = ROOT / "methods"
+DATASETS = ROOT / "datasets"
+
+
+def shared_sources() -> list[Path]:
+    """The code that every result depends on, besides the method and the data set."""
+    return [
+        *sorted(METHODS.glob("*.py")),
+        METHODS / "networks",
+        ROOT / "bench" / "worker",
+        ROOT / "bench" / "data",
+        ROOT / "bench" / "hashing.py",
+    ]
+
+
+def scoring_sources() -> list[Path]:
+    """The code that every score depends on."""
+    return [ROOT / "bench" / "scoring", ROOT / "bench" / "metrics"]
 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """A method before its code is loaded: what its result depends on, and its card."""
+    """A method whose code need not be loaded yet: its card and its sources."""
 
     name: str
-    sources: tuple[Path, ...]
+    sources: tuple[Path, ...]  # files and folders that its results depend on
     card: dict[str, Any]
-    module: ModuleType | None = (
-        None  # of a plug-in, which holds all parts; None for a folder of methods/
-    )
+    module: ModuleType | None = None  # of a plug-in, which holds all parts; None in methods/
     broken: str | None = None  # why a plug-in cannot be imported
 
     def config(self, values: dict[str, Any], ndim: int = 2) -> dict[str, Any]:
-        """The resolved config: defaults of the method, those for volumes too, overlaid with `values`.
+        """The resolved config: `values` over the defaults of the method, which may differ in 3D.
 
-        Raises BenchError naming bad keys.
+        Raises BenchError that names bad keys.
         """
         from pydantic import ValidationError
 
         if self.broken:
             return values
         part = self._part("config")
-        given = {**getattr(part, "DEFAULTS_3D", {}), **values} if ndim == 3 else values
+        given = values
+        if ndim == 3:
+            given = {**getattr(part, "DEFAULTS_3D", {}), **values}
         try:
             resolved: dict[str, Any] = part.Config(**given).model_dump(mode="json")
         except ValidationError as problem:
@@ -59,75 +76,86 @@ class MethodInfo:
         return resolved
 
     def config_keys(self) -> set[str]:
-        """The keys that its config knows."""
-        return set() if self.broken else set(self._part("config").Config.model_fields)
+        """The names of its settings."""
+        if self.broken:
+            return set()
+        return set(self._part("config").Config.model_fields)
 
     def build(self, config: dict[str, Any], spec: Spec) -> Method:
-        """The method, ready to fit. Imports its code. Raises BenchError for a broken plug-in."""
+        """The method, ready to fit. Raises BenchError for a plug-in that cannot be imported."""
         if self.broken:
             raise BenchError(self.broken)
         method: Method = self._part("method").METHOD(self._part("config").Config(**config), spec)
         return method
 
     def space(self, trial: Any) -> None:
-        """Ask a trial for all settings that may be tuned. Raises BenchError where the method declares none."""
+        """Ask a trial for all settings to tune. Raises BenchError if the method declares none."""
         part = self._part("config")
         if not hasattr(part, "space"):
             raise BenchError(
-                f"method {self.name} has no space(trial) beside its Config; add one (docs/add_a_method.md), or give "
-                "its entry a 'variant', which is not tuned"
+                f"method {self.name} has no space(trial) beside its Config; "
+                "add one (docs/add_a_method.md), or give its entry a 'variant', which is not tuned"
             )
         part.space(trial)
 
     def published_steps(self, ndim: int) -> int | None:
-        """How long the paper trains on images of so many dimensions, where the card says it."""
+        """How many steps the paper trains for in 2D or 3D, if the card says so."""
         steps: int | None = self.card.get("published_steps", {}).get(f"{ndim}d")
         return steps
 
     def refusal(self, card: Card, task: Task, ndim: int, all_labelled: bool) -> str | None:
-        """Why this method cannot do a task on a dataset at a budget, in words, or None; `ndim` is what it would see."""
+        """Why this method cannot do a task on a data set at a budget, or None if it can.
+
+        `ndim` is that of the training grid: 2 if volumes are trained on in slices.
+        """
         needs = self.card.get("requires", {})
-        if task not in needs.get("tasks", ["segmentation"]):
-            return (
-                f"{self.name} does {' and '.join(needs.get('tasks', ['segmentation']))}, not {task}"
-            )
+        tasks = needs.get("tasks", ["segmentation"])
+        classes = len(card.classes)
+        if task not in tasks:
+            return f"{self.name} does {' and '.join(tasks)}, not {task}"
         if task == "classification" and (card.ndim == 3 or len(card.labels) < 2):
             return f"{card.id} has no labels of whole images"
         if ndim not in needs.get("ndim", [2, 3]):
-            return f"{self.name} needs {_either(needs['ndim'])}D images; {card.id} is {ndim}D here"
-        if task == "segmentation" and len(card.classes) > needs.get("classes", len(card.classes)):
-            return (
-                f"{self.name} knows {needs['classes']} classes; {card.id} has {len(card.classes)}"
-            )
-        if self.card.get("role") == "normaliser" and card.ndim == 3:
-            return f"{self.name} takes lesions out of images; {card.id} holds volumes"
+            dimensions = " or ".join(str(number) for number in needs["ndim"])
+            return f"{self.name} needs {dimensions}D images; {card.id} is {ndim}D here"
+        if task == "segmentation" and classes > needs.get("classes", classes):
+            return f"{self.name} knows {needs['classes']} classes; {card.id} has {classes}"
         if needs.get("unlabelled") and all_labelled:
             return f"{self.name} needs unlabelled images; at this budget all are labelled"
-        if needs.get("normals") and not card.normals:
+        return self._refused_images(card)
+
+    def _refused_images(self, card: Card) -> str | None:
+        """What is wrong with the images of a data set for this method."""
+        if self.card.get("role") == "normaliser" and card.ndim == 3:
+            return f"{self.name} removes lesions from images; {card.id} holds volumes"
+        if self.card.get("requires", {}).get("normals") and not card.normals:
             return f"{self.name} needs normal images; {card.id} has none"
         return None
 
     def _part(self, part: str) -> ModuleType:
         """The module that holds `Config` or `METHOD`."""
-        return self.module or importlib.import_module(f"methods.{self.name}.{part}")
+        return self.module or importlib.import_module(f"{METHODS.name}.{self.name}.{part}")
 
 
 def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
-    """All methods by name: each folder of `methods/` with a card, each entry point, each plug-in with a METHOD."""
-    found = {}
-    for file in sorted((ROOT / "methods").glob("*/card.toml")):
-        found[file.parent.name] = MethodInfo(
-            file.parent.name, (file.parent,), tomllib.loads(file.read_text())
-        )
+    """All methods by name: folders of `methods/` with a card, entry points, plug-ins with METHOD.
+
+    Raises BenchError if a plug-in has the name of another method.
+    """
+    infos: dict[str, MethodInfo] = {}
+    for file in sorted(METHODS.glob("*/card.toml")):
+        name = file.parent.name
+        infos[name] = MethodInfo(name, (file.parent,), tomllib.loads(file.read_text()))
     outside = [_from_entry_point(point) for point in installed("scarcebench.methods")]
     outside += [info for info in map(_from_file, plugins) if info]
     for info in outside:
-        if info.name in found:
+        if info.name in infos:
             raise BenchError(
-                f"plug-in {info.sources[0]} given; there is a method {info.name!r} already; rename it"
+                f"plug-in {info.sources[0]} given; there is already a method {info.name!r}; "
+                "rename it"
             )
-        found[info.name] = info
-    return found
+        infos[info.name] = info
+    return infos
 
 
 def installed(group: str) -> list[metadata.EntryPoint]:
@@ -136,28 +164,31 @@ def installed(group: str) -> list[metadata.EntryPoint]:
 
 
 def _from_entry_point(point: metadata.EntryPoint) -> MethodInfo:
-    """A method of an installed package; every file of the package counts for its results."""
+    """A method of an installed package; its results depend on every file of the package."""
     try:
         module = importlib.import_module(point.module)
     except Exception as problem:
-        broken = f"entry point {point.name} does not import: {_in_short(problem)}; mend or remove its package"
+        broken = (
+            f"entry point {point.name} does not import: {_in_short(problem)}; "
+            "fix or remove its package"
+        )
         return MethodInfo(point.name, (), {"summary": broken}, broken=broken)
     file = Path(module.__file__ or "")
-    package = file.parent if "." in point.module or file.name == "__init__.py" else file
-    return MethodInfo(point.name, (package,), _plugin_card(module, file), module)
+    source = file
+    if "." in point.module or file.name == "__init__.py":
+        source = file.parent
+    return MethodInfo(point.name, (source,), _plugin_card(module, file), module)
 
 
 def _from_file(file: Path) -> MethodInfo | None:
-    """The method in a plug-in file, None where it holds none."""
+    """The method in a plug-in file, or None if it has none."""
     try:
         module = load_plugin(file)
     except BenchError as problem:
         return MethodInfo(file.stem, (file,), {"summary": str(problem)}, broken=str(problem))
-    return (
-        MethodInfo(file.stem, (file,), _plugin_card(module, file), module)
-        if hasattr(module, "METHOD")
-        else None
-    )
+    if not hasattr(module, "METHOD"):
+        return None
+    return MethodInfo(file.stem, (file,), _plugin_card(module, file), module)
 
 
 def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
@@ -170,7 +201,7 @@ def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
 
 
 def load_plugin(file: Path) -> ModuleType:
-    """Import a plug-in file once. Raises BenchError where it cannot be imported."""
+    """Import a plug-in file, once. Raises BenchError if it cannot be imported."""
     if not file.is_file():
         raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
     name = f"scarcebench_plugin_{hashing.digest(str(file.resolve()))[:8]}_{file.stem}"
@@ -185,7 +216,7 @@ def load_plugin(file: Path) -> ModuleType:
     except Exception as problem:
         del sys.modules[name]
         raise BenchError(
-            f"plug-in {file.name} does not import: {_in_short(problem)}; mend it"
+            f"plug-in {file.name} does not import: {_in_short(problem)}; fix it"
         ) from None
     return module
 
@@ -195,7 +226,7 @@ def _in_short(problem: Exception) -> str:
 
 
 def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
-    """One method by name. Raises BenchError with the names there are."""
+    """A method by name. Raises BenchError, which suggests names, if there is none."""
     known = methods(plugins)
     if name not in known:
         raise BenchError(unknown("method", name, list(known)))
@@ -203,55 +234,77 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 
 
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
-    """Each dataset id with the module and the factory that serve it; a plug-in that does not import offers none."""
-    modules = [
-        importlib.import_module(f"datasets.{file.stem}")
-        for file in sorted((ROOT / "datasets").glob("*.py"))
-    ]
-    modules += [
-        importlib.import_module(point.module) for point in installed("scarcebench.datasets")
-    ]
+    """Each data set id with its module and factory; a plug-in that does not import has none."""
+    names = [module.name for module in pkgutil.iter_modules([str(DATASETS)], f"{DATASETS.name}.")]
+    names += [point.module for point in installed("scarcebench.datasets")]
+    modules = [importlib.import_module(name) for name in names]
     for file in plugins:
         with suppress(BenchError):
             modules.append(load_plugin(file))
-    found: dict[str, tuple[ModuleType, DatasetFactory]] = {}
+    families: dict[str, tuple[ModuleType, DatasetFactory]] = {}
     for module in modules:
-        found.update(
-            {name: (module, factory) for name, factory in getattr(module, "DATASETS", {}).items()}
-        )
-    return found
+        for name, factory in getattr(module, "DATASETS", {}).items():
+            families[name] = (module, factory)
+    return families
 
 
 def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple[Dataset, str]:
-    """A dataset by id (`folder:NAME` asks the family `folder`) and a hash of the code that decodes it."""
+    """A data set by id (`folder:NAME` is of the family `folder`) and the hash of its code.
+
+    Raises BenchError, which suggests names, if there is none.
+    """
     families = dataset_families(plugins)
     family = name.partition(":")[0]
     if family not in families:
         for file in plugins:
-            load_plugin(file)  # one that does not import may be the one that offers it
+            load_plugin(file)  # raises: the plug-in that does not import may be the one that has it
         raise BenchError(unknown("dataset", name, list(families)))
     module, factory = families[family]
-    file = Path(module.__file__ or "")
-    # Families share helpers, so any change in datasets/ decodes again; results follow the decoded content.
-    return factory(name, data), hashing.code_hash(
-        [file.parent if file.parent == ROOT / "datasets" else file]
-    )
+    source = Path(module.__file__ or "")
+    # Families share helpers, so that any change in datasets/ makes all data be decoded again. The
+    # keys of cells contain the hash of the decoded content, not of this code.
+    if source.is_relative_to(DATASETS):
+        source = DATASETS
+    return factory(name, data), hashing.code_hash([source])
 
 
 def networks() -> ModuleType:
-    """The module that builds shared networks: `NDIM`, `GRID` and `build(backbone, spec, weights)`."""
-    return importlib.import_module("methods.networks")
+    """The module of shared networks, with `NDIM`, `GRID` and `build(backbone, spec, weights)`."""
+    return importlib.import_module(f"{METHODS.name}.networks")
 
 
-def report_writer() -> ModuleType:
-    """The module that writes a board in every format."""
-    return importlib.import_module("reports.write")
+def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
+    """Per-case metrics: the built-in ones, and those of installed packages and of `files`."""
+    extra: list[CaseMetric] = []
+    modules = [importlib.import_module(point.module) for point in installed("scarcebench.metrics")]
+    for file in files:
+        module = load_plugin(file)
+        if not hasattr(module, "METRICS"):
+            raise BenchError(
+                f"metrics: {file} given; it has no METRICS; "
+                "add a tuple of CaseMetric, see CONTRIBUTING.md"
+            )
+        modules.append(module)
+    for module in modules:
+        extra += module.METRICS
+    return built_in.case_metrics(extra)
+
+
+def metric_code(files: Sequence[Path] = ()) -> str:
+    """A hash of the plug-ins that offer per-case metrics: changed ones are scored again."""
+    sources = list(files)
+    for point in installed("scarcebench.metrics"):
+        module = importlib.import_module(point.module)
+        sources.append(Path(module.__file__ or ""))
+    return hashing.code_hash(sources) if sources else ""
 
 
 def unknown(kind: str, given: str, known: Sequence[str]) -> str:
-    """One line about a name that does not exist, with the nearest one that does."""
-    near = get_close_matches(given, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"
+    """One line about a name that does not exist, with the most similar one that does."""
+    similar = get_close_matches(given, known, 1)
+    hint = f"choose from {', '.join(sorted(known))}"
+    if similar:
+        hint = f"did you mean {similar[0]!r}?"
     return f"unknown {kind} {given!r}; {hint}"
 
 
@@ -259,20 +312,16 @@ def one_line(problem: Any) -> str:
     """A pydantic ValidationError as one line: each bad key, what was given, what was expected."""
     parts = []
     for error in problem.errors():
-        place = ".".join(str(step) for step in error["loc"]) or "suite"
+        key = ".".join(str(step) for step in error["loc"])
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
             parts.append(
-                f"unknown key {place!r}; expected a key it knows; mend the spelling or drop it"
+                f"unknown key {key!r}; expected a key it knows; fix the spelling or drop it"
             )
         elif error["type"] == "missing":
-            parts.append(f"key {place!r} is missing; add it")
-        elif not error["loc"]:
-            parts.append(message)  # of the whole, which names its keys itself
+            parts.append(f"key {key!r} is missing; add it")
+        elif not key:
+            parts.append(message)  # of the whole: it names its keys itself
         else:
-            parts.append(f"{place}: {error['input']!r} given; {message}")
+            parts.append(f"{key}: {error['input']!r} given; {message}")
     return " | ".join(parts)
-
-
-def _either(values: Sequence[int]) -> str:
-    return " or ".join(str(value) for value in values)

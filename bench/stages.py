@@ -1,186 +1,168 @@
-"""The stages a user calls: prepare, plan, run, score, report, status. Each can run again alone."""
+"""The stages that a user calls: plan, tune, run, score, report, status. Each can be run again."""
 
 from __future__ import annotations
 
 import subprocess
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from bench import hashing, registry
-from bench.api import Task
-from bench.board import build as results
+from bench import registry
+from bench.board import build, pictures
 from bench.board.schema import TASKS, Board
-from bench.data import cache, decode
+from bench.cell_folder import CellFailure, CellFolder, CellProgress
+from bench.data import decode
+from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
-from bench.planning import split
-from bench.planning.cells import Cell, Material, budgets, plan, select
-from bench.planning.datasets import keep_split, materials
-from bench.planning.method_cards import method_cards
-from bench.planning.suite import EXTERNAL, Suite
+from bench.execution.progress import Progress
+from bench.metrics.case_metric import CaseMetric
+from bench.names import EXTERNAL
+from bench.planning import plan_file, split
+from bench.planning.cells import (
+    PlannedCell,
+    PlannedDataset,
+    matching_cells,
+    plan_cells,
+    reference_models,
+)
+from bench.planning.dataset_facts import describe_dataset, warnings
+from bench.planning.datasets import keep_split, prepare_datasets
+from bench.planning.plan_file import Plan, read_plan
+from bench.planning.suite import Suite
 from bench.scoring import score_cell
-from bench.store import PLAN_LAYOUT, Store, read_json, write_json
+from bench.store import Store
 
-Progress = driver.Progress
+ALL_FORMATS = "html,csv,md,tex"
 
 
-def write_plan(
+class ReportWriter(Protocol):
+    """What draws a leaderboard; `reports.write` is one."""
+
+    def formats(self, text: str) -> Sequence[str]:
+        """The formats named in a text. Raises BenchError for an unknown one."""
+        ...
+
+    def write(
+        self,
+        out: Path,
+        board: Board,
+        panels: Sequence[Any],
+        sheets: Sequence[Any],
+        tables: Mapping[str, str],
+        formats: Sequence[str],
+        public: bool,
+    ) -> Path:
+        """Write board.json and all formats; returns the page, or without one, the folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to carry a plan out; nothing here changes a result."""
+
+    only: Sequence[str] = ()  # filters of cells, such as method=mean_teacher
+    workers: int | None = None  # cells at once; all cores where None
+    device: str = "auto"
+    plugins: Sequence[Path] = ()
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A planned suite: its cells, its data, its folder, and how to run it."""
+
+    suite: Suite
+    cells: Sequence[PlannedCell]
+    datasets: Mapping[str, PlannedDataset]
+    store: Store
+    options: RunOptions
+    size: str | None = None
+
+    @property
+    def untuned_cells(self) -> list[PlannedCell]:
+        """The cells without the twins that tuning adds."""
+        return [cell for cell in self.cells if cell.study is None]
+
+
+def plan_bench(
     suite: Suite,
-    cells: Sequence[Cell],
-    materials: Mapping[str, Material],
+    data: Path | None,
     store: Store,
-    size: str | None,
-    plugins: Sequence[Path],
-) -> None:
-    """Leave what `score`, `report` and `status` need to run alone."""
-    labels = {
-        name: getattr(suite, name)
-        for name in ("name", "title", "description", "tasks", "reference")
-    }
-    write_json(
-        store.out / "plan.json",
-        {
-            "layout": PLAN_LAYOUT,
-            "labels": {**labels, "size": size},
-            "suite": suite.model_dump(mode="json"),
-            "cells": [
-                {**cell.identity(), "key": cell.key, "fraction": cell.fraction, "variant": cell.variant,
-                 "refusal": cell.refusal, "generator": cell.generator,
-                 "normaliser": cell.normaliser, "study": cell.study}
-                for cell in cells
-            ],
-            "datasets": {name: describe(material, suite) for name, material in materials.items()},
-            "warnings": warnings(suite, materials),
-            "caches": {name: str(material.prepared.folder.resolve()) for name, material in materials.items()},
-            "published_steps": {
-                cell.method: registry.method(cell.method, plugins).published_steps(len(suite.size))
-                for cell in cells
-                if cell.method != EXTERNAL
-            },
-            "paper": papers(suite, plugins),
-            "cautions": cautions(suite, plugins),
-            "studies": planned_studies(suite, cells, materials, plugins),
-            "methods": method_cards(suite, plugins),
-            "provenance": {"commit": commit()},
-        },
-    )  # fmt: skip
+    options: RunOptions,
+    size: str | None = None,
+    dry: bool = False,
+) -> Bench:
+    """Decode, split and plan a suite; writes plan.json and the splits, unless `dry`.
+
+    Raises BenchError if anything in the suite cannot be used.
+    """
+    from bench.scoring import synthetic_images
+
+    for name in suite.trained_methods:
+        registry.method(name, options.plugins)
+    registry.case_metrics(suite.metrics)
+    synthetic_images.check_extractors(suite.extractors)
+    store.open()
+    datasets = prepare_datasets(suite, data, store, options.plugins)
+    cells = plan_cells(suite, datasets, options.plugins)
+    bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size))
+    if dry:
+        return bench
+    for dataset in datasets.values():
+        keep_split(dataset.split, suite, store)
+    write_plan(bench)
+    return bench
 
 
-def describe(material: Material, suite: Suite) -> dict[str, Any]:
-    """A dataset as the page shows it."""
-    index, drawn = material.prepared.index, material.split
-    spaced = all(case["spacing"] for case in index["test"])
-    return {
-        **index["card"],
-        "train_cases": len(drawn.train),
-        "train_groups": drawn.patients(drawn.train),
-        "test_cases": len(drawn.test),
-        "test_groups": drawn.patients(drawn.test),
-        "dropped": index["dropped"],
-        "distance_unit": "mm" if spaced else "px",
-        "nsd_tolerance": suite.nsd_tolerance,
-        "split_sha256": hashing.digest([drawn.hash(j) for j in range(suite.most_subsets)]),
-        "all_background": all_background(index) if "segmentation" in suite.tasks else {},
-        "label_counts": label_counts(material) if "classification" in suite.tasks else {},
-        "lists": material.lists,
-        "labelled_cases": labelled_cases(
-            drawn, budgets(suite, drawn.patients(drawn.train)).values()
-        ),
-    }
+def with_tuned_cells(bench: Bench) -> Bench:
+    """A bench whose cells have tuned twins, with settings as far as the studies have come."""
+    if bench.suite.tuning is None:
+        return bench
+    from bench.tuning.trials import tuned_cells
+
+    tuned = tuned_cells(_studies(bench), bench.suite.tuning.trials, bench.store)
+    return replace(bench, cells=[*bench.untuned_cells, *tuned])
 
 
-def labelled_cases(drawn: split.Split, counts: Iterable[int]) -> dict[str, list[int]]:
-    """How many training images the labelled patients of each budget have, by subset."""
-    images = Counter(drawn.groups[case] for case in drawn.train)
-    return {
-        str(count): [
-            sum(images[group] for group in drawn.labelled(j, count)) for j in sorted(drawn.orders)
-        ]
-        for count in counts
-    }
+def _studies(bench: Bench) -> Sequence[Any]:
+    from bench.tuning.study import plan_studies
+
+    return plan_studies(bench.suite, bench.untuned_cells, bench.datasets, bench.options.plugins)
 
 
-def papers(suite: Suite, plugins: Sequence[Path]) -> list[dict[str, Any]]:
-    """What the cards of the suite's methods quote from papers on its datasets."""
-    names = dict.fromkeys(entry.method for entry in suite.methods if entry.method != EXTERNAL)
-    cards = {name: registry.method(name, plugins).card.get("published", []) for name in names}
-    quoted = [
-        {"method": name, **entry}
-        for name, card in cards.items()
-        if isinstance(card, list)
-        for entry in card
-    ]
-    return [entry for entry in quoted if entry["dataset"] in suite.datasets]
-
-
-def cautions(suite: Suite, plugins: Sequence[Path]) -> dict[str, str]:
-    """What the cards of methods warn of, by method."""
-    cards = {
-        entry.method: registry.method(entry.method, plugins).card
-        for entry in suite.methods
-        if not entry.predictions
-    }
-    return {name: card["warning"] for name, card in cards.items() if card.get("warning")}
-
-
-def warnings(suite: Suite, materials: Mapping[str, Material]) -> list[str]:
-    """What a user should know before any training starts."""
-    return [
-        line
-        for material in materials.values()
-        for task in suite.tasks
-        for line in absent(material, suite, task)
-    ]
-
-
-def absent(material: Material, suite: Suite, task: Task) -> list[str]:
-    """A line for each budget and subset whose labelled patients hold no example of a class, or of a label."""
-    index, drawn = material.prepared.index, material.split
-    held: dict[str, set[int]] = {}
-    for case in index["train"]:
-        held.setdefault(case["group"], set()).update(
-            case["classes"] if task == "segmentation" else [case["label"]]
-        )
-    names = list(enumerate(index["card"]["classes"]))[1:]
-    if task == "classification":
-        names = list(enumerate(index["card"]["labels"]))
-    lines = []
-    for labelled in budgets(suite, drawn.patients(drawn.train)).values():
-        for j in sorted(drawn.orders):
-            present = set().union(*(held[group] for group in drawn.labelled(j, labelled)))
-            lines += [
-                f"{drawn.dataset}, {labelled} labelled, subset {j}: no example of {name!r}; it cannot be learnt there"
-                for label, name in names
-                if label not in present
-            ]
-    return lines
-
-
-def label_counts(material: Material) -> dict[str, dict[str, int]]:
-    """How many training and test images each label has, by name."""
-    names, index = material.prepared.index["card"]["labels"], material.prepared.index
-    found = {"train": [case["label"] for case in index["train"]]}
-    found["test"] = list(cache.test_labels(material.prepared.folder).values())
-    return {
-        side: {name: labels.count(n) for n, name in enumerate(names)}
-        for side, labels in found.items()
-    }
-
-
-def all_background(index: Mapping[str, Any]) -> dict[str, float]:
-    """What predicting nothing anywhere scores; from the classes that each test case holds."""
-    foreground = index["spec"]["classes"] - 1
-    by_group: dict[str, list[float]] = {}
-    for case in index["test"]:
-        by_group.setdefault(case["group"], []).append(1 - len(case["classes"]) / foreground)
-    means = [sum(values) / len(values) for values in by_group.values()]
-    return {"dice": 0.0, "fp_rate": 0.0, "dice_all": sum(means) / len(means)}
+def write_plan(bench: Bench) -> None:
+    """Write plan.json: what `score`, `report`, `status` and `verify` need."""
+    suite = bench.suite
+    plugins = bench.options.plugins
+    facts = {}
+    caches = {}
+    for name, dataset in bench.datasets.items():
+        facts[name] = describe_dataset(dataset, suite)
+        caches[name] = dataset.prepared.folder.resolve()
+    studies = []
+    if suite.tuning:
+        studies = [study.facts() for study in _studies(bench)]
+    plan = Plan(
+        header=plan_file.header_of(suite, bench.size),
+        suite=suite,
+        cells=bench.cells,
+        datasets=facts,
+        warnings=warnings(suite, bench.datasets),
+        caches=caches,
+        published_steps=plan_file.published_steps(suite, plugins),
+        published=plan_file.published_numbers(suite, plugins),
+        cautions=plan_file.cautions(suite, plugins),
+        studies=studies,
+        methods=plan_file.method_cards(suite, plugins),
+        provenance={"commit": commit()},
+    )
+    plan_file.write_plan(bench.store.out, plan)
 
 
 def commit() -> str:
-    """The commit of this checkout, marked where files differ from it; "unknown" outside a checkout."""
+    """The commit of this checkout, with a mark if files were changed; "unknown" outside of one."""
     command = ["git", "-C", str(registry.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -188,267 +170,245 @@ def commit() -> str:
         return "unknown"
 
 
-def make_plan(
-    suite: Suite,
-    data: Path | None,
-    store: Store,
-    size: str | None,
-    plugins: Sequence[Path] = (),
-    dry: bool = False,
-) -> tuple[list[Cell], dict[str, Material]]:
-    """Decode, split and plan a suite; leaves plan.json and the splits, unless `dry`."""
-    for entry in suite.methods:
-        if entry.method != EXTERNAL:
-            registry.method(entry.method, plugins)
-    from bench.scoring.synthetic_images import check
+def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
+    """Run the studies of a suite, or those whose tuned cells match `only`.
 
-    check(suite.extractors)
-    store.open()
-    found = materials(suite, data, store, plugins)
-    cells = with_tuned(suite, plan(suite, found, plugins), found, store, plugins)
-    if dry:
-        return cells, found
-    for material in found.values():
-        keep_split(material.split, suite, store)
-    write_plan(suite, cells, found, store, size, plugins)
-    return cells, found
-
-
-def with_tuned(
-    suite: Suite,
-    cells: Sequence[Cell],
-    found: Mapping[str, Material],
-    store: Store,
-    plugins: Sequence[Path],
-) -> list[Cell]:
-    """The cells and their tuned twins, as far as studies have come."""
-    if suite.tuning is None:
-        return list(cells)
-    from bench.tuning import study as tuning
-    from bench.tuning import trials as studies
-
-    own = [cell for cell in cells if cell.study is None]
-    return own + studies.tuned_cells(
-        tuning.studies(suite, own, found, plugins), suite.tuning.trials, store
-    )
-
-
-def planned_studies(
-    suite: Suite, cells: Sequence[Cell], found: Mapping[str, Material], plugins: Sequence[Path]
-) -> list[dict[str, Any]]:
-    """The studies of the suite as plain data; the page shows them from their first trial on."""
-    if suite.tuning is None:
-        return []
-    from bench.tuning import study as tuning
-    from bench.tuning import trials as studies
-
-    own = [cell for cell in cells if cell.study is None]
-    return [studies.as_plain(study) for study in tuning.studies(suite, own, found, plugins)]
-
-
-def tune(
-    suite: Suite,
-    cells: Sequence[Cell],
-    found: Mapping[str, Material],
-    store: Store,
-    show: Callable[[Progress], None],
-    size: str | None = None,
-    only: Sequence[str] = (),
-    workers: int | None = None,
-    device: str = "auto",
-    plugins: Sequence[Path] = (),
-    retry_failed: bool = False,
-) -> tuple[list[Cell], str]:
-    """Run the studies of the suite, or those whose tuned cells match `only`.
-
-    Returns the cells with their tuned twins, planned anew, and a table of winners, empty where no study was asked for.
+    Returns the bench with the settings that they chose, and a table of winners, which is empty if
+    no study matches. Raises BenchError for a suite without tuning.
     """
-    from bench.tuning import study as tuning
-    from bench.tuning import trials as studies
+    from bench.tuning import trials
 
+    suite = bench.suite
     if suite.tuning is None:
         raise BenchError(f"suite {suite.name} has no 'tuning'; add 'tuning: {{trials: 20}}'")
-    own = [cell for cell in cells if cell.study is None]
-    chosen = {cell.study for cell in (select(cells, only, suite.reference) if only else cells)}
-    search = tuning.studies(suite, own, found, plugins)
-    wanted = [study for study in search if study.id in chosen]
-    studies.tune(suite, wanted, found, store, show, workers, device, plugins, retry_failed)
+    matching = matching_cells(bench.cells, bench.options.only, suite.reference)
+    chosen = {cell.study for cell in matching}
+    studies = _studies(bench)
+    wanted = [study for study in studies if study.id in chosen]
+    options = bench.options
+    trials.run_studies(
+        suite,
+        wanted,
+        bench.datasets,
+        bench.store,
+        show,
+        options.workers,
+        options.device,
+        options.plugins,
+        options.retry_failed,
+    )
     if wanted:
-        studies.export_database(search, suite.tuning.trials, store, plugins)
-    cells = with_tuned(suite, own, found, store, plugins)
-    write_plan(suite, cells, found, store, size, plugins)
-    return cells, studies.table(store, wanted, suite.tuning.trials)
+        trials.export_database(studies, suite.tuning.trials, bench.store, options.plugins)
+    tuned = with_tuned_cells(bench)
+    write_plan(tuned)
+    return tuned, trials.winners_table(bench.store, wanted, suite.tuning.trials)
 
 
 def run(
-    suite: Suite,
-    cells: Sequence[Cell],
-    found: Mapping[str, Material],
-    store: Store,
+    bench: Bench,
     show: Callable[[Progress], None],
-    only: Sequence[str] = (),
-    workers: int | None = None,
-    device: str = "auto",
-    retry_failed: bool = False,
-    plugins: Sequence[Path] = (),
     tell: Callable[[str], None] = lambda key: None,
 ) -> Progress:
-    """Run and score what is not done yet; `tell` hears the key of each cell that is done."""
+    """Run and score the cells that are not done; `tell` is called with the key of each that is."""
     from bench.execution.local import LocalExecutor
 
-    chosen = select(cells, only, suite.reference) if only else cells
-    # A cell that is not final waits for its study, or failed with it.
-    chosen = [cell for cell in chosen if cell.phase == "final" or store.state(cell.key) == "failed"]
-    _take_external(chosen, found, store)
-    executor = LocalExecutor(workers or driver.cores(), suite.threads)
-    jobs = driver.write_jobs(chosen, suite, found, device, plugins)
-    folders = {cell.key: found[cell.dataset].prepared.folder for cell in cells}
+    suite = bench.suite
+    store = bench.store
+    options = bench.options
+    matching = matching_cells(bench.cells, options.only, suite.reference)
+    # A cell that is not final waits for its study, or failed together with it.
+    chosen = []
+    for cell in matching:
+        if cell.phase == "final" or store.state(cell.key) == "failed":
+            chosen.append(cell)
+    _take_external(chosen, bench)
+    executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
+    jobs = driver.write_jobs(chosen, suite, bench.datasets, options.device, options.plugins)
+    decoded = {cell.key: bench.datasets[cell.dataset].prepared.folder for cell in bench.cells}
+    metrics = registry.case_metrics(suite.metrics)
+    metric_code = registry.metric_code(suite.metrics)
 
     def score_one(key: str) -> None:
-        score_cell.score_cell(store.cell(key), folders[key], suite.nsd_tolerance)
+        folder = store.cell(key)
+        score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
         tell(key)
 
+    limit = suite.time_limit_s
     return driver.execute(
-        chosen, jobs, store, executor, suite.time_limit_s, score_one, show, retry_failed
+        chosen, jobs, store, executor, limit, score_one, show, options.retry_failed
     )
 
 
-def _take_external(cells: Sequence[Cell], found: Mapping[str, Material], store: Store) -> None:
+def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
+    """Copy predictions made elsewhere, unless that is done already."""
+    jobs = driver.write_jobs(cells, bench.suite, bench.datasets, bench.options.device)
     for cell in cells:
-        if cell.method == EXTERNAL and store.state(cell.key) != "done":
-            folder, index = store.cell(cell.key), found[cell.dataset].prepared.index
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "cell.json", {"cell": cell.identity()})
-            external.take_over(
-                folder, Path(cell.config["predictions"]), index["test"], index["spec"]["classes"]
-            )
+        if cell.method != EXTERNAL or bench.store.state(cell.key) == "done":
+            continue
+        folder = bench.store.cell(cell.key)
+        folder.make()
+        folder.write_job(jobs[cell.key])
+        index = bench.datasets[cell.dataset].prepared.index
+        predictions = Path(cell.config["predictions"])
+        external.take_over(folder, predictions, index.test, index.spec.classes)
 
 
 def score(store: Store) -> int:
-    """Score all finished and failed cells of the last plan again where that is due; returns their number."""
-    content = store.plan()
+    """Score all finished and failed cells of the last plan, as far as they need it.
+
+    Returns the number of these cells.
+    """
+    plan = read_plan(store.out)
+    metrics = registry.case_metrics(plan.suite.metrics)
     count = 0
-    for cell in content["cells"]:
-        if store.state(cell["key"]) in ("done", "failed"):
-            folder, scores = (
-                Path(content["caches"][cell["dataset"]]),
-                store.cell(cell["key"]) / "scores.csv",
-            )
-            if (folder / "index.json").exists():
-                score_cell.score_cell(
-                    store.cell(cell["key"]), folder, content["suite"]["nsd_tolerance"]
-                )
-            elif (
-                not scores.exists()
-            ):  # a folder brought from elsewhere is drawn from the scores that came with it
-                raise BenchError(
-                    f"the decoded images in {folder} are gone; 'run' the suite again to decode them"
-                )
+    for cell in plan.cells:
+        if store.state(cell.key) in ("done", "failed"):
+            _score_again(store.cell(cell.key), plan.caches[cell.dataset], plan, metrics)
             count += 1
     return count
 
 
+def _score_again(
+    folder: CellFolder, decoded: Path, plan: Plan, metrics: Sequence[CaseMetric]
+) -> None:
+    """Score a cell; one that was copied from another machine keeps the scores that came with it."""
+    if is_decoded(decoded):
+        metric_code = registry.metric_code(plan.suite.metrics)
+        score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics, metric_code)
+    elif not folder.scores("last").exists():
+        raise BenchError(
+            f"the decoded images in {decoded} are gone; 'run' the suite again to decode them"
+        )
+
+
 def judge(store: Store) -> None:
-    """Judge the synthetic images of finished cells by the reference model and the suite's extractors, where due."""
-    from bench.scoring.synthetic_images import judge_cell
+    """Judge the images that finished cells made, by the reference model and feature extractors.
 
-    content = store.plan()
-    asked = [cell for cell in content["cells"] if cell["generator"] or cell["normaliser"]]
-    for cell in [cell for cell in asked if store.state(cell["key"]) == "done"]:
-        cached = Path(content["caches"][cell["dataset"]])
-        if (cached / "index.json").exists():
-            judges = [
-                other["key"]
-                for other in content["cells"]
-                if _judges(other, cell, content["suite"]["reference"])
-            ]
-            done = [store.cell(key) for key in judges if store.state(key) == "done"]
-            why = _no_judge(store, judges, content["suite"]["reference"])
-            device = read_json(store.cell(cell["key"]) / "cell.json")["device"]
-            judge_cell(
-                store.cell(cell["key"]),
-                cached,
-                next(iter(done), None),
-                content["suite"]["extractors"],
-                device,
-                why,
-            )
+    Images that were judged before are judged again only if what judges them has changed.
+    """
+    from bench.scoring.judge import judge_cell
+
+    plan = read_plan(store.out)
+    for cell in plan.cells:
+        decoded = plan.caches[cell.dataset]
+        if not cell.is_judged or store.state(cell.key) != "done" or not is_decoded(decoded):
+            continue
+        folder = store.cell(cell.key)
+        reference, reason = _reference_model(store, plan, cell)
+        device = folder.expect_job().device
+        judge_cell(folder, decoded, reference, plan.suite.extractors, device, reason)
 
 
-def _no_judge(store: Store, judges: Sequence[str], reference: str) -> str:
-    """Why no reference model can be asked, in words; for one that is there, what it would lack."""
-    failures = [failure for key in judges if (failure := store.failure(key))]
-    if failures:
-        return f"its cell failed ({failures[0]['kind']}: {failures[0]['message']})"
-    if any(store.state(key) == "done" for key in judges):
-        return f"{reference} has no embed(images)"
-    return "its cell is not finished; run it"
+def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:
+    """The finished reference model for a cell, if there is one, and why it cannot judge.
 
-
-def _judges(other: Mapping[str, Any], cell: Mapping[str, Any], reference: str) -> bool:
-    """Whether one cell is the reference model of another: all labels, subset 0, same data."""
-    own = (
-        other["method"],
-        other["variant"],
-        other["task"],
-        other["dataset"],
-        other["fraction"],
-        other["subset"],
-    )
-    return own == (reference, "default", cell["task"], cell["dataset"], 1.0, 0)
+    For a finished model, the reason is that of the only way in which it can fail to judge.
+    """
+    name = plan.suite.reference
+    models = reference_models(plan.cells, cell.task, cell.dataset, name)
+    folders = [store.cell(model.key) for model in models]
+    done = next((folder for folder in folders if folder.has_result), None)
+    for folder in folders:
+        failure = folder.read_failure() if folder.has_failed else None
+        if failure is not None:
+            return done, f"its cell failed ({failure.reason})"
+    if done is not None:
+        return done, f"{name} has no embed(images)"
+    return None, "its cell is not finished; run it"
 
 
 def report(
-    store: Store, formats: str = "html,csv,md,tex", public: bool = False, judged: bool = True
+    store: Store,
+    writer: ReportWriter,
+    formats: str = ALL_FORMATS,
+    public: bool = False,
+    judged: bool = True,
 ) -> tuple[Board, Path]:
-    """Draw board.json, and the page and tables asked for, from what is finished; see `reports.write.write`.
+    """Build the leaderboard from all finished cells and write it in the wanted formats.
 
-    `public` keeps pictures of data that may not be passed on off the page; without `judged` synthetic images that
-    were not judged yet wait for another time.
+    `public` leaves out pictures of data that may not be passed on. Without `judged`, synthetic
+    images that were not judged before are not judged now. Returns the leaderboard and its page.
     """
-    from bench.board import pictures
-
-    writer = registry.report_writer()
     wanted = writer.formats(formats)
     score(store)
     if judged:
         judge(store)
-    board = results.build(store)
-    drawn: tuple[list[Any], list[Any]] = ([], [])
+    board = build.build(store)
+    panels: Sequence[Any] = ()
+    sheets: Sequence[Any] = ()
     if "html" in wanted:
-        drawn = pictures.panels(store, board, public), pictures.sheets(store, board, public)
-    tables = {task: results.per_case_csv(store, task) for task in TASKS}
-    page: Path = writer.write(store.out, board, *drawn, tables, wanted, public)
-    return board, page
+        panels = pictures.panels(store, board, public)
+        sheets = pictures.sheets(store, board, public)
+    tables = {task: build.per_case_csv(store, task) for task in TASKS}
+    return board, writer.write(store.out, board, panels, sheets, tables, wanted, public)
 
 
-def status(store: Store) -> dict[str, Any]:
-    """Counts by state, what runs at which step, and how many results belong to no cell of the plan."""
-    content = store.plan()
-    planned = {cell["key"]: cell for cell in content["cells"] if not cell["refusal"]}
-    states = {key: store.state(key) for key in planned}
-    counts = {
-        name: list(states.values()).count(name) for name in ("done", "running", "failed", "missing")
-    }
-    running = {
-        key: read_json(store.cell(key) / "progress.json")
-        for key, state in states.items()
-        if state == "running"
-    }
-    failed = {key: store.failure(key) for key, state in states.items() if state == "failed"}
-    others = [key for key in store.found() if key not in planned and store.state(key) == "done"]
-    aside = [
-        key
-        for key in others
-        if read_json(store.cell(key) / "cell.json")["cell"]["phase"] != "tuning"
-    ]
-    costs = [result["cost"] for _, result in store.results(planned) if result and result["cost"]]
-    kinds = ("cell", "train", "import", "part_wait")
-    times = {name: sum(cost[f"{name}_seconds"] for cost in costs) for name in kinds}
-    return {
-        **counts, "total": len(planned), "running cells": running, "failures": failed,
-        "aside": len(aside), "cells": planned, "times": times,
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Status:
+    """How far the cells of a folder are."""
+
+    done: int
+    running: int
+    failed: int
+    missing: int
+    cells: Mapping[str, PlannedCell]  # by key; without those that cannot be run
+    progress: Mapping[str, CellProgress | None]  # of running cells
+    failures: Mapping[str, CellFailure | None]
+    aside: int  # finished cells that are not in the plan, such as those of older code
+    seconds: Mapping[str, float]  # sums over finished cells: cell, train, import, part_wait
+
+    @property
+    def total(self) -> int:
+        """How many cells can be run."""
+        return len(self.cells)
+
+
+def status(store: Store) -> Status:
+    """How many cells are in each state, at which step the running ones are, and why some failed."""
+    plan = read_plan(store.out)
+    cells = {cell.key: cell for cell in plan.cells if not cell.refusal}
+    states = [store.state(key) for key in cells]
+    progress: dict[str, CellProgress | None] = {}
+    failures: dict[str, CellFailure | None] = {}
+    for key, state in zip(cells, states, strict=True):
+        if state == "running":
+            progress[key] = store.cell(key).read_progress()
+        elif state == "failed":
+            failures[key] = store.cell(key).read_failure()
+    return Status(
+        done=states.count("done"),
+        running=states.count("running"),
+        failed=states.count("failed"),
+        missing=states.count("missing"),
+        cells=cells,
+        progress=progress,
+        failures=failures,
+        aside=_count_aside(store, cells),
+        seconds=_total_seconds(store, cells),
+    )
+
+
+def _count_aside(store: Store, planned: Mapping[str, PlannedCell]) -> int:
+    """How many finished cells are neither planned nor trials of tuning."""
+    count = 0
+    for key in store.cell_keys():
+        if key not in planned and store.state(key) == "done":
+            count += store.cell(key).stated_key().get("phase") != "tuning"
+    return count
+
+
+def _total_seconds(store: Store, keys: Mapping[str, PlannedCell]) -> dict[str, float]:
+    """How long all finished cells took, by what the time was spent on."""
+    totals = dict.fromkeys(("cell", "train", "import", "part_wait"), 0.0)
+    for key in keys:
+        result = store.cell(key).read_result()
+        if result is None or result.cost is None:
+            continue
+        totals["cell"] += result.cost.cell_seconds
+        totals["train"] += result.cost.train_seconds
+        totals["import"] += result.cost.import_seconds
+        totals["part_wait"] += result.cost.part_wait_seconds
+    return totals
 
 
 def splits(
@@ -459,9 +419,9 @@ def splits(
     seed: int,
     plugins: Sequence[Path] = (),
 ) -> split.Split:
-    """The split that a suite without `split:` would draw."""
+    """The split that a suite without `split:` draws for a data set."""
     dataset, code = registry.dataset(name, data, plugins)
-    train, test = split.sides(dataset.records(), seed, None)
+    train, test = split.draw_sides(dataset.records(), seed, None)
     grid = decode.Grid((64, 64))  # strata come from native masks: any grid gives the same orders
     prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
     return split.draw(name, prepared.index, seed, subsets)

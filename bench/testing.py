@@ -1,4 +1,4 @@
-"""What a method must keep to, as tests: subclass MethodContract in your own test file and name the method.
+"""The contract of a method as tests: subclass MethodContract in a test file and name your method.
 
 class TestMine(MethodContract):
     plugin = Path("my_method.py")
@@ -15,36 +15,37 @@ import numpy as np
 import pytest
 import torch
 
-from bench import registry
+from bench import hashing, registry
 from bench.api import Build, Case, Classifies, Method, Segments, Spec, Task, TrainView
+from bench.errors import BenchError
 from bench.registry import MethodInfo
 
-SIDE = 32
+SIDE = 32  # of the toy images
 
 
 def toy_cases(
     count: int, channels: int, classes: int, prefix: str = "p", task: Task = "segmentation"
 ) -> list[Case]:
-    """Bright or textured discs on noise, one image a patient; every foreground class is drawn alike often.
+    """Bright or textured discs on noise, one image for each patient; classes take turns.
 
-    In classification the kind of the disc is the label, from 0, and there are no masks.
+    In classification the class of the disc is the label, from 0, and there are no masks.
     """
+    classifies = task == "classification"
+    kinds = classes if classifies else classes - 1
     cases = []
     for number in range(count):
         random = np.random.default_rng([count, channels, number])
         grid = np.indices((SIDE, SIDE)) - random.integers(10, 22, 2)[:, None, None]
         inside = (grid**2).sum(0) < random.integers(25, 64)
-        kinds = classes if task == "classification" else classes - 1
         label = 1 + number % kinds
         texture = 0.5 + 0.4 * (label % 2) + 0.1 * (label > 1) * ((grid.sum(0) // 2) % 2)
         image = np.where(inside, texture, 0.3) + random.normal(0, 0.05, (channels, SIDE, SIDE))
         mask = np.where(inside, label, 0).astype(np.int64)
-        case = Case(
-            f"{prefix}{number}", f"{prefix}{number}", image.clip(0, 1).astype(np.float32), mask
-        )
-        cases.append(
-            replace(case, mask=None, label=label - 1) if task == "classification" else case
-        )
+        name = f"{prefix}{number}"
+        case = Case(name, name, image.clip(0, 1).astype(np.float32), mask)
+        if classifies:
+            case = replace(case, mask=None, label=label - 1)
+        cases.append(case)
     return cases
 
 
@@ -55,29 +56,31 @@ def toy_view(
     unlabelled: int = 8,
     task: Task = "segmentation",
 ) -> TrainView:
-    """A small view with hidden masks, or hidden labels."""
+    """A small view; the masks, or labels, of its unlabelled cases are hidden."""
     spec = Spec(task, 2, channels, classes, (SIDE, SIDE), (0.0, 1.0), False)
     cases = toy_cases(labelled + unlabelled, channels, classes, task=task)
     hidden = [replace(case, mask=None, label=None) for case in cases[labelled:]]
-    return TrainView(fit=cases[:labelled], select=(), unlabelled=hidden, spec=spec)
+    return TrainView(fit=cases[:labelled], unlabelled=hidden, spec=spec)
 
 
 class Saved:
-    """Keeps states of a build in memory."""
+    """Keeps the state of a build in memory; see `bench.api.Saved`."""
 
     def __init__(self) -> None:
         self.last: dict[str, torch.Tensor] | None = None
 
     def keep(self, state: dict[str, torch.Tensor]) -> None:
-        """Keep the last one."""
+        """Keep a state in place of the one before."""
         self.last = state
 
 
 class ToyRun:
-    """A Run without a harness: a small U-Net, seeds from a number, everything logged in memory."""
+    """A Run without a harness: a small U-Net, seeds from a number, everything kept in memory."""
 
     def __init__(self, spec: Spec, steps: int = 3, seed: int = 0) -> None:
-        self.spec, self.steps, self.base = spec, steps, seed
+        self.spec = spec
+        self.steps = steps
+        self.base = seed
         self.device = torch.device("cpu")
         self.precision = "float32"
         self.logged: dict[str, list[float]] = {}
@@ -85,13 +88,11 @@ class ToyRun:
         self.last_step = 0
 
     def seed(self, role: str) -> int:
-        """From the base seed and the role."""
-        from bench import hashing
-
+        """A seed from the base seed and the role."""
         return hashing.seed(self.base, role)
 
     def log(self, step: int, **scalars: float) -> None:
-        """Keep the values; they must be finite."""
+        """Keep the values, which must be finite."""
         for name, value in scalars.items():
             assert np.isfinite(value), f"{name} is {value} at step {step}"
             self.logged.setdefault(name, []).append(value)
@@ -108,22 +109,18 @@ class ToyRun:
         inputs: Sequence[str],
         build: Build,
     ) -> dict[str, torch.Tensor]:
-        """Built anew each time, from a seed of what it is; what was asked for is kept in `parts`."""
-        from bench import hashing
-
+        """A part that is built anew on each call; `parts` keeps what was asked for."""
         self.parts.append((name, dict(config), list(inputs)))
         return build(hashing.seed(name, dict(config), list(inputs)), Saved())
 
     def network(self) -> dict[str, Any]:
-        """What `backbone` builds."""
-        return (
-            {"name": "test_resnet"}
-            if self.spec.task == "classification"
-            else {"name": "unet", "width": 4}
-        )
+        """The network that `backbone` builds, as a suite names it."""
+        if self.spec.task == "classification":
+            return {"name": "test_resnet"}
+        return {"name": "unet", "width": 4}
 
     def backbone(self) -> torch.nn.Module:
-        """The 2D U-Net at width 4, in classification the smallest of timm."""
+        """The 2D U-Net at width 4, or in classification the smallest network of timm."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
             network: torch.nn.Module = registry.networks().build(self.network(), self.spec)
@@ -131,15 +128,13 @@ class ToyRun:
 
 
 class MethodContract:
-    """Subclass and set `method` (a name) or `plugin` (a file); `config` holds changes to the defaults."""
+    """Subclass this and set `method` (a name) or `plugin` (a file), and `config` where needed."""
 
     method: ClassVar[str] = ""
     plugin: ClassVar[Path | None] = None
     config: ClassVar[dict[str, Any]] = {"batch_size": 2, "unlabelled_batch_size": 2}
-    shapes: ClassVar[Sequence[tuple[int, int]]] = (
-        (3, 3),
-        (1, 2),
-    )  # (channels, classes) that it must take
+    # (channels, classes) of data that the method must take
+    shapes: ClassVar[Sequence[tuple[int, int]]] = ((3, 3), (1, 2))
 
     @pytest.fixture(autouse=True)
     def _one_thread(self) -> Any:
@@ -150,18 +145,20 @@ class MethodContract:
 
     @property
     def tasks(self) -> list[str]:
-        """What the card says that it does."""
-        found: list[str] = self.info().card.get("requires", {}).get("tasks", ["segmentation"])
-        return found
+        """The tasks that the card names."""
+        tasks: list[str] = self.info().card.get("requires", {}).get("tasks", ["segmentation"])
+        return tasks
 
     def info(self) -> MethodInfo:
         """The method under test."""
-        plugins = [self.plugin] if self.plugin else []
-        return registry.method(self.method or (self.plugin.stem if self.plugin else ""), plugins)
+        if self.plugin is None:
+            return registry.method(self.method)
+        return registry.method(self.method or self.plugin.stem, [self.plugin])
 
     def fitted(self, view: TrainView, seed: int = 0) -> tuple[Method, ToyRun]:
-        """The method after three steps on a view."""
-        method, run = self._built(view), ToyRun(view.spec, seed=seed)
+        """The method after three steps on a view, and the run that it was lent."""
+        method = self._built(view)
+        run = ToyRun(view.spec, seed=seed)
         method.fit(view, run)
         return method, run
 
@@ -174,8 +171,6 @@ class MethodContract:
         assert self.info().card["summary"]
 
     def test_config_refuses_unknown_keys(self) -> None:
-        from bench.errors import BenchError
-
         with pytest.raises(BenchError, match="no_such_key"):
             self.info().config({"no_such_key": 1})
 
@@ -191,31 +186,32 @@ class MethodContract:
             assert torch.allclose(result.sum(1), torch.ones(4, SIDE, SIDE), atol=1e-4)
 
     def test_it_classifies_if_its_card_says_so(self) -> None:
-        """Probabilities for two and three labels; hidden labels change nothing; the state fills a fresh object."""
+        """It gives probabilities for two and three labels, and its state fills a fresh object."""
         if "classification" not in self.tasks:
             return
         for channels, classes in self.shapes:
             view = toy_view(channels, classes, task="classification")
             method, run = self.fitted(view)
             assert isinstance(method, Classifies), (
-                "a method whose tasks hold classification must offer classify(images)"
+                "a method whose card names classification must offer classify(images)"
             )
             with torch.no_grad():
                 result = method.classify(_images(view))
             assert result.shape == (4, classes)
             assert torch.allclose(result.sum(1), torch.ones(4), atol=1e-4)
             fresh: Any = self._built(view)
-            fresh.load({name: tensor.clone() for name, tensor in method.state().items()}, run)
+            fresh.load(_copy(method.state()), run)
             with torch.no_grad():
                 assert torch.equal(fresh.classify(_images(view)), result)
 
     def test_same_seed_same_model(self) -> None:
         view = toy_view()
-        first, again = self.fitted(view)[0].state(), self.fitted(view)[0].state()
+        first = self.fitted(view)[0].state()
+        again = self.fitted(view)[0].state()
         assert _equal(first, again)
 
     def test_hidden_masks_change_nothing(self) -> None:
-        """Unlabelled cases that still carry masks, wrong ones, give the same model."""
+        """Wrong masks and labels on unlabelled cases give the same model."""
         view = toy_view()
         poison = [replace(case, mask=np.full((SIDE, SIDE), 2), label=1) for case in view.unlabelled]
         poisoned = replace(view, unlabelled=poison)
@@ -223,21 +219,18 @@ class MethodContract:
 
     def test_masks_of_the_budget_are_used(self) -> None:
         view = toy_view()
-        other = [
-            replace(case, mask=np.roll(case.mask, 9, 0))
-            for case in view.fit
-            if case.mask is not None
-        ]
-        assert not _equal(
-            self.fitted(view)[0].state(), self.fitted(replace(view, fit=other))[0].state()
-        )
+        shifted = []
+        for case in view.fit:
+            assert case.mask is not None
+            shifted.append(replace(case, mask=np.roll(case.mask, 9, 0)))
+        other = replace(view, fit=shifted)
+        assert not _equal(self.fitted(view)[0].state(), self.fitted(other)[0].state())
 
     def test_state_goes_into_a_fresh_object(self) -> None:
         view = toy_view()
         method, run = self.fitted(view)
         fresh = self._built(view)
-        state = {name: tensor.clone() for name, tensor in method.state().items()}
-        fresh.load(state, run)
+        fresh.load(_copy(method.state()), run)
         assert torch.equal(_segment(fresh, _images(view)), _segment(method, _images(view)))
 
     def test_an_image_does_not_depend_on_its_batch(self) -> None:
@@ -272,7 +265,12 @@ class MethodContract:
 
 
 def _images(view: TrainView) -> torch.Tensor:
+    """The labelled images (B C H W)."""
     return torch.from_numpy(np.stack([case.image for case in view.fit]))
+
+
+def _copy(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in state.items()}
 
 
 @torch.no_grad()
@@ -282,6 +280,6 @@ def _segment(method: Method, images: torch.Tensor) -> torch.Tensor:
 
 
 def _equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(
-        torch.equal(first[name], second[name]) for name in first
-    )
+    if first.keys() != second.keys():
+        return False
+    return all(torch.equal(first[name], second[name]) for name in first)

@@ -1,4 +1,7 @@
-"""Mirrors finished results into MLflow. The folder is the truth: what is lost here, the next `sync` brings back."""
+"""Mirrors finished results into MLflow.
+
+The folder is the truth: what does not reach MLflow, the next `sync` brings there.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,20 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from bench import hashing
-from bench.board.schema import SCORED
+from bench import hashing, registry
+from bench.cell_folder import PREDICTION_SETS, CellFolder
 from bench.errors import BenchError
-from bench.execution.driver import place
-from bench.scoring.score_cell import read_scores, table
-from bench.store import Store, read_json
-from bench.tuning import study as tuning
-from bench.tuning import trials as studies
+from bench.metrics.case_metric import CaseMetric
+from bench.names import cell_label
+from bench.planning.cells import PlannedCell
+from bench.planning.plan_file import StudyFacts, read_plan
+from bench.records import plain_data
+from bench.scoring.tables import LABEL_METRICS, mean_of, read_scores
+from bench.store import Store
+from bench.tuning.search import winner
+from bench.tuning.study import study_label
+from bench.tuning.study_folder import Trial
+from bench.tuning.trials import read_trials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,31 +39,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bench.tracking")
 KEY, COMPLETE, STUDY = "scarcebench.key", "scarcebench.complete", "scarcebench.study"
-LAYOUT = 2  # raise it when a run is to hold something else than before: `sync` then writes all runs again
-METRICS, PARAMS, RUNS = (
-    1000,
-    100,
-    50000,
-)  # most that MLflow takes in one log_batch, and gives in one page
-PATIENCE_S = 60.0
-FILES = {
+LAYOUT = 3  # raise it when a run is to hold something else: `sync` then writes all runs again
+BATCH_METRICS = 1000  # most that MLflow takes in one log_batch
+BATCH_PARAMS = 100
+PAGE_RUNS = 50000  # most that MLflow gives in one page
+LONGEST_PARAM = 6000  # characters
+CLOSE_TIMEOUT_S = 60.0
+# Artifacts of a cell; the first one tells when the cell ended.
+FILES: Mapping[str, tuple[str, ...]] = {
     "done": (
         "result.json",
-        "scores.csv",
+        *(f"scores/{which}.csv" for which in PREDICTION_SETS),
         "selected.json",
-        "selected.csv",
         "judged.json",
         "history.json",
         "log.txt",
-        "augmented.csv",
         "normality.csv",
     ),
-    "failed": (
-        "failure.json",
-        "log.txt",
-    ),  # no scores: the board counts a failed cell as worst, MLflow shows FAILED
+    # No scores: the leaderboard counts a failed cell as worst, MLflow shows FAILED.
+    "failed": ("failure.json", "log.txt"),
 }
-SETTINGS = {  # unless the user has set them; by MLflow's own, a server that is down costs minutes
+# Unless the user has set them; with MLflow's own values a server that is down costs minutes.
+SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -63,7 +69,10 @@ SETTINGS = {  # unless the user has set them; by MLflow's own, a server that is 
 
 
 def sync(store: Store, uri: str | None = None) -> int:
-    """Bring all finished cells of the plan into MLflow; returns how many runs were written. Raises BenchError."""
+    """Bring all finished cells of the plan into MLflow; returns how many runs were written.
+
+    Raises BenchError.
+    """
     try:
         return Mirror(store, uri).write_all()
     except BenchError:
@@ -76,7 +85,10 @@ def sync(store: Store, uri: str | None = None) -> int:
 
 @contextmanager
 def mirror(store: Store, uri: str | None = None) -> Iterator[Callable[[str], None]]:
-    """Mirrors each key it is handed beside the run, the rest at the end; any trouble is one warning."""
+    """Mirrors each key it is handed while a suite runs, and the rest at the end.
+
+    Any trouble is one warning.
+    """
     if os.environ.get("SCARCEBENCH_MLFLOW") == "off":
         yield lambda key: None
         return
@@ -90,10 +102,11 @@ def mirror(store: Store, uri: str | None = None) -> Iterator[Callable[[str], Non
 
 
 class Follower:
-    """A thread that mirrors what it is told. It starts with the first finished cell, so that it delays none."""
+    """A thread that mirrors what it is told; it starts with the first cell, so as to delay none."""
 
     def __init__(self, store: Store, uri: str | None) -> None:
-        self.store, self.uri = store, uri
+        self.store = store
+        self.uri = uri
         self.told: SimpleQueue[str | None] = SimpleQueue()
         self.over = threading.Event()  # nothing more is to be said
         self.thread = threading.Thread(target=self._follow, daemon=True, name="mlflow mirror")
@@ -102,7 +115,8 @@ class Follower:
         """Have a finished cell mirrored soon; None says that no more follow."""
         self.told.put(key)
         if self.thread.ident is None:
-            # Scoring and MLflow share scipy; where two threads import one package at once, one may see half of it.
+            # Scoring and MLflow share scipy; where two threads import one package at once, one of
+            # them may see half of it.
             import scipy.ndimage
             import scipy.spatial  # noqa: F401
 
@@ -111,9 +125,9 @@ class Follower:
     def close(self) -> None:
         """Wait for the rest, but not for ever."""
         self.tell(None)
-        self.thread.join(PATIENCE_S)
+        self.thread.join(CLOSE_TIMEOUT_S)
         if self.thread.is_alive():
-            self._warn(f"not ready after {PATIENCE_S:.0f} s")
+            self._warn(f"not ready after {CLOSE_TIMEOUT_S:.0f} s")
 
     def _follow(self) -> None:
         try:
@@ -135,16 +149,16 @@ def reason(problem: Exception) -> str:
     """The first sentence of an exception, without passwords."""
     line = re.sub(r"//[^/@\s]+@", "//***@", " ".join(str(problem).split()))
     first = re.split(r"(?<=\w)\. ", line)[0].rstrip(".") or type(problem).__name__
-    return (
-        first if len(first) < 240 else f"{first[:120]} ... {first[-120:]}"
-    )  # the cause is often at the end
+    # The cause is often at the end.
+    return first if len(first) < 240 else f"{first[:120]} ... {first[-120:]}"
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedCell:
     """What one run of MLflow is made of: a cell of the plan and the files it left."""
 
-    cell: Mapping[str, Any]
+    cell: PlannedCell
+    folder: CellFolder
     state: str  # done or failed
     files: Mapping[str, Path]
     digest: str  # of all that is mirrored
@@ -154,151 +168,165 @@ class Mirror:
     """The experiment of one suite. Raises what MLflow raises."""
 
     def __init__(self, store: Store, uri: str | None = None) -> None:
-        plan = store.plan()
-        self.store, self.commit = store, plan["provenance"]["commit"]
+        plan = read_plan(store.out)
+        self.store = store
+        self.plan = plan
         # A tuned cell whose settings came out as the defaults is the default cell.
-        self.cells = {cell["key"]: cell for cell in reversed(plan["cells"]) if not cell["refusal"]}
-        self.studies, self.trials = plan["studies"], studies.asked(plan)
+        self.cells = {cell.key: cell for cell in reversed(plan.cells) if not cell.refusal}
+        self.metrics = registry.case_metrics(plan.suite.metrics)
         self.root = store.out.parent.resolve()
-        self.uri = (
-            uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
-        )
-        with (
-            self._lock()
-        ):  # of two processes that make the tables of a new database at once, one fails
+        default_uri = f"sqlite:///{self.root / 'mlflow.db'}"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri
+        # Of two processes that make the tables of a new database at once, one fails.
+        with self._lock():
             self.client = _client(self.uri)
-            self.experiment = self._experiment(plan["labels"]["name"])
-        self.known = {run.data.tags.get(KEY): run.data.tags.get(COMPLETE) for run in self._runs("")}
+            self.experiment = self._find_experiment(plan.header.name)
+        self.known: dict[str | None, str | None] = {}
+        for run in self._find_runs(""):
+            self.known[run.data.tags.get(KEY)] = run.data.tags.get(COMPLETE)
 
     def write_all(self) -> int:
         """Write what is finished and not there yet; returns the number of runs written."""
-        return sum(self.write(key) for key in self.cells) + sum(
-            self.write_study(study) for study in self.studies
-        )
+        cells = sum(self.write(key) for key in self.cells)
+        trials = sum(self.write_study(study) for study in self.plan.studies)
+        return cells + trials
 
-    def write_study(self, study: Mapping[str, Any]) -> int:
-        """A run for a study with a child run for each trial, where that is due; returns the number of runs written."""
-        done = studies.trials_of(self.store, study["id"])[: self.trials]
-        digest = hashing.digest([LAYOUT, study["id"], [asdict(trial) for trial in done]])
-        key = f"study {study['id']}"
-        if not done or self.known.get(key) == digest:
+    def write_study(self, study: StudyFacts) -> int:
+        """A run for a study with a child run for each trial, where that is due.
+
+        Returns the number of runs written.
+        """
+        trials = read_trials(self.store, study.id)[: self.plan.trials]
+        digest = hashing.digest([LAYOUT, study.id, list(map(plain_data, trials))])
+        key = f"study {study.id}"
+        if not trials or self.known.get(key) == digest:
             return 0
         with self._lock():
-            runs = self._runs(f"tags.`{STUDY}` = '{study['id']}'")
-            for run in runs:
+            for run in self._find_runs(f"tags.`{STUDY}` = '{study.id}'"):
                 self.client.delete_run(run.info.run_id)
-            tags = {KEY: key, STUDY: study["id"]}
-            parent = self.client.create_run(
-                self.experiment, None, tags, f"tuning of {studies.plain_name(study)}"
-            ).info.run_id
-            for trial in done:
-                self._write_trial(study["id"], parent, trial)
-            best = tuning.winner(done)
+            parent = self._create_run(
+                {KEY: key, STUDY: study.id}, f"tuning of {study_label(study)}"
+            )
+            for trial in trials:
+                self._write_trial(study.id, parent, trial)
+            best = winner(trials)
             if best is not None and best.value is not None:
                 self.client.log_metric(parent, "best", best.value)
             self.client.set_terminated(parent, "FINISHED")
             self.client.set_tag(parent, COMPLETE, digest)
         self.known[key] = digest
-        return 1 + len(done)
+        return 1 + len(trials)
 
-    def _write_trial(self, study: str, parent: str, trial: tuning.Trial) -> None:
-        from mlflow.entities import Metric, Param
-
-        tags = {STUDY: study, "mlflow.parentRunId": parent, "scarcebench.status": trial.state}
-        run = self.client.create_run(
-            self.experiment, None, tags, f"trial {trial.number}"
-        ).info.run_id
-        values = {
-            "seconds": trial.seconds,
-            **({} if trial.value is None else {"value": trial.value}),
+    def _write_trial(self, study_id: str, parent: str, trial: Trial) -> None:
+        tags = {
+            STUDY: study_id,
+            "mlflow.parentRunId": parent,
+            "scarcebench.status": trial.state,
         }
-        points = [Metric(name, value, 0, 0) for name, value in values.items()]
-        means = [(fold, value) for fold, value in enumerate(trial.after_folds) if value is not None]
-        points += [Metric("after_fold", value, 0, fold) for fold, value in means]
-        settings = [Param(name, str(value)[:6000]) for name, value in trial.params.items()]
+        run = self._create_run(tags, f"trial {trial.number}")
+        points = trial_metrics(trial)
+        settings = nested_params(trial.params)
         self.client.log_batch(run, metrics=points, params=settings, synchronous=True)
-        self.client.set_terminated(run, "FAILED" if trial.state == "failed" else "FINISHED")
+        status = "FAILED" if trial.state == "failed" else "FINISHED"
+        self.client.set_terminated(run, status)
 
     def write(self, key: str) -> bool:
         """Bring one cell up to date; False where it is already, or where it is not finished."""
-        found = self._finished(key)
-        if found is None or self.known.get(key) == found.digest:
+        finished = self._find_finished(key)
+        if finished is None or self.known.get(key) == finished.digest:
             return False
         with self._lock():
-            runs = self._runs(
-                f"tags.`{KEY}` = '{key}'"
-            )  # again: another launch may have written it by now
-            due = [run.data.tags.get(COMPLETE) for run in runs] != [found.digest]
+            # Again: another launch may have written it by now.
+            runs = self._find_runs(f"tags.`{KEY}` = '{key}'")
+            due = [run.data.tags.get(COMPLETE) for run in runs] != [finished.digest]
             if due:
-                for run in (
-                    runs
-                ):  # params cannot change and metrics would pile up: an outdated run is replaced
+                # Params cannot change and metrics would pile up: an outdated run is replaced.
+                for run in runs:
                     self.client.delete_run(run.info.run_id)
-                self._write(found)
-        self.known[key] = found.digest
+                self._write_cell(finished)
+        self.known[key] = finished.digest
         return due
 
-    def _write(self, found: Finished) -> None:
-        cost = (self.store.result(found.cell["key"]) or {"cost": {}})["cost"]
-        ended = int(1000 * next(iter(found.files.values())).stat().st_mtime)
-        started = ended - int(1000 * cost.get("cell_seconds", 0))
-        run = self.client.create_run(
-            self.experiment, started, self._tags(found), run_name(found.cell)
-        ).info.run_id
-        values, points = params(found.cell), metrics(found.files, cost, ended, found.cell["task"])
-        for start in range(0, len(values), PARAMS):
-            self.client.log_batch(run, params=values[start : start + PARAMS], synchronous=True)
-        for start in range(0, len(points), METRICS):
-            self.client.log_batch(run, metrics=points[start : start + METRICS], synchronous=True)
-        for file in found.files.values():
-            self.client.log_artifact(run, str(file))
-        self.client.set_terminated(
-            run, "FINISHED" if found.state == "done" else "FAILED", end_time=ended
-        )
-        self.client.set_tag(run, COMPLETE, found.digest)  # last: a run without it was cut short
+    def _write_cell(self, finished: FinishedCell) -> None:
+        result = finished.folder.read_result()
+        first_file = next(iter(finished.files.values()))
+        ended_ms = int(1000 * first_file.stat().st_mtime)
+        seconds = result.cost.cell_seconds if result and result.cost else 0.0
+        started_ms = ended_ms - int(1000 * seconds)
+        run = self._create_run(self._tags(finished), cell_label(finished.cell), started_ms)
+        self._log_params(run, cell_params(finished.cell))
+        if finished.state == "done":
+            task = finished.cell.task
+            self._log_metrics(run, cell_metrics(finished.folder, task, self.metrics, ended_ms))
+        for name, file in finished.files.items():
+            subfolder = name.rpartition("/")[0] or None
+            self.client.log_artifact(run, str(file), subfolder)
+        status = "FINISHED" if finished.state == "done" else "FAILED"
+        self.client.set_terminated(run, status, end_time=ended_ms)
+        # Last: a run without it was cut short.
+        self.client.set_tag(run, COMPLETE, finished.digest)
 
-    def _tags(self, found: Finished) -> dict[str, str]:
+    def _log_params(self, run: str, params: list[Param]) -> None:
+        for start in range(0, len(params), BATCH_PARAMS):
+            batch = params[start : start + BATCH_PARAMS]
+            self.client.log_batch(run, params=batch, synchronous=True)
+
+    def _log_metrics(self, run: str, points: list[Metric]) -> None:
+        for start in range(0, len(points), BATCH_METRICS):
+            batch = points[start : start + BATCH_METRICS]
+            self.client.log_batch(run, metrics=batch, synchronous=True)
+
+    def _create_run(self, tags: dict[str, str], name: str, started_ms: int | None = None) -> str:
+        run = self.client.create_run(self.experiment, started_ms, tags, name)
+        return str(run.info.run_id)
+
+    def _tags(self, finished: FinishedCell) -> dict[str, str]:
+        cell = finished.cell
         tags = {
-            "key": found.cell["key"],
-            "split": found.cell["split"],
-            "commit": self.commit,
-            "status": found.state,
+            "key": cell.key,
+            "split": cell.split,
+            "commit": self.plan.provenance.get("commit", "unknown"),
+            "status": finished.state,
         }
-        if failure := self.store.failure(tags["key"]):
-            tags["reason"] = f"{failure['kind']}: {failure['message']}"
+        failure = finished.folder.read_failure()
+        if failure is not None:
+            tags["reason"] = failure.reason
         return {f"scarcebench.{name}": value for name, value in tags.items()}
 
-    def _finished(self, key: str) -> Finished | None:
+    def _find_finished(self, key: str) -> FinishedCell | None:
         state = self.store.state(key)
         if state not in FILES or key not in self.cells:
             return None
-        cell, folder = self.cells[key], self.store.cell(key)
-        files = {file: folder / file for file in FILES[state] if (folder / file).exists()}
-        content = {
-            file: hashlib.sha256(path.read_bytes()).hexdigest() for file, path in files.items()
-        }
-        return Finished(
-            cell, state, files, hashing.digest([LAYOUT, run_name(cell), state, content])
-        )
+        cell = self.cells[key]
+        folder = self.store.cell(key)
+        files = {}
+        hashes = {}
+        for name in FILES[state]:
+            file = folder.path / name
+            if file.exists():
+                files[name] = file
+                hashes[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = hashing.digest([LAYOUT, cell_label(cell), state, hashes])
+        return FinishedCell(cell, folder, state, files, digest)
 
-    def _experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        beside = (
-            None if self.uri.startswith("http") else (self.root / "mlartifacts").as_uri()
-        )  # a server has its own
-        return str(
-            found.experiment_id
-            if found
-            else self.client.create_experiment(name, artifact_location=beside)
-        )
+    def _find_experiment(self, name: str) -> str:
+        """The id of the experiment of a suite, made where there is none."""
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        # A server has a place of its own for artifacts.
+        artifacts = None if self.uri.startswith("http") else (self.root / "mlartifacts").as_uri()
+        return str(self.client.create_experiment(name, artifact_location=artifacts))
 
-    def _runs(self, which: str) -> list[Run]:
-        return list(self.client.search_runs([self.experiment], which, max_results=RUNS))
+    def _find_runs(self, query: str) -> list[Run]:
+        return list(self.client.search_runs([self.experiment], query, max_results=PAGE_RUNS))
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         database = self.uri.removeprefix("sqlite:///")
-        file = Path(f"{database}.lock") if database != self.uri else self.store.out / "mlflow.lock"
+        file = self.store.out / "mlflow.lock"
+        if database != self.uri:
+            file = Path(f"{database}.lock")
         with file.open("a") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield
@@ -314,53 +342,80 @@ def _client(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
-def run_name(cell: Mapping[str, Any]) -> str:
-    """A cell in words, as the progress display has it."""
-    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
-    named = place(cell["task"], cell["dataset"])
-    return f"{cell['method']}{variant} on {named}, {cell['labelled']} labelled, subset {cell['subset']}"
-
-
-def params(cell: Mapping[str, Any]) -> list[Param]:
+def cell_params(cell: PlannedCell) -> list[Param]:
     """All that the plan says of a cell; nested names are joined by dots."""
+    content = plain_data(cell)
+    del content["refusal"]  # there is none, or the cell would not be finished
+    return nested_params(content)
+
+
+def nested_params(content: Mapping[str, Any], prefix: str = "") -> list[Param]:
+    """Settings as params of MLflow; nested names are joined by dots."""
     from mlflow.entities import Param
 
-    def flat(prefix: str, value: Any) -> list[Param]:
+    params = []
+    for name, value in content.items():
         if isinstance(value, Mapping):
-            return [
-                param for name, inner in value.items() for param in flat(f"{prefix}.{name}", inner)
-            ]
-        return [Param(prefix, str(value)[:6000])]  # MLflow takes no longer ones
-
-    return [param for name in cell.keys() - {"key", "refusal"} for param in flat(name, cell[name])]
+            params += nested_params(value, f"{prefix}{name}.")
+        else:
+            params.append(Param(f"{prefix}{name}", str(value)[:LONGEST_PARAM]))
+    return params
 
 
-def metrics(
-    files: Mapping[str, Path], cost: Mapping[str, float], time_ms: int, task: str
+def trial_metrics(trial: Trial) -> list[Metric]:
+    """Cost and value of a trial, and its running mean by fold."""
+    from mlflow.entities import Metric
+
+    points = [Metric("seconds", trial.seconds, 0, 0)]
+    if trial.value is not None:
+        points.append(Metric("value", trial.value, 0, 0))
+    for fold, mean in enumerate(trial.after_folds):
+        if mean is not None:
+            points.append(Metric("after_fold", mean, 0, fold))
+    return points
+
+
+def cell_metrics(
+    folder: CellFolder, task: str, metrics: tuple[CaseMetric, ...], time_ms: int
 ) -> list[Metric]:
-    """Cost, the mean over the patients of each metric of the board, and the curves of the training.
+    """Cost, the mean of each score over the patients, and the curves of the training.
 
-    `fd_while_training` is the Fréchet distance of a generator on the way; its step is the images shown to it.
+    `fd_while_training` is the Fréchet distance of a generator while it was trained; its step is
+    the number of images shown to it.
     """
     from mlflow.entities import Metric
 
-    scores = [read_scores(files["scores.csv"], task)] if "scores.csv" in files else []
-    found = {column.key: table(scores, column.key) for column in SCORED if column.task == task}
-    final = {
-        **cost,
-        **{name: float(values.mean()) for name, values in found.items() if values is not None},
-    }
+    final = {**_costs(folder), **_mean_scores(folder, task, metrics)}
     points = [Metric(name, value, time_ms, 0) for name, value in final.items()]
-    history = read_json(files["history.json"]) if "history.json" in files else {}
-    for name, curve in history.items():
-        free = (
-            f"step/{name}" if name in final else name
-        )  # a method may well log a `dice` of its own
-        points += [Metric(free, value, time_ms, step) for step, value in curve]
-    judged = read_json(files["judged.json"]) if "judged.json" in files else {}
-    for curve in judged.get("curves", []):
-        name = "/".join(["fd_while_training", *([curve["label"]] if curve["label"] else [])])
-        points += [
-            Metric(name, point["distance"], time_ms, point["shown"]) for point in curve["points"]
-        ]
+    for name, curve in folder.read_history().items():
+        # A method may well log a `dice` of its own.
+        free_name = f"step/{name}" if name in final else name
+        points += [Metric(free_name, value, time_ms, step) for step, value in curve]
+    judgement = folder.read_judgement()
+    for distances in judgement.curves if judgement else ():
+        name = "fd_while_training"
+        if distances.label:
+            name = f"{name}/{distances.label}"
+        for point in distances.points:
+            points.append(Metric(name, point.distance, time_ms, point.shown))
     return points
+
+
+def _costs(folder: CellFolder) -> dict[str, float]:
+    result = folder.read_result()
+    return asdict(result.cost) if result and result.cost else {}
+
+
+def _mean_scores(
+    folder: CellFolder, task: str, metrics: tuple[CaseMetric, ...]
+) -> dict[str, float]:
+    """The mean over the patients of each score that is defined."""
+    file = folder.scores("last")
+    if not file.exists():
+        return {}
+    scores = read_scores(file, task, metrics)
+    names = LABEL_METRICS
+    if task == "segmentation":
+        names = tuple(metric.key for metric in metrics)
+    means = {name: mean_of(scores, name) for name in names}
+    return {name: mean for name, mean in means.items() if mean is not None}

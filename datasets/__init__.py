@@ -1,1 +1,1 @@
-"""One file per dataset family; each names its ids in DATASETS."""
+"""One file or package per dataset family; each names its dataset ids in DATASETS."""

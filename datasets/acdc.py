@@ -1,4 +1,4 @@
-"""ACDC: the heart in cine MRI, as the HDF5 files and lists of SSL4MIS."""
+"""ACDC: the heart in cine MRI, in the HDF5 files and lists of SSL4MIS."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.hdf5 import read_h5
-from datasets.pairing import missing_folder, refuse_odd_name, some
-from datasets.side_files import read_lines
+from datasets.readers.hdf5 import read_h5
+from datasets.readers.pairing import first_names, missing_folder, refuse_odd_name
+from datasets.readers.user_files import read_lines
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of the split: its list, the folder of its files, and their dimensions."""
+    """One side of the split: its list, the folder of its files, and their number of dimensions."""
 
     split: Literal["train", "validation", "test"]
     list: str
@@ -23,7 +23,7 @@ class Side:
     ndim: int
 
 
-# training reads single slices, the others whole volumes
+# Training cases are single slices, the others are whole volumes.
 SIDES = (
     Side("train", "train_slices.list", "data/slices", 2),
     Side("validation", "val.list", "data", 3),
@@ -48,7 +48,10 @@ CARD = Card(
 
 
 class Acdc:
-    """Slices (H W) to train on, volumes (D H W) to validate and test on; the files give no spacing."""
+    """Slices (H W) for training, volumes (D H W) for validation and test.
+
+    The files do not state the spacing.
+    """
 
     card = CARD
 
@@ -56,9 +59,12 @@ class Acdc:
         self.data_folder = data_folder
 
     def records(self) -> list[Record]:
-        """Training slices, validation volumes and test volumes, each in list order. Raises DataProblem."""
-        root = self._root()
-        return [record for side in SIDES for record in _records(root, side)]
+        """Training slices, validation volumes, test volumes, in list order. Raises DataProblem."""
+        root = self._find_root()
+        records: list[Record] = []
+        for side in SIDES:
+            records += _list_records(root, side)
+        return records
 
     def read(self, record: Record) -> RawCase:
         """Decode one slice or volume. Raises DataProblem naming the file."""
@@ -66,7 +72,7 @@ class Acdc:
         ndim = next(side.ndim for side in SIDES if side.split == record.split)
         return read_h5(record.image, ndim, self.card.classes)
 
-    def _root(self) -> Path:
+    def _find_root(self) -> Path:
         """The folder that holds the lists."""
         root = (self.data_folder or Path()) / "acdc"
         if self.data_folder is None or not root.is_dir():
@@ -76,7 +82,7 @@ class Acdc:
         return root
 
 
-def _records(root: Path, side: Side) -> list[Record]:
+def _list_records(root: Path, side: Side) -> list[Record]:
     """The files of one list. Raises DataProblem where the list or one of its files is missing."""
     path = root / side.list
     names = [text.removesuffix(".h5") for _, text in read_lines(path)]
@@ -87,13 +93,13 @@ def _records(root: Path, side: Side) -> list[Record]:
     if absent:
         raise DataProblem(
             f"{path}: {len(absent)} of {len(files)} listed files are not in {root / side.folder} "
-            f"({some(absent)}); expected all; copy them there or take them off the list"
+            f"({first_names(absent)}); expected all; copy them there or take them off the list"
         )
-    # patient038_frame01_slice_3 -> patient038
-    return [
-        Record(name, name.partition("_")[0], side.split, image=file)
-        for name, file in zip(names, files, strict=True)
-    ]
+    records: list[Record] = []
+    for name, file in zip(names, files, strict=True):
+        patient = name.partition("_")[0]  # patient038 of patient038_frame01_slice_3
+        records.append(Record(name, patient, side.split, image=file))
+    return records
 
 
 def _open(dataset_id: str, data_folder: Path | None) -> Acdc:

@@ -1,4 +1,4 @@
-"""BUSI: breast ultrasound with benign lesions, malignant lesions and none."""
+"""BUSI: breast ultrasound with benign lesions, malignant lesions or none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.beside import pairs_beside
-from datasets.pairing import missing_folder, some
-from datasets.reading import channels_of, read_case
+from datasets.readers.pairing import find_pairs_beside, first_names, missing_folder
+from datasets.readers.pictures import count_channels, read_case
 
-KINDS = ("normal", "benign", "malignant")  # the folders; a label is the place in this list
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+KINDS = ("normal", "benign", "malignant")  # the folders; a label is an index into this list
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R BT.601
 
 CARD = Card(
     id="busi",
@@ -26,8 +25,10 @@ CARD = Card(
     classes=("background", "lesion"),
     normals=True,
     unit="image (patients unknown)",
-    source="Baheya Hospital, Cairo; folders benign, malignant and normal as in Dataset_BUSI_with_GT",
-    licence="not stated by its authors in the files (CC0 by a third party); the paper must be cited",
+    source="Baheya Hospital, Cairo; "
+    "folders benign, malignant and normal as in Dataset_BUSI_with_GT",
+    licence="not stated by its authors in the files (CC0 by a third party); "
+    "the paper must be cited",
     citation="Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 2020",
     redistribute=False,
     labels=KINDS,
@@ -35,7 +36,10 @@ CARD = Card(
 
 
 class Busi:
-    """Ultrasound in grey, label 0 normal, 1 benign, 2 malignant; each image is a group of its own."""
+    """Grey ultrasound images with label 0 normal, 1 benign, 2 malignant.
+
+    Their patients are not known, so each image is a group of its own.
+    """
 
     card = CARD
 
@@ -44,59 +48,62 @@ class Busi:
 
     def records(self) -> list[Record]:
         """Normal, benign and malignant images, each in natural order. Raises DataProblem."""
-        root = self._root()
+        root = self._find_root()
         _refuse_other_folders(root)
-        records = [
-            Record(pair.stem, pair.stem, None, label, pair.image, pair.masks)
-            for label, kind in enumerate(KINDS)
-            for pair in pairs_beside(root / kind)
-        ]
+        records: list[Record] = []
+        for label, kind in enumerate(KINDS):
+            for pair in find_pairs_beside(root / kind):
+                records.append(Record(pair.stem, pair.stem, None, label, pair.image, pair.masks))
         _refuse_one_name_in_two_folders(records)
         return records
 
     def read(self, record: Record) -> RawCase:
-        """Decode one image in grey and unite its masks, resized where they are of another size."""
+        """Decode one image in grey and unite its masks, resized where their size differs."""
         assert record.image is not None
-        case = read_case(record, 1 if channels_of(record.image) == 1 else 3, self.card.classes)
-        return replace(case, image=_grey(case.image))
+        channels = 1 if count_channels(record.image) == 1 else 3
+        case = read_case(record, channels, self.card.classes)
+        return replace(case, image=_to_grey(case.image))
 
-    def _root(self) -> Path:
-        """The folder that holds one folder for each kind."""
+    def _find_root(self) -> Path:
+        """The folder that holds one folder for each kind. Raises DataProblem."""
         if self.data_folder is not None:
-            for place in ("busi", "busi/Dataset_BUSI_with_GT"):
-                root = self.data_folder / place
+            for subfolder in ("busi", "busi/Dataset_BUSI_with_GT"):
+                root = self.data_folder / subfolder
                 if any((root / kind).is_dir() for kind in KINDS):
                     return root
         raise missing_folder("busi", self.data_folder, "busi/{normal,benign,malignant}")
 
 
-def _grey(image: NDArray[Any]) -> NDArray[Any]:
-    """The luminance (1 H W) of an image (C H W); grey that is stored in colour keeps its values."""
+def _to_grey(image: NDArray[Any]) -> NDArray[Any]:
+    """The luminance (1 H W) of an image (C H W); grey stored in colour keeps its values."""
     if len(image) == 1:
         return image
     levels = np.average(image, axis=0, weights=LUMA)[None]
-    return levels.round().astype(np.uint8) if image.dtype == np.uint8 else levels.astype(np.float32)
+    if image.dtype == np.uint8:
+        return levels.round().astype(np.uint8)
+    return levels.astype(np.float32)
 
 
 def _refuse_other_folders(root: Path) -> None:
-    """Raise DataProblem on a folder that is no kind of image: what its label would be is not known."""
-    others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
-    others = [name for name in others if name not in KINDS]
-    if others:
+    """Raise DataProblem on a folder that is none of KINDS: its images would have no label."""
+    folders = [path.name for path in root.iterdir() if path.is_dir()]
+    unknown = [name for name in sorted(folders) if name[0] != "." and name not in KINDS]
+    if unknown:
         raise DataProblem(
-            f"{root}: unknown class folders ({some(others)}); expected {', '.join(KINDS)}; rename or remove them"
+            f"{root}: unknown class folders ({first_names(unknown)}); "
+            f"expected {', '.join(KINDS)}; rename or remove them"
         )
 
 
 def _refuse_one_name_in_two_folders(records: list[Record]) -> None:
-    """Raise DataProblem where two kinds hold images of one name."""
+    """Raise DataProblem where two kinds hold images of the same name."""
     first: dict[str, Record] = {}
     for record in records:
         other = first.setdefault(record.id, record)
         if other is not record:
             raise DataProblem(
-                f"{record.image}: {other.image} has the same name; expected names such as 'benign (1)' that tell "
-                "cases apart; rename one with its masks"
+                f"{record.image}: {other.image} has the same name; expected names that tell cases "
+                "apart, such as 'benign (1)'; rename one with its masks"
             )
 
 

@@ -1,4 +1,4 @@
-"""HyperKvasir, segmented part: polyps in colonoscopy, read as any folder of images and masks."""
+"""HyperKvasir, segmented part: polyps in colonoscopy, in a folder of images and masks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.api import Card, DatasetFactory
 from datasets.folder import Folder
-from datasets.pairing import missing_folder
+from datasets.readers.pairing import missing_folder
 
 CARD = Card(
     id="hyper_kvasir",
@@ -16,7 +16,8 @@ CARD = Card(
     classes=("background", "polyp"),
     normals=False,
     unit="image (patients unknown)",
-    source="Simula, https://datasets.simula.no/hyper-kvasir; the 1000 segmented images, the same as in Kvasir-SEG",
+    source="Simula, https://datasets.simula.no/hyper-kvasir; the 1000 segmented images, "
+    "the same as in Kvasir-SEG",
     licence="CC BY 4.0",
     citation="Borgli et al., HyperKvasir, a comprehensive multi-class image and video dataset for "
     "gastrointestinal endoscopy, Scientific Data 2020",
@@ -25,11 +26,12 @@ CARD = Card(
 
 
 def _open(dataset_id: str, data_folder: Path | None) -> Folder:
-    """The folder that holds images/ and masks/. Raises DataProblem where there is none."""
+    """The dataset whose folder holds images/ and masks/. Raises DataProblem where there is none."""
     if data_folder is not None:
-        for place in ("hyper_kvasir/segmented-images", "hyper_kvasir"):
-            if (data_folder / place / "images").is_dir():
-                return Folder(dataset_id, data_folder / place, CARD)
+        for subfolder in ("hyper_kvasir/segmented-images", "hyper_kvasir"):
+            root = data_folder / subfolder
+            if (root / "images").is_dir():
+                return Folder(dataset_id, root, CARD)
     raise missing_folder(dataset_id, data_folder, "hyper_kvasir/segmented-images/{images,masks}")
 
 

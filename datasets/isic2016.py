@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.pairing import Layout, Pair, missing_folder, pairs
-from datasets.reading import read_case
-from datasets.side_files import read_lines
+from datasets.readers.pairing import Layout, Pair, find_pairs, missing_folder
+from datasets.readers.pictures import read_case
+from datasets.readers.user_files import read_lines
 
 LAYOUT = Layout(images="test_data", masks="test_masks", suffix="_Segmentation")
 LABELS = {"0": 0, "1": 1}  # benign, malignant
@@ -23,7 +23,8 @@ CARD = Card(
     unit="image",
     source="test set of ISBI 2016 Part 1, resized to 224x224; patients unknown",
     licence="terms of the ISBI 2016 challenge and the ISIC Archive; the paper must be cited",
-    citation="Gutman et al., Skin Lesion Analysis toward Melanoma Detection (ISBI 2016), arXiv:1605.01397",
+    citation="Gutman et al., Skin Lesion Analysis toward Melanoma Detection (ISBI 2016), "
+    "arXiv:1605.01397",
     redistribute=False,
     labels=("benign", "malignant"),
 )
@@ -38,23 +39,25 @@ class Isic2016:
         self.data_folder = data_folder
 
     def records(self) -> list[Record]:
-        """All images with their label (0 benign, 1 malignant), without a split. Raises DataProblem."""
-        root = self._root()
-        found = sorted(
-            pairs(root, LAYOUT), key=lambda pair: pair.stem
-        )  # test.csv follows this order
-        labels = _labels(root / "test.csv", found)
+        """All images with label 0 (benign) or 1 (malignant), without a split.
+
+        Raises DataProblem.
+        """
+        root = self._find_root()
+        pairs = find_pairs(root, LAYOUT)
+        pairs.sort(key=lambda pair: pair.stem)  # the order of test.csv
+        labels = _read_labels(root / "test.csv", pairs)
         return [
             Record(pair.stem, pair.stem, None, label, pair.image, pair.masks)
-            for pair, label in zip(found, labels, strict=True)
+            for pair, label in zip(pairs, labels, strict=True)
         ]
 
     def read(self, record: Record) -> RawCase:
         """Decode one image with its mask, thresholded at half range because it was interpolated."""
         return read_case(record, self.card.channels, self.card.classes)
 
-    def _root(self) -> Path:
-        """The folder that holds test_data/."""
+    def _find_root(self) -> Path:
+        """The folder that holds test_data/. Raises DataProblem."""
         root = (self.data_folder or Path()) / "isic2016"
         if self.data_folder is None or not (root / LAYOUT.images).is_dir():
             raise missing_folder(
@@ -63,18 +66,19 @@ class Isic2016:
         return root
 
 
-def _labels(path: Path, found: list[Pair]) -> list[int]:
-    """One label for each image. Raises DataProblem on another number of lines or another value."""
+def _read_labels(path: Path, pairs: list[Pair]) -> list[int]:
+    """One label for each image. Raises DataProblem on a wrong number of lines or a wrong value."""
     lines = read_lines(path)
-    if len(lines) != len(found):
+    if len(lines) != len(pairs):
         raise DataProblem(
-            f"{path}: {len(lines)} labels for {len(found)} images; expected one line for each image, in the "
-            "order of their names; copy the images and test.csv from one source"
+            f"{path}: {len(lines)} labels for {len(pairs)} images; expected one line for each "
+            "image, in the order of their names; copy the images and test.csv from one source"
         )
     for number, text in lines:
         if text not in LABELS:
             raise DataProblem(
-                f"{path} line {number}: label '{text}'; expected 0 (benign) or 1 (malignant)"
+                f"{path} line {number}: label '{text}'; expected 0 (benign) or 1 (malignant); "
+                "fix that line"
             )
     return [LABELS[text] for _, text in lines]
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.pairing import Layout, missing_folder, pairs
-from datasets.reading import read_case
+from datasets.readers.pairing import Layout, find_pairs, missing_folder
+from datasets.readers.pictures import read_case
 
 Split = Literal["train", "validation", "test"]
 
@@ -29,8 +29,8 @@ CARD = Card(
     unit="image (patients unknown)",
     source=f"Task 1 of the ISIC 2018 challenge, {PAGE}",
     licence="terms of the ISIC 2018 challenge and the ISIC Archive; the papers must be cited",
-    citation="Codella et al., Skin Lesion Analysis toward Melanoma Detection 2018, arXiv:1902.03368; "
-    "Tschandl et al., The HAM10000 dataset, Scientific Data 2018",
+    citation="Codella et al., Skin Lesion Analysis toward Melanoma Detection 2018, "
+    "arXiv:1902.03368; Tschandl et al., The HAM10000 dataset, Scientific Data 2018",
     redistribute=False,
 )
 
@@ -44,16 +44,22 @@ class Isic2018:
         self.data_folder = data_folder
 
     def records(self) -> list[Record]:
-        """Training (2594), validation (100) and test images (1000), each by name. Raises DataProblem."""
-        root = self._root()
-        return [record for split, word in SIDES for record in _records(root, split, word)]
+        """Training (2594), validation (100) and test images (1000), each in natural order.
+
+        Raises DataProblem.
+        """
+        root = self._find_root()
+        records: list[Record] = []
+        for split, word in SIDES:
+            records += _list_records(root, split, word)
+        return records
 
     def read(self, record: Record) -> RawCase:
         """Decode one image with its mask of 0 and 255."""
         return read_case(record, self.card.channels, self.card.classes)
 
-    def _root(self) -> Path:
-        """The folder that holds the folders of the challenge."""
+    def _find_root(self) -> Path:
+        """The folder that holds the folders of the challenge. Raises DataProblem."""
         root = (self.data_folder or Path()) / "isic2018"
         if self.data_folder is None or not root.is_dir():
             layout = (
@@ -63,7 +69,7 @@ class Isic2018:
         return root
 
 
-def _records(root: Path, split: Split, word: str) -> list[Record]:
+def _list_records(root: Path, split: Split, word: str) -> list[Record]:
     """One side of the split. Raises DataProblem where its images or masks are missing."""
     layout = Layout(
         f"ISIC2018_Task1-2_{word}_Input", f"ISIC2018_Task1_{word}_GroundTruth", "_segmentation"
@@ -71,15 +77,16 @@ def _records(root: Path, split: Split, word: str) -> list[Record]:
     for folder, content in ((layout.images, "images"), (layout.masks, "masks")):
         if not (root / folder).is_dir():
             raise DataProblem(
-                f"no folder {root / folder}; expected the {split} {content} of Task 1; download it from {PAGE}"
+                f"no folder {root / folder}; expected the {split} {content} of Task 1; "
+                f"download it from {PAGE}"
             )
-    found = pairs(root, layout)
-    if not found:
+    pairs = find_pairs(root, layout)
+    if not pairs:
         raise DataProblem(
             f"no pictures in {root / layout.images}; expected ISIC_<7 digits>.jpg; copy them there"
         )
     return [
-        Record(pair.stem, pair.stem, split, image=pair.image, masks=pair.masks) for pair in found
+        Record(pair.stem, pair.stem, split, image=pair.image, masks=pair.masks) for pair in pairs
     ]
 
 

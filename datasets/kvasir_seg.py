@@ -1,4 +1,4 @@
-"""Kvasir-SEG: polyps in colonoscopy images, in split folders or as its authors distribute it."""
+"""Kvasir-SEG: polyps in colonoscopy images, in split folders or as its authors publish it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import Card, DatasetFactory, RawCase, Record
-from datasets.pairing import missing_folder, pairs
-from datasets.reading import read_case
+from datasets.readers.pairing import find_pairs, missing_folder
+from datasets.readers.pictures import read_case
 
 SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 
@@ -20,8 +20,10 @@ CARD = Card(
     classes=("background", "polyp"),
     normals=False,
     unit="image",
-    source="Simula, https://datasets.simula.no/kvasir-seg; split folders as in EffiSegNet (352x352); patients unknown",
-    licence="research and education only; commercial use needs written permission; the paper must be cited",
+    source="Simula, https://datasets.simula.no/kvasir-seg; split folders as in EffiSegNet "
+    "(352x352); patients unknown",
+    licence="research and education only; commercial use needs written permission; "
+    "the paper must be cited",
     citation="Jha et al., Kvasir-SEG: A Segmented Polyp Dataset, MMM 2020",
     redistribute=False,
 )
@@ -36,18 +38,21 @@ class KvasirSeg:
         self.data_folder = data_folder
 
     def records(self) -> list[Record]:
-        """Training, validation and test images, or all images without a split; natural order."""
-        return list(self._records(self._root()))
+        """Training, validation and test images, or all images without a split, in natural order.
+
+        Raises DataProblem.
+        """
+        return list(_list_records(self._find_root()))
 
     def read(self, record: Record) -> RawCase:
         """Decode one image with its mask, thresholded at half range because it is a JPEG."""
         return read_case(record, self.card.channels, self.card.classes)
 
-    def _root(self) -> Path:
-        """The folder that holds images/ or train/images/."""
+    def _find_root(self) -> Path:
+        """The folder that holds images/ or train/images/. Raises DataProblem."""
         if self.data_folder is not None:
-            for place in ("kvasir_seg/Kvasir-SEG", "kvasir_seg", "Kvasir-SEG"):
-                root = self.data_folder / place
+            for subfolder in ("kvasir_seg/Kvasir-SEG", "kvasir_seg", "Kvasir-SEG"):
+                root = self.data_folder / subfolder
                 if (root / "images").is_dir() or (root / "train" / "images").is_dir():
                     return root
         layout = (
@@ -55,15 +60,17 @@ class KvasirSeg:
         )
         raise missing_folder("kvasir_seg", self.data_folder, layout)
 
-    def _records(self, root: Path) -> Iterator[Record]:
-        if (root / "images").is_dir():
-            for pair in pairs(root):
-                yield Record(pair.stem, pair.stem, None, image=pair.image, masks=pair.masks)
-            return
-        for split in SPLITS:
-            for pair in pairs(root / split):
-                name = f"{split}_{pair.stem}"  # file names repeat from split to split
-                yield Record(name, name, split, image=pair.image, masks=pair.masks)
+
+def _list_records(root: Path) -> Iterator[Record]:
+    """The images of one folder, or of the three split folders. Raises DataProblem."""
+    if (root / "images").is_dir():
+        for pair in find_pairs(root):
+            yield Record(pair.stem, pair.stem, None, image=pair.image, masks=pair.masks)
+        return
+    for split in SPLITS:
+        for pair in find_pairs(root / split):
+            name = f"{split}_{pair.stem}"  # file names repeat from split to split
+            yield Record(name, name, split, image=pair.image, masks=pair.masks)
 
 
 def _open(dataset_id: str, data_folder: Path | None) -> KvasirSeg:

@@ -1,4 +1,7 @@
-"""Augmentation of batches, image and mask together; every draw comes from the generator that is given."""
+"""Augmentation of batches, images and masks together.
+
+Every random draw comes from the generator that is given (docs/methods/common.md#augmentation).
+"""
 
 from __future__ import annotations
 
@@ -8,77 +11,84 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+Pair = tuple[torch.Tensor, torch.Tensor]  # images and masks, of a batch or of one case
+Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], Pair]
+
+LARGEST_ANGLE = 20  # degrees
 
 
-def leave(
-    images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both as they are."""
+def keep_unchanged(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> Pair:
+    """Images and masks as they are."""
     return images, masks
 
 
-def flips(
-    images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each sample of images (B C *S) and masks (B *S) flipped at random along each axis, 2D squares also turned."""
+def flips(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> Pair:
+    """Flip each sample of images (B C *S) and masks (B *S) along each axis with probability 1/2.
+
+    2D squares are also transposed with probability 1/2.
+    """
     ndim = masks.ndim - 1
     draws = torch.rand((len(images), ndim + 1), generator=generator).to(images.device) < 0.5
     for axis in range(-ndim, 0):
-        images, masks = _where(draws[:, axis], images, masks, images.flip(axis), masks.flip(axis))
+        flipped = images.flip(axis), masks.flip(axis)
+        images, masks = _choose(draws[:, axis], flipped, (images, masks))
     if ndim == 2 and masks.shape[-1] == masks.shape[-2]:
-        images, masks = _where(draws[:, 0], images, masks, images.mT, masks.mT)
+        images, masks = _choose(draws[:, 0], (images.mT, masks.mT), (images, masks))
     return images, masks
 
 
-def _where(
-    chosen: torch.Tensor,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    other: torch.Tensor,
-    other_masks: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    image_chosen = chosen.view(-1, *[1] * (images.ndim - 1))
-    return torch.where(image_chosen, other, images), torch.where(
-        image_chosen[:, 0], other_masks, masks
-    )
+def _choose(chosen: torch.Tensor, first: Pair, second: Pair) -> Pair:
+    """Per sample, the first pair where `chosen` (B) is true, else the second."""
+    on_images = chosen.view(-1, *[1] * (first[0].ndim - 1))
+    images = torch.where(on_images, first[0], second[0])
+    masks = torch.where(on_images[:, 0], first[1], second[1])
+    return images, masks
 
 
-def ssl4mis(
-    images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As SSL4MIS draws it (common protocol, section 3), for images (B C *S) and masks (B *S).
+def ssl4mis(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> Pair:
+    """Augment images (B C *S) and masks (B *S) as SSL4MIS does (Luo 2020).
 
-    3D: a quarter turn in the first two axes, then a flip of one of them. 2D: that in half of the samples, a turn by
-    up to 20 degrees, nearest neighbour, in a quarter. Sides that differ are turned by half turns alone.
+    3D: a quarter turn in the first two axes, then a flip of one of them. 2D: that in half of the
+    samples, and in a quarter a rotation by up to 20 degrees with nearest neighbours. Where the
+    first two sides differ, half turns take the place of quarter turns.
     """
-    pairs = [_ssl4mis(image, mask, generator) for image, mask in zip(images, masks, strict=True)]
-    return torch.stack([image for image, _ in pairs]), torch.stack([mask for _, mask in pairs])
+    new_images: list[torch.Tensor] = []
+    new_masks: list[torch.Tensor] = []
+    for image, mask in zip(images, masks, strict=True):
+        new_image, new_mask = _ssl4mis_case(image, mask, generator)
+        new_images.append(new_image)
+        new_masks.append(new_mask)
+    return torch.stack(new_images), torch.stack(new_masks)
 
 
-def _ssl4mis(
-    image: torch.Tensor, mask: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    kind, angle = torch.rand(2, generator=generator).tolist()
-    turns, axis = (int(torch.randint(high, (), generator=generator)) for high in (4, 2))
-    if mask.ndim == 3 or kind < 0.5:
-        turns = turns if mask.shape[0] == mask.shape[1] else 2 * (turns // 2)
-        return torch.rot90(image, turns, (1, 2)).flip(1 + axis), torch.rot90(
-            mask, turns, (0, 1)
-        ).flip(axis)
-    return _rotated(image, mask, math.radians(40 * angle - 20)) if kind < 0.75 else (image, mask)
+def _ssl4mis_case(image: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> Pair:
+    choice, angle = torch.rand(2, generator=generator).tolist()
+    turns = int(torch.randint(4, (), generator=generator))
+    axis = int(torch.randint(2, (), generator=generator))
+    if mask.ndim == 3 or choice < 0.5:
+        if mask.shape[0] != mask.shape[1]:
+            turns = 2 * (turns // 2)
+        turned_mask = torch.rot90(mask, turns, (0, 1)).flip(axis)
+        return torch.rot90(image, turns, (1, 2)).flip(1 + axis), turned_mask
+    if choice < 0.75:
+        degrees = 2 * LARGEST_ANGLE * angle - LARGEST_ANGLE
+        return rotate_case(image, mask, math.radians(degrees))
+    return image, mask
 
 
-def _rotated(
-    image: torch.Tensor, mask: torch.Tensor, angle: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Image (C H W) and mask (H W) turned about the middle by nearest neighbour, zeros around."""
-    ratio, cos, sin = mask.shape[0] / mask.shape[1], math.cos(angle), math.sin(angle)
-    turn = image.new_tensor([[[cos, -sin * ratio, 0], [sin / ratio, cos, 0]]])
+def rotate_case(image: torch.Tensor, mask: torch.Tensor, angle: float) -> Pair:
+    """Rotate an image (C H W) and a mask (H W) about the middle, with zeros around.
+
+    The angle is in radians; values are those of the nearest neighbour.
+    """
+    ratio = mask.shape[0] / mask.shape[1]
+    cos = math.cos(angle)
+    sin = math.sin(angle)
+    rotation = image.new_tensor([[[cos, -sin * ratio, 0], [sin / ratio, cos, 0]]])
     both = torch.cat([image, mask[None].to(image.dtype)])[None]
-    grid = affine_grid(turn, list(both.shape), align_corners=False)
+    grid = affine_grid(rotation, list(both.shape), align_corners=False)
     moved = grid_sample(both, grid, mode="nearest", padding_mode="zeros", align_corners=False)[0]
     return moved[:-1], moved[-1].to(mask.dtype)
 
 
-AUGMENT: dict[str, Augment] = {"none": leave, "flips": flips, "ssl4mis": ssl4mis}
+AUGMENT: dict[str, Augment] = {"none": keep_unchanged, "flips": flips, "ssl4mis": ssl4mis}

@@ -1,40 +1,45 @@
-"""A Difference as a page of its own."""
+"""A Difference of two result folders as a page of its own."""
 
 from __future__ import annotations
 
-from bench.diff.compare import COLUMN, Change, Difference
+from bench.diff.compare import Change, Difference
 from bench.diff.text import CHANGED, MOVED, changed_words, moved_words, row_words
-from reports.standalone import render as render_page
+from reports.templating import render_template
+
+ARROWS = {"higher": "↑", "lower": "↓"}
 
 
-def render(found: Difference) -> str:
+def render(difference: Difference) -> str:
     """The page as HTML text; the same folders give the same bytes."""
-    sides = (found.before, found.after)
-    return render_page(
-        "diff.html.j2",
-        {
-            "titles": [side.board.suite["title"] for side in sides],
-            "places": [side.place for side in sides],
-            "commits": [side.board.provenance.get("commit", "unknown") for side in sides],
-            "alarms": found.alarms,
-            "cells": found.cells,
-            "equal": found.equal,
-            "settings": found.settings,
-            "gone": [row_words(row) for row in found.removed],
-            "new": [row_words(row) for row in found.added],
-            "heads": CHANGED,
-            "changed": [(change.verdict, _titled(change)) for change in found.changed],
-            "moved_heads": MOVED,
-            "moved": [moved_words(found, change) for change in found.moved],
-        },
-    )
+    before, after = difference.before, difference.after
+    boards = (before.board, after.board)
+    titles = [board.suite.title for board in boards]
+    commits = [board.provenance.get("commit", "unknown") for board in boards]
+    changed = [(change.verdict, _changed_cells(change)) for change in difference.changed]
+    moved = [moved_words(difference, change) for change in difference.moved]
+    removed = [row_words(difference, row) for row in difference.removed]
+    added = [row_words(difference, row) for row in difference.added]
+    values = {
+        "titles": titles,
+        "places": [before.folder, after.folder],
+        "commits": commits,
+        "alarms": difference.alarms,
+        "cells": difference.cells,
+        "equal": difference.equal,
+        "settings": difference.settings,
+        "gone": removed,
+        "new": added,
+        "heads": CHANGED,
+        "changed": changed,
+        "moved_heads": MOVED,
+        "moved": moved,
+    }
+    return render_template("diff.html.j2", values)
 
 
-def _titled(change: Change) -> list[str]:
+def _changed_cells(change: Change) -> list[str]:
     """The cells in words, with the metric as the board's page names it."""
-    cells, column = changed_words(change), COLUMN[change.after.metric]
-    arrow = "↑" if column.better == "higher" else "↓"
-    return [
-        f"{column.title} {arrow}" if name == "metric" else cell
-        for name, cell in zip(CHANGED, cells, strict=True)
-    ]
+    column = change.column
+    cells = changed_words(change)
+    cells[CHANGED.index("metric")] = f"{column.title} {ARROWS[column.better]}"
+    return cells

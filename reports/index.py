@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from bench.board import file as board_file
-from bench.board.schema import COLUMNS, Board
+from bench.board.schema import Board
 from bench.errors import BenchError
-from bench.store import file_name
-from reports import tables
-from reports.main_table import banners
-from reports.page import WIDE
-from reports.standalone import render as render_page
+from bench.names import file_name, method_label
+from reports.formats.main_table import list_warnings, made_with
+from reports.page import tables
+from reports.templating import render_template
 from reports.write import write_page
 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who leads at one budget, and how surely."""
+    """The leading method at one budget, and how certain its lead is."""
 
     task: str
     dataset: str  # title
     budget: str  # "4 of 40 (10%)"
-    label: str  # "" where nothing is ranked yet
-    metric: str
-    score: str  # "0.812 [0.795, 0.829]"
-    word: str  # what weakens the interval
-    tied: tuple[str, ...]  # methods that cannot be told apart from the leader
-    alone: bool  # no other method was ranked
+    label: str = ""  # "" where nothing is ranked yet
+    metric: str = ""
+    score: str = ""  # "0.812 [0.795, 0.829]"
+    word: str = ""  # what weakens the interval
+    tied: tuple[str, ...] = ()  # methods that cannot be told apart from the leader
+    alone: bool = False  # no other method was ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,21 @@ class Entry:
     @property
     def private(self) -> list[str]:
         """Datasets whose pictures are in the page though they may not be passed on."""
-        cards = self.board.datasets.values() if "<img " in self.page else ()
-        return [card["title"] for card in cards if not card["redistribute"]]
+        if "<img " not in self.page:
+            return []
+        cards = self.board.datasets.values()
+        return [card.title for card in cards if not card.redistribute]
 
 
 def read(outs: Sequence[Path]) -> list[Entry]:
     """The boards of result folders. Raises BenchError where a folder has no board or no page."""
     boards = [board_file.read(out) for out in outs]
-    folders = unique(file_name(board.suite["name"]) for board in boards)
-    return [Entry(*found) for found in zip(folders, boards, map(_page, outs), strict=True)]
+    folders = unique_names(file_name(board.suite.name) for board in boards)
+    pages = map(_read_page, outs)
+    return list(map(Entry, folders, boards, pages))
 
 
-def _page(out: Path) -> str:
+def _read_page(out: Path) -> str:
     try:
         return (out / "report" / "index.html").read_text(encoding="utf-8")
     except OSError:
@@ -69,17 +72,19 @@ def _page(out: Path) -> str:
         ) from None
 
 
-def unique(names: Iterable[str]) -> list[str]:
+def unique_names(names: Iterable[str]) -> list[str]:
     """Each name, with a number behind it where it is taken, be it in other letters' case."""
-    taken, found = {"index.html"}, []
+    taken = {"index.html"}
+    chosen = []
     for name in names:
-        number, chosen = 1, name
-        while chosen.lower() in taken:
+        candidate = name
+        number = 1
+        while candidate.lower() in taken:
             number += 1
-            chosen = f"{name}-{number}"
-        taken.add(chosen.lower())
-        found.append(chosen)
-    return found
+            candidate = f"{name}-{number}"
+        taken.add(candidate.lower())
+        chosen.append(candidate)
+    return chosen
 
 
 def write(entries: Sequence[Entry], to: Path) -> Path:
@@ -92,59 +97,63 @@ def write(entries: Sequence[Entry], to: Path) -> Path:
 
 def render(entries: Sequence[Entry]) -> str:
     """The index as HTML text; the same boards give the same bytes."""
-    return render_page(
-        "index.html.j2",
-        {
-            "entries": [
-                {
-                    "id": f"board-{number}",
-                    "link": entry.link,
-                    "folder": entry.folder,
-                    "suite": entry.board.suite,
-                    "banners": banners(entry.board),
-                    "private": entry.private,
-                    "facts": _facts(entry.board),
-                    "leaders": list(leaders(entry.board)),
-                }
-                for number, entry in enumerate(entries)
-            ],
-            "wide": WIDE,
-        },
-    )
+    shown = [_entry_values(entry, number) for number, entry in enumerate(entries)]
+    values = {"entries": shown, "weak_intervals": tables.WEAK_INTERVALS}
+    return render_template("index.html.j2", values)
 
 
-def _facts(board: Board) -> list[tuple[str, str]]:
+def _entry_values(entry: Entry, number: int) -> dict[str, Any]:
+    return {
+        "id": f"board-{number}",
+        "link": entry.link,
+        "folder": entry.folder,
+        "suite": entry.board.suite,
+        "banners": list_warnings(entry.board),
+        "private": entry.private,
+        "facts": _board_facts(entry.board),
+        "leaders": list(list_leaders(entry.board)),
+    }
+
+
+def _board_facts(board: Board) -> list[tuple[str, str]]:
     """What a board holds: (title, words)."""
-    budgets = (tables.budgets(board, place) for place in tables.places(board))
-    methods = dict.fromkeys(tables.method_label(row.method, row.variant) for row in board.rows)
+    methods = [method_label(row.method, row.variant) for row in board.rows]
+    budgets: list[str] = []
+    for problem in tables.list_problems(board):
+        budgets += [budget.text for budget in tables.budgets_of(board, problem)]
     return [
-        ("Datasets", ", ".join(card["title"] for card in board.datasets.values())),
-        ("Tasks", ", ".join(board.suite["tasks"])),
-        ("Methods", ", ".join(methods)),
-        ("Labels", ", ".join(dict.fromkeys(budget.text for lines in budgets for budget in lines))),
-        ("Made with", ", ".join(f"{name} {value}" for name, value in board.provenance.items())),
+        ("Datasets", ", ".join(card.title for card in board.datasets.values())),
+        ("Tasks", ", ".join(board.suite.tasks)),
+        ("Methods", ", ".join(dict.fromkeys(methods))),
+        ("Labels", ", ".join(dict.fromkeys(budgets))),
+        ("Made with", made_with(board)),
     ]
 
 
-def leaders(board: Board) -> Iterator[Leader]:
-    """The first of each budget, by task and dataset."""
-    for task, dataset in tables.places(board):
-        for budget in tables.budgets(board, (task, dataset)):
-            yield _leader(task, board.datasets[dataset]["title"], budget)
+def list_leaders(board: Board) -> Iterator[Leader]:
+    """The leading method of each budget, by task and dataset."""
+    for problem in tables.list_problems(board):
+        for budget in tables.budgets_of(board, problem):
+            yield _find_leader(board, problem, budget)
 
 
-def _leader(task: str, title: str, budget: tables.Budget) -> Leader:
-    best = tables.leaders(budget)
-    if not best:
-        return Leader(task, title, budget.text, "", "", "", "", (), False)
-    head = best[0].head
-    column = next(column for column in COLUMNS if column.key == head.metric)
-    score = (
-        f"{tables.number(head.mean, column.digits)} {tables.interval(head, column.digits)}".strip()
-    )
+def _find_leader(board: Board, problem: tables.Problem, budget: tables.Budget) -> Leader:
+    title = board.datasets[problem.dataset].title
+    leaders = tables.find_leaders(budget)
+    if not leaders:
+        return Leader(problem.task, title, budget.text)
+    head = leaders[0].head
+    column = board.column(head.metric)
+    mean = tables.number(head.mean, column.digits)
     ranked = [entry for entry in budget.entries if entry.head.rank_lo is not None]
-    word = head.interval if head.interval in WIDE else ""
-    tied = tuple(entry.label for entry in best[1:])
     return Leader(
-        task, title, budget.text, best[0].label, column.title, score, word, tied, len(ranked) == 1
+        task=problem.task,
+        dataset=title,
+        budget=budget.text,
+        label=leaders[0].label,
+        metric=column.title,
+        score=f"{mean} {tables.interval(head, column.digits)}".strip(),
+        word=head.interval if head.interval in tables.WEAK_INTERVALS else "",
+        tied=tuple(entry.label for entry in leaders[1:]),
+        alone=len(ranked) == 1,
     )

@@ -1,30 +1,42 @@
-"""A Board in every format, on disk."""
+"""A board in every format, on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.board.schema import Board, Panel, Sheet
 from bench.errors import BenchError
-from bench.store import write_text
-from reports import exports
+from bench.records import write_text
+from reports.formats import csv_json, latex, markdown
+from reports.formats.public import without_folders
+from reports.page.embedded import Download, make_download
 
 FILES = {  # format -> what it writes into report/
     "html": ("index.html",),
-    "csv": ("rows.csv", *exports.RESULTS.values()),
+    "csv": ("rows.csv", *csv_json.RESULTS.values()),
     "md": ("tables.md",),
     "tex": ("tables.tex",),
 }
+TITLES = {
+    "rows.csv": "every number of the tables",
+    "board.json": "the whole leaderboard",
+    "tables.md": "the main tables for documents and wikis",
+    "tables.tex": "the main tables for a paper",
+}
+SPLIT_TITLE = "the test cases, and the patients labelled in each draw"
+NO_SPLITS: Mapping[str, str] = MappingProxyType({})
 
 
 def formats(text: str) -> tuple[str, ...]:
     """`html,csv` -> its names, in the order of FILES. Raises BenchError on anything else."""
     given = [name.strip() for name in text.split(",") if name.strip()]
-    strange = [name for name in given if name not in FILES]
-    if strange or not given:
+    unknown = [name for name in given if name not in FILES]
+    if unknown or not given:
+        known = ", ".join(FILES)
         raise BenchError(
-            f"--format {text!r} given; expected some of {', '.join(FILES)}, with commas between them"
+            f"--format {text!r} given; expected some of {known}, with commas between them"
         )
     return tuple(name for name in FILES if name in given)
 
@@ -38,33 +50,30 @@ def write(
     wanted: Collection[str] = tuple(FILES),
     public: bool = False,
 ) -> Path:
-    """Write board.json and the wanted formats under report/; returns the page, or report/ where no page is wanted.
+    """Write board.json and the wanted formats under report/; returns the page, or report/.
 
-    Files of other formats stay as long as the board stays the same: nothing in report/ shows an older board.
+    Files of other formats stay as long as the board stays the same: nothing in report/ shows an
+    older board.
     """
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    if not _unchanged(out / "board.json", exports.board_json(board)):
-        for name in (name for names in FILES.values() for name in names):
-            (folder / name).unlink(missing_ok=True)
-    write_text(out / "board.json", exports.board_json(board))
-    if public and "html" not in wanted:
-        (folder / "index.html").unlink(
-            missing_ok=True
-        )  # it may hold pictures that must not be passed on
-    found = texts(board, per_case)
+    contents = texts(board, per_case)
+    if not _is_unchanged(out / "board.json", contents["board.json"]):
+        _remove_files(folder, FILES)
+    write_text(out / "board.json", contents["board.json"])
     if "html" in wanted:
-        from reports import page
-
-        splits = {
-            file.name: file.read_text(encoding="utf-8")
-            for file in sorted((out / "splits").glob("*.json"))
-        }
-        found["index.html"] = page.render(
-            board, list(panels), list(sheets), per_case, public, splits
-        )
-    for name in (name for kind in FILES if kind in wanted for name in FILES[kind] if name in found):
-        write_text(folder / name, found[name])
+        splits = _read_splits(out)
+        if public:
+            page = draw_page(board, panels, sheets, per_case, public, splits)
+        else:
+            page = _page_with_files(board, panels, sheets, contents, public, splits)
+        contents["index.html"] = page
+    elif public:
+        # An older page may hold pictures that must not be passed on.
+        _remove_files(folder, ["html"])
+    for name in _files_of(wanted):
+        if name in contents:
+            write_text(folder / name, contents[name])
     return folder / "index.html" if "html" in wanted else folder
 
 
@@ -80,16 +89,79 @@ def write_page(file: Path, text: str) -> None:
 
 
 def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
-    """Every file of report/ but the page, by name; a table of all cases for each task that has any."""
-    from reports import latex, markdown
-
+    """Every file but the page, by name; a table of all cases for each task that has any."""
+    tables = {csv_json.RESULTS[task]: table for task, table in per_case.items() if table}
     return {
-        **{exports.RESULTS[task]: table for task, table in per_case.items() if table},
-        "rows.csv": exports.rows_csv(board),
-        "tables.md": markdown.render(board),
-        "tables.tex": latex.render(board),
+        **tables,
+        "rows.csv": csv_json.rows_csv(board),
+        "board.json": csv_json.board_json(board),
+        "tables.md": markdown.render_markdown(board),
+        "tables.tex": latex.render_latex(board),
     }
 
 
-def _unchanged(file: Path, text: str) -> bool:
+def draw_page(
+    board: Board,
+    panels: Sequence[Panel],
+    sheets: Sequence[Sheet],
+    per_case: Mapping[str, str],
+    public: bool = False,
+    splits: Mapping[str, str] = NO_SPLITS,
+) -> str:
+    """The page with its downloads as HTML text; `public` leaves out folders and logs.
+
+    `splits` are the contents of the suite's split files by name.
+    """
+    if public:
+        board = without_folders(board)
+    contents = texts(board, per_case)
+    return _page_with_files(board, panels, sheets, contents, public, splits)
+
+
+def _page_with_files(
+    board: Board,
+    panels: Sequence[Panel],
+    sheets: Sequence[Sheet],
+    contents: Mapping[str, str],
+    public: bool,
+    splits: Mapping[str, str],
+) -> str:
+    from reports.page.page import render_page  # it imports matplotlib, which takes seconds
+
+    return render_page(board, panels, sheets, list_downloads(contents, splits), public)
+
+
+def list_downloads(contents: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:
+    """The files offered on the page, out of `texts` and the splits."""
+    downloads = []
+    for task, name in csv_json.RESULTS.items():
+        if name in contents:
+            downloads.append(make_download(name, f"every test case, {task}", contents[name]))
+    for name in ("rows.csv", "board.json"):
+        downloads.append(make_download(name, TITLES[name], contents[name]))
+    for name, text in splits.items():
+        downloads.append(make_download(f"split_{name}", SPLIT_TITLE, text))
+    for name in ("tables.md", "tables.tex"):
+        downloads.append(make_download(name, TITLES[name], contents[name]))
+    return downloads
+
+
+def _read_splits(out: Path) -> dict[str, str]:
+    files = sorted((out / "splits").glob("*.json"))
+    return {file.name: file.read_text(encoding="utf-8") for file in files}
+
+
+def _is_unchanged(file: Path, text: str) -> bool:
     return file.exists() and file.read_text(encoding="utf-8") == text
+
+
+def _files_of(wanted: Collection[str]) -> Iterator[str]:
+    """The files of some formats, in the order of FILES."""
+    for name, files in FILES.items():
+        if name in wanted:
+            yield from files
+
+
+def _remove_files(folder: Path, wanted: Collection[str]) -> None:
+    for name in _files_of(wanted):
+        (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Style that ruff does not hold: `python tests/style.py` lists what breaks it and states two counts.
+"""Style that ruff does not hold: `python tests/style.py` lists what breaks it, and states counts.
 
 One comprehension a statement, no conditional expression inside another expression, no function of
 more than 200 syntax nodes (350 in the `fit` of a method). Contexts and operators are not counted.

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one line for bad input, nothing lost."""
+"""The command line as users see it: exit codes, one line for bad input, nothing lost."""
 
 import json
 import os
@@ -14,9 +14,17 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PLUGINS = [f"--plugin={file}" for file in sorted((ROOT / "tests" / "plugins").glob("*.py"))]
 TOY = {
-    "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-    "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 30, "time_limit_s": 60,
-}  # fmt: skip
+    "name": "toy",
+    "title": "Toy",
+    "datasets": ["tiny"],
+    "fractions": [0.3, 1.0],
+    "subsets": 2,
+    "methods": ["threshold"],
+    "reference": "threshold",
+    "size": [16, 16],
+    "steps": 30,
+    "time_limit_s": 60,
+}
 
 
 def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,7 +54,8 @@ def refused(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_bench_imports_nothing_heavy() -> None:
-    code = "import bench, bench.api, sys; print([m for m in sys.modules if m in ('torch','mlflow','optuna','matplotlib')])"
+    heavy = ("torch", "mlflow", "optuna", "matplotlib")
+    code = f"import bench, bench.api, sys; print([m for m in sys.modules if m in {heavy}])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
@@ -119,7 +128,7 @@ def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
 
 
 def wait_until_one_runs(out: Path, keys: list[str], seconds: float = 60) -> None:
-    """Until one of the cells has told its step; fails instead of waiting for ever."""
+    """Wait until one of the cells has reported a step; fails after some seconds."""
     until = time.monotonic() + seconds
     while not any((out / "cells" / key / "progress.json").exists() for key in keys):
         assert time.monotonic() < until, "no cell began"
@@ -173,7 +182,7 @@ def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.
 
 
 def test_two_launches_share_the_work(tmp_path: Path) -> None:
-    """Every cell is computed once: the second launch waits for the cells that the first one holds."""
+    """Every cell is computed once: a launch waits for the cells that the other one holds."""
     methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
     file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=10)
     out = tmp_path / "runs" / "toy"
@@ -232,10 +241,9 @@ def test_unknown_names(tmp_path: Path) -> None:
             out,
         )
     )
-    assert "unknown key 'learning_rte'" in refused(
-        bench("run", suite_file(tmp_path, datasets=["phantoms"], methods=["supervised"], reference="supervised",
-                                config={"learning_rte": 1}), "--out", out)
-    )  # fmt: skip
+    changes = {"datasets": ["phantoms"], "methods": ["supervised"], "reference": "supervised"}
+    misspelt = suite_file(tmp_path, **changes, config={"learning_rte": 1})
+    assert "unknown key 'learning_rte'" in refused(bench("run", misspelt, "--out", out))
     assert "no plan.json" in refused(bench("report", tmp_path))
     assert "list things given; expected one of methods, datasets" in refused(
         bench("list", "things")
@@ -264,7 +272,7 @@ def test_a_plug_in_cannot_take_the_place_of_a_method(tmp_path: Path) -> None:
     line = refused(
         bench("run", suite, "--out", tmp_path / "o" / "x", "--plugin", tmp_path / "supervised.py")
     )
-    assert "there is a method 'supervised' already" in line
+    assert "there is already a method 'supervised'" in line
 
 
 def test_a_dry_run_and_bad_options_leave_the_folder_as_it_was(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demo suite, trained for real: few labels are hard on phantoms, and a second run gives the same board."""
+"""The demo suite, really trained: few labels are hard, and a second run gives the same board."""
 
 import json
 from pathlib import Path
@@ -8,21 +8,21 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
-from bench.planning import suite
+from bench.planning import suite, suite_file
 from bench.store import Store
+from tests.support.tiny_bench import plan, report, run
 
 DEMO = Path(__file__).parent.parent / "suites" / "demo.yaml"
 
 
 def run_demo(folder: Path, workers: int) -> dict[str, Any]:
-    """board.json of a fresh run of the demo's quick size at 10%, all methods as they are and tuned, without costs."""
+    """board.json without costs of a new run of the demo's quick size at 10%, with tuning."""
     store = Store(folder / "demo")
-    loaded = suite.load(DEMO, "quick").model_copy(update={"fractions": [0.1], "subsets": {0.1: 1}})
-    cells, found = stages.make_plan(loaded, None, store, None)
-    cells, _ = stages.tune(loaded, cells, found, store, lambda _: None, "quick", workers=workers)
-    progress = stages.run(loaded, cells, found, store, lambda _: None, workers=workers)
-    assert progress.failed == 0
-    stages.report(store)
+    changes = {"fractions": [0.1], "subsets": {0.1: 1}}
+    loaded = suite_file.load(DEMO, "quick").model_copy(update=changes)
+    bench, _ = stages.tune(plan(loaded, store, [], workers=workers), lambda _: None)
+    assert stages.run(bench, lambda _: None).failed == 0
+    report(store)
     board: dict[str, Any] = json.loads((store.out / "board.json").read_text())
     assert board.pop("cost")
     return board
@@ -35,16 +35,15 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
-    """The gate: all labels above 0.80, 10% of the patients 8 points lower; over six draws, as single ones vary."""
+    """The gate: above 0.80 with all labels, 8 points lower with 10%; single draws vary, so six."""
     store = Store(tmp_path / "gate")
     alone = {
         "methods": [suite.Entry(method="supervised")],
         "subsets": {0.1: 6, 1.0: 2},
         "tuning": None,
     }
-    loaded = suite.load(DEMO, steps=150).model_copy(update=alone)
-    cells, found = stages.make_plan(loaded, None, store, None)
-    assert stages.run(loaded, cells, found, store, lambda _: None).failed == 0
+    loaded = suite_file.load(DEMO, steps=150).model_copy(update=alone)
+    assert run(loaded, store, []).failed == 0
     dice = {row.fraction: row.mean for row in build(store).rows if row.metric == "dice"}
     assert dice[1.0] > 0.80
     assert dice[0.1] <= dice[1.0] - 0.08

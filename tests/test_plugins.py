@@ -1,4 +1,4 @@
-"""Methods and datasets from outside: a wheel with entry points is installed and runs in a suite."""
+"""Methods and data sets of other packages: a wheel with entry points is installed and used."""
 
 import os
 import subprocess
@@ -17,6 +17,9 @@ outside_data = outside_data
 """
 
 
+WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
 def build_wheel(folder: Path) -> Path:
     """A wheel that holds the toy method and the toy dataset under other names."""
     wheel = folder / "outside-1.0-py3-none-any.whl"
@@ -25,7 +28,7 @@ def build_wheel(folder: Path) -> Path:
         "outside_package/learner.py": (PLUGINS / "threshold.py").read_text(),
         "outside_data.py": (PLUGINS / "tiny.py").read_text().replace('"tiny"', '"outside_tiny"'),
         "outside-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n",
-        "outside-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "outside-1.0.dist-info/WHEEL": WHEEL,
         "outside-1.0.dist-info/entry_points.txt": ENTRY_POINTS,
     }
     record = "".join(f"{name},,\n" for name in files) + "outside-1.0.dist-info/RECORD,,\n"
@@ -50,9 +53,16 @@ def test_an_installed_package_offers_a_method_and_a_dataset(tmp_path: Path) -> N
     ]
     subprocess.run([*install, str(build_wheel(tmp_path))], check=True)
     suite = {
-        "name": "outside", "title": "From outside", "datasets": ["outside_tiny"], "fractions": [1.0], "subsets": 1,
-        "methods": ["outside_method"], "reference": "outside_method", "size": [16, 16], "steps": 2,
-    }  # fmt: skip
+        "name": "outside",
+        "title": "From outside",
+        "datasets": ["outside_tiny"],
+        "fractions": [1.0],
+        "subsets": 1,
+        "methods": ["outside_method"],
+        "reference": "outside_method",
+        "size": [16, 16],
+        "steps": 2,
+    }
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
     environment = {**os.environ, "PYTHONPATH": str(site)}
     command = [sys.executable, str(ROOT / "run_bench.py")]

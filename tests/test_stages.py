@@ -1,34 +1,27 @@
 """Stages from plan to page: a split from a file, and a page from whatever is finished."""
 
 import json
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 
 from bench import stages
 from bench.errors import BenchError
-from bench.execution.driver import Progress
+from bench.execution.progress import Progress, RunningCell
 from bench.live_page import FIRST_AFTER_S, LivePage
-from bench.planning import split, suite
+from bench.planning import split
+from bench.planning.dataset_facts import warnings
+from bench.planning.plan_file import read_plan
 from bench.store import Store
-
-PLUGINS = sorted((Path(__file__).parent / "plugins").glob("*.py"))
-
-
-def make_suite(**changes: object) -> suite.Suite:
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-        "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 3,
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+from tests.support.tiny_bench import plan, report, run, toy_suite
 
 
 def exported(tmp_path: Path, subsets: int = 2) -> Path:
     """The split of the tiny dataset with its labelling orders reversed, as a user's own file."""
     store = Store(tmp_path / "first" / "toy")
-    _, found = stages.make_plan(make_suite(subsets=subsets), None, store, None, PLUGINS)
-    split.export(found["tiny"].split, tmp_path / "split.json")
+    bench = plan(toy_suite(subsets=subsets), store)
+    split.export(bench.datasets["tiny"].split, tmp_path / "split.json")
     content = json.loads((tmp_path / "split.json").read_text())
     content.pop("sha256")
     for order in content["orders"].values():
@@ -41,50 +34,47 @@ def exported(tmp_path: Path, subsets: int = 2) -> Path:
 def test_a_split_from_a_file_decides_who_is_labelled_and_tested(tmp_path: Path) -> None:
     file = exported(tmp_path)
     store = Store(tmp_path / "second" / "toy")
-    cells, found = stages.make_plan(make_suite(split=file), None, store, None, PLUGINS)
+    bench = plan(toy_suite(split=file), store)
     given = json.loads(file.read_text())
-    drawn = found["tiny"].split
+    drawn = bench.datasets["tiny"].split
     assert drawn.orders[0] == tuple(given["orders"]["0"])
     assert drawn.test == tuple(given["test"])
-    progress = stages.run(
-        make_suite(split=file), cells, found, store, lambda _: None, plugins=PLUGINS
-    )
-    assert progress.failed == 0
-    job = json.loads((store.cell(cells[-1].key) / "cell.json").read_text())
-    assert set(job["patients"]) == set(given["orders"][str(cells[-1].subset)][: cells[-1].labelled])
-    assert len(list((store.cell(cells[0].key) / "predictions").iterdir())) == 4
+    assert stages.run(bench, lambda _: None).failed == 0
+    last = bench.cells[-1]
+    job = store.cell(last.key).expect_job()
+    assert set(job.patients) == set(given["orders"][str(last.subset)][: last.labelled])
+    predictions = store.cell(bench.cells[0].key).predictions("last")
+    assert len(list(predictions.iterdir())) == 4
 
 
 def test_too_few_subsets_in_a_split_file(tmp_path: Path) -> None:
     file = exported(tmp_path, subsets=1)
     with pytest.raises(BenchError, match=r"holds the subsets \[0\]; the suite asks for 0 to 1"):
-        stages.make_plan(make_suite(split=file), None, Store(tmp_path / "b" / "toy"), None, PLUGINS)
+        plan(toy_suite(split=file), Store(tmp_path / "b" / "toy"))
 
 
 def test_more_subsets_keep_the_finished_cells(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     for subsets, kept in ((1, 0), (2, 2)):
-        loaded = make_suite(subsets=subsets)
-        cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-        progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
+        progress = run(toy_suite(subsets=subsets), store)
         assert (progress.kept, progress.failed) == (kept, 0)
 
 
 def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    stages.make_plan(make_suite(), None, store, None, PLUGINS)
-    board, page = stages.report(store)
+    plan(toy_suite(), store)
+    board, page = report(store)
     assert {row.status for row in board.rows} == {"missing"}
     assert "2 of 2 cells not finished" in page.read_text()
 
 
 def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    stages.make_plan(make_suite(), None, store, None, PLUGINS)
+    plan(toy_suite(), store)
     with pytest.raises(BenchError, match="expected some of html, csv, md, tex"):
-        stages.report(store, "md,pdf")
+        report(store, "md,pdf")
     assert not (store.out / "report").exists() and not (store.out / "board.json").exists()
-    assert stages.report(store, "md,csv")[1] == store.out / "report"
+    assert report(store, "md,csv")[1] == store.out / "report"
     assert sorted(file.name for file in (store.out / "report").iterdir()) == [
         "results.csv",
         "rows.csv",
@@ -96,23 +86,29 @@ def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
 
 def test_a_class_without_labels_is_said_before_training(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(
-        datasets=["phantoms3d"], fractions=[], labelled=[1, 12], size=[16, 16, 16], backbone={"name": "vnet"},
-        methods=["supervised"], reference="supervised",
-    )  # fmt: skip
-    _, found = stages.make_plan(loaded, None, store, None)
-    material = found["phantoms3d"]
-    held = {case["group"]: set(case["classes"]) for case in material.prepared.index["train"]}
-    names = material.prepared.index["card"]["classes"]
-    expected = [
-        f"phantoms3d, 1 labelled, subset {j}: no example of {names[label]!r}; it cannot be learnt there"
-        for j in range(2)
-        for label in (1, 2)
-        if label not in held[material.split.orders[j][0]]
-    ]
+    loaded = toy_suite(
+        datasets=["phantoms3d"],
+        fractions=[],
+        labelled=[1, 12],
+        size=[16, 16, 16],
+        backbone={"name": "vnet"},
+        methods=["supervised"],
+        reference="supervised",
+    )
+    bench = plan(loaded, store, [])
+    dataset = bench.datasets["phantoms3d"]
+    held = {entry.group: set(entry.classes) for entry in dataset.prepared.index.train}
+    names = dataset.prepared.index.card.classes
+    expected = []
+    for subset, label in product(range(2), (1, 2)):
+        if label not in held[dataset.split.orders[subset][0]]:
+            expected.append(
+                f"phantoms3d, 1 labelled, subset {subset}: "
+                f"no example of {names[label]!r}; it cannot be learnt there"
+            )
     assert expected
-    assert stages.warnings(loaded, found) == expected
-    assert store.plan()["warnings"] == expected
+    assert warnings(loaded, bench.datasets) == expected
+    assert read_plan(store.out).warnings == expected
 
 
 def test_the_page_is_there_from_the_first_finished_cell_on(
@@ -121,10 +117,11 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
     monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
     store, seen = Store(tmp_path / "toy"), []
     page = store.out / "report" / "index.html"
-    live = LivePage(store, lambda progress: seen.append((progress.done, page.exists())))
-    loaded = make_suite()
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    stages.run(loaded, cells, found, store, live, workers=1, plugins=PLUGINS)
+    live = LivePage(
+        lambda progress: seen.append((progress.done, page.exists())),
+        lambda: report(store, judged=False)[1],
+    )
+    stages.run(plan(toy_suite(), store, workers=1), live)
     assert {there for done, there in seen if done == 0} == {False}
     assert any(there for done, there in seen if 0 < done < 4)
     assert capsys.readouterr().err == f"page so far: {page}\n"
@@ -136,16 +133,15 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(
 ) -> None:
     clock, drawn = [0.0], []
 
-    def report(store: Store, judged: bool) -> tuple[None, Path]:
+    def draw() -> Path:
         drawn.append(clock[0])
         clock[0] += 2  # seconds
-        return None, store.out
+        return tmp_path
 
     monkeypatch.setattr("bench.live_page.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("bench.live_page.stages.report", report)
-    live = LivePage(Store(tmp_path / "toy"), lambda _: None)
+    live = LivePage(lambda _: None, draw)
     for done in range(100):
-        live(Progress(100, done=done, steps={"key": ("a cell", 1, 3)}))
+        live(Progress(100, done=done, running={"key": RunningCell("a cell", 1, 3)}))
         clock[0] += 1
     assert (
         drawn[0] == FIRST_AFTER_S
@@ -157,18 +153,17 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(
 
 
 def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
-    def report(store: Store, judged: bool) -> None:
-        calls.append(judged)
+    def draw() -> Path:
+        calls.append("drawn")
         raise KeyError("nsd")
 
     monkeypatch.setattr("bench.live_page.FIRST_AFTER_S", 0.0)
-    monkeypatch.setattr("bench.live_page.stages.report", report)
-    live = LivePage(Store(tmp_path / "toy"), lambda _: None)
+    live = LivePage(lambda _: None, draw)
     for done in range(1, 4):
-        live(Progress(9, done=done, steps={"key": ("a cell", 1, 3)}))
-    assert calls == [False]  # said once, and not tried again
-    assert capsys.readouterr().err == "no page on the way: KeyError: 'nsd'; the run goes on\n"
+        live(Progress(9, done=done, running={"key": RunningCell("a cell", 1, 3)}))
+    assert calls == ["drawn"]  # said once, and not tried again
+    assert capsys.readouterr().err == "cannot draw the page yet: KeyError: 'nsd'; the run goes on\n"

@@ -1,5 +1,6 @@
-"""The mirror in MLflow: complete, written once, repaired where it was cut short, and never in the way of a run."""
+"""The mirror in MLflow: complete, written once, repaired, and never in the way of a run."""
 
+import json
 import os
 import shutil
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,42 +16,53 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench import stages, tracking
-from bench.board.schema import SCORED
+from bench.cell_folder import CellFolder, CurvePoint, GeneratorCurve, Judgement
 from bench.errors import BenchError
-from bench.planning import suite
-from bench.scoring.score_cell import Scores
-from bench.store import Store, write_json
+from bench.metrics.built_in import case_metrics
+from bench.planning.cells import PlannedCell
+from bench.records import write_json
+from bench.scoring.tables import Scores, read_scores
+from bench.store import Store
+from tests.support import tiny_bench
 
 ROOT = Path(__file__).parent.parent
-PLUGINS = sorted((ROOT / "tests" / "plugins").glob("*.py"))
-START = "import sys; from pathlib import Path; from bench import store, tracking; s = store.Store(Path(sys.argv[1]));"
-SYNC = f"{START} print(tracking.sync(s))"
-RUN = f"{START}\nwith tracking.mirror(s) as tell: tell(next(iter(s.found())))\nprint('complete')"
-GOOD, BAD = "threshold on tiny, 2 labelled, subset 0", "faulty (bad) on tiny, 2 labelled, subset 0"
+START = """
+import sys
+from pathlib import Path
+from bench import tracking
+from bench.store import Store
+store = Store(Path(sys.argv[1]))
+"""
+SYNC = f"{START}print(tracking.sync(store))"
+RUN = f"""{START}
+with tracking.mirror(store) as tell:
+    tell(store.cell_keys()[0])
+print('complete')
+"""
+GOOD = "threshold on tiny, 2 labelled, subset 0"
+BAD = "faulty (bad) on tiny, 2 labelled, subset 0"
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """One finished cell and one that failed, not mirrored."""
     store = Store(tmp_path_factory.mktemp("runs") / "toy")
-    keys: dict[str, Any] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "labelled": [2], "subsets": 1, "reference": "threshold",
-        "methods": ["threshold", {"method": "faulty", "variant": "bad", "config": {"fault": "raise"}}],
-        "size": [16, 16], "steps": 3, "time_limit_s": 60,
-    }  # fmt: skip
-    loaded = suite.Suite(**keys)
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
+    bad = {"method": "faulty", "variant": "bad", "config": {"fault": "raise"}}
+    suite = tiny_bench.toy_suite(fractions=[], labelled=[2], subsets=1, methods=["threshold", bad])
+    progress = tiny_bench.run(suite, store)
     assert (progress.done, progress.failed) == (1, 1)
     return store
 
 
 @pytest.fixture(scope="module")
 def first_syncs(ran: Store) -> list[tuple[str, str]]:
-    """What two processes print that make the default database at once: to make one takes seconds, so all share it."""
+    """What two processes print that make the default database at once.
+
+    To make one takes seconds, so all tests share it.
+    """
     other = Store(ran.out.parent / "other")
     shutil.copytree(ran.out, other.out)
-    write_json(other.out / "plan.json", {**other.plan(), "labels": {"name": "other"}})
+    rename(other, "other")
     processes = [start(SYNC, each, MLFLOW_TRACKING_URI="") for each in (ran, other)]
     return [process.communicate(timeout=100) for process in processes]
 
@@ -65,9 +78,7 @@ def store(ran: Store, tmp_path: Path) -> Store:
     """A copy with a suite name, and so an experiment, of its own."""
     copy = Store(tmp_path / "toy")
     shutil.copytree(ran.out, copy.out)
-    plan = copy.plan()
-    plan["labels"]["name"] = tmp_path.name
-    write_json(copy.out / "plan.json", plan)
+    rename(copy, tmp_path.name)
     return copy
 
 
@@ -91,22 +102,43 @@ def refusing_server() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+def rename(store: Store, name: str) -> None:
+    """Give a folder another name of its suite, and so another experiment."""
+    file = store.out / "plan.json"
+    plan = json.loads(file.read_text())
+    plan["header"]["name"] = name
+    write_json(file, plan)
+
+
 def runs(store: Store, uri: str) -> dict[str, Any]:
     """The runs that a user sees, by name; no name twice."""
-    listed = tracking.Mirror(store, uri)._runs("")
-    found = {run.info.run_name: run for run in listed}
-    assert len(found) == len(listed)
-    return found
+    listed = tracking.Mirror(store, uri)._find_runs("")
+    by_name = {run.info.run_name: run for run in listed}
+    assert len(by_name) == len(listed)
+    return by_name
 
 
-def cell(store: Store, method: str) -> dict[str, Any]:
-    [found] = [cell for cell in store.plan()["cells"] if cell["method"] == method]
-    return dict(found)
+def artifacts(store: Store, uri: str, run: Any) -> set[str]:
+    """The files of a run, by path."""
+    client = tracking.Mirror(store, uri).client
+    files = set()
+    for entry in client.list_artifacts(run.info.run_id):
+        if entry.is_dir:
+            files |= {inner.path for inner in client.list_artifacts(run.info.run_id, entry.path)}
+        else:
+            files.add(entry.path)
+    return files
+
+
+def cell(store: Store, method: str) -> PlannedCell:
+    [planned] = tiny_bench.planned(store, method=method)
+    return planned
 
 
 def finish(store: Store) -> None:
     """Let the failed cell have what the good one has."""
-    good, bad = (store.cell(cell(store, method)["key"]) for method in ("threshold", "faulty"))
+    good = store.cell(cell(store, "threshold").key).path
+    bad = store.cell(cell(store, "faulty").key).path
     shutil.rmtree(bad)
     shutil.copytree(good, bad)
 
@@ -114,8 +146,12 @@ def finish(store: Store) -> None:
 def start(code: str, store: Store, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, str(store.out)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **environment},
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
 
 
 def test_two_processes_may_make_the_database_at_once(
@@ -129,8 +165,9 @@ def test_two_processes_may_make_the_database_at_once(
 
 def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
     assert tracking.sync(store, uri) == 2
-    planned, run = cell(store, "threshold"), runs(store, uri)[GOOD]
-    folder = store.cell(planned["key"])
+    planned = cell(store, "threshold")
+    run = runs(store, uri)[GOOD]
+    folder = store.cell(planned.key)
     assert run.info.status == "FINISHED"
     params = {
         "dataset": "tiny",
@@ -141,41 +178,41 @@ def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
     }
     nested = {
         "config.fault": "none",
-        "backbone.name": planned["backbone"]["name"],
+        "backbone.name": planned.backbone["name"],
         "size": "[16, 16]",
         "steps": "3",
     }
     assert {**params, **nested}.items() <= run.data.params.items()
     tags = {name.removeprefix("scarcebench."): value for name, value in run.data.tags.items()}
     named = {
-        "key": planned["key"],
-        "split": planned["split"],
+        "key": planned.key,
+        "split": planned.split,
         "commit": stages.commit(),
         "status": "done",
     }
     assert named.items() <= tags.items()
-    files = {
-        entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)
-    }
-    assert files == {"result.json", "scores.csv", "history.json", "log.txt"}
-    result = store.result(planned["key"]) or {}
-    scores = Scores(folder / "scores.csv")
-    for column in [column for column in SCORED if column.task == "segmentation"]:
-        values = scores.per_group(column.key).values()
-        assert run.data.metrics[column.key] == pytest.approx(sum(values) / len(values), abs=1e-12)
-    assert result["cost"].items() <= run.data.metrics.items()
+    expected = {"result.json", "scores/last.csv", "history.json", "log.txt"}
+    assert artifacts(store, uri, run) == expected
+    result = folder.read_result()
+    assert result is not None and result.cost is not None
+    scores = read_scores(folder.scores("last"), "segmentation")
+    assert isinstance(scores, Scores)
+    for metric in case_metrics():
+        values = scores.per_group(metric.key).values()
+        assert run.data.metrics[metric.key] == pytest.approx(sum(values) / len(values), abs=1e-12)
+    assert asdict(result.cost).items() <= run.data.metrics.items()
 
 
 def test_curves_keep_their_steps_and_values(store: Store, uri: str) -> None:
     curve = [[step, 1 / (1 + step)] for step in range(0, 25000, 10)]  # more than one call may bring
     history = {"loss": curve, "dice": [[0, 0.25], [10, 0.5]]}
-    write_json(store.cell(cell(store, "threshold")["key"]) / "history.json", history)
+    write_json(store.cell(cell(store, "threshold").key).path / "history.json", history)
     tracking.sync(store, uri)
-    run, client = runs(store, uri)[GOOD], tracking.Mirror(store, uri).client
-    logged = {
-        name: client.get_metric_history(run.info.run_id, name)
-        for name in ("loss", "step/dice", "dice")
-    }
+    run = runs(store, uri)[GOOD]
+    client = tracking.Mirror(store, uri).client
+    logged = {}
+    for name in ("loss", "step/dice", "dice"):
+        logged[name] = client.get_metric_history(run.info.run_id, name)
     assert sorted([point.step, point.value] for point in logged["loss"]) == curve
     assert sorted([point.step, point.value] for point in logged["step/dice"]) == history["dice"]
     assert len(logged["dice"]) == 1  # the board's, not mixed with the method's own
@@ -188,10 +225,7 @@ def test_a_failed_cell_says_why(store: Store, uri: str) -> None:
     assert run.info.status == "FAILED"
     assert run.data.tags["scarcebench.status"] == "failed"
     assert run.data.tags["scarcebench.reason"] == "error: RuntimeError: the plug-in is broken"
-    files = {
-        entry.path for entry in tracking.Mirror(store, uri).client.list_artifacts(run.info.run_id)
-    }
-    assert files == {"failure.json", "log.txt"}
+    assert artifacts(store, uri, run) == {"failure.json", "log.txt"}
 
 
 def test_syncing_again_adds_nothing(store: Store, uri: str) -> None:
@@ -221,10 +255,12 @@ def test_a_run_that_was_cut_short_is_repaired(
     store: Store, uri: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     target = tracking.Mirror(store, uri)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            target.client, step, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr(target.client, step, stop)
         target.write_all()
     assert len(runs(store, uri)) == 1
     assert tracking.sync(store, uri) == 2
@@ -243,7 +279,7 @@ def test_two_mirrors_at_once_write_a_cell_once(store: Store, uri: str) -> None:
 def test_cells_are_mirrored_beside_the_run(
     store: Store, uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = cell(store, "threshold")["key"]
+    key = cell(store, "threshold").key
     with tracking.mirror(store, uri) as tell:
         tell(key)
         deadline = time.monotonic() + 20
@@ -259,7 +295,7 @@ def test_a_stopped_run_waits_for_nothing(
 ) -> None:
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt), tracking.mirror(store, silent_server) as tell:
-        tell(cell(store, "threshold")["key"])
+        tell(cell(store, "threshold").key)
         raise KeyboardInterrupt
     assert time.monotonic() - started < 3
     assert not caplog.records
@@ -268,7 +304,7 @@ def test_a_stopped_run_waits_for_nothing(
 def test_it_can_be_turned_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCARCEBENCH_MLFLOW", "off")
     with tracking.mirror(store) as tell:
-        tell(cell(store, "threshold")["key"])
+        tell(cell(store, "threshold").key)
     assert not (store.out.parent / "mlflow.db").exists()
 
 
@@ -278,7 +314,7 @@ def test_a_long_rest_is_left_to_sync(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tracking, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(tracking, "CLOSE_TIMEOUT_S", 0.5)
     with tracking.mirror(store, silent_server):
         pass
     assert "not ready after" in caplog.text
@@ -316,7 +352,7 @@ def test_trouble_is_one_warning_and_soon(
         monkeypatch.setitem(sys.modules, "mlflow", None)
     started = time.monotonic()
     with tracking.mirror(store) as tell:
-        tell(cell(store, "threshold")["key"])
+        tell(cell(store, "threshold").key)
     assert time.monotonic() - started < 12
     [record] = caplog.records
     told = record.getMessage()
@@ -347,12 +383,14 @@ def test_a_warning_shows_no_password() -> None:
 
 
 def test_distances_while_a_generator_was_trained_are_curves(tmp_path: Path) -> None:
-    points = [{"shown": 0, "distance": 9.0, "n": 8}, {"shown": 512, "distance": 2.5, "n": 8}]
-    judged = {
-        "curves": [{"label": None, "points": points}, {"label": "lesion", "points": points[:1]}]
-    }
-    write_json(tmp_path / "judged.json", judged)
-    found = tracking.metrics({"judged.json": tmp_path / "judged.json"}, {}, 0, "segmentation")
-    assert [(point.key, point.step, point.value) for point in found] == [
-        ("fd_while_training", 0, 9.0), ("fd_while_training", 512, 2.5), ("fd_while_training/lesion", 0, 9.0)
-    ]  # fmt: skip
+    first = CurvePoint(shown=0, distance=9.0, n=8)
+    second = CurvePoint(shown=512, distance=2.5, n=8)
+    curves = [GeneratorCurve(None, [first, second]), GeneratorCurve("lesion", [first])]
+    folder = CellFolder(tmp_path)
+    folder.write_judgement(Judgement(inputs="", curves=curves))
+    points = tracking.cell_metrics(folder, "segmentation", case_metrics(), 0)
+    assert [(point.key, point.step, point.value) for point in points] == [
+        ("fd_while_training", 0, 9.0),
+        ("fd_while_training", 512, 2.5),
+        ("fd_while_training/lesion", 0, 9.0),
+    ]

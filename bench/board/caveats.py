@@ -1,105 +1,116 @@
-"""What a reader must know before the first number, computed from the plan and its cells, never a constant."""
+"""What a reader must know before the results, computed from the plan and its cells."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from bench.board.schema import BoardCell, Status, StudyHistory
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import MethodCard, Plan
+
+NAMED_FAILURES = 5
+UNFINISHED: Mapping[Status, str] = {
+    "failed": "failed and count as worst",
+    "missing": "not finished",
+    "not_applicable": "not applicable",
+}
 
 
-def honesty(
-    plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], tuning: Sequence[Mapping[str, Any]]
+def caveats(
+    plan: Plan, cells: Sequence[BoardCell], tuning: Sequence[StudyHistory]
 ) -> dict[str, str]:
     """Title -> sentence; `cells` are those of the board, `tuning` its studies."""
+    images = [_images(name, dataset) for name, dataset in plan.datasets.items()]
+    labels = [_labels_fitted(cells), _labels_selected_on(plan), _labels_tuned_on(tuning)]
     return {
-        "Images behind a budget": "; ".join(
-            _images(name, card) for name, card in plan["datasets"].items()
-        )
-        + ".",
-        "Labels used": f"{_fitting(cells)} {_selection(plan)} {_tuning(tuning)}",
+        "Images behind a budget": f"{'; '.join(images)}.",
+        "Labels used": " ".join(labels),
         "Checkpoint": _checkpoint(plan),
-        "Differences from the papers": _deviations(plan["methods"]),
+        "Differences from the papers": _deviations(plan.methods),
         "Known failures": _failures(cells),
     }
 
 
-def _images(dataset: str, card: Mapping[str, Any]) -> str:
-    budgets = [
-        f"{labelled} {_unit(card)}: {_range(counts)}"
-        for labelled, counts in card["labelled_cases"].items()
-    ]
-    return f"{dataset}, {', '.join(budgets)}"
+def _images(name: str, dataset: DatasetFacts) -> str:
+    unit = _plural_unit(dataset)
+    budgets = []
+    for labelled, counts in dataset.labelled_cases.items():
+        budgets.append(f"{labelled} {unit}: {_range(counts)}")
+    return f"{name}, {', '.join(budgets)}"
 
 
-def _unit(card: Mapping[str, Any]) -> str:
-    unit = str(card["unit"]).split(" (")[0]
+def _plural_unit(dataset: DatasetFacts) -> str:
+    unit = dataset.unit.split(" (")[0]
     return unit if unit.endswith("s") else f"{unit}s"
 
 
 def _range(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
+    low = min(counts)
+    high = max(counts)
     return f"{low} images" if low == high else f"{low} to {high} images"
 
 
-def _fitting(cells: Sequence[Mapping[str, Any]]) -> str:
-    trained = [cell for cell in cells if cell["steps"] and cell["status"] != "not_applicable"]
-    counts = sorted({cell["labelled"] for cell in trained})
-    return f"Fitting: {', '.join(map(str, counts)) or 'no'} labelled patients, all of the budget, in {len(trained)} cells."
+def _labels_fitted(cells: Sequence[BoardCell]) -> str:
+    trained = [cell for cell in cells if cell.steps and cell.status != "not_applicable"]
+    counts = sorted({cell.labelled for cell in trained})
+    if not counts:
+        return "Training: nothing was trained."
+    labelled = ", ".join(map(str, counts))
+    return f"Training: {labelled} labelled patients, the whole budget, in {len(trained)} runs."
 
 
-def _selection(plan: Mapping[str, Any]) -> str:
-    chosen = [cell for cell in plan["cells"] if cell["select"]]
-    if not chosen:
+def _labels_selected_on(plan: Plan) -> str:
+    selecting = [cell for cell in plan.cells if cell.select]
+    if plan.suite.select is None or not selecting:
         return "Selection of checkpoints: none."
-    by = plan["suite"]["select"]["by"]
+    chosen_on = plan.suite.select.by
     return (
-        f"Selection of checkpoints: the {by} list, beside the last iterate, in {len(chosen)} cells."
+        f"Selection of checkpoints: on the {chosen_on} list, beside the final checkpoint, in "
+        f"{len(selecting)} runs."
     )
 
 
-def _tuning(tuning: Sequence[Mapping[str, Any]]) -> str:
+def _labels_tuned_on(tuning: Sequence[StudyHistory]) -> str:
     if not tuning:
         return "Tuning: none."
-    counts = sorted({study["labels"] for study in tuning})
-    where = (
-        "one more draw of labels, so that a tuned row knows L + L"
-        if tuning[0]["subset"] is None
-        else "the row's own labels"
-    )
-    return f"Tuning: {', '.join(map(str, counts))} labelled patients in {len(tuning)} studies, on {where}."
+    counts = sorted({study.labelled for study in tuning})
+    labelled = ", ".join(map(str, counts))
+    labels = "the row's own labels"
+    if tuning[0].subset is None:
+        labels = "a separate draw, so that tuned rows have seen 2L labelled patients in total"
+    return f"Tuning: {labelled} labelled patients in {len(tuning)} studies, on {labels}."
 
 
-def _checkpoint(plan: Mapping[str, Any]) -> str:
-    if not plan["suite"]["select"]:
-        return "The last iterate of every training."
-    return f"The last iterate; rows named 'best on {plan['suite']['select']['by']}' show another and are not ranked."
-
-
-def _deviations(methods: Mapping[str, Mapping[str, Any]]) -> str:
-    counts = [
-        f"{name} {len(card['deviations'])}" for name, card in methods.items() if card["deviations"]
-    ]
+def _checkpoint(plan: Plan) -> str:
+    if plan.suite.select is None:
+        return "The final checkpoint of each run."
+    chosen_on = plan.suite.select.by
     return (
-        f"Stated by {', '.join(counts)}; each is listed under Methods."
-        if counts
-        else "None stated."
+        f"The final checkpoint of each run; rows named 'best on {chosen_on}' show another one and "
+        "are not ranked."
     )
 
 
-def _failures(cells: Sequence[Mapping[str, Any]]) -> str:
-    states = Counter(cell["status"] for cell in cells)
-    words = {
-        "failed": "failed and count as worst",
-        "missing": "are not finished",
-        "not_applicable": "cannot be run",
-    }
-    found = [f"{states[state]} {text}" for state, text in words.items() if states[state]]
-    reasons = Counter(
-        f"{cell['method']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"
-    )
-    named = "".join(f" {count} x {reason}." for reason, count in reasons.most_common(5))
-    return (
-        f"Of {len(cells)} cells {', '.join(found)}.{named}"
-        if found
-        else f"None in {len(cells)} cells."
-    )
+def _deviations(methods: Mapping[str, MethodCard]) -> str:
+    counts = []
+    for name, card in methods.items():
+        if card.deviations:
+            counts.append(f"{name} ({len(card.deviations)})")
+    if not counts:
+        return "None stated."
+    return f"Stated by {', '.join(counts)}; they are listed under Methods."
+
+
+def _failures(cells: Sequence[BoardCell]) -> str:
+    statuses = Counter(cell.status for cell in cells)
+    counts = []
+    for status, words in UNFINISHED.items():
+        if statuses[status]:
+            counts.append(f"{statuses[status]} {words}")
+    if not counts:
+        return f"None in {len(cells)} runs."
+    failed = [cell for cell in cells if cell.status == "failed"]
+    reasons = Counter(f"{cell.method}: {cell.reason}" for cell in failed)
+    named = [f" {count} x {reason}." for reason, count in reasons.most_common(NAMED_FAILURES)]
+    return f"Of {len(cells)} runs: {', '.join(counts)}.{''.join(named)}"

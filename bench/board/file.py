@@ -1,4 +1,4 @@
-"""board.json -> Board."""
+"""board.json -> Board, and what else report writers need of files."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from pathlib import Path
 
 from bench.board.schema import Board
 from bench.errors import BenchError
+from bench.records import write_text as write_text
+from bench.store import file_name as file_name
 
 
 def read(out: Path) -> Board:
-    """The board that `run` or `report` left in a folder. Raises BenchError where there is none, or not a board."""
+    """The board that `run` or `report` left in a folder.
+
+    Raises BenchError where there is none, or one that this version cannot read.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     file = out / "board.json"
     try:
-        data = file.read_bytes()
+        content = file.read_bytes()
     except OSError:
         raise BenchError(
             f"{out} given; it holds no board.json; draw it with 'report {out}'"
         ) from None
     try:
-        return TypeAdapter(Board).validate_json(data, strict=True)
+        board = TypeAdapter(Board).validate_json(content, strict=True)
     except ValidationError as problem:
         first = problem.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+        field = ".".join(map(str, first["loc"])) or "the file"
         raise BenchError(
-            f"{file}: {place}: {first['msg']}; draw it again with 'report {out}'"
+            f"{file}: {field}: {first['msg']}; draw it again with 'report {out}'"
         ) from None
+    if board.schema != Board.schema:
+        raise BenchError(
+            f"{file} was written by another version; draw it again with 'report {out}'"
+        )
+    return board

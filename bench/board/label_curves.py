@@ -1,128 +1,187 @@
-"""What whole label curves say of methods: the labels that the reference would need, and the area under each curve."""
+"""What whole label curves say of methods: label equivalents, and the area under each curve."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board.rows import Line, base_of, matrix_of, status_of
-from bench.board.schema import COLUMNS, HEADLINE
+from bench.board.columns import COLUMNS
+from bench.board.rows import RowCells, find_reference, matrix_of, shared_subsets, status_of
+from bench.board.schema import HEADLINE, CurveArea, LabelEquivalent
+from bench.names import DEFAULT
 from bench.stats import intervals, label_efficiency
+from bench.stats.intervals import Interval
+
+Curve = Sequence[RowCells]  # one method, by increasing budget
 
 
-def worth_in_labels(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
-    """How many labels the reference would need to do as well, for each method below all labels (R4.9b)."""
-    found = []
-    for line in lines:
-        head = HEADLINE[line.identity[0]]
-        same = [
-            base for base in lines if base.identity[:2] == line.identity[:2] and not base.selected
-        ]
-        curve = sorted(
-            (b for b in same if b.identity[3:] == (reference, "default")),
-            key=lambda base: base.fraction,
-        )
-        # A budget with fewer draws of labels would leave but those to all; it says less than it takes away.
-        curve = [base for base in curve if len(base.scores) >= len(line.scores)]
-        whole = all(
-            status_of(other, COLUMNS[0], True)[0] == "ok" for other in (*curve, line)
-        )  # of any column
-        if line in curve or line.selected or line.fraction == 1 or len(curve) < 2 or not whole:
-            continue
-        shared = sorted(set.intersection(*(set(other.scores) for other in (*curve, line))))
-        tables = [matrix_of(other, head, shared) for other in (*curve, line)]
-        if any(table is None for table in tables):
-            continue
-        amounts = [base.fraction for base in curve]
-        worth = label_efficiency.label_equivalence(amounts, np.stack(tables[:-1]), tables[-1], True)  # type: ignore[arg-type]
-        task, dataset, labelled, method, variant = line.identity
-        row = {
-            "task": task,
-            "dataset": dataset,
-            "labelled": labelled,
-            "method": method,
-            "variant": variant,
-        }
-        words = label_efficiency.in_words(worth)
-        found.append(
-            {
-                **row,
-                "fraction": line.fraction,
-                "n_subsets": len(shared),
-                "words": words,
-                **asdict(worth),
-            }
-        )
-    return found
+def label_equivalents(rows: Sequence[RowCells], reference: str) -> list[LabelEquivalent]:
+    """The labels that the reference needs for the same score, of each method below all labels.
 
-
-def areas(lines: Sequence[Line], reference: str) -> list[dict[str, Any]]:
-    """Area under the headline over log(labels) of each method that has every budget, beside the reference's (R4.9a).
-
-    Budgets are those below all labels; where there is one alone, all labels count too.
+    Only where every row behind the number is finished and none of its cells failed (R4.9b).
     """
-    found = []
-    for place in {line.identity[:2]: None for line in lines}:
-        here = [line for line in lines if line.identity[:2] == place and not line.selected]
-        low = sorted({line.fraction for line in here if line.fraction < 1})
-        amounts = low if len(low) > 1 else sorted({line.fraction for line in here})
-        curves = {
-            name: _whole(here, name, amounts) for name in {line.identity[3:]: None for line in here}
-        }
-        for (method, variant), curve in curves.items():
-            if len(amounts) < 2 or not curve:
-                continue
-            beside = base_of(
-                curve[0], [line for line in here if line.fraction == amounts[0]], reference
-            )
-            base = curves[beside.identity[3:]] if beside and beside is not curve[0] else []
-            subsets = _shared(curve)
-            found.append({
-                "task": place[0], "dataset": place[1], "method": method, "variant": variant, "fractions": amounts,
-                "n_subsets": len(subsets), **asdict(intervals.interval(_area(curve, amounts, subsets))),
-                "gain": _gain(curve, base, amounts) if base else None,
-            })  # fmt: skip
-    return found
+    equivalents = []
+    for cells in rows:
+        is_reference = cells.row.contender == (reference, DEFAULT)
+        if is_reference or cells.selected or cells.fraction == 1:
+            continue
+        curve = _reference_curve(rows, cells, reference)
+        if len(curve) < 2 or not _all_complete([*curve, cells]):
+            continue
+        shared = shared_subsets([*curve, cells])
+        tables = _headline_tables([*curve, cells], shared)
+        if tables is not None:
+            equivalents.append(_label_equivalent(cells, curve, tables, len(shared)))
+    return equivalents
 
 
-def _whole(lines: Sequence[Line], name: tuple[str, str], amounts: Sequence[float]) -> list[Line]:
-    """The lines of a method (and variant) in the order of the budgets; none unless every one has its numbers."""
-    same = {line.fraction: line for line in lines if line.identity[3:] == name}
-    curve = [
-        same[a] for a in amounts if a in same and status_of(same[a], COLUMNS[0], True)[0] == "ok"
-    ]
-    shared = _shared(curve)
-    whole = (
-        len(curve) == len(amounts)
-        and shared
-        and all(matrix_of(line, HEADLINE[line.identity[0]], shared) is not None for line in curve)
+def _reference_curve(rows: Sequence[RowCells], cells: RowCells, reference: str) -> list[RowCells]:
+    """The reference with its defaults, on the data set of a row.
+
+    A budget with fewer draws of labelled patients would reduce all others to those draws, which
+    costs more than it tells.
+    """
+    place = (cells.row.task, cells.row.dataset)
+    curve = []
+    for other in rows:
+        same_place = (other.row.task, other.row.dataset) == place and not other.selected
+        if same_place and other.row.contender == (reference, DEFAULT):
+            curve.append(other)
+    curve.sort(key=lambda other: other.fraction)
+    return [other for other in curve if len(other.scores) >= len(cells.scores)]
+
+
+def _label_equivalent(
+    cells: RowCells, curve: Curve, tables: NDArray[np.float64], n_subsets: int
+) -> LabelEquivalent:
+    fractions = [other.fraction for other in curve]
+    equivalence = label_efficiency.label_equivalence(fractions, tables[:-1], tables[-1], True)
+    return LabelEquivalent(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        labelled=cells.row.labelled,
+        fraction=cells.fraction,
+        method=cells.row.method,
+        variant=cells.row.variant,
+        n_subsets=n_subsets,
+        words=label_efficiency.describe_equivalence(equivalence),
+        estimate=equivalence.estimate,
+        lo=equivalence.lo,
+        hi=equivalence.hi,
     )
-    return curve if whole else []
 
 
-def _gain(
-    curve: Sequence[Line], base: Sequence[Line], amounts: Sequence[float]
-) -> dict[str, Any] | None:
-    """The area minus the reference's, paired by patient and subset; None without a common subset."""
-    subsets = _shared([*curve, *base])
+def curve_areas(rows: Sequence[RowCells], reference: str) -> list[CurveArea]:
+    """Area under the headline over log(labels) of each method that has every budget (R4.9a).
+
+    Budgets are those below all labels; where there is only one, all labels count too.
+    """
+    places: dict[tuple[str, str], list[RowCells]] = defaultdict(list)
+    for cells in rows:
+        if not cells.selected:
+            places[cells.row.task, cells.row.dataset].append(cells)
+    areas: list[CurveArea] = []
+    for group in places.values():
+        areas += _areas_of(group, reference)
+    return areas
+
+
+def _areas_of(rows: Sequence[RowCells], reference: str) -> list[CurveArea]:
+    """The areas of one task on one data set."""
+    fractions = _budgets_of_areas(rows)
+    if len(fractions) < 2:
+        return []
+    contenders = dict.fromkeys(cells.row.contender for cells in rows)
+    curves = {contender: _whole_curve(rows, contender, fractions) for contender in contenders}
+    lowest = [cells for cells in rows if cells.fraction == fractions[0]]
+    areas = []
+    for curve in curves.values():
+        if not curve:
+            continue
+        base = find_reference(curve[0], lowest, reference)
+        base_curve: Curve = []
+        if base is not None and base is not curve[0]:
+            base_curve = curves[base.row.contender]
+        areas.append(_curve_area(curve, base_curve, fractions))
+    return areas
+
+
+def _budgets_of_areas(rows: Sequence[RowCells]) -> list[float]:
+    fractions = sorted({cells.fraction for cells in rows})
+    low = [fraction for fraction in fractions if fraction < 1]
+    return low if len(low) > 1 else fractions
+
+
+def _curve_area(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> CurveArea:
+    subsets = shared_subsets(curve)
+    row = curve[0].row
+    area = intervals.mean_interval(_area(curve, fractions, subsets))
+    return CurveArea(
+        task=row.task,
+        dataset=row.dataset,
+        method=row.method,
+        variant=row.variant,
+        fractions=fractions,
+        n_subsets=len(subsets),
+        mean=area.mean,
+        lo=area.lo,
+        hi=area.hi,
+        kind=area.kind,
+        gain=_gain(curve, base_curve, fractions),
+    )
+
+
+def _whole_curve(
+    rows: Sequence[RowCells], contender: tuple[str, str], fractions: Sequence[float]
+) -> list[RowCells]:
+    """The rows of a method by budget; none unless every budget has its numbers."""
+    by_fraction: Mapping[float, RowCells] = {
+        cells.fraction: cells for cells in rows if cells.row.contender == contender
+    }
+    curve = [by_fraction[fraction] for fraction in fractions if fraction in by_fraction]
+    if len(curve) < len(fractions) or not _all_complete(curve):
+        return []
+    shared = shared_subsets(curve)
+    if not shared or _headline_tables(curve, shared) is None:
+        return []
+    return curve
+
+
+def _all_complete(rows: Sequence[RowCells]) -> bool:
+    """Whether all cells are done and none failed; which column is asked makes no difference."""
+    statuses = [status_of(cells, COLUMNS[0], True) for cells in rows]
+    return all(status == "ok" for status, _ in statuses)
+
+
+def _headline_tables(
+    rows: Sequence[RowCells], subsets: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """Rows x patients x subsets; None where the headline is not defined."""
+    tables = []
+    for cells in rows:
+        table = matrix_of(cells, HEADLINE[cells.row.task], subsets)
+        if table is None:
+            return None
+        tables.append(table)
+    return np.stack(tables)
+
+
+def _gain(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> Interval | None:
+    """The area minus the reference's, paired by patient and subset."""
+    if not base_curve:
+        return None
+    subsets = shared_subsets([*curve, *base_curve])
     if not subsets:
         return None
-    return asdict(
-        intervals.interval(_area(curve, amounts, subsets) - _area(base, amounts, subsets))
-    )
+    own = _area(curve, fractions, subsets)
+    return intervals.mean_interval(own - _area(base_curve, fractions, subsets))
 
 
-def _shared(lines: Sequence[Line]) -> list[int]:
-    return sorted(set.intersection(*(set(line.scores) for line in lines))) if lines else []
-
-
-def _area(
-    curve: Sequence[Line], amounts: Sequence[float], subsets: Sequence[int]
-) -> NDArray[np.float64]:
+def _area(curve: Curve, fractions: Sequence[float], subsets: Sequence[int]) -> NDArray[np.float64]:
     """Areas of patients x subsets."""
-    tables = [matrix_of(line, HEADLINE[line.identity[0]], subsets) for line in curve]
-    return label_efficiency.area_table(amounts, np.stack(tables))  # type: ignore[arg-type]  # a whole curve is defined
+    tables = _headline_tables(curve, subsets)
+    assert tables is not None  # a whole curve is defined
+    return label_efficiency.area_table(fractions, tables)

@@ -5,218 +5,272 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.planning.suite import EXTERNAL
-
-
-def protocol_card(plan: Mapping[str, Any]) -> dict[str, str]:
-    """Title -> sentence, in reading order."""
-    suite, cells = plan["suite"], plan["cells"]
-    return {
-        "Label budget": "A fraction is a budget of labelled patients; all of them are fitted. "
-        + "; ".join(_budgets(name, plan) for name in plan["datasets"])
-        + ".",
-        "Labels for selection and tuning": " ".join(_chosen(suite))
-        or "None: no tuning in this suite, no selection set.",
-        "Subsets": _subsets(suite["draw"]),
-        **(
-            {"Classes without labels": "; ".join(plan["warnings"]) + "."}
-            if plan["warnings"]
-            else {}
-        ),
-        "Test": "; ".join(_test(name, card) for name, card in plan["datasets"].items())
-        + ". Opened after training; masks are read by scoring alone.",
-        "Near-copies": _dropped(plan["datasets"], suite["drop_copies"]),
-        "Model": f"{_models(suite)}, {_steps(suite)}, {_grid(suite)}; the last iterate is scored.",
-        "Schedules": _schedules(plan["published_steps"], suite["steps"]),
-        **_synthetic(suite, cells),
-        **{f"Caution about {method}": text for method, text in plan["cautions"].items()},
-        **_settings(cells),
-        "Scores": f"{_scores(suite['tasks'])} A missing or failed prediction takes the worst value.",
-        **({"Labels of all images": CLASS_KNOWN} if suite["class_known"] else {}),
-        "Intervals": "95%, of patients and subsets together (two-way random effects); the unit is the patient. "
-        "Greyed with fewer than 3 subsets or 8 patients.",
-        "Ranks": "Where a method comes in 95% of 2000 joint draws of all true means, given patients and subsets; "
-        "methods that paired tests cannot tell from the best of their group (Holm, 5%) share a letter.",
-        "Precision and threads": f"{suite['precision']}, threads per cell: {suite['threads']}.",
-        "Protocol version": cells[0]["protocol"] if cells else "",
-    }
-
+from bench.names import EXTERNAL, method_label
+from bench.planning.cells import PlannedCell
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import Plan
+from bench.planning.suite import Backbone, Classifier, Select, Suite, Tuning
 
 CLASS_KNOWN = (
-    "Declared free metadata: methods see the label of every training image, unlabelled ones too. In classification "
-    "this gives away what is to be learnt: compare such rows with those at all labels."
+    "Declared free metadata: methods see the label of every training image, including unlabelled "
+    "ones. In classification this reveals what is to be learnt: compare such rows with those at "
+    "all labels."
 )
+INTERVALS = (
+    "95%, over patients and draws together (two-way random effects); the unit is the patient. "
+    "Greyed with fewer than 3 draws or 8 patients."
+)
+RANKS = (
+    "95% range of plausible ranks from 2000 joint draws of all true means, given patients and "
+    "draws; methods share a letter where paired tests (Holm, 5%) find no significant difference "
+    "from the best of their group."
+)
+SCORES = {
+    "segmentation": "Segmentation: on the native grid, per case and class, then averaged per "
+    "case, per patient and over patients.",
+    "classification": "Classification: over all test images; intervals by jackknife pseudo-values "
+    "over patients, centred on the plain value.",
+}
+SELECTED_ON = {
+    "test": "the test list itself, as the paper did: such rows are optimistic",
+    "validation": "the validation list of the data, whose labels are not part of the budget",
+}
+TUNED_ON = {
+    "subset": "on the labels of its own draw, so that no further label is used",
+    "fraction": "on a separate draw of as many labels, which is excluded from the results: tuned "
+    "rows have seen 2L labelled patients in total (all, where all are labelled)",
+}
 
 
-def _scores(tasks: Sequence[str]) -> str:
-    texts = {
-        "segmentation": "Segmentation: on the native grid, per case and class, then averaged per case, per patient, "
-        "over patients.",
-        "classification": "Classification: of all test images; intervals by pseudo-values over patients (jackknife), "
-        "centred on the plain value.",
+def protocol_card(plan: Plan) -> dict[str, str]:
+    """Title -> sentence, in reading order."""
+    suite = plan.suite
+    card = {
+        "Label budget": _label_budget(plan),
+        "Labels for selection and tuning": _labels_chosen_on(suite),
+        "Draws of labelled patients": _draws(suite.draw),
     }
-    return " ".join(texts[task] for task in tasks)
+    if plan.warnings:
+        card["Classes without labels"] = f"{'; '.join(plan.warnings)}."
+    card["Test"] = _test_sets(plan.datasets)
+    card["Near-duplicates"] = _near_duplicates(plan.datasets, suite.drop_copies)
+    card["Model"] = _model(suite)
+    card["Schedules"] = _schedules(plan.published_steps, suite.steps)
+    if any(cell.generator for cell in plan.cells):
+        card["Synthetic images"] = _synthetic_images(suite)
+    for method, text in plan.cautions.items():
+        card[f"Caution about {method}"] = text
+    card.update(_settings(plan.cells))
+    card["Scores"] = _scores(suite.tasks)
+    if suite.class_known:
+        card["Labels of all images"] = CLASS_KNOWN
+    card["Intervals"] = INTERVALS
+    card["Ranks"] = RANKS
+    card["Precision and threads"] = f"{suite.precision}, threads per run: {suite.threads}."
+    card["Protocol version"] = plan.cells[0].protocol if plan.cells else ""
+    return card
 
 
-def _models(suite: Mapping[str, Any]) -> str:
-    classifier = suite["classifier"]
-    start = "its weights from a file" if classifier["weights"] else "from random weights"
-    texts = {
-        "segmentation": _backbone(suite["backbone"]),
-        "classification": f"{classifier['name']} (timm), {start}",
-    }
-    return "; ".join(texts[task] for task in suite["tasks"])
-
-
-def _budgets(dataset: str, plan: Mapping[str, Any]) -> str:
-    counts = sorted({cell["labelled"] for cell in plan["cells"] if cell["dataset"] == dataset})
-    card = plan["datasets"][dataset]
-    shares = [_share(count, card) for count in counts]
-    return f"{dataset}: {', '.join(shares)} of {_images(card, 'train')}"
-
-
-def _share(count: int, card: Mapping[str, Any]) -> str:
-    return "all" if count == card["train_groups"] else str(count)
-
-
-def _test(dataset: str, card: Mapping[str, Any]) -> str:
-    return f"{dataset}: {_images(card, 'test')}"
-
-
-def _images(card: Mapping[str, Any], side: str) -> str:
-    """How many images of how many patients, as far as the data says which belong together."""
-    if str(card["unit"]).startswith("image"):
-        return f"{card[f'{side}_cases']} images, each counted as a patient"
-    return f"{card[f'{side}_groups']} patients ({card[f'{side}_cases']} images)"
-
-
-def _schedules(published: Mapping[str, int | None], steps: int) -> str:
-    changed = [
-        f"{name} {count} -> {steps}"
-        for name, count in published.items()
-        if count and count != steps
-    ]
-    if not changed:
-        return "At their published length."
-    return f"Functions of progress, compressed or stretched from the published number of steps: {', '.join(changed)}."
-
-
-def _dropped(datasets: Mapping[str, Any], looked_for: bool) -> str:
-    if not looked_for:
-        return "Not looked for: the lists are taken whole."
-    counts = [
-        f"{name}: {len(card['dropped'])}" for name, card in datasets.items() if card["dropped"]
-    ]
-    found = "; ".join(counts) or "none found"
-    return f"Training images that nearly equal a test image are left out ({found})."
-
-
-def _synthetic(suite: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    if not any(cell["generator"] for cell in cells):
-        return {}
-    named = " and ".join(text.split("=")[0] for text in suite["extractors"])
-    text = (
-        f"Each generator gives {suite['samples']} images, compared with all training images at equal numbers, in the "
-        f"features of {named}; 'task' is the pooled bottleneck of the reference model (all labels, subset 0), which "
-        "also judges masks. Shared parts are built once; their seconds are charged to every cell that uses them."
+def _label_budget(plan: Plan) -> str:
+    budgets = "; ".join(_budgets(name, plan) for name in plan.datasets)
+    return (
+        f"A budget is a number of labelled patients; all of them are used for training. {budgets}."
     )
-    return {"Synthetic images": text}
 
 
-def _chosen(suite: Mapping[str, Any]) -> list[str]:
+def _budgets(name: str, plan: Plan) -> str:
+    dataset = plan.datasets[name]
+    counts = sorted({cell.labelled for cell in plan.cells if cell.dataset == name})
+    everyone = dataset.train_groups
+    budgets = [str(count) for count in counts if count != everyone]
+    if everyone in counts:
+        budgets.append("all")
+    images = _images(dataset, dataset.train_groups, dataset.train_cases)
+    return f"{name}: {', '.join(budgets)} of {images}"
+
+
+def _images(dataset: DatasetFacts, groups: int, cases: int) -> str:
+    """How many images of how many patients, as far as the data tells which belong together."""
+    if dataset.unit.startswith("image"):
+        return f"{cases} images, each counted as a patient"
+    return f"{groups} patients ({cases} images)"
+
+
+def _labels_chosen_on(suite: Suite) -> str:
     """What settings and checkpoints were chosen on."""
-    texts = [_selection(suite["select"])] if suite["select"] else []
-    tuning = suite["tuning"]
-    if tuning is None:
-        return texts
-    where = {
-        "subset": "on the labels of its own subset, so that no further label is used",
-        "fraction": "on one more draw of as many labels, which enters no mean: such rows know L + L labels "
-        "(all, where all are labelled)",
-    }
-    stop = (
-        "; a trial below the median of earlier ones after a fold is stopped"
-        if tuning["prune"]
-        else ""
-    )
-    return [
-        *texts,
-        f"Rows named 'tuned' have the best of {tuning['trials']} trials, as many for every method, the first with the "
-        f"defaults, each of as many steps as a final training, chosen {where[tuning['per']]}. A trial is scored on "
-        f"every fourth labelled patient where that leaves three, else in {tuning['folds']} folds at most{stop}. "
-        "Images of patients held out stay among the unlabelled ones.",
-    ]
+    texts = []
+    if suite.select is not None:
+        texts.append(_selection(suite.select))
+    if suite.tuning is not None:
+        texts.append(_tuning(suite.tuning))
+    return " ".join(texts) or "None: no tuning and no selection of checkpoints in this suite."
 
 
-def _selection(select: Mapping[str, Any]) -> str:
-    names = {"test": "the test list itself, as the paper did: such rows are optimistic", "validation": "the data's "
-             "validation list, whose labels are no part of the budget"}  # fmt: skip
+def _selection(select: Select) -> str:
     return (
-        f"Rows named 'best on {select['by']}' show the checkpoint with the best mean Dice on {names[select['by']]}. "
-        f"Candidates are every {select['every']} steps from step {select['start']} and the last. They are not ranked."
+        f"Rows named 'best on {select.by}' show the checkpoint with the best mean Dice on "
+        f"{SELECTED_ON[select.by]}. Candidates are every {select.every} steps from step "
+        f"{select.start} and the final one. They are not ranked."
     )
 
 
-def _subsets(draw: str) -> str:
+def _tuning(tuning: Tuning) -> str:
+    stop = ""
+    if tuning.prune:
+        stop = "; a trial below the median of earlier ones after a fold is stopped"
+    return (
+        f"Rows named 'tuned' have the best of {tuning.trials} trials, as many for every method, "
+        "the first with the defaults, each of as many steps as a final training, chosen "
+        f"{TUNED_ON[tuning.per]}. A trial is scored on every fourth labelled patient where that "
+        f"leaves three, otherwise in at most {tuning.folds} folds{stop}. Images of patients held "
+        "out stay among the unlabelled ones."
+    )
+
+
+def _draws(draw: str) -> str:
     if draw == "list":
-        return "None are drawn: the first patients of the data's own list are labelled. A subset is a seed alone."
+        return (
+            "None: the first patients of the data's own list are labelled, and repeats differ "
+            "only in the seed."
+        )
     return (
-        "Random, stratified by label, classes and lesion area, nested across budgets. Draw, start and data order "
-        "change together. At all labels a subset is a seed alone."
+        "Random, stratified by label, classes and lesion area, nested across budgets. The draw, "
+        "the initial weights and the data order vary together. With all labels, repeats differ "
+        "only in the seed."
     )
 
 
-def _steps(suite: Mapping[str, Any]) -> str:
-    return f"{suite['steps']} steps" + (
-        f" instead of {suite['full_steps']}" if suite["full_steps"] else ""
+def _test_sets(datasets: Mapping[str, DatasetFacts]) -> str:
+    sets = []
+    for name, dataset in datasets.items():
+        sets.append(f"{name}: {_images(dataset, dataset.test_groups, dataset.test_cases)}")
+    return (
+        f"{'; '.join(sets)}. Test images are unsealed after training; only the scorer reads the "
+        "reference masks."
     )
 
 
-def _grid(suite: Mapping[str, Any]) -> str:
-    kept = "; of each class the largest component is kept" if suite["largest_component"] else ""
-    if len(suite["size"]) == 2:
-        return f"images at {_by(suite['size'])}{kept}"
-    shrink = suite["shrink"] or [1, 1, 1]
-    smaller = f" of volumes shrunk by {_by(shrink)}" if max(shrink) > 1 else ""
-    stride = suite["stride"] or [side // 2 for side in suite["size"]]
-    return f"patches of {_by(suite['size'])}{smaller}, windows every {_by(stride)} voxels averaged{kept}"
+def _near_duplicates(datasets: Mapping[str, DatasetFacts], looked_for: bool) -> str:
+    if not looked_for:
+        return "Not searched for: the lists are used in full."
+    counts = []
+    for name, dataset in datasets.items():
+        if dataset.dropped:
+            counts.append(f"{name}: {len(dataset.dropped)}")
+    removed = "; ".join(counts) or "none found"
+    return f"Near-duplicates of test images are removed from training ({removed})."
 
 
-def _backbone(backbone: Mapping[str, Any]) -> str:
-    width = f" of base width {backbone['width']}" if not backbone["name"].startswith("smp:") else ""
-    weights = ", encoder weights from a file" if backbone["weights"] else ", from random weights"
-    return backbone["name"] + width + weights
+def _model(suite: Suite) -> str:
+    """Networks, length of training and training grid."""
+    networks = _networks(suite)
+    return f"{networks}, {_steps(suite)}, {_grid(suite)}; the final checkpoint is scored."
+
+
+def _networks(suite: Suite) -> str:
+    texts = {
+        "segmentation": _backbone(suite.backbone),
+        "classification": _classifier(suite.classifier),
+    }
+    return "; ".join(texts[task] for task in suite.tasks)
+
+
+def _backbone(backbone: Backbone) -> str:
+    width = ""
+    if not backbone.name.startswith("smp:"):
+        width = f" of base width {backbone.width}"
+    weights = "from random weights"
+    if backbone.weights is not None:
+        weights = "encoder weights from a file"
+    return f"{backbone.name}{width}, {weights}"
+
+
+def _classifier(classifier: Classifier) -> str:
+    weights = "from random weights"
+    if classifier.weights is not None:
+        weights = "its weights from a file"
+    return f"{classifier.name} (timm), {weights}"
+
+
+def _steps(suite: Suite) -> str:
+    if suite.full_steps:
+        return f"{suite.steps} steps instead of {suite.full_steps}"
+    return f"{suite.steps} steps"
+
+
+def _grid(suite: Suite) -> str:
+    kept = ""
+    if suite.largest_component:
+        kept = "; only the largest component of each class is kept"
+    if len(suite.size) == 2:
+        return f"images at {_by(suite.size)}{kept}"
+    shrink = suite.shrink or [1, 1, 1]
+    smaller = ""
+    if max(shrink) > 1:
+        smaller = f" of volumes shrunk by {_by(shrink)}"
+    stride = suite.stride or [side // 2 for side in suite.size]
+    windows = f"windows every {_by(stride)} voxels averaged"
+    return f"patches of {_by(suite.size)}{smaller}, {windows}{kept}"
 
 
 def _by(size: Sequence[int]) -> str:
     return " x ".join(map(str, size))
 
 
-def _settings(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    tasks = {cell["task"] for cell in cells}
-    fixed = [
-        cell
-        for cell in cells
-        if cell["method"] != EXTERNAL and not cell["refusal"] and not cell["study"]
-    ]
-    for cell in fixed:
-        label = cell["method"] + ("" if cell["variant"] == "default" else f" ({cell['variant']})")
-        label += f", {cell['task']}" if len(tasks) > 1 else ""
-        items = cell["config"].items()
-        texts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in items]
-        found[f"Settings of {label}"] = ", ".join(texts)
-    if any(cell["study"] for cell in cells):
-        found["Settings of tuned rows"] = (
+def _schedules(published: Mapping[str, int | None], steps: int) -> str:
+    changed = []
+    for name, count in published.items():
+        if count and count != steps:
+            changed.append(f"{name} {count} -> {steps}")
+    if not changed:
+        return "At their published length."
+    return (
+        "Functions of training progress, compressed or stretched from the published number of "
+        f"steps: {', '.join(changed)}."
+    )
+
+
+def _synthetic_images(suite: Suite) -> str:
+    extractors = " and ".join(text.split("=")[0] for text in suite.extractors)
+    return (
+        f"Each generator gives {suite.samples} images, compared with all training images at equal "
+        f"numbers, in the features of {extractors}; 'task' is the pooled bottleneck of the "
+        "reference model (all labels, first seed), which is also compared with the synthetic "
+        "masks. Shared parts are built once; their seconds are charged to every run that uses "
+        "them."
+    )
+
+
+def _scores(tasks: Sequence[str]) -> str:
+    texts = " ".join(SCORES[task] for task in tasks)
+    return f"{texts} A missing or failed prediction takes the worst value."
+
+
+def _settings(cells: Sequence[PlannedCell]) -> dict[str, str]:
+    """The settings of each method; those of tuned rows are shown with their studies."""
+    settings: dict[str, str] = {}
+    tasks = {cell.task for cell in cells}
+    for cell in cells:
+        if cell.method == EXTERNAL or cell.refusal or cell.study:
+            continue
+        label = method_label(cell.method, cell.variant)
+        if len(tasks) > 1:
+            label = f"{label}, {cell.task}"
+        settings[f"Settings of {label}"] = _setting_list(cell.config)
+    if any(cell.study for cell in cells):
+        settings["Settings of tuned rows"] = (
             "Those of the best trial, chosen for each study: see Tuning."
         )
-    return found
+    return settings
+
+
+def _setting_list(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in config.items())
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        inner = [f"{name.replace('_', ' ')} {_value(item)}" for name, item in value.items()]
-        return f"({', '.join(inner)})"
+        return f"({_setting_list(value)})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,86 +1,99 @@
-"""What papers report, beside what a suite measured; a difference only where both were measured on the same lists."""
+"""What papers report beside what a suite measured.
+
+A difference is given only where both were measured on the same lists.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from bench.api import Record
-from bench.board.schema import Row
+from bench.board.schema import PaperNumber, Row
+from bench.names import DEFAULT
+from bench.planning.plan_file import Plan, PublishedNumber
 
-METRICS = ("dice", "jaccard", "hd95", "asd")
 DISTANCES = ("hd95", "asd")  # papers give them in voxels
 
 
-def list_hash(rows: Sequence[str]) -> str:
-    """sha256 of a list file with one row a line, its first 16 hex characters (common protocol, section 2)."""
-    return hashlib.sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()[:16]
+def compare_with_papers(plan: Plan, rows: Sequence[Row]) -> list[PaperNumber]:
+    """Each number of a paper that the suite measured too, for each of our rows of that method."""
+    numbers = []
+    for published in plan.published:
+        ours = [row for row in rows if _is_same(row, published)]
+        reason = why_not(plan, published)
+        for metric, value in _reported(published):
+            for row in ours:
+                if row.metric == metric:
+                    numbers.append(_paper_number(plan, published, value, row, reason))
+    return numbers
 
 
-def lists(records: Sequence[Record]) -> dict[str, str]:
-    """Hash of each of the data's own lists."""
-    sides = {
-        side: [r.id for r in records if r.split == side] for side in ("train", "test", "validation")
+def _reported(published: PublishedNumber) -> list[tuple[str, float]]:
+    """The metrics that a paper reports, with their values."""
+    values = {
+        "dice": published.dice,
+        "jaccard": published.jaccard,
+        "hd95": published.hd95,
+        "asd": published.asd,
     }
-    return {side: list_hash(rows) for side, rows in sides.items() if rows}
+    return [(metric, value) for metric, value in values.items() if value is not None]
 
 
-def compare(plan: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line for each number of a paper that the suite measured too, for each of our rows of that method."""
-    found = []
-    for entry in plan["paper"]:
-        ours = [row for row in rows if _same(row, entry)]
-        reason = why_not(plan, entry)
-        for metric in METRICS:
-            if metric in entry:
-                found += [
-                    _line(plan, entry, metric, row, reason) for row in ours if row.metric == metric
-                ]
-    return found
-
-
-def _same(row: Row, entry: Mapping[str, Any]) -> bool:
+def _is_same(row: Row, published: PublishedNumber) -> bool:
+    """Whether a row is what the paper ran; an ablation is not."""
     same = (row.dataset, row.labelled, row.method) == (
-        entry["dataset"],
-        entry["labelled"],
-        entry["method"],
+        published.dataset,
+        published.labelled,
+        published.method,
     )
-    same = same and row.task == "segmentation"
-    own = row.variant == "default" or row.variant.startswith(
-        "best on "
-    )  # an ablation is not what the paper ran
-    return same and own and row.mean is not None
+    is_full_method = row.variant == DEFAULT or row.variant.startswith("best on ")
+    return same and is_full_method and row.task == "segmentation" and row.mean is not None
 
 
-def _line(
-    plan: Mapping[str, Any], entry: Mapping[str, Any], metric: str, row: Row, reason: str | None
-) -> dict[str, Any]:
-    spacing = plan["datasets"][row.dataset]["spacing"]
+def _paper_number(
+    plan: Plan, published: PublishedNumber, value: float, row: Row, reason: str | None
+) -> PaperNumber:
     assert row.mean is not None
-    mean = row.mean / spacing[0] if metric in DISTANCES and spacing else row.mean
-    return {
-        "dataset": row.dataset, "labelled": row.labelled, "method": row.method, "variant": row.variant,
-        "metric": metric, "paper": entry[metric], "ours": mean, "unit": "voxels" if metric in DISTANCES else "",
-        "difference": None if reason else mean - entry[metric], "reason": reason,
-        "paper_checkpoint": entry["checkpoint"], "paper_steps": entry["steps"], "steps": plan["suite"]["steps"],
-    }  # fmt: skip
+    ours = row.mean
+    unit = ""
+    if row.metric in DISTANCES:
+        unit = "voxels"
+        spacing = plan.datasets[row.dataset].spacing
+        if spacing:
+            ours = row.mean / spacing[0]
+    return PaperNumber(
+        dataset=row.dataset,
+        labelled=row.labelled,
+        method=row.method,
+        variant=row.variant,
+        metric=row.metric,
+        paper=value,
+        ours=ours,
+        unit=unit,
+        difference=None if reason else ours - value,
+        reason=reason,
+        paper_checkpoint=published.checkpoint,
+        paper_steps=published.steps,
+        steps=plan.suite.steps,
+    )
 
 
-def why_not(plan: Mapping[str, Any], entry: Mapping[str, Any]) -> str | None:
+def why_not(plan: Plan, published: PublishedNumber) -> str | None:
     """Why a difference would mislead, in words, or None."""
-    suite, card = plan["suite"], plan["datasets"][entry["dataset"]]
-    if suite["draw"] != "list":
+    suite = plan.suite
+    dataset = plan.datasets[published.dataset]
+    if suite.draw != "list":
         return "the paper labels the first patients of its list; this suite draws them"
-    if (
-        any(card["lists"].get(side) != known for side, known in entry["lists"].items())
-        or suite["test_cases"]
-    ):
+    sides = published.lists.items()
+    other_lists = any(dataset.lists.get(side) != known for side, known in sides)
+    if other_lists or suite.test_cases:
         return "the lists of this data are not those of the paper"
-    if list(suite["size"]) != entry["size"] or max(suite["shrink"] or [1]) > 1:
-        return f"the paper trains at {' x '.join(map(str, entry['size']))}, this suite does not"
-    if card["distance_unit"] == "mm" and (not card["spacing"] or len(set(card["spacing"])) > 1):
-        return "distances here are in mm of unequal sides, in the paper in voxels"
-    if suite["largest_component"] != entry["largest_component"]:
-        return "the paper and this suite differ in keeping the largest component alone"
+    is_shrunk = max(suite.shrink or [1]) > 1
+    if list(suite.size) != list(published.size) or is_shrunk:
+        size = " x ".join(map(str, published.size))
+        return f"the paper trains at {size}, this suite does not"
+    is_uneven = not dataset.spacing or len(set(dataset.spacing)) > 1
+    if dataset.distance_unit == "mm" and is_uneven:
+        return "distances here are in mm on an anisotropic grid, in the paper in voxels"
+    if suite.largest_component != published.largest_component:
+        return "the paper and this suite differ in keeping only the largest component"
     return None

@@ -5,152 +5,228 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board.schema import TASKS, Column, Status
-from bench.planning.suite import EXTERNAL
-from bench.scoring.label_scores import LabelScores
-from bench.scoring.normality_scores import NormalityScores
-from bench.scoring.score_cell import Scores, read_rows, read_scores, table
-from bench.store import Store, read_json
+from bench import registry
+from bench.api import Task
+from bench.board.schema import TASKS, ColumnFacts, Row, Status
+from bench.cell_folder import CellFolder, CellResult, Judgement, PredictionSet, State
+from bench.metrics.case_metric import CaseMetric
+from bench.names import DEFAULT, EXTERNAL, TUNED, RowId, selected_variant
+from bench.planning.cells import PlannedCell
+from bench.planning.plan_file import Plan
+from bench.scoring.tables import (
+    LabelScores,
+    PseudoHealthyScores,
+    Scores,
+    read_draws,
+    read_rows,
+    score_matrix,
+)
+from bench.stats import intervals
+from bench.stats.ranking import RankDistribution
+from bench.store import Store
 
-Identity = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
+NAMED_PROBLEMS = 3  # predictions that do not fit and are named in a reason
 
 
 @dataclass(frozen=True)
-class Line:
-    """All cells of one board row, with their states and scores."""
+class RowCells:
+    """All cells of one board row, with their states and scores; mappings are by subset."""
 
-    identity: Identity
+    row: RowId
     fraction: float
-    cells: Sequence[Mapping[str, Any]]
-    states: Sequence[str]  # of each cell: done, failed, running, missing
-    scores: Mapping[int, Scores | LabelScores]  # by subset; failed cells are scored at their worst
-    failures: Sequence[str]
-    unusable: Sequence[str]  # predictions from elsewhere that are missing or do not fit
-    refusal: str | None
-    judged: Mapping[
-        int, Mapping[str, Any]
-    ]  # by subset: what is known of synthetic images, see bench.judging
-    facts: Mapping[int, Mapping[str, str]]  # by subset: what the method says of its own training
-    generator: bool
+    cells: Sequence[PlannedCell]
+    states: Sequence[State]  # of each cell
+    scores: Mapping[int, Scores | LabelScores]  # failed cells are scored at their worst
+    failures: Sequence[str] = ()
+    unusable: Sequence[str] = ()  # predictions from elsewhere that are missing or do not fit
+    refusal: str | None = None
+    judgements: Mapping[int, Judgement] = field(default_factory=dict)
+    facts: Mapping[int, Mapping[str, str]] = field(default_factory=dict)  # of its own training
+    generator: bool = False
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
-    results: Sequence[Mapping[str, Any]] = ()  # of the cells that are done
-    normaliser: bool = False
-    augmented: Mapping[int, Scores] = field(
-        default_factory=dict
-    )  # by subset: of the segmenter that saw more images
-    normality: Mapping[int, NormalityScores] = field(
-        default_factory=dict
-    )  # by subset: of pseudo-normal test images
+    results: Sequence[CellResult] = ()  # of the cells that are done
+    pseudo_healthy: bool = False  # takes lesions out of images
+    # Of the segmenter that was trained on synthetic images too.
+    augmented: Mapping[int, Scores | LabelScores] = field(default_factory=dict)
+    pseudo_healthy_scores: Mapping[int, PseudoHealthyScores] = field(default_factory=dict)
+
+    @property
+    def some_scores(self) -> Scores | LabelScores:
+        """The scores of one subset; all subsets share their test cases."""
+        return next(iter(self.scores.values()))
 
 
-def lines_of(store: Store, plan: Mapping[str, Any]) -> list[Line]:
-    """One line for each row of the plan, and one more where a suite selects checkpoints; by dataset, then budget."""
-    lines = [_line(store, cells) for cells in _by_row(plan["cells"]).values()]
-    if plan["suite"]["select"]:
-        chosen = [line for line in lines if line.cells[0]["select"] and not line.refusal]
-        lines += [_selected(store, line, plan["suite"]["select"]["by"]) for line in chosen]
-    return sorted(lines, key=lambda line: (TASKS.index(line.identity[0]), line.identity[1:]))
+def row_cells(store: Store, plan: Plan) -> list[RowCells]:
+    """The rows of a plan by task, dataset and budget.
+
+    Where a suite selects checkpoints, each row that has some stands there twice.
+    """
+    metrics = registry.case_metrics(plan.suite.metrics)
+    rows = [_read_row(store, cells, metrics) for cells in _cells_by_row(plan.cells).values()]
+    select = plan.suite.select
+    if select is not None:
+        chosen = [row for row in rows if row.cells[0].select and not row.refusal]
+        rows += [_with_selected_checkpoints(store, row, select.by, metrics) for row in chosen]
+    return sorted(rows, key=lambda cells: (TASKS.index(cells.row.task), cells.row[1:]))
 
 
-def _by_row(cells: Sequence[Mapping[str, Any]]) -> dict[Identity, list[Mapping[str, Any]]]:
-    grouped: dict[Identity, list[Mapping[str, Any]]] = defaultdict(list)
+def rows_by_budget(rows: Sequence[RowCells]) -> list[list[RowCells]]:
+    """The rows of each budget, in the order given."""
+    budgets: dict[tuple[str, str, int], list[RowCells]] = defaultdict(list)
+    for cells in rows:
+        budgets[cells.row.budget].append(cells)
+    return list(budgets.values())
+
+
+def _cells_by_row(cells: Sequence[PlannedCell]) -> dict[RowId, list[PlannedCell]]:
+    rows: dict[RowId, list[PlannedCell]] = defaultdict(list)
     for cell in cells:
-        grouped[
-            (cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"])
-        ].append(cell)
-    return grouped
+        rows[cell.row].append(cell)
+    return rows
 
 
-def _line(store: Store, cells: Sequence[Mapping[str, Any]]) -> Line:
+def _read_row(
+    store: Store, cells: Sequence[PlannedCell], metrics: Sequence[CaseMetric]
+) -> RowCells:
     first = cells[0]
-    results = {cell["subset"]: store.result(cell["key"]) or {} for cell in cells}
-    states = ["done" if results[cell["subset"]] else store.state(cell["key"]) for cell in cells]
-    scores: dict[int, Scores | LabelScores] = {}
-    failures: list[str] = []
+    folders = {cell.subset: store.cell(cell.key) for cell in cells}
+    results = _read_results(folders)
+    states = [_state(store, cell, results) for cell in cells]
     unusable: list[str] = []
+    if first.method == EXTERNAL:
+        for result in results.values():
+            unusable += result.problems
+    ended = _ended(folders, cells, states)
+    augmented: dict[int, Scores | LabelScores] = {}
+    if first.pseudo_healthy:
+        augmented = _read_scores(folders, "augmented", first.task, metrics)
+    return RowCells(
+        row=first.row,
+        fraction=first.fraction,
+        cells=cells,
+        states=states,
+        scores=_read_scores(ended, "last", first.task, metrics),
+        failures=_read_failures(store, cells, states),
+        unusable=unusable,
+        refusal=first.refusal,
+        judgements=_read_judgements(folders, cells),
+        facts=_facts(cells, results),
+        generator=first.generator,
+        results=list(results.values()),
+        pseudo_healthy=first.pseudo_healthy,
+        augmented=augmented,
+        pseudo_healthy_scores=_read_pseudo_healthy(folders),
+    )
+
+
+def _read_results(folders: Mapping[int, CellFolder]) -> dict[int, CellResult]:
+    results = {}
+    for subset, folder in folders.items():
+        result = folder.read_result()
+        if result is not None:
+            results[subset] = result
+    return results
+
+
+def _facts(
+    cells: Sequence[PlannedCell], results: Mapping[int, CellResult]
+) -> dict[int, Mapping[str, str]]:
+    """What a method says of its own training; nothing of cells that are not done."""
+    facts: dict[int, Mapping[str, str]] = {cell.subset: {} for cell in cells}
+    for subset, result in results.items():
+        facts[subset] = result.facts
+    return facts
+
+
+def _state(store: Store, cell: PlannedCell, results: Mapping[int, CellResult]) -> State:
+    return "done" if cell.subset in results else store.state(cell.key)
+
+
+def _ended(
+    folders: Mapping[int, CellFolder], cells: Sequence[PlannedCell], states: Sequence[State]
+) -> dict[int, CellFolder]:
+    """The folders of the cells that have ended, well or not."""
+    ended = {}
     for cell, state in zip(cells, states, strict=True):
-        file = store.cell(cell["key"]) / "scores.csv"
-        if state in ("done", "failed") and file.exists():
-            scores[cell["subset"]] = read_scores(file, cell["task"])
-        if state == "failed":
-            failure = store.failure(cell["key"]) or {}
-            failures.append(f"{failure.get('kind')}: {failure.get('message')}")
-        if (found := results[cell["subset"]]) and first["method"] == EXTERNAL:
-            unusable += found["problems"]
-    identity = (
-        first["task"],
-        first["dataset"],
-        first["labelled"],
-        first["method"],
-        first["variant"],
-    )
-    files = {
-        cell["subset"]: store.cell(cell["key"]) / "judged.json"
-        for cell in cells
-        if _is_judged(cell)
-    }
-    judged = {subset: read_json(file) for subset, file in files.items() if file.exists()}
-    facts = {subset: result.get("facts", {}) for subset, result in results.items()}
-    return Line(
-        identity, first["fraction"], cells, states, scores, failures, unusable, first["refusal"], judged,
-        facts, first["generator"], results=[result for result in results.values() if result],
-        normaliser=first["normaliser"],
-        augmented={j: Scores(file) for j, file in _files(store, cells, "augmented.csv") if first["normaliser"]},
-        normality={j: NormalityScores(read_rows(file)) for j, file in _files(store, cells, "normality.csv")},
-    )  # fmt: skip
+        if state in ("done", "failed"):
+            ended[cell.subset] = folders[cell.subset]
+    return ended
 
 
-def _is_judged(cell: Mapping[str, Any]) -> bool:
-    return bool(cell["generator"] or cell["normaliser"])
+def _read_scores(
+    folders: Mapping[int, CellFolder],
+    which: PredictionSet,
+    task: Task,
+    metrics: Sequence[CaseMetric],
+) -> dict[int, Scores | LabelScores]:
+    """The score tables of one prediction set, of the cells that have it."""
+    files = {subset: folder.scores(which) for subset, folder in folders.items()}
+    written = {subset: file for subset, file in files.items() if file.exists()}
+    return read_draws(written, task, metrics)
 
 
-def _files(store: Store, cells: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, Path]]:
-    """A file of each cell that has it, by subset."""
-    found = [(cell["subset"], store.cell(cell["key"]) / name) for cell in cells]
-    return [(subset, file) for subset, file in found if file.exists()]
+def _read_failures(
+    store: Store, cells: Sequence[PlannedCell], states: Sequence[State]
+) -> list[str]:
+    failures = []
+    for cell, state in zip(cells, states, strict=True):
+        failure = store.cell(cell.key).read_failure() if state == "failed" else None
+        if failure is not None:
+            failures.append(failure.reason)
+    return failures
 
 
-def selected_label(variant: str, on: str) -> str:
-    """The variant of a row that shows the checkpoint chosen on a list."""
-    return f"best on {on}" if variant == "default" else f"{variant}, best on {on}"
+def _read_judgements(
+    folders: Mapping[int, CellFolder], cells: Sequence[PlannedCell]
+) -> dict[int, Judgement]:
+    judgements = {}
+    for cell in cells:
+        judgement = folders[cell.subset].read_judgement() if cell.is_judged else None
+        if judgement is not None:
+            judgements[cell.subset] = judgement
+    return judgements
 
 
-def _selected(store: Store, line: Line, on: str) -> Line:
-    """The same cells by the checkpoint that was best on a list; a failed cell stays at its worst."""
-    task, dataset, labelled, method, variant = line.identity
-    label = selected_label(variant, on)
-    scores = dict(line.scores)
-    for cell in line.cells:
-        file = store.cell(cell["key"]) / "selected.csv"
+def _read_pseudo_healthy(folders: Mapping[int, CellFolder]) -> dict[int, PseudoHealthyScores]:
+    scores = {}
+    for subset, folder in folders.items():
+        file = folder.pseudo_healthy_scores
         if file.exists():
-            scores[cell["subset"]] = Scores(file)
+            scores[subset] = PseudoHealthyScores(read_rows(file))
+    return scores
+
+
+def _with_selected_checkpoints(
+    store: Store, cells: RowCells, chosen_on: str, metrics: Sequence[CaseMetric]
+) -> RowCells:
+    """A row by the checkpoint that was best on a list; a failed cell stays at its worst."""
+    folders = {cell.subset: store.cell(cell.key) for cell in cells.cells}
+    best = _read_scores(folders, "best", cells.cells[0].task, metrics)
+    variant = selected_variant(cells.row.variant, chosen_on)
     return replace(
-        line, identity=(task, dataset, labelled, method, label), scores=scores, selected=True
+        cells,
+        row=cells.row._replace(variant=variant),
+        scores={**cells.scores, **best},
+        selected=True,
     )
 
 
-def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | None]:
-    """The status of a line's number, and why it is not ok; `scored` says whether there is one."""
-    if line.refusal:
-        return "not_applicable", line.refusal
-    total = len(line.states)
-    if line.failures:
-        how = "are left out" if column.kind == "normality" else "count as worst"
-        share = f"{len(line.failures)} of {total} cells failed and {how}"
-        return "failed", f"{share}: {'; '.join(sorted(set(line.failures)))}"
-    if line.unusable:
-        named = "; ".join(line.unusable[:3]) + ("; ..." if len(line.unusable) > 3 else "")
-        return (
-            "failed",
-            f"{len(line.unusable)} predictions are missing or do not fit and count as worst: {named}",
-        )
-    done = line.states.count("done")
+def status_of(cells: RowCells, column: ColumnFacts, scored: bool) -> tuple[Status, str | None]:
+    """The status of a row's number, and why it is not ok; `scored` says whether there is one."""
+    if cells.refusal:
+        return "not_applicable", cells.refusal
+    total = len(cells.states)
+    if cells.failures:
+        consequence = "are left out" if column.kind == "pseudo-healthy" else "count as worst"
+        share = f"{len(cells.failures)} of {total} cells failed and {consequence}"
+        return "failed", f"{share}: {'; '.join(sorted(set(cells.failures)))}"
+    if cells.unusable:
+        return "failed", _unusable_predictions(cells.unusable)
+    done = cells.states.count("done")
     if done < total:
         return "missing", f"{total - done} of {total} cells not finished"
     if not scored:
@@ -158,13 +234,94 @@ def status_of(line: Line, column: Column, scored: bool) -> tuple[Status, str | N
     return "ok", None
 
 
-def base_of(line: Line, group: Sequence[Line], reference: str) -> Line | None:
-    """The reference that a row is set against, in its budget: tuned beside tuned methods, else with its defaults."""
-    found = {other.identity[4]: other for other in group if other.identity[3] == reference}
-    tuned = line.identity[4] == "tuned" and line.identity[3] != reference
-    return found.get("tuned", found.get("default")) if tuned else found.get("default")
+def _unusable_predictions(problems: Sequence[str]) -> str:
+    named = "; ".join(problems[:NAMED_PROBLEMS])
+    if len(problems) > NAMED_PROBLEMS:
+        named += "; ..."
+    count = len(problems)
+    return f"{count} predictions are missing or do not fit and count as worst: {named}"
 
 
-def matrix_of(line: Line | None, metric: str, subsets: Sequence[int]) -> NDArray[np.float64] | None:
-    """Scores of patients x subsets, or None where nothing is scored or the metric is nowhere defined."""
-    return table([line.scores[subset] for subset in subsets], metric) if line else None
+def find_reference(cells: RowCells, group: Sequence[RowCells], reference: str) -> RowCells | None:
+    """The row of its budget that a row is compared with.
+
+    Tuned methods are compared with the tuned reference where there is one, all others with the
+    reference's defaults.
+    """
+    variants = {other.row.variant: other for other in group if other.row.method == reference}
+    default = variants.get(DEFAULT)
+    if cells.row.variant == TUNED and cells.row.method != reference:
+        return variants.get(TUNED, default)
+    return default
+
+
+def shared_subsets(rows: Sequence[RowCells]) -> list[int]:
+    """The subsets that all rows have scores of."""
+    if not rows:
+        return []
+    subsets = [set(cells.scores) for cells in rows]
+    return sorted(set.intersection(*subsets))
+
+
+def matrix_of(
+    cells: RowCells | None, metric: str, subsets: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """Patients x subsets; None where nothing is scored or the metric is nowhere defined."""
+    if cells is None:
+        return None
+    return score_matrix([cells.scores[subset] for subset in subsets], metric)
+
+
+def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str | None) -> Row:
+    """A row of the board without a number."""
+    return Row(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        fraction=cells.fraction,
+        labelled=cells.row.labelled,
+        method=cells.row.method,
+        variant=cells.row.variant,
+        metric=column.key,
+        mean=None,
+        lo=None,
+        hi=None,
+        interval="",
+        n_cases=0,
+        n_groups=0,
+        n_subsets=0,
+        rank_lo=None,
+        rank_hi=None,
+        tie_group=None,
+        status=status,
+        reason=reason,
+    )
+
+
+def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int) -> Row:
+    """The row with mean and interval of patients x subsets."""
+    interval = intervals.mean_interval(matrix)
+    n_groups, n_subsets = matrix.shape
+    return replace(
+        row,
+        mean=interval.mean,
+        lo=interval.lo,
+        hi=interval.hi,
+        interval=interval.kind,
+        n_cases=n_cases,
+        n_groups=n_groups,
+        n_subsets=n_subsets,
+    )
+
+
+def with_rank(row: Row, rank: RankDistribution | None) -> Row:
+    """The row with the ranks that the data allow; unchanged where it is not ranked."""
+    if rank is None:
+        return row
+    return replace(
+        row, rank_lo=rank.lo, rank_hi=rank.hi, tie_group=rank.tie_group, first=rank.first
+    )
+
+
+def seed_name(row: RowId) -> str:
+    """A row as one text, which random draws are seeded from."""
+    return "\n".join(map(str, row))

@@ -1,8 +1,9 @@
-"""Results -> one Board: plain data that every output format draws from; no format computes a number."""
+"""What a board is made of: plain data that every output format draws from."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -10,243 +11,48 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cell_folder import CopyCounts, Distance, GeneratorCurve
+from bench.names import RowId, method_label
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import MethodCard, StudyFacts
+from bench.stats.intervals import LEVEL, MEANINGFUL, Interval
+from bench.stats.label_efficiency import Amount
+
 Status = Literal["ok", "failed", "not_applicable", "missing"]
+Better = Literal["higher", "lower"]
+# The (case, class) pairs that a metric is defined on; "" of a metric of whole test sets.
+Pairs = Literal["reference", "no reference", "all", ""]
+# A mean over cases or a metric of a test set; a paired difference to the reference; a number of
+# synthetic images, of a segmenter trained on them too, or of pseudo-healthy images.
+ColumnKind = Literal["case", "gain", "synthetic", "augmented", "pseudo-healthy"]
+ColumnTask = Literal["segmentation", "classification", ""]  # "" is of both
+
+TASKS = ("segmentation", "classification")  # in reading order
+# The metric that ranks methods and speaks for a row.
+HEADLINE = {"segmentation": "dice", "classification": "balanced_accuracy"}
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One metric of the board; a new one is one entry in COLUMNS."""
+class ColumnFacts:
+    """One metric of the board: what a reader needs to know of it."""
 
     key: str
     title: str
-    better: Literal["higher", "lower"]
-    help: str  # direction, unit and definition in one or two sentences
-    pairs: Literal[
-        "reference", "no reference", "all", ""
-    ]  # the (case, class) pairs it is defined on
+    better: Better
+    help: str  # unit and definition in one or two sentences
+    pairs: Pairs = ""
     digits: int = 3
-    # a mean over cases or a metric of a set; a paired difference to the reference; or of a cell's synthetic images
-    kind: Literal["case", "gain", "synthetic", "augmented", "normality"] = "case"
-    task: Literal["segmentation", "classification", ""] = "segmentation"  # "" is of both
+    kind: ColumnKind = "case"
+    task: ColumnTask = "segmentation"
 
     @property
     def needs(self) -> str:
         """What a test set must hold for it."""
-        if self.kind == "normality":
+        if self.kind == "pseudo-healthy":
             return "images with a lesion, and for AUROC others without"
-        return f"pairs: {self.pairs}" if self.pairs else "two patients of every label"
-
-
-TASKS = ("segmentation", "classification")  # in reading order
-HEADLINE = {
-    "segmentation": "dice",
-    "classification": "balanced_accuracy",
-}  # ranks and speaks for a row
-
-COLUMNS: tuple[Column, ...] = (
-    Column(
-        "balanced_accuracy",
-        "Balanced accuracy",
-        "higher",
-        "Mean over the labels of the share of their test images that are told right.",
-        "",
-        task="classification",
-    ),
-    Column(
-        "accuracy",
-        "Accuracy",
-        "higher",
-        "Share of test images that are told right.",
-        "",
-        task="classification",
-    ),
-    Column(
-        "macro_f1",
-        "Macro F1",
-        "higher",
-        "Mean over the labels of 2TP/(2TP+FP+FN), counted in images.",
-        "",
-        task="classification",
-    ),
-    Column(
-        "auroc",
-        "AUROC",
-        "higher",
-        "Chance that an image of a label gets a higher probability of it than one of another label; mean over labels.",
-        "",
-        task="classification",
-    ),
-    Column(
-        "dice",
-        "Dice",
-        "higher",
-        "Overlap 2TP/(2TP+FP+FN) on pairs whose reference is not empty.",
-        "reference",
-    ),
-    Column(
-        "gain",
-        "Gain",
-        "higher",
-        "Dice, or balanced accuracy, minus the reference method's at the same labels, paired by patient and subset; "
-        "tuned rows minus the tuned reference.",
-        "reference",
-        kind="gain",
-        task="",
-    ),
-    Column(
-        "fp_rate",
-        "FP rate",
-        "lower",
-        "Share of reference-empty pairs where anything is predicted.",
-        "no reference",
-    ),
-    Column(
-        "dice_all",
-        "Dice, all pairs",
-        "higher",
-        "Dice with both empty = 1 and one empty = 0.",
-        "all",
-    ),
-    Column(
-        "jaccard",
-        "Jaccard",
-        "higher",
-        "Overlap TP/(TP+FP+FN) on pairs whose reference is not empty.",
-        "reference",
-    ),
-    Column(
-        "nsd",
-        "NSD",
-        "higher",
-        "Share of both borders within the stated tolerance of the other.",
-        "reference",
-    ),
-    Column(
-        "hd95",
-        "HD95",
-        "lower",
-        "95th percentile of the border distances of both directions.",
-        "reference",
-        1,
-    ),
-    Column(
-        "asd",
-        "ASD",
-        "lower",
-        "Mean distance from the predicted border to the reference border.",
-        "reference",
-        2,
-    ),
-    Column(
-        "fid",
-        "FID",
-        "lower",
-        "Fréchet distance to the training images in the Inception features that define FID; biased at small N.",
-        "",
-        1,
-        kind="synthetic",
-        task="",
-    ),
-    Column(
-        "fd",
-        "FD",
-        "lower",
-        "Fréchet distance to the training images in the features that are named; not FID; biased at small N.",
-        "",
-        3,
-        kind="synthetic",
-        task="",
-    ),
-    Column(
-        "kid",
-        "KID",
-        "lower",
-        "Kernel distance (unbiased) to the training images in the named features; others than Inception's are scaled.",
-        "",
-        4,
-        kind="synthetic",
-        task="",
-    ),
-    Column(
-        "copy_rate",
-        "Copies",
-        "lower",
-        "Share of synthetic images that nearly equal a training image, by features and by pixels.",
-        "",
-        2,
-        kind="synthetic",
-        task="",
-    ),
-    Column(
-        "augmented_dice",
-        "Dice, augmented",
-        "higher",
-        "Dice of the shared segmenter trained on real images and on synthetic abnormal ones.",
-        "reference",
-        kind="augmented",
-    ),
-    Column(
-        "augmented_gain",
-        "Gain, augmented",
-        "higher",
-        "The same minus the reference method's Dice at the same labels, paired by patient and subset.",
-        "reference",
-        kind="augmented",
-    ),
-    Column(
-        "healthiness",
-        "Healthiness",
-        "higher",
-        "1 - lesion pixels in pseudo-normal images / those in the test images, both seen by the reference model; "
-        "0 for a copy.",
-        "",
-        kind="normality",
-    ),
-    Column(
-        "healthiness_dice",
-        "Lesion left, Dice",
-        "lower",
-        "Dice of what the reference model sees in pseudo-normal images with the true lesion.",
-        "",
-        kind="normality",
-    ),
-    Column(
-        "identity",
-        "Identity",
-        "higher",
-        "MS-SSIM of test and pseudo-normal images outside of lesions; 1 for a copy.",
-        "",
-        kind="normality",
-    ),
-    Column(
-        "harmonic",
-        "Harmonic mean",
-        "higher",
-        "Of healthiness and identity; 0 where either is not above 0.",
-        "",
-        kind="normality",
-    ),
-    Column(
-        "anomaly_auroc",
-        "AUROC of change",
-        "higher",
-        "Chance that an image with a lesion is changed more, by mean |x - x'|, than one without.",
-        "",
-        kind="normality",
-    ),
-    Column(
-        "fd_normal",
-        "FD to normal",
-        "lower",
-        "Fréchet distance of pseudo-normal images to true normal training images in the named features.",
-        "",
-        3,
-        kind="synthetic",
-    ),
-)
-
-
-SCORED = tuple(column for column in COLUMNS if column.kind == "case")
+        if self.pairs:
+            return f"pairs: {self.pairs}"
+        return "two patients of every label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,19 +69,24 @@ class Row:
     mean: float | None  # None unless at least one cell is scored or failed
     lo: float | None  # 95% interval, not clipped
     hi: float | None
-    interval: str  # "two-way", "wide" (few subsets or patients), "cases only" (one subset), "subsets only", ""
+    interval: str  # the kind of an Interval; "" without one
     n_cases: int  # test images
     n_groups: int  # test patients
     n_subsets: int  # cells behind the mean
     rank_lo: int | None  # range of ranks that the data allow, among methods at this budget
     rank_hi: int | None
-    tie_group: int | None  # methods that cannot be told from the group's best share a number
+    tie_group: int | None  # methods not significantly different from their group's best share it
     status: Status
     reason: str | None  # why the status is not "ok", in words
     extractor: str | None = None  # of features, for numbers of synthetic images
     n: int | None = None  # synthetic images behind the number; for fid and fd as many real ones
     first: float | None = None  # share of draws of the true means in which it is first
-    floor: float | None = None  # what real training images score against real ones at the same n
+    floor: float | None = None  # distance between two sets of real images at the same n
+
+    @property
+    def row_id(self) -> RowId:
+        """Which row it belongs to."""
+        return RowId(self.task, self.dataset, self.labelled, self.method, self.variant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,72 +104,328 @@ class Point:
     mean: float
 
 
+@dataclass(frozen=True, slots=True)
+class SuiteFacts:
+    """What the suite of a board is called."""
+
+    name: str
+    title: str
+    description: str
+    tasks: Sequence[str]
+    reference: str = "supervised"
+    size: str | None = None  # the reduced profile that was run, None for the whole suite
+    note: str | None = None  # a warning that the page carries on top
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCell:
+    """One training of the plan and how it ended."""
+
+    key: str
+    task: str
+    dataset: str
+    fraction: float
+    labelled: int
+    subset: int
+    method: str
+    variant: str
+    steps: int | None
+    status: Status
+    reason: str | None = None
+    log: Sequence[str] = field(default_factory=list)  # the last lines of a failed one
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A test case to draw, and the rule that chose it."""
+
+    dataset: str
+    fraction: float
+    labelled: int
+    subset: int
+    case: str
+    rule: str  # "worst", "median", "best", "largest disagreement"
+
+
+@dataclass(frozen=True, slots=True)
+class PaperNumber:
+    """A number that a paper reports beside ours."""
+
+    dataset: str
+    labelled: int
+    method: str
+    variant: str
+    metric: str
+    paper: float
+    ours: float
+    unit: str  # "voxels" of distances
+    difference: float | None  # ours - paper; None where the two cannot be compared
+    reason: str | None  # why they cannot
+    paper_checkpoint: str
+    paper_steps: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEquivalent:
+    """The share of labels with which the reference scores as a method does (R4.9b)."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    n_subsets: int
+    words: str
+    estimate: Amount
+    lo: Amount | None
+    hi: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurveArea:
+    """The area under the headline over log(labels) of one method (R4.9a), with its interval."""
+
+    task: str
+    dataset: str
+    method: str
+    variant: str
+    fractions: Sequence[float]
+    n_subsets: int
+    mean: float
+    lo: float | None
+    hi: float | None
+    kind: str  # of the interval
+    gain: Interval | None = None  # minus the reference's area
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPoint:
+    """A trial of a study, and the best value until then."""
+
+    number: int
+    params: Mapping[str, Any]
+    state: str
+    value: float | None
+    reason: str | None
+    best: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyHistory(StudyFacts):
+    """A search for settings that has begun, and how it went."""
+
+    asked: int  # trials
+    trials: Sequence[TrialPoint]
+    winner: int | None = None  # number of the best trial
+    noise: float | None = None  # standard error of the selection score
+    best_of: float | None = None  # what the best of so many trials gains by chance
+    importances: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticImages:
+    """What is known of the synthetic images of one cell."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    subset: int
+    n: int  # images a side of a distance
+    made: int
+    real: int
+    distances: Sequence[Distance] = field(default_factory=list)
+    copies: CopyCounts | None = None  # without the pairs
+    masks: Mapping[str, Any] | None = None  # see bench.metrics.mask_plausibility
+    agreement: float | None = None  # of masks, or labels, with what the reference model sees
+    facts: Mapping[str, str] = field(default_factory=dict)  # of its training, by the method
+    curves: Sequence[GeneratorCurve] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSeries:
+    """What one row scores on each case of its table, as means over label subsets."""
+
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    n_subsets: int
+    values: Sequence[float | None]  # None where the metric is not defined
+
+
+@dataclass(frozen=True, slots=True)
+class CaseTable:
+    """The test cases of a task on a dataset, and what each row scores on them."""
+
+    task: str
+    dataset: str
+    metric: str
+    cases: Sequence[str]
+    series: Sequence[CaseSeries]
+
+
+@dataclass(frozen=True, slots=True)
+class RankShares:
+    """In which share of draws of the true means a method is first, second, and so on."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    methods: int  # that were ranked
+    shares: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodPair:
+    """Two methods at one budget: A - B, over the same patients and subsets."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str  # A
+    variant: str
+    other: str  # B
+    other_variant: str
+    mean: float
+    lo: float | None
+    hi: float | None
+    interval: str  # its kind
+    superiority: float  # P(A > B) over pairs of patient and subset
+    p: float  # adjusted after Holm over all pairs
+    false_outperformance: float  # P(A is not truly better)
+
+    @property
+    def other_label(self) -> str:
+        """B in words."""
+        return method_label(self.other, self.other_variant)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is significant by the adjusted p."""
+        return self.p < 1 - LEVEL
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether the better method is better on most pairs of patient and subset (R4.6)."""
+        return max(self.superiority, 1 - self.superiority) >= MEANINGFUL
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRank:
+    """Where a rule puts a method, and by which value."""
+
+    value: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRanks:
+    """A method under each rule."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    rules: Mapping[str, RuleRank]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAgreement:
+    """Kendall's tau of the orders that two rules give; None where one of them orders nothing."""
+
+    rules: Sequence[str]
+    tau: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOrdering:
+    """The methods of a budget under each rule (R4.4)."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    methods: Sequence[MethodRanks]
+    agreement: Sequence[RuleAgreement]
+
+
+@dataclass(frozen=True, slots=True)
+class RowCost:
+    """What the finished cells of a row took, as means."""
+
+    task: str
+    dataset: str
+    fraction: float
+    labelled: int
+    method: str
+    variant: str
+    train_seconds: float | None
+    part_seconds: float | None
+    segmenter_steps: float | None
+    peak_memory_mb: float | None
+    parameters: float | None
+    inference_ms: float | None
+    tune_seconds: float | None
+
+
 @dataclass(frozen=True)
 class Board:
     """Everything the page shows but the pictures."""
 
-    suite: dict[
-        str, Any
-    ]  # name, title, description, size (None or "small"), note (a warning, or None)
-    rows: list[Row]
-    points: list[Point]
-    datasets: dict[str, dict[str, Any]]
-    protocol: dict[str, Any]
-    cells: list[dict[str, Any]]
-    overlays: list[dict[str, Any]]  # which cases to draw, and by which rule
-    provenance: dict[str, Any]
-    paper: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # what papers report beside ours, see bench.paper
-    worth: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # labels the reference would need to do as well
-    areas: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # under whole label curves, see bench.label_curves
-    tuning: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # studies with their trials, see bench.studies
-    synthetic: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # what is known of each row's synthetic images
-    methods: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # what their cards say, see bench.method_cards
-    cases: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # what each row scores on each case, see bench.cases
-    honesty: dict[str, str] = field(
-        default_factory=dict
-    )  # what to know before the first number, see bench.honesty
-    stability: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # shares of ranks, see bench.pairs
-    pairs: list[dict[str, Any]] = field(default_factory=list)  # each two methods at a budget
-    orderings: list[dict[str, Any]] = field(default_factory=list)  # ranks under three rules
-    cost: list[dict[str, Any]] = field(default_factory=list)
-    schema: int = 1
+    suite: SuiteFacts
+    rows: Sequence[Row]
+    points: Sequence[Point]
+    datasets: Mapping[str, DatasetFacts]
+    protocol: Mapping[str, str]  # title -> sentence
+    cells: Sequence[BoardCell]
+    overlays: Sequence[Overlay]
+    provenance: Mapping[str, str]
+    paper: Sequence[PaperNumber] = field(default_factory=list)
+    label_equivalents: Sequence[LabelEquivalent] = field(default_factory=list)
+    areas: Sequence[CurveArea] = field(default_factory=list)
+    tuning: Sequence[StudyHistory] = field(default_factory=list)
+    synthetic: Sequence[SyntheticImages] = field(default_factory=list)
+    methods: Mapping[str, MethodCard] = field(default_factory=dict)
+    cases: Sequence[CaseTable] = field(default_factory=list)
+    caveats: Mapping[str, str] = field(default_factory=dict)  # title -> sentence
+    stability: Sequence[RankShares] = field(default_factory=list)
+    pairs: Sequence[MethodPair] = field(default_factory=list)
+    orderings: Sequence[RuleOrdering] = field(default_factory=list)
+    cost: Sequence[RowCost] = field(default_factory=list)
+    columns: Sequence[ColumnFacts] = field(default_factory=list)
+    schema: int = 2
 
     @cached_property
     def means(self) -> dict[tuple[Any, ...], list[float]]:
         """The mean of each label subset behind a row, by `row_key`; in the order of the subsets."""
-        found: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+        means: dict[tuple[Any, ...], list[float]] = defaultdict(list)
         for point in sorted(self.points, key=lambda point: point.subset):
-            found[row_key(point)].append(point.mean)
-        return found
+            means[row_key(point)].append(point.mean)
+        return means
+
+    def column(self, key: str) -> ColumnFacts:
+        """The column of a metric. Raises KeyError where the board has none."""
+        for column in self.columns:
+            if column.key == key:
+                return column
+        raise KeyError(key)
 
 
 def row_key(item: Row | Point) -> tuple[Any, ...]:
     """What a row and the points behind it have in common."""
-    return (
-        item.task,
-        item.dataset,
-        item.fraction,
-        item.labelled,
-        item.method,
-        item.variant,
-        item.metric,
-    )
+    row = (item.task, item.dataset, item.fraction, item.labelled)
+    return (*row, item.method, item.variant, item.metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +437,7 @@ class Panel:
     labelled: int
     subset: int
     case: str
-    rule: str  # why this case: "median", "best", "worst", "largest disagreement"
+    rule: str  # why this case
     image: NDArray[np.uint8] | None  # H W 3; None where the licence keeps it off a public page
     reference: NDArray[np.uint8] | None  # H W, class numbers
     predictions: tuple[tuple[str, float | None, NDArray[np.uint8] | None], ...]  # label, dice, H W
@@ -378,7 +445,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The pixels of some synthetic images of one cell, each beside the training image that is nearest to it."""
+    """The pixels of some synthetic images of one cell, each beside its nearest training image."""
 
     task: str
     dataset: str
@@ -386,15 +453,13 @@ class Sheet:
     labelled: int
     subset: int
     label: str  # method and variant
-    images: (
-        NDArray[np.uint8] | None
-    )  # N H W 3; None where the licence of the data keeps them off a public page
+    # N H W 3; None where the licence of the data keeps them off a public page.
+    images: NDArray[np.uint8] | None
     masks: NDArray[np.uint8] | None  # N H W, class numbers; None in classification
     kinds: tuple[str, ...]  # name of the label of each image, "" where it has none
     nearest: NDArray[np.uint8] | None  # N H W 3
-    words: tuple[
-        str, ...
-    ]  # of each pair: distance, copy or not; of pseudo-normal images what the judge sees
-    normals: NDArray[np.uint8] | None = (
-        None  # N H W 3: pseudo-normal images of `images`, which are test images then
-    )
+    # Of each pair: its distance, and whether it is a copy; of pseudo-healthy images what the
+    # reference model sees.
+    words: tuple[str, ...]
+    # N H W 3: pseudo-healthy versions of `images`, which are test images then.
+    normals: NDArray[np.uint8] | None = None

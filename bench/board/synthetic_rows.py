@@ -3,144 +3,218 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.board.rows import Line, status_of
-from bench.board.schema import Column, Row
+from bench.board.rows import (
+    RowCells,
+    empty_row,
+    seed_name,
+    status_of,
+    with_rank,
+)
+from bench.board.schema import ColumnFacts, Row, SyntheticImages
+from bench.cell_folder import CopyCounts, Distance, Judgement
 from bench.stats import intervals
-from bench.stats.ranking import rank_distributions
+from bench.stats.ranking import RankDistribution, rank_distributions
 
 
-def synthetic_rows(group: Sequence[Line], column: Column) -> list[Row]:
-    """Rows of the generators at one budget; KID alone is ranked, being unbiased, over the subsets that all have."""
-    lines = [line for line in group if _makes(line, column.key) and not line.selected]
-    values = {line.identity: _values(line, column.key) for line in lines}
-    rows = [_row(line, column, values[line.identity]) for line in lines]
-    if column.key != "kid":
-        return [row for row in rows if row.mean is not None or row.reason]
-    whole = [
-        line for line in lines if _table(values[line.identity]) is not None and not line.failures
-    ]
-    shared = (
-        sorted(set.intersection(*(set(values[line.identity]) for line in whole))) if whole else []
-    )
-    tables = {
-        _name(line): np.array([[values[line.identity][j]["value"]] for j in shared])
-        for line in whole
-    }
-    ranked = rank_distributions(tables if shared else {}, False)
-    for place, line in enumerate(lines):
-        if rank := ranked.get(_name(line)):
-            rows[place] = replace(
-                rows[place],
-                rank_lo=rank.lo,
-                rank_hi=rank.hi,
-                tie_group=rank.tie_group,
-                first=rank.first,
-            )
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One number of the images of a cell, or the reason why there is none."""
+
+    value: float | None
+    extractor: str
+    n: int | None = None  # images
+    floor: float | None = None  # distance between two sets of real images
+    reason: str | None = None
+
+
+BySubset = Mapping[int, Measured]
+
+
+def distance_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+    """Rows of the generators at one budget."""
+    rows = []
+    for cells in group:
+        if cells.generator and not cells.selected:
+            rows.append(_row(cells, column, _measured(cells, column.key)))
+    return _with_content(rows)
+
+
+def kid_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+    """Rows of KID, which alone is ranked, being unbiased, over the subsets that all have."""
+    generators = [cells for cells in group if cells.generator and not cells.selected]
+    measured = [_measured(cells, column.key) for cells in generators]
+    ranks = _rank(generators, measured)
+    rows = []
+    for cells, values in zip(generators, measured, strict=True):
+        rows.append(with_rank(_row(cells, column, values), ranks.get(seed_name(cells.row))))
+    return _with_content(rows)
+
+
+def healthy_distance_rows(
+    group: Sequence[RowCells], column: ColumnFacts, reference: str
+) -> list[Row]:
+    """Rows of methods that take lesions out: how far their images are from healthy ones."""
+    rows = []
+    for cells in group:
+        if cells.pseudo_healthy and not cells.selected:
+            rows.append(_row(cells, column, _measured(cells, column.key)))
+    return _with_content(rows)
+
+
+def _with_content(rows: Sequence[Row]) -> list[Row]:
+    """Without the rows of a metric that nobody asked for."""
     return [row for row in rows if row.mean is not None or row.reason]
 
 
-def _makes(line: Line, metric: str) -> bool:
-    return line.normaliser if metric == "fd_normal" else line.generator
+def _rank(
+    generators: Sequence[RowCells], measured: Sequence[BySubset]
+) -> dict[str, RankDistribution]:
+    whole = {}
+    for cells, values in zip(generators, measured, strict=True):
+        if _numbers(values) is not None and not cells.failures:
+            whole[seed_name(cells.row)] = values
+    if not whole:
+        return {}
+    subsets = [set(values) for values in whole.values()]
+    shared = sorted(set.intersection(*subsets))
+    if not shared:
+        return {}
+    tables = {}
+    for name, values in whole.items():
+        numbers = [values[subset].value for subset in shared]
+        tables[name] = np.array(numbers, np.float64)[:, None]  # draws stand in for patients
+    return rank_distributions(tables, False)
 
 
-def _name(line: Line) -> str:
-    return "\n".join(map(str, line.identity))
-
-
-Found = Mapping[int, Mapping[str, Any]]  # by subset: value, and what stands beside it
-
-
-def _values(line: Line, metric: str) -> Found:
-    """The number of each subset; an entry with `reason` where it could not be had."""
-    found = {}
-    for subset, judged in sorted(line.judged.items()):
-        entries = list(_entries(judged, metric))
+def _measured(cells: RowCells, metric: str) -> BySubset:
+    """The number of each subset that was judged by this metric."""
+    measured = {}
+    for subset, judgement in sorted(cells.judgements.items()):
+        entries = list(_entries(judgement, metric))
+        numbers = [entry for entry in entries if entry.reason is None]
         if entries:
-            found[subset] = next((entry for entry in entries if "reason" not in entry), entries[0])
-    return found
+            measured[subset] = (numbers or entries)[0]
+    return measured
 
 
-def _entries(judged: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]:
+def _entries(judgement: Judgement, metric: str) -> Iterator[Measured]:
+    """What a judgement holds of a metric, once for each extractor."""
     if metric == "copy_rate":
-        if "copies" in judged:
-            copies = judged["copies"]
-            floor = {"floor": copies["rate_of_test"][0]} if copies["rate_of_test"] else {}
-            yield {
-                "value": copies["rate"][0],
-                "extractor": copies["extractor"],
-                "n": judged["made"],
-                **floor,
-            }
-        return
-    if metric == "fd_normal":
-        for entry in judged["normal"]:
-            yield entry if "reason" in entry else {**entry, "value": entry["distance"]}
-        return
-    for entry in judged["distances"]:
-        if "reason" in entry and metric in (entry["metric"], "kid"):
-            yield entry
-        elif metric == entry["metric"]:
-            yield {
-                "value": entry["distance"],
-                "extractor": entry["extractor"],
-                "n": judged["n"],
-                "floor": entry["floor"],
-            }
-        elif metric == "kid" and "reason" not in entry:
-            yield {"value": entry["kid"], "extractor": entry["extractor"], "n": judged["made"]}
+        if judgement.copies is not None:
+            yield _copy_rate(judgement.copies, judgement.made)
+    elif metric == "fd_normal":
+        for distance in judgement.normal:
+            yield _healthy_distance(distance)
+    else:
+        for distance in judgement.distances:
+            if metric == distance.metric:
+                yield _distance(distance, judgement)
+            elif metric == "kid":
+                yield _kid(distance, judgement)
 
 
-def _table(values: Found) -> Any:
-    numbers = [entry["value"] for entry in values.values() if "value" in entry]
-    return np.array(numbers)[:, None] if len(numbers) == len(values) and numbers else None
+def _copy_rate(copies: CopyCounts, made: int) -> Measured:
+    rate, _, _ = copies.rate
+    floor = None
+    if copies.rate_of_test is not None:
+        floor, _, _ = copies.rate_of_test
+    return Measured(rate, copies.extractor, made, floor)
 
 
-def _row(line: Line, column: Column, values: Found) -> Row:
-    """Without a number and without a reason where nobody asked for this metric."""
-    task, dataset, labelled, method, variant = line.identity
-    status, reason = status_of(line, column, True)
-    if line.failures:
-        reason = f"{len(line.failures)} of {len(line.states)} cells failed and are left out: {line.failures[0]}"
-    empty = Row(
-        task, dataset, line.fraction, labelled, method, variant, column.key, None, None, None, "", 0, 0, 0,
-        None, None, None, status, reason,
-    )  # fmt: skip
-    table = _table(values)
-    if table is None:
-        return _without_number(empty, line, values)
-    found = intervals.interval_over_subsets(table[:, 0])
-    one = next(iter(values.values()))
-    floors = [entry["floor"] for entry in values.values() if "floor" in entry]
+def _healthy_distance(distance: Distance) -> Measured:
+    return Measured(
+        distance.distance, distance.extractor, distance.n, distance.floor, distance.reason
+    )
+
+
+def _distance(distance: Distance, judgement: Judgement) -> Measured:
+    if distance.reason is not None:
+        return Measured(None, distance.extractor, reason=distance.reason)
+    return Measured(distance.distance, distance.extractor, judgement.n, distance.floor)
+
+
+def _kid(distance: Distance, judgement: Judgement) -> Measured:
+    if distance.reason is not None:
+        return Measured(None, distance.extractor, reason=distance.reason)
+    return Measured(distance.kid, distance.extractor, judgement.made)
+
+
+def _numbers(measured: BySubset) -> NDArray[np.float64] | None:
+    """The number of each subset; None unless every one has it."""
+    values = [entry.value for entry in measured.values()]
+    if not values or None in values:
+        return None
+    return np.array(values, np.float64)
+
+
+def _row(cells: RowCells, column: ColumnFacts, measured: BySubset) -> Row:
+    """The row of a generator; without number and reason where nobody asked for this metric."""
+    status, reason = status_of(cells, column, True)
+    if cells.failures:
+        count = f"{len(cells.failures)} of {len(cells.states)} cells failed"
+        reason = f"{count} and are left out: {cells.failures[0]}"
+    row = empty_row(cells, column, status, reason)
+    numbers = _numbers(measured)
+    if numbers is None:
+        return _without_number(row, cells, measured)
+    interval = intervals.interval_over_subsets(numbers)
+    first = next(iter(measured.values()))
     return replace(
-        empty, mean=found.mean, lo=found.lo, hi=found.hi, interval=found.kind, n_cases=one["n"],
-        n_subsets=len(table), extractor=one["extractor"], n=one["n"], floor=float(np.mean(floors)) if floors else None,
-    )  # fmt: skip
+        row,
+        mean=interval.mean,
+        lo=interval.lo,
+        hi=interval.hi,
+        interval=interval.kind,
+        n_cases=first.n or 0,
+        n_subsets=len(numbers),
+        extractor=first.extractor,
+        n=first.n,
+        floor=_mean_floor(measured),
+    )
 
 
-def _without_number(empty: Row, line: Line, values: Found) -> Row:
-    missing = [entry for entry in values.values() if "reason" in entry]
-    if missing:
-        return replace(
-            empty, status="missing", reason=missing[0]["reason"], extractor=missing[0]["extractor"]
+def _mean_floor(measured: BySubset) -> float | None:
+    floors = [entry.floor for entry in measured.values() if entry.floor is not None]
+    return float(np.mean(floors)) if floors else None
+
+
+def _without_number(row: Row, cells: RowCells, measured: BySubset) -> Row:
+    for entry in measured.values():
+        if entry.reason is not None:
+            return replace(row, status="missing", reason=entry.reason, extractor=entry.extractor)
+    if cells.judgements or row.status != "ok":
+        return row
+    return replace(row, status="missing", reason="its images are not judged yet; run 'report'")
+
+
+def describe_images(cells: RowCells) -> Iterator[SyntheticImages]:
+    """What is known of the images of each cell: distances, copies, masks, training curves."""
+    if not cells.generator:
+        return
+    for subset, judgement in sorted(cells.judgements.items()):
+        copies = judgement.copies
+        if copies is not None:
+            copies = replace(copies, pairs=[])
+        yield SyntheticImages(
+            task=cells.row.task,
+            dataset=cells.row.dataset,
+            labelled=cells.row.labelled,
+            fraction=cells.fraction,
+            method=cells.row.method,
+            variant=cells.row.variant,
+            subset=subset,
+            n=judgement.n,
+            made=judgement.made,
+            real=judgement.real,
+            distances=judgement.distances,
+            copies=copies,
+            masks=judgement.masks,
+            agreement=judgement.agreement,
+            facts=cells.facts[subset],
+            curves=judgement.curves,
         )
-    if line.judged or empty.status != "ok":
-        return empty
-    return replace(empty, status="missing", reason="its images are not judged yet; run 'report'")
-
-
-def describe(line: Line) -> Iterator[dict[str, Any]]:
-    """Per cell, plain data for the page and board.json: copies with their interval, masks, density and coverage."""
-    task, dataset, labelled, method, variant = line.identity
-    for subset, judged in sorted(line.judged.items()) if line.generator else ():
-        copies = {key: value for key, value in judged.get("copies", {}).items() if key != "pairs"}
-        yield {
-            "task": task, "dataset": dataset, "labelled": labelled, "fraction": line.fraction, "method": method,
-            "variant": variant, "subset": subset, "n": judged["n"], "made": judged["made"], "real": judged["real"],
-            "distances": judged["distances"], "copies": copies, "masks": judged.get("masks"),
-            "agreement": judged["agreement"], "facts": line.facts[subset], "curves": judged.get("curves", []),
-        }  # fmt: skip

@@ -1,1 +1,1 @@
-"""Images: decoding, caching, grids, near-duplicates, checks."""
+"""Images: decoding, caching, grids, near-duplicates and checks."""

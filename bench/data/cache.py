@@ -1,65 +1,66 @@
-"""Decoded images on disk, memory-mapped by workers; test masks lie in a file of their own. Written by `decode`."""
+"""Decoded images on disk, written by `bench.data.decode` and memory-mapped by workers.
+
+Test masks and test labels lie in files of their own, which only scoring opens.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Case, Spec, Task, TrainView
+from bench.api import Case, Task, TrainView
+from bench.data.index import CaseEntry, Index, Side, StoredArray
+from bench.records import read_json
 
-# On the training grid: train_images, train_masks, test_images. On the native grid: test_native (pictures), test_masks.
+# On the training grid: train_images, train_masks, test_images.
+# On the native grid: test_native (for pictures), test_masks.
 PACKS = ("train_images", "train_masks", "test_images", "test_native", "test_masks")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A dataset ready to use: its folder in the cache and the index that lies in it."""
+class DecodedDataset:
+    """A data set that is ready to use: its folder in the cache and the index in that folder."""
 
     folder: Path
-    index: dict[
-        str, Any
-    ]  # card, spec, data (sha256); train, test, validation and dropped: one entry per case
-
-
-def spec_of(index: Mapping[str, Any], task: Task) -> Spec:
-    """What a method is told of a dataset for a task; `index` holds `spec` and `card` (an index, or a job)."""
-    fields = index["spec"]
-    size = tuple(fields["size"])
-    intensity = tuple(fields["intensity"]) if fields["intensity"] else None
-    classes = fields["classes"] if task == "segmentation" else len(index["card"]["labels"])
-    return Spec(
-        **{**fields, "task": task, "classes": classes, "size": size, "intensity": intensity}
-    )
+    index: Index
 
 
 def open_pack(folder: Path, name: str) -> NDArray[np.uint8]:
     """One flat file of the cache, memory-mapped as bytes."""
     file = folder / f"{name}.bin"
-    return np.memmap(file, np.uint8, "r") if file.stat().st_size else np.zeros(0, np.uint8)
+    if not file.stat().st_size:
+        return np.zeros(0, np.uint8)
+    return np.memmap(file, np.uint8, "r")
 
 
-def take(pack: NDArray[np.uint8], place: dict[str, Any]) -> NDArray[Any]:
-    """One array out of a pack."""
-    dtype = np.dtype(place["dtype"])
-    count = int(np.prod(place["shape"])) * dtype.itemsize
-    return pack[place["offset"] : place["offset"] + count].view(dtype).reshape(place["shape"])
+def take(pack: NDArray[np.uint8], stored: StoredArray) -> NDArray[Any]:
+    """One array of a pack, without a copy."""
+    dtype = np.dtype(stored.dtype)
+    end = stored.offset + math.prod(stored.shape) * dtype.itemsize
+    return pack[stored.offset : end].view(dtype).reshape(stored.shape)
 
 
 class CaseList(Sequence[Case]):
-    """Training cases, decoded from the cache when they are looked at; masks and labels only where they are shown."""
+    """Training cases, read from the cache whenever one is accessed.
+
+    Without `masks` the file of masks is not even opened; without `labels` every label is None.
+    """
 
     def __init__(
-        self, folder: Path, entries: Sequence[dict[str, Any]], masks: bool, labels: bool
+        self, folder: Path, entries: Sequence[CaseEntry], masks: bool, labels: bool
     ) -> None:
-        self.entries, self.labels = entries, labels
+        self.entries = entries
+        self.labels = labels
         self.images = open_pack(folder, "train_images")
-        self.masks = open_pack(folder, "train_masks") if masks else None
+        self.masks: NDArray[np.uint8] | None = None
+        if masks:
+            self.masks = open_pack(folder, "train_masks")
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -70,93 +71,83 @@ class CaseList(Sequence[Case]):
     def __getitem__(self, position: slice) -> Sequence[Case]: ...
     def __getitem__(self, position: int | slice) -> Case | Sequence[Case]:
         if isinstance(position, slice):
-            return [self._case(entry) for entry in self.entries[position]]
-        return self._case(self.entries[position])
+            return [self._read_case(entry) for entry in self.entries[position]]
+        return self._read_case(self.entries[position])
 
     def __iter__(self) -> Iterator[Case]:
-        return (self._case(entry) for entry in self.entries)
+        return (self._read_case(entry) for entry in self.entries)
 
-    def _case(self, entry: dict[str, Any]) -> Case:
-        mask = (
-            None if self.masks is None else take(self.masks, entry["train_masks"]).astype(np.int64)
-        )
+    def _read_case(self, entry: CaseEntry) -> Case:
+        mask: NDArray[np.int64] | None = None
+        if self.masks is not None:
+            mask = take(self.masks, entry.masks).astype(np.int64)
+        label: int | None = None
+        if self.labels:
+            label = entry.label
         return Case(
-            id=entry["id"],
-            group=entry["group"],
-            image=unit_range(take(self.images, entry["train_images"])),
+            id=entry.id,
+            group=entry.group,
+            image=unit_range(take(self.images, entry.images)),
             mask=mask,
-            label=entry["label"] if self.labels else None,
-            spacing=tuple(entry["spacing"]) if entry["spacing"] else None,
+            label=label,
+            spacing=entry.spacing,
         )
 
 
 def unit_range(image: NDArray[Any]) -> NDArray[np.float32]:
-    """float32; 8-bit values become 0..1."""
+    """An image as float32; 8-bit values are scaled to [0, 1]."""
     scaled = image.astype(np.float32)
     if image.dtype == np.uint8:
         scaled /= 255
     return scaled
 
 
-def load_index(folder: Path) -> dict[str, Any]:
-    """The index of a prepared dataset."""
-    loaded: dict[str, Any] = json.loads((folder / "index.json").read_text())
-    return loaded
-
-
 def train_view(
     folder: Path,
-    index: dict[str, Any],
+    index: Index,
     labelled: Sequence[str],
     task: Task = "segmentation",
     class_known: bool = False,
 ) -> TrainView:
-    """What a method may see: cases of the labelled patients in full, the others without mask and label.
+    """What a method may see: the labelled cases, and all others without their masks and labels.
 
-    Labelled cases stand in the order of `labelled`, so that a smaller budget is a prefix of a larger one. Under
-    classification there are no masks, under segmentation no labels. `class_known` shows the labels of all cases.
+    Labelled cases are in the order of `labelled` (patients), so that a smaller budget is a prefix
+    of a larger one. In classification there are no masks, in segmentation no labels. `class_known`
+    shows the labels of all cases.
     """
-    place = {group: number for number, group in enumerate(labelled)}
-    fit = sorted(
-        (c for c in index["train"] if c["group"] in place), key=lambda case: place[case["group"]]
-    )
-    rest = [case for case in index["train"] if case["group"] not in place]
+    ranks = {group: number for number, group in enumerate(labelled)}
+    shown = [entry for entry in index.train if entry.group in ranks]
+    shown.sort(key=lambda entry: ranks[entry.group])
+    hidden = [entry for entry in index.train if entry.group not in ranks]
+    segments = task == "segmentation"
     return TrainView(
-        fit=CaseList(
-            folder,
-            fit,
-            masks=task == "segmentation",
-            labels=class_known or task == "classification",
-        ),
-        select=(),
-        unlabelled=CaseList(folder, rest, masks=False, labels=class_known),
-        spec=spec_of(index, task),
+        fit=CaseList(folder, shown, masks=segments, labels=class_known or not segments),
+        unlabelled=CaseList(folder, hidden, masks=False, labels=class_known),
+        spec=index.spec_of(task),
     )
-
-
-Side = Literal["test", "validation"]
 
 
 def test_images(
-    folder: Path, index: dict[str, Any], side: Side = "test"
-) -> Iterator[tuple[dict[str, Any], NDArray[np.float32]]]:
-    """Each test entry with its images (N C *S) on the training grid: N is 1, or the slices of a volume."""
+    folder: Path, index: Index, side: Side = "test"
+) -> Iterator[tuple[CaseEntry, NDArray[np.float32]]]:
+    """Each test case with its images (N C *S) on the training grid; N counts slices, or is 1."""
     images = open_pack(folder, "test_images")
-    return ((entry, unit_range(take(images, entry["test_images"]))) for entry in index[side])
+    return ((entry, unit_range(take(images, entry.images))) for entry in index.side(side))
 
 
 def test_labels(folder: Path) -> dict[str, int | None]:
-    """The label of each test case; for scoring alone."""
-    found: dict[str, int | None] = json.loads((folder / "test_labels.json").read_text())
-    return found
+    """The label of each test case by id; only for scoring."""
+    labels: dict[str, int | None] = read_json(folder / "test_labels.json")
+    return labels
 
 
-def native(
-    folder: Path,
-    index: dict[str, Any],
-    pack: Literal["test_native", "test_masks"],
-    side: Side = "test",
-) -> dict[str, NDArray[Any]]:
-    """Test images (C *S) or masks (*S) by case id on the native grid; for scoring and pictures alone."""
-    data = open_pack(folder, pack)
-    return {case["id"]: take(data, case[pack]) for case in index[side]}
+def native_images(folder: Path, index: Index, side: Side = "test") -> dict[str, NDArray[Any]]:
+    """Test images (C *S) by case id on the native grid, for pictures."""
+    pack = open_pack(folder, "test_native")
+    return {entry.id: take(pack, entry.native) for entry in index.side(side) if entry.native}
+
+
+def native_masks(folder: Path, index: Index, side: Side = "test") -> dict[str, NDArray[np.uint8]]:
+    """Test masks (*S) by case id on the native grid; only for scoring and pictures."""
+    pack = open_pack(folder, "test_masks")
+    return {entry.id: take(pack, entry.masks) for entry in index.side(side)}

@@ -1,9 +1,9 @@
-"""What `data check` finds: reads every case of a dataset once and reports counts, problems and duplicates."""
+"""The report of `data check`: reads every case of a data set once; counts, problems, duplicates."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
 from bench.data import near_duplicates
-from bench.errors import BenchError, DataProblem
-from bench.planning import split
+from bench.errors import DataProblem
 
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
@@ -46,9 +45,9 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is in a dataset and whether it can be used; counts cover the cases that could be read."""
+    """What a data set holds and whether it can be used; counts are of cases that can be read."""
 
-    card: Card | None = None  # None where the dataset could not be opened
+    card: Card | None = None  # None where the data set could not be opened
     splits: list[SplitCount] = field(default_factory=list)
     classes: list[ClassCount] = field(default_factory=list)
     smallest: tuple[int, ...] | None = None  # *S of the image with the fewest pixels
@@ -57,13 +56,13 @@ class Report:
     normals: int = 0  # cases with an empty mask
     hash_pairs: int = 0  # pairs of two sides that are alike by hash alone
     duplicates: list[Duplicate] = field(default_factory=list)  # those confirmed by their thumbnails
-    notes: dict[str, int] = field(default_factory=dict)  # what had to be mended -> cases
+    notes: dict[str, int] = field(default_factory=dict)  # what had to be corrected -> cases
     problems: list[str] = field(default_factory=list)
     usable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _CaseSummary:
     """What is kept of one case after reading it."""
 
     record: Record
@@ -71,70 +70,62 @@ class _Look:
     areas: NDArray[np.float64] | None  # share of each class; None without a mask
     notes: tuple[str, ...]
     hash: np.uint64
-    thumb: NDArray[np.float32]
+    thumbnail: NDArray[np.float32]
 
 
 def check(dataset: Dataset) -> Report:
-    """Read all cases; bad ones become problems, one line each, and reading goes on."""
+    """Read all cases. A bad one becomes one line among the problems, and reading goes on."""
     try:
-        card, records = dataset.card, dataset.records()
+        card = dataset.card
+        records = dataset.records()
     except DataProblem as problem:
         return Report(problems=[str(problem)])
     fatal = _record_problems(records)
-    looks = []
+    summaries = []
     for record in records:
         try:
-            looks.append(_look(record, dataset.read(record), card))
+            summaries.append(_summarise_case(record, dataset.read(record), card))
         except DataProblem as problem:
             fatal.append(str(problem))
-    return _report(card, records, looks, fatal)
+    return _build_report(card, records, summaries, fatal)
 
 
-def obstacle(dataset: Dataset) -> str | None:
-    """Why `run` would refuse to split this dataset into training and test patients, or None."""
-    try:
-        split.sides(dataset.records(), 0, None)
-    except BenchError as problem:
-        return str(problem)
-    return None
-
-
-def _report(
-    card: Card, records: Sequence[Record], looks: Sequence[_Look], fatal: list[str]
+def _build_report(
+    card: Card, records: Sequence[Record], summaries: Sequence[_CaseSummary], fatal: list[str]
 ) -> Report:
-    sizes = sorted({look.shape for look in looks}, key=lambda shape: (np.prod(shape), shape))
-    whole = [look for look in looks if len(look.shape) == card.ndim]  # a slice may well be empty
-    normal = [
-        look.record.id for look in whole if look.areas is not None and not look.areas[1:].any()
-    ]
-    classes = _classes(card, looks)
-    alike, same = _duplicates(looks)
+    shapes = {summary.shape for summary in summaries}
+    sizes = sorted(shapes, key=lambda shape: (np.prod(shape), shape))
+    empty = _empty_cases(card, summaries)
+    classes = _count_classes(card, summaries)
+    hash_pairs, duplicates = _find_duplicates(summaries)
+    notes: Counter[str] = Counter()
+    for summary in summaries:
+        notes.update(set(summary.notes))
     return Report(
         card=card,
-        splits=_splits(records),
+        splits=_count_splits(records),
         classes=classes,
         smallest=sizes[0] if sizes else None,
         largest=sizes[-1] if sizes else None,
         sizes=len(sizes),
-        normals=len(normal),
-        hash_pairs=alike,
-        duplicates=same,
-        notes=dict(Counter(note for look in looks for note in set(look.notes))),
-        problems=fatal + _mild_problems(card, records, classes, normal),
+        normals=len(empty),
+        hash_pairs=hash_pairs,
+        duplicates=duplicates,
+        notes=dict(notes),
+        problems=fatal + _mild_problems(card, records, classes, empty),
         usable=not fatal,
     )
 
 
-def _look(record: Record, raw: RawCase, card: Card) -> _Look:
-    """The case in short. Raises DataProblem where it does not keep what the card says."""
-    shape = raw.image.shape[1:]
+def _summarise_case(record: Record, raw: RawCase, card: Card) -> _CaseSummary:
+    """A case in short. Raises DataProblem where it contradicts the card."""
     _check_case(record, raw, card)
     areas = None
     if raw.mask is not None:
         areas = np.bincount(raw.mask.ravel(), minlength=len(card.classes)) / raw.mask.size
-    return _Look(
+    return _CaseSummary(
         record,
-        shape,
+        raw.image.shape[1:],
         areas,
         raw.notes,
         near_duplicates.dhash(raw.image, card.slice_axis),
@@ -143,22 +134,21 @@ def _look(record: Record, raw: RawCase, card: Card) -> _Look:
 
 
 def _check_case(record: Record, raw: RawCase, card: Card) -> None:
-    """Raise DataProblem where channels, dimensions, mask shape or mask values differ from the card."""
-    single_slice = (
-        card.ndim == 3 and raw.image.ndim == 3
-    )  # volumes may be given as slices to train on
-    if (raw.image.ndim != card.ndim + 1 and not single_slice) or raw.image.shape[
-        0
-    ] != card.channels:
+    """Check channels, dimensions, mask shape and mask values. Raises DataProblem."""
+    # A data set of volumes may hold single slices to train on.
+    is_slice = card.ndim == 3 and raw.image.ndim == 3
+    has_dimensions = raw.image.ndim == card.ndim + 1 or is_slice
+    if not has_dimensions or raw.image.shape[0] != card.channels:
         raise DataProblem(
-            f"case {record.id}: image of shape {raw.image.shape}; expected {card.channels} channels and "
-            f"{card.ndim} dimensions"
+            f"case {record.id}: image of shape {raw.image.shape}; expected {card.channels} "
+            f"channels and {card.ndim} dimensions"
         )
     if raw.mask is None:
         return
     if raw.mask.shape != raw.image.shape[1:]:
         raise DataProblem(
-            f"case {record.id}: mask of shape {raw.mask.shape}; expected {raw.image.shape[1:]}, as its image"
+            f"case {record.id}: mask of shape {raw.mask.shape}; expected {raw.image.shape[1:]}, "
+            "as its image"
         )
     if raw.mask.max(initial=0) >= len(card.classes):
         raise DataProblem(
@@ -168,57 +158,71 @@ def _check_case(record: Record, raw: RawCase, card: Card) -> None:
 
 
 def _record_problems(records: Sequence[Record]) -> list[str]:
-    """What makes the list of cases unusable: none, one id twice, a patient on two sides."""
+    """What makes the list of cases unusable: it is empty, an id twice, a patient on two sides."""
     if not records:
         return ["no cases; expected at least four patients, two to train and two to test"]
-    repeated = [
-        case for case, count in Counter(record.id for record in records).items() if count > 1
-    ]
+    problems = []
+    counts = Counter(record.id for record in records)
+    for case, count in counts.items():
+        if count > 1:
+            problems.append(f"case {case} is listed more than once; expected unique ids")
     sides: dict[str, set[str]] = {}
     for record in records:
-        sides.setdefault(record.group, set()).add(_side(record))
-    return [f"case {case} is listed more than once; expected unique ids" for case in repeated] + [
-        f"patient {group} is in {' and '.join(sorted(found))}; expected each patient on one side"
-        for group, found in sides.items()
-        if len(found) > 1
-    ]
+        sides.setdefault(record.group, set()).add(_side_of(record))
+    for group, names in sides.items():
+        if len(names) > 1:
+            both = " and ".join(sorted(names))
+            problems.append(f"patient {group} is in {both}; expected each patient on one side")
+    return problems
 
 
 def _mild_problems(
-    card: Card, records: Sequence[Record], classes: Sequence[ClassCount], normal: Sequence[str]
+    card: Card, records: Sequence[Record], classes: Sequence[ClassCount], empty: Sequence[str]
 ) -> list[str]:
-    """What the user should look at but can live with."""
-    found = []
-    if normal and not card.normals:
-        found.append(
-            f"{len(normal)} cases have an empty mask ({', '.join(normal[:3])}), but the card says that there "
-            "are no normal images; mend the masks, or set normals = true"
+    """What deserves a look but does not keep the data from being used."""
+    problems = []
+    if empty and not card.normals:
+        problems.append(
+            f"{len(empty)} cases have an empty mask ({', '.join(empty[:3])}), but the card says "
+            "that there are no normal images; fix the masks, or set normals = true"
         )
-    found += [
-        f"class '{one.name}' is in no case; expected it in some" for one in classes if not one.cases
-    ]
-    given = {record.split for record in records}
-    if given != {None}:
-        missing = [side for side in ("train", "test") if side not in given]
-        found += [f"the data's own split has no {side} case; expected some" for side in missing]
-    return found
+    for class_count in classes:
+        if not class_count.cases:
+            problems.append(f"class '{class_count.name}' is in no case; expected it in some")
+    sides = {record.split for record in records}
+    if sides == {None}:
+        return problems
+    for side in ("train", "test"):
+        if side not in sides:
+            problems.append(f"the data's own split has no {side} case; expected some")
+    return problems
 
 
-def _side(record: Record) -> str:
+def _empty_cases(card: Card, summaries: Sequence[_CaseSummary]) -> list[str]:
+    """The ids of cases with an empty mask; not of single slices, which may well have one."""
+    empty = []
+    for summary in summaries:
+        is_whole = len(summary.shape) == card.ndim
+        if is_whole and summary.areas is not None and not summary.areas[1:].any():
+            empty.append(summary.record.id)
+    return empty
+
+
+def _side_of(record: Record) -> str:
     return record.split or "all"
 
 
-def _splits(records: Sequence[Record]) -> list[SplitCount]:
+def _count_splits(records: Sequence[Record]) -> list[SplitCount]:
     """Cases and groups of each side, in list order."""
     groups: dict[str, list[str]] = {}
     for record in records:
-        groups.setdefault(_side(record), []).append(record.group)
+        groups.setdefault(_side_of(record), []).append(record.group)
     return [SplitCount(side, len(members), len(set(members))) for side, members in groups.items()]
 
 
-def _classes(card: Card, looks: Sequence[_Look]) -> list[ClassCount]:
+def _count_classes(card: Card, summaries: Sequence[_CaseSummary]) -> list[ClassCount]:
     """Cases and mean area of each class; nothing where no case has a mask."""
-    areas = [look.areas for look in looks if look.areas is not None]
+    areas = [summary.areas for summary in summaries if summary.areas is not None]
     if not areas:
         return []
     table = np.stack(areas)  # N K
@@ -226,71 +230,87 @@ def _classes(card: Card, looks: Sequence[_Look]) -> list[ClassCount]:
     return [ClassCount(name, int(cases), float(area)) for name, cases, area in columns]
 
 
-def _duplicates(looks: Sequence[_Look]) -> tuple[int, list[Duplicate]]:
-    """Pairs alike by hash, and the confirmed ones: across the data's split, else across patients."""
-    if not looks:
+def _find_duplicates(summaries: Sequence[_CaseSummary]) -> tuple[int, list[Duplicate]]:
+    """The number of pairs with close hashes, and the pairs that their thumbnails confirm.
+
+    Pairs are counted across the sides of the data's own split, or across patients without one.
+    """
+    if not summaries:
         return 0, []
-    hashes, thumbs = (
-        np.array([look.hash for look in looks]),
-        np.stack([look.thumb for look in looks]),
-    )
-    own_split = any(look.record.split for look in looks)
-    names = [_side(look.record) if own_split else look.record.group for look in looks]
+    hashes = np.array([summary.hash for summary in summaries])
+    thumbnails = np.stack([summary.thumbnail for summary in summaries])
+    names = _compared_names(summaries)
     sides = np.unique(names, return_inverse=True)[1]
     pairs = near_duplicates.close_hashes(hashes, hashes)
-    pairs = pairs[(pairs[:, 0] < pairs[:, 1]) & (sides[pairs[:, 0]] != sides[pairs[:, 1]])]
-    same = near_duplicates.confirmed(pairs, thumbs, thumbs)
-    return len(pairs), [
-        Duplicate(looks[a].record.id, looks[b].record.id, (names[a], names[b])) for a, b in same
-    ]
+    in_order = pairs[:, 0] < pairs[:, 1]
+    apart = sides[pairs[:, 0]] != sides[pairs[:, 1]]
+    pairs = pairs[in_order & apart]
+    duplicates = []
+    for a, b in near_duplicates.confirmed(pairs, thumbnails, thumbnails):
+        first = summaries[a].record.id
+        second = summaries[b].record.id
+        duplicates.append(Duplicate(first, second, (names[a], names[b])))
+    return len(pairs), duplicates
+
+
+def _compared_names(summaries: Sequence[_CaseSummary]) -> list[str]:
+    """The side of each case where the data has its own split, else its patient."""
+    if any(summary.record.split for summary in summaries):
+        return [_side_of(summary.record) for summary in summaries]
+    return [summary.record.group for summary in summaries]
 
 
 def render(report: Report) -> str:
     """The report as plain text for the terminal."""
-    lines = (
-        [f"{report.card.title} ({report.card.id})", f"group: {report.card.unit}"]
-        if report.card
-        else []
-    )
-    lines += _table(
-        "split", ("cases", "groups"), [(s.name, s.cases, s.groups) for s in report.splits]
-    )
-    rows = [(c.name, c.cases, f"{100 * c.area:.1f}%") for c in report.classes]
-    lines += _table("class", ("cases", "mean area"), rows)
+    lines: list[str] = []
+    if report.card is not None:
+        lines += [f"{report.card.title} ({report.card.id})", f"group: {report.card.unit}"]
+    splits = [(side.name, side.cases, side.groups) for side in report.splits]
+    lines += _table_lines("split", ("cases", "groups"), splits)
+    classes = [(one.name, one.cases, f"{100 * one.area:.1f}%") for one in report.classes]
+    lines += _table_lines("class", ("cases", "mean area"), classes)
     if report.smallest and report.largest:
-        lines += ["", _size_line(report), f"empty masks: {report.normals}"]
-        where = "patients" if [split.name for split in report.splits] == ["all"] else "splits"
-        lines.append(
-            f"near-duplicates across {where}: {len(report.duplicates)} pairs ({report.hash_pairs} by hash alone)"
-        )
-        lines += _first(f"{one.first} = {one.second}" for one in report.duplicates)
+        lines += ["", _size_line(report.smallest, report.largest, report.sizes)]
+        lines.append(f"empty masks: {report.normals}")
+        lines += _duplicate_lines(report)
     lines += [f"{note}: {cases} cases" for note, cases in report.notes.items()]
-    lines += ["", f"problems: {len(report.problems) or 'none'}", *_first(report.problems)]
-    return "\n".join([*lines, f"usable: {'yes' if report.usable else 'no'}"]).strip()
+    usable = "yes" if report.usable else "no"
+    lines += ["", f"problems: {len(report.problems) or 'none'}", *_first_lines(report.problems)]
+    return "\n".join([*lines, f"usable: {usable}"]).strip()
 
 
-def _size_line(report: Report) -> str:
-    smallest, largest = (
-        "x".join(map(str, size or ())) for size in (report.smallest, report.largest)
-    )
-    return (
-        f"image size: {largest}"
-        if report.sizes == 1
-        else f"image size: {smallest} to {largest}, {report.sizes} sizes"
-    )
+def _size_line(smallest: tuple[int, ...], largest: tuple[int, ...], sizes: int) -> str:
+    if sizes == 1:
+        return f"image size: {_size_text(largest)}"
+    return f"image size: {_size_text(smallest)} to {_size_text(largest)}, {sizes} sizes"
 
 
-def _table(
+def _size_text(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))
+
+
+def _duplicate_lines(report: Report) -> list[str]:
+    has_split = [side.name for side in report.splits] != ["all"]
+    where = "splits" if has_split else "patients"
+    pairs = f"{len(report.duplicates)} pairs ({report.hash_pairs} by hash alone)"
+    names = [f"{pair.first} = {pair.second}" for pair in report.duplicates]
+    return [f"near-duplicates across {where}: {pairs}", *_first_lines(names)]
+
+
+def _table_lines(
     title: str, columns: tuple[str, str], rows: Sequence[tuple[object, object, object]]
 ) -> list[str]:
     """A blank line, a header and the rows, numbers to the right; nothing without rows."""
     if not rows:
         return []
-    width = max(len(str(row[0])) for row in [(title,), *rows])
-    return ["", *(f"{a!s:<{width}}  {b!s:>6}  {c!s:>9}" for a, b, c in [(title, *columns), *rows])]
+    table = [(title, *columns), *rows]
+    width = max(len(str(row[0])) for row in table)
+    return ["", *(f"{a!s:<{width}}  {b!s:>6}  {c!s:>9}" for a, b, c in table)]
 
 
-def _first(items: Iterable[str]) -> list[str]:
+def _first_lines(items: Sequence[str]) -> list[str]:
     """Indented lines, at most SHOWN of them."""
-    lines = [f"  {item}" for item in items]
-    return lines[:SHOWN] + ([f"  ... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
+    lines = [f"  {item}" for item in items[:SHOWN]]
+    if len(items) > SHOWN:
+        lines.append(f"  ... and {len(items) - SHOWN} more")
+    return lines

@@ -1,13 +1,12 @@
-"""Dataset -> decoded images on disk: done once by the parent, found again until something changes."""
+"""Decodes a data set into files on disk, once, until the data or the code that reads it change."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,81 +16,95 @@ from numpy.typing import NDArray
 from bench import hashing
 from bench.api import Card, Dataset, RawCase, Record, Spec
 from bench.data import geometry, near_duplicates
-from bench.data.cache import PACKS, Prepared
+from bench.data.cache import PACKS, DecodedDataset
+from bench.data.index import (
+    CaseEntry,
+    DroppedCase,
+    Index,
+    StoredArray,
+    is_decoded,
+    read_index,
+    write_index,
+)
 from bench.errors import BenchError, DataProblem
+from bench.records import write_json
 
 
-class _Writer:
-    """Appends arrays to one flat file and remembers where each begins."""
+class _PackWriter:
+    """Appends arrays to one flat file; `content` is updated with their bytes."""
 
-    def __init__(self, folder: Path, name: str, total: Any) -> None:
-        self.file = (folder / f"{name}.bin").open("wb")
-        self.total = total
+    def __init__(self, file: Path, content: hashlib._Hash) -> None:
+        self.stream = file.open("wb")
+        self.content = content
         self.offset = 0
 
-    def add(self, array: NDArray[Any]) -> dict[str, Any]:
+    def add(self, array: NDArray[Any]) -> StoredArray:
         array = np.ascontiguousarray(array)
-        self.file.write(array.data)
-        self.total.update(array)
-        place = {"offset": self.offset, "shape": list(array.shape), "dtype": array.dtype.name}
+        self.stream.write(array.data)
+        self.content.update(array.data)
+        stored = StoredArray(self.offset, array.shape, array.dtype.name)
         self.offset += array.nbytes
-        return place
+        return stored
 
 
-class _Looks:
-    """What tells near-copies among the images, in the order they are written: training first."""
+class _Fingerprints:
+    """Hashes and thumbnails of all images in the order they are decoded: training images first."""
 
     def __init__(self, slice_axis: int) -> None:
         self.slice_axis = slice_axis
         self.hashes: list[np.uint64] = []
-        self.thumbs: list[NDArray[np.float32]] = []
+        self.thumbnails: list[NDArray[np.float32]] = []
 
     def add(self, image: NDArray[Any]) -> None:
         self.hashes.append(near_duplicates.dhash(image, self.slice_axis))
-        self.thumbs.append(near_duplicates.thumbnail(image, self.slice_axis))
+        self.thumbnails.append(near_duplicates.thumbnail(image, self.slice_axis))
 
     def copies(self, train: int) -> dict[int, int]:
-        """Positions of training images that nearly equal a test image (protocol R1.6)."""
-        hashes, thumbs = np.array(self.hashes), np.stack(self.thumbs)
-        return dict(
-            near_duplicates.near_duplicates(
-                hashes[:train], thumbs[:train], hashes[train:], thumbs[train:]
-            )
+        """Which of the first `train` images nearly equals which test image (protocol R1.6)."""
+        hashes = np.array(self.hashes)
+        thumbnails = np.stack(self.thumbnails)
+        pairs = near_duplicates.near_duplicates(
+            hashes[:train], thumbnails[:train], hashes[train:], thumbnails[train:]
         )
+        return dict(pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The training grid: images of `size`; or volumes, shrunk by `shrink` along each axis, as patches of `size`."""
+    """The training grid: images of `size`, or patches of `size` out of shrunk volumes."""
 
     size: tuple[int, ...]
-    shrink: tuple[int, ...] = ()
+    shrink: tuple[int, ...] = ()  # 3D: along each axis, how many voxels become one
 
 
-Sides = Mapping[str, Sequence[Record]]  # train and test, and validation where a suite selects on it
+Sides = Mapping[str, Sequence[Record]]  # train, test, and validation if a suite selects on it
 
 
 def prepare(
     dataset: Dataset, sides: Sides, grid: Grid, root: Path, code: str, drop_copies: bool = True
-) -> Prepared:
-    """Decode all cases onto the training grid, or find them decoded. Raises DataProblem on the first bad file.
+) -> DecodedDataset:
+    """Decode all cases onto the training grid, unless that was done before.
 
-    Training images that nearly equal a test image are left out and listed under `dropped`, if asked.
+    With `drop_copies`, training images that nearly equal a test image are left out and listed
+    under `dropped`. Raises DataProblem for the first file that cannot be used.
     """
     if len(grid.size) > dataset.card.ndim:
         raise BenchError(
-            f"size {list(grid.size)} given; {dataset.card.id} is {dataset.card.ndim}D; give as many numbers"
+            f"size {list(grid.size)} given; {dataset.card.id} is {dataset.card.ndim}D; "
+            "give as many numbers"
         )
-    traces = {side: [_trace(record, side) for record in records] for side, records in sides.items()}
+    traces = {}
+    for side, records in sides.items():
+        traces[side] = [_trace(record, side) for record in records]
     name = hashing.digest([asdict(dataset.card), asdict(grid), code, drop_copies, traces])[:16]
     folder = root / dataset.card.id.replace(":", "_") / name
-    if not (folder / "index.json").exists():
+    if not is_decoded(folder):
         _decode_all(dataset, sides, grid, folder, drop_copies)
-    return Prepared(folder, json.loads((folder / "index.json").read_text()))
+    return DecodedDataset(folder, read_index(folder))
 
 
 def _trace(record: Record, side: str) -> list[Any]:
-    """What tells that a case is still the one that was decoded."""
+    """What changes when a case is no longer the one that was decoded."""
     files = [path for path in (record.image, *record.channels, *record.masks) if path is not None]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return [record.id, record.group, record.label, side, stats]
@@ -105,94 +118,161 @@ def _decode_all(
         part.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise BenchError(
-            f"cannot write to {folder.parent} ({problem.strerror}); give a writable folder with --out"
+            f"cannot write to {folder.parent} ({problem.strerror}); "
+            "give a writable folder with --out"
         ) from None
     try:
-        total = hashlib.sha256()
-        writers = {name: _Writer(part, name, total) for name in PACKS}
-        index: dict[str, Any] = {
-            "card": asdict(dataset.card),
-            "spec": _spec_json(dataset, grid.size),
-        }
-        looks = _Looks(dataset.card.slice_axis)
-        for side in ("train", "test", "validation"):
-            records = sides.get(side, ())
-            index[side] = [
-                e for r in records for e in _write_case(dataset, r, grid, side, writers, looks)
-            ]
-        # Drawn images are never copies, and slices of volumes look alike by nature.
-        look_for = (
-            drop_copies and not dataset.card.synthetic and dataset.card.ndim == len(grid.size)
-        )
-        copies = looks.copies(len(index["train"])) if look_for else {}
-        dropped = [
-            (index["train"][i]["id"], index["test"][j]["id"]) for i, j in sorted(copies.items())
-        ]
-        index["dropped"] = [{"id": case, "copy_of": other} for case, other in dropped]
-        index["train"] = [case for i, case in enumerate(index["train"]) if i not in copies]
-        for writer in writers.values():
-            writer.file.close()
-        labels = _take_labels(index["test"])
-        (part / "test_labels.json").write_text(json.dumps(labels))
-        described = [labels, *(index[name] for name in ("spec", "train", "test", "validation"))]
-        index["data"] = hashing.digest([total.hexdigest(), *described])
-        (part / "index.json").write_text(json.dumps(index, ensure_ascii=False))
-        if not (folder / "index.json").exists():
+        _write_packs(dataset, sides, grid, part, drop_copies)
+        if not is_decoded(folder):
             part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _take_labels(entries: Sequence[dict[str, Any]]) -> dict[str, int | None]:
-    """The labels of test cases, taken out of what a worker reads: scoring alone opens their file."""
-    return {entry["id"]: entry.pop("label") for entry in entries}
+def _write_packs(
+    dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_copies: bool
+) -> None:
+    """Write all files of a data set in the cache; the index comes last."""
+    content = hashlib.sha256()
+    writers = {name: _PackWriter(folder / f"{name}.bin", content) for name in PACKS}
+    fingerprints = _Fingerprints(dataset.card.slice_axis)
+    entries: dict[str, list[CaseEntry]] = {}
+    for side in ("train", "test", "validation"):
+        entries[side] = []
+        for record in sides.get(side, ()):
+            case = _read_case(dataset, record, grid)
+            if side != "validation":
+                fingerprints.add(case.raw.image)
+            if side == "train":
+                entries[side] += case.write_training(writers)
+            else:
+                entries[side].append(case.write_test(writers))
+    for writer in writers.values():
+        writer.stream.close()
+    copies: dict[int, int] = {}
+    if drop_copies and _can_hold_copies(dataset.card, grid):
+        copies = fingerprints.copies(len(entries["train"]))
+    # Workers read the index: the labels of test cases go into a file that scoring alone opens.
+    labels = {entry.id: entry.label for entry in entries["test"]}
+    write_json(folder / "test_labels.json", labels)
+    index = _index_of(dataset, grid, entries, copies)
+    data = _content_hash(index, labels, content.hexdigest())
+    write_index(folder, replace(index, data=data))
 
 
-def _write_case(
+def _can_hold_copies(card: Card, grid: Grid) -> bool:
+    """Drawn images are never copies, and neighbouring slices of a volume always look alike."""
+    return card.ndim == len(grid.size) and not card.synthetic
+
+
+def _index_of(
     dataset: Dataset,
-    record: Record,
     grid: Grid,
-    side: str,
-    writers: dict[str, _Writer],
-    looks: _Looks,
-) -> list[dict[str, Any]]:
-    """Index entries of one record: one, or where volumes are trained on in slices, one for each training slice."""
-    raw, card = dataset.read(record), dataset.card
-    mask = _checked_mask(raw, record, card, grid.size)
-    if side != "validation":
-        looks.add(raw.image)
-    sliced = raw.image.ndim == 4 and len(grid.size) == 2
-    planes = [(record.id, raw.image, mask)]
-    if sliced:
-        images, masks = (
-            geometry.image_slices(raw.image, card.slice_axis),
-            geometry.mask_slices(mask, card.slice_axis),
+    entries: Mapping[str, Sequence[CaseEntry]],
+    copies: Mapping[int, int],
+) -> Index:
+    """The index of all entries, without near-copies and without test labels; `data` is empty."""
+    train = entries["train"]
+    test = entries["test"]
+    kept = [entry for position, entry in enumerate(train) if position not in copies]
+    unlabelled = [replace(entry, label=None) for entry in test]
+    dropped = []
+    for copy, original in sorted(copies.items()):
+        dropped.append(DroppedCase(train[copy].id, test[original].id))
+    return Index(
+        card=dataset.card,
+        spec=_segmentation_spec(dataset, grid.size),
+        data="",
+        train=kept,
+        test=unlabelled,
+        validation=entries["validation"],
+        dropped=dropped,
+    )
+
+
+def _content_hash(index: Index, labels: Mapping[str, int | None], packs: str) -> str:
+    """sha256 of all decoded arrays and of how the index describes them."""
+    described: list[Any] = [labels, asdict(index.spec)]
+    for side in (index.train, index.test, index.validation):
+        described.append([asdict(entry) for entry in side])
+    return hashing.digest([packs, described])
+
+
+@dataclass(frozen=True)
+class _DecodedCase:
+    """One case on its native grid, to be written to the packs."""
+
+    card: Card
+    record: Record
+    raw: RawCase
+    mask: NDArray[np.uint8]  # *S
+    grid: Grid
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether it is a volume that is trained on in slices."""
+        return self.raw.image.ndim == 4 and len(self.grid.size) == 2
+
+    def write_test(self, writers: Mapping[str, _PackWriter]) -> CaseEntry:
+        """Store a test or validation case: its images on the training grid, the rest native."""
+        images = [self.raw.image]
+        axis: int | None = None
+        if self.is_sliced:
+            axis = self.card.slice_axis
+            images = list(geometry.image_slices(self.raw.image, axis))
+        on_grid = [_on_grid(image, self.grid, self.card) for image in images]
+        stored = writers["test_images"].add(np.stack(on_grid))  # 1 C *S, or the slices D C H W
+        native = writers["test_native"].add(self.raw.image)
+        stored_mask = writers["test_masks"].add(self.mask)
+        entry = self._entry(self.record.id, self.mask, stored, stored_mask)
+        return replace(entry, native=native, slice_axis=axis)
+
+    def write_training(self, writers: Mapping[str, _PackWriter]) -> list[CaseEntry]:
+        """Store a training case on the training grid: one entry, or one for each slice."""
+        names = [self.record.id]
+        images = [self.raw.image]
+        masks = [self.mask]
+        if self.is_sliced:
+            images = list(geometry.image_slices(self.raw.image, self.card.slice_axis))
+            masks = list(geometry.mask_slices(self.mask, self.card.slice_axis))
+            names = [f"{self.record.id}_s{number:03d}" for number in range(len(images))]
+        entries = []
+        for name, image, mask in zip(names, images, masks, strict=True):
+            stored = writers["train_images"].add(_on_grid(image, self.grid, self.card))
+            stored_mask = writers["train_masks"].add(_mask_on_grid(mask, self.grid))
+            entries.append(self._entry(name, mask, stored, stored_mask))
+        return entries
+
+    def _entry(
+        self, name: str, mask: NDArray[np.uint8], images: StoredArray, masks: StoredArray
+    ) -> CaseEntry:
+        plane = float(mask.size)
+        if mask.ndim == 3:
+            plane /= mask.shape[self.card.slice_axis]
+        spacing = self.raw.spacing
+        return CaseEntry(
+            id=name,
+            record=self.record.id,
+            group=self.record.group,
+            label=self.record.label,
+            spacing=tuple(spacing) if spacing else None,
+            shape=mask.shape,
+            classes=tuple(int(value) for value in np.unique(mask) if value),
+            area=float((mask > 0).sum() / plane),
+            images=images,
+            masks=masks,
         )
-        names = [f"{record.id}_s{k:03d}" for k in range(len(images))]
-        planes = list(zip(names, images, masks, strict=True))
-    on_grid = [_on_grid(image, grid, card) for _, image, _ in planes]
-    if side != "train":
-        places = {
-            "test_images": writers["test_images"].add(
-                np.stack(on_grid)
-            ),  # (1 C *S), or the slices (D C H W)
-            "test_native": writers["test_native"].add(raw.image),
-            "test_masks": writers["test_masks"].add(mask),
-        }
-        axis = card.slice_axis if sliced else None
-        return [{**_entry(record, record.id, raw, mask, card), "slice_axis": axis, **places}]
-    return [
-        {
-            **_entry(record, name, raw, part, card),
-            "train_images": writers["train_images"].add(image),
-            "train_masks": writers["train_masks"].add(_mask_on_grid(part, grid)),
-        }
-        for (name, _, part), image in zip(planes, on_grid, strict=True)
-    ]
+
+
+def _read_case(dataset: Dataset, record: Record, grid: Grid) -> _DecodedCase:
+    """Read a case. Raises DataProblem if it cannot be used."""
+    raw = dataset.read(record)
+    mask = _checked_mask(raw, record, dataset.card, grid.size)
+    return _DecodedCase(dataset.card, record, raw, mask, grid)
 
 
 def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
-    """An image (C H W) at the grid's size; a volume z-scored, unless it is stored so, and shrunk."""
+    """An image (C H W) at the grid's size; a volume (C *S) z-scored, unless it was, and shrunk."""
     if image.ndim == 3:
         return geometry.image_to_grid(geometry.to_unit(image), grid.size)
     values = image.astype(np.float32) if card.normalised else geometry.zscore(image)
@@ -200,55 +280,40 @@ def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
 
 
 def _mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    return (
-        geometry.mask_to_grid(mask, grid.size)
-        if mask.ndim == 2
-        else geometry.shrink_mask(mask, grid.shrink)
-    )
-
-
-def _entry(
-    record: Record, name: str, raw: RawCase, mask: NDArray[np.uint8], card: Card
-) -> dict[str, Any]:
-    plane = mask.size if mask.ndim == 2 else mask.size / mask.shape[card.slice_axis]
-    return {
-        "id": name,
-        "record": record.id,
-        "group": record.group,
-        "label": record.label,
-        "spacing": list(raw.spacing) if raw.spacing else None,
-        "shape": list(mask.shape),
-        "classes": [int(value) for value in np.unique(mask) if value],
-        "area": float((mask > 0).sum() / plane),  # in slices: of a volume the sum over its slices
-    }
+    if mask.ndim == 2:
+        return geometry.mask_to_grid(mask, grid.size)
+    return geometry.shrink_mask(mask, grid.shrink)
 
 
 def _checked_mask(
     raw: RawCase, record: Record, card: Card, size: tuple[int, ...]
 ) -> NDArray[np.uint8]:
-    single_slice = card.ndim == 3 and raw.image.ndim == 3 and len(size) == 2
-    if raw.image.shape[0] != card.channels or (
-        raw.image.ndim != card.ndim + 1 and not single_slice
-    ):
+    """The mask of a case. Raises DataProblem if image or mask do not fit the card."""
+    shape = raw.image.shape
+    single_slice = card.ndim == 3 and len(shape) == 3 and len(size) == 2
+    fits = len(shape) == card.ndim + 1 or single_slice
+    if shape[0] != card.channels or not fits:
         raise DataProblem(
-            f"case {record.id}: image of shape {raw.image.shape} given; expected {card.channels} channels "
-            f"and {card.ndim} dimensions; mend or remove it"
+            f"case {record.id}: image of shape {shape} given; "
+            f"expected {card.channels} channels and {card.ndim} dimensions; fix or remove it"
         )
     if raw.mask is None:
         raise DataProblem(
-            f"case {record.id}: no mask given; expected one for every case; add it or remove the case"
+            f"case {record.id}: no mask given; expected one for every case; "
+            "add it or remove the case"
         )
     if raw.mask.max(initial=0) >= len(card.classes):
         raise DataProblem(
-            f"case {record.id}: mask value {raw.mask.max()} given; expected 0 to {len(card.classes) - 1} "
-            f"({', '.join(card.classes)}); mend the mask or name the class"
+            f"case {record.id}: mask value {raw.mask.max()} given; "
+            f"expected 0 to {len(card.classes) - 1} ({', '.join(card.classes)}); "
+            "fix the mask or name the class"
         )
     return raw.mask
 
 
-def _spec_json(dataset: Dataset, size: tuple[int, ...]) -> dict[str, Any]:
+def _segmentation_spec(dataset: Dataset, size: tuple[int, ...]) -> Spec:
     card = dataset.card
-    spec = Spec(
+    return Spec(
         task="segmentation",
         ndim=len(size),
         channels=card.channels,
@@ -257,4 +322,3 @@ def _spec_json(dataset: Dataset, size: tuple[int, ...]) -> dict[str, Any]:
         intensity=(0.0, 1.0) if len(size) == 2 else None,
         normals=card.normals,
     )
-    return asdict(spec)

@@ -1,4 +1,4 @@
-"""Native grid <-> training grid. The harness owns all of it; a method sees the training grid alone."""
+"""Native grid <-> training grid: only the harness sees both; a method sees the training grid."""
 
 from __future__ import annotations
 
@@ -13,43 +13,49 @@ if TYPE_CHECKING:
 
 
 def image_to_grid(image: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
-    """Image (C H W) on the training grid, bilinear with antialias."""
+    """An image (C H W) on the training grid, bilinear with antialiasing."""
     if image.shape[1:] == size:
         return image
     return np.stack([_resize(channel, size, smooth=True) for channel in image])
 
 
 def mask_to_grid(mask: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Mask (H W) on the training grid by nearest neighbour."""
+    """A mask (H W) on the training grid, by nearest neighbour."""
     return mask if mask.shape == size else _resize(mask, size, smooth=False)
 
 
 def shrink_image(volume: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
-    """Means of blocks of a volume (C *S): one value for each `factors` voxels, the rim padded with its own values."""
+    """A volume (C *S) of the means of blocks of `factors` voxels; its edge fills the last ones."""
     if max(factors) == 1:
         return volume
-    return _blocks(volume, factors).mean(tuple(range(2, 2 * len(factors) + 1, 2)), dtype=np.float32)
+    return _blocks(volume, factors).mean(_axes_within_blocks(factors), dtype=np.float32)
 
 
 def shrink_mask(mask: NDArray[np.uint8], factors: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The most frequent class of each block of a mask (*S), the lowest of equals."""
+    """A mask (*S) with the most frequent class of each block; of equals, the lowest."""
     if max(factors) == 1:
         return mask
-    shares = [_blocks(mask[None] == label, factors).sum(tuple(range(2, 2 * len(factors) + 1, 2)))[0]
-              for label in range(int(mask.max(initial=0)) + 1)]  # fmt: skip
-    return np.argmax(shares, 0).astype(np.uint8)
+    axes = _axes_within_blocks(factors)
+    counts = []
+    for label in range(int(mask.max(initial=0)) + 1):
+        inside = _blocks(mask[None] == label, factors)
+        counts.append(inside.sum(axes)[0])
+    return np.argmax(counts, 0).astype(np.uint8)
 
 
 def _blocks(volume: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:
     """A volume (C *S), padded to whole blocks, as (C n1 f1 n2 f2 ...)."""
     rim = [(0, -side % factor) for side, factor in zip(volume.shape[1:], factors, strict=True)]
     padded = np.pad(volume, [(0, 0), *rim], mode="edge")
-    sides = [
-        n
-        for side, factor in zip(padded.shape[1:], factors, strict=True)
-        for n in (side // factor, factor)
-    ]
+    sides: list[int] = []
+    for side, factor in zip(padded.shape[1:], factors, strict=True):
+        sides += [side // factor, factor]
     return padded.reshape(len(volume), *sides)
+
+
+def _axes_within_blocks(factors: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes f1, f2, ... of `_blocks`."""
+    return tuple(range(2, 2 * len(factors) + 1, 2))
 
 
 def image_slices(image: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -63,17 +69,20 @@ def mask_slices(mask: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
 
 
 def to_unit(image: NDArray[Any]) -> NDArray[Any]:
-    """8-bit values and values in [0, 1] as they are; else each channel (C *S) from its 0.5th to 99.5th percentile."""
+    """An image (C *S) in [0, 1] or as uint8, which it may be already.
+
+    Otherwise each channel is scaled from its 0.5th to its 99.5th percentile, and clipped.
+    """
     if image.dtype == np.uint8 or (image.min() >= 0 and image.max() <= 1):
         return image
-    lo, hi = np.percentile(image, [0.5, 99.5], axis=tuple(range(1, image.ndim)), keepdims=True)
-    return np.clip((image.astype(np.float32) - lo) / np.maximum(hi - lo, 1e-8), 0, 1).astype(
-        np.float32
-    )
+    axes = tuple(range(1, image.ndim))
+    low, high = np.percentile(image, [0.5, 99.5], axis=axes, keepdims=True)
+    scaled = (image.astype(np.float32) - low) / np.maximum(high - low, 1e-8)
+    return np.clip(scaled, 0, 1).astype(np.float32)
 
 
 def zscore(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Zero mean, unit deviation of each channel over the whole volume (C *S); a constant one becomes zeros."""
+    """A volume (C *S) with mean 0 and deviation 1 in each channel; a constant channel is all 0."""
     values = image.astype(np.float32)
     axes = tuple(range(1, values.ndim))
     deviation = np.maximum(values.std(axes, keepdims=True), 1e-8)
@@ -93,21 +102,22 @@ def to_native(
     axis: int | None = None,
     factors: Sequence[int] = (),
 ) -> NDArray[np.uint8]:
-    """Label map (*S) on the native grid: probabilities are restored there, then the argmax is taken.
+    """Label map (*S) on the native grid: probabilities are resized, then the argmax is taken.
 
-    (1 K *S) for an image or volume that was segmented whole; (D K H W) for the slices of a volume along `axis`.
-    `factors` undo `shrink_image`.
+    Probabilities are (1 K *S) for an image or a volume that was segmented whole, and (D K H W)
+    for the slices of a volume along `axis`. `factors` are those of `shrink_image`.
     """
     from torch.nn.functional import interpolate
 
-    size = shape if axis is None else shape[:axis] + shape[axis + 1 :]
+    size = shape
+    if axis is not None:
+        size = shape[:axis] + shape[axis + 1 :]
     if factors and max(factors) > 1:
-        # Each value stands for a whole block, also at the rim, so blocks are spread and the padding is cut off.
-        whole = [
-            side * factor for side, factor in zip(probabilities.shape[2:], factors, strict=True)
-        ]
+        # Each value stands for a whole block, at the edge too: the padding is cut off afterwards.
+        sides = zip(probabilities.shape[2:], factors, strict=True)
+        padded = [side * factor for side, factor in sides]
         probabilities = interpolate(
-            probabilities.float(), size=whole, mode="trilinear", align_corners=False
+            probabilities.float(), size=padded, mode="trilinear", align_corners=False
         )
         probabilities = probabilities[:, :, : shape[0], : shape[1], : shape[2]]
     if tuple(probabilities.shape[2:]) != size:
@@ -119,11 +129,13 @@ def to_native(
 
 
 def largest_components(label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Of each class in a label map (*S) its largest connected part, corners counted as contact."""
+    """A label map (*S) with only the largest component of each class; corners connect."""
     from scipy import ndimage
 
+    neighbours = np.ones((3,) * label_map.ndim)
     kept = np.zeros_like(label_map)
     for label in np.unique(label_map[label_map > 0]):
-        parts, _ = ndimage.label(label_map == label, np.ones((3,) * label_map.ndim))
-        kept[parts == np.bincount(parts.ravel())[1:].argmax() + 1] = label
+        components, _ = ndimage.label(label_map == label, neighbours)
+        sizes = np.bincount(components.ravel())[1:]
+        kept[components == sizes.argmax() + 1] = label
     return kept

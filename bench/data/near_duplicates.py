@@ -1,4 +1,4 @@
-"""Near-duplicate images: a 64-bit difference hash finds candidates, small thumbnails confirm them."""
+"""Near-duplicate images: a 64-bit difference hash finds candidates, thumbnails confirm them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ Thumbs = NDArray[np.float32]  # N 32 32
 Grey = NDArray[np.float32]  # H W
 
 HASH_DISTANCE = 4  # bits of 64 (protocol R1.6)
-# Mean absolute difference in standard deviations of the picture. On Kvasir-SEG true copies lie at 0.07 and below,
-# the nearest other pair with close hashes at 0.24; recompressed, brightened or resized copies stay below 0.08.
+# Mean absolute difference in standard deviations of the picture. On Kvasir-SEG true copies lie at
+# 0.07 and below, the nearest other pair with close hashes at 0.24. Copies that were recompressed,
+# brightened or resized stay below 0.08.
 THUMB_DISTANCE = 0.15
 SIDE = 32
 ROWS_AT_ONCE = 512  # keeps the table of distances below 100 MB for 20 000 images
 
 
 def dhash(image: NDArray[Any], slice_axis: int = 0) -> np.uint64:
-    """Difference hash of an image (C *S): one bit for each step to the right on a grid of 8 by 9."""
+    """Difference hash of an image (C *S): one bit per step to the right on a grid of 8 by 9."""
     small = _shrink(_plane(image, slice_axis), 9, 8)
     bits = (small[:, 1:] > small[:, :-1]).ravel()  # 64
     return np.packbits(bits).view(np.uint64)[0]
 
 
 def thumbnail(image: NDArray[Any], slice_axis: int = 0) -> Grey:
-    """Grey picture (32 32) of mean 0 and deviation 1, so that one threshold serves every modality."""
+    """Grey picture (32 32) of mean 0 and deviation 1: one threshold serves every modality."""
     small = _shrink(_plane(image, slice_axis), SIDE, SIDE)
     centred = small - small.mean()
     return centred / max(float(centred.std()), 1e-6)
@@ -44,23 +45,22 @@ def near_duplicates(
 
 def close_hashes(hashes_a: Hashes, hashes_b: Hashes) -> NDArray[np.intp]:
     """Index pairs (P 2) whose hashes differ in at most HASH_DISTANCE bits."""
-    found = [np.zeros((0, 2), np.intp)]
+    pairs = [np.zeros((0, 2), np.intp)]
     for start in range(0, len(hashes_a), ROWS_AT_ONCE):
-        differing = np.bitwise_count(hashes_a[start : start + ROWS_AT_ONCE, None] ^ hashes_b[None])
-        found.append(np.argwhere(differing <= HASH_DISTANCE) + np.array((start, 0)))
-    return np.concatenate(found)
+        rows = hashes_a[start : start + ROWS_AT_ONCE, None]
+        differing_bits = np.bitwise_count(rows ^ hashes_b[None])
+        pairs.append(np.argwhere(differing_bits <= HASH_DISTANCE) + np.array((start, 0)))
+    return np.concatenate(pairs)
 
 
 def confirmed(pairs: NDArray[np.intp], thumbs_a: Thumbs, thumbs_b: Thumbs) -> NDArray[np.intp]:
     """The pairs (P 2) whose thumbnails agree too: hashes of smooth images meet by chance."""
-    flat = (
-        thumbs_a.std(axis=(1, 2)) < 0.5
-    )  # an even picture has no look: two blank slices are no copies
-    pairs = pairs[~flat[pairs[:, 0]]]
-    kept = [
-        part[np.abs(thumbs_a[part[:, 0]] - thumbs_b[part[:, 1]]).mean(axis=(1, 2)) < THUMB_DISTANCE]
-        for part in np.array_split(pairs, len(pairs) // ROWS_AT_ONCE + 1)
-    ]
+    is_flat = thumbs_a.std(axis=(1, 2)) < 0.5  # of one grey: two blank slices are no copies
+    pairs = pairs[~is_flat[pairs[:, 0]]]
+    kept = []
+    for part in np.array_split(pairs, len(pairs) // ROWS_AT_ONCE + 1):
+        differences = np.abs(thumbs_a[part[:, 0]] - thumbs_b[part[:, 1]])
+        kept.append(part[differences.mean(axis=(1, 2)) < THUMB_DISTANCE])
     return np.concatenate(kept)
 
 

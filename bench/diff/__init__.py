@@ -1,1 +1,1 @@
-"""What changed between two result folders."""
+"""What changed from one result folder to another."""

@@ -1,83 +1,114 @@
-"""What changed between two result folders: rows, scores with paired intervals, ranks, settings. Pure."""
+"""What changed between two result folders: rows, scores, ranks, settings. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.board.schema import COLUMNS, HEADLINE, TASKS, Board, Row
-from bench.execution.driver import place
+from bench.board.schema import HEADLINE, TASKS, Board, ColumnFacts, Row
+from bench.names import RowId, row_label
+from bench.planning.cells import PlannedCell, reference_models
 from bench.stats import intervals
 from bench.stats.intervals import Interval
-from bench.verify.mismatch import same
+from bench.verify.mismatch import is_same
 
-Identity = tuple[str, str, int, str, str]  # task, dataset, labelled, method, variant
-Table = Mapping[
-    int, Mapping[str, float]
-]  # subset -> patient -> score; one nameless patient for synthetic images
-NO_IDENTITY = frozenset(
-    {"key", "fraction", "variant", "refusal", "generator", "split", "data", "protocol", "subset"}
-)
-COLUMN = {column.key: column for column in COLUMNS}
+# Subset -> patient -> score; numbers of synthetic images have one nameless patient.
+Table = Mapping[int, Mapping[str, float]]
+WHOLE_SET = ""  # the nameless patient
+# Fields of a key that are no cause of a change: rows are paired by subset, and another split,
+# other data or another protocol is an alarm.
+NO_CAUSE = frozenset({"subset", "split", "data", "protocol"})
+JUDGED = frozenset({"healthiness", "healthiness_dice", "harmonic"})  # by the reference model
+NEED_EQUAL_COUNTS = frozenset({"fid", "fd", "fd_normal"})  # their bias depends on it
+NOT_COMPARABLE = "not comparable: "
 
 
 @dataclass(frozen=True)
 class Side:
     """One of the two folders."""
 
-    place: str
+    folder: str
     board: Board
-    settings: Mapping[str, Any]  # of the suite, and what it ran on
-    cells: Sequence[Mapping[str, Any]]  # of the plan
-    tables: Mapping[tuple[Identity, str], Table]
+    settings: Mapping[str, Any]  # of the suite, and the versions that it ran on
+    cells: Sequence[PlannedCell]
+    tables: Mapping[tuple[RowId, str], Table]
+
+
+class SettingChange(NamedTuple):
+    """A setting that differs; nested ones are named by their path."""
+
+    name: str
+    before: str
+    after: str
+
+
+class CellCounts(NamedTuple):
+    """How many cells are in both folders, in A only and in B only."""
+
+    shared: int
+    before_only: int
+    after_only: int
+
+
+class Gap(NamedTuple):
+    """The paired difference of two numbers, or why there is none; see Change."""
+
+    interval: Interval | None
+    patients: int
+    subsets: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One number of both boards, with the paired difference B - A where the two can be compared."""
+    """One number of both boards, with the paired difference B - A if they can be compared."""
 
     before: Row
     after: Row
+    column: ColumnFacts
     gap: Interval | None
-    patients: int  # behind the gap, as the subsets
+    patients: int  # behind the gap, like the subsets
     subsets: int
     why: str  # why there is no gap, or a gap without an interval
-    causes: tuple[str, ...]  # what differs in the making of the cells
+    causes: tuple[str, ...]  # what differs in the settings or code of the cells
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether a difference between the two numbers means anything."""
+        return not self.why.startswith(NOT_COMPARABLE)
 
     @property
     def verdict(self) -> str:
-        """better, worse, or within its interval; empty where nothing can be told."""
+        """better, worse, or within its interval; empty where there is no interval."""
         if self.gap is None or self.gap.lo is None or self.gap.hi is None:
             return ""
-        up = "better" if COLUMN[self.after.metric].better == "higher" else "worse"
-        if self.gap.lo > 0:
-            return up
-        return (
-            ("worse" if up == "better" else "better") if self.gap.hi < 0 else "within its interval"
-        )
+        if self.gap.lo <= 0 <= self.gap.hi:
+            return "within its interval"
+        rises = self.gap.lo > 0
+        return "better" if rises == (self.column.better == "higher") else "worse"
 
     @property
     def lower(self) -> bool:
-        """Whether B is worse than A, be it by noise."""
+        """Whether B is worse than A, even if only by noise."""
         if self.before.mean is None or self.after.mean is None:
             return False
         change = self.gap.mean if self.gap else self.after.mean - self.before.mean
-        return change < 0 if COLUMN[self.after.metric].better == "higher" else change > 0
+        return change < 0 if self.column.better == "higher" else change > 0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two boards side by side; rows stand for themselves by their headline metric."""
+    """Two boards side by side; rows that came or went are shown by their headline metric."""
 
     before: Side
     after: Side
     alarms: list[str]  # why numbers cannot be compared; come first, in red
-    settings: list[tuple[str, str, str]]
-    cells: tuple[int, int, int]  # in both, in A alone, in B alone
+    settings: list[SettingChange]
+    cells: CellCounts
     removed: list[Row]
     added: list[Row]
     changed: list[Change]
@@ -85,230 +116,276 @@ class Difference:
     equal: int  # numbers that did not change
     drops: list[str]
 
+    def column(self, metric: str) -> ColumnFacts:
+        """What is known of a metric of either board."""
+        return _columns(self.before, self.after)[metric]
+
 
 def compare(before: Side, after: Side) -> Difference:
     """All differences from one folder to another."""
-    alarms, barred = _alarms(before, after)
-    old, new = (
-        {(_identity(row), row.metric): row for row in side.board.rows} for side in (before, after)
-    )
-    shared = [_change(before, after, old[key], new[key], barred) for key in new if key in old]
-    shared.sort(key=lambda change: _order(change.after))
-    changed = [change for change in shared if not _equal(change.before, change.after)]
-    lost = [row for key, row in old.items() if key not in new and _heads(row)]
-    keys = [{cell["key"] for cell in side.cells} for side in (before, after)]
-    heads = [change for change in shared if _heads(change.after)]
+    alarms, barred = _find_alarms(before, after)
+    settings = setting_changes(before.settings, after.settings)
+    shared = _pair_numbers(before, after, barred, settings)
+    changed = [change for change in shared if not _is_equal(change.before, change.after)]
+    headlines = [change for change in shared if _is_headline(change.after)]
+    changed_headlines = [change for change in changed if _is_headline(change.after)]
+    lost = _headlines_missing_in(after, before)
+    gained = _headlines_missing_in(before, after)
+    columns = _columns(before, after)
     return Difference(
         before=before,
         after=after,
         alarms=alarms,
-        settings=_settings(before.settings, after.settings),
-        cells=(len(keys[0] & keys[1]), len(keys[0] - keys[1]), len(keys[1] - keys[0])),
-        removed=sorted(lost, key=_order),
-        added=sorted(
-            (row for key, row in new.items() if key not in old and _heads(row)), key=_order
-        ),
+        settings=settings,
+        cells=_count_cells(before, after),
+        removed=sorted(lost, key=lambda row: _position(row, columns)),
+        added=sorted(gained, key=lambda row: _position(row, columns)),
         changed=changed,
-        moved=[change for change in heads if _ranks(change.before) != _ranks(change.after)],
+        moved=[change for change in headlines if _has_moved(change)],
         equal=len(shared) - len(changed),
-        drops=_drops([change for change in changed if _heads(change.after)], lost, alarms),
+        drops=_find_drops(changed_headlines, lost, alarms),
     )
 
 
-def _alarms(before: Side, after: Side) -> tuple[list[str], dict[str, str]]:
-    """What forbids a comparison, in words; and for each dataset that it concerns, why."""
-    alarms, barred = [], {}
+def _numbers(side: Side) -> dict[tuple[RowId, str], Row]:
+    return {(row.row_id, row.metric): row for row in side.board.rows}
+
+
+def _pair_numbers(
+    before: Side,
+    after: Side,
+    barred: Mapping[str, str],
+    settings: Sequence[SettingChange],
+) -> list[Change]:
+    """Each number of both boards, in reading order."""
+    columns = _columns(before, after)
+    old_numbers = _numbers(before)
+    causes: dict[RowId, tuple[str, ...]] = {}
+    changes = []
+    for key, new in _numbers(after).items():
+        if key in old_numbers:
+            old = old_numbers[key]
+            row = new.row_id
+            gap = _find_gap(before, after, old, new, barred.get(new.dataset))
+            if row not in causes:
+                causes[row] = _find_causes(before, after, row, settings)
+            changes.append(Change(old, new, columns[new.metric], *gap, causes[row]))
+    return sorted(changes, key=lambda change: _position(change.after, columns))
+
+
+def _headlines_missing_in(other: Side, side: Side) -> list[Row]:
+    """The headline rows of a side that the other lacks."""
+    known = _numbers(other)
+    rows = [row for key, row in _numbers(side).items() if key not in known]
+    return [row for row in rows if _is_headline(row)]
+
+
+def _columns(before: Side, after: Side) -> dict[str, ColumnFacts]:
+    """The columns of both boards by metric, in reading order."""
+    columns = {column.key: column for column in after.board.columns}
+    for column in before.board.columns:
+        columns.setdefault(column.key, column)
+    return columns
+
+
+def _count_cells(before: Side, after: Side) -> CellCounts:
+    old = {cell.key for cell in before.cells}
+    new = {cell.key for cell in after.cells}
+    return CellCounts(len(old & new), len(old - new), len(new - old))
+
+
+def _find_alarms(before: Side, after: Side) -> tuple[list[str], dict[str, str]]:
+    """What forbids a comparison, in words; and for each data set that it concerns, why."""
+    alarms: list[str] = []
+    barred: dict[str, str] = {}
     shared = [name for name in after.board.datasets if name in before.board.datasets]
     for name in shared:
-        cells = [
-            [cell for cell in side.cells if cell["dataset"] == name] for side in (before, after)
-        ]
-        old, new = ({cell["subset"]: cell["split"] for cell in own} for own in cells)
-        other = sorted(subset for subset in old.keys() & new.keys() if old[subset] != new[subset])
-        if other:
+        old_cells = [cell for cell in before.cells if cell.dataset == name]
+        new_cells = [cell for cell in after.cells if cell.dataset == name]
+        subsets = _subsets_split_otherwise(old_cells, new_cells)
+        if subsets:
             barred[name] = "the splits differ"
-            alarms.append(
-                f"the split of {name} is another one in subset {', '.join(map(str, other))}"
-            )
-        data = [{cell["data"] for cell in own} for own in cells]
-        if data[0] != data[1]:
+            numbers = ", ".join(map(str, subsets))
+            alarms.append(f"the split of {name} differs in subset {numbers}")
+        old_data = {cell.data for cell in old_cells}
+        new_data = {cell.data for cell in new_cells}
+        if old_data != new_data:
             barred[name] = "the data differ"
-            alarms.append(
-                f"the images or masks of {name} are others: {_hashes(data[0])} in A, {_hashes(data[1])} in B"
-            )
-    versions = [sorted({cell["protocol"] for cell in side.cells}) for side in (before, after)]
-    if versions[0] != versions[1]:
+            hashes = f"{_short_hashes(old_data)} in A, {_short_hashes(new_data)} in B"
+            alarms.append(f"the images or masks of {name} differ: {hashes}")
+    old_versions = _protocol_versions(before)
+    new_versions = _protocol_versions(after)
+    if old_versions != new_versions:
         barred = dict.fromkeys(shared, "the protocols differ")
-        alarms.insert(
-            0, f"protocol version {', '.join(versions[0])} in A, {', '.join(versions[1])} in B"
-        )
+        alarms.insert(0, f"protocol version {old_versions} in A, {new_versions} in B")
     return alarms, barred
 
 
-def _hashes(found: set[str]) -> str:
-    return ", ".join(sorted(text[:12] for text in found))
+def _subsets_split_otherwise(
+    before: Sequence[PlannedCell], after: Sequence[PlannedCell]
+) -> list[int]:
+    """The subsets of both sides whose splits differ."""
+    old = {cell.subset: cell.split for cell in before}
+    new = {cell.subset: cell.split for cell in after}
+    return [subset for subset in sorted(old.keys() & new.keys()) if old[subset] != new[subset]]
 
 
-def _change(before: Side, after: Side, old: Row, new: Row, barred: Mapping[str, str]) -> Change:
-    causes = _causes(before, after, _identity(new))
-    why = barred.get(new.dataset) or _obstacle(before, after, old, new)
-    if why:
-        return Change(old, new, None, 0, 0, f"not comparable: {why}", causes)
-    one, other = (side.tables.get((_identity(new), new.metric), {}) for side in (before, after))
-    subsets = sorted(one.keys() & other.keys())
-    groups = (
-        sorted(set.intersection(*(set(table[j]) for table in (one, other) for j in subsets)))
-        if subsets
-        else []
-    )
-    if not groups:
-        return Change(old, new, None, 0, 0, _no_pairs(old, new), causes)
-    table = np.array([[other[j][group] - one[j][group] for j in subsets] for group in groups])
-    if groups == [""]:
-        gap = intervals.interval_over_subsets(table[0])
-        return Change(
-            old,
-            new,
-            gap,
-            0,
-            len(subsets),
-            "" if gap.kind else "one subset gives no interval",
-            causes,
-        )
-    gap = intervals.interval(table)
-    return Change(
-        old,
-        new,
-        gap,
-        len(groups),
-        len(subsets),
-        "" if gap.kind else "one patient gives no interval",
-        causes,
-    )
+def _short_hashes(hashes: set[str]) -> str:
+    return ", ".join(sorted(text[:12] for text in hashes))
 
 
-def _no_pairs(old: Row, new: Row) -> str:
+def _protocol_versions(side: Side) -> str:
+    return ", ".join(sorted({cell.protocol for cell in side.cells}))
+
+
+def _find_gap(before: Side, after: Side, old: Row, new: Row, barred: str | None) -> Gap:
+    """B - A over the subsets and patients that both have; `barred` says why not."""
+    obstacle = barred or _find_obstacle(before, after, old, new)
+    if obstacle:
+        return Gap(None, 0, 0, f"{NOT_COMPARABLE}{obstacle}")
+    old_table = before.tables.get((new.row_id, new.metric), {})
+    new_table = after.tables.get((new.row_id, new.metric), {})
+    subsets = sorted(old_table.keys() & new_table.keys())
+    patients = _shared_patients([table[j] for table in (old_table, new_table) for j in subsets])
+    if not patients:
+        return Gap(None, 0, 0, _why_no_pairs(old, new))
+    matrix = np.empty((len(patients), len(subsets)))
+    for column, subset in enumerate(subsets):
+        for line, patient in enumerate(patients):
+            matrix[line, column] = new_table[subset][patient] - old_table[subset][patient]
+    if patients == [WHOLE_SET]:
+        gap = intervals.interval_over_subsets(matrix[0])
+        why = "" if gap.kind else "one subset gives no interval"
+        return Gap(gap, 0, len(subsets), why)
+    gap = intervals.mean_interval(matrix)
+    why = "" if gap.kind else "one patient gives no interval"
+    return Gap(gap, len(patients), len(subsets), why)
+
+
+def _shared_patients(scores: Sequence[Mapping[str, float]]) -> list[str]:
+    """The patients that all tables score, sorted."""
+    if not scores:
+        return []
+    return sorted(set.intersection(*map(set, scores)))
+
+
+def _why_no_pairs(old: Row, new: Row) -> str:
     for side, row in (("A", old), ("B", new)):
         if row.mean is None:
             return f"no number in {side} ({row.status.replace('_', ' ')})"
     return "no label subset in common"
 
 
-def _obstacle(before: Side, after: Side, old: Row, new: Row) -> str:
-    """Why one metric cannot be compared though data and split are the same."""
-    if new.metric == "nsd" and before.settings.get("nsd_tolerance") != after.settings.get(
-        "nsd_tolerance"
-    ):
+def _find_obstacle(before: Side, after: Side, old: Row, new: Row) -> str:
+    """Why one metric cannot be compared though data and split are the same; empty if it can."""
+    tolerances = [side.settings.get("nsd_tolerance") for side in (before, after)]
+    if new.metric == "nsd" and tolerances[0] != tolerances[1]:
         return "the tolerances differ"
     if old.extractor != new.extractor:
         return f"the features differ ({old.extractor}, {new.extractor})"
-    if new.metric in ("fid", "fd", "fd_normal") and old.n != new.n:
+    if new.metric in NEED_EQUAL_COUNTS and old.n != new.n:
         return f"the numbers of images differ ({old.n}, {new.n})"
-    judged = new.extractor == "task" or new.metric in (
-        "healthiness",
-        "healthiness_dice",
-        "harmonic",
-    )
-    if judged and _judge(before, new) != _judge(after, new):
+    is_judged = new.extractor == "task" or new.metric in JUDGED
+    if is_judged and _reference_keys(before, new) != _reference_keys(after, new):
         return "the reference models differ, and with them what they see"
     return ""
 
 
-def _judge(side: Side, row: Row) -> set[str]:
-    """The key of the reference model of a row's task and dataset."""
-    own = (row.task, row.dataset, side.board.suite["reference"], "default", 1.0, 0)
-    names = ("task", "dataset", "method", "variant", "fraction", "subset")
-    return {cell["key"] for cell in side.cells if tuple(cell[name] for name in names) == own}
+def _reference_keys(side: Side, row: Row) -> set[str]:
+    """The key of the reference model of a row's task and data set."""
+    reference = side.board.suite.reference
+    models = reference_models(side.cells, row.task, row.dataset, reference)
+    return {model.key for model in models}
 
 
-def _causes(before: Side, after: Side, identity: Identity) -> tuple[str, ...]:
-    """What differs between the cells of a row, by the first subset that both have, and not between the suites."""
-    old, new = (
-        {cell["subset"]: cell for cell in side.cells if _cell(cell) == identity}
-        for side in (before, after)
-    )
+def _find_causes(
+    before: Side, after: Side, row: RowId, suite_changes: Sequence[SettingChange]
+) -> tuple[str, ...]:
+    """What differs between the cells of a row, by the first subset that both sides have.
+
+    What differs between the suites is left out, and so are labels, which are no part of a key.
+    """
+    old = {cell.subset: cell for cell in before.cells if cell.row == row}
+    new = {cell.subset: cell for cell in after.cells if cell.row == row}
     first = min(old.keys() & new.keys(), default=None)
-    if first is None or old[first]["key"] == new[first]["key"]:
+    if first is None or old[first].key == new[first].key:
         return ()
-    made = [
-        {name: value for name, value in side[first].items() if name not in NO_IDENTITY}
-        for side in (old, new)
-    ]
-    own = [
-        found
-        for found in _settings(*made)
-        if found not in _settings(before.settings, after.settings)
-    ]
-    return tuple(name if name == "code" else f"{name} {one} -> {other}" for name, one, other in own)
+    causes = []
+    for change in setting_changes(_what_decides(old[first]), _what_decides(new[first])):
+        if change in suite_changes:
+            continue
+        text = f"{change.name} {change.before} -> {change.after}"
+        if change.name == "code":
+            text = "code"  # its hashes say nothing to a reader
+        causes.append(text)
+    return tuple(causes)
 
 
-def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(name, in A, in B) of each setting that differs, nested ones by their path."""
-    one, other = _flat(before), _flat(after)
-    names = dict.fromkeys([*one, *other])
-    pairs = [(name, one.get(name, "not set"), other.get(name, "not set")) for name in names]
-    return [pair for pair in pairs if pair[1] != pair[2]]
+def _what_decides(cell: PlannedCell) -> dict[str, Any]:
+    """What can be the cause of another result."""
+    return {name: value for name, value in cell.identity().items() if name not in NO_CAUSE}
 
 
-def _flat(settings: Any, path: str = "") -> dict[str, str]:
-    if isinstance(settings, Mapping) and settings:
-        parts = [
-            _flat(value, f"{path}.{key}" if path else str(key)) for key, value in settings.items()
-        ]
-        return {name: value for part in parts for name, value in part.items()}
-    return {
-        path: settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
-    }
+def setting_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[SettingChange]:
+    """Each setting that differs."""
+    old = _flattened(before)
+    new = _flattened(after)
+    changes = []
+    for name in dict.fromkeys([*old, *new]):
+        change = SettingChange(name, old.get(name, "not set"), new.get(name, "not set"))
+        if change.before != change.after:
+            changes.append(change)
+    return changes
 
 
-def _drops(heads: Sequence[Change], lost: Sequence[Row], alarms: Sequence[str]) -> list[str]:
-    """Headline scores that fell beyond their interval, or of which nobody can say that they did not."""
-    found = [f"nothing can be told: {alarm}" for alarm in alarms]
-    for change in heads:
-        row = f"{_words(change.after)}: {change.after.metric}"
+def _flattened(settings: Any, path: str = "") -> dict[str, str]:
+    """Settings as text by their path."""
+    if not isinstance(settings, Mapping) or not settings:
+        if isinstance(settings, str):
+            return {path: settings}
+        return {path: json.dumps(settings, ensure_ascii=False)}
+    flat: dict[str, str] = {}
+    for key, value in settings.items():
+        inner = f"{path}.{key}" if path else str(key)
+        flat.update(_flattened(value, inner))
+    return flat
+
+
+def _find_drops(
+    headlines: Sequence[Change], lost: Sequence[Row], alarms: Sequence[str]
+) -> list[str]:
+    """Headline scores that fell beyond their interval, or for which this cannot be ruled out."""
+    drops = [f"nothing can be concluded: {alarm}" for alarm in alarms]
+    for change in headlines:
+        row = f"{row_label(change.after.row_id)}: {change.after.metric}"
         if change.verdict == "worse":
-            found.append(f"{row} fell beyond its interval")
+            drops.append(f"{row} fell beyond its interval")
         elif change.before.mean is not None and change.after.mean is None:
-            found.append(f"{row} is gone ({change.after.status.replace('_', ' ')})")
+            drops.append(f"{row} is gone ({change.after.status.replace('_', ' ')})")
         elif change.before.status == "ok" and change.after.status == "failed":
-            found.append(f"{row} has failed ({change.after.reason})")
+            drops.append(f"{row} has failed ({change.after.reason})")
         elif change.lower and not change.verdict and not alarms:
-            found.append(f"{row} is lower, {change.why}")
-    return found + [f"{_words(row)}: its row is gone" for row in lost if row.mean is not None]
+            drops.append(f"{row} is lower, {change.why}")
+    gone = [row_label(row.row_id) for row in lost if row.mean is not None]
+    return drops + [f"{row}: its row is gone" for row in gone]
 
 
-def _equal(old: Row, new: Row) -> bool:
+def _is_equal(old: Row, new: Row) -> bool:
     pairs = ((old.mean, new.mean), (old.lo, new.lo), (old.hi, new.hi), (old.status, new.status))
-    return all(same(one, other) for one, other in pairs)
+    return all(is_same(one, other) for one, other in pairs)
 
 
-def _ranks(row: Row) -> tuple[int | None, int | None]:
-    return row.rank_lo, row.rank_hi
+def _has_moved(change: Change) -> bool:
+    old = (change.before.rank_lo, change.before.rank_hi)
+    return old != (change.after.rank_lo, change.after.rank_hi)
 
 
-def _heads(row: Row) -> bool:
+def _is_headline(row: Row) -> bool:
     return row.metric == HEADLINE[row.task]
 
 
-def _identity(row: Row) -> Identity:
-    return row.task, row.dataset, row.labelled, row.method, row.variant
-
-
-def _cell(cell: Mapping[str, Any]) -> Identity:
-    return cell["task"], cell["dataset"], cell["labelled"], cell["method"], cell["variant"]
-
-
-def _order(row: Row) -> tuple[Any, ...]:
-    return (
-        TASKS.index(row.task),
-        row.dataset,
-        row.labelled,
-        row.method,
-        row.variant,
-        [*COLUMN].index(row.metric),
-    )
-
-
-def _words(row: Row) -> str:
-    variant = "" if row.variant == "default" else f" ({row.variant})"
-    return f"{row.method}{variant} on {place(row.task, row.dataset)}, {row.labelled} labelled"
+def _position(row: Row, columns: Mapping[str, ColumnFacts]) -> tuple[Any, ...]:
+    """Where a row stands in a sorted list."""
+    metric = list(columns).index(row.metric)
+    where = (TASKS.index(row.task), row.dataset, row.labelled)
+    return (*where, row.method, row.variant, metric)

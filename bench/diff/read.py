@@ -1,4 +1,4 @@
-"""A result folder as one side of a comparison: its board derived afresh, and the scores of each patient."""
+"""A result folder as one Side of a comparison: its board built anew, and the scores of patients."""
 
 from __future__ import annotations
 
@@ -8,97 +8,125 @@ from typing import Any
 
 import numpy as np
 
-from bench.board import build as results
-from bench.board.rows import Line, lines_of
-from bench.board.schema import HEADLINE, SCORED, Board
-from bench.diff.compare import Identity, Side, Table
-from bench.scoring.label_scores import LabelScores
-from bench.scoring.normality_scores import normality_table
-from bench.scoring.score_cell import Scores, table
+from bench.board import build
+from bench.board.rows import RowCells, row_cells
+from bench.board.schema import HEADLINE, Board
+from bench.diff.compare import WHOLE_SET, Side, Table
+from bench.names import DEFAULT, RowId
+from bench.planning.plan_file import Plan, read_plan
+from bench.scoring.tables import LabelScores, Scores, pseudo_healthy_matrix, score_matrix
 from bench.store import Store
-from bench.verify.plain_metrics import OF_NORMALS
-from bench.verify.recompute import SYNTHETIC, synthetic_value
+from bench.verify.plain_metrics import OF_PSEUDO_HEALTHY
+from bench.verify.recompute import AUGMENTED, SYNTHETIC, synthetic_value
 
-PER_CASE = frozenset(column.key for column in SCORED)
-LABELS = ("name", "title", "description")  # of a suite; say nothing of what is run
+SUITE_LABELS = frozenset({"name", "title", "description"})  # they say nothing of what is run
 
 
 def read(out: Path) -> Side:
-    """Both sides are derived by this version's code, whatever drew their pages. Raises BenchError."""
+    """Both sides are built by this version's code, whatever drew their pages. Raises BenchError."""
     store = Store(out)
-    plan = store.plan()
-    board = results.build(store)
-    lines = lines_of(store, plan)
-    return Side(str(out), board, _settings(plan, board), plan["cells"], _tables(lines, board))
+    plan = read_plan(out)
+    board = build.build(store)
+    tables = _read_tables(row_cells(store, plan), board)
+    return Side(str(out), board, _settings(plan, board), plan.cells, tables)
 
 
-def _settings(plan: Mapping[str, Any], board: Board) -> dict[str, Any]:
-    suite = {name: value for name, value in plan["suite"].items() if name not in LABELS}
-    methods = {f"{entry['method']} ({entry['variant']})": entry for entry in suite.pop("methods")}
-    return {**suite, "methods": methods, "made with": board.provenance}
+def _settings(plan: Plan, board: Board) -> dict[str, Any]:
+    """The settings of a suite, methods by name, and the versions that it ran on."""
+    settings = plan.suite.model_dump(mode="json", exclude={*SUITE_LABELS, "methods"})
+    methods = {}
+    for entry in plan.suite.methods:
+        methods[f"{entry.method} ({entry.variant})"] = entry.model_dump(mode="json")
+    return {**settings, "methods": methods, "made with": board.provenance}
 
 
-def _tables(lines: Sequence[Line], board: Board) -> dict[tuple[Identity, str], Table]:
-    """Scores of each row by subset and patient."""
-    metrics: dict[Identity, dict[str, str | None]] = {}
-    for row in board.rows:
-        own = (row.task, row.dataset, row.labelled, row.method, row.variant)
-        metrics.setdefault(own, {})[row.metric] = row.extractor
-    found: dict[tuple[Identity, str], Table] = {}
-    for line in lines:
-        for metric, extractor in metrics.get(line.identity, {}).items():
-            if metric in SYNTHETIC:
-                found[line.identity, metric] = _synthetic(line, metric, extractor)
-            elif metric in OF_NORMALS:
-                found[line.identity, metric] = _of_normals(line, metric)
-            elif metric == "augmented_dice":
-                found[line.identity, metric] = _by_patient(line.augmented, "dice")
-            elif metric in PER_CASE:
-                found[line.identity, metric] = _by_patient(line.scores, metric)
-    for line in lines:
-        base, head = (
-            (*line.identity[:3], board.suite["reference"], "default"),
-            HEADLINE[line.identity[0]],
-        )
-        for gain, of in (("gain", head), ("augmented_gain", "augmented_dice")):
-            one, other = found.get((line.identity, of)), found.get((base, head))
-            if one and other and gain in metrics.get(line.identity, {}):
-                found[line.identity, gain] = _minus(one, other)
-    return found
+def _read_tables(rows: Sequence[RowCells], board: Board) -> dict[tuple[RowId, str], Table]:
+    """Scores of each row and metric by subset and patient."""
+    extractors = {(row.row_id, row.metric): row.extractor for row in board.rows}
+    per_case = {column.key for column in board.columns if column.kind == "case"}
+    cells_of = {cells.row: cells for cells in rows}
+    tables: dict[tuple[RowId, str], Table] = {}
+    for (row, metric), extractor in extractors.items():
+        cells = cells_of.get(row)
+        if cells is None:
+            continue
+        if metric in SYNTHETIC:
+            tables[row, metric] = _synthetic_table(cells, metric, extractor)
+        elif metric in OF_PSEUDO_HEALTHY:
+            tables[row, metric] = _pseudo_healthy_table(cells, metric)
+        elif metric == AUGMENTED:
+            tables[row, metric] = _patient_table(cells.augmented, "dice")
+        elif metric in per_case:
+            tables[row, metric] = _patient_table(cells.scores, metric)
+    for row, metric in extractors:
+        gain = _gain_table(tables, row, metric, board.suite.reference)
+        if gain:
+            tables[row, metric] = gain
+    return tables
 
 
-def _by_patient(by_subset: Mapping[int, Scores | LabelScores], metric: str) -> Table:
+def _gain_table(
+    tables: Mapping[tuple[RowId, str], Table], row: RowId, metric: str, reference: str
+) -> Table:
+    """The differences behind a gain; empty of other metrics, or where one side has no scores."""
+    headline = HEADLINE[row.task]
+    minuends = {"gain": headline, "augmented_gain": AUGMENTED}
+    if metric not in minuends:
+        return {}
+    reference_row = row._replace(method=reference, variant=DEFAULT)
+    table = tables.get((row, minuends[metric]), {})
+    return _subtracted(table, tables.get((reference_row, headline), {}))
+
+
+def _patient_table(by_subset: Mapping[int, Scores | LabelScores], metric: str) -> Table:
     """Each patient's score, or pseudo-value where the metric is of a whole set."""
-    found = {}
+    table = {}
     for subset, scores in by_subset.items():
-        values, patients = table([scores], metric), sorted(set(scores.group))
-        if values is not None and isinstance(scores, Scores):
-            patients = sorted(scores.per_group(metric))  # those that the metric is defined for
-        if values is not None:
-            found[subset] = dict(zip(patients, values[:, 0].tolist(), strict=True))
-    return found
+        patients = _patient_scores(scores, metric)
+        if patients:
+            table[subset] = patients
+    return table
 
 
-def _of_normals(line: Line, metric: str) -> Table:
-    """The same of pseudo-normal images; but for AUROC of the patients with an abnormal one."""
-    found = {}
-    for subset, scores in line.normality.items():
-        values = normality_table([scores], metric)
-        shown = scores.abnormal if metric != "anomaly_auroc" else np.ones_like(scores.abnormal)
-        patients = sorted(set(np.array(scores.group)[shown].tolist()))
-        if values is not None:
-            found[subset] = dict(zip(patients, values[:, 0].tolist(), strict=True))
-    return found
+def _patient_scores(scores: Scores | LabelScores, metric: str) -> dict[str, float]:
+    if isinstance(scores, Scores):
+        return scores.per_group(metric)  # of the patients that the metric is defined for
+    matrix = score_matrix([scores], metric)
+    if matrix is None:
+        return {}
+    return dict(zip(sorted(set(scores.group)), matrix[:, 0].tolist(), strict=True))
 
 
-def _synthetic(line: Line, metric: str, extractor: str | None) -> Table:
-    values = {j: synthetic_value(judged, metric, extractor) for j, judged in line.judged.items()}
-    return {j: {"": value} for j, value in values.items() if value is not None}
+def _pseudo_healthy_table(cells: RowCells, metric: str) -> Table:
+    """Scores of pseudo-healthy images; AUROC is of all patients, others of those with a lesion."""
+    table = {}
+    for subset, scores in cells.pseudo_healthy_scores.items():
+        matrix = pseudo_healthy_matrix([scores], metric)
+        if matrix is None:
+            continue
+        groups = np.array(scores.group)
+        if metric != "anomaly_auroc":
+            groups = groups[scores.abnormal]
+        patients = sorted(set(groups.tolist()))
+        table[subset] = dict(zip(patients, matrix[:, 0].tolist(), strict=True))
+    return table
 
 
-def _minus(own: Table, other: Table) -> Table:
-    shared = own.keys() & other.keys()
-    return {
-        j: {group: own[j][group] - other[j][group] for group in own[j].keys() & other[j].keys()}
-        for j in shared
-    }
+def _synthetic_table(cells: RowCells, metric: str, extractor: str | None) -> Table:
+    table = {}
+    for subset, judgement in cells.judgements.items():
+        value = synthetic_value(judgement, metric, extractor)
+        if value is not None:
+            table[subset] = {WHOLE_SET: value}
+    return table
+
+
+def _subtracted(table: Table, other: Table) -> Table:
+    """The differences of the patients that both tables score."""
+    gains = {}
+    for subset in table.keys() & other.keys():
+        scores = table[subset]
+        base = other[subset]
+        shared = scores.keys() & base.keys()
+        gains[subset] = {patient: scores[patient] - base[patient] for patient in shared}
+    return gains

@@ -1,4 +1,4 @@
-"""A Difference in words: lines for a terminal, and the cells that its page shows, too."""
+"""A Difference in words: lines for a terminal, and the table cells that its page shows too."""
 
 from __future__ import annotations
 
@@ -6,108 +6,137 @@ from collections.abc import Sequence
 
 from bench.board.schema import Row
 from bench.console import aligned
-from bench.diff.compare import COLUMN, Change, Difference
-from bench.execution.driver import place
+from bench.diff.compare import NOT_COMPARABLE, Change, Difference
+from bench.names import dataset_label, method_label
 
 CHANGED = ("dataset", "labelled", "method", "metric", "A", "B", "B - A", "95% interval", "over", "")
 MOVED = ("dataset", "labelled", "method", "rank in A", "rank in B")
+USUAL_KINDS = ("two-way", "subsets only")  # of intervals; others are worth a remark
 
 
-def lines(found: Difference) -> list[str]:
+def lines(difference: Difference) -> list[str]:
     """Everything but the alarms, which come first."""
-    both, before, after = found.cells
-    told = [f"A: {found.before.place}", f"B: {found.after.place}"]
-    told.append(f"cells: {both} in both, {before} in A alone, {after} in B alone")
-    told += _block(
-        "settings that differ", [f"{name}: {one} -> {other}" for name, one, other in found.settings]
-    )
-    told += _block("rows in A alone", [row_words(row) for row in found.removed])
-    told += _block("rows in B alone", [row_words(row) for row in found.added])
-    told += _block(
-        "scores that changed", _table(CHANGED, [changed_words(change) for change in found.changed])
-    )
-    told += _block(
-        "ranks that moved", _table(MOVED, [moved_words(found, change) for change in found.moved])
-    )
-    return [*told, f"{found.equal} numbers are equal"]
+    cells = difference.cells
+    removed = [row_words(difference, row) for row in difference.removed]
+    added = [row_words(difference, row) for row in difference.added]
+    changed = [changed_words(change) for change in difference.changed]
+    moved = [moved_words(difference, change) for change in difference.moved]
+    settings = [f"{name}: {before} -> {after}" for name, before, after in difference.settings]
+    return [
+        f"A: {difference.before.folder}",
+        f"B: {difference.after.folder}",
+        f"cells: {cells.shared} in both, {cells.before_only} in A alone, "
+        f"{cells.after_only} in B alone",
+        *_block("settings that differ", settings),
+        *_block("rows in A alone", removed),
+        *_block("rows in B alone", added),
+        *_block("scores that changed", _table_lines(CHANGED, changed)),
+        *_block("ranks that moved", _table_lines(MOVED, moved)),
+        f"{difference.equal} numbers are equal",
+    ]
 
 
 def _block(title: str, body: Sequence[str]) -> list[str]:
     return [f"{title}:", *(f"  {line}" for line in body)] if body else []
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return aligned([heads, *rows]).splitlines() if rows else []
+def _table_lines(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return aligned([headings, *rows]).splitlines() if rows else []
 
 
 def changed_words(change: Change) -> list[str]:
     """The cells of a changed score, as CHANGED names them."""
-    digits, gap = COLUMN[change.after.metric].digits, change.gap
-    difference = (
-        f"{gap.mean:+.{digits}f}"
-        if gap
-        else "not comparable"
-        if "not comparable" in change.why
-        else "-"
-    )
-    bounded = gap is not None and gap.lo is not None
-    interval = f"[{gap.lo:+.{digits}f}, {gap.hi:+.{digits}f}]" if gap and bounded else "-"
-    over = [f"{change.patients} patients"] if change.patients else []
-    over += [f"{change.subsets} subsets"] if change.subsets else []
-    causes = f"changed: {', '.join(change.causes)}" if change.causes else ""
-    kind = gap.kind if gap and gap.kind not in ("two-way", "subsets only") else ""
-    remark = [
-        change.verdict,
-        kind,
-        change.why.removeprefix("not comparable: "),
-        _statuses(change),
-        causes,
-    ]
+    digits = change.column.digits
+    remarks = [*_gap_remarks(change), _status_change(change), _cause_words(change)]
     return [
-        *_place(change.after), change.after.metric, _number(change.before, digits), _number(change.after, digits),
-        difference, interval, " x ".join(over) or "-", "; ".join(part for part in remark if part),
-    ]  # fmt: skip
+        *_row_cells(change.after),
+        change.after.metric,
+        _number(change.before, digits),
+        _number(change.after, digits),
+        _gap_text(change),
+        _interval_text(change),
+        _sample_size(change),
+        "; ".join(remark for remark in remarks if remark),
+    ]
 
 
-def moved_words(found: Difference, change: Change) -> list[str]:
+def _gap_text(change: Change) -> str:
+    if change.gap is not None:
+        return f"{change.gap.mean:+.{change.column.digits}f}"
+    return "-" if change.is_comparable else "not comparable"
+
+
+def _interval_text(change: Change) -> str:
+    gap = change.gap
+    if gap is None or gap.lo is None or gap.hi is None:
+        return "-"
+    digits = change.column.digits
+    return f"[{gap.lo:+.{digits}f}, {gap.hi:+.{digits}f}]"
+
+
+def _sample_size(change: Change) -> str:
+    """What a difference is taken over: '12 patients x 3 subsets'."""
+    parts = []
+    if change.patients:
+        parts.append(f"{change.patients} patients")
+    if change.subsets:
+        parts.append(f"{change.subsets} subsets")
+    return " x ".join(parts) or "-"
+
+
+def _gap_remarks(change: Change) -> list[str]:
+    kind = change.gap.kind if change.gap else ""
+    unusual = "" if kind in USUAL_KINDS else kind
+    return [change.verdict, unusual, change.why.removeprefix(NOT_COMPARABLE)]
+
+
+def _status_change(change: Change) -> str:
+    before = _spaced(change.before.status)
+    after = _spaced(change.after.status)
+    return "" if before == after else f"{before} -> {after}"
+
+
+def _cause_words(change: Change) -> str:
+    return f"changed: {', '.join(change.causes)}" if change.causes else ""
+
+
+def moved_words(difference: Difference, change: Change) -> list[str]:
     """The cells of a rank that moved, as MOVED names them."""
-    sides = ((change.before, found.before), (change.after, found.after))
-    return [*_place(change.after), *(_rank(row, side.board.rows) for row, side in sides)]
+    before = _rank(change.before, difference.before.board.rows)
+    after = _rank(change.after, difference.after.board.rows)
+    return [*_row_cells(change.after), before, after]
 
 
-def row_words(row: Row) -> str:
+def row_words(difference: Difference, row: Row) -> str:
     """A row with its headline score."""
-    dataset, labelled, method = _place(row)
-    return f"{method} on {dataset}, {labelled} labelled: {row.metric} {_number(row, COLUMN[row.metric].digits)}"
+    dataset, labelled, method = _row_cells(row)
+    number = _number(row, difference.column(row.metric).digits)
+    return f"{method} on {dataset}, {labelled} labelled: {row.metric} {number}"
 
 
-def _place(row: Row) -> list[str]:
-    variant = "" if row.variant == "default" else f" ({row.variant})"
-    return [
-        place(row.task, row.dataset),
-        f"{row.labelled} ({row.fraction:.0%})",
-        f"{row.method}{variant}",
-    ]
+def _row_cells(row: Row) -> list[str]:
+    """Data set, labels and method."""
+    dataset = dataset_label(row.task, row.dataset)
+    labelled = f"{row.labelled} ({row.fraction:.0%})"
+    return [dataset, labelled, method_label(row.method, row.variant)]
 
 
 def _number(row: Row, digits: int) -> str:
-    return row.status.replace("_", " ") if row.mean is None else f"{row.mean:.{digits}f}"
+    return _spaced(row.status) if row.mean is None else f"{row.mean:.{digits}f}"
 
 
-def _statuses(change: Change) -> str:
-    one, other = change.before.status, change.after.status
-    return "" if one == other else f"{one.replace('_', ' ')} -> {other.replace('_', ' ')}"
+def _spaced(status: str) -> str:
+    return status.replace("_", " ")
 
 
 def _rank(row: Row, rows: Sequence[Row]) -> str:
     """'1-2 of 5'."""
     if row.rank_lo is None:
         return "none"
-    budget = _budget(row)
-    ranked = [other for other in rows if other.rank_lo is not None and _budget(other) == budget]
-    span = str(row.rank_lo) if row.rank_lo == row.rank_hi else f"{row.rank_lo}-{row.rank_hi}"
-    return f"{span} of {len(ranked)}"
-
-
-def _budget(row: Row) -> tuple[str, str, int, str]:
-    return row.task, row.dataset, row.labelled, row.metric
+    budget = row.row_id.budget
+    ranked = 0
+    for other in rows:
+        same_column = other.row_id.budget == budget and other.metric == row.metric
+        ranked += same_column and other.rank_lo is not None
+    ranks = str(row.rank_lo) if row.rank_lo == row.rank_hi else f"{row.rank_lo}-{row.rank_hi}"
+    return f"{ranks} of {ranked}"

@@ -1,1 +1,1 @@
-"""Carrying a plan out: the driver, the engines, predictions."""
+"""Runs the cells of a plan: the driver, the executors, and predictions on new images."""

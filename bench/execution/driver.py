@@ -1,4 +1,4 @@
-"""Carries out a plan: skips what is done, keeps the workers busy, scores what finishes, records what fails."""
+"""Runs the cells of a plan that are not done: starts workers, scores results, records failures."""
 
 from __future__ import annotations
 
@@ -6,81 +6,78 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from bench.cell_folder import CellFolder, CellJob, CellProgress
 from bench.execution.executor import Executor, Finished
-from bench.planning.cells import Cell, Material, judges
-from bench.planning.folds import folds_of
+from bench.execution.progress import Progress, RunningCell
+from bench.names import cell_label
+from bench.planning.budget import folds_of
+from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
 from bench.planning.suite import Suite
-from bench.store import Store, read_json, write_failure, write_json
+from bench.store import Store
 
 BUSY_PAUSE_S = 2.0
 
 
-@dataclass
-class Progress:
-    """How far a run is; drawn by the command line."""
-
-    total: int
-    done: int = 0
-    failed: int = 0
-    kept: int = 0  # done by an earlier run
-    steps: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # key -> label, step, of
-    seconds: list[float] = field(default_factory=list)  # of cells finished in this run
-    slots: int = 1
-
-    def seconds_left(self) -> float | None:
-        """From the mean time of the cells finished so far; None before the first."""
-        left = self.total - self.done - self.failed
-        if not self.seconds:
-            return None
-        return left * sum(self.seconds) / len(self.seconds) / max(1, self.slots)
-
-
 def write_jobs(
-    cells: Sequence[Cell],
+    cells: Sequence[PlannedCell],
     suite: Suite,
-    materials: Mapping[str, Material],
+    datasets: Mapping[str, PlannedDataset],
     device: str,
     plugins: Sequence[Path] = (),
-) -> dict[str, Any]:
-    """What each worker must know, by key; all a worker reads besides the cache."""
-    jobs = {}
-    judged = {(cell.task, cell.dataset) for cell in cells}
-    judging = {judge.key for named in judged for judge in judges(cells, *named, suite.reference)}
+) -> dict[str, CellJob]:
+    """The job of each cell by key: all that its worker reads besides the decoded images."""
+    judging = _reference_keys(cells, suite.reference)
+    plugin_files = [str(file.resolve()) for file in plugins]
+    jobs: dict[str, CellJob] = {}
     for cell in cells:
-        material = materials[cell.dataset]
-        labelled = material.split.labelled(cell.subset, cell.labelled)
-        fitted, held = (
-            folds_of(labelled, cell.fold[1])[cell.fold[0]] if cell.fold else (labelled, ())
+        dataset = datasets[cell.dataset]
+        fitted, held_out = _patients(cell, dataset)
+        prepared = dataset.prepared
+        jobs[cell.key] = CellJob(
+            cell=cell.bare_key(),
+            patients=list(fitted),
+            held_out=list(held_out),
+            cache=str(prepared.folder.resolve()),
+            weights=_weights(suite, cell.task),
+            device=device,
+            pseudo_healthy=cell.pseudo_healthy,
+            plugins=plugin_files,
+            keep_model=(suite.keep_models and not held_out) or cell.key in judging,
+            spec=prepared.index.spec,
+            card=prepared.index.card,
         )
-        jobs[cell.key] = {
-            "cell": cell.identity(),
-            "patients": list(fitted),
-            "held": list(held),
-            "cache": str(material.prepared.folder.resolve()),
-            "weights": _weights(suite, cell.task),
-            "device": device,
-            "normaliser": cell.normaliser,
-            "plugins": [str(file.resolve()) for file in plugins],
-            "keep_model": (suite.keep_models and not held) or cell.key in judging,
-            "spec": material.prepared.index["spec"],
-            "card": material.prepared.index["card"],
-        }
     return jobs
 
 
+def _reference_keys(cells: Sequence[PlannedCell], reference: str) -> set[str]:
+    """The keys of the reference models, which judge images after the run."""
+    keys: set[str] = set()
+    for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in cells):
+        models = reference_models(cells, task, dataset, reference)
+        keys |= {model.key for model in models}
+    return keys
+
+
+def _patients(cell: PlannedCell, dataset: PlannedDataset) -> tuple[Sequence[str], Sequence[str]]:
+    """The labelled patients to fit, and those that a trial of tuning holds out."""
+    labelled = dataset.split.labelled(cell.subset, cell.labelled)
+    if cell.fold is None:
+        return labelled, ()
+    number, folds = cell.fold
+    return folds_of(labelled, folds)[number]
+
+
 def _weights(suite: Suite, task: str) -> str | None:
-    """Where the weights of the network of a task lie."""
+    """The file with the weights of the network of a task."""
     file = suite.backbone.weights if task == "segmentation" else suite.classifier.weights
     return str(file) if file else None
 
 
 def execute(
-    cells: Sequence[Cell],
-    jobs: Mapping[str, Any],
+    cells: Sequence[PlannedCell],
+    jobs: Mapping[str, CellJob],
     store: Store,
     executor: Executor,
     time_limit_s: float,
@@ -88,104 +85,113 @@ def execute(
     show: Callable[[Progress], None],
     retry_failed: bool = False,
 ) -> Progress:
-    """Run all cells that are not done; returns the final count. On any exception the workers are ended."""
+    """Run all cells that are not done, and call `score` with the key of each cell that is.
+
+    Returns the final counts. The workers are ended on any exception.
+    """
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
-    waiting: deque[tuple[float, str]] = deque()
-    for key in unique:
+    launches = _Launches(unique, jobs, store, executor, time_limit_s)
+    for key, cell in unique.items():
         state = store.state(key)
+        # An untuned cell failed because all trials of its study did: these are run again instead.
+        retried = retry_failed and cell.phase != "untuned"
         if state == "done":
-            progress.done, progress.kept = progress.done + 1, progress.kept + 1
+            progress.done += 1
+            progress.kept += 1
             score(key)
-        elif state == "failed" and (
-            not retry_failed or unique[key].phase == "untuned"
-        ):  # its trials are to be retried
+        elif state == "failed" and not retried:
             progress.failed += 1
         else:
-            waiting.append((0.0, key))
-    started: dict[Path, float] = {}
+            launches.waiting.append((0.0, key))
     try:
-        while waiting or executor.running():
-            _launch(waiting, jobs, store, executor, time_limit_s, started)
-            progress.steps = _steps(executor.running(), unique)
+        while launches.waiting or executor.running():
+            launches.start_due()
+            progress.running = launches.running_cells()
             show(progress)
             for finished in executor.wait(0.5):
-                _settle(finished, waiting, store, progress, score, started)
+                _settle(finished, launches, progress, score)
     finally:
         executor.close()
-    progress.steps = {}
+    progress.running = {}
     show(progress)
     return progress
 
 
-def _launch(
-    waiting: deque[tuple[float, str]],
-    jobs: Mapping[str, Any],
-    store: Store,
-    executor: Executor,
-    time_limit_s: float,
-    started: dict[Path, float],
-) -> None:
-    for _ in range(len(waiting)):
-        if len(executor.running()) >= executor.slots:
-            return
-        not_before, key = waiting.popleft()
-        if time.monotonic() < not_before:
-            waiting.append((not_before, key))
-            continue
-        folder = store.cell(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        if read_json(folder / "cell.json") != jobs[key]:
-            write_json(folder / "cell.json", jobs[key])
-        (folder / "progress.json").unlink(missing_ok=True)  # of an attempt that was killed
-        started[folder] = time.monotonic()
-        executor.submit(folder, time_limit_s)
+class _Launches:
+    """The cells that wait for a worker, and those that run."""
+
+    def __init__(
+        self,
+        cells: Mapping[str, PlannedCell],
+        jobs: Mapping[str, CellJob],
+        store: Store,
+        executor: Executor,
+        time_limit_s: float,
+    ) -> None:
+        self.cells = cells
+        self.jobs = jobs
+        self.store = store
+        self.executor = executor
+        self.time_limit_s = time_limit_s
+        self.waiting: deque[tuple[float, str]] = deque()  # (not before, key)
+        self.started: dict[Path, float] = {}  # folder of a cell -> time
+
+    def start_due(self) -> None:
+        """Hand waiting cells to the executor as long as it has free slots."""
+        for _ in range(len(self.waiting)):
+            if len(self.executor.running()) >= self.executor.slots:
+                return
+            not_before, key = self.waiting.popleft()
+            if time.monotonic() < not_before:
+                self.waiting.append((not_before, key))
+                continue
+            folder = self.store.cell(key)
+            folder.make()
+            folder.write_job(self.jobs[key])
+            folder.forget_progress()  # left by an attempt that was killed
+            self.started[folder.path] = time.monotonic()
+            self.executor.submit(folder.path, self.time_limit_s)
+
+    def wait_again(self, key: str) -> None:
+        """Try a cell again a little later, because another launch holds it."""
+        self.waiting.append((time.monotonic() + BUSY_PAUSE_S, key))
+
+    def running_cells(self) -> dict[str, RunningCell]:
+        """How far each running cell is, from the file that its worker writes."""
+        running: dict[str, RunningCell] = {}
+        for path in self.executor.running():
+            folder = CellFolder(path)
+            cell = self.cells[folder.key]
+            progress = folder.read_progress() or CellProgress(0, cell.steps)
+            running[folder.key] = RunningCell(cell_label(cell), progress.step, progress.steps)
+        return running
 
 
 def _settle(
     finished: Finished,
-    waiting: deque[tuple[float, str]],
-    store: Store,
+    launches: _Launches,
     progress: Progress,
     score: Callable[[str], None],
-    started: Mapping[Path, float],
 ) -> None:
+    """Count a cell whose worker ended, and score it or record why it failed."""
+    store = launches.store
     key = finished.folder.name
-    if finished.how == "busy" and store.state(key) not in ("done", "failed"):
-        waiting.append((time.monotonic() + BUSY_PAUSE_S, key))
+    ended = store.state(key) in ("done", "failed")
+    if finished.how == "busy" and not ended:
+        launches.wait_again(key)
         return
-    if store.state(key) not in ("done", "failed"):
+    if not ended:
         kind = "timeout" if finished.how == "timed out" else "crash"
-        write_failure(finished.folder, kind, finished.detail)
+        store.cell(key).write_failure(kind, finished.detail)
     if store.state(key) == "failed":
         progress.failed += 1
         return
     progress.done += 1
-    progress.seconds.append(time.monotonic() - started[finished.folder])
+    progress.seconds.append(time.monotonic() - launches.started[finished.folder])
     score(key)
 
 
-def _steps(folders: Sequence[Path], cells: Mapping[str, Cell]) -> dict[str, tuple[str, int, int]]:
-    """Step of each running cell, from the file its worker keeps."""
-    steps = {}
-    for folder in folders:
-        cell = cells[folder.name]
-        told = read_json(folder / "progress.json") or {"step": 0, "steps": cell.steps}
-        steps[folder.name] = (label(cell), told["step"], told["steps"])
-    return steps
-
-
-def cores() -> int:
-    """Cores this process may use."""
+def available_cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def label(cell: Cell) -> str:
-    """A cell in words."""
-    variant = "" if cell.variant == "default" else f" ({cell.variant})"
-    return f"{cell.method}{variant} on {place(cell.task, cell.dataset)}, {cell.labelled} labelled, subset {cell.subset}"
-
-
-def place(task: str, dataset: str) -> str:
-    """A dataset, with the task where it is not segmentation."""
-    return dataset if task == "segmentation" else f"{dataset} {task}"

@@ -1,4 +1,4 @@
-"""Where cells run: one small protocol, one file per engine."""
+"""The protocol of what runs cells; each implementation has a file of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A worker that ended; what it achieved lies in its cell's folder."""
+    """A worker that ended; its results are in the folder of its cell."""
 
     folder: Path
     how: Literal["ended", "busy", "crashed", "timed out"]  # busy: another launch holds the cell
@@ -17,18 +17,22 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Takes folders of prepared cells; moves nothing but their paths."""
+    """Runs cells whose folders hold a job; it is given nothing but their paths."""
 
-    slots: int
+    slots: int  # how many cells may run at once
 
-    def submit(self, folder: Path, time_limit_s: float) -> None: ...
+    def submit(self, folder: Path, time_limit_s: float) -> None:
+        """Start a worker on a cell; it is killed after the time limit."""
+        ...
 
-    def running(self) -> list[Path]: ...
+    def running(self) -> list[Path]:
+        """The folders of the cells that run."""
+        ...
 
     def wait(self, timeout_s: float) -> list[Finished]:
-        """The workers that ended; returns early when one does."""
+        """The workers that ended since the last call; waits for the first one, up to a timeout."""
         ...
 
     def close(self) -> None:
-        """End what still runs."""
+        """Kill all workers that still run."""
         ...

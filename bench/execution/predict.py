@@ -1,10 +1,9 @@
-"""A finished cell's model on new images: masks as pictures, volumes as NIfTI."""
+"""Applies the model of a finished cell to new images: masks as pictures, of volumes as NIfTI."""
 
 from __future__ import annotations
 
 import csv
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,81 +13,75 @@ from numpy.typing import NDArray
 from bench.api import Spec
 from bench.data import cache, geometry
 from bench.errors import BenchError
-from bench.store import Store, read_json
+from bench.store import Store
 
 if TYPE_CHECKING:
-    from bench.worker.class_predictor import ClassPredictor
-    from bench.worker.predictors import Predictor
+    from bench.worker.predictors import ClassPredictor, Predictor
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
 VOLUMES = (".nii", ".nii.gz")
-# Class colours of a written mask; its pixel values are the class numbers.
-PALETTE = (
-    0,
-    0,
-    0,
-    86,
-    180,
-    233,
-    230,
-    159,
-    0,
-    0,
-    158,
-    115,
-    240,
-    228,
-    66,
-    213,
-    94,
-    0,
-    204,
-    121,
-    167,
-    0,
-    114,
-    178,
+# Class colours of a written mask (R G B each); its pixel values are the class numbers.
+COLOURS = (
+    (0, 0, 0),
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
 )
 
+# Reads a file: a picture (C H W) and None, or a volume (1 X Y Z) as stored and its affine (4 4).
+ImageReader = Callable[[Path], tuple[NDArray[Any], NDArray[np.float64] | None]]
 
-def predict(store: Store, key: str, images: Path, target: Path, device: str) -> int:
-    """Write a mask for every image in a folder, of a classifier one labels.csv; returns the number of images.
 
-    Raises BenchError on what cannot be used.
+def predict(
+    store: Store, key: str, images: Path, target: Path, device: str, read_image: ImageReader
+) -> int:
+    """Write a mask for every image in a folder, or labels.csv if the model classifies.
+
+    Returns the number of images. Raises BenchError for a key or images that cannot be used.
     """
-    from bench.worker.class_predictor import ClassPredictor
+    from bench.worker.model import load_model
+    from bench.worker.predictors import ClassPredictor
 
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     target.mkdir(parents=True, exist_ok=True)
-    predictor, slice_axis = load_model(folder, device)
+    predictor = load_model(folder, device)
+    card = folder.expect_job().card
+    assert card is not None  # every cell that has a model has one
     if isinstance(predictor, ClassPredictor):
-        _write_labels(files, target, predictor, read_json(folder / "cell.json")["card"]["labels"])
+        _write_labels(files, target, predictor, card.labels, read_image)
         return len(files)
     for file in files:
-        _write(file, target, predictor, slice_axis)
+        if _is_volume(file):
+            _write_volume(file, target, predictor, card.slice_axis, read_image)
+        else:
+            _write_mask(file, target, predictor, read_image)
     return len(files)
 
 
 def _full_key(store: Store, key: str) -> str:
-    found = [name for name in store.found() if name.startswith(key)]
-    if len(found) != 1:
+    """The key that begins with `key`. Raises BenchError if there is none, or more than one."""
+    keys = [name for name in store.cell_keys() if name.startswith(key)]
+    if len(keys) != 1:
         raise BenchError(
-            f"cell {key} given; {len(found)} cells of {store.out} begin so; see 'status' or the page"
+            f"cell {key} given; {len(keys)} cells of {store.out} begin like this; "
+            "see 'status' or the page"
         )
-    return found[0]
+    return keys[0]
 
 
 def _images(folder: Path) -> list[Path]:
+    """The images in a folder. Raises BenchError if there are none, or if two have one name."""
     if not folder.is_dir():
         raise BenchError(f"images {folder} given; expected a folder of images")
-    files = sorted(
-        file for file in folder.iterdir() if file.name.lower().endswith(PICTURES + VOLUMES)
-    )
+    known = PICTURES + VOLUMES
+    files = sorted(file for file in folder.iterdir() if file.name.lower().endswith(known))
     if not files:
-        raise BenchError(
-            f"images {folder} given; it holds none; expected {', '.join(PICTURES + VOLUMES)}"
-        )
+        raise BenchError(f"images {folder} given; it holds none; expected {', '.join(known)}")
     stems = [file.name.split(".")[0] for file in files]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
@@ -98,113 +91,97 @@ def _images(folder: Path) -> list[Path]:
     return files
 
 
-def load_model(folder: Path, device: str) -> tuple[Predictor | ClassPredictor, int]:
-    """The saved model of a cell, ready to predict, and the axis along which its volumes have their slices."""
-    if not (folder / "model.safetensors").exists():
-        raise BenchError(f"cell {folder.name} has no model; run it with 'keep_models: true'")
-    from safetensors.torch import load_file
-
-    from bench import registry
-    from bench.worker.main import CellRun, choose_device, predictor_of
-
-    job: dict[str, Any] = read_json(folder / "cell.json")
-    cell = job["cell"]
-    spec = cache.spec_of(job, cell["task"])
-    run = CellRun(job, folder, spec, choose_device(device))
-    method: Any = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(
-        cell["config"], spec
-    )
-    method.load(load_file(folder / "model.safetensors"), run)
-    return predictor_of(method, spec, cell["layout"], run.device), job["card"]["slice_axis"]
+def _is_volume(file: Path) -> bool:
+    return file.name.lower().endswith(VOLUMES)
 
 
-def _write(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> None:
-    spec = predictor.spec
-    if file.name.lower().endswith(VOLUMES):
-        if spec.channels != 1:
-            raise BenchError(
-                f"{file} given; the model was trained on images of {spec.channels} channels; give such images"
-            )
-        _write_volume(file, target, predictor, slice_axis)
-        return
-    if spec.ndim == 3:
-        raise BenchError(
-            f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}"
-        )
-    image, grid = _read(file, spec)
-    label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
-    _write_picture(label_map, target / f"{file.stem}.png")
-
-
-def _read(file: Path, spec: Spec) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """A picture (C H W), and the same on the training grid."""
-    image = importlib.import_module("datasets.reading").read_image(file)
+def _read_picture(
+    file: Path, spec: Spec, read_image: ImageReader
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """A picture (C H W) as it is, and on the training grid."""
+    image, _ = read_image(file)
     if image.shape[0] != spec.channels:
         raise BenchError(
-            f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; convert it"
+            f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; "
+            "convert it"
         )
     return image, cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), spec.size))
 
 
+def _write_mask(file: Path, target: Path, predictor: Predictor, read_image: ImageReader) -> None:
+    if predictor.spec.ndim == 3:
+        raise BenchError(
+            f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}"
+        )
+    image, grid = _read_picture(file, predictor.spec, read_image)
+    label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
+    _write_picture(label_map, target / f"{file.stem}.png")
+
+
 def _write_labels(
-    files: Sequence[Path], target: Path, predictor: ClassPredictor, labels: Sequence[str]
+    files: Sequence[Path],
+    target: Path,
+    predictor: ClassPredictor,
+    labels: Sequence[str],
+    read_image: ImageReader,
 ) -> None:
-    """labels.csv: each image with its label and the probability of every label."""
+    """Write labels.csv: each image with its label and the probability of every label."""
     with (target / "labels.csv").open("w", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "label", *labels])
         for file in files:
-            if file.name.lower().endswith(VOLUMES):
+            if _is_volume(file):
                 raise BenchError(
-                    f"{file} given; the model was trained on images; expected {' or '.join(PICTURES)}"
+                    f"{file} given; the model was trained on images; "
+                    f"expected {' or '.join(PICTURES)}"
                 )
-            found = predictor.probabilities(_read(file, predictor.spec)[1][None])[0].tolist()
-            writer.writerow(
-                [file.name, labels[found.index(max(found))], *(f"{value:.6f}" for value in found)]
-            )
+            _, grid = _read_picture(file, predictor.spec, read_image)
+            probabilities = predictor.probabilities(grid[None])[0].tolist()
+            predicted = labels[probabilities.index(max(probabilities))]
+            columns = [f"{probability:.6f}" for probability in probabilities]
+            writer.writerow([file.name, predicted, *columns])
 
 
 def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
     from PIL import Image
 
     picture = Image.fromarray(label_map).convert("P")
-    picture.putpalette(PALETTE)
+    picture.putpalette([part for colour in COLOURS for part in colour])
     picture.save(file)
 
 
-def _write_volume(file: Path, target: Path, predictor: Predictor, slice_axis: int) -> None:
-    """A one-channel NIfTI volume, slice by slice or in windows; the mask has the affine of its image."""
+def _write_volume(
+    file: Path, target: Path, predictor: Predictor, slice_axis: int, read_image: ImageReader
+) -> None:
+    """Write the mask of a one-channel NIfTI volume, with the affine of the image."""
     import nibabel
 
-    try:
-        source: Any = nibabel.load(file)
-        values = np.asanyarray(source.dataobj)
-    except Exception as problem:  # whatever the decoder meets
+    if predictor.spec.channels != 1:
         raise BenchError(
-            f"{file} cannot be read ({type(problem).__name__}); mend or remove it"
-        ) from None
-    if values.ndim != 3:
-        raise BenchError(f"{file} has {values.ndim} dimensions; expected 3; split it into volumes")
-    turned = (
-        slice_axis == 0
-    )  # Z Y X, as the loaders of NIfTI data have it; else X Y Z, as the file has it
-    volume = (values.T if turned else values)[None].astype(np.float32)
-    label_map = _volume_labels(volume, predictor, slice_axis)
-    picture = nibabel.Nifti1Image(label_map.T if turned else label_map, source.affine)  # type: ignore[no-untyped-call]
+            f"{file} given; the model was trained on images of {predictor.spec.channels} "
+            "channels; give such images"
+        )
+    stored, affine = read_image(file)
+    # Data sets with slices along axis 0 are read as (Z Y X), others as (X Y Z) like the file.
+    transposed = slice_axis == 0
+    volume = stored[0].T if transposed else stored[0]
+    label_map = _volume_labels(volume[None].astype(np.float32), predictor, slice_axis)
+    if transposed:
+        label_map = label_map.T
+    picture = nibabel.Nifti1Image(label_map, affine)  # type: ignore[no-untyped-call]
     nibabel.save(picture, target / file.name)
 
 
 def _volume_labels(
     volume: NDArray[np.float32], predictor: Predictor, slice_axis: int
 ) -> NDArray[np.uint8]:
-    """Label map (*S) of a volume (1 *S)."""
+    """The label map (*S) of a volume (1 *S), predicted slice by slice or in windows."""
+    shape = volume.shape[1:]
     if predictor.spec.ndim == 3:
-        grid = geometry.shrink_image(geometry.zscore(volume), tuple(predictor.layout["shrink"]))[
-            None
-        ]
-        return predictor.label_map(predictor.probabilities(grid), volume.shape[1:], None)
-    slices = geometry.image_slices(volume, slice_axis)
-    grid = np.stack(
-        [cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)) for part in slices]
-    )
-    return predictor.label_map(predictor.probabilities(grid), volume.shape[1:], slice_axis)
+        shrink = tuple(predictor.settings["shrink"])
+        shrunk = geometry.shrink_image(geometry.zscore(volume), shrink)
+        return predictor.label_map(predictor.probabilities(shrunk[None]), shape, None)
+    slices = []
+    for part in geometry.image_slices(volume, slice_axis):
+        slices.append(cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)))
+    return predictor.label_map(predictor.probabilities(np.stack(slices)), shape, slice_axis)

@@ -1,1 +1,1 @@
-"""Metrics, one idea per file; pure functions on arrays."""
+"""Metrics, one idea per file: pure functions, arrays in and floats out."""

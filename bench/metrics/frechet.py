@@ -1,8 +1,10 @@
-"""Fréchet distance of two feature sets, and what it needs beside it at small N: equal N and the real floor.
+"""Fréchet distance of two feature sets at equal N, and the floor that real images reach.
 
-FID = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (protocol R5.2). With factors S1 = A^T A and S2 = B^T B the last
-trace is the nuclear norm of A B^T, so no matrix root is taken and nothing complex appears. The distance is biased
-upward at small N (R5.4): compare only at equal N, beside `floor`.
+FD = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (R5.2; Heusel et al. 2017, eq. 6, arXiv
+1706.08500), which is FID where the features are those of Inception. With factors S1 = A^T A and
+S2 = B^T B the trace of the root is the nuclear norm of A B^T, so no matrix root is taken and
+nothing complex appears. The distance is biased upward at small N (R5.4): compare it only at equal
+N, and beside `floor_distance`.
 """
 
 from __future__ import annotations
@@ -15,80 +17,108 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Features = NDArray[Any]  # N d, real numbers
 
 
 def frechet_distance(x: Features, y: Features) -> float:
-    """Fréchet distance of features (N d) and (M d), each with N, M >= 2; exact at any N, in the cheaper form."""
+    """Fréchet distance of features (N d) and (M d), with N, M >= 2, in their squared unit.
+
+    Exact at any N, in the cheaper of the two forms below.
+    """
     x, y = check_features(x, y)
     if min(len(x), len(y)) < x.shape[1]:
-        return from_samples(x, y)
-    return from_moments(x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))
+        return distance_from_samples(x, y)
+    covariance_x = np.cov(x, rowvar=False)
+    covariance_y = np.cov(y, rowvar=False)
+    return distance_from_moments(x.mean(0), covariance_x, y.mean(0), covariance_y)
 
 
-def from_samples(x: Features, y: Features) -> float:
-    """The small-sample form (protocol R5.3): the factors are the centred features; O(N M d), no d x d matrix."""
+def distance_from_samples(x: Features, y: Features) -> float:
+    """Fréchet distance in the form for few samples, whose factors are the centred features (R5.3).
+
+    O(N M d), without a d x d matrix.
+    """
     x, y = check_features(x, y)
-    return _distance(x.mean(0) - y.mean(0), _centred(x), _centred(y))
+    return _distance_from_factors(x.mean(0) - y.mean(0), _sample_factor(x), _sample_factor(y))
 
 
-def from_moments(mean_x: Features, cov_x: Features, mean_y: Features, cov_y: Features) -> float:
-    """The covariance form, of means (d) and covariances (d d); O(d^3) whatever N is. Singular ones are fine."""
+def distance_from_moments(
+    mean_x: Features, covariance_x: Features, mean_y: Features, covariance_y: Features
+) -> float:
+    """Fréchet distance from means (d) and covariances (d d), which may be singular; O(d^3)."""
     difference = np.subtract(mean_x, mean_y, dtype=np.float64)
-    return _distance(difference, _factor(cov_x), _factor(cov_y))
+    factor_x = _covariance_factor(covariance_x)
+    factor_y = _covariance_factor(covariance_y)
+    return _distance_from_factors(difference, factor_x, factor_y)
 
 
-def at_equal_size(real: Features, fake: Features, n: int, draws: int, seed: int) -> float:
-    """Mean distance between n of the reals and n of the fakes, over `draws` seeded draws without replacement."""
+def distance_at_equal_size(real: Features, fake: Features, n: int, draws: int, seed: int) -> float:
+    """Mean distance between n reals and n fakes, over `draws` seeded draws without replacement.
+
+    A ValueError where either set has fewer than n samples.
+    """
     real, fake = check_features(real, fake)
     most = min(len(real), len(fake))
     if not 2 <= n <= most:
         raise ValueError(
-            f"{n} a side asked of {len(real)} and {len(fake)} samples; give 2 to {most}"
+            f"{n} a side requested from {len(real)} and {len(fake)} samples; give 2 to {most}"
         )
     if n == len(real) == len(fake):  # every draw would be everything
         return frechet_distance(real, fake)
     random = np.random.default_rng(seed)
-    return _mean(
-        [frechet_distance(_draw(real, n, random), _draw(fake, n, random)) for _ in range(draws)]
-    )
+    distances = []
+    for _ in range(draws):
+        some_real = _draw_samples(real, n, random)
+        some_fake = _draw_samples(fake, n, random)
+        distances.append(frechet_distance(some_real, some_fake))
+    return _mean_of_draws(distances)
 
 
-def floor(
+def floor_distance(
     real: Features, n: int, draws: int, seed: int, groups: Sequence[str] | None = None
 ) -> float:
     """What reals score against reals: mean distance of two parts of n, over `draws` seeded draws.
 
-    The parts share no patient where `groups` names that of each sample: frames of one would make the floor too low.
+    `groups` names the patient of each sample (each its own, if None); the parts share no patient,
+    because frames of one patient would make the floor too low. A ValueError where n exceeds
+    `largest_disjoint_size`.
     """
     real, _ = check_features(real, real)
-    groups = groups if groups is not None else [str(i) for i in range(len(real))]
-    named, most = np.unique(np.asarray(groups), return_inverse=True)[1], most_apart(groups)
+    if groups is None:
+        groups = [str(index) for index in range(len(real))]
+    _, patient = np.unique(np.asarray(groups), return_inverse=True)
+    most = largest_disjoint_size(groups)
     if not 2 <= n <= most:
         raise ValueError(
-            f"two parts of {n} without a common patient asked of {len(real)} samples; give 2 to {most}"
+            f"two parts of {n} without a common patient requested from {len(real)} samples; "
+            f"give 2 to {most}"
         )
     random = np.random.default_rng(seed)
-    parts = [_disjoint(named, n, random) for _ in range(draws)]
-    return _mean([frechet_distance(real[one], real[other]) for one, other in parts])
+    parts = [_draw_disjoint_parts(patient, n, random) for _ in range(draws)]
+    return _mean_of_draws([frechet_distance(real[one], real[other]) for one, other in parts])
 
 
-def most_apart(groups: Sequence[str]) -> int:
-    """The size of two parts that can always be drawn without a common patient from samples of these `groups`."""
-    largest = max(
-        Counter(groups).values(), default=0
-    )  # the patient on the border may be the one with most samples
+def largest_disjoint_size(groups: Sequence[str]) -> int:
+    """The largest n for which two parts of n without a common patient can always be drawn.
+
+    `groups` names the patient of each sample; the patient at the border of the parts may be the
+    one with most samples.
+    """
+    largest = max(Counter(groups).values(), default=0)
     return (len(groups) - largest + 1) // 2
 
 
-def _disjoint(
-    named: NDArray[np.intp], n: int, random: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Indices of n samples twice, from patients of one side and of the other."""
-    order = random.permutation(named.max() + 1)
-    sizes = np.bincount(named)[order].cumsum()
-    first = np.isin(named, order[: np.searchsorted(sizes, n) + 1])
-    return tuple(random.choice(np.flatnonzero(side), n, replace=False) for side in (first, ~first))  # type: ignore[return-value]
+def _draw_disjoint_parts(
+    patient: Indices, n: int, random: np.random.Generator
+) -> tuple[Indices, Indices]:
+    """Indices of n samples twice, from the patients of one side and from those of the other."""
+    order = random.permutation(patient.max() + 1)
+    sizes = np.bincount(patient)[order].cumsum()
+    first_side = np.isin(patient, order[: np.searchsorted(sizes, n) + 1])
+    first = random.choice(np.flatnonzero(first_side), n, replace=False)
+    second = random.choice(np.flatnonzero(~first_side), n, replace=False)
+    return first, second
 
 
 def check_features(x: Features, y: Features) -> tuple[Floats, Floats]:
@@ -102,28 +132,29 @@ def check_features(x: Features, y: Features) -> tuple[Floats, Floats]:
     return x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
 
 
-def _distance(difference: Floats, a: Floats, b: Floats) -> float:
-    """|difference|^2 + |a|_F^2 + |b|_F^2 - 2 |a b^T|_*; rounding may go below 0 by 1e-15 of the sum, so cut there."""
+def _distance_from_factors(difference: Floats, a: Floats, b: Floats) -> float:
+    """|difference|^2 + |a|_F^2 + |b|_F^2 - 2 |a b^T|_*, with |.|_* the nuclear norm (R5.3)."""
     nuclear = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    return max(0.0, float(difference @ difference + (a * a).sum() + (b * b).sum() - 2 * nuclear))
+    distance = float(difference @ difference + (a * a).sum() + (b * b).sum() - 2 * nuclear)
+    return max(0.0, distance)  # rounding may take it below 0 by 1e-15 of the sum
 
 
-def _centred(x: Floats) -> Floats:
+def _sample_factor(x: Floats) -> Floats:
     """Factor (N d) of the sample covariance."""
     return (x - x.mean(0)) / np.sqrt(len(x) - 1)
 
 
-def _factor(covariance: Features) -> Floats:
-    """Factor (d d) of a covariance: its eigenvectors as rows, scaled; eigenvalues below 0 are rounding."""
+def _covariance_factor(covariance: Features) -> Floats:
+    """Factor (d d) of a covariance: its eigenvectors as rows, scaled."""
     values, vectors = np.linalg.eigh(np.atleast_2d(np.asarray(covariance, np.float64)))
-    return (vectors * np.sqrt(values.clip(0))).T
+    return (vectors * np.sqrt(values.clip(0))).T  # eigenvalues below 0 are rounding
 
 
-def _draw(x: Floats, n: int, random: np.random.Generator) -> Floats:
+def _draw_samples(x: Floats, n: int, random: np.random.Generator) -> Floats:
     return x[random.choice(len(x), n, replace=False)]
 
 
-def _mean(distances: list[float]) -> float:
+def _mean_of_draws(distances: list[float]) -> float:
     if not distances:
-        raise ValueError("0 draws asked; give 1 or more")
+        raise ValueError("0 draws requested; give 1 or more")
     return float(np.mean(distances))

@@ -1,4 +1,4 @@
-"""Are synthetic masks plausible? Their areas, pieces and empty share beside the real ones (protocol R5.9)."""
+"""Whether synthetic masks are plausible: areas, pieces and empty share beside real ones (R5.9)."""
 
 from __future__ import annotations
 
@@ -16,63 +16,85 @@ Mask = NDArray[np.integer[Any]]  # *S, label map, 0 is background
 
 @dataclass(frozen=True, slots=True)
 class MaskValidity:
-    """Synthetic masks against real ones; counts and shares of both, so that a reader sees what is usual."""
+    """Synthetic masks against real ones, with counts and shares of both for comparison.
 
-    area_distance: float  # KS distance of the foreground areas, 0 (same) to 1
-    pieces: float  # mean connected components of a mask
+    `area_distance`: Kolmogorov-Smirnov distance of the foreground areas, 0 (same) to 1. `pieces`:
+    mean number of connected components in a mask. `empty`: share of masks without foreground.
+    """
+
+    area_distance: float
+    pieces: float
     real_pieces: float
-    empty: float  # share of masks without foreground
+    empty: float
     real_empty: float
 
 
 def mask_validity(fake: Sequence[Mask], real: Sequence[Mask]) -> MaskValidity:
-    """Of one or more label maps on each side; empty masks count, with area 0."""
+    """Areas, pieces and empty share of one or more label maps on each side (R5.9).
+
+    Empty masks count, with area 0 and no piece. A ValueError where a side has no mask.
+    """
     if not len(fake) or not len(real):
         raise ValueError(
             f"{len(fake)} synthetic and {len(real)} real masks given; expected at least one of each"
         )
-    fake_areas, real_areas = areas(fake), areas(real)
+    fake_shares = foreground_shares(fake)
+    real_shares = foreground_shares(real)
     return MaskValidity(
-        area_distance=ks_distance(fake_areas, real_areas),
-        pieces=float(np.mean([components(mask) for mask in fake])),
-        real_pieces=float(np.mean([components(mask) for mask in real])),
-        empty=float(np.mean(fake_areas == 0)),
-        real_empty=float(np.mean(real_areas == 0)),
+        area_distance=ks_distance(fake_shares, real_shares),
+        pieces=_mean_pieces(fake),
+        real_pieces=_mean_pieces(real),
+        empty=float(np.mean(fake_shares == 0)),
+        real_empty=float(np.mean(real_shares == 0)),
     )
 
 
-def agreement(predicted: Sequence[Mask], masks: Sequence[Mask]) -> float | None:
-    """Mean Dice of label maps of the synthetic images, by a segmenter trained on reals, with the masks made for them.
+def mask_agreement(predicted: Sequence[Mask], masks: Sequence[Mask]) -> float | None:
+    """Mean Dice of the label maps that a segmenter predicts with the masks made for the images.
 
-    Over all pairs (mask, foreground class that it holds), as the headline `dice`; None where every mask is empty.
+    The segmenter is trained on reals, the images are synthetic. The mean is over all pairs (mask,
+    foreground class that it holds), as for the headline `dice`; None where every mask is empty.
     """
-    pairs = zip(predicted, masks, strict=True)
-    scores = [dice(given == c, mask == c) for given, mask in pairs for c in _classes(mask)]
-    return float(np.mean(scores)) if scores else None
+    scores = []
+    for prediction, mask in zip(predicted, masks, strict=True):
+        scores += [dice(prediction == c, mask == c) for c in _foreground_classes(mask)]
+    if not scores:
+        return None
+    return float(np.mean(scores))
 
 
-def areas(masks: Sequence[Mask]) -> NDArray[np.float64]:
-    """Share of foreground in each mask, 0 to 1, so that grids of different size compare."""
+def foreground_shares(masks: Sequence[Mask]) -> NDArray[np.float64]:
+    """Share of foreground in each mask (N), 0 to 1, so that grids of different size compare."""
     return np.array([np.count_nonzero(mask) / mask.size for mask in masks])
 
 
-def components(mask: Mask) -> int:
-    """Connected pieces, counted for each foreground class apart; corners connect, so a thin slant is one piece."""
+def count_pieces(mask: Mask) -> int:
+    """Number of connected components, counted for each foreground class apart.
+
+    Pixels that touch at a corner are connected, so that a thin diagonal is one piece.
+    """
     from scipy.ndimage import label
 
-    corners = np.ones((3,) * mask.ndim)
-    return sum(int(label(mask == c, corners)[1]) for c in _classes(mask))
+    corners_connect = np.ones((3,) * mask.ndim)
+    return sum(int(label(mask == c, corners_connect)[1]) for c in _foreground_classes(mask))
 
 
 def ks_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Two-sample Kolmogorov-Smirnov distance: the largest gap between the two distribution functions."""
-    a, b = np.sort(a), np.sort(b)
+    """Two-sample Kolmogorov-Smirnov distance of numbers (N) and (M).
+
+    It is the largest gap between the two empirical distribution functions, 0 to 1.
+    """
+    a = np.sort(a)
+    b = np.sort(b)
     values = np.concatenate([a, b])
-    gap = np.searchsorted(a, values, "right") / len(a) - np.searchsorted(b, values, "right") / len(
-        b
-    )
-    return float(np.abs(gap).max())
+    share_of_a = np.searchsorted(a, values, "right") / len(a)
+    share_of_b = np.searchsorted(b, values, "right") / len(b)
+    return float(np.abs(share_of_a - share_of_b).max())
 
 
-def _classes(mask: Mask) -> list[int]:
+def _mean_pieces(masks: Sequence[Mask]) -> float:
+    return float(np.mean([count_pieces(mask) for mask in masks]))
+
+
+def _foreground_classes(mask: Mask) -> list[int]:
     return [int(c) for c in np.unique(mask) if c]

@@ -1,7 +1,9 @@
-"""Pseudo-normal images: is the lesion gone (healthiness), is the rest kept (identity)? Pure functions.
+"""Pseudo-healthy images: is the lesion gone (healthiness), and is the rest kept (identity)?
 
-Labels come from a judge that the generator never met in training. Whatever is a ratio of sums is given as counts, so
-that `bench.jackknife.pseudo_values_of_sums` can leave patients out.
+Both are defined by Xia et al. 2020 (arXiv 2005.01607). Lesions are found by a segmenter that the
+generator never met in training: f(x) is its label map of the image x, and G(x) the pseudo-healthy
+image. Whatever is a ratio of sums takes the sums, so that `bench.stats.jackknife` can leave
+patients out.
 """
 
 from __future__ import annotations
@@ -12,108 +14,87 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.copies import WINDOW, similarity
 from bench.metrics.overlap import dice
+from bench.metrics.ssim import Image, MultiScale, ms_ssim
 
-Image = NDArray[Any]  # C H W, intensities in [0, 1]
 Mask = NDArray[Any]  # H W, 0 is background
 Floats = NDArray[np.float64]
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first (Wang et al. 2003)
 
-
-class MultiScale(NamedTuple):
-    """MS-SSIM and the number of scales that the images had room for."""
-
-    value: float
-    scales: int
-
-
-class Change(NamedTuple):
-    """Mean |x - x_hat| over the pixels of the lesion and over the others; nan where there is no such pixel."""
+class MeanChange(NamedTuple):
+    """Mean |G(x) - x| over the pixels of the lesion and over all others; see `mean_change`."""
 
     inside: float
     outside: float
 
 
 def lesion_pixels(label_maps: Sequence[Mask]) -> Floats:
-    """N(f(x)): pixels called lesion, of any class, in each label map (N)."""
+    """N(f(x)): number of pixels called lesion, of any class, in each label map (N)."""
     return np.array([np.count_nonzero(label_map) for label_map in label_maps], float)
 
 
 def healthiness(counts: Floats) -> Floats:
-    """h = 1 - N(f(G(x))) / N(f(x)) of sums (..., 2) over cases with a lesion; nan where the judge finds none in x.
+    """h = 1 - N(f(G(x))) / N(f(x)), from sums (..., 2) of both over cases with a lesion -> (...).
 
-    1 is no lesion left, 0 as much as before, below 0 more. With true areas as denominator it is the other form in use.
+    The last axis holds lesion pixels left in G(x), then those found in x. 1 means that no lesion is
+    left, 0 as much as before, and below 0 more; nan where none was found in x. With the true areas
+    as the denominator it is the other form in use.
     """
-    left, found = np.moveaxis(np.asarray(counts, float), -1, 0)
-    ratio = np.divide(left, found, out=np.full(np.shape(found), np.nan), where=found > 0)
+    left, before = np.moveaxis(np.asarray(counts, float), -1, 0)
+    undefined = np.full(np.shape(before), np.nan)
+    ratio = np.divide(left, before, out=undefined, where=before > 0)
     return np.asarray(1 - ratio)
 
 
 def healthiness_dice(label_map: Mask, mask: Mask) -> float:
-    """Dice of what the judge finds in G(x) with the true lesion, all classes as one; lower is healthier."""
+    """Dice of the lesion found in G(x) with the true lesion, classes as one; lower is healthier.
+
+    0 where none is found. A ValueError for an empty true mask: only images with a lesion have it.
+    """
     if not (mask > 0).any():
-        raise ValueError("the true mask is empty; score images with a lesion alone")
+        raise ValueError("the true mask is empty; score only images with a lesion")
     return dice(label_map > 0, mask > 0)
 
 
-def identity(image: Image, normal: Image, mask: Mask) -> MultiScale:
-    """MS-SSIM of x and G(x) (C H W), both set to 0 in the mask (H W)."""
+def identity_score(image: Image, normal: Image, mask: Mask) -> MultiScale:
+    """MS-SSIM of x and G(x) (C H W), both set to 0 inside the lesion's mask (H W); 1 is unchanged.
+
+    An empty mask compares the whole images.
+    """
     tissue = mask == 0
     return ms_ssim(image * tissue, normal * tissue)
 
 
-def ms_ssim(a: Image, b: Image) -> MultiScale:
-    """Multi-scale structural similarity of two images (C H W) in [0, 1], the mean over channels (Wang et al. 2003).
+def mean_change(image: Image, normal: Image, mask: Mask) -> MeanChange:
+    """Mean |G(x) - x| inside the lesion's mask (H W) and outside it, in units of intensity.
 
-    Windows of 11 pixels, sigma 1.5; 5 scales from a side of 161 pixels, 3 from 41, 2 from 21, else 1, with their
-    weights scaled to sum 1. Negative terms, of images that are each other's negative, count as 0.
+    Over pixels and channels of images (C H W). A good method changes only the inside. nan where
+    there is no such pixel.
     """
-    if a.shape != b.shape or a.ndim != 3:
-        raise ValueError(f"images are {a.shape} and {b.shape}; expected two of one shape (C H W)")
-    scales = scales_of(min(a.shape[1:]))
-    weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    product = np.ones(len(a))
-    for number, weight in enumerate(weights):
-        luminance, structure = similarity(a, b)
-        term = structure if number < scales - 1 else luminance * structure
-        product *= term.mean((1, 2)).clip(0) ** weight
-        a, b = halved(a), halved(b)
-    return MultiScale(float(product.mean()), scales)
-
-
-def scales_of(side: int) -> int:
-    """How many scales the shorter side (pixels) has room for, of the numbers 5, 3, 2 and 1."""
-    return next(
-        scales for scales in (5, 3, 2, 1) if scales == 1 or side > (WINDOW - 1) * 2 ** (scales - 1)
+    change = np.abs(np.asarray(normal, np.float64) - image).mean(0)
+    return MeanChange(
+        inside=_mean_or_nan(change[mask > 0]), outside=_mean_or_nan(change[mask == 0])
     )
 
 
-def halved(image: Floats) -> Floats:
-    """Means of 2 x 2 pixels (C H W -> C H/2 W/2); the last line of an odd side is doubled first."""
-    c, h, w = image.shape
-    even = np.pad(image, ((0, 0), (0, h % 2), (0, w % 2)), mode="edge")
-    return even.reshape(c, (h + 1) // 2, 2, (w + 1) // 2, 2).mean((2, 4))
+def _mean_or_nan(values: Floats) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
-def change(image: Image, normal: Image, mask: Mask) -> Change:
-    """Where G changed x (C H W): inside the mask (H W) it should, outside it should not."""
-    apart = np.abs(np.asarray(normal, np.float64) - image).mean(0)
-    inside, outside = apart[mask > 0], apart[mask == 0]
-    return Change(
-        *(float(part.mean()) if part.size else float("nan") for part in (inside, outside))
-    )
+def anomaly_score(image: Image, normal: Image) -> float:
+    """Mean |G(x) - x| over all pixels and channels (C H W), in units of intensity.
 
-
-def anomaly(image: Image, normal: Image) -> float:
-    """Mean |x - x_hat| over all pixels and channels: the score of an image for AUROC, higher is more abnormal."""
+    The score of an image from which AUROC is computed; higher is more abnormal.
+    """
     return float(np.abs(np.asarray(normal, np.float64) - image).mean())
 
 
 def harmonic_mean(healthiness: Floats, identity: Floats) -> Floats:
-    """2 h i / (h + i) of both axes; 0 where either is not above 0, as for a copy of the input; nan where h is."""
+    """2 h i / (h + i) of healthiness and identity, which broadcast; nan where either is nan.
+
+    0 where either is not above 0, as for a copy of the input.
+    """
     h, i = np.broadcast_arrays(np.asarray(healthiness, float), np.asarray(identity, float))
-    mean = np.divide(2 * h * i, h + i, out=np.zeros(h.shape), where=(h > 0) & (i > 0))
+    both_positive = (h > 0) & (i > 0)
+    mean = np.divide(2 * h * i, h + i, out=np.zeros(h.shape), where=both_positive)
     return np.where(np.isnan(h) | np.isnan(i), np.nan, mean)

@@ -1,33 +1,26 @@
-"""HD95, ASD and NSD of two masks from one pass; definitions and empty rules: `surface_metrics`.
+"""HD95, ASD and NSD of two masks from one pass over their borders; see `surface_metrics`.
 
-The values are medpy's (`hd95`, `asd`). medpy runs three distance transforms over the whole image; here each
-border voxel of a volume looks for its nearest partner in growing rings, which is short where two masks nearly agree.
+HD95 and ASD have the values of medpy (`hd95`, `asd`).
 """
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.overlap import check_masks
+from bench.metrics.borders import checked_spacing
+from bench.metrics.case_metric import CaseMetric, CasePair
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_FAR = 20_000  # "no border in this column", in voxels; fits int16
-_REACH = 16  # the ring search ends here, in voxels of the finest axis
-_TREE_COST = {
-    2: 20,
-    3: 200,
-}  # one far tree query takes about the time of transforming so many voxels
 _SLACK = 1e-9  # three steps of 0.1 mm count as within 0.3 mm, in spite of rounding
 
 
 class SurfaceMetrics(NamedTuple):
-    """Distances in the unit of the spacing (mm), or pixels without one; `nsd` is a share in [0, 1]."""
+    """Distances in mm, or in pixels without a spacing; `nsd` is a share in [0, 1]."""
 
     hd95: float
     asd: float
@@ -39,155 +32,85 @@ def surface_metrics(
 ) -> SurfaceMetrics:
     """HD95, ASD and NSD of two boolean masks of one shape, 2D or 3D.
 
-    hd95: 95th percentile of the distances of both directions, concatenated. asd: mean distance from the
-    prediction's border to the reference's, so it is not symmetric. nsd: share of the border voxels of both
-    masks that lie within `tolerance` of the other border, unweighted. `spacing` is in mm per axis; with None
-    distances and `tolerance` are in pixels. An empty prediction gets hd95 = asd = `image_diagonal`, nsd = 0.
-    An empty reference is a ValueError: the caller leaves such pairs out.
+    hd95: 95th percentile (linear between order statistics) of the distances from each border voxel
+    to the other border, of both directions together. asd: mean distance from the prediction's
+    border to the reference's, so it is not symmetric. nsd: share of the border voxels of both
+    masks that lie within `tolerance` of the other border (after Nikolov et al. 2021, doi
+    10.2196/26151, who weight voxels by their surface; here each counts the same). Borders are
+    those of `border`.
+
+    `spacing` is in mm per axis; with None, distances and `tolerance` are in pixels. An empty
+    prediction gets hd95 = asd = `image_diagonal` and nsd = 0. A ValueError for an empty reference
+    (the caller leaves such pairs out), and for masks or a spacing that do not fit.
     """
-    steps = _checked_spacing(pred, ref, spacing)
+    steps = checked_spacing(pred, ref, spacing)
     if not ref.any():
         raise ValueError("the reference is empty, which has no border; leave this pair out")
-    if not pred.any():
-        diagonal = image_diagonal(ref.shape, steps)
-        return SurfaceMetrics(diagonal, diagonal, 0.0)
-    there, back = surface_distances(pred, ref, steps)
-    both = np.concatenate([there, back])
-    near = float(np.mean(both <= tolerance + _SLACK))
-    return SurfaceMetrics(float(np.percentile(both, 95)), float(there.mean()), near)
+    pair = CasePair(pred, ref, steps, tolerance)
+    return SurfaceMetrics(hd95(pair), asd(pair), nsd(pair))
 
 
 def image_diagonal(shape: tuple[int, ...], spacing: tuple[float, ...] | None) -> float:
-    """sqrt(sum((n_i * s_i)^2)) over the full voxel extents n_i * s_i, in mm; with None s_i = 1, in pixels."""
+    """sqrt(sum((n_i * s_i)^2)) of n_i voxels of s_i mm on axis i; without spacing, in pixels."""
     steps = (1.0,) * len(shape) if spacing is None else spacing
     return math.hypot(*(n * s for n, s in zip(shape, steps, strict=True)))
 
 
-def surface_distances(pred: Mask, ref: Mask, spacing: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """Distance of every border voxel of `pred` to the border of `ref`, and the reverse; both non-empty."""
-    box = _bounding_box(pred | ref)
-    a, b = border(pred[box]), border(ref[box])
-    return _directed(a, b, spacing), _directed(b, a, spacing)
+def hd95(pair: CasePair) -> float:
+    """95th percentile of the distances of both directions; the diagonal without a prediction."""
+    if not pair.guess.any():
+        return pair_diagonal(pair)
+    return float(np.percentile(np.concatenate(pair.borders), 95))
 
 
-def border(mask: Mask) -> Mask:
-    """Voxels with a face neighbour outside the mask; the outside of the image counts as outside the mask.
-
-    This is medpy's `mask ^ binary_erosion(mask)` with connectivity 1, and cropping to the mask keeps it.
-    """
-    core = (slice(1, -1),) * mask.ndim
-    inner = mask[core].copy()
-    for axis in range(mask.ndim):
-        for shifted in (slice(None, -2), slice(2, None)):
-            inner &= mask[(*core[:axis], shifted, *core[axis + 1 :])]
-    edge = mask.copy()
-    edge[core] &= ~inner
-    return edge
+def asd(pair: CasePair) -> float:
+    """Mean distance from the predicted to the true border; the diagonal without a prediction."""
+    if not pair.guess.any():
+        return pair_diagonal(pair)
+    return float(pair.borders.to_truth.mean())
 
 
-def _checked_spacing(pred: Mask, ref: Mask, spacing: tuple[float, ...] | None) -> tuple[float, ...]:
-    """The spacing with None read as 1 pixel; a ValueError for masks or a spacing that do not fit."""
-    check_masks(pred, ref)
-    if ref.ndim not in _TREE_COST:
-        raise ValueError(
-            f"masks of shape {ref.shape} are neither 2D nor 3D; pass one image or volume at a time"
-        )
-    steps = (1.0,) * ref.ndim if spacing is None else tuple(float(s) for s in spacing)
-    if len(steps) != ref.ndim or not all(0 < s < math.inf for s in steps):
-        raise ValueError(
-            f"spacing {spacing} does not fit a mask of shape {ref.shape}; give mm > 0 per axis"
-        )
-    return steps
+def nsd(pair: CasePair) -> float:
+    """Share of the border voxels of both masks within the tolerance of the other border."""
+    if not pair.guess.any():
+        return 0.0
+    return float(np.mean(np.concatenate(pair.borders) <= pair.tolerance + _SLACK))
 
 
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box that holds a non-empty mask; axis by axis, so that each scan is shorter."""
-    box: list[slice] = []
-    for axis in range(mask.ndim):
-        others = tuple(i for i in range(mask.ndim) if i != axis)
-        hits = np.flatnonzero(mask[tuple(box)].any(axis=others))
-        box.append(slice(int(hits[0]), int(hits[-1]) + 1))
-    return tuple(box)
+def pair_diagonal(pair: CasePair) -> float:
+    """The longest distance that the image has room for: the worst HD95 and ASD."""
+    return image_diagonal(pair.truth.shape, pair.spacing)
 
 
-def _directed(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Floats:
-    """Distance of every True of `source` to the nearest True of `target`."""
-    points = np.stack(np.unravel_index(np.flatnonzero(source), source.shape), axis=1)
-    if (
-        source.ndim == 2
-    ):  # borders are short here, and the many small steps of the ring search cost more
-        return _tree_or_transform(points, target, spacing)
-    distances, open_ = _ring_search(points, target, spacing)
-    if open_.size:
-        distances[open_] = _tree_or_transform(points[open_], target, spacing)
-    return distances
-
-
-def _ring_search(points: Ints, target: Mask, spacing: tuple[float, ...]) -> tuple[Floats, Ints]:
-    """Distances of `points` (N D), and the indices of the points that it leaves open.
-
-    With the distance along axis 0 known for every voxel, a point only compares the columns around it, nearest
-    first, and is done when the next ring of columns is farther than its best. Exact, because rings grow.
-    """
-    reach = min(_REACH * min(spacing[1:]), spacing[0] * _FAR / 2)
-    pad = [0] + [
-        int(min(reach / s, n - 1)) for s, n in zip(spacing[1:], target.shape[1:], strict=True)
-    ]
-    columns = np.pad(_column_distance(target), [(p, p) for p in pad], constant_values=_FAR)
-    strides = np.array(columns.strides) // columns.itemsize
-    places, flat = (points + pad) @ strides, columns.ravel()
-    best, open_ = np.full(len(places), np.inf), np.arange(len(places))
-    budget = 2 * target.size  # look-ups; about where the distance transform becomes cheaper
-    for square, jumps in _rings(pad, spacing, reach, strides):
-        open_ = open_[best[open_] > square]
-        budget -= open_.size * len(jumps)
-        if not open_.size or budget < 0:
-            return np.sqrt(best), open_
-        best[open_] = np.minimum(
-            best[open_], _ring_best(flat, places[open_], jumps, spacing[0]) + square
-        )
-    return np.sqrt(best), open_[best[open_] > reach**2]
-
-
-def _ring_best(flat: NDArray[np.int16], places: Ints, jumps: Ints, step: float) -> Floats:
-    """Smallest squared distance along axis 0 over the columns of one ring, for each place."""
-    nearest = flat[places + jumps[0]]
-    for jump in jumps[1:]:
-        np.minimum(nearest, flat[places + jump], out=nearest)
-    return np.square(np.multiply(nearest, step, dtype=np.float64))
-
-
-def _rings(
-    pad: list[int], spacing: tuple[float, ...], reach: float, strides: Ints
-) -> Iterator[tuple[float, Ints]]:
-    """(squared distance, flat index jumps) of the columns at equal distance, nearest ring first."""
-    offsets = np.indices([2 * p + 1 for p in pad]).reshape(len(pad), -1).T - pad
-    squares = np.square(offsets * spacing).sum(axis=1)
-    order = np.argsort(squares, kind="stable")
-    order = order[squares[order] <= reach**2]
-    values, starts = np.unique(squares[order], return_index=True)
-    for value, ring in zip(values, np.split(offsets[order] @ strides, starts[1:]), strict=True):
-        yield float(value), ring
-
-
-def _column_distance(target: Mask) -> NDArray[np.int16]:
-    """Voxels to the nearest True along axis 0, `_FAR` where the column has none."""
-    distance = np.where(target, np.int16(0), np.int16(_FAR))
-    for i in range(1, len(distance)):
-        np.minimum(distance[i], distance[i - 1] + 1, out=distance[i])
-    for i in range(len(distance) - 2, -1, -1):
-        np.minimum(distance[i], distance[i + 1] + 1, out=distance[i])
-    return distance
-
-
-def _tree_or_transform(points: Ints, target: Mask, spacing: tuple[float, ...]) -> Floats:
-    """Distances of `points` (N D) by a tree if they are few, else by one transform: garbage masks stay cheap."""
-    if len(points) * _TREE_COST[target.ndim] > target.size:
-        from scipy.ndimage import distance_transform_edt
-
-        return distance_transform_edt(~target, sampling=spacing)[tuple(points.T)]
-    from scipy.spatial import cKDTree
-
-    # An unbalanced tree builds twice as fast and answers far queries faster.
-    tree = cKDTree(np.argwhere(target) * spacing, balanced_tree=False, compact_nodes=False)
-    return tree.query(points * spacing)[0]
+METRICS = (
+    CaseMetric(
+        key="nsd",
+        title="NSD",
+        better="higher",
+        help="Share of both borders within the stated tolerance of the other.",
+        pairs="reference",
+        digits=3,
+        worst=0.0,
+        compute=nsd,
+    ),
+    CaseMetric(
+        key="hd95",
+        title="HD95",
+        better="lower",
+        help="95th percentile of the border distances of both directions.",
+        pairs="reference",
+        digits=1,
+        worst=pair_diagonal,
+        compute=hd95,
+    ),
+    CaseMetric(
+        key="asd",
+        title="ASD",
+        better="lower",
+        help="Mean distance from the predicted border to the reference border.",
+        pairs="reference",
+        digits=2,
+        worst=pair_diagonal,
+        compute=asd,
+    ),
+)

@@ -1,300 +1,307 @@
-"""Suite -> list of Cell, each with a key. Pure: needs no images and starts nothing."""
+"""From a suite to planned cells, each with a key. Needs no images and runs nothing."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench import hashing, registry
-from bench.api import Card, Task
-from bench.data.cache import Prepared
+from bench.api import Task
+from bench.cell_folder import CellKey
+from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
-from bench.planning import budget
+from bench.names import DEFAULT, EXTERNAL, RowId
 from bench.planning.split import Split
-from bench.planning.suite import EXTERNAL, Backbone, Classifier, Entry, Suite
+from bench.planning.suite import Backbone, Classifier, Entry, Suite
 from bench.registry import MethodInfo
 
-PROTOCOL = "1"  # raise it when a rule of protocol or scoring changes what a result means
+FILTER_KEYS = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")  # --only
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One training: the unit of work, of caching and of failure. `identity` decides the key, the rest labels it."""
+class PlannedCell(CellKey):
+    """One training: the unit of work, of caching and of failure. CellKey decides its result.
 
-    task: Task
-    dataset: str
-    labelled: int
-    subset: int
-    method: str
-    config: Mapping[str, Any]
-    steps: int
-    size: tuple[int, ...]
-    threads: int
-    precision: str
-    backbone: Mapping[str, Any]
-    seed: int
-    split: str
-    data: str
-    code: str
-    layout: Mapping[str, Any]  # from the training grid to label maps, see Suite.layout
-    select: Mapping[str, Any] | None = None  # checkpoints kept on the way
-    samples: int | None = None  # synthetic images of a generator
-    protocol: str = PROTOCOL
-    phase: str = "final"  # tuning: of a trial; waiting: for its study; untuned: all trials of its study failed
-    fold: tuple[int, int] | None = None  # of a trial: its number, and how many were asked for
-    class_known: bool = False  # labels of all training images are seen
-    fraction: float = field(default=1.0, kw_only=True)
-    variant: str = field(default="default", kw_only=True)
-    refusal: str | None = field(default=None, kw_only=True)
-    study: str | None = field(default=None, kw_only=True)  # that chose the settings of a tuned cell
-    generator: bool = field(
-        default=False, kw_only=True
-    )  # makes images, which the reference model judges
-    normaliser: bool = field(
-        default=False, kw_only=True
-    )  # takes lesions out of images; judged likewise
+    The fields below label it and are not part of its key.
+    """
 
-    @cached_property
-    def key(self) -> str:
-        """sha256 of the identity, its first 20 hex characters."""
-        return hashing.digest(self.identity())[:20]
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the result, as plain data."""
-        fields = asdict(self)
-        for label in ("fraction", "variant", "refusal", "study", "generator", "normaliser"):
-            fields.pop(label)
-        if self.method == EXTERNAL:
-            fields["config"] = {}  # where the files lie does not matter, `code` is their content
-        return fields
+    fraction: float = field(default=1.0, kw_only=True)  # of the training patients
+    variant: str = field(default=DEFAULT, kw_only=True)
+    refusal: str | None = field(default=None, kw_only=True)  # why it cannot be run
+    study: str | None = field(
+        default=None, kw_only=True
+    )  # which chose the settings of a tuned cell
+    generator: bool = field(default=False, kw_only=True)  # makes images
+    pseudo_healthy: bool = field(default=False, kw_only=True)  # removes lesions from images
 
     @property
-    def row(self) -> tuple[str, str, int, str, str]:
-        """The board row it belongs to: task, dataset, labelled, method, variant."""
-        return self.task, self.dataset, self.labelled, self.method, self.variant
+    def row(self) -> RowId:
+        """The row of the leaderboard that it belongs to."""
+        return RowId(self.task, self.dataset, self.labelled, self.method, self.variant)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the reference model judges images that the cell makes."""
+        return self.generator or self.pseudo_healthy
 
 
 @dataclass(frozen=True)
-class Material:
-    """What planning needs to know of one dataset."""
+class PlannedDataset:
+    """A data set of a suite: decoded and split."""
 
-    prepared: Prepared
+    prepared: DecodedDataset
     split: Split
     lists: Mapping[str, str] = field(default_factory=dict)  # hash of each of the data's own lists
 
+    @property
+    def patients(self) -> int:
+        """How many training patients there are."""
+        return self.split.patients(self.split.train)
 
-def plan(
-    suite: Suite, materials: Mapping[str, Material], plugins: Sequence[Path] = ()
-) -> list[Cell]:
+
+@dataclass(frozen=True)
+class _Contender:
+    """One entry of a suite with its settings resolved."""
+
+    entry: Entry
+    info: MethodInfo
+    config: Mapping[str, Any]
+    code: str  # hash of all code and files that its results depend on
+
+
+def plan_cells(
+    suite: Suite, datasets: Mapping[str, PlannedDataset], plugins: Sequence[Path] = ()
+) -> list[PlannedCell]:
     """All cells of a suite, the reference at all labels first."""
-    learners = [entry for entry in suite.methods if entry.method != EXTERNAL]
-    infos = {entry.method: registry.method(entry.method, plugins) for entry in learners}
-    if suite.reference in infos and infos[suite.reference].card.get("role") == "normaliser":
-        raise BenchError(
-            f"reference: {suite.reference} given; it would judge its own pseudo-normal images; name another method"
-        )
-    configs = _configs(suite.config, learners, infos, len(suite.size))
-    code = {
-        name: hashing.code_hash([*info.sources, *registry.SHARED_SOURCES])
-        for name, info in infos.items()
-    }
-    cells = []
+    contenders = _contenders(suite, plugins)
+    cells: list[PlannedCell] = []
     for task in suite.tasks:
-        entries = [
-            (e, config)
-            for e, config in zip(learners, configs, strict=True)
-            if e in suite.entries(task)
-        ]
-        for dataset, material in materials.items():
-            found = _planned(suite, task, dataset, material, entries, infos, code)
-            made = any(cell.generator or cell.normaliser for cell in found)
-            cells += found + (
-                _judge(found, material, infos[suite.reference], suite.reference) if made else []
-            )
+        entries = suite.entries(task)
+        chosen = [contender for contender in contenders if contender.entry in entries]
+        for name, dataset in datasets.items():
+            planned = _cells_of_dataset(suite, task, name, dataset, chosen)
+            cells += planned
+            if any(cell.is_judged for cell in planned):
+                reference = registry.method(suite.reference, plugins)
+                cells += _reference_model(planned, dataset, reference, suite.reference)
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
 
 
-def _planned(
+def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
+    """All entries that are trained. Raises BenchError for a method that cannot be the reference."""
+    entries = [entry for entry in suite.methods if entry.method != EXTERNAL]
+    # Once for each method: a suite may have a hundred variants of one.
+    infos = {name: registry.method(name, plugins) for name in suite.trained_methods}
+    reference = infos.get(suite.reference)
+    if reference is not None and reference.card.get("role") == "normaliser":
+        raise BenchError(
+            f"reference: {suite.reference} given; it would judge its own pseudo-healthy images; "
+            "name another method"
+        )
+    shared_by_method = _shared_settings(suite.config, infos)
+    codes = _code_hashes(infos)
+    contenders = []
+    for entry in entries:
+        info = infos[entry.method]
+        settings = {**shared_by_method[entry.method], **entry.config}
+        config = info.config(settings, len(suite.size))
+        code = _code_with_files(codes[entry.method], config, info.card.get("files", []))
+        contenders.append(_Contender(entry, info, config, code))
+    return contenders
+
+
+def _code_hashes(infos: Mapping[str, MethodInfo]) -> dict[str, str]:
+    """The hash of all code that the results of each method depend on."""
+    shared = registry.shared_sources()
+    hashes = {}
+    for name, info in infos.items():
+        hashes[name] = hashing.code_hash([*info.sources, *shared])
+    return hashes
+
+
+def _shared_settings(
+    shared: Mapping[str, Any], infos: Mapping[str, MethodInfo]
+) -> dict[str, dict[str, Any]]:
+    """The keys of the suite's `config` that each method knows.
+
+    Raises BenchError for a key that no method knows.
+    """
+    known = {name: info.config_keys() for name, info in infos.items()}
+    every_key = set().union(*known.values())
+    for key in shared:
+        if key not in every_key:
+            raise BenchError(f"config: {registry.unknown('key', key, sorted(every_key))}")
+    settings = {}
+    for name, keys in known.items():
+        settings[name] = {key: value for key, value in shared.items() if key in keys}
+    return settings
+
+
+def _cells_of_dataset(
     suite: Suite,
     task: Task,
-    dataset: str,
-    material: Material,
-    entries: Sequence[tuple[Entry, dict[str, Any]]],
-    infos: Mapping[str, MethodInfo],
-    code: Mapping[str, str],
-) -> list[Cell]:
-    """The cells of one task on one dataset."""
-    cells = []
-    patients = material.split.patients(material.split.train)
-    card, ndim = Card(**material.prepared.index["card"]), len(suite.size)
-    splits = [material.split.hash(j) for j in range(suite.most_subsets)]
-    backbone, layout, select = _for_task(suite, task)
-    for budget_, labelled in budgets(suite, patients).items():
-        base = Cell(
-            task, dataset, labelled, 0, "", {}, suite.steps, tuple(suite.size), suite.threads,
-            suite.precision, backbone, suite.seed, "", material.prepared.index["data"], "", layout, select,
-            class_known=suite.class_known, fraction=budget_ if suite.fractions else labelled / patients,
-        )  # fmt: skip
-        subsets = range(suite.subsets_of(budget_))
-        for entry, config in entries:
-            info = infos[entry.method]
-            refusal = info.refusal(card, task, ndim, labelled == patients)
-            role = info.card.get("role") if refusal is None else None
-            generator = role == "generator"
-            own = replace(
-                base, method=entry.method, variant=entry.variant, config=config,
-                code=_with_files(code[entry.method], config, info.card.get("files", [])),
-                refusal=refusal, generator=generator, normaliser=role == "normaliser",
-                samples=suite.samples if generator else None,
-            )  # fmt: skip
-            cells += [replace(own, subset=j, split=splits[j]) for j in subsets]
+    name: str,
+    dataset: PlannedDataset,
+    contenders: Sequence[_Contender],
+) -> list[PlannedCell]:
+    """The cells of one task on one data set."""
+    cells: list[PlannedCell] = []
+    splits = [dataset.split.hash(draw) for draw in range(suite.most_subsets)]
+    for budget, labelled in suite.labelled_counts(dataset.patients).items():
+        base = _base_cell(suite, task, name, dataset, budget, labelled)
+        for contender in contenders:
+            cell = _cell_of(base, contender, dataset, suite)
+            for draw in range(suite.subsets_of(budget)):
+                cells.append(replace(cell, subset=draw, split=splits[draw]))
         for entry in suite.entries(task):
-            if entry.method == EXTERNAL and entry.budget == budget_:
-                cells += _external(base, entry, subsets, splits)
+            if entry.method == EXTERNAL and entry.budget == budget:
+                cells += _external_cells(base, entry, suite.subsets_of(budget), splits)
     return cells
 
 
-def _for_task(
-    suite: Suite, task: Task
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
-    """Network, layout of predictions and selection; in classification there are no label maps to lay out or select."""
-    if task == "classification":
-        return _classifier(suite.classifier), {}, None
-    return (
-        _backbone(suite.backbone),
-        suite.layout,
-        suite.select.model_dump() if suite.select else None,
-    )
-
-
-def _judge(
-    cells: Sequence[Cell], material: Material, info: MethodInfo, reference: str
-) -> list[Cell]:
-    """The reference model, where a budget below all labels is all that the suite asks for."""
-    first = next(cell for cell in cells if _is_reference(cell, reference))
-    if judges(cells, first.task, first.dataset, reference):
-        return []
-    patients = material.split.patients(material.split.train)
-    refusal = info.refusal(
-        Card(**material.prepared.index["card"]), first.task, len(first.size), all_labelled=True
-    )
-    judge = replace(
-        first,
-        labelled=patients,
-        fraction=1.0,
+def _base_cell(
+    suite: Suite, task: Task, name: str, dataset: PlannedDataset, budget: float, labelled: int
+) -> PlannedCell:
+    """What all cells of a task and budget on a data set share; method and draw are left open."""
+    backbone = _classifier(suite.classifier)
+    inference_settings: dict[str, Any] = {}
+    select: dict[str, Any] | None = None
+    if task == "segmentation":
+        backbone = _network(suite.backbone)
+        inference_settings = suite.inference_settings
+        select = suite.select.model_dump() if suite.select else None
+    return PlannedCell(
+        task=task,
+        dataset=name,
+        labelled=labelled,
         subset=0,
-        split=material.split.hash(0),
+        method="",
+        config={},
+        steps=suite.steps,
+        size=tuple(suite.size),
+        threads=suite.threads,
+        precision=suite.precision,
+        backbone=backbone,
+        seed=suite.seed,
+        split="",
+        data=dataset.prepared.index.data,
+        code="",
+        inference_settings=inference_settings,
+        select=select,
+        class_known=suite.class_known,
+        fraction=budget if suite.fractions else labelled / dataset.patients,
+    )
+
+
+def _cell_of(
+    base: PlannedCell, contender: _Contender, dataset: PlannedDataset, suite: Suite
+) -> PlannedCell:
+    """The cell of one method, without its draw."""
+    all_labelled = base.labelled == dataset.patients
+    card = dataset.prepared.index.card
+    refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled)
+    role = contender.info.card.get("role") if refusal is None else None
+    return replace(
+        base,
+        method=contender.entry.method,
+        variant=contender.entry.variant,
+        config=contender.config,
+        code=contender.code,
         refusal=refusal,
+        generator=role == "generator",
+        pseudo_healthy=role == "normaliser",
+        samples=suite.samples if role == "generator" else None,
     )
-    return [judge] if refusal is None else []
 
 
-def judges(cells: Sequence[Cell], task: str, dataset: str, reference: str) -> list[Cell]:
-    """The reference model (all labels, subset 0) of a task and dataset, where planned: it judges generators."""
-    return [
-        cell
-        for cell in cells
-        if (cell.task, cell.dataset) == (task, dataset)
-        and cell.fraction == 1
-        and cell.subset == 0
-        and _is_reference(cell, reference)
-    ]
+def _reference_model(
+    cells: Sequence[PlannedCell], dataset: PlannedDataset, info: MethodInfo, reference: str
+) -> list[PlannedCell]:
+    """The cell of the reference model, if the suite itself does not ask for one at all labels."""
+    first = next(cell for cell in cells if _is_reference(cell, reference))
+    if reference_models(cells, first.task, first.dataset, reference):
+        return []
+    card = dataset.prepared.index.card
+    if info.refusal(card, first.task, len(first.size), all_labelled=True) is not None:
+        return []
+    split = dataset.split.hash(0)
+    all_labels = replace(first, labelled=dataset.patients, fraction=1.0)
+    return [replace(all_labels, subset=0, split=split, refusal=None)]
 
 
-def _is_reference(cell: Cell, reference: str) -> bool:
-    return cell.method == reference and cell.variant == "default" and cell.phase == "final"
+def reference_models(
+    cells: Sequence[PlannedCell], task: str, dataset: str, reference: str
+) -> list[PlannedCell]:
+    """The reference model (all labels, draw 0) of a task and data set, if it is planned."""
+    of_dataset = [cell for cell in cells if (cell.task, cell.dataset) == (task, dataset)]
+    all_labels = [cell for cell in of_dataset if cell.fraction == 1 and cell.subset == 0]
+    return [cell for cell in all_labels if _is_reference(cell, reference)]
 
 
-def _configs(
-    shared: Mapping[str, Any], entries: Sequence[Entry], infos: Mapping[str, MethodInfo], ndim: int
-) -> list[dict[str, Any]]:
-    """The resolved config of each entry; a shared key goes to every method that has it, and some method must."""
-    known = {name: info.config_keys() for name, info in infos.items()}
-    for key in shared:
-        if not any(key in keys for keys in known.values()):
-            raise BenchError(
-                f"config: {registry.unknown('key', key, sorted(set().union(*known.values())))}"
-            )
-    return [
-        infos[entry.method].config(
-            {
-                **{key: value for key, value in shared.items() if key in known[entry.method]},
-                **entry.config,
-            },
-            ndim,
-        )
-        for entry in entries
-    ]
+def _is_reference(cell: PlannedCell, reference: str) -> bool:
+    return cell.method == reference and cell.variant == DEFAULT and cell.phase == "final"
 
 
-def _external(base: Cell, entry: Entry, subsets: range, splits: Sequence[str]) -> list[Cell]:
-    """Cells of predictions from elsewhere: nothing to train; the files themselves decide the key."""
-    own = replace(
-        base, method=EXTERNAL, variant=entry.variant, steps=0, backbone={}, layout={}, select=None
+def _external_cells(
+    base: PlannedCell, entry: Entry, draws: int, splits: Sequence[str]
+) -> list[PlannedCell]:
+    """Cells of predictions made elsewhere; nothing is trained, the files decide their keys."""
+    template = replace(
+        base,
+        method=EXTERNAL,
+        variant=entry.variant,
+        steps=0,
+        backbone={},
+        inference_settings={},
+        select=None,
     )
-    numbers = subsets if "{subset}" in str(entry.predictions) else range(1)
+    if "{subset}" not in str(entry.predictions):
+        draws = 1
     cells = []
-    for j in numbers:
-        folder = Path(str(entry.predictions).replace("{subset}", str(j)))
+    for draw in range(draws):
+        folder = Path(str(entry.predictions).replace("{subset}", str(draw)))
         if not folder.is_dir():
             raise BenchError(
                 f"predictions {folder} given; expected a folder with one file for each test case"
             )
-        content = hashing.folder_hash(folder)
-        cells.append(
-            replace(
-                own, subset=j, split=splits[j], config={"predictions": str(folder)}, code=content
-            )
-        )
+        config = {"predictions": str(folder)}
+        code = hashing.folder_hash(folder)
+        cells.append(replace(template, subset=draw, split=splits[draw], config=config, code=code))
     return cells
 
 
-def budgets(suite: Suite, patients: int) -> dict[float, int]:
-    """L of each entry of `fractions` or `labelled`. Raises BenchError where the data has too few patients."""
-    if suite.fractions:
-        return budget.budgets(suite.fractions, patients)
-    too_many = [count for count in suite.labelled if count > patients]
-    if too_many:
-        raise BenchError(
-            f"labelled: {too_many[0]} given; the data has {patients} training patients; give at most that many"
-        )
-    return {float(count): count for count in suite.labelled}
-
-
-def _backbone(backbone: Backbone) -> dict[str, Any]:
-    """The network as plain data; a weights file counts by its content, not by where it lies."""
-    fields: dict[str, Any] = {"name": backbone.name}
+def _network(backbone: Backbone) -> dict[str, Any]:
+    """A segmentation network as plain data; a file of weights counts by its content."""
+    content: dict[str, Any] = {"name": backbone.name}
     if backbone.name in registry.networks().NDIM:
-        fields["width"] = backbone.width
+        content["width"] = backbone.width
     if backbone.weights is not None:
-        fields["weights"] = weights_hash(backbone.weights)
-    return fields
+        content["weights"] = weights_hash(backbone.weights)
+    return content
 
 
 def _classifier(classifier: Classifier) -> dict[str, Any]:
-    """The same of the network of classification."""
-    fields: dict[str, Any] = {"name": classifier.name}
+    """A classification network as plain data; a file of weights counts by its content."""
+    content: dict[str, Any] = {"name": classifier.name}
     if classifier.weights is not None:
-        fields["weights"] = weights_hash(classifier.weights)
-    return fields
+        content["weights"] = weights_hash(classifier.weights)
+    return content
 
 
-def _with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
+def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The hash of a method's code and of the files that its settings name as NAME=FILE."""
-    named = [str(config[key]).partition("=")[2] for key in keys]
-    return (
-        hashing.digest([code, *[weights_hash(Path(file)) for file in named if file]])
-        if any(named)
-        else code
-    )
+    paths = [str(config[key]).partition("=")[2] for key in keys]
+    hashes = [weights_hash(Path(path)) for path in paths if path]
+    if not hashes:
+        return code
+    return hashing.digest([code, *hashes])
 
 
 def weights_hash(file: Path) -> str:
-    """sha256 of a weights file. Raises BenchError where it cannot be read."""
+    """sha256 of a file of weights. Raises BenchError if it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as problem:
@@ -303,30 +310,41 @@ def weights_hash(file: Path) -> str:
         ) from None
 
 
-def parse_only(only: Sequence[str]) -> dict[str, list[str]]:
-    """`method=a,fraction=0.1` -> {key: alternatives}. Raises BenchError on anything else."""
+def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
+    """Filters such as `method=a,fraction=0.1` as {key: alternatives}.
+
+    Raises BenchError for a key that cells do not have.
+    """
     wanted: dict[str, list[str]] = {}
-    allowed = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")
-    for item in [part for text in only for part in text.split(",")]:
-        key, sign, value = item.partition("=")
-        if not sign or key not in allowed:
-            raise BenchError(
-                f"--only {item} given; expected KEY=VALUE with KEY one of {', '.join(allowed)}"
-            )
-        wanted.setdefault(key, []).append(value)
+    for filters in only:
+        for item in filters.split(","):
+            key, sign, value = item.partition("=")
+            if not sign or key not in FILTER_KEYS:
+                keys = ", ".join(FILTER_KEYS)
+                raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {keys}")
+            wanted.setdefault(key, []).append(value)
     return wanted
 
 
-def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervised") -> list[Cell]:
-    """Cells that match every key of `only`, values of one key being alternatives, and the judges of generators."""
-    wanted = parse_only(only)
-    kept = [
-        cell for cell in cells if all(_matches(cell, key, values) for key, values in wanted.items())
-    ]
-    for task, dataset in {
-        (cell.task, cell.dataset): None for cell in kept if cell.generator or cell.normaliser
-    }:
-        kept = [cell for cell in judges(cells, task, dataset, reference) if cell not in kept] + kept
+def matching_cells(
+    cells: Sequence[PlannedCell], only: Sequence[str], reference: str = "supervised"
+) -> list[PlannedCell]:
+    """Cells that match every key of `only`, and the reference models that judge them.
+
+    Values of one key are alternatives; without filters all cells match. Raises BenchError if none
+    does.
+    """
+    if not only:
+        return list(cells)
+    wanted = parse_filters(only)
+    kept = []
+    for cell in cells:
+        if all(_matches(cell, key, values) for key, values in wanted.items()):
+            kept.append(cell)
+    judged = dict.fromkeys((cell.task, cell.dataset) for cell in kept if cell.is_judged)
+    for task, dataset in judged:
+        models = reference_models(cells, task, dataset, reference)
+        kept = [model for model in models if model not in kept] + kept
     if not kept:
         raise BenchError(
             f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run"
@@ -334,13 +352,12 @@ def select(cells: Sequence[Cell], only: Sequence[str], reference: str = "supervi
     return kept
 
 
-def _matches(cell: Cell, key: str, values: Sequence[str]) -> bool:
+def _matches(cell: PlannedCell, key: str, values: Sequence[str]) -> bool:
     actual = getattr(cell, key)
-    if isinstance(actual, float):
-        return any(
-            _number(value) is not None and abs(actual - float(value)) < 1e-9 for value in values
-        )
-    return str(actual) in values
+    if not isinstance(actual, float):
+        return str(actual) in values
+    numbers = [_number(value) for value in values]
+    return any(number is not None and abs(actual - number) < 1e-9 for number in numbers)
 
 
 def _number(text: str) -> float | None:

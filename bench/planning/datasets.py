@@ -1,4 +1,7 @@
-"""The data of a suite, decoded and split; a split that differs from that of finished cells is refused."""
+"""The data sets of a suite, decoded and split.
+
+A split that differs from the one that finished cells were trained on is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,94 +10,103 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import registry
-from bench.api import Card, Record
-from bench.board import published
+from bench.api import Card, Dataset, Record
 from bench.data import decode
 from bench.errors import BenchError
 from bench.planning import split
-from bench.planning.cells import Material
+from bench.planning.cells import PlannedDataset
 from bench.planning.suite import Suite
 from bench.store import Store
 
 
-def materials(
+def prepare_datasets(
     suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
-) -> dict[str, Material]:
-    """Each dataset of the suite, decoded, with its split saved under `splits/` and checked against finished cells."""
-    return {name: _material(name, suite, data, store, plugins) for name in suite.datasets}
+) -> dict[str, PlannedDataset]:
+    """Each data set of a suite, decoded and split. Raises BenchError if a split has changed."""
+    return {name: _prepare(name, suite, data, store, plugins) for name in suite.datasets}
 
 
-def _material(
+def _prepare(
     name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
-) -> Material:
+) -> PlannedDataset:
     dataset, code = registry.dataset(name, data, plugins)
     records = dataset.records()
-    given = split.read(suite.split) if suite.split else None
-    if given is None:
-        train, test = split.sides(records, suite.seed, suite.test_cases)
-    else:
-        assert suite.split is not None
+    given: split.Split | None = None
+    if suite.split:
+        given = split.read(suite.split)
         split.check_against(given, records, suite.split)
         train, test = _given_sides(given, records, suite.test_cases)
+    else:
+        train, test = split.draw_sides(records, suite.seed, suite.test_cases)
     sides = {"train": train, "test": test}
     if suite.select and suite.select.by == "validation":
         sides["validation"] = split.validation(records)
-    grid = decode.Grid(tuple(suite.size), tuple(suite.layout.get("shrink", ())))
     if "classification" in suite.tasks and dataset.card.labels:
         check_labels(dataset.card, records)
+    shrink = suite.inference_settings.get("shrink", ())
+    grid = decode.Grid(tuple(suite.size), tuple(shrink))
     prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
-    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, suite.draw == "list")
+    listed = suite.draw == "list"
+    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, listed)
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
     check_split(drawn, suite, store)
-    return Material(prepared, drawn, published.lists(records))
+    return PlannedDataset(prepared, drawn, split.own_lists(records))
 
 
 def check_labels(card: Card, records: Sequence[Record]) -> None:
-    """Raise BenchError where a case has no label that has a name."""
+    """Raise BenchError if a case has no label, or one without a name."""
     bad = [record for record in records if record.label is None or record.label >= len(card.labels)]
     if bad:
         names = ", ".join(f"{number} {name}" for number, name in enumerate(card.labels))
         raise BenchError(
-            f"classification on {card.id} given; {len(bad)} cases have no label of {names}, such as {bad[0].id!r}; "
-            "add their labels, or drop 'classification' from 'tasks'"
+            f"classification on {card.id} given; {len(bad)} cases have no label of {names}, "
+            f"such as {bad[0].id!r}; add their labels, or drop 'classification' from 'tasks'"
         )
 
 
 def _with_orders(drawn: split.Split, given: split.Split, suite: Suite) -> split.Split:
-    """The labelling orders of a given split, without patients whose only images were left out as near-copies."""
+    """A drawn split with the labelling orders of a given one.
+
+    Patients whose only images were left out as near-copies are left out of the orders too.
+    """
     if not set(range(suite.draws)) <= set(given.orders):
-        own = ", the last of them for tuning" if suite.draws > suite.most_subsets else ""
+        for_tuning = ", the last of them for tuning" if suite.draws > suite.most_subsets else ""
         raise BenchError(
-            f"split file {suite.split} holds the subsets {sorted(given.orders)}; the suite asks for "
-            f"0 to {suite.draws - 1}{own}; export more, or lower 'subsets'"
+            f"split file {suite.split} holds the subsets {sorted(given.orders)}; "
+            f"the suite asks for 0 to {suite.draws - 1}{for_tuning}; "
+            "export more, or lower 'subsets'"
         )
     patients = {drawn.groups[case] for case in drawn.train}
-    orders = {
-        j: tuple(group for group in order if group in patients) for j, order in given.orders.items()
-    }
+    orders: dict[int, tuple[str, ...]] = {}
+    for subset, order in given.orders.items():
+        orders[subset] = tuple(group for group in order if group in patients)
     return replace(drawn, orders=orders)
 
 
 def _given_sides(
     given: split.Split, records: Sequence[Record], test_cases: int | None
 ) -> tuple[list[Record], list[Record]]:
+    """The records of a given split, training and test, each in its order."""
     by_id = {record.id: record for record in records}
-    return [by_id[case] for case in given.train], [by_id[case] for case in given.test][:test_cases]
+    train = [by_id[case] for case in given.train]
+    test = [by_id[case] for case in given.test]
+    return train, test[:test_cases]
 
 
 def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:
-    """Refuse a split that differs from the one that finished cells were run on."""
+    """Raise BenchError if a split differs from the one that finished cells were trained on."""
     file = store.split(drawn.dataset, suite.test_cases)
     if file.exists() and not _agree(split.read(file), drawn) and store.has_results(drawn.dataset):
         raise BenchError(
-            f"the split of {drawn.dataset} differs from {file}, which finished cells in {store.out} were run on; "
+            f"the split of {drawn.dataset} differs from {file}, "
+            f"which finished cells in {store.out} were trained on; "
             "restore the data, seed or split file, or give another --out"
         )
 
 
 def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
-    """Save the split under `splits/`, with the subsets that were there already."""
+    """Save a split under splits/, together with the subsets that are there already."""
     file = store.split(drawn.dataset, suite.test_cases)
     if file.exists():
         old = split.read(file)
@@ -104,6 +116,15 @@ def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
 
 
 def _agree(old: split.Split, new: split.Split) -> bool:
-    """Whether two splits are the same over the subsets that both have."""
+    """Whether two splits are equal on the subsets that both have."""
     shared = sorted(set(old.orders) & set(new.orders))
     return old.as_json(shared) == new.as_json(shared)
+
+
+def obstacle(dataset: Dataset) -> str | None:
+    """Why `run` would refuse to split this data set into training and test patients, or None."""
+    try:
+        split.draw_sides(dataset.records(), 0, None)
+    except BenchError as problem:
+        return str(problem)
+    return None

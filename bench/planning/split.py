@@ -1,7 +1,8 @@
-"""Who is tested, who trains, and in which order patients are labelled; saved with a hash and checked."""
+"""Who is tested, who trains, and in which order patients are labelled."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from typing import Any
 
 from bench import hashing
 from bench.api import Record
+from bench.data.index import CaseEntry, Index
 from bench.errors import BenchError
 from bench.planning import budget
-from bench.store import write_json
+from bench.records import write_json
 
 
 @dataclass(frozen=True)
 class Split:
-    """Case ids by side, the patient of each case, and one labelling order of patients per subset."""
+    """Case ids by side, the patient of each case, and a labelling order of patients per subset."""
 
     dataset: str
     train: tuple[str, ...]  # case ids in list order
@@ -30,152 +32,191 @@ class Split:
         return self.orders[subset][:count]
 
     def patients(self, side: Sequence[str]) -> int:
-        """Number of patients among the given cases."""
+        """How many patients the given cases have."""
         return len({self.groups[case] for case in side})
 
     def hash(self, subset: int) -> str:
-        """sha256 of all that decides who is fitted and who is tested under subset j."""
+        """sha256 of all that decides who trains and who is tested in subset j."""
         return hashing.digest(self.as_json([subset]))
 
     def as_json(self, subsets: Sequence[int]) -> dict[str, Any]:
-        """Plain data for `splits/` and for hashes."""
+        """Plain data with some subsets, for `splits/` and for hashes."""
+        groups = {case: self.groups[case] for case in (*self.train, *self.test)}
+        orders = {str(subset): list(self.orders[subset]) for subset in subsets}
         return {
             "dataset": self.dataset,
             "train": list(self.train),
             "test": list(self.test),
-            "groups": {case: self.groups[case] for case in (*self.train, *self.test)},
-            "orders": {str(j): list(self.orders[j]) for j in subsets},
+            "groups": groups,
+            "orders": orders,
         }
 
 
-def sides(
+def draw_sides(
     records: Sequence[Record], seed: int, test_cases: int | None
 ) -> tuple[list[Record], list[Record]]:
     """(train, test) records in list order: the data's own split, else one drawn by patient.
 
-    A validation list is left out. `test_cases` keeps the first so many of the test list.
+    A validation list is left out. `test_cases` keeps only the first N of the test list.
     """
     if any(record.split is not None for record in records):
         train = [record for record in records if record.split == "train"]
         test = [record for record in records if record.split == "test"]
     else:
-        strata: dict[str, int | None] = {}
-        for record in records:  # a patient with one abnormal slice is abnormal
-            known = (strata.get(record.group), record.label)
-            strata[record.group] = max(
-                (label for label in known if label is not None), default=None
-            )
-        drawn = set(budget.draw_test_groups(strata, hashing.seed(seed, "test split")))
-        train = [record for record in records if record.group not in drawn]
-        test = [record for record in records if record.group in drawn]
+        labels = _patient_labels(records)
+        tested = set(budget.draw_test_groups(labels, hashing.seed(seed, "test split")))
+        train = [record for record in records if record.group not in tested]
+        test = [record for record in records if record.group in tested]
     _check_sides(train, test)
     return train, test[:test_cases]
 
 
+def _patient_labels(records: Sequence[Record]) -> dict[str, int | None]:
+    """The highest label of each patient: one with a single abnormal slice is abnormal."""
+    labels: dict[str, int | None] = {}
+    for record in records:
+        known = [labels.get(record.group), record.label]
+        labels[record.group] = max((label for label in known if label is not None), default=None)
+    return labels
+
+
 def validation(records: Sequence[Record]) -> list[Record]:
-    """The data's own validation list. Raises BenchError where there is none."""
-    found = [record for record in records if record.split == "validation"]
-    if not found:
+    """The data's own validation list. Raises BenchError if there is none."""
+    listed = [record for record in records if record.split == "validation"]
+    if not listed:
         raise BenchError(
             "'select: {by: validation}' given; the data has no validation list; drop 'select'"
         )
-    return found
+    return listed
 
 
 def _check_sides(train: Sequence[Record], test: Sequence[Record]) -> None:
+    """Raise BenchError if a side is too small or if both have a patient."""
     if not train or not test:
         raise BenchError(
-            f"{len(train)} training and {len(test)} test cases given; expected some of both; mend the split"
+            f"{len(train)} training and {len(test)} test cases given; "
+            "expected some of both; fix the split"
         )
-    shared = sorted({record.group for record in train} & {record.group for record in test})
+    trained = {record.group for record in train}
+    tested = {record.group for record in test}
+    shared = sorted(trained & tested)
     if shared:
         raise BenchError(
             f"patient {shared[0]!r} given on both sides of the split ({len(shared)} such); "
-            "expected each patient on one side; mend the split"
+            "expected each patient on one side; fix the split"
         )
-    if len({record.group for record in train}) < 2:
+    if len(trained) < 2:
         raise BenchError(
-            "1 training patient given; expected at least 2; add patients or mend the split"
+            "1 training patient given; expected at least 2; add patients or fix the split"
         )
 
 
-def strata(index: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """Stratum of each patient: label, classes present, tertile of the lesion area (protocol R1.4)."""
+def strata(entries: Sequence[CaseEntry]) -> dict[str, tuple[Any, ...]]:
+    """Stratum of each patient: label, classes, tertile of the lesion area (protocol R1.4)."""
     present: dict[str, set[int]] = {}
     area: dict[str, float] = {}
     labels: dict[str, int | None] = {}
-    for case in index:
-        group = case["group"]
-        present.setdefault(group, set()).update(case["classes"])
-        area[group] = area.get(group, 0.0) + case["area"]
-        if case["label"] is not None:
-            labels[group] = max(
-                case["label"], labels.get(group) or 0
-            )  # a patient with one abnormal slice is abnormal
+    for entry in entries:
+        group = entry.group
+        present.setdefault(group, set()).update(entry.classes)
+        area[group] = area.get(group, 0.0) + entry.area
+        if entry.label is not None:  # a patient with one abnormal slice is abnormal
+            labels[group] = max(entry.label, labels.get(group) or 0)
     third = budget.tertiles(area)
-    return {
-        group: (labels.get(group), tuple(sorted(present[group])), third[group]) for group in present
-    }
+    by_patient: dict[str, tuple[Any, ...]] = {}
+    for group, classes in present.items():
+        by_patient[group] = (labels.get(group), tuple(sorted(classes)), third[group])
+    return by_patient
 
 
-def draw(
-    dataset: str, index: Mapping[str, Any], seed: int, subsets: int, listed: bool = False
-) -> Split:
-    """The split of a prepared dataset, with one order of patients for each subset: stratified, or that of the list."""
-    train, test = index["train"], index["test"]
-    kinds = strata(train)
-    orders = {
-        j: tuple(kinds)
-        if listed
-        else tuple(budget.stratified_order(kinds, hashing.seed(seed, dataset, j, "labelled")))
-        for j in range(subsets)
-    }
-    groups = {case["record"]: case["group"] for case in (*train, *test)}
-    sides = [tuple(dict.fromkeys(case["record"] for case in side)) for side in (train, test)]
-    return Split(dataset, sides[0], sides[1], groups, orders)
+def draw(dataset: str, index: Index, seed: int, subsets: int, listed: bool = False) -> Split:
+    """The split of a decoded data set, with an order of patients for each draw.
+
+    Orders are stratified; with `listed`, they are that of the data's own list.
+    """
+    by_patient = strata(index.train)
+    orders: dict[int, tuple[str, ...]] = {}
+    for subset in range(subsets):
+        orders[subset] = tuple(by_patient)
+        if not listed:
+            subset_seed = hashing.seed(seed, dataset, subset, "labelled")
+            orders[subset] = tuple(budget.stratified_order(by_patient, subset_seed))
+    groups = {entry.record: entry.group for entry in (*index.train, *index.test)}
+    train = tuple(dict.fromkeys(entry.record for entry in index.train))
+    test = tuple(dict.fromkeys(entry.record for entry in index.test))
+    return Split(dataset, train, test, groups, orders)
+
+
+def own_lists(records: Sequence[Record]) -> dict[str, str]:
+    """Hash of each of the data's own lists."""
+    hashes = {}
+    for side in ("train", "test", "validation"):
+        names = [record.id for record in records if record.split == side]
+        if names:
+            hashes[side] = list_hash(names)
+    return hashes
+
+
+def list_hash(names: Sequence[str]) -> str:
+    """The first 16 hex characters of the sha256 of a list file with one name on each line."""
+    text = "".join(f"{name}\n" for name in names)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def export(split: Split, file: Path) -> None:
-    """Write a split as JSON with its sha256."""
+    """Write a split as JSON, with its sha256. Raises BenchError if that is not possible."""
     content = split.as_json(sorted(split.orders))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {**content, "sha256": hashing.digest(content)})
     except OSError as problem:
-        raise BenchError(f"cannot write {file} ({problem.strerror}); give another place") from None
+        raise BenchError(f"cannot write {file} ({problem.strerror}); give another path") from None
 
 
 def read(file: Path) -> Split:
-    """Read an exported split. Raises BenchError where the file is not one, or was edited under its hash."""
+    """Read an exported split.
+
+    Raises BenchError if the file is none, or if its content does not have the sha256 that it says.
+    """
     try:
         content = json.loads(file.read_text())
-        given = content.pop("sha256", None)
-        split = Split(
-            content["dataset"],
-            tuple(content["train"]),
-            tuple(content["test"]),
-            dict(content["groups"]),
-            {int(j): tuple(order) for j, order in content["orders"].items()},
-        )
+        stated = content.pop("sha256", None)
+        split = _split_from(content)
     except FileNotFoundError:
         raise BenchError(
             f"split file {file} given; no such file; make one with 'splits DATASET --export'"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise BenchError(
-            f"split file {file} given; expected JSON with dataset, train, test, groups, orders ({problem!r}); "
+            f"split file {file} given; "
+            f"expected JSON with dataset, train, test, groups, orders ({problem!r}); "
             "make one with 'splits DATASET --export'"
         ) from None
-    if given is not None and given != hashing.digest(content):
+    actual = hashing.digest(content)
+    if stated is not None and stated != actual:
         raise BenchError(
-            f"split file {file} was changed: its content has sha256 {hashing.digest(content)[:12]}, "
-            f"it says {given[:12]}; restore it, or remove its line 'sha256' to use it as your own split"
+            f"split file {file} was changed: its content has sha256 {actual[:12]}, "
+            f"it says {stated[:12]}; restore it, or remove its line 'sha256' to use it as your own"
         )
     return split
 
 
+def _split_from(content: Mapping[str, Any]) -> Split:
+    """A split from the content of its file; raises whatever a bad file leads to."""
+    orders: dict[int, tuple[str, ...]] = {}
+    for subset, order in content["orders"].items():
+        orders[int(subset)] = tuple(order)
+    return Split(
+        dataset=content["dataset"],
+        train=tuple(content["train"]),
+        test=tuple(content["test"]),
+        groups=dict(content["groups"]),
+        orders=orders,
+    )
+
+
 def check_against(split: Split, records: Sequence[Record], file: Path) -> None:
-    """Raises BenchError where a given split names cases or patients that the data does not have."""
+    """Raise BenchError if a given split does not fit the cases and patients of the data."""
     problem = _mismatch(split, {record.id: record.group for record in records})
     if problem:
         raise BenchError(
@@ -184,7 +225,7 @@ def check_against(split: Split, records: Sequence[Record], file: Path) -> None:
 
 
 def _mismatch(split: Split, known: Mapping[str, str]) -> str | None:
-    """What in a split does not fit cases of known patients, in words."""
+    """What in a split does not fit the known patient of each case, in words, or None."""
     cases = (*split.train, *split.test)
     unknown = [case for case in cases if case not in known]
     if unknown:
@@ -192,9 +233,10 @@ def _mismatch(split: Split, known: Mapping[str, str]) -> str | None:
     moved = [case for case in cases if split.groups.get(case) != known[case]]
     if moved:
         return f"another patient for case {moved[0]!r} than the data"
-    trainers = {known[case] for case in split.train}
-    if trainers & {known[case] for case in split.test}:
+    trained = {known[case] for case in split.train}
+    tested = {known[case] for case in split.test}
+    if trained & tested:
         return "a patient on both sides"
-    if any(sorted(order) != sorted(trainers) for order in split.orders.values()):
+    if any(sorted(order) != sorted(trained) for order in split.orders.values()):
         return "orders that are not the training patients"
     return None

@@ -1,16 +1,17 @@
-"""Suite file -> Suite: what to run, checked."""
+"""The content of a suite file: what to run, checked for consistency."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bench import registry
 from bench.api import Task
 from bench.errors import BenchError
+from bench.names import DEFAULT, EXTERNAL, TUNED
+from bench.planning import budget
 
 
 class _Strict(BaseModel):
@@ -18,11 +19,11 @@ class _Strict(BaseModel):
 
 
 class Backbone(_Strict):
-    """The network that all methods share."""
+    """The segmentation network that all methods share."""
 
     name: str = "unet"
     width: int = Field(default=16, ge=2)  # channels of the first level of `unet` and `vnet`
-    weights: Path | None = None  # encoder weights of `smp:...`, a file
+    weights: Path | None = None  # a file with encoder weights of `smp:...`
 
     @field_validator("name")
     @classmethod
@@ -34,26 +35,24 @@ class Backbone(_Strict):
 
 
 class Classifier(_Strict):
-    """The network that all methods share in classification: any of timm."""
+    """The classification network that all methods share: any network of timm."""
 
     name: str = "resnet18"
-    weights: Path | None = None  # a state dict file of this network; its last layer is drawn anew
-
-
-EXTERNAL = "external"  # the method name of predictions from elsewhere
+    weights: Path | None = None  # a file with a state dict of this network; its last layer is reset
 
 
 class Entry(_Strict):
-    """One method on the board; `variant` labels it, `config` changes its defaults, `tasks` narrows it down.
+    """One entry of the leaderboard: a method with its settings, or predictions made elsewhere.
 
-    `method: external` takes `predictions`: a folder with one file per test case; `{subset}` in it stands for the
-    subset, otherwise it counts as subset 0. `budget` is the entry of `fractions` (or `labelled`) it was trained on.
+    `method: external` needs `predictions`, a folder with one file per test case. `{subset}` in its
+    name stands for the number of the subset; without it, the predictions are of subset 0. `budget`
+    is the entry of `fractions` (or of `labelled`) that the predictions were trained on.
     """
 
     method: str
-    variant: str = "default"
-    tasks: list[Task] = []  # of the suite's tasks; all if none is named
-    config: dict[str, Any] = {}
+    variant: str = DEFAULT  # the label of this entry beside others of the same method
+    tasks: list[Task] = []  # those of the suite that it takes part in; all if none is named
+    config: dict[str, Any] = {}  # changes to the defaults of the method
     predictions: Path | None = None
     budget: float | None = None
 
@@ -71,27 +70,26 @@ class Entry(_Strict):
     @field_validator("variant")
     @classmethod
     def _free(cls, variant: str) -> str:
-        if variant == "tuned":
+        if variant == TUNED:
             raise ValueError("'tuned' is reserved; choose another label")
         return variant
 
 
 class Select(_Strict):
-    """A checkpoint chosen on the way, as papers do it, beside the last iterate."""
+    """A checkpoint chosen by its scores, as papers do it, shown beside the final one."""
 
-    by: Literal["test", "validation"]  # the list of the data whose mean Dice decides
-    every: int = Field(ge=1)  # steps
-    start: int = Field(default=0, ge=0)  # none before
+    by: Literal["test", "validation"]  # the list of cases whose mean Dice decides
+    every: int = Field(ge=1)  # steps between candidates
+    start: int = Field(default=0, ge=0)  # the step of the first candidate
 
 
 class Tuning(_Strict):
-    """The same search for every method: as many trials of as many steps."""
+    """One search for every method, with the same numbers of trials and steps."""
 
-    trials: int = Field(ge=1)  # the first has the defaults
-    per: Literal["subset", "fraction"] = (
-        "subset"  # on the labels of each subset; or on one more draw of labels
-    )
-    folds: int = Field(default=3, ge=2)  # where too few labels are left for a hold-out
+    trials: int = Field(ge=1)  # the first one has the defaults
+    # subset: one search on the labels of each subset. fraction: one on a further draw of labels.
+    per: Literal["subset", "fraction"] = "subset"
+    folds: int = Field(default=3, ge=2)  # if there are too few labels for a single hold-out
     prune: bool = False  # stop a trial whose mean after a fold is below the median of earlier ones
     space: dict[str, dict[str, list[Any]]] = {}  # method -> setting -> [low, high], or choices
 
@@ -102,56 +100,43 @@ class Suite(_Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     title: str
     description: str = ""
-    note: str | None = None  # a warning that the page carries on top
+    note: str | None = None  # a warning at the top of the page
     tasks: list[Task] = Field(default=["segmentation"], min_length=1)
     datasets: list[str] = Field(min_length=1)
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
     labelled: list[Annotated[int, Field(ge=1)]] = []
-    subsets: int | dict[float, int] = (
-        5  # one number, or one for each fraction (or each count under `labelled`)
-    )
+    subsets: int | dict[float, int] = 5  # one number, or one for each fraction (or count)
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
     backbone: Backbone = Backbone()
     classifier: Classifier = Classifier()
-    class_known: bool = (
-        False  # the label of every training image is free metadata, seen outside the budget too
-    )
-    size: list[Annotated[int, Field(ge=8)]] = Field(
-        min_length=2, max_length=3
-    )  # of images, or of patches of volumes
-    shrink: list[Annotated[int, Field(ge=1)]] | None = (
-        None  # 3D: blocks of so many voxels become one before training
-    )
-    stride: list[Annotated[int, Field(ge=1)]] | None = (
-        None  # 3D: between windows; half a patch if not given
-    )
-    largest_component: bool = False  # keep of each predicted class its largest connected part
+    class_known: bool = False  # labels of images are free metadata, visible outside the budget too
+    # of images, or of patches of volumes
+    size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)
+    # 3D: along each axis, how many voxels become one before training
+    shrink: list[Annotated[int, Field(ge=1)]] | None = None
+    # 3D: from window to window; half a patch if not given
+    stride: list[Annotated[int, Field(ge=1)]] | None = None
+    largest_component: bool = False  # keep only the largest component of each predicted class
     steps: int = Field(ge=1)
-    full_steps: int | None = None  # what --steps replaced
+    full_steps: int | None = None  # the steps of the suite, if --steps replaced them
     config: dict[str, Any] = {}  # settings that all methods share, such as learning_rate
     threads: int = Field(default=1, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     time_limit_s: float = Field(default=3600, gt=0)  # for one cell
-    test_cases: int | None = Field(default=None, ge=1)  # the first so many of the test list
+    test_cases: int | None = Field(default=None, ge=1)  # use only the first N test cases
     drop_copies: bool = True  # leave out training images that nearly equal a test image
-    samples: int = Field(
-        default=200, ge=4
-    )  # synthetic images that each generator gives to be judged
-    extractors: list[str] = Field(
-        default=["task"], min_length=1, max_length=2
-    )  # of FID and FD, see bench.features
-    nsd_tolerance: float = Field(default=2.0, gt=0)  # mm where there is spacing, else pixels
+    samples: int = Field(default=200, ge=4)  # synthetic images that each generator is judged by
+    extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD
+    metrics: list[Path] = []  # files with per-case metrics of your own
+    nsd_tolerance: float = Field(default=2.0, gt=0)  # mm if the spacing is known, else pixels
     keep_models: bool = True
     seed: int = 0
-    draw: Literal["stratified", "list"] = (
-        "stratified"  # list: the first L patients of the data's own list
-    )
+    # stratified: labelled patients are drawn. list: they are the first L of the data's own list.
+    draw: Literal["stratified", "list"] = "stratified"
     select: Select | None = None
     tuning: Tuning | None = None
-    split: Path | None = (
-        None  # an exported split instead of a drawn one; for a suite with one dataset
-    )
+    split: Path | None = None  # an exported split instead of a drawn one; for one data set
 
     @field_validator("extractors")
     @classmethod
@@ -165,24 +150,38 @@ class Suite(_Strict):
     @field_validator("methods", mode="before")
     @classmethod
     def _names(cls, methods: Any) -> Any:
+        """An entry may be the name of a method."""
         if not isinstance(methods, list):
             return methods
-        return [{"method": entry} if isinstance(entry, str) else entry for entry in methods]
+        entries = []
+        for entry in methods:
+            if isinstance(entry, str):
+                entry = {"method": entry}
+            entries.append(entry)
+        return entries
 
     @model_validator(mode="after")
     def _budgets_fit(self) -> Suite:
         if bool(self.fractions) == bool(self.labelled):
             raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
-        if isinstance(self.subsets, dict):
+        counts: list[int] = []
+        if isinstance(self.subsets, int):
+            counts.append(self.subsets)
+        else:
             missing = [budget_ for budget_ in self.budgets if budget_ not in self.subsets]
             if missing:
                 raise ValueError(
-                    f"'subsets' says nothing of {missing[0]:g}; give a number for each budget"
+                    f"'subsets' has no number for {missing[0]:g}; give one for each budget"
                 )
-        if min([self.subsets] if isinstance(self.subsets, int) else self.subsets.values()) < 1:
+            counts += self.subsets.values()
+        if min(counts) < 1:
             raise ValueError("'subsets' must be at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _split_fits(self) -> Suite:
         if self.split and len(self.datasets) > 1:
-            raise ValueError("'split' goes with one dataset; make one suite for each")
+            raise ValueError("'split' goes with one data set; make one suite for each")
         if self.split and self.draw == "list":
             raise ValueError("'split' brings its own order of patients; drop 'draw: list'")
         if self.draw == "list" and self.tuning and self.tuning.per == "fraction":
@@ -199,34 +198,35 @@ class Suite(_Strict):
                 raise ValueError(
                     "a method is listed twice under one variant; give each its own 'variant'"
                 )
-            if (self.reference, "default") not in names:
+            if (self.reference, DEFAULT) not in names:
                 raise ValueError(
-                    f"'reference: {self.reference}' is not among the methods; list it, without a variant"
+                    f"'reference: {self.reference}' is not among the methods; "
+                    "list it, without a variant"
                 )
-        strangers = {task for entry in self.methods for task in entry.tasks} - set(self.tasks)
-        if strangers or len(set(self.tasks)) < len(self.tasks):
+        named = {task for entry in self.methods for task in entry.tasks}
+        if named - set(self.tasks) or len(set(self.tasks)) < len(self.tasks):
             raise ValueError(
                 f"'tasks: {self.tasks}' given; name each once, and all those that methods name"
             )
-        strange = [
-            e.budget for e in self.methods if e.budget is not None and e.budget not in self.budgets
-        ]
-        if strange:
-            raise ValueError(
-                f"'budget: {strange[0]:g}' is none of {self.budgets}; name one of these"
-            )
+        for entry in self.methods:
+            if entry.budget is not None and entry.budget not in self.budgets:
+                raise ValueError(
+                    f"'budget: {entry.budget:g}' is none of {self.budgets}; name one of these"
+                )
         return self
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Suite:
-        ndim, networks = len(self.size), registry.networks()
+        ndim = len(self.size)
+        networks = registry.networks()
         if ndim == 3 and "classification" in self.tasks:
             raise ValueError(
                 f"'size: {self.size}' is 3D; classification takes images; give two numbers"
             )
         if networks.NDIM.get(self.backbone.name, 2) != ndim:
             raise ValueError(
-                f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; take 'unet' in 2D, 'vnet' in 3D"
+                f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; "
+                "use 'unet' in 2D, 'vnet' in 3D"
             )
         grid = networks.GRID.get(self.backbone.name, 1)
         if any(side % grid for side in self.size):
@@ -239,17 +239,17 @@ class Suite(_Strict):
                 raise ValueError(
                     f"'{key}: {given}' given for {ndim}D; it goes with 3D, three numbers"
                 )
-        if self.stride and any(
-            step > side for step, side in zip(self.stride, self.size, strict=True)
-        ):
+        strides = self.stride or self.size
+        if any(step > side for step, side in zip(strides, self.size, strict=True)):
             raise ValueError(
-                f"'stride: {self.stride}' leaves gaps between patches of {self.size}; give at most these"
+                f"'stride: {self.stride}' leaves gaps between patches of {self.size}; "
+                "give at most these"
             )
         return self
 
     @property
-    def layout(self) -> dict[str, Any]:
-        """How test images become label maps; part of every key."""
+    def inference_settings(self) -> dict[str, Any]:
+        """How test images become label maps; part of the keys of cells that segment."""
         if len(self.size) == 2:
             return {"largest_component": self.largest_component}
         stride = self.stride or [side // 2 for side in self.size]
@@ -260,136 +260,52 @@ class Suite(_Strict):
         }
 
     def entries(self, task: Task) -> list[Entry]:
-        """The methods of one task; label maps from elsewhere are of segmentation."""
-        return [
-            entry
-            for entry in self.methods
-            if task in (entry.tasks or self.tasks)
-            and (entry.method != EXTERNAL or task == "segmentation")
-        ]
+        """The entries of one task; predictions made elsewhere take part in segmentation only."""
+        entries = [entry for entry in self.methods if task in (entry.tasks or self.tasks)]
+        if task == "segmentation":
+            return entries
+        return [entry for entry in entries if entry.method != EXTERNAL]
+
+    @property
+    def trained_methods(self) -> list[str]:
+        """The names of all methods that are trained, once each."""
+        names = [entry.method for entry in self.methods if entry.method != EXTERNAL]
+        return list(dict.fromkeys(names))
 
     @property
     def budgets(self) -> list[float]:
-        """Fractions, or counts of labelled patients."""
+        """The entries of `fractions`, or of `labelled`."""
         return self.fractions or [float(count) for count in self.labelled]
 
+    def labelled_counts(self, patients: int) -> dict[float, int]:
+        """L of each budget, for a number of training patients.
+
+        Raises BenchError if there are too few of them.
+        """
+        if self.fractions:
+            return budget.budgets(self.fractions, patients)
+        too_many = [count for count in self.labelled if count > patients]
+        if too_many:
+            raise BenchError(
+                f"labelled: {too_many[0]} given; the data has {patients} training patients; "
+                "give at most that many"
+            )
+        return {float(count): count for count in self.labelled}
+
     def subsets_of(self, budget_: float) -> int:
-        """How many subsets a fraction (or a count of patients) is run on."""
-        return self.subsets if isinstance(self.subsets, int) else self.subsets[budget_]
+        """How many draws of labelled patients a budget is run on."""
+        if isinstance(self.subsets, int):
+            return self.subsets
+        return self.subsets[budget_]
 
     @property
     def most_subsets(self) -> int:
-        """The largest number of subsets of any budget."""
+        """The largest number of draws of any budget."""
         return max(self.subsets_of(budget_) for budget_ in self.budgets)
 
     @property
     def draws(self) -> int:
-        """Label draws: one for each subset, and one more where tuning has its own."""
-        return self.most_subsets + (self.tuning is not None and self.tuning.per == "fraction")
-
-
-def load(
-    file: Path, size: str | None = None, steps: int | None = None, inception: Path | None = None
-) -> Suite:
-    """Read a suite file, overlaid with an entry of `sizes:`, `steps` and `inception` if given. Raises BenchError."""
-    content = _read_yaml(file)
-    sizes = content.pop("sizes", None) or {}
-    if not isinstance(sizes, dict) or not all(
-        isinstance(change, dict) for change in sizes.values()
-    ):
-        raise BenchError(
-            f"{file}: sizes: {sizes!r} given; expected names with keys below them, such as small: {{...}}"
-        )
-    if size is not None:
-        if size not in sizes:
-            raise BenchError(
-                f"size {size!r} given; {file.name} has {', '.join(sizes) or 'none'}; choose one of these"
-            )
-        content = _overlay(content, sizes[size])
-        content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
-    if steps is not None and isinstance(content.get("steps"), int) and steps != content["steps"]:
-        content = _scaled(content, steps)
-    if inception is not None:
-        given = content.get("extractors", ["task"])
-        given = given if isinstance(given, list) else [given]
-        others = [text for text in given if not str(text).startswith("inception")]
-        content["extractors"] = [f"inception={inception.resolve()}", *others]
-    if isinstance(content.get("split"), str):
-        content["split"] = (file.parent / content["split"]).resolve()
-    methods = content.get("methods")
-    for entry in methods if isinstance(methods, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("predictions"), str):
-            entry["predictions"] = (file.parent / entry["predictions"]).resolve()
-    if isinstance(content.get("extractors"), list):
-        content["extractors"] = [_placed(text, file.parent) for text in content["extractors"]]
-    for key in ("backbone", "classifier"):
-        network = content.get(key)
-        if isinstance(network, dict) and isinstance(network.get("weights"), str):
-            network["weights"] = (file.parent / network["weights"]).resolve()
-    try:
-        return Suite(**content)
-    except ValidationError as problem:
-        raise BenchError(f"{file}: {registry.one_line(problem)}{_nearest_key(problem)}") from None
-
-
-def _placed(text: Any, folder: Path) -> Any:
-    """An extractor with the path of its file made whole: paths in a suite are relative to its file."""
-    if not isinstance(text, str) or "=" not in text:
-        return text
-    kind, _, rest = text.partition("=")
-    path, *options = rest.split(",")
-    return ",".join([f"{kind}={(folder / path).resolve()}", *options])
-
-
-def _scaled(content: dict[str, Any], steps: int) -> dict[str, Any]:
-    """Another number of steps: what is selected on the way starts at the same share of the run."""
-    full = content["steps"]
-    changed = {**content, "steps": steps, "full_steps": full}
-    if isinstance(content.get("select"), dict) and isinstance(content["select"].get("start"), int):
-        changed["select"] = {
-            **content["select"],
-            "start": content["select"]["start"] * steps // full,
-        }
-    scaled = f"{steps} of {full} steps (--steps); do not cite"
-    return {**changed, "note": f"{content['note']}; {scaled}" if content.get("note") else scaled}
-
-
-def _nearest_key(problem: ValidationError) -> str:
-    for error in problem.errors():
-        if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-            return f" ({registry.unknown('key', str(error['loc'][0]), list(Suite.model_fields))})"
-    return ""
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(file.read_text())
-    except FileNotFoundError:
-        raise BenchError(f"suite {file} given; no such file; see 'list suites'") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        text = " ".join(str(problem).split())
-        raise BenchError(f"suite {file} given; it is not readable YAML ({text}); mend it") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise BenchError(
-            f"suite {file} given; expected a mapping of keys at its top; see suites/demo.yaml"
-        )
-    return content
-
-
-def _overlay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` over `base`; mappings are merged, all else is replaced. Budgets replace each other."""
-    merged = dict(base)
-    for key, value in change.items():
-        old = merged.get(key)
-        merged[key] = (
-            _overlay(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
-        )
-    if "labelled" in change:
-        merged.pop("fractions", None)
-    if "fractions" in change:
-        merged.pop("labelled", None)
-    if "subsets" in change:
-        merged["subsets"] = change["subsets"]
-    return merged
+        """How many draws there are: one more than subsets if tuning has a draw of its own."""
+        if self.tuning is not None and self.tuning.per == "fraction":
+            return self.most_subsets + 1
+        return self.most_subsets

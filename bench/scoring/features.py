@@ -1,14 +1,19 @@
-"""Feature extractors for Fréchet distance, KID and copies. What is not at hand is `Unavailable`, never replaced.
+"""Feature extractors for Fréchet distance, KID and copies.
 
-    inception                  the network of FID (Inception 2015-12-05, 2048 features); its file is fetched once
-    inception=FILE             the same, from a file
-    torchvision:NET=FILE       a classifier of torchvision with the state dict of FILE: what enters its last layer
+What is not at hand is `Unavailable`, never replaced by something else.
+
+    inception                  the network of FID (Inception 2015-12-05, 2048 features);
+                               its file is downloaded once
+    inception=FILE             that network, from a file
+    torchvision:NET=FILE       a classifier of torchvision with the state dict of FILE:
+                               what enters its last layer
     timm:NET=FILE              a network of timm with the state dict of FILE: its pooled features
-    task                       the pooled bottleneck of the board's reference model
+    task                       the pooled bottleneck of the leaderboard's reference model
 
-A distance is called FID with `inception` alone. To the last two forms with a FILE `,size=S`, `,mean=M` and `,std=S`
-can be added (intensities in [0, 1]; one number, or three as R/G/B), where the file was trained with other values than
-its library's: weights converted from TensorFlow mostly want `,mean=0.50196,std=0.50196`.
+Only a distance in the features of `inception` is called FID. After the FILE of torchvision or timm,
+`,size=S`, `,mean=M` and `,std=S` may follow (intensities in [0, 1]; one number, or three as R/G/B),
+where the file was trained with other values than its library's: weights converted from TensorFlow
+mostly want `,mean=0.50196,std=0.50196`.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ Network = Callable[["torch.Tensor"], "torch.Tensor"]  # images (B C H W) -> feat
 FORMS = "inception, inception=FILE, torchvision:NET=FILE, timm:NET=FILE or task"
 BATCH = 32
 INCEPTION_SHA = "6726825d"  # how the sha256 of the file begins that defines FID
-PATIENCE = 20.0  # seconds without an answer before a download is given up
+DOWNLOAD_TIMEOUT_S = 20.0  # without an answer
 _PATTERN = re.compile(
     r"(?P<plain>inception|task)|inception=(?P<inception>.+)"
     r"|(?P<library>torchvision|timm):(?P<net>[\w.-]+)=(?P<file>.+?)(?P<options>(,(size|mean|std)=[\d./]+)*)"
@@ -45,7 +50,7 @@ _PATTERN = re.compile(
 
 
 class Unavailable(BenchError):
-    """The named extractor cannot be had; the message says why and what to do. A board shows it as the reason."""
+    """An extractor cannot be used; the leaderboard shows the message, why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,13 @@ class Extractor:
     @property
     def name(self) -> str:
         """As given, without the file."""
-        options = (
-            f",{key}={'/'.join(f'{v:g}' for v in values)}" for key, values in self.options.items()
-        )
-        return "".join([self.kind, f":{self.net}" if self.net else "", *options])
+        name: str = self.kind
+        if self.net:
+            name += f":{self.net}"
+        for key, values in self.options.items():
+            numbers = "/".join(f"{value:g}" for value in values)
+            name += f",{key}={numbers}"
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,10 @@ class Input:
     mode: str = "bilinear"
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B 1 H W) or (B 3 H W) in [0, 1] -> (B 3 size size); grey is repeated, shrinking is antialiased."""
+        """Images (B 1 H W) or (B 3 H W) in [0, 1] -> (B 3 size size).
+
+        Grey is repeated, shrinking is antialiased. Raises Unavailable for other channels.
+        """
         from torch.nn.functional import interpolate
 
         if images.shape[1] not in (1, 3):
@@ -84,14 +95,13 @@ class Input:
                 f"images have {images.shape[1]} channels; expected 1 or 3; use the extractor 'task'"
             )
         square = (self.size, self.size)
-        # Bicubic overshoots at edges; clipped, it is Pillow's resize in float, the "clean" one of FID (protocol R5.2).
-        resized = interpolate(
-            images, square, mode=self.mode, align_corners=False, antialias=True
-        ).clamp(0, 1)
-        mean, std = (
-            images.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std)
-        )
-        return (resized.expand(-1, 3, -1, -1) - mean) / std
+        resized = interpolate(images, square, mode=self.mode, align_corners=False, antialias=True)
+        # Bicubic overshoots at edges; clipped, it is Pillow's resize in float, the "clean" one of
+        # FID (R5.2).
+        clipped = resized.clamp(0, 1)
+        mean = images.new_tensor(self.mean).view(1, -1, 1, 1)
+        std = images.new_tensor(self.std).view(1, -1, 1, 1)
+        return (clipped.expand(-1, 3, -1, -1) - mean) / std
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +117,24 @@ class Features:
     def __call__(self, images: torch.Tensor) -> NDArray[np.float32]:
         import torch
 
+        parts = []
         with torch.inference_mode():
-            parts = [
-                self.network(batch.to(self.device)).float().cpu().numpy()
-                for batch in images.split(BATCH)
-            ]
+            for batch in images.split(BATCH):
+                features = self.network(batch.to(self.device))
+                parts.append(features.float().cpu().numpy())
         return np.concatenate(parts)
 
 
 def parse(text: str) -> Extractor:
-    """The extractor that a text names, one of the forms above; a BenchError otherwise. Opens no file."""
+    """The extractor that a text names, in one of the forms above. Raises BenchError."""
     match = _PATTERN.fullmatch(text.strip())
     if match is None:
-        raise BenchError(f"extractor {text!r} given; expected {FORMS}; mend it")
+        raise BenchError(f"extractor {text!r} given; expected {FORMS}; fix it")
     if match["plain"]:
         return Extractor(match["plain"])  # type: ignore[arg-type]
     if match["inception"]:
         return Extractor("inception", file=Path(match["inception"]))
-    options = dict(_option(item, text) for item in match["options"].split(",") if item)
+    options = dict(_parse_option(item, text) for item in match["options"].split(",") if item)
     return Extractor(match["library"], match["net"], Path(match["file"]), options)  # type: ignore[arg-type]
 
 
@@ -134,9 +144,10 @@ def load(
     embed: Network | None = None,
     why: str = "none was given",
 ) -> Features:
-    """The extractor, ready on a device. `task` needs `embed`, of the reference model; `why` says why there is none.
+    """The extractor, ready on a device.
 
-    Raises Unavailable with the reason, also where the file does not hold the network that was named.
+    `task` needs `embed` of the reference model; `why` says why there is none. Raises Unavailable
+    with the reason, also where the file does not hold the network that was named.
     """
     import torch
 
@@ -144,51 +155,59 @@ def load(
     if extractor.kind == "task":
         if embed is None:
             raise Unavailable(
-                f"extractor task is unavailable because there is no reference model that embeds images: {why}"
+                "extractor task is unavailable because there is no reference model that embeds "
+                f"images: {why}"
             )
         return Features("task", "fd", "", embed, device)
     file = extractor.file or _inception_file()
     weights = _sha256(file)
     if extractor.kind == "inception" and not weights.startswith(INCEPTION_SHA):
         raise Unavailable(
-            f"extractor inception is unavailable because {file} is not the network of FID: its sha256 begins with "
-            f"{weights[:8]}, expected {INCEPTION_SHA}; give weights-inception-2015-12-05-{INCEPTION_SHA}.pth"
+            f"extractor inception is unavailable because {file} is not the network of FID: its "
+            f"sha256 begins with {weights[:8]}, expected {INCEPTION_SHA}; "
+            f"give weights-inception-2015-12-05-{INCEPTION_SHA}.pth"
         )
     build = {"inception": _inception, "torchvision": _torchvision, "timm": _timm}[extractor.kind]
     network, prepare = build(extractor, file)
     network.requires_grad_(False).eval().to(device)
     metric: Literal["fid", "fd"] = "fid" if extractor.kind == "inception" else "fd"
-    return Features(extractor.name, metric, weights, partial(_prepared, network, prepare), device)
+    whole = partial(_prepare_and_extract, network, prepare)
+    return Features(extractor.name, metric, weights, whole, device)
 
 
-def _prepared(network: torch.nn.Module, prepare: Input, images: torch.Tensor) -> torch.Tensor:
+def _prepare_and_extract(
+    network: torch.nn.Module, prepare: Input, images: torch.Tensor
+) -> torch.Tensor:
     features: torch.Tensor = network(prepare(images))
     return features
 
 
-def _option(item: str, text: str) -> tuple[str, tuple[float, ...]]:
+def _parse_option(item: str, text: str) -> tuple[str, tuple[float, ...]]:
+    """Key and numbers of an option such as mean=0.5/0.4/0.3. Raises BenchError."""
     key, _, value = item.partition("=")
     try:
         numbers = tuple(float(number) for number in value.split("/"))
     except ValueError:
         numbers = ()
-    if len(numbers) not in ((1,) if key == "size" else (1, 3)) or (
-        key != "mean" and min(numbers) <= 0
-    ):
+    counts = (1,) if key == "size" else (1, 3)
+    if len(numbers) not in counts or (key != "mean" and min(numbers) <= 0):
         raise BenchError(
             f"extractor {text!r}: {item!r} given; expected such as size=224 or mean=0.5/0.4/0.3"
         )
     return key, numbers
 
 
-def _input(extractor: Extractor, size: int, mean: list[float], std: list[float]) -> Input:
+def _input_of(extractor: Extractor, size: int, mean: list[float], std: list[float]) -> Input:
     """The library's values, or those given with the extractor."""
     chosen = {"size": (size,), "mean": tuple(mean), "std": tuple(std)} | extractor.options
     return Input(int(chosen["size"][0]), chosen["mean"], chosen["std"])
 
 
 def _inception(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
-    """The layers of torch-fidelity's network before its classifier; its own resize and rounding to 8 bits left out."""
+    """The layers of torch-fidelity's network before its classifier.
+
+    Its own resize and its rounding to 8 bits are left out.
+    """
     from torch import nn
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -209,16 +228,16 @@ def _torchvision(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Inp
         raise Unavailable(registry.unknown("torchvision network", extractor.net, known))
     network = models.get_model(extractor.net, weights=None)
     _fill(network, extractor, file)
-    if hasattr(
-        network, "transform_input"
-    ):  # GoogLeNet and Inception: off without torchvision's own weights
+    # GoogLeNet and Inception scale their input themselves, but only with torchvision's own weights.
+    if hasattr(network, "transform_input"):
         network.transform_input = True
-    last = [
-        name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
-    ][-1]
-    network.set_submodule(last, nn.Identity())
+    names = []
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            names.append(name)
+    network.set_submodule(names[-1], nn.Identity())
     given = models.get_model_weights(extractor.net).DEFAULT.transforms()  # type: ignore[attr-defined]
-    return network, _input(extractor, given.crop_size[0], given.mean, given.std)
+    return network, _input_of(extractor, given.crop_size[0], given.mean, given.std)
 
 
 def _timm(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
@@ -231,7 +250,7 @@ def _timm(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
     _fill(network, extractor, file)
     network.reset_classifier(0)
     given = timm.data.resolve_model_data_config(network)
-    return network, _input(extractor, given["input_size"][-1], given["mean"], given["std"])
+    return network, _input_of(extractor, given["input_size"][-1], given["mean"], given["std"])
 
 
 def _fill(network: torch.nn.Module, extractor: Extractor, file: Path) -> None:
@@ -240,17 +259,17 @@ def _fill(network: torch.nn.Module, extractor: Extractor, file: Path) -> None:
     from safetensors.torch import load_file
 
     try:
-        safe = file.suffix == ".safetensors"
-        network.load_state_dict(
-            load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
-        )
-    except (
-        Exception
-    ) as problem:  # a broken or foreign file fails in many ways inside these libraries
-        first = [line.strip() for line in str(problem).splitlines() if line.strip()][:2]
+        if file.suffix == ".safetensors":
+            state = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+    except Exception as problem:  # broken or foreign files fail in many ways in these libraries
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        reason = " ".join(lines[:2])[:200]
         raise Unavailable(
-            f"extractor {extractor.name} is unavailable because {file} is no state dict of {extractor.net} "
-            f"({' '.join(first)[:200]}); give a file saved from this network's state_dict()"
+            f"extractor {extractor.name} is unavailable because {file} is no state dict of "
+            f"{extractor.net} ({reason}); give a file saved from this network's state_dict()"
         ) from None
 
 
@@ -267,7 +286,7 @@ def _sha256(file: Path) -> str:
 
 
 def _inception_file() -> Path:
-    """FID's weights in torch's cache, fetched into it where they are not there yet."""
+    """FID's weights in torch's cache, downloaded where they are not there yet."""
     import torch
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
@@ -276,23 +295,24 @@ def _inception_file() -> Path:
         return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _impatient():
+        with _download_timeout():
             torch.hub.download_url_to_file(
                 URL_INCEPTION_V3, str(file), INCEPTION_SHA, progress=False
             )
     except (OSError, RuntimeError) as problem:
         raise Unavailable(
-            f"extractor inception is unavailable because {file} is not there and cannot be fetched from "
-            f"{URL_INCEPTION_V3} ({problem}); put the file there, or give inception=FILE"
+            f"extractor inception is unavailable because {file} is not there and cannot be "
+            f"downloaded from {URL_INCEPTION_V3} ({problem}); put the file there, or give "
+            "inception=FILE"
         ) from None
     return file
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Connections made inside fail after PATIENCE; torch's download takes no time limit of its own."""
+def _download_timeout() -> Iterator[None]:
+    """Connections made inside fail after DOWNLOAD_TIMEOUT_S; torch's download has no limit."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Pseudo-normal test images -> how healthy they are and what was kept, judged by the reference model."""
+"""Pseudo-healthy test images -> how healthy they are and what was kept, by the reference model."""
 
 from __future__ import annotations
 
@@ -9,141 +9,176 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import store
-from bench.api import NormalisesWithMask
+from bench.cell_folder import CellFolder, CellJob, Distance, Judgement
 from bench.data import cache, geometry
-from bench.execution.predict import load_model
-from bench.metrics import frechet
-from bench.metrics import pseudo_healthy as metrics
-from bench.scoring import features, score_cell
-from bench.scoring.normality_scores import FIELDS
-from bench.scoring.synthetic_images import DRAWS, embedding
+from bench.data.index import CaseEntry, Index, read_index
+from bench.errors import BenchError
+from bench.metrics import frechet, inpainting, pseudo_healthy
+from bench.records import write_text
+from bench.scoring import features
+from bench.scoring.reference_model import predict_classes
+from bench.scoring.synthetic_images import (
+    DRAWS,
+    as_tensor,
+    load_extractor,
+    unavailable_distance,
+)
+from bench.scoring.tables import PSEUDO_HEALTHY_FIELDS, as_csv
 
 if TYPE_CHECKING:
-    from bench.worker.predictors import Predictor
+    from bench.scoring.reference_model import Model
 
-FILE = "normalised.npz"  # ids (N) and images (N C H W) in 8 bits, on the training grid
+Pictures = NDArray[np.float32]  # N C H W in [0, 1]
+# A method's settings that ask for the reference line of inpainting: see inpaint_test_images.
+MODE, INPAINT, MARGIN = "mode", "inpaint", "margin"
+PIXELS_AROUND = 2  # where no margin is set
 
 
-def judge_normals(
-    folder: Path,
-    cached: Path,
-    model: Predictor | None,
+def judge_pseudo_healthy(
+    folder: CellFolder,
+    job: CellJob,
+    decoded: Path,
+    model: Model | None,
     extractors: Sequence[str],
     device: str,
     why: str,
-) -> dict[str, Any]:
-    """Write `normality.csv` of a finished cell; returns the rest of what is known of it, for `judged.json`."""
-    index = cache.load_index(cached)
-    cases = list(cache.test_images(cached, index))
-    images = np.concatenate([array for _, array in cases])
-    masks = _masks_on_grid(cached, index)
-    if not (folder / FILE).exists():
-        write(
-            folder, [entry["id"] for entry, _ in cases], _with_masks(folder, device, images, masks)
-        )
-    with np.load(folder / FILE) as content:
-        normals = content["images"].astype(np.float32) / 255
+) -> Judgement:
+    """Write the scores of a finished cell's pseudo-healthy test images.
+
+    Returns what else is known of them, without its `inputs`.
+    """
+    index = read_index(decoded)
+    entries, images = _read_test_images(decoded, index)
+    masks = _read_masks_on_grid(decoded, index)
+    if not folder.pseudo_healthy_images.exists():
+        inpainted = inpaint_test_images(images, masks, job.cell.method, job.cell.config)
+        write_images(folder, [entry.id for entry in entries], inpainted)
+    healthy = _read_images(folder)
     if model is None:
-        return {"normal": [], "reason": f"there is no reference model: {why}"}
-    before, after = (
-        np.asarray(model.probabilities(side).argmax(1).cpu()) for side in (images, normals)
-    )
-    rows, scales = [], 1
-    for place, (entry, _) in enumerate(cases):
-        row, scales = _row(
-            entry, images[place], normals[place], masks[place], before[place], after[place]
-        )
-        rows.append(row)
-    store.write_text(folder / "normality.csv", score_cell.as_csv(rows, FIELDS))
-    abnormal = normals[[bool(mask.any()) for mask in masks]]
-    found = [_to_normals(text, cached, index, abnormal, model, device, why) for text in extractors]
-    return {"normal": found, "scales": scales, "made": len(images)}
+        return Judgement(inputs="", reason=f"there is no reference model: {why}")
+    before = predict_classes(model, images)
+    after = predict_classes(model, healthy)
+    rows = [
+        _score_image(entry, *arrays)
+        for entry, *arrays in zip(entries, images, healthy, masks, before, after, strict=True)
+    ]
+    write_text(folder.pseudo_healthy_scores, as_csv(rows, PSEUDO_HEALTHY_FIELDS))
+    without_lesions = healthy[masks.any((1, 2))]
+    distances = []
+    for text in extractors:
+        try:
+            distance = _distance_to_healthy(
+                text, decoded, index, without_lesions, model, device, why
+            )
+        except features.Unavailable as problem:
+            distance = unavailable_distance(text, str(problem))
+        distances.append(distance)
+    return Judgement(inputs="", made=len(images), normal=distances)
 
 
-def write(folder: Path, ids: Sequence[str], normals: NDArray[np.float32]) -> None:
-    """Keep pseudo-normal images (N C H W)."""
-    images = np.rint(255 * normals.clip(0, 1)).astype(np.uint8)
-    np.savez_compressed(folder / FILE, ids=list(ids), images=images)
+def _read_test_images(decoded: Path, index: Index) -> tuple[list[CaseEntry], Pictures]:
+    """Test cases and their images on the training grid."""
+    cases = list(cache.test_images(decoded, index))
+    entries = [entry for entry, _ in cases]
+    return entries, np.concatenate([images for _, images in cases])
 
 
-def _masks_on_grid(cached: Path, index: Mapping[str, Any]) -> NDArray[np.uint8]:
+def _read_masks_on_grid(decoded: Path, index: Index) -> NDArray[np.uint8]:
     """Test masks (N H W) on the training grid."""
-    native, size = cache.native(cached, dict(index), "test_masks"), tuple(index["spec"]["size"])
-    return np.stack([geometry.mask_to_grid(native[entry["id"]], size) for entry in index["test"]])
+    native = cache.native_masks(decoded, index)
+    size = index.spec.size
+    return np.stack([geometry.mask_to_grid(native[entry.id], size) for entry in index.test])
 
 
-def _with_masks(
-    folder: Path, device: str, images: NDArray[np.float32], masks: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """What a reference point that is shown the true masks makes of the test images."""
-    import torch
+def inpaint_test_images(
+    images: Pictures, masks: NDArray[np.uint8], method: str, config: Mapping[str, Any]
+) -> Pictures:
+    """A reference line that no method can draw: it is shown the true masks (N H W) of the test set.
 
-    model: Any = load_model(folder, device)[0]
-    if not isinstance(model.method, NormalisesWithMask):
-        raise TypeError(
-            f"method {type(model.method).__name__} has neither normalise nor normalise_with"
+    Raises BenchError where a method's settings do not ask for it.
+    """
+    if config.get(MODE) != INPAINT:
+        raise BenchError(
+            f"{method} made no pseudo-healthy images; it needs normalise(images), or "
+            f"'{MODE}: {INPAINT}' in its config for the reference line of inpainting"
         )
-    found = model.method.normalise_with(
-        torch.from_numpy(images), torch.from_numpy(masks.astype(np.int64))
-    )
-    normals: NDArray[np.float32] = found.cpu().numpy()
-    return normals
+    margin = int(config.get(MARGIN, PIXELS_AROUND))
+    filled = [
+        inpainting.inpaint_lesions(image, mask > 0, margin)
+        for image, mask in zip(images, masks, strict=True)
+    ]
+    return np.stack(filled)
 
 
-def _row(
-    entry: Mapping[str, Any],
+def write_images(folder: CellFolder, ids: Sequence[str], images: Pictures) -> None:
+    """Keep pseudo-healthy images in 8 bits."""
+    pixels = np.rint(255 * images.clip(0, 1)).astype(np.uint8)
+    np.savez_compressed(folder.pseudo_healthy_images, ids=list(ids), images=pixels)
+
+
+def _read_images(folder: CellFolder) -> Pictures:
+    with np.load(folder.pseudo_healthy_images) as content:
+        images: Pictures = content["images"].astype(np.float32) / 255
+    return images
+
+
+def _score_image(
+    entry: CaseEntry,
     image: NDArray[np.float32],
-    normal: NDArray[np.float32],
+    healthy: NDArray[np.float32],
     mask: NDArray[np.uint8],
-    before: NDArray[np.int64],
-    after: NDArray[np.int64],
-) -> tuple[dict[str, Any], int]:
-    """The line of a test case, and the number of scales of its MS-SSIM."""
-    abnormal, kept = bool(mask.any()), metrics.identity(image, normal, mask)
-    found, left = metrics.lesion_pixels([before, after])
-    inside, outside = metrics.change(image, normal, mask)
-    row = {
-        "case": entry["id"], "group": entry["group"], "abnormal": int(abnormal), "area": int((mask > 0).sum()),
-        "before": int(found), "after": int(left),
-        "dice_after": metrics.healthiness_dice(after, mask) if abnormal else None,
-        "identity": kept.value, "inside": inside if abnormal else None, "outside": outside,
-        "anomaly": metrics.anomaly(image, normal),
-    }  # fmt: skip
-    return row, kept.scales
+    before: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+) -> dict[str, Any]:
+    """The row of a test image (C H W): what the reference model sees, before and after."""
+    abnormal = bool(mask.any())
+    dice_after: float | None = None
+    if abnormal:
+        dice_after = pseudo_healthy.healthiness_dice(after, mask)
+    seen, left = pseudo_healthy.lesion_pixels([before, after])
+    return {
+        "case": entry.id,
+        "group": entry.group,
+        "abnormal": int(abnormal),
+        "area": int((mask > 0).sum()),
+        "before": int(seen),
+        "after": int(left),
+        "dice_after": dice_after,
+        "identity": pseudo_healthy.identity_score(image, healthy, mask).value,
+        "anomaly": pseudo_healthy.anomaly_score(image, healthy),
+    }
 
 
-def _to_normals(
+def _distance_to_healthy(
     text: str,
-    cached: Path,
-    index: Mapping[str, Any],
-    made: NDArray[np.float32],
-    model: Predictor,
+    decoded: Path,
+    index: Index,
+    made: Pictures,
+    model: Model,
     device: str,
     why: str,
-) -> dict[str, Any]:
-    """Fréchet distance of pseudo-normal images to the true normal ones of the training set, at equal numbers."""
-    from bench.worker.main import choose_device
+) -> Distance:
+    """Fréchet distance to the healthy images of the training set, at equal numbers.
 
-    entries = [entry for entry in index["train"] if not entry["classes"]]
-    line: dict[str, Any] = {"extractor": text.split("=")[0]}
-    groups = [entry["group"] for entry in entries]
-    n = min(len(made), frechet.most_apart(groups))
+    Raises Unavailable where there are too few, or the extractor cannot be had.
+    """
+    entries = [entry for entry in index.train if not entry.classes]
+    groups = [entry.group for entry in entries]
+    n = min(len(made), frechet.largest_disjoint_size(groups))
     if n < 2:
-        patients = len(set(groups))
-        reason = f"{len(entries)} normal training images of {patients} patients; two sets of two need different patients"
-        return {**line, "reason": reason}
-    import torch
-
-    pack = cache.open_pack(cached, "train_images")
-    real = np.stack(
-        [cache.unit_range(cache.take(pack, entry["train_images"])) for entry in entries]
+        raise features.Unavailable(
+            f"{len(entries)} normal training images of {len(set(groups))} patients; "
+            "two sets of two need different patients"
+        )
+    pack = cache.open_pack(decoded, "train_images")
+    real = np.stack([cache.unit_range(cache.take(pack, entry.images)) for entry in entries])
+    extract = load_extractor(text, device, model, why)
+    of_real = extract(as_tensor(real))
+    of_made = extract(as_tensor(made))
+    return Distance(
+        metric=extract.metric,
+        extractor=extract.name,
+        n=n,
+        distance=frechet.distance_at_equal_size(of_real, of_made, n, DRAWS, 0),
+        floor=frechet.floor_distance(of_real, n, DRAWS, 0, groups),
     )
-    try:
-        extract = features.load(features.parse(text), choose_device(device), embedding(model), why)
-        theirs, ours = (extract(torch.from_numpy(side)) for side in (real, made))
-    except features.Unavailable as problem:
-        return {**line, "reason": str(problem)}
-    distance = frechet.at_equal_size(theirs, ours, n, DRAWS, 0)
-    floor = frechet.floor(theirs, n, DRAWS, 0, groups)
-    return {**line, "extractor": extract.name, "distance": distance, "floor": floor, "n": n}

@@ -1,342 +1,333 @@
-"""Synthetic images -> distances to the real ones, copies and mask validity. Runs after training, apart from it."""
+"""Synthetic images -> distances to real ones, copies, plausible masks. Runs after training."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import hashing, store
-from bench.api import Embeds
+from bench.api import Task
+from bench.cell_folder import (
+    CellFolder,
+    CopiedPair,
+    CopyCounts,
+    CurvePoint,
+    Distance,
+    GeneratorCurve,
+    Judgement,
+)
 from bench.data import cache
+from bench.data.index import Index, read_index
 from bench.errors import BenchError
-from bench.execution.predict import load_model
 from bench.metrics import copies, density_coverage, frechet, kid, mask_plausibility
-from bench.registry import ROOT
 from bench.scoring import features
+from bench.scoring.reference_model import embedding, predict_classes
 
 if TYPE_CHECKING:
-    from bench.worker.class_predictor import ClassPredictor
-    from bench.worker.predictors import Predictor
+    import torch
+
+    from bench.scoring.reference_model import Model
 
 DRAWS = 5  # of equal size, averaged
+Vectors = NDArray[np.float32]  # N D: features of images
+Curves = Mapping[int, Mapping[int, NDArray[np.float32]]]  # see read_curves
 
 
-def judge_cell(
-    folder: Path,
-    cached: Path,
-    reference: Path | None,
-    extractors: Sequence[str],
-    device: str,
-    why: str,
-) -> None:
-    """Write `judged.json` of a finished cell that made images, unless it is there, whole and up to date.
-
-    `reference` is the folder of the reference model's cell, None where there is none, for the reason `why`.
-    """
-    job = store.read_json(folder / "cell.json")
-    made_some = (folder / "samples.npz").exists()
-    if not made_some and not job["normaliser"]:
-        return
-    code = hashing.code_hash([ROOT / "bench" / "scoring", ROOT / "bench" / "metrics"])
-    files = [_content(features.parse(text).file) for text in extractors]
-    stamp = hashing.digest(
-        [cached.name, reference.name if reference else why, list(extractors), files, code]
-    )
-    done = store.read_json(folder / "judged.json")
-    # What could not be had then may be at hand now.
-    lacking = [*(done or {}).get("distances", []), *(done or {}).get("normal", [])]
-    if not done or done["inputs"] != stamp or any("reason" in found for found in lacking):
-        model = _reference_model(reference, device)
-        if made_some:
-            task = job["cell"]["task"]
-            found = judge(
-                _made(folder), cached, model, extractors, device, _curves(folder), why, task
-            )
-        else:
-            from bench.scoring.pseudo_healthy import judge_normals
-
-            found = judge_normals(folder, cached, model, extractors, device, why)  # type: ignore[arg-type]
-        store.write_json(folder / "judged.json", {"inputs": stamp, **found})
-
-
-def judge(
-    made: Images,
-    cached: Path,
-    model: Predictor | ClassPredictor | None,
-    extractors: Sequence[str],
-    device: str,
-    curves: Curves,
-    why: str,
-    task: str = "segmentation",
-) -> dict[str, Any]:
-    """All that the board shows of one cell's synthetic images; `curves` are those of its generators on the way."""
-    index = cache.load_index(cached)
-    real = _real(cached, index)
-    n = min(len(made.images), frechet.most_apart(real.groups))
-    found: dict[str, Any] = {
-        "n": n,
-        "made": len(made.images),
-        "real": len(real.images),
-        "distances": [],
-    }
+def check_extractors(extractors: Sequence[str]) -> None:
+    """Raise BenchError before any training where the file of an extractor is not there."""
     for text in extractors:
-        if n < 2:
-            reason = f"{len(real.images)} training images given; two disjoint sets of two or more are needed"
-            found["distances"].append(
-                {"metric": _metric(text), "extractor": text.split("=")[0], "reason": reason}
-            )
-            continue
-        try:
-            from bench.worker.main import choose_device
-
-            extract = features.load(
-                features.parse(text), choose_device(device), embedding(model), why
-            )
-            both = [extract(_tensor(side.images)) for side in (real, made)]
-        except features.Unavailable as problem:
-            name = text.split("=")[0]
-            found["distances"].append(
-                {"metric": _metric(text), "extractor": name, "reason": str(problem)}
-            )
-            continue
-        names = index["card"]["labels"]
-        per_class = _per_class(extract, both, real, made, names)
-        found["distances"].append(
-            {**_distances(extract, both, real.groups, n), "per_class": per_class}
-        )
-        if "copies" not in found:
-            found["copies"] = _copies(extract, both, real, made, cached, index)
-            found["curves"] = [
-                _curve(extract, both[0], real, *curve, names) for curve in sorted(curves.items())
-            ]
-    guessed = _guessed(model, made.images) if model else None
-    if task == "classification":
-        return {
-            **found,
-            "agreement": None if guessed is None else float((guessed == made.labels).mean()),
-        }
-    found["masks"] = asdict(mask_plausibility.mask_validity(list(made.masks), list(real.masks)))
-    return {
-        **found,
-        "agreement": None
-        if guessed is None
-        else mask_plausibility.agreement(list(guessed), list(made.masks)),
-    }
+        extractor = features.parse(text)
+        if extractor.file is not None and not extractor.file.is_file():
+            raise BenchError(f"extractor {text} given; there is no such file; fix the path")
 
 
-def _per_class(
-    extract: features.Features,
-    both: Sequence[Any],
-    real: Images,
-    made: Images,
-    names: Sequence[str],
-) -> list[dict[str, Any]]:
-    """The distance of each label's images to the training images of that label, at equal numbers."""
-    found = []
-    for number in sorted(set(made.labels[made.labels >= 0].tolist())):
-        ours, theirs = both[1][made.labels == number], both[0][real.labels == number]
-        groups = np.array(real.groups)[real.labels == number].tolist()
-        n = min(len(ours), frechet.most_apart(groups))
-        line: dict[str, Any] = {"label": names[number], "n": n, "real": len(theirs)}
-        if n >= 2:
-            line |= _distances(extract, [theirs, ours], groups, n)
-        found.append(line)
-    return found
-
-
-def _curve(
-    extract: features.Features,
-    real_features: NDArray[np.float32],
-    real: Images,
-    label: int,
-    images: Mapping[int, NDArray[np.float32]],
-    names: Sequence[str],
-) -> dict[str, Any]:
-    """Distances while one generator was trained, to the training images of its label (-1: to all)."""
-    same = real_features if label < 0 else real_features[real.labels == label]
-    enough = sorted(images.items()) if len(same) > 1 else []  # one image has no spread
-    points = [
-        {
-            "shown": shown,
-            "distance": _at_most(same, extract(_tensor(kept))),
-            "n": min(len(kept), len(same)),
-        }
-        for shown, kept in enough
-    ]
-    return {"label": None if label < 0 else names[label], "points": points}
-
-
-def _distances(
-    extract: features.Features, both: Sequence[Any], groups: Sequence[str], n: int
-) -> dict[str, Any]:
-    """Fréchet distance at n a side with the floor of reals, KID of all, density and coverage."""
-    scale = _scale(both[0], extract.metric)
-    return {
-        "metric": extract.metric,
-        "extractor": extract.name,
-        "distance": frechet.at_equal_size(both[0], both[1], n, DRAWS, 0),
-        "floor": frechet.floor(both[0], n, DRAWS, 0, groups),
-        "kid": kid.kid(both[0] / scale, both[1] / scale),
-        **_coverage(both),
-    }
-
-
-def _coverage(both: Sequence[Any]) -> dict[str, float | None]:
-    """None where there are too few training images to have neighbours."""
-    if len(both[0]) <= density_coverage.K:
-        return {"density": None, "coverage": None}
-    return density_coverage.density_and_coverage(both[0], both[1])._asdict()
-
-
-def _metric(text: str) -> str:
-    return "fid" if features.parse(text).kind == "inception" else "fd"
-
-
-def _at_most(real: NDArray[np.float32], made: NDArray[np.float32]) -> float:
-    """Fréchet distance at as many a side as both have, for points of one curve."""
-    return frechet.at_equal_size(real, made, min(len(real), len(made)), DRAWS, 0)
-
-
-def _scale(real: NDArray[np.float32], metric: str) -> float:
-    """KID's cubic kernel is made for features of Inception's size; others are brought to root mean square 1."""
-    return (
-        1.0
-        if metric == "fid"
-        else max(float(np.sqrt(np.square(real, dtype=np.float64).mean())), 1e-12)
-    )
-
-
-def _copies(
-    extract: features.Features,
-    both: Sequence[Any],
-    real: Images,
-    made: Images,
-    cached: Path,
-    index: dict[str, Any],
-) -> dict[str, Any]:
-    """Each image with its nearest training image; the rate among test images is what honest images would have."""
-    found = copies.find_copies(both[1], both[0], list(made.images), list(real.images))
-    held = _bytes(np.concatenate([images for _, images in cache.test_images(cached, index)]))
-    expected = None  # one image is no set
-    if len(held) > 1:
-        expected = copies.find_copies(
-            extract(_tensor(held)), both[0], list(held), list(real.images)
-        ).rate()
-    numbers = zip(found.nearest, found.distance, found.ssim, found.copy, strict=True)
-    return {
-        "extractor": extract.name,
-        "rate": found.rate(),
-        "rate_of_test": expected,
-        "pairs": [
-            {
-                "nearest": real.ids[int(near)],
-                "distance": float(d),
-                "ssim": float(s),
-                "copy": bool(c),
-            }
-            for near, d, s, c in numbers
-        ],
-    }
+# --- images
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images (N C H W) in [0, 1] with masks (N H W) and labels (N), -1 for none; patients and ids of real ones."""
+    """Images with masks and labels, synthetic ones or those of the training set."""
 
-    images: NDArray[np.float32]
-    masks: Sequence[NDArray[np.uint8]]
-    labels: NDArray[np.int64]
-    groups: Sequence[str] = ()
-    ids: Sequence[str] = ()
-
-
-def _real(cached: Path, index: Mapping[str, Any]) -> Images:
-    """All training images, in 8 bits as samples are stored."""
-    images, labels = cache.open_pack(cached, "train_images"), cache.open_pack(cached, "train_masks")
-    entries = index["train"]
-    return Images(
-        _bytes(
-            np.stack(
-                [cache.unit_range(cache.take(images, entry["train_images"])) for entry in entries]
-            )
-        ),
-        [cache.take(labels, entry["train_masks"]) for entry in entries],
-        np.array([-1 if entry["label"] is None else entry["label"] for entry in entries]),
-        [entry["group"] for entry in entries],
-        [entry["id"] for entry in entries],
-    )
+    images: NDArray[np.float32]  # N C H W in [0, 1]
+    masks: Sequence[NDArray[np.uint8]]  # N H W
+    labels: NDArray[np.int64]  # N; -1 where there is none
+    groups: Sequence[str] = ()  # patients of real images
+    ids: Sequence[str] = ()  # of real images
 
 
-def _made(folder: Path) -> Images:
-    with np.load(folder / "samples.npz") as content:
-        return Images(
-            content["images"].astype(np.float32) / 255, content["masks"], content["labels"]
-        )
+def read_samples(folder: CellFolder) -> Images:
+    """The synthetic images of a cell."""
+    with np.load(folder.samples) as content:
+        images = content["images"].astype(np.float32) / 255
+        return Images(images, content["masks"], content["labels"])
 
 
-Curves = Mapping[int, Mapping[int, NDArray[np.float32]]]
+def read_curves(folder: CellFolder) -> Curves:
+    """Images (N C H W) that generators of a cell made on the way.
 
-
-def _curves(folder: Path) -> Curves:
-    """By label (-1: of all) and by training images shown: images (N C H W) that generators of the cell kept."""
+    By label (-1 for a generator of all) and by the number of training images shown until then.
+    """
     from safetensors.numpy import load_file
 
-    parts = store.read_json(folder / "result.json")["parts"]
-    found: dict[int, dict[int, NDArray[np.float32]]] = {}
-    for key in parts:
-        state = load_file(folder.parent.parent / "parts" / f"{key}.safetensors")
-        kept = {name: value for name, value in state.items() if name.startswith("curve/")}
-        images = {
-            int(name.removeprefix("curve/")): np.float32(1 / 255) * value
-            for name, value in kept.items()
-        }
+    result = folder.read_result()
+    assert result is not None  # only finished cells are judged
+    curves: dict[int, dict[int, NDArray[np.float32]]] = {}
+    for key in result.parts:
+        state = load_file(folder.parts / f"{key}.safetensors")
+        images: dict[int, NDArray[np.float32]] = {}
+        for name, value in state.items():
+            if name.startswith("curve/"):
+                images[int(name.removeprefix("curve/"))] = np.float32(1 / 255) * value
         if images:
-            found[int(state["label"]) if "label" in state else -1] = images
-    return found
+            label = int(state["label"]) if "label" in state else -1
+            curves[label] = images
+    return curves
 
 
-def _bytes(images: NDArray[np.float32]) -> NDArray[np.float32]:
+def _read_training_images(decoded: Path, index: Index) -> Images:
+    """All training images, in 8 bits as samples are stored."""
+    image_pack = cache.open_pack(decoded, "train_images")
+    mask_pack = cache.open_pack(decoded, "train_masks")
+    images = []
+    masks = []
+    labels = []
+    for entry in index.train:
+        images.append(cache.unit_range(cache.take(image_pack, entry.images)))
+        masks.append(cache.take(mask_pack, entry.masks))
+        label = -1 if entry.label is None else entry.label
+        labels.append(label)
+    groups = [entry.group for entry in index.train]
+    ids = [entry.id for entry in index.train]
+    return Images(_eight_bits(np.stack(images)), masks, np.array(labels), groups, ids)
+
+
+def _eight_bits(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rounded to 256 levels: real and synthetic images must not differ by how they were stored."""
     return np.rint(255 * images.clip(0, 1)).astype(np.float32) / 255
 
 
-def _reference_model(folder: Path | None, device: str) -> Predictor | ClassPredictor | None:
-    return load_model(folder, device)[0] if folder else None
+# --- judging
 
 
-def embedding(model: Predictor | ClassPredictor | None) -> features.Network | None:
-    """What the reference model sees in images; None where there is none, or it cannot say."""
-    return model.method.embed if model and isinstance(model.method, Embeds) else None
-
-
-def _content(file: Path | None) -> str | None:
-    """What tells one weights file from another; None where there is none."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else None
-
-
-def _guessed(model: Predictor | ClassPredictor, images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """What the reference model sees in synthetic images: label maps (N H W) on the training grid, or labels (N)."""
-    guessed: NDArray[np.uint8] = (
-        model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8)
+def judge_samples(
+    samples: Images,
+    decoded: Path,
+    model: Model | None,
+    extractors: Sequence[str],
+    device: str,
+    curves: Curves,
+    why: str,
+    task: Task = "segmentation",
+) -> Judgement:
+    """All that the leaderboard shows of one cell's synthetic images, without its `inputs`."""
+    index = read_index(decoded)
+    real = _read_training_images(decoded, index)
+    n = min(len(samples.images), frechet.largest_disjoint_size(real.groups))
+    distances: list[Distance] = []
+    copied: CopyCounts | None = None
+    distance_curves: list[GeneratorCurve] = []
+    for text in extractors:
+        try:
+            comparison = _compare(text, model, device, why, real, samples, n)
+        except features.Unavailable as problem:
+            distances.append(unavailable_distance(text, str(problem)))
+            continue
+        distances.append(_distance_of_all(comparison, n, index.card.labels))
+        if copied is None:
+            copied = _count_copies(comparison, decoded, index)
+            for label, images in sorted(curves.items()):
+                curve = _distance_curve(comparison, label, images, index.card.labels)
+                distance_curves.append(curve)
+    judgement = Judgement(
+        inputs="",
+        n=n,
+        made=len(samples.images),
+        real=len(real.images),
+        distances=distances,
+        copies=copied,
+        curves=distance_curves,
     )
-    return guessed
+    return _with_labels(judgement, samples, real, model, task)
 
 
-def _tensor(images: NDArray[np.float32]) -> Any:
+def _with_labels(
+    judgement: Judgement, samples: Images, real: Images, model: Model | None, task: Task
+) -> Judgement:
+    """Adds how well images fit their labels, or their masks and whether these are plausible."""
+    agreement: float | None = None
+    predicted: NDArray[np.uint8] | None = None
+    if model is not None:
+        predicted = predict_classes(model, samples.images)
+    if task == "classification":
+        if predicted is not None:
+            agreement = float((predicted == samples.labels).mean())
+        return replace(judgement, agreement=agreement)
+    validity = mask_plausibility.mask_validity(list(samples.masks), list(real.masks))
+    if predicted is not None:
+        agreement = mask_plausibility.mask_agreement(list(predicted), list(samples.masks))
+    return replace(judgement, masks=asdict(validity), agreement=agreement)
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Real and synthetic images with their features by one extractor."""
+
+    extract: features.Features
+    real: Images
+    samples: Images
+    real_features: Vectors
+    sample_features: Vectors
+
+
+def _compare(
+    text: str,
+    model: Model | None,
+    device: str,
+    why: str,
+    real: Images,
+    samples: Images,
+    n: int,
+) -> _Comparison:
+    """Features of both sides. Raises Unavailable where they cannot be had."""
+    if n < 2:
+        raise features.Unavailable(
+            f"{len(real.images)} training images given; two disjoint sets of two or more are needed"
+        )
+    extract = load_extractor(text, device, model, why)
+    real_features = extract(as_tensor(real.images))
+    sample_features = extract(as_tensor(samples.images))
+    return _Comparison(extract, real, samples, real_features, sample_features)
+
+
+def load_extractor(text: str, device: str, model: Model | None, why: str) -> features.Features:
+    """The extractor that a suite names. Raises Unavailable."""
+    from bench.worker.model import choose_device
+
+    extractor = features.parse(text)
+    return features.load(extractor, choose_device(device), embedding(model), why)
+
+
+def as_tensor(images: NDArray[np.float32]) -> torch.Tensor:
+    """Images (N C H W) as torch takes them."""
     import torch
 
     return torch.from_numpy(images)
 
 
-def check(extractors: Sequence[str]) -> None:
-    """Raise BenchError before any training where the file of an extractor is not there."""
-    for text in extractors:
-        extractor = features.parse(text)
-        if extractor.file is not None and not extractor.file.is_file():
-            raise BenchError(f"extractor {text} given; there is no such file; mend the path")
+def unavailable_distance(text: str, reason: str) -> Distance:
+    """What is said of an extractor that could not be used."""
+    metric = "fid" if features.parse(text).kind == "inception" else "fd"
+    return Distance(metric, text.split("=")[0], reason=reason)
+
+
+def _distance_of_all(comparison: _Comparison, n: int, label_names: Sequence[str]) -> Distance:
+    """All images against all training images, then those of each label."""
+    real, samples = comparison.real, comparison.samples
+    whole = _distance(
+        comparison.extract, comparison.real_features, comparison.sample_features, real.groups, n
+    )
+    per_class: list[Distance] = []
+    for label in np.unique(samples.labels[samples.labels >= 0]).tolist():
+        of_label = real.labels == label
+        made = comparison.sample_features[samples.labels == label]
+        kept = comparison.real_features[of_label]
+        groups = np.array(real.groups)[of_label].tolist()
+        count = min(len(made), frechet.largest_disjoint_size(groups))
+        distance = Distance(whole.metric, whole.extractor, n=count)
+        if count >= 2:
+            distance = _distance(comparison.extract, kept, made, groups, count)
+        per_class.append(replace(distance, label=label_names[label], real=len(kept)))
+    return replace(whole, per_class=per_class)
+
+
+def _distance(
+    extract: features.Features, real: Vectors, made: Vectors, groups: Sequence[str], n: int
+) -> Distance:
+    """Fréchet distance at n a side with the floor of real images; KID, density, coverage of all."""
+    scale = _kid_scale(real, extract.metric)
+    density: float | None = None
+    coverage: float | None = None
+    if len(real) > density_coverage.NEIGHBOURS:  # else there are too few to have so many neighbours
+        density, coverage = density_coverage.density_and_coverage(real, made)
+    return Distance(
+        metric=extract.metric,
+        extractor=extract.name,
+        n=n,
+        distance=frechet.distance_at_equal_size(real, made, n, DRAWS, 0),
+        floor=frechet.floor_distance(real, n, DRAWS, 0, groups),
+        kid=kid.kernel_distance(real / scale, made / scale),
+        density=density,
+        coverage=coverage,
+    )
+
+
+def _kid_scale(real: Vectors, metric: str) -> float:
+    """What features are divided by for KID, so that their root mean square is 1.
+
+    Its cubic kernel is made for features of Inception's size, which stay as they are.
+    """
+    if metric == "fid":
+        return 1.0
+    return max(float(np.sqrt(np.square(real, dtype=np.float64).mean())), 1e-12)
+
+
+def _distance_curve(
+    comparison: _Comparison,
+    label: int,
+    images: Mapping[int, NDArray[np.float32]],
+    label_names: Sequence[str],
+) -> GeneratorCurve:
+    """Distances while one generator was trained, to the training images of its label (-1: all)."""
+    real = comparison.real_features
+    if label >= 0:
+        real = real[comparison.real.labels == label]
+    name = None if label < 0 else label_names[label]
+    points: list[CurvePoint] = []
+    if len(real) > 1:  # one image has no spread
+        for shown, made in sorted(images.items()):
+            n = min(len(made), len(real))
+            vectors = comparison.extract(as_tensor(made))
+            distance = frechet.distance_at_equal_size(real, vectors, n, DRAWS, 0)
+            points.append(CurvePoint(shown, distance, n))
+    return GeneratorCurve(name, points)
+
+
+def _count_copies(comparison: _Comparison, decoded: Path, index: Index) -> CopyCounts:
+    """Each image with its nearest training image.
+
+    The rate among test images is the one to expect of images that copy nothing.
+    """
+    real, samples = comparison.real, comparison.samples
+    nearest = copies.find_copies(
+        comparison.sample_features,
+        comparison.real_features,
+        list(samples.images),
+        list(real.images),
+    )
+    pairs: list[CopiedPair] = []
+    for number, image in enumerate(nearest.nearest):
+        pair = CopiedPair(
+            nearest=real.ids[int(image)],
+            distance=float(nearest.distance[number]),
+            ssim=float(nearest.ssim[number]),
+            copy=bool(nearest.copy[number]),
+        )
+        pairs.append(pair)
+    test = [images for _, images in cache.test_images(decoded, index)]
+    rate_of_test = _rate_of_test(comparison, _eight_bits(np.concatenate(test)))
+    return CopyCounts(comparison.extract.name, nearest.rate(), rate_of_test, pairs)
+
+
+def _rate_of_test(
+    comparison: _Comparison, test: NDArray[np.float32]
+) -> tuple[float, float, float] | None:
+    """The share of test images (N C H W) that nearly equal a training image; one is no set."""
+    if len(test) < 2:
+        return None
+    vectors = comparison.extract(as_tensor(test))
+    training = list(comparison.real.images)
+    return copies.find_copies(vectors, comparison.real_features, list(test), training).rate()

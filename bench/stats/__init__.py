@@ -1,1 +1,1 @@
-"""Intervals, ranks and label efficiency of score tables; pure functions."""
+"""Intervals, ranks, jackknife and label efficiency over tables of scores; pure functions."""

@@ -1,4 +1,7 @@
-"""Intervals, tests and ranks over a matrix of scores, patients x subsets. Pure; formulas in docs/protocol.md."""
+"""Intervals and paired tests over a table of scores, patients x subsets.
+
+Rule numbers are headings of docs/protocol.md.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
-FEW_PATIENTS, FEW_SUBSETS = (
-    8,
-    3,
-)  # below these an interval is wide and its coverage uneven (protocol R4.2b)
-MEANINGFUL = 0.75  # P(A > B) from which a win is called meaningful (Bouthillier et al. 2021, arXiv 2103.03098)
+# Below these numbers an interval is wide and its coverage is uneven (R4.2b).
+FEW_PATIENTS = 8
+FEW_SUBSETS = 3
+# P(A > B) from which a win is called meaningful (Bouthillier et al. 2021, arXiv 2103.03098).
+MEANINGFUL = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its 95% interval; `kind` says what it covers."""
+    """A mean with its 95% interval.
+
+    `kind` says what the interval covers: "two-way", "wide", "cases only", "subsets only", or ""
+    where a single patient (or a single value) gives no interval; `lo` and `hi` are then None.
+    """
 
     mean: float
     lo: float | None
     hi: float | None
-    kind: str  # "two-way", "wide", "cases only", "subsets only", "" where one patient (or value) gives none
+    kind: str
 
 
-def interval(scores: NDArray[np.float64]) -> Interval:
-    """95% interval of the mean of scores (n patients x s subsets) by crossed random effects (protocol R4.1)."""
+def mean_interval(scores: NDArray[np.float64]) -> Interval:
+    """95% interval of the mean of scores (n patients x s subsets) by crossed random effects (R4.1).
+
+    It is mean +- t(df) * standard error, with both from `standard_error`.
+    """
     from scipy.special import stdtrit
 
     patients, subsets = scores.shape
@@ -35,30 +45,49 @@ def interval(scores: NDArray[np.float64]) -> Interval:
     if patients < 2:
         return Interval(mean, None, None, "")
     error, freedom = standard_error(scores)
-    half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
-    few = subsets < FEW_SUBSETS or patients < FEW_PATIENTS
-    kind = "cases only" if subsets == 1 else "wide" if few else "two-way"
-    return Interval(mean, mean - half, mean + half, kind)
+    half_width = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
+    kind = _interval_kind(patients, subsets)
+    return Interval(mean, mean - half_width, mean + half_width, kind)
+
+
+def _interval_kind(patients: int, subsets: int) -> str:
+    if subsets == 1:
+        return "cases only"
+    if subsets < FEW_SUBSETS or patients < FEW_PATIENTS:
+        return "wide"
+    return "two-way"
 
 
 def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
-    """95% t interval of one value per subset (s): for Fréchet distances and KID, which no patient has alone (R4.2c)."""
-    found = interval(values[:, None])
-    kind = "" if len(values) < 2 else "wide" if len(values) < FEW_SUBSETS else "subsets only"
-    return replace(found, kind=kind)
+    """95% t interval of one value per subset (s), for metrics of whole image sets (R4.2c).
+
+    Fréchet distances and KID are such metrics: no patient has a value of their own.
+    """
+    over_values = mean_interval(values[:, None])
+    if len(values) < 2:
+        kind = ""
+    elif len(values) < FEW_SUBSETS:
+        kind = "wide"
+    else:
+        kind = "subsets only"
+    return replace(over_values, kind=kind)
 
 
 def standard_error(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Standard error and degrees of freedom of the mean of one table, n patients x s subsets; see `variances`."""
-    variance, freedom = variances(scores)
+    """Standard error of the mean of one table (n x s), n > 1, and its degrees of freedom (R4.1)."""
+    variance, freedom = variances_of_means(scores)
     return float(variance**0.5), float(freedom)
 
 
-def variances(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Variance and degrees of freedom of the mean of each table (..., n patients, s subsets), n > 1 (R4.1).
+def variances_of_means(
+    tables: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance and degrees of freedom of the mean of each table (..., n x s), n > 1 (R4.1).
 
-    Patients and subsets both vary where s > 1: Var = max(MSc + MSs - MSe, MSc, MSs) / (n s); Satterthwaite degrees
-    of freedom, at least s - 1. One subset: the variance over patients, n - 1.
+    The tables hold n patients under s subsets. With s > 1, patients and subsets are both random:
+    Var = max(MSc + MSs - MSe, MSc, MSs) / (n s), with the mean squares of `mean_squares` and the
+    degrees of freedom of Satterthwaite (1946, doi 10.2307/3002019), but at least s - 1. With one
+    subset it is the variance over patients, with n - 1 degrees of freedom.
     """
     patients, subsets = tables.shape[-2:]
     if subsets == 1:
@@ -79,37 +108,47 @@ def variances(tables: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 def mean_squares(
     tables: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """MSc of patients, MSs of subsets and MSe of the rest, for each two-way table (..., n, s) without replication."""
+    """Mean squares of patients, of subsets and of the residual: MSc, MSs, MSe of each table.
+
+    Of two-way tables without replication (..., n patients, s subsets), with n, s > 1 (R4.1).
+    """
     patients, subsets = tables.shape[-2:]
-    rows, columns = tables.mean(-1, keepdims=True), tables.mean(-2, keepdims=True)
-    rest = tables - rows - columns + tables.mean((-2, -1), keepdims=True)
-    case = np.asarray(subsets * rows[..., 0].var(-1, ddof=1))
-    subset = np.asarray(patients * columns[..., 0, :].var(-1, ddof=1))
-    return case, subset, np.asarray((rest**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
+    row_means = tables.mean(-1, keepdims=True)
+    column_means = tables.mean(-2, keepdims=True)
+    residuals = tables - row_means - column_means + tables.mean((-2, -1), keepdims=True)
+    case = np.asarray(subsets * row_means[..., 0].var(-1, ddof=1))
+    subset = np.asarray(patients * column_means[..., 0, :].var(-1, ddof=1))
+    residual = np.asarray((residuals**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
+    return case, subset, residual
 
 
 def t_statistics(
     differences: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean over its standard error, and degrees of freedom, of each table of paired differences (..., n, s).
+    """t = mean / standard error of each table of paired differences (..., n, s), and its df.
 
-    0 where one patient gives no error; plus or minus infinity where the differences do not vary.
+    t is 0 with one patient, where no error can be computed, and plus or minus infinity where
+    differences do not vary but are not 0.
     """
     mean = np.asarray(differences.mean((-2, -1)))
     if differences.shape[-2] < 2:
         return np.zeros_like(mean), np.ones_like(mean)
-    variance, freedom = variances(differences)
-    unvarying = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
-    return np.divide(mean, np.sqrt(variance), out=unvarying, where=variance > 0), freedom
+    variance, freedom = variances_of_means(differences)
+    without_variance = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
+    t = np.divide(mean, np.sqrt(variance), out=without_variance, where=variance > 0)
+    return t, freedom
 
 
 def p_value(difference: NDArray[np.float64]) -> float:
-    """Two-sided p of 'no difference' for paired differences (n patients x s subsets)."""
+    """Two-sided p of "no difference" for one table (n x s) of paired differences."""
     return float(p_values(difference))
 
 
 def p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Two-sided p of 'no difference' for each table of paired differences (..., n, s); 1 with one patient."""
+    """Two-sided p of "no difference" for each table of paired differences (..., n, s).
+
+    From the t distribution with the degrees of freedom of R4.1; 1 with one patient.
+    """
     from scipy.special import stdtr
 
     t, freedom = t_statistics(differences)
@@ -117,61 +156,74 @@ def p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def false_outperformance(difference: NDArray[np.float64]) -> float:
-    """P(true mean of A - B <= 0) given its paired differences, n x s, positive where A is better (R4.5)."""
+    """P(true mean of A - B <= 0) given the paired differences of A and B (R4.5).
+
+    `difference` (n x s) is positive where A is better. With one subset this is the formula of
+    Christodoulou et al. 2025 (arXiv 2505.04720).
+    """
     from scipy.special import stdtr
 
     t, freedom = t_statistics(difference)
     return float(stdtr(freedom, -t))
 
 
-def superiority(difference: NDArray[np.float64]) -> float:
-    """P(A > B) over pairs (patient, subset), ties half, from differences positive where A is better (R4.6).
+def probability_of_superiority(difference: NDArray[np.float64]) -> float:
+    """P(A > B) over pairs (patient, subset), with ties counted half (R4.6).
 
-    A win is called meaningful from MEANINGFUL on.
+    `difference` (n x s) is positive where A is better. From `MEANINGFUL` on, a win is called
+    meaningful.
     """
     wins = np.count_nonzero(difference > 0) + np.count_nonzero(difference == 0) / 2
     return float(wins / difference.size)
 
 
-def expected_half_width(scores: NDArray[np.float64]) -> float | None:
-    """1.96 sd / sqrt(n) over the means of n patients: smaller gaps mean little on this test set (R4.7)."""
-    patients = scores.shape[0]
-    return float(1.96 * scores.mean(1).std(ddof=1) / patients**0.5) if patients > 1 else None
+def holm_adjusted(values: Sequence[float]) -> list[float]:
+    """P values adjusted by Holm's step-down rule for testing all of them, in the given order.
 
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment, in the given order."""
-    adjusted, running = [0.0] * len(p_values), 0.0
-    for position, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        running = max(running, min(1.0, (len(p_values) - position) * p_values[index]))
-        adjusted[index] = running
+    The k-th smallest of m is multiplied by m - k + 1, cut at 1, and raised to the adjusted value
+    before it where that is larger (Holm 1979, Scandinavian Journal of Statistics 6, p. 65).
+    """
+    adjusted = [0.0] * len(values)
+    largest_so_far = 0.0
+    from_smallest = sorted(range(len(values)), key=lambda index: values[index])
+    for position, index in enumerate(from_smallest):
+        corrected = min(1.0, (len(values) - position) * values[index])
+        largest_so_far = max(largest_so_far, corrected)
+        adjusted[index] = largest_so_far
     return adjusted
 
 
 def best_first(scores: Mapping[str, NDArray[np.float64]], higher_is_better: bool) -> list[str]:
-    """Methods from the best mean to the worst; equal means by name."""
+    """Names of the methods from the best mean to the worst; equal means by name."""
     sign = 1 if higher_is_better else -1
     return sorted(scores, key=lambda name: (-sign * float(scores[name].mean()), name))
 
 
-def tie_groups(
-    scores: Mapping[str, NDArray[np.float64]], best_first: Sequence[str]
-) -> dict[str, int]:
-    """Number the groups: each holds its best method and those with Holm-adjusted p >= 5% against it (R4.3)."""
+def tie_groups(scores: Mapping[str, NDArray[np.float64]], names: Sequence[str]) -> dict[str, int]:
+    """Number of the tie group (1, 2, ...) of each method; `names` has the best method first (R4.3).
+
+    A group holds its best method and those whose Holm-adjusted p against it is 5% or more.
+    """
     groups: dict[str, int] = {}
-    left = list(best_first)
-    while left:
-        top, others = left[0], left[1:]
-        adjusted = holm(_p_values(scores, [(top, other) for other in others]))
-        tied = [top, *(other for other, p in zip(others, adjusted, strict=True) if p >= 1 - LEVEL)]
-        number = len(set(groups.values())) + 1
-        groups.update(dict.fromkeys(tied, number))
-        left = [name for name in left if name not in groups]
+    remaining = list(names)
+    number = 0
+    while remaining:
+        number += 1
+        top = remaining[0]
+        others = remaining[1:]
+        adjusted = holm_adjusted(_p_values_against(scores, top, others))
+        groups[top] = number
+        for other, p in zip(others, adjusted, strict=True):
+            if p >= 1 - LEVEL:
+                groups[other] = number
+        remaining = [name for name in remaining if name not in groups]
     return groups
 
 
-def _p_values(
-    scores: Mapping[str, NDArray[np.float64]], pairs: Sequence[tuple[str, str]]
+def _p_values_against(
+    scores: Mapping[str, NDArray[np.float64]], top: str, others: Sequence[str]
 ) -> list[float]:
-    differences = [scores[a] - scores[b] for a, b in pairs]
-    return [float(p) for p in p_values(np.stack(differences))] if differences else []
+    if not others:
+        return []
+    differences = np.stack([scores[top] - scores[other] for other in others])
+    return [float(p) for p in p_values(differences)]

@@ -1,136 +1,87 @@
-"""Pseudo-values over patients for metrics that are no mean over cases, such as AUROC and macro F1 (protocol R4.2c)."""
+"""Pseudo-values of patients for metrics that are not means over cases, such as macro F1 (R4.2c).
+
+The pseudo-value of a patient is n * metric(all) - (n - 1) * metric(all but this patient), with n
+patients (Miller 1974, doi 10.1093/biomet/61.1.1). A table of them feeds the intervals of R4.1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
-
-
-def pseudo_values(
-    statistic: Callable[[NDArray[Any]], ArrayLike], cases: NDArray[Any], groups: Sequence[str]
-) -> NDArray[np.float64]:
-    """Jackknife over patients: n * all - (n - 1) * all but one, n patients (sorted) x s subsets (R4.2c).
-
-    `statistic` takes any selection of `cases` (first axis) and gives one value, or one for each subset; `groups` names
-    the patient of each case. The mean of the table is the jackknife estimate, which can differ from
-    `statistic(cases)` by its bias.
-    """
-    names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    whole = np.atleast_1d(np.asarray(statistic(cases), float))
-    if len(names) < 2:
-        return whole[None]
-    left_out = np.stack(
-        [np.atleast_1d(statistic(cases[patient != number])) for number in range(len(names))]
-    )
-    return _pseudo(whole, left_out)
+from bench.metrics.classification import auroc, count_pairs_in_order, pairs_in_order
 
 
 def pseudo_values_of_sums(
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The same for a function of sums over patients (a ratio, macro F1): counts (n, s, ...) -> n x s, without a loop.
+    """Pseudo-values of a function of sums over patients: counts (n, s, ...) -> n patients x s.
 
-    `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1` do.
+    `statistic` maps (..., s, *rest) to (..., s), as `accuracy`, `balanced_accuracy` and `macro_f1`
+    do. The mean of the table is the jackknife estimate, which can differ from the statistic of all
+    patients by its bias. One patient has the statistic itself.
     """
+    if len(counts) < 2:
+        return statistic(counts)
     total = counts.sum(0)
-    return (
-        _pseudo(statistic(total), statistic(total - counts))
-        if len(counts) > 1
-        else statistic(counts)
-    )
+    return _pseudo_values(statistic(total), statistic(total - counts))
 
 
 def auroc_pseudo_values(
     scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]
 ) -> NDArray[np.float64]:
-    """The same for the area under the ROC curve: scores (N cases x s), positive (N) -> n patients x s.
+    """Pseudo-values of the area under the ROC curve: N cases x s, (N), (N) -> n patients x s.
 
-    Counts pairs (positive, negative) that are in order, ties half, and takes those of one patient away.
+    `groups` names the patient of each case; the rows follow the sorted names. The pairs of each
+    patient are subtracted from all pairs, so nothing is sorted anew for a patient. A BenchError
+    where the area is undefined, also without some patient.
     """
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    count = np.stack(
-        [np.bincount(patient[side], minlength=len(names)) for side in (positive, ~positive)]
-    )
-    columns = [_wins(column, positive, patient, len(names)) for column in scores.T]
-    whole = np.array([won for won, _ in columns])
-    kept = whole - np.stack([taken for _, taken in columns], 1)
-    pairs = count.sum(1).prod()
-    pairs_kept = (count.sum(1, keepdims=True) - count).prod(0)
-    if pairs == 0 or (len(names) > 1 and (pairs_kept == 0).any()):
+    patients = len(names)
+    if patients < 2:
+        return auroc(scores, positive)[None]
+    sides = (positive, ~positive)
+    cases = np.stack([np.bincount(patient[side], minlength=patients) for side in sides])
+    pairs = cases.sum(1).prod()
+    pairs_kept = (cases.sum(1, keepdims=True) - cases).prod(0)
+    if (pairs_kept == 0).any():
         raise BenchError(
             "AUROC is undefined without some patient; the test set needs two patients of each class"
         )
-    return (
-        _pseudo(whole / pairs, kept / pairs_kept[:, None])
-        if len(names) > 1
-        else (whole / pairs)[None]
-    )
+    in_order = []
+    kept_in_order = []
+    for column in scores.T:
+        of_cases = pairs_in_order(column, positive)
+        of_patients = _pairs_of_patients(column, positive, patient, of_cases)
+        of_all = of_cases[positive].sum()
+        in_order.append(of_all)
+        kept_in_order.append(of_all - of_patients)
+    left_out = np.stack(kept_in_order, 1) / pairs_kept[:, None]
+    return _pseudo_values(np.array(in_order) / pairs, left_out)
 
 
-def _wins(
+def _pairs_of_patients(
     scores: NDArray[np.float64],
     positive: NDArray[np.bool_],
     patient: NDArray[np.intp],
-    patients: int,
-) -> tuple[float, NDArray[np.float64]]:
-    """Pairs in order over all cases, and those that each patient (n) takes part in."""
-    high, low = scores[positive], scores[~positive]
-    below = _rank_among(np.sort(low), high)  # negatives below each positive
-    above = len(high) - _rank_among(np.sort(high), low)  # positives above each negative
-    taken = np.zeros(patients)
-    np.add.at(taken, patient[positive], below)
-    np.add.at(taken, patient[~positive], above)
-    for both in np.intersect1d(patient[positive], patient[~positive]):  # own pairs were taken twice
-        own = _rank_among(np.sort(low[patient[~positive] == both]), high[patient[positive] == both])
-        taken[both] -= own.sum()
-    return float(below.sum()), taken
-
-
-def _rank_among(ordered: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many of the ordered numbers lie below each value; equal ones count half."""
-    return (
-        np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    ) / 2
-
-
-def _pseudo(whole: NDArray[np.float64], left_out: NDArray[np.float64]) -> NDArray[np.float64]:
-    patients = len(left_out)
-    return patients * whole - (patients - 1) * left_out
-
-
-def confusion(
-    truth: NDArray[np.intp], predicted: NDArray[np.intp], groups: Sequence[str], classes: int
+    of_cases: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Cases of each patient by true and predicted class: truth (N), predicted (N x s) -> (n, s, classes, classes)."""
-    names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    counts = np.zeros((len(names), predicted.shape[1], classes, classes))
-    np.add.at(
-        counts, (patient[:, None], np.arange(predicted.shape[1]), truth[:, None], predicted), 1
-    )
-    return counts
+    """Pairs in order that each patient (n) takes part in, from those of each case (N)."""
+    taken = np.bincount(patient, weights=of_cases).astype(np.float64)
+    # Pairs of two cases of one patient are in the sum twice.
+    for number in np.intersect1d(patient[positive], patient[~positive]):
+        of_patient = patient == number
+        high = scores[of_patient & positive]
+        low = scores[of_patient & ~positive]
+        taken[number] -= count_pairs_in_order(np.sort(low), high).sum()
+    return taken
 
 
-def accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of cases that are right, from confusion counts (..., true, predicted)."""
-    return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
-
-
-def balanced_accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean recall of the classes that occur, from confusion counts (..., true, predicted)."""
-    return _class_mean(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1))
-
-
-def macro_f1(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of 2TP / (2TP + FP + FN) of the classes that occur or are predicted, from counts (..., true, predicted)."""
-    return _class_mean(2 * np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1) + counts.sum(-2))
-
-
-def _class_mean(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
-    there = under > 0
-    shares = np.divide(over, under, out=np.zeros_like(under), where=there)
-    return np.asarray(shares.sum(-1) / there.sum(-1))
+def _pseudo_values(
+    of_all: NDArray[np.float64], left_out: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    patients = len(left_out)
+    return patients * of_all - (patients - 1) * left_out

@@ -1,106 +1,118 @@
-"""Which method is first, and how surely: rank distribution, orderings under three rules, neighbours. Pure."""
+"""Which method is best, and how surely: rank distributions, orders by three rules (R4.2, R4.4)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats.intervals import (
-    LEVEL,
-    Interval,
-    best_first,
-    false_outperformance,
-    interval,
-    superiority,
-    tie_groups,
-    variances,
-)
+from bench.stats.intervals import LEVEL, best_first, tie_groups, variances_of_means
 
 DRAWS = 2000
-Scores = Mapping[
-    str, NDArray[np.float64]
-]  # method -> n patients x s subsets, the same ones for all methods
+# Method -> n patients x s subsets; all methods have the same patients and subsets.
+Scores = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
 class RankDistribution:
-    """Ranks of one method over draws of the true means."""
+    """Ranks of one method over draws of the true means; 1 is the best rank.
 
-    lo: int  # 2.5th percentile of the rank, or lower: see `rank_distributions`
-    hi: int  # 97.5th percentile
-    first: float | None  # P(rank 1); methods that tie exactly are all first; None with one patient
-    shares: tuple[float, ...]  # of the draws at rank 1, 2, ..., k; empty with one patient
+    `lo`: 2.5th percentile of the rank, or less (see `rank_distributions`). `hi`: 97.5th percentile.
+    `first`: P(rank 1), where methods that tie exactly are all first; None with one patient.
+    `shares`: of the draws at rank 1, 2, ..., k; empty with one patient.
+    """
+
+    lo: int
+    hi: int
+    first: float | None
+    shares: tuple[float, ...]
     tie_group: int
 
 
 def rank_distributions(scores: Scores, higher_is_better: bool) -> dict[str, RankDistribution]:
-    """Rank distribution of each method, best mean first, from draws of all means together (protocol R4.2).
+    """Rank distribution of each method, best mean first, from joint draws of all means (R4.2).
 
-    Holm asks for more evidence than 2.5% of the draws, so percentiles alone could part methods that share a tie group.
-    Therefore no `lo` of a group lies above its smallest `hi`: the ranges of tied methods always have a rank in common.
-    With one patient nothing varies that could be drawn, and every rank is allowed.
+    Holm's rule asks for more evidence than 2.5% of the draws, so percentiles alone could separate
+    methods that share a tie group. Therefore no `lo` of a group exceeds the group's smallest `hi`:
+    the ranges of tied methods always have a rank in common. With one patient there is no variation
+    to draw from, and every rank is possible.
     """
     names = best_first(scores, higher_is_better)
     groups = tie_groups(scores, names)
     if not names or scores[names[0]].shape[0] < 2:
         return {name: RankDistribution(1, len(names), None, (), groups[name]) for name in names}
-    by_name = sorted(names)
-    tables = np.stack([scores[name] for name in by_name]) * (1 if higher_is_better else -1)
-    shares = dict(
-        zip(by_name, rank_shares(joint_draws(tables, seed_of(by_name, tables.shape))), strict=True)
-    )
+    shares = _shares_of_ranks(scores, higher_is_better)
     ranges = {name: percentile_ranks(shares[name]) for name in names}
-    common = {
-        group: min(ranges[name][1] for name in names if groups[name] == group)
-        for group in groups.values()
-    }
-    found = {}
+    smallest_hi = _smallest_hi_of_groups(ranges, groups)
+    distributions = {}
     for name in names:
-        (lo, hi), share, group = ranges[name], tuple(shares[name].tolist()), groups[name]
-        found[name] = RankDistribution(min(lo, common[group]), hi, share[0], share, group)
-    return found
+        lo, hi = ranges[name]
+        group = groups[name]
+        share = tuple(shares[name].tolist())
+        distributions[name] = RankDistribution(
+            lo=min(lo, smallest_hi[group]), hi=hi, first=share[0], shares=share, tie_group=group
+        )
+    return distributions
+
+
+def _shares_of_ranks(scores: Scores, higher_is_better: bool) -> dict[str, NDArray[np.float64]]:
+    """Share of the draws at rank 1, 2, ..., k for each method."""
+    names = sorted(scores)
+    sign = 1 if higher_is_better else -1
+    tables = np.stack([scores[name] for name in names]) * sign
+    draws = joint_draws(tables, draw_seed(names, tables.shape))
+    return dict(zip(names, rank_shares(draws), strict=True))
+
+
+def _smallest_hi_of_groups(
+    ranges: Mapping[str, tuple[int, int]], groups: Mapping[str, int]
+) -> dict[int, int]:
+    smallest: dict[int, int] = {}
+    for name, (_, hi) in ranges.items():
+        group = groups[name]
+        smallest[group] = min(hi, smallest.get(group, hi))
+    return smallest
 
 
 def joint_draws(tables: NDArray[np.float64], seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
-    """Draws (draws x k) of the true means of k tables (k x n x s, n > 1): multivariate t around the means (R4.2).
+    """Draws (draws x k) of the true means of k tables (k x n x s), n > 1, from a multivariate t.
 
-    Only differences of the drawn means carry meaning. The t has one number of degrees of freedom, the median over
-    pairs; each pair's variance is scaled so that 95% of its drawn differences fill the pair's own R4.1 interval.
+    Only differences of the drawn means carry meaning (R4.2). The multivariate t has one number of
+    degrees of freedom, the median over pairs; the variance of each pair is scaled so that 95% of
+    its drawn differences fill the pair's own interval (R4.1).
     """
     from scipy.special import stdtrit
 
     means = tables.mean((1, 2))
-    pairs = np.triu_indices(len(tables), 1)
-    variance, freedom = variances(tables[pairs[0]] - tables[pairs[1]])
+    first, second = np.triu_indices(len(tables), 1)
+    variance, freedom = variances_of_means(tables[first] - tables[second])
     varying = variance > 0
     if not varying.any():
         return np.tile(means, (draws, 1))
-    common = float(np.median(freedom[varying]))
+    common_freedom = float(np.median(freedom[varying]))
     upper = 0.5 + LEVEL / 2
-    distance = np.zeros((len(tables), len(tables)))
-    distance[pairs] = np.where(
-        varying, variance * (stdtrit(freedom, upper) / stdtrit(common, upper)) ** 2, 0
-    )
-    root = covariance_root(distance + distance.T)
+    widening = stdtrit(freedom, upper) / stdtrit(common_freedom, upper)
+    of_differences = np.zeros((len(tables), len(tables)))
+    of_differences[first, second] = np.where(varying, variance * widening**2, 0)
+    root = covariance_root(of_differences + of_differences.T)
     random = np.random.default_rng(seed)
-    noise = random.standard_normal((draws, len(tables))) @ root
-    result: NDArray[np.float64] = means + noise / np.sqrt(
-        random.chisquare(common, (draws, 1)) / common
-    )
-    return result
+    normal = random.standard_normal((draws, len(tables))) @ root
+    chi_square = random.chisquare(common_freedom, (draws, 1))
+    drawn: NDArray[np.float64] = means + normal / np.sqrt(chi_square / common_freedom)
+    return drawn
 
 
 def covariance_root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Symmetric root of the covariance (k x k) whose differences have the given variances (k x k, zero diagonal).
+    """Symmetric root of a covariance (k x k) whose differences have the given variances (k x k).
 
-    That covariance is -J V J / 2 with J = I - 1/k (Gower's centring). R4.1's maximum can make it indefinite; negative
-    eigenvalues are set to 0, which can only widen differences. The symmetric root, unlike other roots, does not jump
-    when a score changes in its last digit.
+    The covariance is -J V J / 2 with J = I - 1/k (centring of Gower 1966, doi
+    10.1093/biomet/53.3-4.325); `variance` has a zero diagonal. The maximum in R4.1 can make it
+    indefinite; negative eigenvalues are set to 0, which can only widen differences. The symmetric
+    root, unlike other roots, does not jump when the last digit of a score changes.
     """
     centre = np.eye(len(variance)) - 1 / len(variance)
     values, vectors = np.linalg.eigh(-centre @ variance @ centre / 2)
@@ -110,44 +122,57 @@ def covariance_root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def rank_shares(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the draws (B x k, more is better) in which method i has rank r + 1: k x k; ties take the best rank."""
-    tolerance = 1e-9 * np.ptp(draws)  # identical methods differ by rounding alone
+    """Share of the draws (B x k, more is better) in which method i has rank r + 1: k x k.
+
+    Ties take the best rank.
+    """
+    tolerance = 1e-9 * np.ptp(draws)  # identical methods still differ by rounding
     methods = np.ascontiguousarray(draws.T)
-    ranks = [np.count_nonzero(methods > one + tolerance, axis=0) for one in methods]
-    return np.stack([np.bincount(rank, minlength=len(methods)) for rank in ranks]) / len(draws)
+    counts = []
+    for method in methods:
+        better = np.count_nonzero(methods > method + tolerance, axis=0)
+        counts.append(np.bincount(better, minlength=len(methods)))
+    return np.stack(counts) / len(draws)
 
 
 def percentile_ranks(shares: NDArray[np.float64]) -> tuple[int, int]:
-    """2.5th and 97.5th percentile of a rank, from its share at rank 1, 2, ..., k."""
-    up_to = np.cumsum(shares)
+    """2.5th and 97.5th percentile of a rank, from its shares at rank 1, 2, ..., k."""
     outside = (1 - LEVEL) / 2
-    lo, hi = (int(np.argmax(up_to >= level - 1e-9)) + 1 for level in (outside, 1 - outside))
-    return lo, hi
+    cumulative = np.cumsum(shares)
+    return _rank_at(cumulative, outside), _rank_at(cumulative, 1 - outside)
 
 
-def seed_of(names: Sequence[str], shape: Sequence[int]) -> int:
-    """Seed from the methods' names and the size of the tables.
+def _rank_at(cumulative: NDArray[np.float64], level: float) -> int:
+    return int(np.argmax(cumulative >= level - 1e-9)) + 1
 
-    Not from the scores: another order of the patients, or another last digit, must not change a rank.
+
+def draw_seed(names: Sequence[str], shape: Sequence[int]) -> int:
+    """Seed of the joint draws, from the methods' names and the size of the tables.
+
+    It does not depend on the scores: another order of the patients, or another last digit, must
+    not change a rank.
     """
-    return int.from_bytes(
-        hashlib.sha256("\n".join([*names, *map(str, shape)]).encode()).digest()[:8]
-    )
+    text = "\n".join([*names, *map(str, shape)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """Methods under one ranking rule."""
+    """Methods under one ranking rule: the values that it ranks by, and the ranks.
 
-    values: dict[str, float]  # what the rule ranks by
-    ranks: dict[str, int]  # 1 is best; equal values share the best rank
+    Rank 1 is the best; equal values share the best rank.
+    """
+
+    values: dict[str, float]
+    ranks: dict[str, int]
 
 
-def orderings(scores: Scores, higher_is_better: bool) -> dict[str, Ordering]:
-    """The three rules that are always printed (R4.4).
+def order_by_rules(scores: Scores, higher_is_better: bool) -> dict[str, Ordering]:
+    """The methods under each of the three rules that are always printed (R4.4).
 
-    "mean": of all scores. "mean_rank": of the ranks (ties averaged) within each pair (patient, subset).
-    "worst_case": the 5th percentile of these pairs (95th where lower is better), linear between order statistics.
+    "mean": by the mean of all scores. "mean_rank": by the mean of the ranks within each pair
+    (patient, subset), ties averaged. "worst_case": by the 5th percentile over these pairs, or the
+    95th where lower is better, linear between order statistics.
     """
     if not scores:
         return {}
@@ -157,62 +182,45 @@ def orderings(scores: Scores, higher_is_better: bool) -> dict[str, Ordering]:
     worst = np.quantile(sign * tables, 0.05, axis=1)
     mean_rank = average_ranks(sign * tables).mean(1)
     return {
-        "mean": _ordering(names, tables.mean(1), sign),
-        "mean_rank": _ordering(names, mean_rank, -1),
-        "worst_case": _ordering(names, sign * worst, sign),
+        "mean": _order_by_values(names, tables.mean(1), sign),
+        "mean_rank": _order_by_values(names, mean_rank, -1),
+        "worst_case": _order_by_values(names, sign * worst, sign),
     }
 
 
 def average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank of each of k methods in each column (k x m, more is better); ties take their mean rank."""
-    ahead = np.stack([np.count_nonzero(values > one, axis=0) for one in values])
+    """Rank of each of k methods in each column (k x m, more is better); ties get the mean rank."""
+    better = np.stack([np.count_nonzero(values > one, axis=0) for one in values])
     equal = np.stack([np.count_nonzero(values == one, axis=0) for one in values])
-    return ahead + (equal + 1) / 2
+    return better + (equal + 1) / 2
 
 
-def _ordering(names: Sequence[str], values: NDArray[np.float64], sign: int) -> Ordering:
+def _order_by_values(names: Sequence[str], values: NDArray[np.float64], sign: int) -> Ordering:
+    """Rank 1 for the largest value, or the smallest where `sign` is -1."""
     ranks = 1 + (sign * values[None] > sign * values[:, None]).sum(1)
     return Ordering(
-        dict(zip(names, values.tolist(), strict=True)),
-        dict(zip(names, ranks.tolist(), strict=True)),
+        values=dict(zip(names, values.tolist(), strict=True)),
+        ranks=dict(zip(names, ranks.tolist(), strict=True)),
     )
 
 
-def agreement(found: Mapping[str, Ordering]) -> dict[tuple[str, str], float | None]:
-    """Kendall's tau-b between the ranks of each two orderings of the same methods."""
-    ranks = {
-        rule: [ordering.ranks[name] for name in sorted(ordering.ranks)]
-        for rule, ordering in found.items()
-    }
+def rank_agreement(orderings: Mapping[str, Ordering]) -> dict[tuple[str, str], float | None]:
+    """Kendall's tau-b between the ranks under each two rules, of the same methods (R4.4)."""
+    ranks = {}
+    for rule, ordering in orderings.items():
+        ranks[rule] = [ordering.ranks[name] for name in sorted(ordering.ranks)]
     return {(a, b): kendall_tau(ranks[a], ranks[b]) for a, b in combinations(ranks, 2)}
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two rankings of the same k things; None where one ranks them all alike."""
-    signs = [
-        np.sign(np.subtract.outer(values, values)) for values in (np.array(first), np.array(second))
-    ]
-    scale = float(np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum()))
-    return float((signs[0] * signs[1]).sum()) / scale if scale else None
+    """Kendall's tau-b of two rankings of the same k things; None where one ranks them all alike.
 
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Two methods next to each other in the order of means."""
-
-    better: str
-    worse: str
-    gap: Interval  # better - worse (worse - better where lower is better)
-    false_outperformance: float  # P(the truth is the other way round, or equal), R4.5
-    superiority: float  # P(better > worse) over pairs (patient, subset), R4.6
-
-
-def neighbours(scores: Scores, higher_is_better: bool) -> list[Neighbours]:
-    """Each adjacent pair from the best on."""
-    found = []
-    for better, worse in pairwise(best_first(scores, higher_is_better)):
-        gap = (scores[better] - scores[worse]) * (1 if higher_is_better else -1)
-        found.append(
-            Neighbours(better, worse, interval(gap), false_outperformance(gap), superiority(gap))
-        )
-    return found
+    The sum of sign products over all pairs, over the root of the numbers of untied pairs in each
+    (Kendall 1945, doi 10.1093/biomet/33.3.239).
+    """
+    first_signs = np.sign(np.subtract.outer(np.array(first), np.array(first)))
+    second_signs = np.sign(np.subtract.outer(np.array(second), np.array(second)))
+    scale = float(np.sqrt((first_signs**2).sum() * (second_signs**2).sum()))
+    if not scale:
+        return None
+    return float((first_signs * second_signs).sum()) / scale

@@ -1,356 +1,198 @@
-"""One Optuna study per (method, dataset, budget), or per subset of it: what it tries next, and what won."""
+"""Which studies a suite has: one per method, data set and budget, or one per draw of a budget."""
 
 from __future__ import annotations
 
-import math
-import statistics
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import hashing, registry
 from bench.errors import BenchError
-from bench.planning.cells import Cell, Material, budgets
-from bench.planning.folds import Fold, folds_of
-from bench.planning.suite import EXTERNAL, Suite
-from bench.registry import MethodInfo
-
-if TYPE_CHECKING:
-    import optuna
-
-STARTUP = 5  # trials before the sampler looks at earlier ones; the same however many are asked for
-PRUNE_AFTER = 4  # whole trials before one may be stopped
-Params = Mapping[str, Any]
-Changes = Mapping[str, Sequence[Any]]  # of ranges: name -> [low, high], or choices
+from bench.names import DEFAULT, EXTERNAL, RowId, dataset_label
+from bench.planning.budget import Fold, folds_of
+from bench.planning.cells import PlannedCell, PlannedDataset
+from bench.planning.plan_file import StudyFacts
+from bench.planning.suite import Suite, Tuning
+from bench.tuning.space import Changes, Params, check_space
 
 
 @dataclass(frozen=True)
 class Study:
-    """A search for the settings of cells that differ in their subset alone."""
+    """A search for the settings of cells that differ in their draw alone."""
 
-    cells: tuple[Cell, ...]  # with default settings; each gets a tuned twin
+    cells: tuple[PlannedCell, ...]  # with default settings; each gets a tuned twin
     draw: int  # the label draw that trials are fitted and scored on
     split: str  # hash of that draw
-    folds: int  # asked for
-    count: int  # that there are; 1 is a hold-out
+    folds_asked: int
+    folds: int  # that the budget allows; 1 is a hold-out
     prune: bool
     changes: Changes
 
     @property
-    def base(self) -> Cell:
+    def base(self) -> PlannedCell:
         """The cell that trials change."""
         return self.cells[0]
 
     @property
     def subset(self) -> int | None:
-        """The subset that the study is of; None where it serves all of a budget."""
-        return self.base.subset if self.draw == self.base.subset else None
+        """The draw that the study serves; None where it serves all draws of a budget."""
+        if self.draw == self.base.subset:
+            return self.base.subset
+        return None
 
     @cached_property
     def id(self) -> str:
-        """sha256 of all that decides its trials, its first 20 hex characters; their number does not."""
+        """sha256 of all that decides its trials but their number, its first 20 hex characters."""
         first = self.trial_cells(self.base.config)[0]
-        return hashing.digest([first.identity(), self.count, self.prune, dict(self.changes)])[:20]
+        content = [first.identity(), self.folds, self.prune, dict(self.changes)]
+        return hashing.digest(content)[:20]
 
     @property
     def seed_names(self) -> list[Any]:
-        """What the sampler is seeded from: the search, but not the code, which may change meanwhile."""
+        """What seeds the sampler: the search, but not the code, which may change meanwhile."""
         base = self.base
-        return [
-            base.task, base.dataset, base.labelled, self.draw, base.method, dict(base.config),
-            base.steps, base.seed, self.count, dict(self.changes),
-        ]  # fmt: skip
+        budget = [base.task, base.dataset, base.labelled, self.draw]
+        training = [base.method, dict(base.config), base.steps, base.seed]
+        return [*budget, *training, self.folds, dict(self.changes)]
 
-    def trial_cells(self, config: Params) -> list[Cell]:
+    def trial_cells(self, config: Params) -> list[PlannedCell]:
         """One cell for each fold of a trial."""
-        own = replace(
-            self.base, subset=self.draw, split=self.split, config=dict(config), phase="tuning", samples=None,
-            select=None, generator=False, normaliser=False, variant="trial",
-        )  # fmt: skip
-        return [replace(own, fold=(number, self.folds)) for number in range(self.count)]
+        trial = replace(
+            self.base,
+            subset=self.draw,
+            split=self.split,
+            config=dict(config),
+            phase="tuning",
+            samples=None,
+            select=None,
+            generator=False,
+            pseudo_healthy=False,
+            variant="trial",
+        )
+        return [replace(trial, fold=(number, self.folds_asked)) for number in range(self.folds)]
+
+    def facts(self) -> StudyFacts:
+        """What its folder and the plan say of it."""
+        base = self.base
+        return StudyFacts(
+            id=self.id,
+            task=base.task,
+            dataset=base.dataset,
+            labelled=base.labelled,
+            fraction=base.fraction,
+            method=base.method,
+            subset=self.subset,
+            draw=self.draw,
+            folds=self.folds,
+            prune=self.prune,
+            defaults=dict(base.config),
+            changes={name: list(change) for name, change in self.changes.items()},
+        )
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One try of a study, as its file has it."""
-
-    number: int
-    params: Params
-    config: Params
-    state: str  # done, pruned, failed
-    value: float | None  # mean of the headline over the patients held out
-    groups: Mapping[str, float]  # the same of each patient
-    after_folds: Sequence[
-        float | None
-    ]  # running mean after each fold; None before there is anything to score
-    cells: Sequence[str]
-    seconds: float
-    reason: str | None = None  # why it failed
+def study_label(study: StudyFacts) -> str:
+    """A study in words."""
+    where = dataset_label(study.task, study.dataset)
+    label = f"{study.method} on {where}, {study.labelled} labelled"
+    if study.subset is None:
+        return label
+    return f"{label}, subset {study.subset}"
 
 
-def studies(
+def plan_studies(
     suite: Suite,
-    cells: Sequence[Cell],
-    materials: Mapping[str, Material],
+    cells: Sequence[PlannedCell],
+    datasets: Mapping[str, PlannedDataset],
     plugins: Sequence[Path] = (),
 ) -> list[Study]:
-    """The studies of a suite, of its entries without a variant; none where it does not tune. Raises BenchError."""
+    """The studies of a suite, for its entries without a variant; none where it does not tune.
+
+    Raises BenchError where a search cannot be carried out or the suite changes its space wrongly.
+    """
     tuning = suite.tuning
     if tuning is None:
         return []
-    grouped: dict[tuple[Any, ...], list[Cell]] = {}
+    groups = _group_cells(suite, tuning, cells, datasets)
+    methods = {group[0].method for group in groups}
+    for name in tuning.space:
+        if name not in methods:
+            raise BenchError(
+                f"tuning: space: {name} given; this suite does not tune a method of that name; "
+                "remove it"
+            )
+    return [_plan_study(group, suite, tuning, datasets, plugins) for group in groups]
+
+
+def _group_cells(
+    suite: Suite,
+    tuning: Tuning,
+    cells: Sequence[PlannedCell],
+    datasets: Mapping[str, PlannedDataset],
+) -> list[list[PlannedCell]]:
+    """The cells that share a study."""
+    groups: dict[tuple[RowId, int | None], list[PlannedCell]] = {}
     for cell in cells:
-        split = materials[cell.dataset].split
-        asked = (
-            cell.labelled in budgets(suite, split.patients(split.train)).values()
-        )  # not a judge beside the budgets
-        if asked and cell.variant == "default" and cell.method != EXTERNAL and cell.refusal is None:
-            grouped.setdefault(
-                (*cell.row, cell.subset if tuning.per == "subset" else None), []
-            ).append(cell)
-    unknown = [
-        name
-        for name in tuning.space
-        if name not in {cell.method for own in grouped.values() for cell in own}
-    ]
-    if unknown:
-        raise BenchError(
-            f"tuning: space: {unknown[0]} given; it is no method that this suite tunes; drop it"
-        )
-    found = []
-    for own in grouped.values():
-        first, changes = own[0], tuning.space.get(own[0].method, {})
-        check_space(registry.method(first.method, plugins), first.config, changes)
-        draw = first.subset if tuning.per == "subset" else suite.most_subsets
-        split_hash = materials[first.dataset].split.hash(draw)
-        count = len(_folds(first, draw, tuning.folds, materials[first.dataset]))
-        found.append(
-            Study(tuple(own), draw, split_hash, tuning.folds, count, tuning.prune, changes)
-        )
-    return found
+        if _is_tuned(cell, suite, datasets[cell.dataset]):
+            draw = cell.subset if tuning.per == "subset" else None
+            groups.setdefault((cell.row, draw), []).append(cell)
+    return list(groups.values())
 
 
-def _folds(cell: Cell, draw: int, asked: int, material: Material) -> list[Fold]:
-    """The folds of trials. Raises BenchError where there is nobody to fit, or nothing to score."""
-    where = f"tuning on {cell.dataset} with {cell.labelled} labelled patients"
+def _is_tuned(cell: PlannedCell, suite: Suite, dataset: PlannedDataset) -> bool:
+    """Whether a cell gets a tuned twin."""
+    # A reference model may have been added at all labels, which is no budget of the suite.
+    has_budget = cell.labelled in suite.labelled_counts(dataset.patients).values()
+    is_trained = cell.method != EXTERNAL and cell.refusal is None
+    return has_budget and is_trained and cell.variant == DEFAULT
+
+
+def _plan_study(
+    cells: Sequence[PlannedCell],
+    suite: Suite,
+    tuning: Tuning,
+    datasets: Mapping[str, PlannedDataset],
+    plugins: Sequence[Path],
+) -> Study:
+    """The study of some cells. Raises BenchError."""
+    first = cells[0]
+    dataset = datasets[first.dataset]
+    changes = tuning.space.get(first.method, {})
+    check_space(registry.method(first.method, plugins), first.config, changes)
+    draw = first.subset if tuning.per == "subset" else suite.most_subsets
+    return Study(
+        cells=tuple(cells),
+        draw=draw,
+        split=dataset.split.hash(draw),
+        folds_asked=tuning.folds,
+        folds=len(_make_folds(first, draw, tuning.folds, dataset)),
+        prune=tuning.prune,
+        changes=changes,
+    )
+
+
+def _make_folds(cell: PlannedCell, draw: int, asked: int, dataset: PlannedDataset) -> list[Fold]:
+    """The folds of trials. Raises BenchError where nobody is left to fit, or nothing to score."""
+    problem = f"tuning on {cell.dataset} with {cell.labelled} labelled patients given"
     if cell.labelled < 2:
         raise BenchError(
-            f"{where} given; a trial needs two, one to fit and one to score; raise that budget, or drop 'tuning'"
+            f"{problem}; a trial needs two, one to fit and one to score; "
+            "raise that budget, or drop 'tuning'"
         )
-    folds = folds_of(material.split.labelled(draw, cell.labelled), asked)
-    held = {patient for _, patients in folds for patient in patients}
-    cases = [case for case in material.prepared.index["train"] if case["group"] in held]
-    if cell.task == "segmentation" and not any(case["classes"] for case in cases):
+    folds = folds_of(dataset.split.labelled(draw, cell.labelled), asked)
+    if cell.task == "segmentation" and not _has_classes(folds, dataset):
         raise BenchError(
-            f"{where} given; none of those held out in draw {draw} has a class to score; raise that budget, or give "
-            "another 'seed'"
+            f"{problem}; none of those held out in draw {draw} has a class to score; "
+            "raise that budget, or give another 'seed'"
         )
     return folds
 
 
-def check_space(info: MethodInfo, config: Params, changes: Changes) -> None:
-    """Raise BenchError where a method has no space, or a change is none of what it declares and allows."""
-    ranges = distributions(info, config, changes)
-    for name, values in changes.items():
-        if name not in ranges:
-            raise BenchError(
-                f"tuning: space: {info.name}: {registry.unknown('setting', name, list(ranges))}"
-            )
-        for value in values:  # both ends, or every choice
-            _check_value(info, config, name, value)
-    for name in ranges:
-        if name not in config:
-            raise BenchError(
-                f"space of method {info.name} suggests {name!r}; expected a setting of its Config"
-            )
-
-
-def _check_value(info: MethodInfo, config: Params, name: str, value: Any) -> None:
-    """Raise BenchError where the Config of a method forbids a value."""
-    try:
-        info.config({**config, name: value})
-    except BenchError as problem:
-        raise BenchError(f"tuning: space: {problem}") from None
-
-
-class Recorder:
-    """A trial that gives the default of each name and keeps the range that was asked for."""
-
-    def __init__(self, config: Params) -> None:
-        self.config = config
-        self.found: dict[str, optuna.distributions.BaseDistribution] = {}
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, log: bool = False, step: float | None = None
-    ) -> Any:
-        """See optuna.Trial."""
-        from optuna.distributions import FloatDistribution
-
-        return self._note(name, FloatDistribution(low, high, log, step), low)
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, log: bool = False, step: int = 1
-    ) -> Any:
-        """See optuna.Trial."""
-        from optuna.distributions import IntDistribution
-
-        return self._note(name, IntDistribution(low, high, log, step), low)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """See optuna.Trial."""
-        from optuna.distributions import CategoricalDistribution
-
-        return self._note(name, CategoricalDistribution(choices), choices[0])
-
-    def _note(self, name: str, given: optuna.distributions.BaseDistribution, lowest: Any) -> Any:
-        self.found[name] = given
-        default = self.config.get(name, lowest)
-        return default if _holds(given, default) else lowest
-
-
-def _holds(given: optuna.distributions.BaseDistribution, value: Any) -> bool:
-    try:
-        return bool(given._contains(given.to_internal_repr(value)))
-    except ValueError:  # a value that is none of the choices
-        return False
-
-
-def distributions(
-    info: MethodInfo, config: Params, changes: Changes
-) -> dict[str, optuna.distributions.BaseDistribution]:
-    """The range of each setting that a method lets be tuned, as the suite changes them."""
-    recorder = Recorder(config)
-    info.space(recorder)
-    return {
-        name: _changed(info.name, name, given, changes.get(name))
-        for name, given in recorder.found.items()
-    }
-
-
-def _changed(method: str, name: str, given: Any, change: Sequence[Any] | None) -> Any:
-    from optuna.distributions import CategoricalDistribution, IntDistribution
-
-    if change is None:
-        return given
-    if isinstance(given, CategoricalDistribution):
-        if not change:
-            raise BenchError(
-                f"tuning: space: {method}: {name}: [] given; expected one choice or more"
-            )
-        return CategoricalDistribution(change)
-    whole = isinstance(given, IntDistribution)
-    kinds = (int,) if whole else (int, float)
-    numbers = all(type(end) in kinds and math.isfinite(end) for end in change)
-    if len(change) != 2 or not numbers or change[0] > change[1]:
-        raise BenchError(
-            f"tuning: space: {method}: {name}: {list(change)} given; expected [low, high]"
-        )
-    if given.log and change[0] <= 0:
-        raise BenchError(
-            f"tuning: space: {method}: {name}: {list(change)} given; it is searched by factors: above 0"
-        )
-    return type(given)(*change, log=given.log, step=given.step)
-
-
-def suggest(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[str, Any]:
-    """The settings of the next trial: of trial 0 the defaults; after that they follow from the trials before."""
-    ranges = distributions(info, study.base.config, study.changes)
-    if not done:
-        return {name: study.base.config[name] for name in ranges}
-    import optuna
-
-    sampler = optuna.samplers.TPESampler(
-        seed=hashing.seed(*study.seed_names, len(done)) % 2**32, n_startup_trials=STARTUP
-    )  # each trial has its own seed, so that a resumed study needs no state of the sampler
-    search = _search(ranges, done, sampler)
-    params: dict[str, Any] = search.ask(ranges).params
-    return params
-
-
-def _search(
-    ranges: Mapping[str, optuna.distributions.BaseDistribution],
-    done: Sequence[Trial],
-    sampler: optuna.samplers.BaseSampler | None = None,
-) -> optuna.Study:
-    """The trials so far in memory; settings outside of the ranges, as defaults may be, are left out."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    search = optuna.create_study(direction="maximize", sampler=sampler)
-    for trial in done:
-        inside = {
-            name: value for name, value in trial.params.items() if _holds(ranges[name], value)
-        }
-        state = (
-            optuna.trial.TrialState.COMPLETE
-            if trial.state == "done"
-            else optuna.trial.TrialState.FAIL
-        )
-        search.add_trial(
-            optuna.trial.create_trial(
-                state=state, value=trial.value if trial.state == "done" else None, params=inside,
-                distributions={name: ranges[name] for name in inside},
-            )
-        )  # fmt: skip
-    return search
-
-
-def search_of(study: Study, info: MethodInfo, done: Sequence[Trial]) -> optuna.Study:
-    """The trials so far, as optuna knows them."""
-    return _search(distributions(info, study.base.config, study.changes), done)
-
-
-def importances(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[str, float]:
-    """Share of each setting in the spread of the values (PED-ANOVA); empty below five trials that ended."""
-    if len([trial for trial in done if trial.state == "done"]) < 5:
-        return {}
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of few trials; the page says how many there are
-        shares = get_param_importances(
-            search_of(study, info, done), evaluator=PedAnovaImportanceEvaluator()
-        )
-    return {name: float(share) for name, share in shares.items()}
-
-
-def stops(study: Study, done: Sequence[Trial], after_folds: Sequence[float | None]) -> bool:
-    """Whether a trial ends early: its mean after a fold is below the median of earlier whole trials at that fold."""
-    whole = [trial for trial in done if trial.state == "done"]
-    if not study.prune or len(whole) < PRUNE_AFTER or len(after_folds) == study.count:
-        return False
-    mean, earlier = after_folds[-1], [trial.after_folds[len(after_folds) - 1] for trial in whole]
-    known = [value for value in earlier if value is not None]
-    return mean is not None and bool(known) and mean < statistics.median(known)
-
-
-def winner(done: Sequence[Trial]) -> Trial | None:
-    """The best trial, the first of equals; None where none ended."""
-    whole = [trial for trial in done if trial.value is not None and trial.state == "done"]
-    return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
-
-
-def selection_noise(done: Sequence[Trial]) -> tuple[float, float] | None:
-    """Standard error of a difference between trials, and by how much the best of equal ones over-reports (R2.7).
-
-    From the residuals of trials x patients held out after both means are taken away; None below two of either.
-    """
-    import numpy as np
-    from scipy import integrate, stats
-
-    whole = [trial for trial in done if trial.state == "done"]
-    groups = sorted(set.intersection(*(set(trial.groups) for trial in whole))) if whole else []
-    if len(whole) < 2 or len(groups) < 2:
-        return None
-    table = np.array([[trial.groups[group] for group in groups] for trial in whole])
-    rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-    spread = np.sqrt((rest**2).sum() / ((len(whole) - 1) * (len(groups) - 1)))
-    count = len(whole)
-    largest, _ = integrate.quad(
-        lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8
-    )
-    error = float(spread / np.sqrt(len(groups)))
-    return error, error * float(largest)
+def _has_classes(folds: Sequence[Fold], dataset: PlannedDataset) -> bool:
+    """Whether any image of the patients held out shows a foreground class."""
+    held_out: set[str] = set()
+    for _, patients in folds:
+        held_out.update(patients)
+    entries = dataset.prepared.index.train
+    return any(entry.classes for entry in entries if entry.group in held_out)

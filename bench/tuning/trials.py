@@ -1,42 +1,49 @@
-"""Studies on disk: trials are files; a killed study is taken up where it was. Runs them and exports what won."""
+"""Runs the trials of studies. Trials are files: a study that was killed goes on where it was."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import registry
+from bench.cell_folder import CellJob
 from bench.execution import driver
-from bench.execution.driver import Progress
 from bench.execution.local import LocalExecutor
-from bench.planning.cells import Cell, Material
+from bench.execution.progress import Progress
+from bench.names import TUNED
+from bench.planning.cells import PlannedCell, PlannedDataset
 from bench.planning.suite import Suite
 from bench.registry import MethodInfo
-from bench.store import Store, read_json, write_failure, write_json, write_text
-from bench.tuning import study as tuning
-from bench.tuning.study import Study, Trial
-from bench.worker import held_out
+from bench.scoring.tables import held_out_headline
+from bench.store import Store
+from bench.tuning import search
+from bench.tuning.study import Study, study_label
+from bench.tuning.study_folder import Trial, study_database, study_folder
 
 
-def trials_of(store: Store, study_id: str) -> list[Trial]:
-    """The trials that are finished, in order."""
-    found: list[Trial] = []
-    while (content := read_json(trial_file(store, study_id, len(found)))) is not None:
-        found.append(Trial(**content))
-    return found
+def read_trials(store: Store, study_id: str) -> list[Trial]:
+    """The trials of a study that have ended, in order."""
+    return study_folder(store, study_id).read_trials()
 
 
-def trial_file(store: Store, study_id: str, number: int) -> Path:
-    """Where a trial is kept."""
-    return store.out / "studies" / study_id / f"trial_{number}.json"
+def read_importances(store: Store, study_id: str) -> dict[str, float]:
+    """Share of each setting of a study in the spread of its values; empty where it is not known."""
+    return study_folder(store, study_id).read_importances()
 
 
-def tune(
+def trial_seconds(store: Store, study_id: str | None, trials: int) -> float:
+    """What the trials asked for have cost; 0 for cells that no study chose settings for."""
+    if study_id is None:
+        return 0.0
+    return sum(trial.seconds for trial in read_trials(store, study_id)[:trials])
+
+
+def run_studies(
     suite: Suite,
-    found: Sequence[Study],
-    materials: Mapping[str, Material],
+    studies: Sequence[Study],
+    datasets: Mapping[str, PlannedDataset],
     store: Store,
     show: Callable[[Progress], None],
     workers: int | None,
@@ -44,259 +51,229 @@ def tune(
     plugins: Sequence[Path] = (),
     retry_failed: bool = False,
 ) -> None:
-    """Run all studies to their end: each one in order, side by side with the others."""
+    """Run all studies to their end: the trials of each one in order, the studies side by side."""
     assert suite.tuning is not None
-    infos = {study.base.method: registry.method(study.base.method, plugins) for study in found}
-    for study in found:
-        folder = store.out / "studies" / study.id
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "study.json", as_plain(study))
+    trials = suite.tuning.trials
+    infos = {study.base.method: registry.method(study.base.method, plugins) for study in studies}
+    for study in studies:
+        study_folder(store, study.id).write_facts(study.facts())
         if retry_failed:
-            forget_failed(study, infos[study.base.method], suite.tuning.trials, store)
-    while True:
-        due: dict[str, Cell] = {}
-        for study in found:
-            due |= {
-                cell.key: cell
-                for cell in advance(study, infos[study.base.method], suite.tuning.trials, store)
-            }
-        if not due:
-            break
-        jobs = driver.write_jobs(list(due.values()), suite, materials, device, plugins)
-        executor = LocalExecutor(workers or driver.cores(), suite.threads)
-        # What failed is a failed trial; a launch that was killed leaves cells that are simply run again.
-        driver.execute(
-            list(due.values()), jobs, store, executor, suite.time_limit_s, lambda key: None, show
-        )
-    for study in found:
-        done = trials_of(store, study.id)[: suite.tuning.trials]
-        export_winner(study, done, store)
-        fail_untuned(study, done, store)
-        shares = tuning.importances(study, infos[study.base.method], done)
-        write_json(store.out / "studies" / study.id / "importances.json", shares)
+            forget_failed(study, infos[study.base.method], trials, store)
+    while due := _due_cells(studies, infos, trials, store):
+        jobs = driver.write_jobs(due, suite, datasets, device, plugins)
+        executor = LocalExecutor(workers or driver.available_cores(), suite.threads)
+        # A cell that fails makes its trial fail. A launch that was killed leaves cells that are
+        # simply run again.
+        driver.execute(due, jobs, store, executor, suite.time_limit_s, lambda key: None, show)
+    for study in studies:
+        _finish_study(study, infos[study.base.method], trials, store)
+
+
+def _due_cells(
+    studies: Sequence[Study], infos: Mapping[str, MethodInfo], trials: int, store: Store
+) -> list[PlannedCell]:
+    """The cells that the studies wait for, once each."""
+    due: dict[str, PlannedCell] = {}
+    for study in studies:
+        for cell in advance(study, infos[study.base.method], trials, store):
+            due[cell.key] = cell
+    return list(due.values())
+
+
+def _finish_study(study: Study, info: MethodInfo, trials: int, store: Store) -> None:
+    """Write what follows from all trials of a study."""
+    folder = study_folder(store, study.id)
+    ended = folder.read_trials()[:trials]
+    best = search.winner(ended)
+    if best is None:
+        fail_untuned(study, ended, store)
+    else:
+        folder.write_winner(study.base.method, best.config)
+    folder.write_importances(search.importances(study, info, ended))
 
 
 def forget_failed(study: Study, info: MethodInfo, trials: int, store: Store) -> None:
-    """Drop the trials from the first failed one on, as later ones follow from it, and what failed in their cells."""
-    done = trials_of(store, study.id)
-    first = next((trial.number for trial in done[:trials] if trial.state == "failed"), len(done))
-    configs = [trial.config for trial in done[first:]] or [
-        _next_config(study, info, done)
-    ]  # or that of a killed one
-    for key in [cell.key for config in configs for cell in study.trial_cells(config)]:
-        (store.cell(key) / "failure.json").unlink(missing_ok=True)
-    for trial in reversed(
-        done[first:]
-    ):  # killed on the way, the first failed one is still there to be retried
-        trial_file(store, study.id, trial.number).unlink()
+    """Drop the first failed trial, those after it, which follow from it, and their failed cells."""
+    folder = study_folder(store, study.id)
+    ended = folder.read_trials()
+    failed = [trial.number for trial in ended[:trials] if trial.state == "failed"]
+    first = failed[0] if failed else len(ended)
+    configs = [trial.config for trial in ended[first:]]
+    if not configs:  # a launch that was killed may have left failed cells without a trial
+        configs = [_next_config(study, info, ended)]
+    for config in configs:
+        for cell in study.trial_cells(config):
+            store.cell(cell.key).forget_failure()
+    folder.forget_trials(ended[first:])
 
 
-def _next_config(study: Study, info: MethodInfo, done: Sequence[Trial]) -> dict[str, Any]:
-    """The whole config of the trial after those that are there."""
-    return {**study.base.config, **tuning.suggest(study, info, done)}
+def _next_config(study: Study, info: MethodInfo, ended: Sequence[Trial]) -> dict[str, Any]:
+    """All settings of the trial after those that have ended."""
+    return {**study.base.config, **search.suggest(study, info, ended)}
 
 
-def advance(study: Study, info: MethodInfo, trials: int, store: Store) -> list[Cell]:
-    """Write the trials that are complete by now; returns the cells that the next one waits for."""
-    while len(done := trials_of(store, study.id)) < trials:
-        params = tuning.suggest(study, info, done)
-        config = {**study.base.config, **params}
-        due, trial = _state(
-            study, Trial(len(done), params, config, "", None, {}, (), (), 0.0), done, store
-        )
-        if due:
+def advance(study: Study, info: MethodInfo, trials: int, store: Store) -> list[PlannedCell]:
+    """Write the trials that have ended by now; returns the cells that the next one waits for."""
+    folder = study_folder(store, study.id)
+    while len(ended := folder.read_trials()) < trials:
+        params = search.suggest(study, info, ended)
+        due, trial = end_trial(study, params, ended, store)
+        if trial is None:
             return due
-        write_json(trial_file(store, study.id, trial.number), asdict(trial))
+        folder.write_trial(trial)
     return []
 
 
-def _state(
-    study: Study, trial: Trial, done: Sequence[Trial], store: Store
-) -> tuple[list[Cell], Trial]:
-    """The cells that a trial still needs, or the trial as it ended."""
-    cells = study.trial_cells(trial.config)
-    files: list[Path] = []
-    means: list[float | None] = []
-    for place, cell in enumerate(cells):
+def end_trial(
+    study: Study, params: Mapping[str, Any], earlier: Sequence[Trial], store: Store
+) -> tuple[list[PlannedCell], Trial | None]:
+    """The cells that the next trial still needs, or the trial as it ended."""
+    config = {**study.base.config, **params}
+    cells = study.trial_cells(config)
+    started = Trial(len(earlier), params, config, "done")
+    trial = started
+    for fold, cell in enumerate(cells):
         state = store.state(cell.key)
-        used = [own.key for own in cells[: place + 1]]
+        if state not in ("done", "failed"):
+            return _cells_to_run(study, cells[fold:], store), None
+        keys = [used.key for used in cells[: fold + 1]]
         if state == "failed":
-            failure = store.failure(cell.key) or {}
-            reason = f"{failure.get('kind')}: {failure.get('message')}"
-            return [], replace(
-                trial, state="failed", cells=used, seconds=_seconds(store, used), reason=reason
-            )
-        if state != "done":
-            # Where trials may be stopped, fold by fold; else all at once.
-            return (
-                [cell]
-                if study.prune
-                else [c for c in cells[place:] if store.state(c.key) != "done"]
-            ), trial
-        files.append(store.cell(cell.key) / "selection.csv")
-        groups = held_out.headline(files, cell.task)
-        means.append(sum(groups.values()) / len(groups) if groups else None)
-        ended = replace(
-            trial, groups=groups, after_folds=list(means), cells=used, seconds=_seconds(store, used)
-        )
-        if tuning.stops(study, done, means):
-            return [], replace(ended, state="pruned")
-    if means[-1] is None:
-        return [], replace(ended, state="failed", reason="no patient held out has a class to score")
-    return [], replace(ended, state="done", value=means[-1])
+            return [], _failed_trial(started, keys, store)
+        trial = _add_fold(trial, keys, cell.task, store)
+        if search.stops(study, earlier, trial.after_folds):
+            return [], replace(trial, state="pruned")
+    value = trial.after_folds[-1]
+    if value is None:
+        reason = "no patient held out has a class to score"
+        return [], replace(trial, state="failed", reason=reason)
+    return [], replace(trial, value=value)
 
 
-def _seconds(store: Store, keys: Sequence[str]) -> float:
-    """Training and shared parts of the cells of a trial."""
-    costs = [result["cost"] for key in keys if (result := store.result(key))]
-    return float(sum(cost["train_seconds"] + cost["part_seconds"] for cost in costs))
+def _failed_trial(started: Trial, keys: Sequence[str], store: Store) -> Trial:
+    """A trial whose last cell failed: it has no scores."""
+    failure = store.cell(keys[-1]).read_failure()
+    reason = failure.reason if failure else None
+    seconds = _cell_seconds(store, keys)
+    return replace(started, state="failed", cells=keys, seconds=seconds, reason=reason)
 
 
-def tuned_cells(found: Sequence[Study], trials: int, store: Store) -> list[Cell]:
-    """The tuned twin of each cell; one whose study is not at its end, or failed, has no settings and is never run."""
-    cells: list[Cell] = []
-    for study in found:
-        done = trials_of(store, study.id)[:trials]
-        best = tuning.winner(done)
+def _add_fold(trial: Trial, keys: Sequence[str], task: str, store: Store) -> Trial:
+    """A trial with the scores of one fold more."""
+    groups = held_out_headline([store.cell(key).held_out_scores for key in keys], task)
+    after_folds = [*trial.after_folds, _mean_of(groups)]
+    seconds = _cell_seconds(store, keys)
+    return replace(trial, groups=groups, after_folds=after_folds, cells=keys, seconds=seconds)
+
+
+def _cells_to_run(study: Study, cells: Sequence[PlannedCell], store: Store) -> list[PlannedCell]:
+    """The next fold where a trial may be stopped after it; else all folds at once."""
+    if study.prune:
+        return [cells[0]]
+    return [cell for cell in cells if store.state(cell.key) != "done"]
+
+
+def _mean_of(groups: Mapping[str, float]) -> float | None:
+    """The mean over patients; None where there are none."""
+    if not groups:
+        return None
+    return sum(groups.values()) / len(groups)
+
+
+def _cell_seconds(store: Store, keys: Sequence[str]) -> float:
+    """What training and shared parts of the cells of a trial took."""
+    total = 0.0
+    for key in keys:
+        result = store.cell(key).read_result()
+        if result is not None and result.cost is not None:
+            total += result.cost.train_seconds + result.cost.part_seconds
+    return total
+
+
+def tuned_cells(studies: Sequence[Study], trials: int, store: Store) -> list[PlannedCell]:
+    """The tuned twin of each cell.
+
+    The twins of a study that is not at its end, or failed, have no settings and are never run.
+    """
+    cells: list[PlannedCell] = []
+    for study in studies:
+        ended = read_trials(store, study.id)[:trials]
+        best = search.winner(ended)
         for cell in study.cells:
-            own = replace(cell, variant="tuned", study=study.id)
-            if len(done) < trials:
-                cells.append(replace(own, config={"study": study.id}, phase="waiting"))
+            twin = replace(cell, variant=TUNED, study=study.id)
+            if len(ended) < trials:
+                cells.append(replace(twin, config={"study": study.id}, phase="waiting"))
             elif best is None:
-                cells.append(_untuned(own))
+                cells.append(_untuned_cell(cell, study))
             else:
-                cells.append(replace(own, config=dict(best.config)))
+                cells.append(replace(twin, config=dict(best.config)))
     return cells
 
 
-def _untuned(twin: Cell) -> Cell:
-    """A tuned cell that got no settings; a key of its own keeps it apart from the cell with the defaults."""
-    return replace(twin, config={"study": twin.study}, phase="untuned")
+def _untuned_cell(cell: PlannedCell, study: Study) -> PlannedCell:
+    """A twin that got no settings; its own key keeps it apart from the cell with the defaults."""
+    config = {"study": study.id}
+    return replace(cell, variant=TUNED, study=study.id, config=config, phase="untuned")
 
 
-def fail_untuned(study: Study, done: Sequence[Trial], store: Store) -> None:
-    """Where no trial ended, the tuned cells have failed: they count as worst, and say why."""
-    if tuning.winner(done) is not None:
-        return
+def fail_untuned(study: Study, ended: Sequence[Trial], store: Store) -> None:
+    """Record that the tuned cells failed, as no trial ended: they count as worst, and say why."""
     for cell in study.cells:
-        twin = _untuned(replace(cell, variant="tuned", study=study.id))
+        twin = _untuned_cell(cell, study)
         folder = store.cell(twin.key)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "cell.json", {"cell": twin.identity(), "normaliser": twin.normaliser})
-        write_failure(folder, "tuning", f"all {len(done)} trials failed: {done[0].reason}")
-
-
-def as_plain(study: Study) -> dict[str, Any]:
-    """What a study is, for its folder and the plan."""
-    base = study.base
-    return {
-        "id": study.id, "task": base.task, "dataset": base.dataset, "labelled": base.labelled,
-        "fraction": base.fraction, "method": base.method, "subset": study.subset, "draw": study.draw,
-        "folds": study.count, "prune": study.prune, "defaults": dict(base.config),
-        "changes": {name: list(change) for name, change in study.changes.items()},
-    }  # fmt: skip
-
-
-def asked(plan: Mapping[str, Any]) -> int:
-    """How many trials each study of a plan has; 0 where it does not tune."""
-    tuning_ = plan["suite"]["tuning"]
-    return int(tuning_["trials"]) if tuning_ else 0
-
-
-def describe(store: Store, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the page shows of each study of a plan that has begun."""
-    found = []
-    for study in plan["studies"]:
-        done = trials_of(store, study["id"])[: asked(plan)]
-        if not done:
-            continue
-        best, noise = tuning.winner(done), tuning.selection_noise(done)
-        found.append(
-            {
-                **study, "labels": study["labelled"], "asked": asked(plan), "trials": _with_best(done),
-                "winner": best.number if best else None, "noise": noise[0] if noise else None,
-                "best_of": noise[1] if noise else None,
-                "importances": read_json(store.out / "studies" / study["id"] / "importances.json") or {},
-            }
-        )  # fmt: skip
-    return found
-
-
-def _with_best(done: Sequence[Trial]) -> list[dict[str, Any]]:
-    """Each trial with the best value until then; seconds are costs, and left out here."""
-    lines: list[dict[str, Any]] = []
-    best: float | None = None
-    for trial in done:
-        if trial.value is not None:
-            best = trial.value if best is None else max(best, trial.value)
-        kept = ("number", "params", "state", "value", "reason")
-        lines.append({**{name: getattr(trial, name) for name in kept}, "best": best})
-    return lines
-
-
-def seconds_of(store: Store, study_id: str | None, trials: int) -> float:
-    """What the trials asked for have cost; 0 for cells that no study chose settings for."""
-    return sum(trial.seconds for trial in trials_of(store, study_id)[:trials]) if study_id else 0.0
-
-
-def export_winner(study: Study, done: Sequence[Trial], store: Store) -> None:
-    """`winner.yaml`: the entry of a suite that repeats the tuned settings."""
-    import yaml
-
-    best = tuning.winner(done)
-    if best is not None:
-        text = yaml.safe_dump(
-            [{"method": study.base.method, "config": dict(best.config)}], sort_keys=False
-        )
-        write_text(store.out / "studies" / study.id / "winner.yaml", text)
+        folder.make()
+        folder.write_job(CellJob(twin.bare_key(), pseudo_healthy=twin.pseudo_healthy))
+        reason = f"all {len(ended)} trials failed: {ended[0].reason}"
+        folder.write_failure("tuning", reason)
 
 
 def export_database(
-    found: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path] = ()
+    studies: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path] = ()
 ) -> None:
-    """`studies/study.db` for optuna-dashboard: a copy of all begun studies, made anew from trial files."""
+    """Write a copy of all studies that have begun for optuna-dashboard, from their files."""
     import optuna
 
-    file = store.out / "studies" / "study.db"
+    file = study_database(store)
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{part.resolve()}")
-    for study in [study for study in found if trial_file(store, study.id, 0).exists()]:
-        done = trials_of(store, study.id)[:trials]
-        search = tuning.search_of(study, registry.method(study.base.method, plugins), done)
-        copy = optuna.create_study(study_name=name_of(study), storage=storage, direction="maximize")
+    for study in studies:
+        ended = read_trials(store, study.id)[:trials]
+        if not ended:
+            continue
+        info = registry.method(study.base.method, plugins)
+        original = search.optuna_study(study, info, ended)
+        name = study_label(study.facts())
+        copy = optuna.create_study(study_name=name, storage=storage, direction="maximize")
         copy.set_user_attr("id", study.id)
-        copy.add_trials(search.trials)
+        copy.add_trials(original.trials)
     storage.engine.dispose()
     part.replace(file)
 
 
-def name_of(study: Study) -> str:
-    """A study in words."""
-    return plain_name(as_plain(study))
-
-
-def plain_name(study: Mapping[str, Any]) -> str:
-    """The same of a study as plain data."""
-    own = "" if study["subset"] is None else f", subset {study['subset']}"
-    return f"{study['method']} on {driver.place(study['task'], study['dataset'])}, {study['labelled']} labelled{own}"
-
-
-def table(store: Store, found: Sequence[Study], trials: int) -> str:
-    """The best trial of each study, as lines of text."""
+def winners_table(store: Store, studies: Sequence[Study], trials: int) -> str:
+    """The best trial of each study, a line each."""
     lines = []
-    for study in found:
-        done = trials_of(store, study.id)[:trials]
-        best = tuning.winner(done)
-        if best is None:
-            lines.append(f"{name_of(study)}: no trial ended")
-            continue
-        settings = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                             for name, value in best.params.items())  # fmt: skip
-        start = "failed" if done[0].value is None else f"{done[0].value:.3f}"
-        lines.append(
-            f"{name_of(study)}: {best.value:.3f} in trial {best.number} of {len(done)}, {start} with the defaults; "
-            f"{settings}"
-        )
+    for study in studies:
+        ended = read_trials(store, study.id)[:trials]
+        lines.append(f"{study_label(study.facts())}: {_winner_text(ended)}")
     return "\n".join(lines)
+
+
+def _winner_text(trials: Sequence[Trial]) -> str:
+    best = search.winner(trials)
+    if best is None:
+        return "no trial ended"
+    settings = ", ".join(_setting_text(name, value) for name, value in best.params.items())
+    defaults = trials[0].value
+    default_text = "failed" if defaults is None else f"{defaults:.3f}"
+    return (
+        f"{best.value:.3f} in trial {best.number} of {len(trials)}, "
+        f"{default_text} with the defaults; {settings}"
+    )
+
+
+def _setting_text(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{name} {value:.4g}"
+    return f"{name} {value}"

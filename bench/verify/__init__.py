@@ -1,1 +1,1 @@
-"""Derives every number of a result folder again from its files."""
+"""Recomputes every number in a result folder from its files and reports differences."""

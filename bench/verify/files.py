@@ -1,137 +1,213 @@
-"""Splits, keys and predictions of a result folder; each check counts, and names what is wrong."""
+"""Splits, keys, records and predictions of a result folder; each check names what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import hashing
-from bench.execution import driver
-from bench.scoring import label_scores
-from bench.store import PROBABILITIES, Store, file_name, read_json
+from bench.cell_folder import CellFolder, PredictionSet
+from bench.errors import BenchError
+from bench.names import cell_label, file_name
+from bench.planning.cells import PlannedCell
+from bench.planning.plan_file import Plan
+from bench.planning.split import Split
+from bench.records import read_json
+from bench.scoring.score_cell import read_probabilities
+from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch
 
 SEGMENTATION = "segmentation"
-Plan = Mapping[str, Any]
+ENDED = ("done", "failed")
+READERS: Mapping[str, Callable[[CellFolder], object]] = {
+    "cell.json": CellFolder.read_job,
+    "result.json": CellFolder.read_result,
+    "failure.json": CellFolder.read_failure,
+    "history.json": CellFolder.read_history,
+    "scores.json": CellFolder.read_stamp,
+    "selected.json": CellFolder.read_selected,
+    "judged.json": CellFolder.read_judgement,
+}
+R = TypeVar("R")
 
 
-def splits(store: Store, plan: Plan) -> Check:
-    """Each split file against its own hash, and against the hash in the keys of its cells."""
-    found, files = [], sorted((store.out / "splits").glob("*.json"))
-    for file in files:
-        content = json_object(file)
-        given, derived = content.pop("sha256", NOTHING), hashing.digest(content)
-        if given != derived:
-            found.append(Mismatch(place(store, file), "", "sha256", given, derived))
-    for dataset, subset, planned in sorted(
-        {(c["dataset"], c["subset"], c["split"]) for c in plan["cells"]}
-    ):
-        file = store.split(dataset, plan["suite"]["test_cases"])
-        derived = split_hash(json_object(file), subset)
-        if derived != planned:
-            found.append(
-                Mismatch(
-                    place(store, file), f"subset {subset}", "hash in the plan", planned, derived
-                )
-            )
-    return Check("split files", len(files), found)
+class ResultFolder:
+    """A result folder with its plan, as `verify` reads it: what is damaged counts as absent."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self.store = store
+        self.plan = plan
+        self.read_split = cache(self._read_split)
+
+    def relative_name(self, file: Path) -> str:
+        """A file as seen from the folder."""
+        return file.relative_to(self.store.out).as_posix()
+
+    def cells(self, *states: str) -> Iterator[tuple[PlannedCell, CellFolder]]:
+        """Each planned cell in one of the states, once, with its folder."""
+        unique = {cell.key: cell for cell in self.plan.cells if not cell.refusal}
+        for key, cell in unique.items():
+            if self.store.state(key) in states:
+                yield cell, self.store.cell(key)
+
+    def split_file(self, dataset: str) -> Path:
+        """Where the split of a data set is kept."""
+        return self.store.split(dataset, self.plan.suite.test_cases)
+
+    def _read_split(self, dataset: str) -> Split | None:
+        return parse_split(read_object(self.split_file(dataset)))
+
+    def split_hash(self, dataset: str, subset: int) -> str:
+        """The hash of all that decides who is labelled and tested under a subset."""
+        split = self.read_split(dataset)
+        try:
+            return split.hash(subset) if split else NOTHING
+        except KeyError:  # a case without a patient, or a subset without an order
+            return NOTHING
+
+    def labelled_patients(self, dataset: str, subset: int, count: int) -> list[str]:
+        """The labelled patients of a subset, from the split file."""
+        split = self.read_split(dataset)
+        if split is None or subset not in split.orders:
+            return []
+        return list(split.labelled(subset, count))
+
+    def test_patients(self, dataset: str) -> dict[str, str]:
+        """The patient of each test case, from the split file."""
+        split = self.read_split(dataset)
+        if split is None:
+            return {}
+        return {case: split.groups.get(case, NOTHING) for case in split.test}
 
 
-def split_hash(content: Mapping[str, Any], subset: int) -> str:
-    """The hash of all that decides who is labelled and tested under a subset; see `Split.hash`."""
+def parse_split(content: Mapping[str, Any]) -> Split | None:
+    """A split as its file holds it, whatever its hash; None where it lacks something."""
     try:
-        groups = {
-            case: content["groups"][case] for side in ("train", "test") for case in content[side]
-        }
-        orders = {str(subset): content["orders"][str(subset)]}
-        kept = {name: content[name] for name in ("dataset", "train", "test")}
-    except (KeyError, TypeError):
-        return NOTHING
-    return hashing.digest({**kept, "groups": groups, "orders": orders})
-
-
-def keys(store: Store, plan: Plan) -> Check:
-    """The key of each cell with a result against what its cell.json says was run, and on whom."""
-    found, chosen = [], list(cells(store, plan, ("done",)))
-    for cell, folder in chosen:
-        file, job = place(store, folder / "cell.json"), json_object(folder / "cell.json")
-        key = hashing.digest(job["cell"])[:20] if "cell" in job else NOTHING
-        if key != cell["key"]:
-            found.append(Mismatch(file, label(cell), "key", cell["key"], key))
-        order = _split(store, plan, cell).get("orders", {}).get(str(cell["subset"]), [])
-        labelled = order[: cell["labelled"]]
-        if "patients" in job and job["patients"] != labelled:
-            found.append(
-                Mismatch(file, label(cell), "labelled patients", job["patients"], labelled)
-            )
-    return Check("keys of cells", len(chosen), found)
-
-
-def predictions(store: Store, plan: Plan) -> Check:
-    """A prediction of every test case in each cell with a result; external ones say themselves what they lack."""
-    found, count = [], 0
-    for cell, folder in cells(store, plan, ("done",)):
-        lacking = [
-            text.split(": ")[0] for text in (store.result(cell["key"]) or {}).get("problems", [])
-        ]
-        cases = tested(store, plan, cell)
-        places = [folder / "predictions"] + (
-            [folder / "augmented"] if (folder / "augmented.csv").exists() else []
+        return Split(
+            dataset=content["dataset"],
+            train=tuple(content["train"]),
+            test=tuple(content["test"]),
+            groups=dict(content["groups"]),
+            orders={int(subset): tuple(order) for subset, order in content["orders"].items()},
         )
-        for files in (_files(held, cell, plan, list(cases)) for held in places):
-            count += sum(file is None for file in files.values())
-            found += [
-                Mismatch(place(store, file), label(cell), f"case {case}", NOTHING, "a prediction")
-                for case, file in files.items()
-                if file is not None and case not in lacking
-            ]
-    return Check("predictions", count, found)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
-def _files(
-    folder: Path, cell: Mapping[str, Any], plan: Plan, cases: Sequence[str]
-) -> dict[str, Path | None]:
-    """For each case the file that its prediction should be in; None where it is."""
-    if cell["task"] == SEGMENTATION:
-        files = {case: folder / f"{file_name(case)}.npz" for case in cases}
-        return {case: None if file.exists() else file for case, file in files.items()}
-    file = folder / PROBABILITIES
-    there = label_scores.read_probabilities(file, len(plan["datasets"][cell["dataset"]]["labels"]))
-    return {case: None if case in there else file for case in cases}
-
-
-def cells(
-    store: Store, plan: Plan, states: Sequence[str]
-) -> Iterator[tuple[Mapping[str, Any], Path]]:
-    """Each planned cell in one of the states, once, with its folder."""
-    unique = {cell["key"]: cell for cell in plan["cells"] if not cell["refusal"]}
-    return ((cell, store.cell(key)) for key, cell in unique.items() if store.state(key) in states)
-
-
-def tested(store: Store, plan: Plan, cell: Mapping[str, Any]) -> dict[str, str]:
-    """Test cases with their patients, from the split file."""
-    content = _split(store, plan, cell)
-    return {case: content.get("groups", {}).get(case, NOTHING) for case in content.get("test", [])}
-
-
-def label(cell: Mapping[str, Any]) -> str:
-    """A cell of a plan in words."""
-    variant = "" if cell["variant"] == "default" else f" ({cell['variant']})"
-    where = driver.place(cell["task"], cell["dataset"])
-    return f"{cell['method']}{variant} on {where}, {cell['labelled']} labelled, subset {cell['subset']}"
-
-
-def place(store: Store, file: Path) -> str:
-    """A file as seen from the folder of the suite."""
-    return file.relative_to(store.out).as_posix()
-
-
-def _split(store: Store, plan: Plan, cell: Mapping[str, Any]) -> dict[str, Any]:
-    return json_object(store.split(cell["dataset"], plan["suite"]["test_cases"]))
-
-
-def json_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     """The content of a JSON file; empty where there is none, or something else than an object."""
-    content = read_json(file)
+    try:
+        content = read_json(file)
+    except BenchError:
+        return {}
     return content if isinstance(content, dict) else {}
+
+
+def read_if_whole(read: Callable[[], R | None]) -> R | None:
+    """A record; None where its file is damaged, which `check_records` reports."""
+    try:
+        return read()
+    except BenchError:
+        return None
+
+
+def stated_key(folder: CellFolder) -> str:
+    """The key that follows from what cell.json says was run, whatever record it fits."""
+    stated = read_object(folder.path / "cell.json").get("cell")
+    return hashing.digest(stated)[:20] if isinstance(stated, dict) else NOTHING
+
+
+def check_splits(results: ResultFolder) -> Check:
+    """Each split file against its own hash, and against the hash in the keys of its cells."""
+    files = sorted((results.store.out / "splits").glob("*.json"))
+    mismatches = []
+    for file in files:
+        content = read_object(file)
+        stated = content.pop("sha256", NOTHING)
+        derived = hashing.digest(content)
+        if stated != derived:
+            name = results.relative_name(file)
+            mismatches.append(Mismatch(name, "", "sha256", stated, derived))
+    planned = {(cell.dataset, cell.subset, cell.split) for cell in results.plan.cells}
+    for dataset, subset, stated in sorted(planned):
+        derived = results.split_hash(dataset, subset)
+        if derived != stated:
+            name = results.relative_name(results.split_file(dataset))
+            row = f"subset {subset}"
+            mismatches.append(Mismatch(name, row, "hash in the plan", stated, derived))
+    return Check("split files", len(files), mismatches)
+
+
+def check_keys(results: ResultFolder) -> Check:
+    """The key of each finished cell against what its cell.json says was run, and on whom."""
+    mismatches = []
+    count = 0
+    for cell, folder in results.cells("done"):
+        count += 1
+        file = results.relative_name(folder.path / "cell.json")
+        key = stated_key(folder)
+        if key != cell.key:
+            mismatches.append(Mismatch(file, cell_label(cell), "key", cell.key, key))
+        job = read_if_whole(folder.read_job)
+        labelled = results.labelled_patients(cell.dataset, cell.subset, cell.labelled)
+        if job is not None and list(job.patients) != labelled:
+            row = cell_label(cell)
+            stored = list(job.patients)
+            mismatches.append(Mismatch(file, row, "labelled patients", stored, labelled))
+    return Check("keys of cells", count, mismatches)
+
+
+def check_records(results: ResultFolder) -> Check:
+    """Each record of each cell that has ended can be read."""
+    mismatches = []
+    count = 0
+    for cell, folder in results.cells(*ENDED):
+        for name, read in READERS.items():
+            file = folder.path / name
+            count += file.exists()
+            try:
+                read(folder)
+            except BenchError as problem:
+                reason = str(problem).removeprefix(str(file)).lstrip(": ")
+                row = cell_label(cell)
+                where = results.relative_name(file)
+                mismatches.append(Mismatch(where, row, "content", reason, "a readable record"))
+    return Check("records of cells", count, mismatches)
+
+
+def check_predictions(results: ResultFolder) -> Check:
+    """Each finished cell has a prediction of every test case, in each set that was scored.
+
+    Predictions from elsewhere say in result.json which cases they lack.
+    """
+    mismatches = []
+    count = 0
+    for cell, folder in results.cells("done"):
+        result = read_if_whole(folder.read_result)
+        problems = result.problems if result else ()
+        lacking = {problem.split(": ")[0] for problem in problems}
+        cases = list(results.test_patients(cell.dataset))
+        sets: dict[PredictionSet, None] = dict.fromkeys(["last", *folder.score_tables()])
+        for which in sets:
+            absent = _absent_files(folder.predictions(which), cell, results.plan, cases)
+            count += len(cases) - len(absent)
+            for case, file in absent.items():
+                if case not in lacking:
+                    where = results.relative_name(file)
+                    row = cell_label(cell)
+                    mismatches.append(Mismatch(where, row, f"case {case}", NOTHING, "a prediction"))
+    return Check("predictions", count, mismatches)
+
+
+def _absent_files(
+    folder: Path, cell: PlannedCell, plan: Plan, cases: Sequence[str]
+) -> dict[str, Path]:
+    """The file that should hold its prediction, of each case that has none."""
+    if cell.task == SEGMENTATION:
+        files = {case: folder / f"{file_name(case)}.npz" for case in cases}
+        return {case: file for case, file in files.items() if not file.exists()}
+    file = folder / PROBABILITIES
+    known = read_probabilities(file, len(plan.datasets[cell.dataset].labels))
+    return {case: file for case in cases if case not in known}

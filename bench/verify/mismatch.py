@@ -1,4 +1,4 @@
-"""Stored data against derived data: every leaf that differs, with its place. Pure."""
+"""Stored data compared with recomputed data: every value that differs, and where. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 TOLERANCE = 1e-9  # relative: sums in another order
 NOTHING = "nothing"
+LONGEST_VALUE = 120  # characters of a value in a message
 LABELS = (
     "key",
     "task",
@@ -28,7 +29,7 @@ LABELS = (
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One thing that is stored and one that the files give instead."""
+    """One stored value and what the files give instead."""
 
     file: str
     row: str
@@ -37,69 +38,86 @@ class Mismatch:
     derived: Any
 
     def __str__(self) -> str:
-        place = ": ".join(part for part in (self.file, self.row, self.metric) if part)
-        return f"{place}: stored {_short(self.stored)}, derived {_short(self.derived)}"
+        where = ": ".join(part for part in (self.file, self.row, self.metric) if part)
+        return f"{where}: stored {_shortened(self.stored)}, derived {_shortened(self.derived)}"
 
 
 @dataclass(frozen=True)
 class Check:
-    """What one kind of look found."""
+    """The outcome of one kind of check."""
 
     what: str
     count: int
     mismatches: Sequence[Mismatch] = field(default_factory=tuple)
-    note: str | None = None  # what could not be looked at, and why
+    note: str | None = None  # what could not be checked, and why
 
 
-def same(stored: Any, derived: Any) -> bool:
-    """Equal, or numbers within the tolerance."""
-    if all(
-        isinstance(value, int | float) and not isinstance(value, bool)
-        for value in (stored, derived)
-    ):
+def is_same(stored: Any, derived: Any) -> bool:
+    """Whether two values are equal, or are numbers within the tolerance."""
+    if _is_number(stored) and _is_number(derived):
         return math.isclose(stored, derived, rel_tol=TOLERANCE, abs_tol=1e-12)
     return type(stored) is type(derived) and bool(stored == derived)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def differences(stored: Any, derived: Any) -> Iterator[tuple[list[str], Any, Any]]:
-    """(path, stored, derived) of each leaf that differs; of lists of other lengths the whole."""
+    """(path, stored, derived) of each leaf of plain data that differs.
+
+    Lists of different lengths are given as a whole.
+    """
+    children = _paired_children(stored, derived)
+    if children is None:
+        if not is_same(stored, derived):
+            yield [], stored, derived
+        return
+    for name, old, new in children:
+        for path, old_leaf, new_leaf in differences(old, new):
+            yield [name, *path], old_leaf, new_leaf
+
+
+def _paired_children(stored: Any, derived: Any) -> list[tuple[str, Any, Any]] | None:
+    """What two containers hold under the same name or position; None where they have no pairs."""
     if isinstance(stored, dict) and isinstance(derived, dict):
-        for key in dict.fromkeys([*stored, *derived]):
-            for path, old, new in differences(stored.get(key, NOTHING), derived.get(key, NOTHING)):
-                yield [str(key), *path], old, new
-    elif isinstance(stored, list) and isinstance(derived, list) and len(stored) == len(derived):
-        for place, (old, new) in enumerate(zip(stored, derived, strict=True)):
-            for path, one, other in differences(old, new):
-                yield [str(place), *path], one, other
-    elif not same(stored, derived):
-        yield [], stored, derived
+        keys = dict.fromkeys([*stored, *derived])
+        return [(str(key), stored.get(key, NOTHING), derived.get(key, NOTHING)) for key in keys]
+    if isinstance(stored, list) and isinstance(derived, list) and len(stored) == len(derived):
+        pairs = zip(stored, derived, strict=True)
+        return [(str(position), old, new) for position, (old, new) in enumerate(pairs)]
+    return None
 
 
-def by_name(value: Any) -> Any:
-    """A list of labelled entries as a mapping from their labels; anything else as it is."""
+def entries_by_name(value: Any) -> Any:
+    """A list of labelled entries as a mapping from their names; anything else as it is."""
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         return value
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     named = {}
     for entry in value:
-        label = name(entry)
-        seen[label] += 1
-        named[label if seen[label] == 1 else f"{label} ({seen[label]})"] = entry
+        name = entry_name(entry)
+        counts[name] += 1
+        if counts[name] > 1:
+            name = f"{name} ({counts[name]})"
+        named[name] = entry
     return named
 
 
-def name(entry: Mapping[str, Any]) -> str:
+def entry_name(entry: Mapping[str, Any]) -> str:
     """An entry of a board by its labels."""
     return ", ".join(f"{label} {entry[label]}" for label in LABELS if label in entry)
 
 
-def leaves(value: Any) -> int:
+def count_leaves(value: Any) -> int:
     """How many values plain data holds."""
-    if isinstance(value, dict | list):
-        return sum(map(leaves, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, dict):
+        return sum(map(count_leaves, value.values()))
+    if isinstance(value, list):
+        return sum(map(count_leaves, value))
     return 1
 
 
-def _short(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

@@ -1,4 +1,8 @@
-"""Metrics of one score table a second way: csv and statistics alone, sharing no code with `results` and `scoring`."""
+"""Metrics of one score table computed in a second way.
+
+Only `csv` and `statistics` are used, and no code of `bench.scoring`: an error in one of the two
+implementations shows as a difference between them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from pathlib import Path
 from statistics import fmean
 
 Lines = Sequence[Mapping[str, str]]
-# metric -> the field of scores.csv that it averages, and whether the reference of a pair must hold the class
+# Metric -> the column that it averages, and whether the reference of a pair must hold the class;
+# None where that does not matter.
 DEFINED: dict[str, tuple[str, bool | None]] = {
     "dice": ("dice", True),
     "jaccard": ("jaccard", True),
@@ -22,10 +27,13 @@ DEFINED: dict[str, tuple[str, bool | None]] = {
 }
 
 
-def read(file: Path) -> Lines:
-    """The lines of a CSV file by column."""
+def read_lines(file: Path) -> Lines:
+    """The lines of a CSV file by column; none of a file that is not CSV."""
     with file.open(newline="", encoding="utf-8", errors="replace") as text:
-        return list(csv.DictReader(text))
+        try:
+            return list(csv.DictReader(text))
+        except csv.Error:
+            return []
 
 
 def value_of(lines: Lines, metric: str) -> float | None:
@@ -37,114 +45,141 @@ def value_of(lines: Lines, metric: str) -> float | None:
 
 
 def mean_of(lines: Lines, metric: str) -> float:
-    """Pairs averaged inside a case, cases inside a patient, then patients. Raises ValueError where there is none."""
-    field, wanted = DEFINED[metric]
-    cases: dict[str, list[float]] = defaultdict(list)
-    for line in lines:
-        if wanted is None or (line["reference"] != "0") == wanted:
-            cases[line["case"]].append(float(line[field]))
-    return _over_patients({case: fmean(values) for case, values in cases.items()}, lines)
+    """Mean over patients of means over cases of means over classes.
+
+    Raises ValueError where no pair of a case and a class has the metric.
+    """
+    column, needs_reference = DEFINED[metric]
+    kept = []
+    for line, reference in zip(lines, column_of(lines, "reference"), strict=True):
+        if needs_reference is None or (reference != "0") == needs_reference:
+            kept.append(line)
+    of_case: dict[str, list[float]] = defaultdict(list)
+    for case, number in zip(column_of(kept, "case"), numbers_of(kept, column), strict=True):
+        of_case[case].append(number)
+    means = {case: fmean(values) for case, values in of_case.items()}
+    return _mean_over_patients(means, lines)
 
 
-def _over_patients(values: Mapping[str, float], lines: Lines) -> float:
-    patient = {line["case"]: line["group"] for line in lines}
-    patients: dict[str, list[float]] = defaultdict(list)
+def column_of(lines: Lines, name: str) -> list[str]:
+    """One column of a table. Raises KeyError where a line lacks it."""
+    return [line[name] for line in lines]
+
+
+def numbers_of(lines: Lines, name: str) -> list[float]:
+    """One column of a table as numbers. Raises ValueError or TypeError where one is none."""
+    return [float(text) for text in column_of(lines, name)]
+
+
+def _mean_over_patients(values: Mapping[str, float], lines: Lines) -> float:
+    """Values by case, averaged in each patient first."""
+    patient_of = dict(zip(column_of(lines, "case"), column_of(lines, "group"), strict=True))
+    of_patient: dict[str, list[float]] = defaultdict(list)
     for case, value in values.items():
-        patients[patient[case]].append(value)
-    return fmean(map(fmean, patients.values()))
+        of_patient[patient_of[case]].append(value)
+    return fmean(map(fmean, of_patient.values()))
+
+
+# --- classification
 
 
 def accuracy(lines: Lines) -> float:
-    """Share of cases that are told right."""
-    return fmean(line["label"] == line["predicted"] for line in lines)
+    """Share of cases classified correctly."""
+    pairs = zip(column_of(lines, "label"), column_of(lines, "predicted"), strict=True)
+    return fmean(label == predicted for label, predicted in pairs)
 
 
 def balanced_accuracy(lines: Lines) -> float:
-    """Mean over the labels that occur of the share of their cases that are told right."""
-    labels = {line["label"] for line in lines}
-    return fmean(accuracy([line for line in lines if line["label"] == label]) for label in labels)
+    """Share of the cases of a label classified correctly; the mean over the labels that occur."""
+    lines_of: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for label, line in zip(column_of(lines, "label"), lines, strict=True):
+        lines_of[label].append(line)
+    return fmean(map(accuracy, lines_of.values()))
 
 
 def macro_f1(lines: Lines) -> float:
-    """Mean of 2TP / (2TP + FP + FN) over the labels that occur or are told."""
-    labels = {line[side] for line in lines for side in ("label", "predicted")}
-    right = {
-        label: sum(line["label"] == line["predicted"] == label for line in lines)
-        for label in labels
-    }
-    both = {
-        label: sum((line["label"] == label) + (line["predicted"] == label) for line in lines)
-        for label in labels
-    }
-    return fmean(2 * right[label] / both[label] for label in labels)
+    """Mean of 2TP / (2TP + FP + FN) over the labels that occur or are predicted."""
+    labels = column_of(lines, "label")
+    predictions = column_of(lines, "predicted")
+    scores = []
+    for label in {*labels, *predictions}:
+        pairs = zip(labels, predictions, strict=True)
+        correct = sum(truth == predicted == label for truth, predicted in pairs)
+        total = labels.count(label) + predictions.count(label)
+        scores.append(2 * correct / total)
+    return fmean(scores)
 
 
 def auroc(lines: Lines) -> float:
-    """Chance that a case of a label has the higher probability of it, mean over labels; of two, that of the second."""
-    chances = [[float(text) for text in line["probabilities"].split()] for line in lines]
-    labels = range(len(chances[0])) if len(chances[0]) != 2 else [1]
+    """Probability that a case of a label is given a higher probability of it than another case.
+
+    The mean over the labels; of two labels that of the second.
+    """
+    probabilities = [list(map(float, text.split())) for text in column_of(lines, "probabilities")]
+    labels = list(map(int, column_of(lines, "label")))
+    count = len(probabilities[0])
     areas = []
-    for label in labels:
-        high = [
-            found[label]
-            for found, line in zip(chances, lines, strict=True)
-            if int(line["label"]) == label
-        ]
-        low = [
-            found[label]
-            for found, line in zip(chances, lines, strict=True)
-            if int(line["label"]) != label
-        ]
-        areas.append(_area(high, low))
+    for label in [1] if count == 2 else range(count):
+        values = [chances[label] for chances in probabilities]
+        areas.append(_area(values, [other == label for other in labels]))
     return fmean(areas)
 
 
-def _area(high: Sequence[float], low: Sequence[float]) -> float:
-    """Share of pairs in order, ties half."""
-    ordered = sorted(low)
-    wins = sum(bisect_left(ordered, value) + bisect_right(ordered, value) for value in high) / 2
+def _area(values: Sequence[float], positive: Sequence[bool]) -> float:
+    """Share of pairs of a positive and a negative in order, ties half."""
+    pairs = list(zip(values, positive, strict=True))
+    high = [value for value, is_positive in pairs if is_positive]
+    low = sorted(value for value, is_positive in pairs if not is_positive)
+    wins = sum(bisect_left(low, value) + bisect_right(low, value) for value in high) / 2
     return wins / (len(high) * len(low))
 
 
+# --- pseudo-healthy images
+
+
 def healthiness(lines: Lines) -> float:
-    """1 - lesion pixels left / those seen before, over all abnormal images together."""
+    """1 - lesion pixels left / lesion pixels seen before, over all abnormal images together."""
     abnormal = _abnormal(lines)
-    return 1 - sum(float(line["after"]) for line in abnormal) / sum(
-        float(line["before"]) for line in abnormal
-    )
+    return 1 - sum(numbers_of(abnormal, "after")) / sum(numbers_of(abnormal, "before"))
 
 
 def harmonic(lines: Lines) -> float:
-    """Of healthiness and the mean identity of abnormal images; 0 where either is not above 0."""
-    healthy, kept = healthiness(lines), fmean(float(line["identity"]) for line in _abnormal(lines))
-    return 2 * healthy * kept / (healthy + kept) if healthy > 0 and kept > 0 else 0.0
+    """Harmonic mean of healthiness and the mean identity of abnormal images.
+
+    0 where either is not above 0.
+    """
+    healthy = healthiness(lines)
+    kept = fmean(numbers_of(_abnormal(lines), "identity"))
+    if healthy <= 0 or kept <= 0:
+        return 0.0
+    return 2 * healthy * kept / (healthy + kept)
 
 
 def identity(lines: Lines) -> float:
-    """Of abnormal images, averaged inside a patient first."""
-    return _over_patients(
-        {line["case"]: float(line["identity"]) for line in _abnormal(lines)}, lines
-    )
+    """Identity of abnormal images, averaged in each patient first."""
+    return _abnormal_mean(lines, "identity")
 
 
 def healthiness_dice(lines: Lines) -> float:
-    """Dice of the lesion that is left with the true one, averaged likewise."""
-    return _over_patients(
-        {line["case"]: float(line["dice_after"]) for line in _abnormal(lines)}, lines
-    )
+    """Dice of the lesion that is left with the true one, averaged in each patient first."""
+    return _abnormal_mean(lines, "dice_after")
 
 
 def anomaly_auroc(lines: Lines) -> float:
-    """Chance that an abnormal image is changed more than a normal one."""
-    changes = [
-        [float(line["anomaly"]) for line in lines if (line["abnormal"] == "1") == kind]
-        for kind in (True, False)
-    ]
-    return _area(*changes)
+    """Probability that an abnormal image is changed more than a normal one."""
+    abnormal = [text == "1" for text in column_of(lines, "abnormal")]
+    return _area(numbers_of(lines, "anomaly"), abnormal)
+
+
+def _abnormal_mean(lines: Lines, column: str) -> float:
+    abnormal = _abnormal(lines)
+    values = zip(column_of(abnormal, "case"), numbers_of(abnormal, column), strict=True)
+    return _mean_over_patients(dict(values), lines)
 
 
 def _abnormal(lines: Lines) -> Lines:
-    return [line for line in lines if line["abnormal"] == "1"]
+    flags = column_of(lines, "abnormal")
+    return [line for line, flag in zip(lines, flags, strict=True) if flag == "1"]
 
 
 OF_LABELS: dict[str, Callable[[Lines], float]] = {
@@ -153,11 +188,11 @@ OF_LABELS: dict[str, Callable[[Lines], float]] = {
     "macro_f1": macro_f1,
     "auroc": auroc,
 }
-OF_NORMALS: dict[str, Callable[[Lines], float]] = {
+OF_PSEUDO_HEALTHY: dict[str, Callable[[Lines], float]] = {
     "healthiness": healthiness,
     "healthiness_dice": healthiness_dice,
     "identity": identity,
     "harmonic": harmonic,
     "anomaly_auroc": anomaly_auroc,
 }
-WHOLE = {**OF_LABELS, **OF_NORMALS}
+WHOLE = {**OF_LABELS, **OF_PSEUDO_HEALTHY}

@@ -1,120 +1,184 @@
-"""Means of the board a second way: from the score tables of its cells, by `bench.plain_metrics`."""
+"""Means of the board computed in a second way, from the score tables of its cells.
+
+See `bench.verify.plain_metrics`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.board.rows import selected_label
-from bench.board.schema import HEADLINE
-from bench.store import Store, read_json
-from bench.verify.plain_metrics import DEFINED, OF_LABELS, OF_NORMALS, Lines, read, value_of
+from bench.board.schema import HEADLINE, TASKS
+from bench.cell_folder import CellFolder, Judgement
+from bench.errors import BenchError
+from bench.names import DEFAULT, TUNED, RowId, selected_variant
+from bench.planning.cells import PlannedCell
+from bench.store import Store
+from bench.verify.plain_metrics import (
+    DEFINED,
+    OF_LABELS,
+    OF_PSEUDO_HEALTHY,
+    Lines,
+    read_lines,
+    value_of,
+)
 
 SYNTHETIC = ("fid", "fd", "kid", "copy_rate", "fd_normal")
 GAINS = ("gain", "augmented_gain")
-METRICS = (*DEFINED, *OF_LABELS, *OF_NORMALS, *GAINS, *SYNTHETIC, "augmented_dice")
-ROW = ("task", "dataset", "labelled", "method", "variant")
-Plan = Mapping[str, Any]
-Row = Mapping[str, Any]
+AUGMENTED = "augmented_dice"
+METRICS = (*DEFINED, *OF_LABELS, *OF_PSEUDO_HEALTHY, *GAINS, *SYNTHETIC, AUGMENTED)
+NO_JUDGEMENT = Judgement(inputs="")  # of a damaged file: no number is known
 BySubset = dict[int, float | None]
 
 
-def means(store: Store, plan: Plan, rows: Sequence[Row]) -> Iterator[tuple[Any, Any]]:
-    """(row, its mean or None) for each row with a number whose metric is defined here."""
-    tables: dict[Path, Lines] = {}
-    for row in rows:
-        if row["mean"] is None or row["metric"] not in METRICS:
+@dataclass(frozen=True, slots=True)
+class StoredNumber:
+    """One number of board.json, as far as it takes part in its recomputation."""
+
+    row: RowId
+    metric: str
+    mean: float | None
+    extractor: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Row and metric in words, as `mismatch.entry_name` gives them."""
+        labels = [f"{field} {value}" for field, value in self.row._asdict().items()]
+        return ", ".join([*labels, f"metric {self.metric}"])
+
+
+class RowCell(NamedTuple):
+    """A finished or failed cell of a row; `chosen` where the row shows its selected checkpoint."""
+
+    subset: int
+    folder: CellFolder
+    chosen: bool
+
+
+def read_numbers(rows: Any) -> list[StoredNumber]:
+    """The rows of board.json; those that are damaged are left out, as other checks name them."""
+    numbers = []
+    for row in rows if isinstance(rows, list) else []:
+        try:
+            row_id = RowId(*(row[name] for name in RowId._fields))
+            number = StoredNumber(row_id, row["metric"], row["mean"], row["extractor"])
+        except (KeyError, TypeError):
             continue
-        if row["metric"] in SYNTHETIC:
-            yield row, _overall(_synthetic(store, plan, row))
-        elif row["metric"] in GAINS:
-            yield row, _gain(store, plan, row, tables)
-        else:
-            yield row, _overall(_by_subset(store, plan, row, row["metric"], tables))
+        if row_id.task in TASKS:
+            numbers.append(number)
+    return numbers
 
 
-def synthetic_value(judged: Mapping[str, Any], metric: str, extractor: str | None) -> float | None:
-    """The number of one cell's synthetic images in the features of one extractor, as `judged.json` holds it."""
+def synthetic_value(judgement: Judgement, metric: str, extractor: str | None) -> float | None:
+    """The number of one cell's synthetic images in the features of one extractor."""
     if metric == "copy_rate":
-        copies = judged.get("copies")
-        return float(copies["rate"][0]) if copies and copies["extractor"] == extractor else None
-    for found in judged.get("normal" if metric == "fd_normal" else "distances", []):
-        known = metric == "fd_normal" or metric in (found["metric"], "kid")
-        if found["extractor"] == extractor and "reason" not in found and known:
-            return float(found["kid" if metric == "kid" else "distance"])
+        copies = judgement.copies
+        return copies.rate[0] if copies and copies.extractor == extractor else None
+    to_healthy = metric == "fd_normal"
+    for distance in judgement.normal if to_healthy else judgement.distances:
+        has_metric = to_healthy or metric in (distance.metric, "kid")
+        if distance.extractor == extractor and distance.reason is None and has_metric:
+            return distance.kid if metric == "kid" else distance.distance
     return None
 
 
-def cells_of(store: Store, plan: Plan, row: Row) -> Iterator[tuple[int, Path, bool]]:
-    """(subset, folder, by its chosen checkpoint) of each finished or failed cell of a row."""
-    for cell in plan["cells"]:
-        if [cell[name] for name in ROW[:4]] != [row[name] for name in ROW[:4]]:
-            continue
-        chosen = selected_label(cell["variant"], cell["select"]["by"]) if cell["select"] else None
-        if row["variant"] in (cell["variant"], chosen) and store.state(cell["key"]) in (
-            "done",
-            "failed",
-        ):
-            yield cell["subset"], store.cell(cell["key"]), row["variant"] == chosen
+class PlainMeans:
+    """Recomputes numbers of the board of one suite; reads each score table once."""
+
+    def __init__(self, store: Store, cells: Sequence[PlannedCell], reference: str) -> None:
+        self.store = store
+        self.cells = cells
+        self.reference = reference
+        self._tables: dict[Path, Lines] = {}
+
+    def of_numbers(
+        self, numbers: Sequence[StoredNumber]
+    ) -> Iterator[tuple[StoredNumber, float | None]]:
+        """Each stored number that is there and whose metric is defined here, with its mean."""
+        for number in numbers:
+            if number.mean is not None and number.metric in METRICS:
+                yield number, self.mean_of(number)
+
+    def mean_of(self, number: StoredNumber) -> float | None:
+        """The mean of one row; None where it is not defined."""
+        if number.metric in SYNTHETIC:
+            return _mean_over_subsets(self._synthetic(number))
+        if number.metric in GAINS:
+            return self._gain(number)
+        return _mean_over_subsets(self._by_subset(number.row, number.metric))
+
+    def cells_of(self, row: RowId) -> Iterator[RowCell]:
+        """The finished and failed cells of a row."""
+        for cell in self.cells:
+            if cell.row[:4] != row[:4] or self.store.state(cell.key) not in ("done", "failed"):
+                continue
+            chosen = None
+            if cell.select:
+                chosen = selected_variant(cell.variant, cell.select["by"])
+            if row.variant in (cell.variant, chosen):
+                yield RowCell(cell.subset, self.store.cell(cell.key), row.variant == chosen)
+
+    def _by_subset(self, row: RowId, metric: str) -> BySubset:
+        values: BySubset = {}
+        for cell in self.cells_of(row):
+            file = _table_of(cell, metric)
+            if file.exists():
+                if file not in self._tables:
+                    self._tables[file] = read_lines(file)
+                plain_metric = "dice" if metric == AUGMENTED else metric
+                values[cell.subset] = value_of(self._tables[file], plain_metric)
+        return values
+
+    def _gain(self, number: StoredNumber) -> float | None:
+        """Over the subsets that the row and the reference at the same labels both have."""
+        row = number.row
+        headline = HEADLINE[row.task]
+        metric = AUGMENTED if number.metric == "augmented_gain" else headline
+        values = self._by_subset(row, metric)
+        of_reference = self._by_subset(self._reference_of(row), headline)
+        shared = values.keys() & of_reference.keys()
+        mean = _mean_over_subsets({subset: values[subset] for subset in shared})
+        base = _mean_over_subsets({subset: of_reference[subset] for subset in shared})
+        return None if mean is None or base is None else mean - base
+
+    def _reference_of(self, row: RowId) -> RowId:
+        """The row of the reference: tuned rows take the tuned reference where there is one."""
+        tuned = row._replace(method=self.reference, variant=TUNED)
+        is_planned = any(cell.row == tuned for cell in self.cells)
+        if row.variant == TUNED and row.method != self.reference and is_planned:
+            return tuned
+        return tuned._replace(variant=DEFAULT)
+
+    def _synthetic(self, number: StoredNumber) -> BySubset:
+        values: BySubset = {}
+        for cell in self.cells_of(number.row):
+            judgement = _read_judgement(cell.folder)
+            if judgement is not None:
+                values[cell.subset] = synthetic_value(judgement, number.metric, number.extractor)
+        return values
 
 
-def _by_subset(
-    store: Store, plan: Plan, row: Row, metric: str, tables: dict[Path, Lines]
-) -> BySubset:
-    found = {}
-    for subset, folder, chosen in cells_of(store, plan, row):
-        file = _table(folder, metric, chosen)
-        if file.exists():
-            if file not in tables:
-                tables[file] = read(file)
-            found[subset] = value_of(tables[file], "dice" if metric == "augmented_dice" else metric)
-    return found
+def _read_judgement(folder: CellFolder) -> Judgement | None:
+    try:
+        return folder.read_judgement()
+    except BenchError:
+        return NO_JUDGEMENT
 
 
-def _table(folder: Path, metric: str, chosen: bool) -> Path:
+def _table_of(cell: RowCell, metric: str) -> Path:
     """The score table that holds a metric of a cell."""
-    if metric in OF_NORMALS:
-        return folder / "normality.csv"
-    if metric == "augmented_dice":
-        return folder / "augmented.csv"
-    own = folder / "selected.csv"
-    return own if chosen and own.exists() else folder / "scores.csv"
+    if metric in OF_PSEUDO_HEALTHY:
+        return cell.folder.pseudo_healthy_scores
+    if metric == AUGMENTED:
+        return cell.folder.scores("augmented")
+    best = cell.folder.scores("best")
+    return best if cell.chosen and best.exists() else cell.folder.scores("last")
 
 
-def _overall(values: Mapping[int, float | None]) -> float | None:
-    """Every subset counts alike; None where one has no number."""
+def _mean_over_subsets(values: Mapping[int, float | None]) -> float | None:
+    """Every subset counts the same; None where one has no number."""
     known = [value for value in values.values() if value is not None]
     return fmean(known) if known and len(known) == len(values) else None
-
-
-def _gain(store: Store, plan: Plan, row: Row, tables: dict[Path, Lines]) -> float | None:
-    """Over the subsets that the row and the reference at the same labels both have."""
-    judge = plan["suite"]["reference"]
-    # Tuned rows are set against the tuned reference where there is one.
-    twins = [
-        cell for cell in plan["cells"] if cell["method"] == judge and cell["variant"] == "tuned"
-    ]
-    beside = any(
-        [cell[name] for name in ROW[:3]] == [row[name] for name in ROW[:3]] for cell in twins
-    )
-    tuned = row["variant"] == "tuned" and row["method"] != judge and beside
-    base = {**row, "method": judge, "variant": "tuned" if tuned else "default"}
-    head = HEADLINE[row["task"]]
-    own = _by_subset(
-        store, plan, row, "augmented_dice" if row["metric"] == "augmented_gain" else head, tables
-    )
-    other = _by_subset(store, plan, base, head, tables)
-    shared = own.keys() & other.keys()
-    sides = [_overall({subset: values[subset] for subset in shared}) for values in (own, other)]
-    return None if sides[0] is None or sides[1] is None else sides[0] - sides[1]
-
-
-def _synthetic(store: Store, plan: Plan, row: Row) -> BySubset:
-    files = {subset: folder / "judged.json" for subset, folder, _ in cells_of(store, plan, row)}
-    there = {subset: read_json(file) for subset, file in files.items() if file.exists()}
-    return {
-        subset: synthetic_value(judged, row["metric"], row["extractor"])
-        for subset, judged in there.items()
-    }

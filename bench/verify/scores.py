@@ -1,4 +1,4 @@
-"""Score tables of a result folder: whole, in agreement with each other, and what the predictions score again."""
+"""Score tables: whether they are whole and agree, and what the predictions score again."""
 
 from __future__ import annotations
 
@@ -6,181 +6,256 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.data import cache
-from bench.scoring import label_scores, score_cell
-from bench.store import Store, read_json
-from bench.verify.files import SEGMENTATION, Plan, cells, label, place, tested
-from bench.verify.mismatch import NOTHING, Check, Mismatch, same
-from bench.verify.plain_metrics import Lines, read
+from bench import registry
+from bench.cell_folder import CellFolder
+from bench.data.index import Index, is_decoded, read_index
+from bench.errors import BenchError
+from bench.metrics.case_metric import CaseMetric
+from bench.names import cell_label
+from bench.planning.cells import PlannedCell
+from bench.planning.plan_file import Plan
+from bench.scoring.score_cell import score_labels, score_masks
+from bench.scoring.tables import FIELDS, LABEL_FIELDS
+from bench.verify.files import ENDED, SEGMENTATION, ResultFolder, read_if_whole
+from bench.verify.mismatch import NOTHING, Check, Mismatch, is_same
+from bench.verify.plain_metrics import Lines, column_of, read_lines
 
 NUMBERS = ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
 NEEDS_REFERENCE = NUMBERS[2:]  # empty where the reference is
 TRUTH = {"segmentation": "reference", "classification": "label"}  # what no method can change
-Wrong = tuple[str, Any, Any]  # what, stored, derived
 
 
-def tables(store: Store, plan: Plan) -> Check:
-    """One line for each test case (and class) of the split, a number in each field, one truth for all cells."""
-    found, count = [], 0
-    truths: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
-    for cell, folder in cells(store, plan, ("done", "failed")):
-        names = [
-            name
-            for name in ("scores.csv", "selected.csv", "augmented.csv")
-            if (folder / name).exists()
-        ]
-        if "scores.csv" not in names:
-            found.append(
-                Mismatch(
-                    place(store, folder / "scores.csv"), label(cell), "", NOTHING, "its scores"
-                )
-            )
-        for file in (folder / name for name in names):
-            lines, where = read(file), place(store, file)
+class Problem(NamedTuple):
+    """What is wrong with a table: the last fields of a Mismatch."""
+
+    metric: str
+    stored: Any
+    derived: Any
+
+
+class Truth(NamedTuple):
+    """A value of the reference that every score table states."""
+
+    dataset: str
+    column: str
+    case: str
+    number: str  # of the class; "" in classification
+
+
+class Statement(NamedTuple):
+    """What one table says of a Truth."""
+
+    value: str
+    where: str
+
+
+def check_tables(results: ResultFolder) -> Check:
+    """One line for each test case (and class), a number in each column, one truth for all cells."""
+    mismatches = []
+    count = 0
+    truths: dict[Truth, list[Statement]] = {}
+    for cell, folder in results.cells(*ENDED):
+        row = cell_label(cell)
+        tables = folder.score_tables()
+        if "last" not in tables:
+            where = results.relative_name(folder.scores("last"))
+            mismatches.append(Mismatch(where, row, "", NOTHING, "its scores"))
+        patients = results.test_patients(cell.dataset)
+        for which in tables:
+            where = results.relative_name(folder.scores(which))
+            lines = read_lines(folder.scores(which))
             count += len(lines)
-            wrong = list(_wrong(lines, cell, tested(store, plan, cell), plan))
-            found += [Mismatch(where, label(cell), *one) for one in wrong]
-            for line in () if wrong else lines:
-                truth = TRUTH[cell["task"]]
-                key = (cell["dataset"], truth, line["case"], line.get("class", ""))
-                truths.setdefault(key, []).append((line[truth], f"{where}: {label(cell)}"))
-    return Check("lines of score tables", count, [*found, *_outliers(truths)])
+            problems = list(_problems_of(lines, cell, patients, results.plan))
+            mismatches += [Mismatch(where, row, *problem) for problem in problems]
+            if not problems:
+                _note_truths(truths, lines, cell, f"{where}: {row}")
+    return Check("lines of score tables", count, [*mismatches, *_outliers(truths)])
 
 
-def _wrong(
-    lines: Lines, cell: Mapping[str, Any], groups: Mapping[str, str], plan: Plan
-) -> Iterator[Wrong]:
-    segments, card = cell["task"] == SEGMENTATION, plan["datasets"][cell["dataset"]]
-    lacking = {*(score_cell.FIELDS if segments else label_scores.FIELDS)} - {
-        *(lines[0] if lines else ())
-    }
+def _problems_of(
+    lines: Lines, cell: PlannedCell, patients: Mapping[str, str], plan: Plan
+) -> Iterator[Problem]:
+    segments = cell.task == SEGMENTATION
+    card = plan.datasets[cell.dataset]
+    columns = FIELDS if segments else LABEL_FIELDS
+    lacking = sorted(set(columns).difference(*lines[:1]))
     if lacking:
-        yield "columns", "without " + ", ".join(sorted(lacking)), "all of them"
+        yield Problem("columns", f"without {', '.join(lacking)}", "all of them")
         return
-    numbers = range(1, len(card["classes"])) if segments else [""]
-    wanted = Counter((case, str(number)) for case in groups for number in numbers)
-    found = Counter((line["case"], line.get("class", "")) for line in lines)
-    for pair in (found - wanted) + (wanted - found):
-        yield f"lines of {_words(*pair)}", found[pair], wanted[pair]
-    for line in lines:
-        if groups.get(line["case"], line["group"]) != line["group"]:
-            yield f"group of case {line['case']}", line["group"], groups[line["case"]]
-        yield from _no_numbers(line) if segments else _no_chances(line, len(card["labels"]))
-
-
-def _no_numbers(line: Mapping[str, str]) -> Iterator[Wrong]:
-    for name in NUMBERS:
-        value = _number(line[name])
-        empty = name in NEEDS_REFERENCE and line["reference"] == "0"
-        if value is not None if empty else not _is_number(line[name]):
-            yield (
-                f"{name} of {_words(line['case'], line['class'])}",
-                line[name],
-                NOTHING if empty else "a number",
-            )
-
-
-def _no_chances(line: Mapping[str, str], labels: int) -> Iterator[Wrong]:
-    """Of a line of classification: a probability for each label, and the most probable label told."""
-    texts = (line["probabilities"] or "").split()
-    if len(texts) != labels or not all(map(_is_number, texts)):
-        yield f"probabilities of case {line['case']}", line["probabilities"], f"{labels} numbers"
-    elif line["predicted"] not in (
-        told := [str(n) for n in range(labels) if float(texts[n]) == max(map(float, texts))]
+    numbers = [""]
+    if segments:
+        numbers = [str(number) for number in range(1, len(card.classes))]
+    yield from _wrong_counts(lines, patients, numbers)
+    for line, case, patient in zip(
+        lines, column_of(lines, "case"), column_of(lines, "group"), strict=True
     ):
-        yield f"predicted of case {line['case']}", line["predicted"], " or ".join(told)
+        if patients.get(case, patient) != patient:
+            yield Problem(f"group of case {case}", patient, patients[case])
+        if segments:
+            yield from _unusable_numbers(line)
+        else:
+            yield from _unusable_probabilities(line, len(card.labels))
 
 
-def _is_number(text: str) -> bool:
-    value = _number(text)
+def _wrong_counts(
+    lines: Lines, patients: Mapping[str, str], numbers: Sequence[str]
+) -> Iterator[Problem]:
+    """Pairs of a case and a class that do not have exactly one line."""
+    expected = Counter((case, number) for case in patients for number in numbers)
+    present = Counter((case, line.get("class", "")) for case, line in _by_case(lines))
+    for pair in (present - expected) + (expected - present):
+        yield Problem(f"lines of {_pair_label(*pair)}", present[pair], expected[pair])
+
+
+def _by_case(lines: Lines) -> Iterator[tuple[str, Mapping[str, str]]]:
+    return zip(column_of(lines, "case"), lines, strict=True)
+
+
+def _unusable_numbers(line: Mapping[str, str]) -> Iterator[Problem]:
+    """Fields of segmentation that hold no number, or hold one where none is defined."""
+    pair = _pair_label(line["case"], line["class"])
+    for name in NUMBERS:
+        text = line[name]
+        if name in NEEDS_REFERENCE and line["reference"] == "0":
+            if _parsed(text) is not None:
+                yield Problem(f"{name} of {pair}", text, NOTHING)
+        elif not _is_finite(text):
+            yield Problem(f"{name} of {pair}", text, "a number")
+
+
+def _unusable_probabilities(line: Mapping[str, str], labels: int) -> Iterator[Problem]:
+    """A line of classification has a probability of each label, and predicts the most probable."""
+    case = line["case"]
+    texts = (line["probabilities"] or "").split()
+    if len(texts) != labels or not all(map(_is_finite, texts)):
+        yield Problem(f"probabilities of case {case}", line["probabilities"], f"{labels} numbers")
+        return
+    probabilities = list(map(float, texts))
+    highest = max(probabilities)
+    likeliest = [str(label) for label, value in enumerate(probabilities) if value == highest]
+    if line["predicted"] not in likeliest:
+        yield Problem(f"predicted of case {case}", line["predicted"], " or ".join(likeliest))
+
+
+def _is_finite(text: str) -> bool:
+    value = _parsed(text)
     return isinstance(value, float) and math.isfinite(value)
 
 
-def _outliers(
-    truths: Mapping[tuple[str, str, str, str], Sequence[tuple[str, str]]],
-) -> Iterator[Mismatch]:
-    """What the reference holds does not depend on the method: who says otherwise was changed."""
-    for (_, truth, case, number), said in truths.items():
-        usual = Counter(value for value, _ in said).most_common(1)[0][0]
-        for value, where in said:
-            if value != usual:
-                yield Mismatch(where, _words(case, number), truth, value, usual)
+def _note_truths(
+    truths: dict[Truth, list[Statement]], lines: Lines, cell: PlannedCell, where: str
+) -> None:
+    column = TRUTH[cell.task]
+    for case, line in _by_case(lines):
+        truth = Truth(cell.dataset, column, case, line.get("class", ""))
+        truths.setdefault(truth, []).append(Statement(line[column], where))
 
 
-def again(store: Store, plan: Plan) -> Check:
-    """Score tables against the stored label maps, scored again; where the decoded images are still there."""
-    found, count, gone = [], 0, set()
-    for cell, folder in cells(store, plan, ("done", "failed")):
-        cached = Path(plan["caches"][cell["dataset"]])
-        if not (cached / "index.json").exists():
-            gone.add(cell["dataset"])
+def _outliers(truths: Mapping[Truth, Sequence[Statement]]) -> Iterator[Mismatch]:
+    """Tables that state another reference than most: it does not depend on the method."""
+    for truth, statements in truths.items():
+        counts = Counter(statement.value for statement in statements)
+        usual = counts.most_common(1)[0][0]
+        for statement in statements:
+            if statement.value != usual:
+                pair = _pair_label(truth.case, truth.number)
+                yield Mismatch(statement.where, pair, truth.column, statement.value, usual)
+
+
+def check_again(results: ResultFolder) -> Check:
+    """Score tables against what the stored predictions score now, where the images still are."""
+    mismatches: list[Mismatch] = []
+    count = 0
+    gone = set()
+    metrics = registry.case_metrics(results.plan.suite.metrics)
+    for cell, folder in results.cells(*ENDED):
+        decoded = results.plan.caches[cell.dataset]
+        if not is_decoded(decoded):
+            gone.add(cell.dataset)
             continue
-        index = cache.load_index(cached)
-        if index["data"] != cell["data"]:
-            found.append(
-                Mismatch(f"{cached}/index.json", label(cell), "data", cell["data"], index["data"])
-            )
+        index, problem = _usable_index(decoded, cell)
+        if problem is not None:
+            mismatches.append(problem)
+        if index is None:
             continue
-        for name, source in _sources(folder, store.state(cell["key"])):
-            if cell["task"] == SEGMENTATION:
-                rows = list(_scored(source, cached, index, plan["suite"]["nsd_tolerance"]))
-            else:
-                rows = label_scores.score_labels(folder, cached, source is not None)
-            count += len(rows)
-            found += _changed(
-                f"{place(store, folder / name)}: {label(cell)}", read(folder / name), rows
-            )
-    note = (
-        f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"
-        if gone
-        else None
-    )
-    return Check("lines scored again", count, found, note)
+        mismatches += _copied_otherwise(results, cell, folder)
+        for which in folder.score_tables():
+            # What a failed cell left behind does not count: it is at its worst.
+            predictions = folder.predictions(which) if folder.has_result else None
+            scored = _scored(predictions, decoded, index, cell, results.plan, metrics)
+            count += len(scored)
+            where = f"{results.relative_name(folder.scores(which))}: {cell_label(cell)}"
+            mismatches += _changed_lines(where, read_lines(folder.scores(which)), scored)
+    note = None
+    if gone:
+        names = ", ".join(sorted(gone))
+        note = f"{names}: not scored again, the decoded test cases are gone"
+    return Check("lines scored again", count, mismatches, note)
 
 
-def _sources(folder: Path, state: str) -> Iterator[tuple[str, Path | None]]:
-    """(score table, the label maps behind it); a failed cell has none and is at its worst."""
-    if (folder / "scores.csv").exists():
-        yield "scores.csv", folder / "predictions" if state == "done" else None
-    if (folder / "augmented.csv").exists():
-        yield "augmented.csv", folder / "augmented" if state == "done" else None
-    chosen = read_json(folder / "selected.json")
-    if chosen and (folder / "selected.csv").exists():
-        yield "selected.csv", folder / "checkpoints" / str(chosen["step"]) / "predictions"
+def _usable_index(decoded: Path, cell: PlannedCell) -> tuple[Index | None, Mismatch | None]:
+    """The index of the images that a cell was run on, or what is wrong with it."""
+    where = f"{decoded}/index.json"
+    try:
+        index = read_index(decoded)
+    except BenchError as problem:
+        return None, Mismatch(where, cell_label(cell), "content", str(problem), "an index")
+    if index.data != cell.data:
+        return None, Mismatch(where, cell_label(cell), "data", cell.data, index.data)
+    return index, None
 
 
 def _scored(
-    source: Path | None, cached: Path, index: dict[str, Any], tolerance: float
-) -> Iterator[dict[str, Any]]:
-    masks = cache.native(cached, index, "test_masks")
-    for entry in index["test"]:
-        guess = (
-            score_cell.read_label_map(source, entry["id"], tuple(entry["shape"]))
-            if source
-            else None
-        )
-        yield from score_cell.score_case(
-            entry, guess, masks[entry["id"]], index["spec"]["classes"], tolerance
-        )
+    predictions: Path | None,
+    decoded: Path,
+    index: Index,
+    cell: PlannedCell,
+    plan: Plan,
+    metrics: Sequence[CaseMetric],
+) -> Sequence[Mapping[str, Any]]:
+    if cell.task != SEGMENTATION:
+        return score_labels(predictions, decoded, index)
+    return score_masks(predictions, decoded, index, plan.suite.nsd_tolerance, metrics)
 
 
-def _changed(where: str, stored: Lines, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mismatch]:
+def _copied_otherwise(
+    results: ResultFolder, cell: PlannedCell, folder: CellFolder
+) -> Iterator[Mismatch]:
+    """Predictions of the selected checkpoint that are not those of the checkpoint itself."""
+    selected = read_if_whole(folder.read_selected)
+    if selected is None or "best" not in folder.score_tables():
+        return
+    best = folder.predictions("best")
+    for file in sorted((folder.checkpoints / str(selected.step) / "predictions").glob("*")):
+        copied = best / file.name
+        if not copied.exists() or copied.read_bytes() != file.read_bytes():
+            where = results.relative_name(copied)
+            origin = results.relative_name(file)
+            yield Mismatch(where, cell_label(cell), "", "another file", f"a copy of {origin}")
+
+
+def _changed_lines(
+    where: str, stored: Lines, scored: Sequence[Mapping[str, Any]]
+) -> Iterator[Mismatch]:
     by_pair = {(line.get("case"), line.get("class")): line for line in stored}
-    for row in rows:
-        line = by_pair.get((row["case"], str(row["class"]) if "class" in row else None), {})
+    for row in scored:
+        case = row["case"]
+        number = str(row["class"]) if "class" in row else None
+        line = by_pair.get((case, number), {})
         for name, value in row.items():
             old = line.get(name)
-            if old is not None and not same(old if isinstance(value, str) else _number(old), value):
-                yield Mismatch(where, _words(row["case"], row.get("class")), name, old, value)
+            known = old if isinstance(value, str) else _parsed(old)
+            if old is not None and not is_same(known, value):
+                yield Mismatch(where, _pair_label(case, number), name, old, value)
 
 
-def _words(case: str, number: object) -> str:
-    return f"case {case}" + (f", class {number}" if number else "")
+def _pair_label(case: str, number: str | None) -> str:
+    return f"case {case}, class {number}" if number else f"case {case}"
 
 
-def _number(text: str | None) -> float | str | None:
+def _parsed(text: str | None) -> float | str | None:
     """None for an empty field, the text itself where it is no number."""
     try:
         return float(text) if text else None

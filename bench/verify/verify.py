@@ -1,4 +1,4 @@
-"""Is every number of a result folder what its files give? Derives all of them again and names what differs."""
+"""Recomputes every number in a result folder from its files and reports differences."""
 
 from __future__ import annotations
 
@@ -8,148 +8,196 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
-from bench import __version__, registry
-from bench.board import build as results
+from bench import __version__
+from bench.board import build
 from bench.board.schema import TASKS, Board
 from bench.errors import BenchError
-from bench.store import Store, read_json
-from bench.verify import files as verify_files
-from bench.verify import recompute
-from bench.verify import scores as verify_scores
-from bench.verify import trials as verify_studies
-from bench.verify.mismatch import NOTHING, Check, Mismatch, by_name, differences, leaves, name, same
+from bench.planning.plan_file import read_plan
+from bench.records import read_json
+from bench.store import Store
+from bench.verify.files import (
+    ResultFolder,
+    check_keys,
+    check_predictions,
+    check_records,
+    check_splits,
+)
+from bench.verify.mismatch import (
+    NOTHING,
+    Check,
+    Mismatch,
+    count_leaves,
+    differences,
+    entries_by_name,
+    is_same,
+)
+from bench.verify.recompute import METRICS, PlainMeans, read_numbers
+from bench.verify.scores import check_again, check_tables
+from bench.verify.trials import check_trials
+
+WORDED = ("protocol", "provenance")  # parts of a board that another version words differently
 
 
-def verify(store: Store, deep: bool = False) -> list[Check]:
-    """All checks of a folder; `deep` scores its predictions again. Raises BenchError where it is no result folder."""
-    plan = store.plan()
+class TableWriter(Protocol):
+    """What draws the tables of a board; `reports.write` is one."""
+
+    def texts(self, board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
+        """Every file of report/ but the page, by name, from a table of all cases for each task."""
+        ...
+
+
+def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]:
+    """All checks of a folder; `deep` scores its predictions again.
+
+    Raises BenchError where it is no result folder.
+    """
+    results = ResultFolder(store, read_plan(store.out))
     stored = read_json(store.out / "board.json")
     if not isinstance(stored, dict):
         raise BenchError(f"{store.out} given; it holds no board.json; draw it with 'report'")
-    return [
-        verify_files.splits(store, plan),
-        verify_files.keys(store, plan),
-        verify_files.predictions(store, plan),
-        verify_scores.tables(store, plan),
-        *([verify_studies.trials(store, plan)] if plan["studies"] else []),
-        *([verify_scores.again(store, plan)] if deep else []),
-        *_board(store, plan, stored),
+    checks = [
+        check_splits(results),
+        check_keys(results),
+        check_records(results),
+        check_predictions(results),
+        check_tables(results),
     ]
+    if results.plan.studies:
+        checks.append(check_trials(results))
+    if deep:
+        checks.append(check_again(results))
+    return [*checks, *_check_board(results, stored, writer)]
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """What was looked at, and whether it agrees, in one line."""
+    """What was checked, and whether it agrees, in one line."""
     counts = ", ".join(f"{check.count} {check.what}" for check in checks)
     differ = sum(len(check.mismatches) for check in checks)
-    return f"checked {counts}: {f'{differ} differ' if differ else 'all agree'}"
+    outcome = f"{differ} differ" if differ else "all agree"
+    return f"checked {counts}: {outcome}"
 
 
-def _board(store: Store, plan: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[Check]:
+def _check_board(
+    results: ResultFolder, stored: Mapping[str, Any], writer: TableWriter
+) -> Iterator[Check]:
+    """board.json and the tables of report/ against a board that is built anew."""
+    store = results.store
     try:
-        board = results.build(store)
-        texts = registry.report_writer().texts(
-            board, {task: results.per_case_csv(store, task) for task in TASKS}
-        )
-    except (
-        Exception
-    ) as problem:  # whatever a damaged file leads to: the checks before this one name it
-        why = f"none: {type(problem).__name__}: {problem}"
-        yield Check("values of board.json", 0, [Mismatch("board.json", "", "", "a board", why)])
-        yield _second_way(store, plan, stored, set())
+        board = build.build(store)
+        per_case = {task: build.per_case_csv(store, task) for task in TASKS}
+        texts = writer.texts(board, per_case)
+    except Exception as problem:  # whatever a damaged file leads to: earlier checks name it
+        reason = f"none: {type(problem).__name__}: {problem}"
+        mismatch = Mismatch("board.json", "", "", "a board", reason)
+        yield Check("values of board.json", 0, [mismatch])
+        yield _check_means(results, stored, set())
         return
-    found = list(compare_boards(stored, as_plain(board)))
-    yield Check(
-        "values of board.json", sum(map(leaves, stored.values())), found, _other_version(stored)
-    )
-    yield _second_way(store, plan, stored, {mismatch.row for mismatch in found})
-    drawn = {file: text for file, text in texts.items() if (store.out / "report" / file).exists()}
-    yield _cases(store, {file: text for file, text in drawn.items() if file.startswith("results")})
-    yield _tables(
-        store, {file: text for file, text in drawn.items() if not file.startswith("results")}
-    )
+    mismatches = list(compare_boards(stored, plain_board(board)))
+    count = sum(map(count_leaves, stored.values()))
+    yield Check("values of board.json", count, mismatches, _version_note(stored))
+    yield _check_means(results, stored, {mismatch.row for mismatch in mismatches})
+    cases: dict[str, str] = {}
+    tables: dict[str, str] = {}
+    for file, text in texts.items():
+        if (store.out / "report" / file).exists():
+            texts_of_kind = cases if file.startswith("results") else tables
+            texts_of_kind[file] = text
+    yield _check_cases(store, cases)
+    yield _check_report_tables(store, tables)
 
 
-def as_plain(board: Board) -> dict[str, Any]:
+def plain_board(board: Board) -> dict[str, Any]:
     """A Board as board.json holds it; numbers that are none are null."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(board)), parse_constant=lambda _: None)
+    text = json.dumps(asdict(board))
+    plain: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
     return plain
 
 
 def compare_boards(stored: Mapping[str, Any], derived: Mapping[str, Any]) -> Iterator[Mismatch]:
-    """Each value that differs; entries of a list are matched by what they are, not by where they stand."""
-    skipped = ["protocol", "provenance"] if _other_version(stored) else []
+    """Each value that differs; entries of a list are matched by what they are, not by position."""
+    skipped = WORDED if _version_note(stored) else ()
     for part in dict.fromkeys([*stored, *derived]):
-        if part not in skipped:
-            sides = (by_name(side.get(part, NOTHING)) for side in (stored, derived))
-            for path, old, new in differences(*sides):
-                yield Mismatch(
-                    "board.json", " ".join([part, *path[:1]]), " ".join(path[1:]), old, new
-                )
+        if part in skipped:
+            continue
+        old_entries = entries_by_name(stored.get(part, NOTHING))
+        new_entries = entries_by_name(derived.get(part, NOTHING))
+        for path, old, new in differences(old_entries, new_entries):
+            row = " ".join([part, *path[:1]])
+            yield Mismatch("board.json", row, " ".join(path[1:]), old, new)
 
 
-def _other_version(stored: Mapping[str, Any]) -> str | None:
-    """Words change from version to version without a number being wrong."""
-    drawn_by = stored.get("provenance", {}).get("scarcebench")
+def _version_note(stored: Mapping[str, Any]) -> str | None:
+    """Why some parts are not compared: wording changes from version to version, numbers do not."""
+    provenance = stored.get("provenance")
+    drawn_by = provenance.get("scarcebench") if isinstance(provenance, dict) else None
     if drawn_by in (__version__, None):
         return None
-    return f"board.json is of version {drawn_by}, this is {__version__}: protocol and provenance are not compared"
-
-
-def _second_way(
-    store: Store, plan: Mapping[str, Any], stored: Mapping[str, Any], named: set[str]
-) -> Check:
-    """Means straight from the files; a row that differs already is not named twice."""
-    rows = stored.get("rows", [])
-    derived = list(recompute.means(store, plan, rows))
-    found = [
-        Mismatch("board.json", f"rows {name(row)}", "mean, by plain means", row["mean"], mean)
-        for row, mean in derived
-        if not same(row["mean"], mean) and f"rows {name(row)}" not in named
-    ]
-    left = {row["metric"] for row in rows if row["mean"] is not None} - set(recompute.METRICS)
-    note = (
-        f"{', '.join(sorted(left))}: no plain mean over cases, derived in one way alone"
-        if left
-        else None
+    return (
+        f"board.json is of version {drawn_by}, this is {__version__}: "
+        f"{' and '.join(WORDED)} are not compared"
     )
-    return Check("means a second way", len(derived), found, note)
 
 
-def _cases(store: Store, texts: Mapping[str, str]) -> Check:
+def _check_means(results: ResultFolder, stored: Mapping[str, Any], named: set[str]) -> Check:
+    """Means straight from the files; a row that differs already is not named twice."""
+    plan = results.plan
+    numbers = read_numbers(stored.get("rows"))
+    plain_means = PlainMeans(results.store, plan.cells, plan.suite.reference)
+    derived = list(plain_means.of_numbers(numbers))
+    mismatches = []
+    for number, mean in derived:
+        row = f"rows {number.name}"
+        if not is_same(number.mean, mean) and row not in named:
+            wrong = Mismatch("board.json", row, "mean, by plain means", number.mean, mean)
+            mismatches.append(wrong)
+    others = {number.metric for number in numbers if number.mean is not None} - set(METRICS)
+    note = None
+    if others:
+        names = ", ".join(sorted(others))
+        note = f"{names}: no plain mean over cases, derived in one way only"
+    return Check("means a second way", len(derived), mismatches, note)
+
+
+def _check_cases(store: Store, texts: Mapping[str, str]) -> Check:
     """report/results*.csv against the score tables of the cells, line by line."""
-    found, count = [], 0
+    mismatches = []
+    count = 0
     for file, text in texts.items():
-        (head, *old), (wanted, *new) = (
-            side.splitlines() or [""] for side in (_stored(store, file), text)
-        )
-        count += len(old)
-        changed = (Counter(old) - Counter(new), Counter(new) - Counter(old))
-        sides = (by_name(list(csv.DictReader([wanted, *lines.elements()]))) for lines in changed)
-        found += [Mismatch(f"report/{file}", "line 1", "", head, wanted)] if head != wanted else []
-        found += [
-            Mismatch(f"report/{file} against scores.csv", path[0], " ".join(path[1:]), one, other)
-            for path, one, other in differences(*sides)
-        ]
-    return Check("lines of results.csv", count, found)
+        stored_header, *stored_lines = _stored_lines(store, file) or [""]
+        header, *lines = text.splitlines() or [""]
+        count += len(stored_lines)
+        if stored_header != header:
+            mismatches.append(Mismatch(f"report/{file}", "line 1", "", stored_header, header))
+        stored_counts = Counter(stored_lines)
+        counts = Counter(lines)
+        old_entries = _named_lines(header, stored_counts - counts)
+        new_entries = _named_lines(header, counts - stored_counts)
+        where = f"report/{file} against scores/"
+        for path, old, new in differences(old_entries, new_entries):
+            mismatches.append(Mismatch(where, path[0], " ".join(path[1:]), old, new))
+    return Check("lines of results.csv", count, mismatches)
 
 
-def _tables(store: Store, texts: Mapping[str, str]) -> Check:
+def _named_lines(header: str, lines: Counter[str]) -> Any:
+    """Lines of a CSV table by what they are of."""
+    return entries_by_name(list(csv.DictReader([header, *lines.elements()])))
+
+
+def _check_report_tables(store: Store, texts: Mapping[str, str]) -> Check:
     """The other tables of report/, where they were drawn."""
-    found, count = [], 0
+    mismatches = []
+    count = 0
     for file, text in texts.items():
-        lines = list(
-            zip_longest(_stored(store, file).splitlines(), text.splitlines(), fillvalue=NOTHING)
-        )
-        count += len(lines)
-        found += [
-            Mismatch(f"report/{file}", f"line {place}", "", old, new)
-            for place, (old, new) in enumerate(lines, 1)
-            if old != new
-        ]
-    return Check("lines of tables", count, found)
+        pairs = zip_longest(_stored_lines(store, file), text.splitlines(), fillvalue=NOTHING)
+        for number, (old, new) in enumerate(pairs, 1):
+            count += 1
+            if old != new:
+                mismatches.append(Mismatch(f"report/{file}", f"line {number}", "", old, new))
+    return Check("lines of tables", count, mismatches)
 
 
-def _stored(store: Store, file: str) -> str:
-    return (store.out / "report" / file).read_text(encoding="utf-8", errors="replace")
+def _stored_lines(store: Store, file: str) -> list[str]:
+    text = (store.out / "report" / file).read_text(encoding="utf-8", errors="replace")
+    return text.splitlines()

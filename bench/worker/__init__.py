@@ -1,1 +1,1 @@
-"""What runs inside the process of a cell; everything here is part of a cell's key."""
+"""What runs in the process of a cell; the keys of cells depend on all code in this folder."""

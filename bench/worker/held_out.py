@@ -1,107 +1,105 @@
-"""Scores on labelled patients that a trial of tuning holds out: on the training grid, by the headline metric."""
+"""Scores on the labelled patients that a trial of tuning holds out, on the training grid.
+
+The table has the columns of score tables that the headline metric needs.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import store
-from bench.data import cache, geometry
-from bench.scoring import score_cell
-from bench.scoring.label_scores import LabelScores
-
-if TYPE_CHECKING:
-    from bench.worker.class_predictor import ClassPredictor
-    from bench.worker.predictors import Predictor
-
-MASKS = ("case", "group", "class", "reference", "dice")
+from bench.data import cache
+from bench.data.index import CaseEntry, Index
+from bench.records import write_text
+from bench.worker.predictors import ClassPredictor, Predictor
 
 
 def write(
     predictor: Predictor | ClassPredictor,
-    folder: Path,
-    index: Mapping[str, Any],
+    decoded: Path,
+    index: Index,
     held: Sequence[str],
     file: Path,
 ) -> tuple[int, float]:
-    """A line for each case (and class) of the patients held out; returns cases and milliseconds per image."""
-    entries = [entry for entry in index["train"] if entry["group"] in set(held)]
-    begun = time.perf_counter()
-    if predictor.spec.task == "classification":
-        rows, fields = _label_rows(predictor, folder, entries), score_cell.LABELS  # type: ignore[arg-type]
+    """Write a line for each case (and class) of the patients that are held out.
+
+    Returns the number of cases and the milliseconds per image.
+    """
+    patients = set(held)
+    entries = [entry for entry in index.train if entry.group in patients]
+    started = time.perf_counter()
+    if isinstance(predictor, ClassPredictor):
+        rows = _label_rows(predictor, decoded, entries)
     else:
-        rows, fields = list(_mask_rows(predictor, folder, entries)), MASKS  # type: ignore[arg-type]
-    store.write_text(file, score_cell.as_csv(rows, fields))
-    return len(entries), 1000 * (time.perf_counter() - begun) / max(1, len(entries))
+        rows = list(_mask_rows(predictor, decoded, entries))
+    columns = list(rows[0]) if rows else ["case"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(file, text.getvalue())
+    seconds = time.perf_counter() - started
+    return len(entries), 1000 * seconds / max(1, len(entries))
 
 
-def _images(folder: Path, entries: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-    pack = cache.open_pack(folder, "train_images")
-    return np.stack(
-        [cache.unit_range(cache.take(pack, entry["train_images"])) for entry in entries]
-    )
+def _images(decoded: Path, entries: Sequence[CaseEntry]) -> NDArray[np.float32]:
+    pack = cache.open_pack(decoded, "train_images")
+    return np.stack([cache.unit_range(cache.take(pack, entry.images)) for entry in entries])
 
 
 def _mask_rows(
-    predictor: Predictor, folder: Path, entries: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Dice of each class; the slices of a volume are one case, as on the board."""
-    pack = cache.open_pack(folder, "train_masks")
-    for record, found in groupby(entries, key=lambda entry: entry["record"]):
-        parts = list(found)
-        guess = (
-            predictor.probabilities(_images(folder, parts)).argmax(1).cpu().numpy().astype(np.uint8)
-        )
-        truth = np.stack([cache.take(pack, part["train_masks"]) for part in parts])
-        if predictor.layout["largest_component"]:
-            guess = geometry.largest_components(guess[0] if len(parts) == 1 else guess).reshape(
-                guess.shape
-            )
+    predictor: Predictor, decoded: Path, entries: Sequence[CaseEntry]
+) -> Iterator[Mapping[str, Any]]:
+    """Dice of each class; the slices of a volume are one case, as on the leaderboard."""
+    pack = cache.open_pack(decoded, "train_masks")
+    for record, slices in groupby(entries, key=lambda entry: entry.record):
+        parts = list(slices)
+        probabilities = predictor.probabilities(_images(decoded, parts))
+        label_maps = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+        whole = label_maps[0] if len(parts) == 1 else label_maps
+        label_maps = predictor.cleaned(whole).reshape(label_maps.shape)
+        references = np.stack([cache.take(pack, part.masks) for part in parts])
         for number in range(1, predictor.spec.classes):
-            ours, theirs = guess == number, truth == number
-            total = int(ours.sum()) + int(theirs.sum())
-            dice = 2 * int((ours & theirs).sum()) / total if total else 1.0
+            predicted = label_maps == number
+            reference = references == number
             yield {
                 "case": record,
-                "group": parts[0]["group"],
+                "group": parts[0].group,
                 "class": number,
-                "reference": int(theirs.any()),
-                "dice": dice,
+                "reference": int(reference.any()),
+                "dice": _dice(predicted, reference),
             }
 
 
+def _dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float:
+    """Dice of two masks of equal shape, 1 if both are empty."""
+    total = int(predicted.sum()) + int(reference.sum())
+    if total == 0:
+        return 1.0
+    return 2 * int((predicted & reference).sum()) / total
+
+
 def _label_rows(
-    predictor: ClassPredictor, folder: Path, entries: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    found = predictor.probabilities(_images(folder, entries)).cpu().numpy()
-    return [
-        {
-            "case": entry["id"], "group": entry["group"], "label": entry["label"], "predicted": int(chances.argmax()),
-            "probabilities": " ".join(f"{value:.9g}" for value in chances.tolist()),
-        }
-        for entry, chances in zip(entries, found, strict=True)
-    ]  # fmt: skip
-
-
-def headline(files: Sequence[Path], task: str) -> dict[str, float]:
-    """The headline of each patient over the folds of a trial; their mean is the trial's value."""
-    rows = [row for file in files for row in score_cell.read_rows(file)]
-    if task == "classification":
-        table = score_cell.table([LabelScores(rows)], "balanced_accuracy")
-        assert table is not None
-        names = sorted({row["group"] for row in rows})
-        return dict(zip(names, table[:, 0].tolist(), strict=True))
-    cases: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        if row["reference"] == "1":
-            cases.setdefault((row["group"], row["case"]), []).append(float(row["dice"]))
-    groups: dict[str, list[float]] = {}
-    for (group, _), values in cases.items():
-        groups.setdefault(group, []).append(sum(values) / len(values))
-    return {group: sum(values) / len(values) for group, values in sorted(groups.items())}
+    predictor: ClassPredictor, decoded: Path, entries: Sequence[CaseEntry]
+) -> list[Mapping[str, Any]]:
+    probabilities = predictor.probabilities(_images(decoded, entries)).cpu().numpy()
+    rows: list[Mapping[str, Any]] = []
+    for entry, of_labels in zip(entries, probabilities, strict=True):
+        rows.append(
+            {
+                "case": entry.id,
+                "group": entry.group,
+                "label": entry.label,
+                "predicted": int(of_labels.argmax()),
+                "probabilities": " ".join(f"{value:.9g}" for value in of_labels.tolist()),
+            }
+        )
+    return rows

@@ -1,10 +1,8 @@
-"""The only code that runs in a worker: fit on the view, then predict, then write."""
+"""The main program of a worker process: fit a method, predict, write the results of a cell."""
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import os
 import platform
 import resource
@@ -13,297 +11,243 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from bench import hashing, registry, store
-from bench.api import (
-    Augments,
-    Build,
-    Classifies,
-    Method,
-    Normalises,
-    Segments,
-    Spec,
-    Synthesises,
-    TrainView,
-)
+from bench import store
+from bench.api import Augments, Method, Normalises, Synthesises, TrainView
+from bench.cell_folder import CellCost, CellFolder, CellJob, CellResult
 from bench.data import cache
+from bench.data.index import Index, read_index
 from bench.errors import NotFiniteError
-from bench.scoring import pseudo_healthy
 from bench.worker import held_out
-from bench.worker.class_predictor import ClassPredictor
-from bench.worker.predictors import Predictor, batch_of
-from bench.worker.shared_parts import Parts, save_state
+from bench.worker.checkpoints import Checkpoints
+from bench.worker.method_run import MethodRun
+from bench.worker.model import build_method, choose_device, predictor_of
+from bench.worker.predictors import ClassPredictor, Predictor, batch_of
+from bench.worker.shared_parts import save_state
 
 log = logging.getLogger("bench.worker.main")
 FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
 
 
-class CellRun:
-    """What a method is lent for one training; see `bench.api.Run`."""
-
-    def __init__(self, job: dict[str, Any], folder: Path, spec: Spec, device: torch.device) -> None:
-        self.job, self.folder, self.spec, self.device = job, folder, spec, device
-        self.precision: str = job["cell"]["precision"]
-        self.steps: int = job["cell"]["steps"]
-        self.history: dict[str, list[tuple[int, float]]] = {}
-        self.told = 0.0
-        self.snapshot: Snapshots | None = None
-        cell = job["cell"]
-        shared = ("task", "dataset", "data", "size", "code", "seed", "threads", "precision")
-        self.parts = Parts(folder.parent.parent / "parts", {name: cell[name] for name in shared})
-
-    def seed(self, role: str) -> int:
-        """From dataset, budget and subset, not from the method: methods share draws, data order and start."""
-        cell = self.job["cell"]
-        return hashing.seed(cell["seed"], cell["dataset"], cell["labelled"], cell["subset"], role)
-
-    def log(self, step: int, **scalars: float) -> None:
-        """Keep scalars for history.json. Raises NotFiniteError."""
-        for name, value in scalars.items():
-            if not math.isfinite(value):
-                raise NotFiniteError(f"{name} is {value} at step {step}")
-            self.history.setdefault(name, []).append((step, float(value)))
-
-    def progress(self, step: int) -> None:
-        """Tell the parent at most once a second, through a file; keep the state where a suite asks for it."""
-        if self.snapshot:
-            self.snapshot.take(step)
-        if time.monotonic() - self.told >= 1 or step == self.steps:
-            self.told = time.monotonic()
-            store.write_text(
-                self.folder / "progress.json", json.dumps({"step": step, "steps": self.steps})
-            )
-
-    def part(
-        self,
-        name: str,
-        config: Mapping[str, Any],
-        inputs: Sequence[str],
-        build: Build,
-    ) -> dict[str, torch.Tensor]:
-        """A component that other cells of the folder share; its seconds are charged to each of them."""
-        return self.parts.get(name, config, inputs, build)
-
-    def backbone(self) -> torch.nn.Module:
-        """The suite's network; the same start for every method of a subset."""
-        networks = registry.networks()
-        weights = Path(self.job["weights"]) if self.job["weights"] else None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed("backbone"))
-            network: torch.nn.Module = networks.build(
-                self.job["cell"]["backbone"], self.spec, weights
-            )
-        # Channels innermost: the same sums in another order, faster on CPUs (volumes 3 times) and on GPUs.
-        innermost = torch.channels_last if self.spec.ndim == 2 else torch.channels_last_3d
-        return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
-
-
-def main(folder: Path) -> None:
-    """Run one cell whose `cell.json` lies in `folder`; exits with FINISHED, FAILED or BUSY."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it ends its workers
+def main(path: Path) -> None:
+    """Run the cell of a folder that holds its cell.json; exits with FINISHED, FAILED or BUSY."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _end_with_parent()
-    with store.claim(folder) as mine:
+    folder = CellFolder(path)
+    with store.claim(path) as mine:
         if not mine:
             sys.exit(BUSY)
-        if (folder / "result.json").exists():
+        if folder.has_result:
             sys.exit(FINISHED)
         try:
-            store.clear(folder)
-            _log_to(folder / "log.txt")
+            folder.clear()
+            _log_to(folder.log)
             run_cell(folder)
         except BaseException as problem:
             traceback.print_exc()
-            store.write_failure(folder, *_kind(problem))
+            kind, message = _describe_failure(problem)
+            folder.write_failure(kind, message)
             sys.exit(FAILED)
 
 
-def run_cell(folder: Path) -> None:
-    """Fit, predict, write; `result.json` comes last and says that all the rest is there."""
+@dataclass(frozen=True)
+class _Training:
+    """One method on one data set, before, during and after its training."""
+
+    job: CellJob
+    folder: CellFolder
+    decoded: Path  # the folder of the decoded images
+    index: Index
+    view: TrainView
+    method: Method
+    run: MethodRun
+    predictor: Predictor | ClassPredictor
+
+    @property
+    def makes_pseudo_healthy_images(self) -> bool:
+        """Whether the cell is of a method that removes lesions, and no trial of tuning."""
+        return self.job.pseudo_healthy and not self.job.held_out
+
+
+def run_cell(folder: CellFolder) -> None:
+    """Fit, predict and write; result.json comes last, when all other files are complete."""
     started = time.perf_counter()
-    job = store.read_json(folder / "cell.json")
-    cell = job["cell"]
-    torch.set_num_threads(cell["threads"])
+    training = _prepare(folder)
+    import_seconds = time.perf_counter() - started
+
+    run = training.run
+    select = training.job.cell.select
+    checkpoints = Checkpoints(training.method, select, run.steps, folder.checkpoints)
+    run.after_step = checkpoints.keep
+    fit_seconds = _timed_fit(training)
+    predictions, inference_ms = _predict(training)
+    state = _copy_state(training.method)
+    samples = _write_samples(training)
+    _write_augmented_predictions(training)
+    _write_pseudo_healthy_images(training)
+    if training.job.keep_model:
+        save_state(state, folder.model)
+    if isinstance(training.predictor, Predictor):
+        checkpoints.predict(training.predictor, training.decoded, training.index, run)
+    folder.write_history(run.history)
+    cost = CellCost(
+        train_seconds=fit_seconds - run.parts.spent_s,
+        part_seconds=float(sum(run.parts.used.values())),
+        part_wait_seconds=run.parts.spent_s,
+        import_seconds=import_seconds,
+        cell_seconds=time.perf_counter() - started,
+        inference_ms=inference_ms,
+        peak_memory_mb=_peak_memory_mb(run.device),
+        parameters=sum(tensor.numel() for tensor in state.values()),
+        segmenter_steps=getattr(training.method, "segmenter_steps", run.steps),
+    )
+    folder.write_result(_result_of(training, predictions, samples, cost))
+
+
+def _prepare(folder: CellFolder) -> _Training:
+    """Read the job, open the data and import the method."""
+    job = folder.expect_job()
+    cell = job.cell
+    torch.set_num_threads(cell.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    source = Path(job["cache"])
-    index = cache.load_index(source)
-    view = cache.train_view(source, index, job["patients"], cell["task"], cell["class_known"])
-    run = CellRun(job, folder, view.spec, choose_device(job["device"]))
-    method = registry.method(cell["method"], [Path(file) for file in job["plugins"]]).build(
-        cell["config"], view.spec
-    )
-    predictor = predictor_of(method, view.spec, cell["layout"], run.device)
-    imported = time.perf_counter()
+    decoded = Path(job.cache)
+    index = read_index(decoded)
+    view = cache.train_view(decoded, index, job.patients, cell.task, cell.class_known)
+    run = MethodRun(job, folder, view.spec, choose_device(job.device))
+    method = build_method(job, view.spec)
+    predictor = predictor_of(method, view.spec, cell.inference_settings, run.device)
+    return _Training(job, folder, decoded, index, view, method, run, predictor)
 
-    run.snapshot = Snapshots(method, cell["select"], run.steps, folder / "checkpoints")
-    fitted = _timed_fit(method, view, run)
-    if job[
-        "held"
-    ]:  # a trial: scored on labelled patients that were held out, whose labels are of the budget
-        predicted, inference_ms = held_out.write(
-            predictor, source, index, job["held"], folder / "selection.csv"
-        )
-    else:
-        predicted, inference_ms = predictor.write(
-            cache.test_images(source, index), folder / "predictions"
-        )
-    state = {name: tensor.detach().clone() for name, tensor in method.state().items()}
-    samples = 0
-    if cell["samples"] and isinstance(method, Synthesises):
-        samples = _write_samples(method, cell["samples"], run.seed("samples"), folder)
-    if job["normaliser"] and not job["held"] and isinstance(predictor, Predictor):
-        _write_more(method, predictor, source, index, folder)
-    if job["keep_model"]:
-        save_state(state, folder / "model.safetensors")
-    if isinstance(predictor, Predictor):
-        run.snapshot.predict(predictor, source, index, run)
-    store.write_json(folder / "history.json", run.history)
-    cost = {
-        "train_seconds": fitted - run.parts.spent_s,
-        "part_seconds": sum(run.parts.used.values()),
-        "part_wait_seconds": run.parts.spent_s,
-        "import_seconds": imported - started,
-        "cell_seconds": time.perf_counter() - started,
-        "inference_ms": inference_ms,
-        "peak_memory_mb": _peak_memory_mb(run.device),
-        "parameters": sum(tensor.numel() for tensor in state.values()),
-        "segmenter_steps": getattr(method, "segmenter_steps", run.steps),
-    }
-    store.write_json(
-        folder / "result.json",
-        {
-            "key": folder.name,
-            "predictions": predicted,
-            "samples": samples,
-            "parts": run.parts.used,
-            "facts": getattr(method, "facts", {}),
-            "cost": cost,
-            "environment": _environment(run.device),
-        },
+
+def _copy_state(method: Method) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in method.state().items()}
+
+
+def _result_of(training: _Training, predictions: int, samples: int, cost: CellCost) -> CellResult:
+    return CellResult(
+        key=training.folder.key,
+        predictions=predictions,
+        samples=samples,
+        parts=training.run.parts.used,
+        facts=getattr(training.method, "facts", {}),
+        cost=cost,
+        environment=_environment(training.run.device),
     )
 
 
-def predictor_of(
-    method: Method, spec: Spec, layout: Mapping[str, Any], device: torch.device
-) -> Predictor | ClassPredictor:
-    """What predicts for a task. Raises TypeError where the method lacks the capability."""
-    if spec.task == "segmentation":
-        if not isinstance(method, Segments):
-            raise TypeError(
-                f"method {type(method).__name__} has no segment(images); segmentation needs it"
-            )
-        return Predictor(method, spec, layout, device)
-    if not isinstance(method, Classifies):
-        raise TypeError(
-            f"method {type(method).__name__} has no classify(images); classification needs it"
-        )
-    return ClassPredictor(method, spec, device)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` takes a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _timed_fit(method: Method, view: TrainView, run: CellRun) -> float:
+def _timed_fit(training: _Training) -> float:
+    """Fit the method; returns the seconds."""
+    view = training.view
     log.info("fit on %d labelled and %d unlabelled cases", len(view.fit), len(view.unlabelled))
     started = time.perf_counter()
-    method.fit(view, run)
+    training.method.fit(view, training.run)
     return time.perf_counter() - started
 
 
-class Snapshots:
-    """States on the way, for suites that select a checkpoint as a paper did; scoring chooses among them."""
+def _predict(training: _Training) -> tuple[int, float]:
+    """Predict with the final checkpoint; returns the number of cases and milliseconds per image.
 
-    def __init__(
-        self, method: Method, select: dict[str, Any] | None, steps: int, folder: Path
-    ) -> None:
-        self.method, self.select, self.folder = method, select, folder
-        # The last iterate is a candidate too.
-        self.due = {*range(select["every"], steps, select["every"]), steps} if select else set()
-        self.due = {step for step in self.due if select and step >= min(select["start"], steps)}
-
-    def take(self, step: int) -> None:
-        """Save the state, if it is due; of a method that trains several times, the last one stays."""
-        if step in self.due:
-            (self.folder / str(step)).mkdir(parents=True, exist_ok=True)
-            save_state(self.method.state(), self.folder / str(step) / "model.safetensors")
-
-    def predict(
-        self, predictor: Predictor, source: Path, index: dict[str, Any], run: CellRun
-    ) -> None:
-        """Label maps of each state; states themselves are not kept. Leaves the method at its last state."""
-        from safetensors.torch import load_file
-
-        for step in sorted(self.due):
-            place = self.folder / str(step)
-            self.method.load(load_file(place / "model.safetensors"), run)
-            predictor.write(cache.test_images(source, index), place / "predictions")
-            if self.select and self.select["by"] == "validation":
-                predictor.write(
-                    cache.test_images(source, index, "validation"), place / "validation"
-                )
-            (place / "model.safetensors").unlink()
+    A trial of tuning is scored on labelled patients that were held out of its training instead.
+    """
+    predictor = training.predictor
+    held = training.job.held_out
+    if held:
+        return held_out.write(
+            predictor, training.decoded, training.index, held, training.folder.held_out_scores
+        )
+    images = cache.test_images(training.decoded, training.index)
+    return predictor.write(images, training.folder.predictions("last"))
 
 
-def _write_samples(method: Synthesises, count: int, seed: int, folder: Path) -> int:
-    """`samples.npz` with 8-bit images (N C H W), masks (N H W), labels (N), -1 for none; returns N."""
-    cases = list(method.synthesise(count, seed))
-    images = np.stack([np.rint(255 * case.image.clip(0, 1)).astype(np.uint8) for case in cases])
-    masks = np.stack(
-        [np.zeros(c.image.shape[1:]) if c.mask is None else c.mask for c in cases]
-    ).astype(np.uint8)
-    labels = np.array([-1 if case.label is None else case.label for case in cases])
+def _write_samples(training: _Training) -> int:
+    """Write samples.npz of a generator: images (N C H W), masks (N H W), labels (N); returns N.
+
+    Images have 8 bits; the label of an image without one is -1.
+    """
+    count = training.job.cell.samples
+    method = training.method
+    if not count or not isinstance(method, Synthesises):
+        return 0
+    cases = list(method.synthesise(count, training.run.seed("samples")))
+    masks = []
+    labels = []
+    for case in cases:
+        mask = case.mask
+        if mask is None:
+            mask = np.zeros(case.image.shape[1:], np.int64)
+        masks.append(mask.astype(np.uint8))
+        label = case.label
+        if label is None:
+            label = -1
+        labels.append(label)
+    images = np.stack([_eight_bits(case.image) for case in cases])
+    ids = [case.id for case in cases]
     np.savez_compressed(
-        folder / "samples.npz",
+        training.folder.samples,
         images=images,
-        masks=masks,
-        labels=labels,
-        ids=[case.id for case in cases],
+        masks=np.stack(masks),
+        labels=np.array(labels),
+        ids=ids,
     )
     return len(cases)
 
 
-def _write_more(
-    method: Method, predictor: Predictor, source: Path, index: dict[str, Any], folder: Path
-) -> None:
-    """Label maps of the segmenter that saw synthetic images too; pseudo-normal test images."""
-    if isinstance(method, Augments):
-        other = replace(predictor, method=Augmented(method))
-        other.write(cache.test_images(source, index), folder / "augmented")
-    if isinstance(method, Normalises):
-        cases = list(cache.test_images(source, index))
-        images = torch.from_numpy(np.concatenate([array for _, array in cases])).to(
-            predictor.device
+def _write_augmented_predictions(training: _Training) -> None:
+    """Write label maps of the shared segmenter that was trained on synthetic images too."""
+    predictor = training.predictor
+    method = training.method
+    if not training.makes_pseudo_healthy_images:
+        return
+    if not isinstance(predictor, Predictor) or not isinstance(method, Augments):
+        return
+    augmented = replace(predictor, method=_AugmentedSegmenter(method))
+    images = cache.test_images(training.decoded, training.index)
+    augmented.write(images, training.folder.predictions("augmented"))
+
+
+def _write_pseudo_healthy_images(training: _Training) -> None:
+    """Write the test images (N C H W) without their lesions, in 8 bits."""
+    predictor = training.predictor
+    method = training.method
+    if not training.makes_pseudo_healthy_images:
+        return
+    if not isinstance(predictor, Predictor) or not isinstance(method, Normalises):
+        return
+    cases = list(cache.test_images(training.decoded, training.index))
+    given = torch.from_numpy(np.concatenate([array for _, array in cases]))
+    given = given.to(predictor.device)
+    batches = []
+    for batch in given.split(batch_of(predictor.spec.size)):
+        batches.append(method.normalise(batch).float().cpu().numpy())
+    images = np.concatenate(batches)
+    if images.shape != tuple(given.shape) or not np.isfinite(images).all():
+        raise NotFiniteError(
+            f"normalise returned shape {images.shape}; "
+            f"expected {tuple(given.shape)} and only finite values"
         )
-        normals = [
-            method.normalise(part).float().cpu().numpy()
-            for part in images.split(batch_of(predictor.spec.size))
-        ]
-        found = np.concatenate(normals)
-        if found.shape != tuple(images.shape) or not np.isfinite(found).all():
-            raise NotFiniteError(
-                f"normalise returned {found.shape} or values that are no numbers; expected images"
-            )
-        pseudo_healthy.write(folder, [entry["id"] for entry, _ in cases], found)
+    ids = [entry.id for entry, _ in cases]
+    np.savez_compressed(training.folder.pseudo_healthy_images, ids=ids, images=_eight_bits(images))
 
 
-class Augmented:
-    """The shared segmenter of a method that augments, seen as a method that segments."""
+def _eight_bits(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values in [0, 1] as 0..255."""
+    return np.rint(255 * images.clip(0, 1)).astype(np.uint8)
+
+
+class _AugmentedSegmenter:
+    """Presents the shared segmenter of a method that augments as a method that segments."""
 
     def __init__(self, method: Augments) -> None:
         self.method = method
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W)."""
+        """Probabilities (B K H W) for images (B C H W)."""
         return self.method.segment_augmented(images)
 
 
@@ -314,9 +258,9 @@ def _peak_memory_mb(device: torch.device) -> float:
 
 
 def _environment(device: torch.device) -> dict[str, str]:
-    name = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
-    )
+    name = f"{platform.machine()} CPU"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     return {
         "device": name,
         "torch": torch.__version__,
@@ -325,8 +269,8 @@ def _environment(device: torch.device) -> dict[str, str]:
     }
 
 
-def _kind(problem: BaseException) -> tuple[str, str]:
-    """A failure in a word and in a line."""
+def _describe_failure(problem: BaseException) -> tuple[str, str]:
+    """The kind of a failure, and its message in one line."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, NotFiniteError):
         return "not finite", text
@@ -336,7 +280,7 @@ def _kind(problem: BaseException) -> tuple[str, str]:
 
 
 def _log_to(file: Path) -> None:
-    """Send all output of this process to the cell's log, that of native code too."""
+    """Send all output of this process to the cell's log, including that of native code."""
     with file.open("a") as target:
         os.dup2(target.fileno(), 1)
         os.dup2(target.fileno(), 2)
@@ -344,7 +288,7 @@ def _log_to(file: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on: another launch may want its cell."""
+    """End this process when its parent ends, so that another launch can take over its cell."""
     from multiprocessing import connection, parent_process
 
     parent = parent_process()

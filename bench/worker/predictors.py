@@ -1,4 +1,4 @@
-"""A fitted method over test images: batches of images and slices, windows over volumes, label maps on native grids."""
+"""Runs a fitted method over test images, in batches or in windows, and writes its predictions."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import store
-from bench.api import Segments, Spec
+from bench.api import Classifies, Segments, Spec
 from bench.data import geometry
+from bench.data.index import CaseEntry
 from bench.errors import NotFiniteError
+from bench.names import file_name
+from bench.store import PROBABILITIES
 from bench.worker import windows
 
-BATCH, BATCH_PIXELS = (
-    16,
-    2**20,
-)  # images, slices or windows at once: at most so many, of so many pixels in all
-TestCase = tuple[
-    dict[str, Any], NDArray[np.float32]
-]  # index entry; images (N C *S): N is 1, or the slices
+BATCH = 16  # images, slices or windows at once, at most
+BATCH_PIXELS = 2**20  # of a batch, at most
+TestCase = tuple[CaseEntry, NDArray[np.float32]]  # images (N C *S); N counts slices, or is 1
 
 
 def batch_of(size: Sequence[int]) -> int:
@@ -35,11 +33,11 @@ def batch_of(size: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A method with what turns its probabilities into label maps; `layout` is that of the cell (`bench.plan`)."""
+    """A method that segments, and what turns its probabilities into label maps."""
 
     method: Segments
     spec: Spec
-    layout: Mapping[str, Any]
+    settings: Mapping[str, Any]  # `inference_settings` of the cell
     device: torch.device
 
     @property
@@ -49,47 +47,60 @@ class Predictor:
 
     @torch.no_grad()
     def probabilities(self, images: NDArray[np.float32]) -> torch.Tensor:
-        """(N K *S) of images (N C *S) on the training grid. Raises ValueError or NotFiniteError on bad output."""
+        """Probabilities (N K *S) for images (N C *S) on the training grid.
+
+        Raises ValueError or NotFiniteError if the method returns anything else.
+        """
         given = torch.from_numpy(images).to(self.device)
         if self.spec.ndim == 2:
             return torch.cat([self._segment(part) for part in given.split(self.batch)])
-        stride = self.layout["stride"]
-        return torch.stack(
-            [windows.average(self._segment, v, self.spec.size, stride, self.batch) for v in given]
-        )
+        size = self.spec.size
+        stride = self.settings["stride"]
+        averages = []
+        for volume in given:
+            averages.append(windows.average(self._segment, volume, size, stride, self.batch))
+        return torch.stack(averages)
 
     def label_map(
         self, probabilities: torch.Tensor, shape: tuple[int, ...], axis: int | None
     ) -> NDArray[np.uint8]:
-        """Classes (*S) on the native grid of `shape`; `axis` is that of slices."""
-        factors = self.layout["shrink"] if self.spec.ndim == 3 else ()
+        """The label map (*S) on the native grid of `shape`; `axis` is that of slices."""
+        factors = self.settings["shrink"] if self.spec.ndim == 3 else ()
         labels = geometry.to_native(probabilities, shape, axis, factors)
-        return geometry.largest_components(labels) if self.layout["largest_component"] else labels
+        return self.cleaned(labels)
+
+    def cleaned(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A label map with only the largest component of each class, if the suite asks for that."""
+        if not self.settings["largest_component"]:
+            return labels
+        return geometry.largest_components(labels)
 
     def write(self, cases: Iterable[TestCase], folder: Path) -> tuple[int, float]:
-        """A label map for each case into `folder`; returns their number and milliseconds per image, slice or volume."""
+        """Write a label map for each case to `folder`.
+
+        Returns their number and the milliseconds per image, slice or volume.
+        """
         folder.mkdir(parents=True)
-        seconds, images, count = 0.0, 0, 0
+        seconds = 0.0
+        images = 0
+        count = 0
         for group in self._groups(cases):
-            begun = time.perf_counter()
-            # Volumes differ in shape, so a group of them is one.
-            found = self.probabilities(np.concatenate([array for _, array in group]))
-            seconds, images, count = (
-                seconds + time.perf_counter() - begun,
-                images + len(found),
-                count + len(group),
-            )
-            for (entry, _), part in zip(
-                group, found.split([len(array) for _, array in group]), strict=True
-            ):
-                labels = self.label_map(part, tuple(entry["shape"]), entry["slice_axis"])
-                np.savez_compressed(
-                    folder / f"{store.file_name(entry['id'])}.npz", label_map=labels
-                )
+            started = time.perf_counter()
+            probabilities = self.probabilities(np.concatenate([array for _, array in group]))
+            seconds += time.perf_counter() - started
+            images += len(probabilities)
+            count += len(group)
+            parts = probabilities.split([len(array) for _, array in group])
+            for (entry, _), part in zip(group, parts, strict=True):
+                labels = self.label_map(part, entry.shape, entry.slice_axis)
+                np.savez_compressed(folder / f"{file_name(entry.id)}.npz", label_map=labels)
         return count, 1000 * seconds / max(1, images)
 
     def _groups(self, cases: Iterable[TestCase]) -> Iterator[list[TestCase]]:
-        """Cases in groups that fill a batch; the slices of a volume stay together, a volume is alone."""
+        """Cases in groups that fill a batch; the slices of a volume stay together.
+
+        A 3D volume is a group of its own, as the shapes of volumes differ.
+        """
         group: list[TestCase] = []
         for case in cases:
             group.append(case)
@@ -100,16 +111,66 @@ class Predictor:
             yield group
 
     def _segment(self, images: torch.Tensor) -> torch.Tensor:
-        found = self.method.segment(images)
+        probabilities = self.method.segment(images)
         expected = (len(images), self.spec.classes, *self.spec.size)
-        if tuple(found.shape) != expected:
+        if tuple(probabilities.shape) != expected:
             raise ValueError(
-                f"segment returned shape {tuple(found.shape)}; expected {expected} (B K *S)"
+                f"segment returned shape {tuple(probabilities.shape)}; expected {expected} (B K *S)"
             )
-        if not torch.isfinite(found).all():
+        if not torch.isfinite(probabilities).all():
             raise NotFiniteError("segment returned probabilities that are NaN or infinite")
-        if found.min() < -1e-3 or (found.sum(1) - 1).abs().max() > 1e-2:
+        if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
             raise ValueError(
-                "segment returned values that are not probabilities; apply a softmax over the classes"
+                "segment returned values that are not probabilities; "
+                "apply a softmax over the classes"
             )
-        return found
+        return probabilities
+
+
+@dataclass(frozen=True)
+class ClassPredictor:
+    """A method that classifies, and the checks of its output."""
+
+    method: Classifies
+    spec: Spec
+    device: torch.device
+
+    @torch.no_grad()
+    def probabilities(self, images: NDArray[np.float32]) -> torch.Tensor:
+        """Probabilities (N K) for images (N C H W) on the training grid.
+
+        Raises ValueError or NotFiniteError if the method returns anything else.
+        """
+        given = torch.from_numpy(images).to(self.device)
+        return torch.cat([self._classify(part) for part in given.split(batch_of(self.spec.size))])
+
+    def write(self, cases: Iterable[TestCase], folder: Path) -> tuple[int, float]:
+        """Write probabilities.npz with ids (N) and probabilities (N K) to `folder`.
+
+        Returns N and the milliseconds per image.
+        """
+        folder.mkdir(parents=True)
+        listed = list(cases)
+        images = np.concatenate([array for _, array in listed])
+        started = time.perf_counter()
+        probabilities = self.probabilities(images).cpu().numpy()
+        seconds = time.perf_counter() - started
+        ids = [entry.id for entry, _ in listed]
+        np.savez_compressed(folder / PROBABILITIES, ids=ids, probabilities=probabilities)
+        return len(listed), 1000 * seconds / max(1, len(listed))
+
+    def _classify(self, images: torch.Tensor) -> torch.Tensor:
+        probabilities = self.method.classify(images)
+        expected = (len(images), self.spec.classes)
+        if tuple(probabilities.shape) != expected:
+            raise ValueError(
+                f"classify returned shape {tuple(probabilities.shape)}; expected {expected} (B K)"
+            )
+        if not torch.isfinite(probabilities).all():
+            raise NotFiniteError("classify returned probabilities that are NaN or infinite")
+        if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
+            raise ValueError(
+                "classify returned values that are not probabilities; "
+                "apply a softmax over the labels"
+            )
+        return probabilities

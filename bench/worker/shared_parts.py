@@ -1,4 +1,4 @@
-"""Shared trained components, such as the generator of an image: built once, found again by every cell that asks."""
+"""Trained components that cells share, such as the generator of one image: each is built once."""
 
 from __future__ import annotations
 
@@ -7,101 +7,139 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import hashing
 from bench.api import Build
-from bench.store import read_json, write_json
+from bench.records import read_record, write_record
 
 if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger("bench.worker.shared_parts")
 State = dict[str, "torch.Tensor"]
+# Hashes decide the key of a part but not its seed: a changed line of code or a corrected image
+# must not draw other random numbers.
+UNSEEDED = ("code", "data")
+REMEDY = "remove the folder 'parts' and give the suite to 'run' again"
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """What a part is and how long it took to build; written last, when its state is complete."""
+
+    name: str
+    config: Mapping[str, Any]
+    inputs: Sequence[str]  # ids of the images that it was built from
+    context: Mapping[str, Any]
+    seconds: float
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides its key."""
+        named = {"name": self.name, "config": self.config, "inputs": self.inputs}
+        return {**named, **self.context}
+
+
+@dataclass(frozen=True)
+class BuildClock:
+    """How long an unfinished build has taken so far."""
+
+    seconds: float
 
 
 class Parts:
-    """The parts of one cell: `used` names them, and their seconds are charged to the cell however they came about."""
+    """The parts that one cell uses; it is charged their seconds whichever cell built them."""
 
     def __init__(self, folder: Path, context: Mapping[str, Any]) -> None:
-        self.folder, self.context = folder, context
-        self.used: dict[str, float] = {}
-        self.spent_s = 0.0  # in building, waiting and loading: no training time of the cell
+        self.folder = folder
+        self.context = context
+        self.used: dict[str, float] = {}  # key -> seconds
+        self.spent_s = 0.0  # on building, awaiting and loading: not part of the training time
 
     def get(
         self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build
     ) -> State:
-        """The part of a name, config and inputs: loaded, or built by whoever claims it first while others wait.
+        """The part of a name, config and inputs: loaded, or built by whichever cell comes first.
 
-        Its seed follows from what it is, never from the cell, so that it does not matter who builds it.
+        Other cells wait meanwhile. The seed of a part follows from what it is, not from the cell,
+        so that it does not matter which one builds it.
         """
         from safetensors.torch import load_file
 
-        asked = time.perf_counter()
-        what = {"name": name, "config": dict(config), "inputs": list(inputs), **self.context}
-        key = hashing.digest(what)[:20]
+        started = time.perf_counter()
+        part = PartRecord(name, dict(config), list(inputs), self.context, 0.0)
+        key = hashing.digest(part.identity)[:20]
         self.folder.mkdir(parents=True, exist_ok=True)
-        file, told = self.folder / f"{key}.safetensors", self.folder / f"{key}.json"
+        file = self.folder / f"{key}.safetensors"
         with _claim(self.folder / f"{key}.claim"):
-            if not (file.exists() and told.exists()):
+            record = read_record(file.with_suffix(".json"), PartRecord, REMEDY)
+            if record is None or not file.exists():
                 log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
-                saved = Snapshot(self.folder / f"{key}.snapshot.safetensors")
-                unseeded = {"code"}  # a changed line of code must not change what is drawn
-                named = {key: value for key, value in what.items() if key not in unseeded}
-                save_state(build(hashing.seed("part", named), saved), file)
-                write_json(
-                    told, {**what, "seconds": saved.seconds()}
-                )  # last: it says that the file is whole
-                saved.forget()
-        self.used[key] = read_json(told)["seconds"]
+                record = _build_part(part, build, file)
+        self.used[key] = record.seconds
         state: State = load_file(file)
-        self.spent_s += time.perf_counter() - asked
+        self.spent_s += time.perf_counter() - started
         return state
 
 
+def _build_part(part: PartRecord, build: Build, file: Path) -> PartRecord:
+    """Build a part into `file` and leave its record; its seconds include those of killed builds."""
+    saved = Snapshot(file.with_suffix(".snapshot.safetensors"))
+    seeded = {name: value for name, value in part.identity.items() if name not in UNSEEDED}
+    save_state(build(hashing.seed("part", seeded), saved), file)
+    record = replace(part, seconds=saved.seconds())
+    write_record(file.with_suffix(".json"), record)
+    saved.forget()
+    return record
+
+
 class Snapshot:
-    """States of an unfinished build on disk; see `bench.api.Saved`. Their seconds count too."""
+    """The state of an unfinished build on disk, and the seconds it took; see `bench.api.Saved`."""
 
     def __init__(self, file: Path) -> None:
-        self.file, self.clock = file, file.with_suffix(".json")
+        self.file = file
+        self.clock = file.with_suffix(".json")
         self.started = time.perf_counter()
         self.last: State | None = None
         self.seconds_before = 0.0
-        if file.exists() and self.clock.exists():
+        clock = read_record(self.clock, BuildClock, REMEDY)
+        if clock is not None and file.exists():
             from safetensors.torch import load_file
 
-            self.last, self.seconds_before = load_file(file), read_json(self.clock)["seconds"]
+            self.last = load_file(file)
+            self.seconds_before = clock.seconds
 
     def keep(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Write a state in place of the last one."""
+        """Write a state in place of the one before."""
         save_state(state, self.file)
-        write_json(self.clock, {"seconds": self.seconds()})
+        write_record(self.clock, BuildClock(self.seconds()))
 
     def seconds(self) -> float:
-        """Spent on the build so far, also before it was killed."""
+        """Seconds spent on the build so far, those of killed attempts included."""
         return self.seconds_before + time.perf_counter() - self.started
 
     def forget(self) -> None:
-        """Remove what was kept."""
+        """Remove the state and its seconds."""
         self.file.unlink(missing_ok=True)
         self.clock.unlink(missing_ok=True)
 
 
 def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
-    """Tensors to a safetensors file, at once or not at all."""
+    """Write tensors to a safetensors file, atomically."""
     from safetensors.torch import save_file
 
     temporary = file.with_name(f".{file.name}.part")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary
-    )
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, temporary)
     temporary.replace(file)
 
 
 @contextmanager
 def _claim(file: Path) -> Iterator[None]:
-    """Wait for a part until it is ours; the kernel frees it however its holder dies."""
+    """Wait for the lock of a part; the kernel releases it however its holder ends."""
     with file.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -1,1 +1,1 @@
-"""Mean teacher: a consistency reference for semi-supervised segmentation."""
+"""Mean teacher: the consistency baseline of semi-supervised learning."""

@@ -1,4 +1,4 @@
-"""Settings of mean teacher; defaults are the recipe of SSL4MIS (common protocol, section 4)."""
+"""Settings of mean teacher; their sources are in docs/methods/mean_teacher.md#defaults."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
-    """What mean teacher has beyond every learner. Shares of the run are the published iterations over 30,000."""
+    """What mean teacher adds; shares of the run are the published iterations over 30,000."""
 
     unlabelled_batch_size: int = Field(default=12, ge=1)
-    consistency: float = Field(default=0.1, ge=0)  # weight at the end of the ramp
+    # Weight of the consistency term at the end of its ramp; there is none before `ramp_start`.
+    consistency: float = Field(default=0.1, ge=0)
     ramp_end: float = Field(default=1.0, gt=0, le=1)
-    ramp_start: float = Field(default=1 / 30, ge=0, le=1)  # no consistency before
+    ramp_start: float = Field(default=1 / 30, ge=0, le=1)
     ramp_stairs: int = Field(default=200, ge=1)
-    ema_half_life: float = Field(default=68.9676 / 30_000, gt=0)  # 0.99 a step at 30,000 steps
+    # A share of the run: the teacher keeps 0.99 of itself a step at 30,000 steps.
+    ema_half_life: float = Field(default=68.9676 / 30_000, gt=0)
     predict_with: Literal["student", "teacher"] = "student"
-    noise: float = Field(
-        default=0.1, ge=0
-    )  # deviation of the noise on the teacher's images, cut at twice this
+    # Standard deviation of the noise on the teacher's images, cut at twice this.
+    noise: float = Field(default=0.1, ge=0)
 
 
-# The recipe for volumes has no wait at its start.
+# The recipe for volumes starts the consistency term at once.
 DEFAULTS_3D: dict[str, Any] = {"ramp_start": 0.0}
 
 

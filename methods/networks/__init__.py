@@ -1,4 +1,4 @@
-"""Networks that methods share. Names are known without importing torch; `build` makes one."""
+"""Networks that methods share: `build` makes one by name. Names are known without torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from bench.api import Spec
 if TYPE_CHECKING:
     from torch import nn
 
-NDIM = {"unet": 2, "vnet": 3}  # besides smp:<architecture>/<encoder>, which is 2D
+# Besides smp:<architecture>/<encoder>, which is 2D.
+NDIM = {"unet": 2, "vnet": 3}
 GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
-    """A network from (B channels *S) to logits (B classes *S), initialised from torch's global generator.
+    """A network from images (B channels *S) to logits (B classes *S), of a classifier (B classes).
 
-    Every segmenter is `head(features(images))`; `features` gives the last map before the logits (B D *S'),
-    `embed` the deepest map, averaged (B E). A classifier gives logits (B classes).
+    Every segmenter is `head(features(images))`: `features` gives the last map before the logits
+    (B D *S'), `embed` the deepest map, averaged over its pixels (B E). Weights are drawn from
+    torch's global generator or read from a file. Raises BenchError for an unknown name, or for
+    weights that do not fit. The networks: docs/methods/common.md#networks.
     """
     if spec.task == "classification":
         from methods.networks.classifier import build_classifier

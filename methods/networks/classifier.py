@@ -14,7 +14,10 @@ from methods.networks.smp import IMAGENET_MEAN, IMAGENET_STD, input_channels
 
 
 class TimmClassifier(nn.Module):
-    """A model of timm seen as features and head; with `imagenet` it takes [0, 1] images as its weights expect."""
+    """A model of timm as features and head.
+
+    With `imagenet`, images in [0, 1] are scaled as its published weights expect them.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -23,9 +26,9 @@ class TimmClassifier(nn.Module):
         super().__init__()
         self.model: Any = model
         self.imagenet = imagenet
-        given = getattr(model, "default_cfg", {})
+        published = getattr(model, "default_cfg", {})
         for name, fallback in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            values = torch.tensor(given.get(name, fallback)).view(1, 3, 1, 1)
+            values = torch.tensor(published.get(name, fallback)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
@@ -46,49 +49,52 @@ class TimmClassifier(nn.Module):
 
 
 def build_classifier(name: str, spec: Spec, weights: Path | None) -> nn.Module:
-    """The network `name` of timm with `spec.classes` outputs; its last layer is never taken from the file.
+    """The network `name` of timm with `spec.classes` outputs.
 
-    Raises BenchError for a name that timm does not have, or weights that do not fit.
+    Its last layer is never read from the weights. Raises BenchError for a name that timm does not
+    have, or for weights that do not fit.
     """
     import timm
 
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name[:6]}*")[:5]
+        similar = ", ".join(timm.list_models(f"*{name[:6]}*")[:5]) or "none"
         raise BenchError(
-            f"classifier {name!r} given; timm has none of that name; near are {', '.join(near) or 'none'}"
+            f"classifier {name!r} given; timm has none of that name; similar ones: {similar}"
         )
     channels = input_channels(spec, weights)
-    known: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    # A transformer is made for one size; its position embeddings in a file are of that size too.
-    sized: dict[str, Any] = (
-        {"img_size": tuple(spec.size)} if known is not None and known.fixed_input_size else {}
-    )
-    model = timm.create_model(
-        name, pretrained=False, num_classes=spec.classes, in_chans=channels, **sized
-    )
+    settings: dict[str, Any] = {"num_classes": spec.classes, "in_chans": channels}
+    published: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    # A transformer is made for one size, and position embeddings in a file are of that size too.
+    if published is not None and published.fixed_input_size:
+        settings["img_size"] = tuple(spec.size)
+    model = timm.create_model(name, pretrained=False, **settings)
     if weights is not None:
         load_body(model, weights)
     return TimmClassifier(model, imagenet=weights is not None)
 
 
 def load_body(model: nn.Module, file: Path) -> None:
-    """Fill all but the last layer from a state dict file; the file's own last layer is left over."""
+    """Fill all but the last layer from a file with a state dict, whose own last layer is ignored.
+
+    Raises BenchError if a tensor is missing or has another shape.
+    """
     from safetensors.torch import load_file
 
-    given = (
-        load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
-    )
-    named: Any = model.default_cfg
-    lasts = (
-        (named["classifier"],)
-        if isinstance(named["classifier"], str)
-        else tuple(named["classifier"])
-    )
-    wanted = {key: value for key, value in model.state_dict().items() if not key.startswith(lasts)}
+    if file.suffix == ".safetensors":
+        given = load_file(file)
+    else:
+        given = torch.load(file, weights_only=True)
+    published: Any = model.default_cfg
+    last_layers = published["classifier"]  # one name, or several
+    if not isinstance(last_layers, str):
+        last_layers = tuple(last_layers)
+    wanted = {
+        key: value for key, value in model.state_dict().items() if not key.startswith(last_layers)
+    }
     missing = [key for key in wanted if key not in given or given[key].shape != wanted[key].shape]
     if missing:
         raise BenchError(
-            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the network are not in it, "
-            f"such as {missing[0]!r}; give the file of this timm network"
+            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the network "
+            f"are not in it, such as {missing[0]!r}; give the file of this timm network"
         )
     model.load_state_dict({key: given[key] for key in wanted}, strict=False)

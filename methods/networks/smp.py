@@ -1,4 +1,4 @@
-"""Any architecture and encoder of segmentation-models-pytorch, with encoder weights from a file."""
+"""Any network of segmentation-models-pytorch (smp), with encoder weights from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class SmpSegmenter(nn.Module):
-    """A model of smp seen as features and head; with `imagenet` it takes [0, 1] images as such encoders expect."""
+    """A model of smp as features and head.
+
+    With `imagenet`, images in [0, 1] are scaled as encoders trained on ImageNet expect them.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -31,11 +34,15 @@ class SmpSegmenter(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The map (B D H' W') that the head turns into logits; grey images are repeated to three channels."""
+        """The map (B D H' W') that the head turns into logits, of images (B channels H W).
+
+        With `imagenet`, grey images are repeated to three channels.
+        """
         stride = self.encoder.output_stride
         if images.shape[-1] % stride or images.shape[-2] % stride:
             raise ValueError(
-                f"backbone got {tuple(images.shape[-2:])} pixels; it needs multiples of {stride}; set 'size' so"
+                f"backbone got {tuple(images.shape[-2:])} pixels; it needs multiples of {stride}; "
+                "change 'size'"
             )
         decoded: torch.Tensor = self.decoder(self.encoder(self._normalised(images)))
         return decoded
@@ -46,7 +53,9 @@ class SmpSegmenter(nn.Module):
         return deepest.mean((2, 3))
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        return (images.expand(-1, 3, -1, -1) - self.mean) / self.std if self.imagenet else images
+        if not self.imagenet:
+            return images
+        return (images.expand(-1, 3, -1, -1) - self.mean) / self.std
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B classes H W) of images (B channels H W) in [0, 1]."""
@@ -55,23 +64,31 @@ class SmpSegmenter(nn.Module):
 
 
 def input_channels(spec: Spec, weights: Path | None) -> int:
-    """Channels of the first layer: 3 for weights of ImageNet, which grey images are repeated for."""
+    """Channels of the first layer: 3 with weights from ImageNet, else those of the images.
+
+    Raises BenchError if weights are given for images that are neither grey nor RGB.
+    """
     if weights is None:
         return spec.channels
     if spec.channels not in (1, 3):
         raise BenchError(
-            f"weights {weights.name} given for images of {spec.channels} channels; they fit 1 or 3; drop them"
+            f"weights {weights.name} given for images of {spec.channels} channels; "
+            "they fit 1 or 3; remove them"
         )
     return 3
 
 
 def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
-    """`smp:<architecture>/<encoder>`; an encoder that smp does not have is asked of timm."""
+    """The network `smp:<architecture>/<encoder>`; encoders that smp lacks are taken from timm.
+
+    Raises BenchError for an unknown name, or for weights that do not fit.
+    """
     import segmentation_models_pytorch as smp
     from segmentation_models_pytorch.encoders import encoders
 
     architecture, encoder = name.removeprefix("smp:").split("/")
-    encoder = encoder if encoder in encoders else f"tu-{encoder.removeprefix('tu-')}"
+    if encoder not in encoders:
+        encoder = f"tu-{encoder.removeprefix('tu-')}"
     channels = input_channels(spec, weights)
     try:
         network = smp.create_model(
@@ -83,7 +100,8 @@ def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
         )
     except (KeyError, RuntimeError, ValueError) as problem:
         raise BenchError(
-            f"backbone {name!r} given; segmentation-models-pytorch or timm does not know it ({problem})"
+            f"backbone {name!r} given; segmentation-models-pytorch or timm does not know it "
+            f"({problem})"
         ) from None
     if weights is not None:
         load_encoder(network.encoder, weights)
@@ -91,7 +109,10 @@ def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
 
 
 def load_encoder(encoder: nn.Module, file: Path) -> None:
-    """Fill an encoder from a state dict file; the classifier may be left over, nothing may be missing."""
+    """Fill an encoder from a file with a state dict, which may hold a classifier too.
+
+    Raises BenchError if a tensor of the encoder is missing or has another shape.
+    """
     given = torch.load(file, weights_only=True)
     given = {key.removeprefix("model."): value for key, value in given.items()}
     target = getattr(encoder, "model", encoder)  # timm encoders keep their network in `model`
@@ -99,7 +120,7 @@ def load_encoder(encoder: nn.Module, file: Path) -> None:
     missing = [key for key in wanted if key not in given or given[key].shape != wanted[key].shape]
     if missing:
         raise BenchError(
-            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the encoder are not in it, "
-            f"such as {missing[0]!r}; give the file of this encoder"
+            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the encoder "
+            f"are not in it, such as {missing[0]!r}; give the file of this encoder"
         )
     nn.Module.load_state_dict(target, {key: given[key] for key in wanted})

@@ -1,4 +1,4 @@
-"""The 2D U-Net of the SSL4MIS family (1,813,764 parameters at width 16, 1 channel, 4 classes)."""
+"""The 2D U-Net of SSL4MIS and its descendants (docs/methods/common.md#networks)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the encoder levels; the decoder has n
 
 
 class UNet(nn.Module):
-    """Five levels of width w, 2w, 4w, 8w, 16w; H and W must be multiples of 16."""
+    """Five levels of width w, 2w, 4w, 8w, 16w; H and W must be multiples of 16.
+
+    It has 1,813,764 parameters at width 16 with 1 channel and 4 classes.
+    """
 
     def __init__(self, channels: int, classes: int, width: int = 16) -> None:
         super().__init__()
@@ -24,10 +27,11 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, classes, 3, padding=1)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The last decoder map (B width H W)."""
+        """The last decoder map (B width H W) of images (B channels H W)."""
         if images.shape[-1] % 16 or images.shape[-2] % 16:
             raise ValueError(
-                f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; set 'size' so"
+                f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; "
+                "change 'size'"
             )
         skips = self._encode(images)
         x = skips.pop()

@@ -1,22 +1,29 @@
-"""The 3D V-Net of the SSL4MIS family (9,448,866 parameters at width 16, 1 channel, 2 classes)."""
+"""The 3D V-Net of SSL4MIS and its descendants (docs/methods/common.md#networks)."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-CONVOLUTIONS = (1, 2, 3, 3, 3)  # of the encoder levels; the decoder has as many at each level
+# Of the encoder levels; the decoder has as many at each level.
+CONVOLUTIONS = (1, 2, 3, 3, 3)
 DROPOUT = 0.5  # of whole channels, after the deepest level and before the head
 
 
 class VNet(nn.Module):
-    """Five levels of width w, 2w, 4w, 8w, 16w, without residuals; all sides must be multiples of 16."""
+    """Five levels of width w, 2w, 4w, 8w, 16w, no residuals; sides must be multiples of 16.
+
+    It has 9,448,866 parameters at width 16 with 1 channel and 2 classes.
+    """
 
     def __init__(self, channels: int, classes: int, width: int = 16) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(5)]
         levels = list(zip(widths, CONVOLUTIONS, strict=True))
-        self.encoder = nn.ModuleList(_level(channels if w == width else w, w, n) for w, n in levels)
+        inputs = [channels, *widths[1:]]
+        self.encoder = nn.ModuleList(
+            _level(i, w, n) for i, (w, n) in zip(inputs, levels, strict=True)
+        )
         self.down = nn.ModuleList(_step(nn.Conv3d(w, 2 * w, 2, 2)) for w in widths[:-1])
         self.up = nn.ModuleList(
             _step(nn.ConvTranspose3d(2 * w, w, 2, 2)) for w in reversed(widths[:-1])
@@ -26,10 +33,11 @@ class VNet(nn.Module):
         self.head = nn.Conv3d(width, classes, 1)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The last decoder map (B width D H W), after its dropout."""
+        """The last decoder map (B width D H W), after dropout, of images (B channels D H W)."""
         if any(side % 16 for side in images.shape[2:]):
             raise ValueError(
-                f"vnet got {tuple(images.shape[2:])} voxels; it needs multiples of 16; set 'size' so"
+                f"vnet got {tuple(images.shape[2:])} voxels; it needs multiples of 16; "
+                "change 'size'"
             )
         skips = self._encode(images)
         x = self.dropout(skips.pop())
@@ -56,8 +64,8 @@ class VNet(nn.Module):
 
 
 def _level(inputs: int, width: int, convolutions: int) -> nn.Sequential:
-    sides = [inputs] + [width] * (convolutions - 1)
-    return nn.Sequential(*(_step(nn.Conv3d(i, width, 3, padding=1)) for i in sides))
+    channels = [inputs] + [width] * (convolutions - 1)
+    return nn.Sequential(*(_step(nn.Conv3d(i, width, 3, padding=1)) for i in channels))
 
 
 def _step(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:

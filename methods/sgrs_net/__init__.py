@@ -1,1 +1,1 @@
-"""SGRS-Net: pseudo labels supervised by region, where two views agree, disagree or are unsure."""
+"""SGRS-Net: pseudo labels learnt by region: where two views agree, differ or are unsure."""

@@ -1,4 +1,4 @@
-"""Settings of SGRS-Net; defaults are the released recipe (dossier, section 5)."""
+"""Settings of SGRS-Net: the released recipe (docs/methods/sgrs_net.md#defaults)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
-    """What SGRS-Net has beyond every learner; shares of the run are the published iterations over 15,000."""
+    """What SGRS-Net adds; shares of the run are the published iterations over 15,000."""
 
     unlabelled_batch_size: int = Field(default=12, ge=1)
-    learning_rate_schedule: Literal["constant", "poly"] = "constant"  # poly falls as (1 - t/T)^0.9
-    # released: two averages a step, a hidden decay, smoothed labels masked across samples, half a Dice (section 8.3)
+    learning_rate_schedule: Literal["constant", "poly"] = "constant"  # poly: (1 - t/T)^0.9
+    # released: two averages a step, a hidden decay, smoothed labels masked across samples and half
+    # a Dice (docs/methods/sgrs_net.md#defects-of-the-released-code)
     recipe: Literal["released", "described"] = "released"
-    regions: bool = (
-        True  # False: every pseudo label is learnt alike, as by a plain mean teacher on two views
-    )
-    weight: float = Field(default=1.0, ge=0)  # of the pseudo labels, at the end of the ramp
+    # False: all pseudo labels are learnt alike, as by a plain mean teacher on two views.
+    regions: bool = True
+    # Weight of the pseudo labels at the end of the ramp.
+    weight: float = Field(default=1.0, ge=0)
     ramp_end: float = Field(default=0.4, gt=0, le=1)
     ramp_stairs: int = Field(default=40, ge=1)
-    ema_half_life: float = Field(default=68.9676 / 15_000, gt=0)  # 0.99 a step at 15,000 steps
-    unsure: float = Field(
-        default=0.425, ge=0, le=0.5
-    )  # tau: unsure where no class is above 1 - tau
-    label_smoothing: float = Field(default=0.2, ge=0, lt=1)  # where the views disagree
-    dice_smoothing: float = Field(default=20, gt=0)  # where the views disagree; 1 where they agree
+    # A share of the run: the teacher keeps 0.99 of itself a step at 15,000 steps.
+    ema_half_life: float = Field(default=68.9676 / 15_000, gt=0)
+    # tau: a view is unsure where no class reaches 1 - tau.
+    unsure: float = Field(default=0.425, ge=0, le=0.5)
+    # Both where the views differ; where they agree there is none, and 1 in Dice.
+    label_smoothing: float = Field(default=0.2, ge=0, lt=1)
+    dice_smoothing: float = Field(default=20, gt=0)
     mix: float = Field(default=0.75, gt=0)  # both parameters of the Beta that mixes images
-    noise: float = Field(default=0.1, ge=0)  # deviation of the noise on images, cut at twice this
+    # Standard deviation of the noise on images, cut at twice this.
+    noise: float = Field(default=0.1, ge=0)
 
 
 def space(trial: Any) -> Config:

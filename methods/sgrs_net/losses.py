@@ -1,4 +1,8 @@
-"""Mixing, regions and region losses of SGRS-Net (dossier, section 3)."""
+"""Mixing, regions and region losses of SGRS-Net; equations are those of docs/methods/sgrs_net.md.
+
+Sources: docs/methods/sgrs_net.md#mixing, docs/methods/sgrs_net.md#regions and
+docs/methods/sgrs_net.md#region-losses.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,21 @@ from torch.nn.functional import cross_entropy, one_hot
 class Regions:
     """Masks (B *S): A, then A' and D', which leave out U."""
 
-    agree: torch.Tensor  # A: both views predict one class, sure or not
-    agree_sure: torch.Tensor  # A' = A minus U
+    agree: torch.Tensor  # A: both views predict the same class, sure or not
+    agree_sure: torch.Tensor  # A' = A without U
     differ_sure: torch.Tensor  # D': the views predict different classes and both are sure
 
 
-def noisy(images: torch.Tensor, noise: float) -> torch.Tensor:
+def add_noise(images: torch.Tensor, noise: float) -> torch.Tensor:
     """x~ = x + clip(noise N(0, 1), +-2 noise)."""
     return images + (noise * torch.randn_like(images)).clamp(-2 * noise, 2 * noise)
 
 
-def mix(unlabelled: torch.Tensor, labelled: torch.Tensor, parameter: float) -> torch.Tensor:
-    """MA: x_m = lambda x~_u + (1 - lambda) x~_l of a shuffled partner, lambda ~ Beta, at least 1/2."""
+def mix_images(unlabelled: torch.Tensor, labelled: torch.Tensor, parameter: float) -> torch.Tensor:
+    """Step MA: x_m = lambda u~ + (1 - lambda) x~ with shuffled labelled partners, eq. 3.
+
+    lambda ~ Beta(parameter, parameter), replaced by 1 - lambda where it is below 1/2.
+    """
     share = float(torch.distributions.Beta(parameter, parameter).sample())
     share = max(share, 1 - share)
     partners = torch.randperm(len(labelled))[torch.arange(len(unlabelled)) % len(labelled)]
@@ -31,19 +38,21 @@ def mix(unlabelled: torch.Tensor, labelled: torch.Tensor, parameter: float) -> t
 
 
 @torch.no_grad()
-def regions(clean: torch.Tensor, mixed: torch.Tensor, tau: float) -> Regions:
-    """SE: where the views' probabilities (B K *S) agree, differ, or leave one unsure: no class above 1 - tau.
+def find_regions(clean: torch.Tensor, mixed: torch.Tensor, tau: float) -> Regions:
+    """Step SE: where the probabilities (B K *S) of two views agree, differ or leave one unsure.
 
-    With two classes that is tau < p0 < 1 - tau, as released; with more it is an extension.
+    A view is unsure where no class reaches 1 - tau. With two classes that is tau < p0 < 1 - tau, as
+    released; with more it is an extension.
     """
-    (top, first), (other_top, second) = clean.max(1), mixed.max(1)
-    sure = (top >= 1 - tau) & (other_top >= 1 - tau)
-    agree = first == second
+    clean_top, clean_class = clean.max(1)
+    mixed_top, mixed_class = mixed.max(1)
+    sure = (clean_top >= 1 - tau) & (mixed_top >= 1 - tau)
+    agree = clean_class == mixed_class
     return Regions(agree, agree & sure, ~agree & sure)
 
 
-def everywhere(pseudo: torch.Tensor) -> Regions:
-    """One region for all pixels of pseudo labels (B *S): agreement."""
+def whole_region(pseudo: torch.Tensor) -> Regions:
+    """Sure agreement in all pixels of pseudo labels (B *S)."""
     whole = torch.ones_like(pseudo, dtype=torch.bool)
     return Regions(whole, whole, ~whole)
 
@@ -51,38 +60,48 @@ def everywhere(pseudo: torch.Tensor) -> Regions:
 def region_cross_entropy(
     logits: torch.Tensor,
     pseudo: torch.Tensor,
-    found: Regions,
+    regions: Regions,
     smoothing: float,
     across_samples: bool,
 ) -> torch.Tensor:
-    """CE_v = mean(CE A + CE_ls D'): unsure pixels count where the views agree, not where they differ.
+    """CE_v = mean(CE A + CE_ls D'), eq. 4, of logits (B K *S) and pseudo labels (B *S).
 
-    `across_samples`: the released code broadcasts D' so that each sample's CE_ls meets every sample's D' (section 3).
+    Unsure pixels count where the views agree, not where they differ. `across_samples`: the
+    released code broadcasts D' so that the CE_ls of each sample meets the D' of every sample
+    (docs/methods/sgrs_net.md#defects-of-the-released-code).
     """
     hard = cross_entropy(logits, pseudo, reduction="none")
     soft = cross_entropy(logits, pseudo, reduction="none", label_smoothing=smoothing)
-    differ = found.differ_sure.to(hard.dtype)
+    differ = regions.differ_sure.to(hard.dtype)
     if across_samples:
-        return (hard * found.agree).mean() + (soft.mean(0) * differ.mean(0)).mean()
-    return (hard * found.agree + soft * differ).mean()
+        return (hard * regions.agree).mean() + (soft.mean(0) * differ.mean(0)).mean()
+    return (hard * regions.agree + soft * differ).mean()
 
 
 def region_dice(
     p: torch.Tensor, pseudo: torch.Tensor, region: torch.Tensor, smoothing: float
 ) -> torch.Tensor:
-    """SD_s: 1 - mean over samples and classes of (2TP + s) / (2TP + FP + FN + s) inside a region (B *S).
+    """SD_s = 1 - mean of (2TP + s) / (2TP + FP + FN + s) inside a region (B *S), eq. 5.
 
-    A large s lets a small region of doubtful labels weigh little; an empty region costs nothing.
+    The mean is over samples and classes. With a large s a small region of doubtful labels weighs
+    little; an empty region costs nothing.
     """
     inside = region[:, None].to(p.dtype)
-    truth, guess = one_hot(pseudo, p.shape[1]).movedim(-1, 1) * inside, p * inside
+    truth = one_hot(pseudo, p.shape[1]).movedim(-1, 1) * inside
+    predicted = p * inside
     axes = tuple(range(2, p.ndim))
-    both, total = (guess * truth).sum(axes), guess.sum(axes) + truth.sum(axes)
-    return 1 - ((2 * both + smoothing) / (total + smoothing + 1e-8)).mean()
+    overlap = (predicted * truth).sum(axes)
+    total = predicted.sum(axes) + truth.sum(axes)
+    return 1 - ((2 * overlap + smoothing) / (total + smoothing + 1e-8)).mean()
 
 
 def half_dice_loss(p: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """The released Dice of labelled images: class mean of 1 - I / (P2 + Y2), which lacks its 2: best is 0.5."""
+    """The released Dice of labelled images, which lacks its factor 2 and is 0.5 at best, eq. 2.
+
+    Class mean of 1 - I / (P2 + Y2) of probabilities (B K *S) and masks (B *S).
+    """
     truth = one_hot(masks, p.shape[1]).movedim(-1, 1).to(p.dtype)
     axes = [0, *range(2, p.ndim)]
-    return (1 - (p * truth).sum(axes) / ((p**2).sum(axes) + (truth**2).sum(axes) + 1e-10)).mean()
+    overlap = (p * truth).sum(axes)
+    total = (p**2).sum(axes) + (truth**2).sum(axes)
+    return (1 - overlap / (total + 1e-10)).mean()

@@ -1,1 +1,1 @@
-"""SinGAN-Seg: a pyramid of small GANs per labelled image makes new images with their masks."""
+"""SinGAN-Seg: a pyramid of small GANs for each labelled image makes images with masks."""

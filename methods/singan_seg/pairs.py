@@ -1,4 +1,7 @@
-"""An image and its mask as one stack of channels in [-1, 1], and back (dossier, sections 1 and 4)."""
+"""An image and its mask as one stack of channels in [-1, 1], and back.
+
+See docs/methods/singan_seg.md#pairs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from torch.nn.functional import interpolate, one_hot
 
 
 def to_pair(image: NDArray[np.float32], mask: NDArray[np.int64], classes: int) -> torch.Tensor:
-    """Channels (1 C+K-1 H W) in [-1, 1] of an image (C H W) in [0, 1] and a mask (H W): one map a foreground class."""
+    """Stack an image (C H W) in [0, 1] and a mask (H W) to channels (1 C+K-1 H W) in [-1, 1].
+
+    Each foreground class has a map of its own.
+    """
     maps = one_hot(torch.tensor(mask), classes).movedim(-1, 0)[1:]
     return 2 * torch.cat([torch.tensor(image), maps.float()])[None] - 1
 
@@ -21,13 +27,16 @@ def from_pairs(pairs: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.
 
 
 def to_mask(maps: torch.Tensor) -> torch.Tensor:
-    """Labels (B H W) of maps (B K-1 H W) in [0, 1]: the highest class among those above 0.5, else background."""
+    """Labels (B H W) of maps (B K-1 H W) in [0, 1].
+
+    The class with the highest map above 0.5, or background where there is none.
+    """
     highest, label = maps.max(1)
     return torch.where(highest > 0.5, label + 1, 0)
 
 
 def to_size(values: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
-    """Values (B C H W) on another grid, bilinear, antialiased when it shrinks."""
+    """Resize values (B C H W) bilinearly, antialiased where the result is smaller."""
     if values.shape[2:] == torch.Size(size):
         return values
     return interpolate(values, size=size, mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""Scales of a pyramid and the resize between them (dossier, section 2)."""
+"""The scales of a pyramid and the resize between them (docs/methods/singan_seg.md#pyramid)."""
 
 from __future__ import annotations
 
@@ -13,64 +13,75 @@ from methods.singan_seg.config import PyramidConfig
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Sizes (H, W) from coarsest to finest, the real ratio between neighbours, and the first resize of the image."""
+class ScalePlan:
+    """Sizes of the scales of an image, and how they follow from each other."""
 
-    sizes: tuple[tuple[int, int], ...]
-    factor: float
-    first: float
+    sizes: tuple[tuple[int, int], ...]  # (H, W), coarsest first
+    factor: float  # exact ratio between neighbouring scales
+    first: float  # by which the image itself is resized to the finest scale
 
 
-def plan(height: int, width: int, config: PyramidConfig) -> Plan:
-    """The scales of an image. Raises BenchError where it is too small or too long for a pyramid."""
-    wanted, shorter, longer = math.log(config.scale_factor), min(height, width), max(height, width)
-    count = _ceil(math.log(config.min_size / shorter) / wanted) + 1
-    last = count - _ceil(math.log(min(config.max_size, longer) / longer) / wanted)
+def plan_scales(height: int, width: int, config: PyramidConfig) -> ScalePlan:
+    """The scales of an image (docs/methods/singan_seg.md#pyramid).
+
+    Raises BenchError if the image is too small or too elongated for a pyramid.
+    """
+    log_factor = math.log(config.scale_factor)
+    shorter = min(height, width)
+    longer = max(height, width)
+    count = _round_up(math.log(config.min_size / shorter) / log_factor) + 1
+    last = count - _round_up(math.log(min(config.max_size, longer) / longer) / log_factor)
     first = min(config.max_size / longer, 1)
-    top = (_ceil(height * first), _ceil(width * first))
-    if last < 1 or min(top) < config.min_size:
+    finest = (_round_up(height * first), _round_up(width * first))
+    if last < 1 or min(finest) < config.min_size:
         raise BenchError(
-            f"an image of {height} x {width} pixels given; singan_seg needs {config.min_size} or more on the shorter "
-            f"side at its finest scale ({top[0]} x {top[1]}); lower min_size or raise 'size'"
+            f"an image of {height} x {width} pixels given; singan_seg needs {config.min_size} or "
+            f"more on the shorter side at its finest scale ({finest[0]} x {finest[1]}); "
+            "lower min_size or raise 'size'"
         )
-    factor = (config.min_size / min(top)) ** (1 / last)
-    scales = [factor ** (last - n) for n in range(last + 1)]
-    return Plan(
-        tuple((_ceil(top[0] * scale), _ceil(top[1] * scale)) for scale in scales), factor, first
-    )
+    factor = (config.min_size / min(finest)) ** (1 / last)
+    sizes: list[tuple[int, int]] = []
+    for n in range(last + 1):
+        scale = factor ** (last - n)
+        sizes.append((_round_up(finest[0] * scale), _round_up(finest[1] * scale)))
+    return ScalePlan(tuple(sizes), factor, first)
 
 
-def real_images(pair: torch.Tensor, scales: Plan) -> list[torch.Tensor]:
+def images_at_scales(pair: torch.Tensor, plan: ScalePlan) -> list[torch.Tensor]:
     """The pair (1 C H W) in [-1, 1] at every scale, coarsest first."""
-    top = scales.sizes[-1]
-    finest = resize(pair, scales.first, top)
-    last = len(scales.sizes) - 1
-    return [
-        resize(finest, scales.factor ** (last - n), size) for n, size in enumerate(scales.sizes)
-    ]
+    finest = resize(pair, plan.first, plan.sizes[-1])
+    last = len(plan.sizes) - 1
+    images: list[torch.Tensor] = []
+    for n, size in enumerate(plan.sizes):
+        images.append(resize(finest, plan.factor ** (last - n), size))
+    return images
 
 
 def resize(images: torch.Tensor, scale: float, size: tuple[int, int]) -> torch.Tensor:
-    """Images (B C H W) in [-1, 1] times `scale`, cut to (H', W') from the top left; carries no gradient.
+    """Resize images (B C H W) in [-1, 1] by `scale` and crop to (H', W') from the top left.
 
-    Bicubic (a = -0.5), antialiased when it shrinks, of values that are first cut to whole levels 0..255, as the
-    released code does at every scale: plain interpolation would change the noise amplitudes (section 8, pitfall 3).
+    Bicubic (a = -0.5), antialiased where the result is smaller, of values that are first cut to
+    whole levels 0..255, as in the released code. Plain interpolation would change the noise
+    amplitudes (docs/methods/singan_seg.md#resize). Carries no gradient.
     """
     with torch.no_grad():
         levels = (255 * ((images + 1) / 2).clamp(0, 1)).floor()
-        rows = _weights(images.shape[-2], scale, size[0], images.device)
-        columns = _weights(images.shape[-1], scale, size[1], images.device)
+        rows = _resize_matrix(images.shape[-2], scale, size[0], images.device)
+        columns = _resize_matrix(images.shape[-1], scale, size[1], images.device)
         return ((rows @ levels @ columns.T / 255 - 0.5) * 2).clamp(-1, 1)
 
 
 @lru_cache(maxsize=256)
-def _weights(length: int, scale: float, count: int, device: torch.device) -> torch.Tensor:
-    """Matrix (count, length) that resizes a line by `scale`; the line goes on mirrored beyond its ends."""
+def _resize_matrix(length: int, scale: float, count: int, device: torch.device) -> torch.Tensor:
+    """Matrix (count, length) that resizes a row of pixels by `scale`.
+
+    The row is continued by its mirror image at both ends.
+    """
     stretch = min(scale, 1.0)  # a shrinking kernel is widened, so that it averages what it skips
     reach = 2 / stretch
     centres = (torch.arange(count, dtype=torch.float64) + 0.5) / scale - 0.5
     taps = (centres - reach).floor()[:, None] + torch.arange(math.ceil(2 * reach) + 2)
-    kernel = cubic((centres[:, None] - taps) * stretch)
+    kernel = cubic_kernel((centres[:, None] - taps) * stretch)
     kernel = kernel / kernel.sum(1, keepdim=True)
     mirrored = taps.long().remainder(2 * length)
     mirrored = torch.minimum(mirrored, 2 * length - 1 - mirrored)
@@ -78,13 +89,14 @@ def _weights(length: int, scale: float, count: int, device: torch.device) -> tor
     return weights.float().to(device)
 
 
-def cubic(x: torch.Tensor) -> torch.Tensor:
-    """Keys' kernel with a = -0.5, zero beyond 2."""
+def cubic_kernel(x: torch.Tensor) -> torch.Tensor:
+    """Keys' cubic kernel with a = -0.5, zero beyond 2 (docs/methods/singan_seg.md#resize)."""
     x = x.abs()
-    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def _ceil(value: float) -> int:
-    """Up to a whole number; one that rounding lifted a hair above a whole one counts as that."""
+def _round_up(value: float) -> int:
+    """The next whole number; a value that rounding errors lifted above one counts as that one."""
     return math.ceil(value - 1e-9)

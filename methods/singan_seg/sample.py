@@ -1,4 +1,4 @@
-"""Draws pairs from a trained pyramid, from any start scale (dossier, section 4)."""
+"""Draws pairs from a trained pyramid (docs/methods/singan_seg.md#sampling)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from methods.singan_seg.networks import Convolutions, generate
+from methods.singan_seg.networks import Convolutions, run_frozen
 from methods.singan_seg.pyramid import resize
 
 LAYERS = 5
@@ -24,11 +24,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Frozen scales, coarsest first, their ratio, and the noise (1 1 H W) of scale 0 that reconstructs the image."""
+    """The frozen scales of one image, coarsest first."""
 
     scales: tuple[Scale, ...]
-    factor: float
-    noise: torch.Tensor
+    factor: float  # ratio between neighbouring scales
+    noise: torch.Tensor  # (1 1 H W) of scale 0, which reconstructs the image
 
     @property
     def channels(self) -> int:
@@ -36,73 +36,79 @@ class Pyramid:
         return self.scales[0].convolutions[0][0].shape[1]
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All of it by name, for a file."""
-        found = {"factor": torch.tensor(self.factor, dtype=torch.float64), "noise": self.noise}
+        """The pyramid as named tensors, for a file."""
+        tensors = {"factor": torch.tensor(self.factor, dtype=torch.float64), "noise": self.noise}
         for n, scale in enumerate(self.scales):
-            found[f"{n}.size"] = torch.tensor(scale.size)
-            found[f"{n}.amplitude"] = torch.tensor(scale.amplitude, dtype=torch.float64)
+            tensors[f"{n}.size"] = torch.tensor(scale.size)
+            tensors[f"{n}.amplitude"] = torch.tensor(scale.amplitude, dtype=torch.float64)
             for layer, (weight, bias) in enumerate(scale.convolutions):
-                found[f"{n}.{layer}.weight"], found[f"{n}.{layer}.bias"] = weight, bias
-        return found
+                tensors[f"{n}.{layer}.weight"] = weight
+                tensors[f"{n}.{layer}.bias"] = bias
+        return tensors
 
 
-def from_tensors(tensors: dict[str, torch.Tensor], device: torch.device) -> Pyramid:
-    """The pyramid that gave `tensors`."""
+def pyramid_from_tensors(tensors: dict[str, torch.Tensor], device: torch.device) -> Pyramid:
+    """The pyramid whose `tensors()` are given."""
     scales: list[Scale] = []
     while f"{len(scales)}.size" in tensors:
         n = len(scales)
         height, width = tensors[f"{n}.size"].tolist()
-        layers = [
-            [tensors[f"{n}.{layer}.{part}"].to(device) for part in ("weight", "bias")]
-            for layer in range(LAYERS)
-        ]
+        convolutions: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for layer in range(LAYERS):
+            weight = tensors[f"{n}.{layer}.weight"].to(device)
+            bias = tensors[f"{n}.{layer}.bias"].to(device)
+            convolutions.append((weight, bias))
         amplitude = tensors[f"{n}.amplitude"].item()
-        scales.append(
-            Scale((height, width), amplitude, tuple((weight, bias) for weight, bias in layers))
-        )
+        scales.append(Scale((height, width), amplitude, tuple(convolutions)))
     return Pyramid(tuple(scales), tensors["factor"].item(), tensors["noise"].to(device))
 
 
-def draw(
+def draw_samples(
     pyramid: Pyramid, count: int, generator: torch.Generator, start_scale: int = 0
 ) -> torch.Tensor:
-    """`count` samples (B C H W) near [-1, 1] at the finest scale; scales below `start_scale` reconstruct."""
-    noises = []
+    """`count` samples (B C H W) near [-1, 1]; scales below `start_scale` reconstruct the image."""
+    noises: list[torch.Tensor] = []
     for n, scale in enumerate(pyramid.scales):
         if n < start_scale:
-            noises.append(reconstruction_noise(pyramid, n).expand(count, -1, -1, -1))
+            noise = reconstruction_noise(pyramid, n).expand(count, -1, -1, -1)
         else:
-            noises.append(
-                noise(count, n, pyramid.channels, scale.size, generator).to(pyramid.noise.device)
-            )
-    return climb(pyramid, noises)
+            drawn = draw_noise(count, n, pyramid.channels, scale.size, generator)
+            noise = drawn.to(pyramid.noise.device)
+        noises.append(noise)
+    return run_scales(pyramid, noises)
 
 
-def reconstruct(pyramid: Pyramid) -> torch.Tensor:
-    """The image (1 C H W) that the pyramid gives for the noise it was trained to reconstruct with."""
-    return climb(pyramid, [reconstruction_noise(pyramid, n) for n in range(len(pyramid.scales))])
+def reconstruct_image(pyramid: Pyramid) -> torch.Tensor:
+    """The image (1 C H W) that the pyramid gives for its reconstruction noise."""
+    return run_scales(
+        pyramid, [reconstruction_noise(pyramid, n) for n in range(len(pyramid.scales))]
+    )
 
 
-def climb(pyramid: Pyramid, noises: Sequence[torch.Tensor]) -> torch.Tensor:
-    """From noise (B C H W) of every scale to images at the finest one."""
+def run_scales(pyramid: Pyramid, noises: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Images at the finest scale from the noise (B C H W) of every scale."""
     result = torch.zeros_like(noises[0])
-    for n, (scale, z) in enumerate(zip(pyramid.scales, noises, strict=True)):
+    for n, (scale, noise) in enumerate(zip(pyramid.scales, noises, strict=True)):
         if n:
             result = resize(result, 1 / pyramid.factor, scale.size)
-        result = generate(scale.convolutions, scale.amplitude * z + result, result)
+        result = run_frozen(scale.convolutions, scale.amplitude * noise + result, result)
     return result
 
 
-def noise(
+def draw_noise(
     count: int, n: int, channels: int, size: tuple[int, int], generator: torch.Generator
 ) -> torch.Tensor:
-    """N(0, 1) (B C H W) for scale n: one map for all channels at scale 0, one each above (section 3)."""
-    drawn = torch.randn((count, channels if n else 1, *size), generator=generator)
+    """N(0, 1) (B C H W) for scale n: one map for all channels at scale 0, one for each above.
+
+    Source: docs/methods/singan_seg.md#noise.
+    """
+    maps = channels if n else 1
+    drawn = torch.randn((count, maps, *size), generator=generator)
     return drawn.expand(-1, channels, -1, -1)
 
 
 def reconstruction_noise(pyramid: Pyramid, n: int) -> torch.Tensor:
-    """z_rec (1 C H W): the stored map at scale 0, zeros above."""
+    """z_rec (1 C H W) of scale n: the stored map at scale 0, zeros above."""
     channels = pyramid.channels
     if n == 0:
         return pyramid.noise.expand(-1, channels, -1, -1)

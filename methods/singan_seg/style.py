@@ -1,4 +1,7 @@
-"""Style transfer: gives samples the texture of their own source image again (dossier, section 3)."""
+"""Style transfer: gives samples the texture of their own source image again.
+
+See docs/methods/singan_seg.md#style-transfer.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +16,33 @@ from bench.errors import BenchError
 from methods.networks.smp import IMAGENET_MEAN, IMAGENET_STD
 from methods.singan_seg.config import Config
 from methods.singan_seg.pairs import to_size
+from methods.training import strip_prefix
 
 WEIGHTS = (0.75, 0.5, 0.25, 0.25, 0.25)  # of the style layers, first to last
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Positions in torchvision's `features`, the last of them the content layer, and what the images are scaled by."""
+    """The style layers of a network, and how its input is scaled."""
 
+    # In torchvision's `features`, first to last; the last one is the content layer too.
     positions: tuple[int, int, int, int, int]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
 
 NETWORKS = {
-    "vgg19": Layers(
-        (0, 5, 10, 19, 28)
-    ),  # conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, as published
-    "squeezenet1_0": Layers((0, 3, 5, 9, 12)),  # conv1, fire2, fire4, fire7, fire9
+    # conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, as published
+    "vgg19": Layers((0, 5, 10, 19, 28)),
+    # conv1, fire2, fire4, fire7, fire9
+    "squeezenet1_0": Layers((0, 3, 5, 9, 12)),
     # Blocks at 1/2, 1/4, 1/8, 1/16, 1/32; weights converted from TensorFlow take about [-1, 1].
     "mobilenet_v2": Layers((1, 3, 6, 13, 17), mean=(128 / 255,) * 3, std=(128 / 255,) * 3),
 }
 
 
 class FeatureNetwork(nn.Module):
-    """The maps of the five style layers."""
+    """The feature maps of the five style layers."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -52,18 +57,19 @@ class FeatureNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(layers.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(layers.std).view(1, 3, 1, 1))
 
-    def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B C H W) in [0, 1] as the network takes them; grey ones become three channels."""
+    def normalise_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Scale images (B C H W) in [0, 1] for the network; grey ones become three channels."""
         return (images.expand(-1, 3, -1, -1) - self.mean) / self.std
 
-    def restored(self, images: torch.Tensor, channels: int) -> torch.Tensor:
-        """Images (B channels H W) in [0, 1] of normalised ones; of grey ones the mean of three channels."""
+    def restore_images(self, images: torch.Tensor, channels: int) -> torch.Tensor:
+        """Images (B channels H W) in [0, 1] from normalised ones; grey is the channels' mean."""
         values = (images * self.std + self.mean).clamp(0, 1)
         return values if channels == 3 else values.mean(1, keepdim=True)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Maps (B D H' W') of normalised images (B 3 H W), first to last."""
-        maps, x = [], images
+        maps: list[torch.Tensor] = []
+        x = images
         for position, layer in enumerate(self.features):
             x = layer(x)
             if position in self.positions:
@@ -71,8 +77,11 @@ class FeatureNetwork(nn.Module):
         return maps
 
 
-def feature_network(style: str, device: torch.device) -> FeatureNetwork:
-    """The network of a setting NETWORK=FILE, FILE being a state dict with torchvision's names."""
+def load_feature_network(style: str, device: torch.device) -> FeatureNetwork:
+    """The network of a setting NETWORK=FILE, where FILE is a state dict with torchvision's names.
+
+    Raises BenchError if there is no such file or it lacks weights of the network.
+    """
     import torchvision
 
     name, _, file = style.partition("=")
@@ -82,61 +91,58 @@ def feature_network(style: str, device: torch.device) -> FeatureNetwork:
         )
     with torch.device("meta"):  # the weights come from the file
         features = getattr(torchvision.models, name)(weights=None).features
-    given = torch.load(file, weights_only=True, map_location="cpu")
-    found = {
-        key.removeprefix("features."): value
-        for key, value in given.items()
-        if key.startswith("features.")
-    }
-    wanted = features.state_dict()
-    missing = [
-        key for key, value in wanted.items() if key not in found or found[key].shape != value.shape
-    ]
+    given = strip_prefix("features.", torch.load(file, weights_only=True, map_location="cpu"))
+    expected = features.state_dict()
+    missing: list[str] = []
+    for key, value in expected.items():
+        if key not in given or given[key].shape != value.shape:
+            missing.append(key)
     if missing:
         raise BenchError(
-            f"style {style!r} given; {len(missing)} of {len(wanted)} tensors of {name} are not in the file, "
-            f"such as 'features.{missing[0]}'; give the state dict of torchvision's {name}"
+            f"style {style!r} given; {len(missing)} of {len(expected)} tensors of {name} are not "
+            f"in the file, such as 'features.{missing[0]}'; give the state dict of torchvision's "
+            f"{name}"
         )
-    features.load_state_dict(found, assign=True)
+    features.load_state_dict(given, assign=True)
     return FeatureNetwork(features, NETWORKS[name]).to(device)
 
 
-def transfer(
+def transfer_style(
     network: FeatureNetwork, samples: torch.Tensor, source: torch.Tensor, config: Config
 ) -> torch.Tensor:
-    """Samples (B C H W) in [0, 1] with the texture of source (1 C H W): Adam on their normalised pixels.
+    """Samples (B C H W) in [0, 1] with the texture of source (1 C H W).
 
-    Pixels are cut to [0, 1] at the end alone (section 8, pitfall 6). Samples do not influence each other.
+    Adam optimises their normalised pixels, which are cut to [0, 1] only at the end. Samples do not
+    influence each other. Source: docs/methods/singan_seg.md#style-transfer, eq. 5.
     """
     with torch.no_grad():
-        start = network.normalised(samples)
+        start = network.normalise_images(samples)
         content = network(start)[-1]
-        grams = [
-            gram(maps) for maps in network(network.normalised(to_size(source, samples.shape[2:])))
-        ]
+        source_images = network.normalise_images(to_size(source, samples.shape[2:]))
+        source_grams = [gram_matrices(maps) for maps in network(source_images)]
     pixels = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([pixels], lr=config.style_learning_rate)
     for _ in range(config.style_steps):
         maps = network(pixels)
-        # A mean over the batch would make the loss of a sample depend on how many are treated at once.
+        # A mean over the batch would make the loss of a sample depend on the size of its batch.
         loss = len(samples) * config.content_weight * mse_loss(maps[-1], content)
-        loss = loss + config.style_weight * style_loss(maps, grams).sum()
+        loss = loss + config.style_weight * style_loss(maps, source_grams).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return network.restored(pixels.detach(), samples.shape[1])
+    return network.restore_images(pixels.detach(), samples.shape[1])
 
 
-def style_loss(maps: list[torch.Tensor], grams: list[torch.Tensor]) -> torch.Tensor:
-    """Of each sample (B,): sum over layers of w MSE(Gram, Gram of the source) / (D H' W')."""
-    losses = [
-        weight * (gram(layer) - wanted).square().mean((1, 2)) / layer[0].numel()
-        for weight, layer, wanted in zip(WEIGHTS, maps, grams, strict=True)
-    ]
+def style_loss(maps: list[torch.Tensor], source_grams: list[torch.Tensor]) -> torch.Tensor:
+    """Sum over layers of w MSE(Gram, Gram of the source) / (D H' W'), for each sample (B,)."""
+    losses: list[torch.Tensor] = []
+    for weight, layer, source_gram in zip(WEIGHTS, maps, source_grams, strict=True):
+        difference = (gram_matrices(layer) - source_gram).square().mean((1, 2))
+        losses.append(weight * difference / layer[0].numel())
     return torch.stack(losses).sum(0)
 
 
-def gram(maps: torch.Tensor) -> torch.Tensor:
+def gram_matrices(maps: torch.Tensor) -> torch.Tensor:
     """Products (B D D) of maps (B D H W) with each other, summed over pixels, not normalised."""
     flat = maps.flatten(2)
     return flat @ flat.mT

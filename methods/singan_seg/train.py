@@ -1,4 +1,4 @@
-"""Trains the pyramid of one image and its mask, scale by scale (dossier, sections 3 and 4)."""
+"""Trains the pyramid of one image and its mask, scale by scale."""
 
 from __future__ import annotations
 
@@ -11,42 +11,55 @@ from torch.nn.functional import mse_loss
 from bench.errors import BenchError
 from methods.schedules import step_decay
 from methods.singan_seg.config import PyramidConfig
-from methods.singan_seg.networks import Critic, Generator, filters_at, initialise
-from methods.singan_seg.pyramid import plan, real_images, resize
-from methods.singan_seg.sample import Pyramid, Scale, draw, noise, reconstruct
-from methods.training import set_learning_rate
+from methods.singan_seg.networks import Critic, Generator, filters_at, initialise_weights
+from methods.singan_seg.pyramid import images_at_scales, plan_scales, resize
+from methods.singan_seg.sample import (
+    Pyramid,
+    Scale,
+    draw_noise,
+    draw_samples,
+    reconstruct_image,
+)
+from methods.training import optimise
 
-MOMENTUM = 0.1  # of the running statistics of batch norm, for each pass
+MOMENTUM = 0.1  # weight of each pass in the running statistics of batch norm
 
 
 def train_pyramid(
     pair: torch.Tensor, config: PyramidConfig, seed: int, device: torch.device
 ) -> Pyramid:
-    """The pyramid of a pair (1 C H W) in [-1, 1]. Raises BenchError for an image too small, or when it diverges."""
-    scales = plan(pair.shape[-2], pair.shape[-1], config)
-    pyramid = Pyramid((), scales.factor, torch.zeros((1, 1, *scales.sizes[0]), device=device))
+    """The pyramid of a pair (1 C H W) in [-1, 1].
+
+    Raises BenchError if the image is too small or the training diverges.
+    """
+    plan = plan_scales(pair.shape[-2], pair.shape[-1], config)
+    pyramid = Pyramid((), plan.factor, torch.zeros((1, 1, *plan.sizes[0]), device=device))
     random = torch.Generator().manual_seed(seed)
-    below: list[nn.Module] = []
+    generator_below: Generator | None = None
+    critic_below: Critic | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for n, real in enumerate(real_images(pair.to(device), scales)):
+        for n, real in enumerate(images_at_scales(pair.to(device), plan)):
             width = filters_at(n, config.filters)
-            generator, critic = Generator(pair.shape[1], width), Critic(pair.shape[1], width)
-            for number, network in enumerate((generator, critic)):
-                start(network, below[number] if below else None)
-                network.to(device).train()
+            generator = Generator(pair.shape[1], width)
+            critic = Critic(pair.shape[1], width)
+            initialise_from_below(generator, generator_below)
+            initialise_from_below(critic, critic_below)
+            generator.to(device).train()
+            critic.to(device).train()
             pyramid = train_scale(real, pyramid, generator, critic, config, random)
-            below = [generator, critic]
-    if not reconstruct(pyramid).isfinite().all():
+            generator_below = generator
+            critic_below = critic
+    if not reconstruct_image(pyramid).isfinite().all():
         raise BenchError(
             f"gan_learning_rate {config.gan_learning_rate} given; the pyramid diverged; lower it"
         )
     return pyramid
 
 
-def start(network: nn.Module, below: nn.Module | None) -> None:
-    """Fresh weights, or those of the network of the scale below where it has the same width."""
-    initialise(network)
+def initialise_from_below(network: nn.Module, below: nn.Module | None) -> None:
+    """Copy the weights of the scale below if it has the same width; draw fresh ones if not."""
+    initialise_weights(network)  # draws in either case, so that later draws do not depend on it
     if below is not None and _shapes(below) == _shapes(network):
         network.load_state_dict(below.state_dict())
 
@@ -64,48 +77,118 @@ def train_scale(
     random: torch.Generator,
 ) -> Pyramid:
     """`below` with one more scale, trained to give patches of real (1 C H W)."""
-    n, channels, size = len(below.scales), real.shape[1], (real.shape[2], real.shape[3])
-    below_rec = upsampled(reconstruct(below), below, size) if n else torch.zeros_like(real)
-    amplitude = noise_amplitude(real, below_rec, config.noise) if n else 1.0
-    z_rec = torch.zeros_like(real)
-    adam = {"lr": config.gan_learning_rate, "betas": (config.beta1, config.beta2), "fused": True}
-    critic_optimiser = torch.optim.Adam(critic.parameters(), **adam)  # type: ignore[arg-type]
-    generator_optimiser = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
-    # The released code makes its passes over unchanged weights and steps once: the reconstruction then counts so many
-    # times in the running statistics, and nothing else changes (section 8, pitfall 1).
-    released = config.g_steps == "released"
-    updates = 1 if released else config.generator_steps
-    rec_momentum = 1 - (1 - MOMENTUM) ** config.generator_steps if released else MOMENTUM
+    training = ScaleTraining(real, below, generator, critic, config, random)
     for step in range(config.iterations):
+        training.run_iteration(step)
+    return training.pyramid()
+
+
+class ScaleTraining:
+    """The networks of one scale, and what their training steps share."""
+
+    def __init__(
+        self,
+        real: torch.Tensor,
+        below: Pyramid,
+        generator: Generator,
+        critic: Critic,
+        config: PyramidConfig,
+        random: torch.Generator,
+    ) -> None:
+        self.real = real
+        self.below = below
+        self.generator = generator
+        self.critic = critic
+        self.config = config
+        self.random = random
+        self.scale = len(below.scales)
+        self.size = (real.shape[2], real.shape[3])
+        self.below_reconstruction = torch.zeros_like(real)
+        self.amplitude = 1.0
+        if self.scale:
+            self.below_reconstruction = upsample(reconstruct_image(below), below, self.size)
+            self.amplitude = noise_amplitude(real, self.below_reconstruction, config.noise)
+        self.reconstruction_noise = torch.zeros_like(real)
+        self.generator_optimiser = build_adam(generator, config)
+        self.critic_optimiser = build_adam(critic, config)
+
+    def run_iteration(self, step: int) -> None:
+        """`critic_steps` updates of the critic and the update of the generator.
+
+        Source: docs/methods/singan_seg.md#training-step.
+        """
+        config = self.config
         rate = config.gan_learning_rate * step_decay(step / config.iterations, config.decay_at, 0.1)
-        set_learning_rate(critic_optimiser, rate)
-        set_learning_rate(generator_optimiser, rate)
-        if n == 0 and (step == 0 or config.reconstruction_noise == "released"):
-            z_rec = noise(1, n, channels, size, random).to(real.device)
-        z = noise(1, n, channels, size, random).to(real.device)
-        # The noise of this scale stays for the iteration, the scales below are drawn anew in each critic step.
-        for number, previous in enumerate(draw_below(below, config.critic_steps, real, random)):
-            with torch.set_grad_enabled(number == config.critic_steps - 1):
-                fake = generator(amplitude * z + previous, previous)
-            share = torch.rand((), generator=random).item()
-            loss = critic_loss(critic, real, fake.detach(), share, config.gradient_penalty)
-            critic_optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            critic_optimiser.step()
+        redraw = step == 0 or config.reconstruction_noise == "released"
+        if self.scale == 0 and redraw:
+            self.reconstruction_noise = self.draw_noise()
+        # The noise of this scale stays for the iteration; the samples of the scales below are
+        # drawn anew for each critic step.
+        noise = self.draw_noise()
+        samples = draw_below(self.below, config.critic_steps, self.real, self.random)
+        for previous in samples[:-1]:
+            with torch.no_grad():
+                fake = self.make_fake(noise, previous)
+            self.update_critic(fake, rate)
+        fake = self.make_fake(noise, samples[-1])
+        self.update_critic(fake.detach(), rate)
+        self.update_generator(fake, noise, samples[-1], rate)
+
+    def draw_noise(self) -> torch.Tensor:
+        """Noise (1 C H W) of this scale."""
+        channels = self.real.shape[1]
+        return draw_noise(1, self.scale, channels, self.size, self.random).to(self.real.device)
+
+    def make_fake(self, noise: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        """A sample (1 C H W) from noise and the upsampled sample of the scale below."""
+        fake: torch.Tensor = self.generator(self.amplitude * noise + previous, previous)
+        return fake
+
+    def update_critic(self, fake: torch.Tensor, rate: float) -> None:
+        """One step of the critic on a fake that carries no gradient."""
+        real_share = torch.rand((), generator=self.random).item()
+        penalty_weight = self.config.gradient_penalty
+        loss = critic_loss(self.critic, self.real, fake, real_share, penalty_weight)
+        optimise(self.critic_optimiser, loss, rate)
+
+    def update_generator(
+        self, fake: torch.Tensor, noise: torch.Tensor, previous: torch.Tensor, rate: float
+    ) -> None:
+        """One step of the generator, or several, each on a fresh fake, with `g_steps: paper`.
+
+        The released code makes its passes over unchanged weights before its single step. The
+        reconstruction then counts several times in the running statistics and nothing else
+        changes, so that a single pass with a larger momentum gives the same.
+        """
+        updates = self.config.generator_steps
+        momentum = MOMENTUM
+        if self.config.g_steps == "released":
+            momentum = 1 - (1 - MOMENTUM) ** updates
+            updates = 1
         for update in range(updates):
             if update:
-                fake = generator(amplitude * z + previous, previous)
-            generator.set_momentum(rec_momentum)
-            rec = generator(amplitude * z_rec + below_rec, below_rec)
-            generator.set_momentum(MOMENTUM)
-            # Section 3: L_G = -mean D(fake) + 10 MSE(G(amplitude z_rec + x_rec, x_rec), real)
-            loss = -critic(fake).mean() + config.reconstruction_weight * mse_loss(rec, real)
-            generator_optimiser.zero_grad()
-            loss.backward(inputs=list(generator.parameters()))  # type: ignore[no-untyped-call]
-            generator_optimiser.step()
-    scale = Scale(size, amplitude, generator.frozen())
-    noise_rec = below.noise if n else z_rec[:, :1].clone()
-    return replace(below, scales=(*below.scales, scale), noise=noise_rec)
+                fake = self.make_fake(noise, previous)
+            self.generator.set_momentum(momentum)
+            reconstruction = self.make_fake(self.reconstruction_noise, self.below_reconstruction)
+            self.generator.set_momentum(MOMENTUM)
+            # docs/methods/singan_seg.md#losses, eq. 3
+            difference = mse_loss(reconstruction, self.real)
+            loss = -self.critic(fake).mean() + self.config.reconstruction_weight * difference
+            optimise(self.generator_optimiser, loss, rate)
+
+    def pyramid(self) -> Pyramid:
+        """The scales below and this one, frozen."""
+        scale = Scale(self.size, self.amplitude, self.generator.freeze())
+        noise = self.below.noise
+        if self.scale == 0:
+            noise = self.reconstruction_noise[:, :1].clone()
+        return replace(self.below, scales=(*self.below.scales, scale), noise=noise)
+
+
+def build_adam(network: nn.Module, config: PyramidConfig) -> torch.optim.Adam:
+    """Adam with the settings of the pyramid."""
+    betas = (config.beta1, config.beta2)
+    return torch.optim.Adam(network.parameters(), config.gan_learning_rate, betas, fused=True)
 
 
 def draw_below(
@@ -115,30 +198,40 @@ def draw_below(
     if not below.scales:
         return (torch.zeros_like(real),) * count
     size = (real.shape[2], real.shape[3])
-    return upsampled(draw(below, count, random), below, size).split(1)
+    return upsample(draw_samples(below, count, random), below, size).split(1)
 
 
-def upsampled(images: torch.Tensor, below: Pyramid, size: tuple[int, int]) -> torch.Tensor:
+def upsample(images: torch.Tensor, below: Pyramid, size: tuple[int, int]) -> torch.Tensor:
     """Images (B C H W) of a pyramid at the size of its next scale."""
     return resize(images, 1 / below.factor, size)
 
 
 def noise_amplitude(real: torch.Tensor, below_rec: torch.Tensor, noise_share: float) -> float:
-    """Section 3: 0.1 RMSE(real, upsampled reconstruction)."""
+    """noise_share RMSE(real, reconstruction) (docs/methods/singan_seg.md#noise, eq. 4)."""
     return noise_share * mse_loss(below_rec, real).sqrt().item()
 
 
 def critic_loss(
-    critic: Critic, real: torch.Tensor, fake: torch.Tensor, share: float, penalty_weight: float
+    critic: nn.Module,
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    real_share: float,
+    penalty_weight: float,
 ) -> torch.Tensor:
-    """Section 3: L_D = -mean D(real) + mean D(fake) + 0.1 penalty at share real + (1 - share) fake."""
-    between = share * real + (1 - share) * fake
-    wasserstein = critic(fake).mean() - critic(real).mean()
+    """-mean D(real) + mean D(fake) + weighted penalty at real_share real + (1 - real_share) fake.
+
+    Source: docs/methods/singan_seg.md#losses, eq. 2.
+    """
+    between = real_share * real + (1 - real_share) * fake
+    wasserstein: torch.Tensor = critic(fake).mean() - critic(real).mean()
     return wasserstein + penalty_weight * gradient_penalty(critic, between)
 
 
 def gradient_penalty(critic: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """mean (|slope of the scores' sum| - 1)^2, the norm taken over channels at each pixel (section 3)."""
+    """mean (|gradient of the sum of scores| - 1)^2, with the norm over channels at each pixel.
+
+    Source: docs/methods/singan_seg.md#losses, eq. 2.
+    """
     images = images.detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
     return ((slope.norm(dim=1) - 1) ** 2).mean()

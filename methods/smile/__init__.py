@@ -1,1 +1,1 @@
-"""SMILE, reconstructed: pseudo-normal images from abnormal ones, with few lesion masks."""
+"""SMILE, reconstructed: pseudo-healthy images from abnormal ones, with few lesion masks."""

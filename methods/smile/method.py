@@ -1,4 +1,4 @@
-"""SMILE (after Du et al. 2021), reconstructed from its abstract and the code of its predecessors."""
+"""SMILE (after Du et al. 2021), reconstructed from its abstract and its predecessors' code."""
 
 from __future__ import annotations
 
@@ -6,58 +6,65 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import one_hot
 
 from bench.api import Case, Method, Run, Spec, TrainView
 from bench.errors import BenchError
+from methods.smile.adversarial import train_adversarially
 from methods.smile.config import Config
-from methods.smile.game import play
-from methods.smile.losses import code, contrast_of
+from methods.smile.losses import encode_lesions, lesion_contrast
 from methods.smile.networks import Generator, Reconstructor
-from methods.smile.reference import Identity, Inpainting
-from methods.training import probabilities, train_supervised
+from methods.smile.reference import Identity, Reference
+from methods.training import add_prefix, probabilities, strip_prefix, train_supervised
 
 BATCH = 16  # synthetic images made at once
-NETWORKS = ("segmentor", "generator", "reconstructor", "augmented")
-SOURCES = ("bases", "masks", "contrasts")  # of synthetic images
 
 
 class SMILE:
-    """Takes lesions out of images; puts transplanted ones into normal images, on which the shared segmenter learns."""
+    """Removes lesions from images, and puts them into normal images to train the segmenter on."""
 
     def __init__(self, config: Config, spec: Spec) -> None:
-        self.config, self.spec = config, spec
-        self.segmentor: nn.Module
+        self.config = config
+        self.spec = spec
+        self.lesion_segmenter: nn.Module
         self.generator: nn.Module
         self.reconstructor: nn.Module
-        self.augmented: nn.Module
-        self.bases: torch.Tensor  # N C H W uint8: images that are given a lesion
+        self.augmented_segmenter: nn.Module
+        self.recipients: torch.Tensor  # N C H W uint8: images that lesions are put into
         self.masks: torch.Tensor  # M H W uint8: of labelled images with a lesion
-        self.contrasts: torch.Tensor  # M K-1 C: of these lesions with the tissue around
+        self.contrasts: torch.Tensor  # M K-1 C: of these lesions with the tissue around them
         self.facts: dict[str, str] = {}
         self.segmenter_steps = 0
 
     def fit(self, view: TrainView, run: Run) -> None:
-        """T steps on labels (stage 1), T of the game (stage 2), T of the shared segmenter on real and synthetic."""
-        config, self.segmenter_steps = self.config, 3 * run.steps
+        """Three stages of T steps each (docs/methods/smile.md#adversarial-training).
+
+        The lesion segmenter on labels, the adversarial training, and the shared segmenter on real
+        and synthetic images.
+        """
+        config = self.config
+        self.segmenter_steps = 3 * run.steps
         lesions = [case for case in view.fit if has_lesion(case)]
         if not lesions:
             raise BenchError(
-                f"{len(view.fit)} labelled images without a lesion given; smile needs one with a lesion"
+                f"{len(view.fit)} labelled images without a lesion given; "
+                "smile needs one with a lesion"
             )
         others = view.unlabelled if config.unlabelled else []
-        # The harness may show labels of the others. One is normal if it is known from images without a lesion alone.
-        without = normal_labels(view.fit)
-        known = [case for case in others if case.label in without]
-        normals = [*(case for case in view.fit if not has_lesion(case)), *known]
-        hidden = [case for case in others if case.label not in without]
-        self._build(run)
+        # A suite may show labels of these images. A label means normal if no labelled image with
+        # a lesion has it.
+        normal = normal_labels(view.fit)
+        normals = [case for case in view.fit if not has_lesion(case)]
+        normals += [case for case in others if case.label in normal]
+        hidden = [case for case in others if case.label not in normal]
+        self._build_networks(run)
         self._keep_sources(normals or lesions, lesions, run.device)
         self.facts = self._facts(lesions, hidden, normals)
-        train_supervised(self.segmentor, view.fit, run, config)
-        play(
-            self.segmentor,
+        train_supervised(self.lesion_segmenter, view.fit, run, config)
+        train_adversarially(
+            self.lesion_segmenter,
             self.generator,
             self.reconstructor,
             view.fit,
@@ -66,123 +73,140 @@ class SMILE:
             config,
             run,
         )
-        synthetic = list(
-            self.synthesise(
-                config.synthetic_per_image * len(view.fit), run.seed("synthetic samples")
-            )
-        )
-        train_supervised(self.augmented, [*view.fit, *synthetic], run, config)
+        count = config.synthetic_per_image * len(view.fit)
+        synthetic = list(self.synthesise(count, run.seed("synthetic samples")))
+        train_supervised(self.augmented_segmenter, [*view.fit, *synthetic], run, config)
 
-    def _build(self, run: Run) -> None:
-        """All networks, at their start."""
-        config, spec = self.config, self.spec
-        self.segmentor, self.augmented = (
-            run.backbone().to(run.device),
-            run.backbone().to(run.device),
-        )
+    def _build_networks(self, run: Run) -> None:
+        """All networks, untrained."""
+        config = self.config
+        channels = self.spec.channels
+        self.lesion_segmenter = run.backbone().to(run.device)
+        self.augmented_segmenter = run.backbone().to(run.device)
+        lesion_maps = self.spec.classes - 1
+        if config.lesion_code == "contrast":
+            lesion_maps *= 1 + channels
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed("generator"))
             generator = Generator(
-                spec.channels,
+                channels,
                 config.generator_width,
                 config.generator_blocks,
                 config.change,
                 config.background,
             )
-            lesions = (spec.classes - 1) * (
-                1 if config.lesion_code == "mask" else 1 + spec.channels
+            reconstructor = Reconstructor(
+                channels, lesion_maps, config.reconstructor_width, config.reconstructor_blocks
             )
-            width, blocks = config.reconstructor_width, config.reconstructor_blocks
-            reconstructor = Reconstructor(spec.channels, lesions, width, blocks)
-        self.generator, self.reconstructor = generator.to(run.device), reconstructor.to(run.device)
+        self.generator = generator.to(run.device)
+        self.reconstructor = reconstructor.to(run.device)
 
     def _keep_sources(
-        self, bases: Sequence[Case], lesions: Sequence[Case], device: torch.device
+        self, recipients: Sequence[Case], lesions: Sequence[Case], device: torch.device
     ) -> None:
-        """What synthetic images are made of, in 8 bits, so that a saved model makes the same ones."""
-        images = np.stack([np.rint(255 * case.image.clip(0, 1)).astype(np.uint8) for case in bases])
-        masks = np.stack([np.asarray(case.mask, np.uint8) for case in lesions])
-        self.bases, self.masks = (
-            torch.from_numpy(images).to(device),
-            torch.from_numpy(masks).to(device),
-        )
-        donors = torch.from_numpy(np.stack([case.image for case in lesions])).to(device)
-        self.contrasts = contrast_of(donors, self._maps(self.masks), self.config.background)
+        """Keep what synthetic images are made of, in 8 bits.
 
-    def _maps(self, masks: torch.Tensor) -> torch.Tensor:
+        A model that is loaded from a file then makes the same ones.
+        """
+        images = np.stack([to_8_bits(case) for case in recipients])
+        masks = np.stack([np.asarray(case.mask, np.uint8) for case in lesions])
+        donors = np.stack([case.image for case in lesions])
+        self.recipients = torch.from_numpy(images).to(device)
+        self.masks = torch.from_numpy(masks).to(device)
+        self.contrasts = lesion_contrast(
+            torch.from_numpy(donors).to(device),
+            self._lesion_maps(self.masks),
+            self.config.background,
+        )
+
+    def _lesion_maps(self, masks: torch.Tensor) -> torch.Tensor:
+        """Maps (B K-1 H W) of the foreground classes of masks (B H W)."""
         return one_hot(masks.long(), self.spec.classes).movedim(-1, 1)[:, 1:].float()
 
     def _facts(
         self, lesions: Sequence[Case], hidden: Sequence[Case], normals: Sequence[Case]
     ) -> dict[str, str]:
-        weight = self.config.critic_weight
-        critic = (
-            "off: no normal image among the labelled"
-            if not normals
-            else f"on: {len(normals)} normal images"
-        )
+        critic = f"on: {len(normals)} normal images"
+        if not normals:
+            critic = "off: no normal image among the labelled"
+        if not self.config.critic_weight:
+            critic = "off: its weight is 0"
+        recipients = "normal" if normals else "normalised abnormal"
         return {
-            "critic": critic if weight else "off: its weight is 0",
+            "critic": critic,
             "images without masks": str(len(hidden)),
-            "synthetic images": f"{len(lesions)} masks on {'normal' if normals else 'normalised abnormal'} images",
+            "synthetic images": f"{len(lesions)} masks on {recipients} images",
         }
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W) by the moving average of the segmentor."""
-        return probabilities(self.segmentor, images)
+        """Probabilities (B K H W) of images (B C H W) by the averaged lesion segmenter."""
+        return probabilities(self.lesion_segmenter, images)
 
     def segment_augmented(self, images: torch.Tensor) -> torch.Tensor:
-        """The same by the shared segmenter trained on real and synthetic images."""
-        return probabilities(self.augmented, images)
+        """Probabilities (B K H W) by the shared segmenter, trained on real and synthetic images."""
+        return probabilities(self.augmented_segmenter, images)
 
     @torch.no_grad()
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Pseudo-normal images (B C H W) in [0, 1] of images (B C H W)."""
-        result: torch.Tensor = self.generator(images)
-        return result.clamp(0, 1)
+        """Pseudo-healthy images (B C H W) in [0, 1] of images (B C H W)."""
+        pseudo_healthy: torch.Tensor = self.generator(images)
+        return pseudo_healthy.clamp(0, 1)
 
     @torch.no_grad()
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
-        """n abnormal images R(G(x), m'): x a normal image where there is one, m' the mask of some labelled image."""
+        """n abnormal images R(G(x), m') with the mask m' of some labelled image.
+
+        x is a normal image if there is any (docs/methods/smile.md#synthetic-images).
+        """
         random = torch.Generator().manual_seed(seed)
         for first in range(0, n, BATCH):
             count = min(BATCH, n - first)
-            base, donor = (
-                torch.randint(len(pool), (count,), generator=random)
-                for pool in (self.bases, self.masks)
-            )
-            masks, contrast = self.masks[donor], self.contrasts[donor]
-            lesions = code(
-                self._maps(masks), contrast if self.config.lesion_code == "contrast" else None
-            )
-            images = self.reconstructor(
-                self.generator(self.bases[base].float() / 255), lesions
-            ).clamp(0, 1)
-            pairs = zip(images.cpu().numpy(), masks.cpu().numpy().astype(np.int64), strict=True)
-            for number, (image, mask) in enumerate(pairs, start=first):
+            recipient = torch.randint(len(self.recipients), (count,), generator=random)
+            donor = torch.randint(len(self.masks), (count,), generator=random)
+            masks = self.masks[donor]
+            contrast: torch.Tensor | None = None
+            if self.config.lesion_code == "contrast":
+                contrast = self.contrasts[donor]
+            lesions = encode_lesions(self._lesion_maps(masks), contrast)
+            healthy = self.generator(self.recipients[recipient].float() / 255)
+            images = self.reconstructor(healthy, lesions).clamp(0, 1).cpu().numpy()
+            labels = masks.cpu().numpy().astype(np.int64)
+            for number, (image, mask) in enumerate(zip(images, labels, strict=True), start=first):
                 yield Case(f"synthetic_{number}", "", image, mask)
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """The networks that a state holds, by their names in it."""
+        return {
+            "segmentor": self.lesion_segmenter,
+            "generator": self.generator,
+            "reconstructor": self.reconstructor,
+            "augmented": self.augmented_segmenter,
+        }
 
     def state(self) -> dict[str, torch.Tensor]:
         """The weights of all networks but the critic, and what synthetic images are made of."""
-        found = {f"sources/{name}": getattr(self, name) for name in SOURCES}
-        for name in NETWORKS:
-            found |= {
-                f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()
-            }
-        return found
+        state = {
+            "sources/bases": self.recipients,
+            "sources/masks": self.masks,
+            "sources/contrasts": self.contrasts,
+        }
+        for name, network in self._networks().items():
+            state |= add_prefix(f"{name}/", network.state_dict())
+        return state
 
     def load(self, state: dict[str, torch.Tensor], run: Run) -> None:
-        """Fill fresh networks."""
-        self._build(run)
-        for name in SOURCES:
-            setattr(self, name, state[f"sources/{name}"].to(run.device))
-        for name in NETWORKS:
-            held = {
-                key.removeprefix(f"{name}/"): value
-                for key, value in state.items()
-                if key.startswith(f"{name}/")
-            }
-            getattr(self, name).load_state_dict(held)
+        """Fill untrained networks with saved weights."""
+        self._build_networks(run)
+        self.recipients = state["sources/bases"].to(run.device)
+        self.masks = state["sources/masks"].to(run.device)
+        self.contrasts = state["sources/contrasts"].to(run.device)
+        for name, network in self._networks().items():
+            network.load_state_dict(strip_prefix(f"{name}/", state))
+
+
+def to_8_bits(case: Case) -> NDArray[np.uint8]:
+    """The image of a case as uint8 (C H W)."""
+    return np.rint(255 * case.image.clip(0, 1)).astype(np.uint8)
 
 
 def has_lesion(case: Case) -> bool:
@@ -191,19 +215,23 @@ def has_lesion(case: Case) -> bool:
 
 
 def normal_labels(cases: Sequence[Case]) -> set[int]:
-    """The labels that labelled images have where they show no lesion, and never where they show one."""
-    labels: dict[bool, set[int]] = {True: set(), False: set()}
+    """The labels of labelled images without a lesion that no labelled image with a lesion has."""
+    with_lesion: set[int] = set()
+    without_lesion: set[int] = set()
     for case in cases:
         if case.label is not None:
-            labels[has_lesion(case)].add(case.label)
-    return labels[False] - labels[True]
+            labels = with_lesion if has_lesion(case) else without_lesion
+            labels.add(case.label)
+    return without_lesion - with_lesion
 
 
-def smile(config: Config, spec: Spec) -> Method:
-    """The method, or one of its reference points, which offer less."""
+def build_smile(config: Config, spec: Spec) -> Method:
+    """The method, or one of its reference points, which have fewer capabilities."""
     if config.mode == "identity":
         return Identity(config, spec)
-    return Inpainting(config, spec) if config.mode == "inpaint" else SMILE(config, spec)
+    if config.mode == "inpaint":
+        return Reference(config, spec)  # scoring inpaints the true masks
+    return SMILE(config, spec)
 
 
-METHOD = smile
+METHOD = build_smile

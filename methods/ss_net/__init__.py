@@ -1,1 +1,1 @@
-"""SS-Net: smoothness against adversarial noise and separation of classes, for few labels."""
+"""SS-Net: smoothness under adversarial noise and separation of classes, for few labels."""

@@ -1,4 +1,4 @@
-"""Settings of SS-Net; defaults are the released recipe for ACDC (dossier, section 5)."""
+"""Settings of SS-Net: the released recipe for ACDC (docs/methods/ss_net.md#defaults)."""
 
 from __future__ import annotations
 
@@ -11,32 +11,30 @@ from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
-    """What SS-Net has beyond every learner; shares of the run are the published iterations over 30,000."""
+    """What SS-Net adds; shares of the run are the published iterations over 30,000."""
 
     unlabelled_batch_size: int = Field(default=12, ge=1)
-    learning_rate_schedule: Literal["constant", "steps", "poly"] = (
-        "constant"  # a tenth each sixth; (1 - t/T)^0.9
-    )
-    supervised_loss: Literal["released", "suite"] = (
-        "released"  # Dice alone, or (cross-entropy + Dice) / 2
-    )
-    weight: float = Field(default=0.1, ge=0)  # of both terms below, at the end of the ramp
+    # steps: a tenth after every sixth of the run; poly: (1 - t/T)^0.9
+    learning_rate_schedule: Literal["constant", "steps", "poly"] = "constant"
+    # released: Dice alone; suite: (cross-entropy + Dice) / 2
+    supervised_loss: Literal["released", "suite"] = "released"
+    # Weight of smoothness and separation together, at the end of the ramp.
+    weight: float = Field(default=0.1, ge=0)
     ramp_end: float = Field(default=1.0, gt=0, le=1)
     ramp_stairs: int = Field(default=200, ge=1)
 
     smoothness: bool = True
-    xi: float = Field(default=10, gt=0)  # L2 norm of the probe that finds the adversarial direction
-    eps: float = Field(
-        default=6 / 256, gt=0
-    )  # norm of the perturbation per root of the pixels: 6 at 256 x 256
-    power_iterations: int = Field(default=1, ge=0)  # 0 is a random direction
+    # L2 norm of the probe with which the adversarial direction is found.
+    xi: float = Field(default=10, gt=0)
+    # Norm of the perturbation per square root of the number of pixels: 6 at 256 x 256.
+    eps: float = Field(default=6 / 256, gt=0)
+    power_iterations: int = Field(default=1, ge=0)  # 0: a random direction
 
     separation: bool = True
-    contrastive_weight: float = Field(default=0.1, ge=0)  # of the separation beside the smoothness
+    contrastive_weight: float = Field(default=0.1, ge=0)  # of separation relative to smoothness
     memory: int = Field(default=32, ge=2)  # features kept of each class
-    memory_rule: Literal["released", "described"] = (
-        "released"  # lowest scores as the code does, or highest
-    )
+    # released: those with the lowest scores; described: with the highest
+    memory_rule: Literal["released", "described"] = "released"
 
 
 # The released recipe for LA: 15,000 steps on patches of 112 x 112 x 80.

@@ -1,1 +1,1 @@
-"""SSGNet: one StyleGAN3 a class makes images, iterative pseudo labels make them cases."""
+"""SSGNet: StyleGAN3 generates images; the segmenter, or their class, labels them."""

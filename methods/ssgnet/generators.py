@@ -1,4 +1,4 @@
-"""The generators of SSGNet as shared parts, each with pictures of how it came on, and images drawn from them."""
+"""The generators of SSGNet as parts that runs share, and images drawn from them."""
 
 from __future__ import annotations
 
@@ -10,77 +10,108 @@ from torch.nn.functional import interpolate
 
 from bench.api import Case, Run, Saved
 from methods.ssgnet.config import Config, generator_settings
-from methods.ssgnet.train import sample, train_generator
+from methods.ssgnet.stylegan3.training import draw_pictures, train_generator
 
-CURVE = 64  # images kept at each point of the curve
+CURVE = 64  # images kept at each point of the training curve
 POINTS = 8  # of the curve, besides the untrained generator
 State = dict[str, torch.Tensor]
 
 
-def generator_of(cases: Sequence[Case], config: Config, run: Run, label: int | None) -> State:
-    """The generator of these images, whoever asks for it; `label` is that of all of them, None where they are mixed."""
-    cases, side, size = sorted(cases, key=lambda case: case.id), config.resolution, run.spec.size
-    named = {} if label is None else {"label": torch.tensor(label)}
+def shared_generator(cases: Sequence[Case], config: Config, run: Run, label: int | None) -> State:
+    """The generator of these images, a part that all runs with the same images share.
+
+    `label` is the label of all of them, None where they are mixed. The state also holds a curve:
+    pictures drawn while the generator was trained.
+    """
+    cases = sorted(cases, key=lambda case: case.id)
 
     def build(seed: int, saved: Saved) -> State:
-        images = torch.stack(
-            [resized(torch.from_numpy(case.image)[None], (side, side))[0] for case in cases]
-        )
-        steps = max(1, round(1000 * config.kimg / config.generator.batch_size))
-        curve = {
-            name: value for name, value in (saved.last or {}).items() if name.startswith("curve/")
-        }
-
-        def note(shown: int, state: State) -> None:
-            pictures = resized(torch.cat(list(sample(state, CURVE, 0, device=run.device))), size)
-            curve[f"curve/{shown}"] = (255 * pictures).round().to(torch.uint8)
-            saved.keep({**state, **curve})
-
-        start = None if saved.last is None else without_curve(saved.last)
-        if start is None:
-            note(0, train_generator(images, config.generator, 0, seed, run.device))
-        every = max(config.generator.batch_size, round(1000 * config.kimg / POINTS))
-        state = train_generator(
-            images, config.generator, steps, seed, run.device, start, every, note
-        )
-        if f"curve/{steps * config.generator.batch_size}" not in curve:
-            note(steps * config.generator.batch_size, state)
-        return {**state, **curve, **named}
+        state = _build_generator(cases, config, seed, saved, run)
+        if label is not None:
+            state["label"] = torch.tensor(label)
+        return state
 
     settings = {**generator_settings(config), "spec": asdict(run.spec), "label": label}
     return run.part("ssgnet stylegan3", settings, [case.id for case in cases], build)
 
 
-def drawn(
+def _build_generator(
+    cases: Sequence[Case], config: Config, seed: int, saved: Saved, run: Run
+) -> State:
+    """Train a generator, or continue at the snapshot that an interrupted build has left."""
+    square = (config.resolution, config.resolution)
+    images = torch.stack([_resize_case(case, square) for case in cases])
+    batch = config.generator.batch_size
+    steps = max(1, round(1000 * config.kimg / batch))
+    every = max(batch, round(1000 * config.kimg / POINTS))
+    recorder = CurveRecorder(saved, run)
+    snapshot: State | None = None
+    if saved.last is None:
+        untrained = train_generator(images, config.generator, 0, seed, run.device)
+        recorder.record(0, untrained)
+    else:
+        snapshot = without_curve(saved.last)
+    state = train_generator(
+        images, config.generator, steps, seed, run.device, snapshot, every, recorder.record
+    )
+    if f"curve/{steps * batch}" not in recorder.curve:
+        recorder.record(steps * batch, state)
+    return {**state, **recorder.curve}
+
+
+class CurveRecorder:
+    """Draws pictures during the training and keeps them with the snapshot of that moment."""
+
+    def __init__(self, saved: Saved, run: Run) -> None:
+        self.saved = saved
+        self.size = run.spec.size
+        self.device = run.device
+        self.curve: State = {}
+        for name, value in (saved.last or {}).items():
+            if name.startswith("curve/"):
+                self.curve[name] = value
+
+    def record(self, shown: int, state: State) -> None:
+        """Add a point of the curve after `shown` images, and save what resuming needs."""
+        drawn = torch.cat(list(draw_pictures(state, CURVE, 0, device=self.device)))
+        pictures = resize_images(drawn, self.size)
+        self.curve[f"curve/{shown}"] = (255 * pictures).round().to(torch.uint8)
+        self.saved.keep({**state, **self.curve})
+
+
+def draw_images(
     generator: State, n: int, seed: int, config: Config, size: tuple[int, ...], device: torch.device
 ) -> Iterator[torch.Tensor]:
     """n images (C H W) on the training grid."""
-    for images in sample(without_curve(generator), n, seed, config.psi, device):
-        yield from resized(images, size)
+    for images in draw_pictures(without_curve(generator), n, seed, config.psi, device):
+        yield from resize_images(images, size)
 
 
-def needed(generator: State) -> State:
-    """The part of a generator that draws: its average."""
-    return {
-        name: value
-        for name, value in generator.items()
-        if name in ("config", "shape") or name[:8] == "average."
-    }
+def averaged_part(generator: State) -> State:
+    """What drawing needs of a generator: its average and its settings."""
+    part: State = {}
+    for name, value in generator.items():
+        if name in ("config", "shape") or name.startswith("average."):
+            part[name] = value
+    return part
 
 
-def resized(images: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
-    """Images (B C H W) on another grid, bilinear, antialiased when it shrinks."""
+def resize_images(images: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    """Resize images (B C H W) bilinearly, antialiased where the result is smaller."""
     if images.shape[2:] == torch.Size(size):
         return images
-    return interpolate(
-        images, size=size, mode="bilinear", antialias=True, align_corners=False
-    ).clamp(0, 1)
+    resized = interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return resized.clamp(0, 1)
+
+
+def _resize_case(case: Case, size: tuple[int, ...]) -> torch.Tensor:
+    return resize_images(torch.from_numpy(case.image)[None], size)[0]
 
 
 def without_curve(state: State) -> State:
     """The snapshot alone."""
-    return {
-        name: value
-        for name, value in state.items()
-        if not name.startswith("curve/") and name != "label"
-    }
+    snapshot: State = {}
+    for name, value in state.items():
+        if not name.startswith("curve/") and name != "label":
+            snapshot[name] = value
+    return snapshot

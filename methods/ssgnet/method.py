@@ -1,4 +1,7 @@
-"""SSGNet (Ma et al. 2025): StyleGAN3 images extend the training set, labelled in rounds or by their generator."""
+"""SSGNet (Ma et al. 2025): StyleGAN3 images extend the training set.
+
+Their masks come from the segmenter, in rounds, their labels from the generator of a label.
+"""
 
 from __future__ import annotations
 
@@ -7,177 +10,180 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench.api import Case, Run, Spec, TrainView
 from methods.ssgnet.config import Config
-from methods.ssgnet.generators import State, drawn, generator_of, needed
-from methods.ssgnet.losses import adaptive_kappa, t_vmf_dice_loss
-from methods.training import class_dice, probabilities, segmentation_loss, train_supervised
+from methods.ssgnet.generators import State, averaged_part, draw_images, shared_generator
+from methods.ssgnet.t_vmf import TvmfDiceLoss
+from methods.training import (
+    BackboneMethod,
+    Loss,
+    add_prefix,
+    probabilities,
+    segmentation_loss,
+    strip_prefix,
+    train_supervised,
+)
 
-BATCH = 32
+BATCH = 32  # images of the pool labelled at once
 MIXED = -1  # the key of a generator of all images
 
 
-class SSGNet:
-    """Generators of the training images; their images are labelled by the segmenter, or by the class they are of."""
+class SSGNet(BackboneMethod):
+    """Trains on real images and on generated ones, which the segmenter or their class labels.
+
+    The segmenter of the last round predicts.
+    """
+
+    config: Config
 
     def __init__(self, config: Config, spec: Spec) -> None:
-        self.config, self.spec = config, spec
-        self.network: nn.Module
+        super().__init__(config, spec)
         self.generators: dict[int, State] = {}
         self.facts: dict[str, str] = {}
         self.segmenter_steps = 0
 
     def fit(self, view: TrainView, run: Run) -> None:
-        """The images' generators, then training on real and synthetic images (section 4)."""
+        """Train the generators of the images, then the segmenter or the classifier."""
         cases = [*view.fit, *view.unlabelled]
         known = [case for case in cases if case.label is not None]
         if self.spec.task == "classification" or len(known) == len(cases):
-            labels = sorted({case.label for case in known if case.label is not None})
-            for label in labels:
-                same = [case for case in known if case.label == label]
-                self.generators[label] = generator_of(same, self.config, run, label)
-                self.facts[f"generator of label {label}"] = f"{len(same)} images"
+            self._fit_generators(known, run)
         else:
-            self.generators[MIXED] = generator_of(cases, self.config, run, None)
+            self.generators[MIXED] = shared_generator(cases, self.config, run, None)
         if self.spec.task == "classification":
-            self._fit_labels(view.fit, run)
+            self._fit_classifier(view.fit, run)
         else:
-            self._fit_masks(view.fit, run)
+            self._fit_segmenter(view.fit, run)
 
-    def _fit_masks(self, real: Sequence[Case], run: Run) -> None:
-        """1 + rounds segmenters from scratch, T steps each; the pool stays, its masks are those of the last one."""
-        pool = [case.image for case in self._drawn(self.config.pool, run.seed("pool"), run.device)]
-        self._train(real, run)
-        for number in range(self.config.rounds):
-            labelled = self._labelled([torch.from_numpy(image) for image in pool])
-            self.facts[f"round {number + 1}"] = f"{len(labelled)} of {len(pool)} synthetic images"
-            self._train([*real, *labelled], run)
+    def _fit_generators(self, known: Sequence[Case], run: Run) -> None:
+        """One generator for each label."""
+        labels = sorted({case.label for case in known if case.label is not None})
+        for label in labels:
+            cases = [case for case in known if case.label == label]
+            self.generators[label] = shared_generator(cases, self.config, run, label)
+            self.facts[f"generator of label {label}"] = f"{len(cases)} images"
 
-    def _fit_labels(self, real: Sequence[Case], run: Run) -> None:
-        """One classifier on real images and as many synthetic ones of each label as section 4 says."""
-        counts = {label: sum(case.label == label for case in real) for label in self.generators}
+    def _fit_segmenter(self, real: Sequence[Case], run: Run) -> None:
+        """1 + `rounds` segmenters from scratch, T steps each (docs/methods/ssgnet.md#rounds).
+
+        The pool stays; its masks are those of the previous segmenter.
+        """
+        drawn = self._draw_cases(self.config.pool, run.seed("pool"), run.device)
+        pool = [case.image for case in drawn]
+        self._train_segmenter(real, run)
+        for number in range(1, self.config.rounds + 1):
+            labelled = self._label_pool([torch.from_numpy(image) for image in pool])
+            self.facts[f"round {number}"] = f"{len(labelled)} of {len(pool)} synthetic images"
+            self._train_segmenter([*real, *labelled], run)
+
+    def _fit_classifier(self, real: Sequence[Case], run: Run) -> None:
+        """One classifier on real and synthetic images (docs/methods/ssgnet.md#classification)."""
+        counts: dict[int, int] = {}
+        for label in self.generators:
+            counts[label] = sum(case.label == label for case in real)
         synthetic: list[Case] = []
-        for label, more in wanted(counts, self.config.extra).items():
-            images = drawn(
-                self.generators[label],
-                more,
-                run.seed(f"pool {label}"),
-                self.config,
-                self.spec.size,
-                run.device,
-            )
-            synthetic += [
-                Case(f"synthetic_{label}_{i}", "", image.numpy(), None, label)
-                for i, image in enumerate(images)
-            ]
-            self.facts[f"synthetic of label {label}"] = f"{more} beside {counts[label]} real"
+        for label, count in synthetic_counts(counts, self.config.extra).items():
+            synthetic += self._draw_label(label, count, run)
+            self.facts[f"synthetic of label {label}"] = f"{count} beside {counts[label]} real"
         self.network = run.backbone()
         train_supervised(self.network, [*real, *synthetic], run, self.config)
         self.segmenter_steps = run.steps
 
-    def _drawn(self, n: int, seed: int, device: torch.device) -> Iterator[Case]:
-        """n images, as many of each generator as of the others."""
-        size, number = self.spec.size, 0
-        for place, (label, generator) in enumerate(sorted(self.generators.items())):
-            share = n // len(self.generators) + (place < n % len(self.generators))
-            for image in drawn(generator, share, seed + place, self.config, size, device):
+    def _draw_label(self, label: int, count: int, run: Run) -> list[Case]:
+        """`count` images of the generator of a label."""
+        generator = self.generators[label]
+        seed = run.seed(f"pool {label}")
+        images = draw_images(generator, count, seed, self.config, self.spec.size, run.device)
+        cases: list[Case] = []
+        for number, image in enumerate(images):
+            cases.append(Case(f"synthetic_{label}_{number}", "", image.numpy(), None, label))
+        return cases
+
+    def _draw_cases(self, n: int, seed: int, device: torch.device) -> Iterator[Case]:
+        """n images, shared out evenly over the generators."""
+        size = self.spec.size
+        number = 0
+        share, remainder = divmod(n, len(self.generators))
+        for position, (label, generator) in enumerate(sorted(self.generators.items())):
+            count = share + (position < remainder)
+            shown_label = None if label == MIXED else label
+            images = draw_images(generator, count, seed + position, self.config, size, device)
+            for image in images:
                 name = f"sample_{number}"
-                yield Case(name, name, image.numpy(), None, None if label == MIXED else label)
+                yield Case(name, name, image.numpy(), None, shown_label)
                 number += 1
 
     @torch.no_grad()
-    def _labelled(self, pool: Sequence[torch.Tensor]) -> list[Case]:
-        """The pool with the classes that the segmenter sees; unsure images are left out, if a confidence is set."""
-        device, cases = next(self.network.parameters()).device, []
-        for first in range(0, len(pool), BATCH):
-            found = probabilities(
-                self.network, torch.stack(list(pool[first : first + BATCH])).to(device)
-            )
-            sure = found.amax(1).mean(tuple(range(1, found.ndim - 1)))
-            for place, (labels, confidence) in enumerate(
-                zip(found.argmax(1).cpu().numpy(), sure, strict=True)
-            ):
-                if confidence >= self.config.confidence:
-                    name = f"synthetic_{first + place}"
-                    cases.append(
-                        Case(name, name, pool[first + place].numpy(), labels.astype(np.int64))
-                    )
+    def _label_pool(self, pool: Sequence[torch.Tensor]) -> list[Case]:
+        """The pool with masks predicted by the segmenter.
+
+        If a confidence is set, images below it are left out.
+        """
+        device = next(self.network.parameters()).device
+        cases: list[Case] = []
+        for start in range(0, len(pool), BATCH):
+            images = pool[start : start + BATCH]
+            predicted = probabilities(self.network, torch.stack(list(images)).to(device))
+            pixels = tuple(range(1, predicted.ndim - 1))
+            confidences = predicted.amax(1).mean(pixels)
+            masks = predicted.argmax(1).cpu().numpy().astype(np.int64)
+            for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
+                if confidences[number] >= self.config.confidence:
+                    name = f"synthetic_{start + number}"
+                    cases.append(Case(name, name, image.numpy(), mask))
         return cases
 
-    def _train(self, cases: Sequence[Case], run: Run) -> None:
-        """A fresh segmenter on these cases with the loss that the config names (section 2b)."""
+    def _train_segmenter(self, cases: Sequence[Case], run: Run) -> None:
+        """A fresh segmenter on these cases."""
         self.network = run.backbone()
-        kappa = torch.zeros(self.spec.classes, device=run.device)
-        epoch = max(1, len(cases) // self.config.batch_size)
-        seen = 0
-
-        def loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-            nonlocal kappa, seen
-            if self.config.loss == "suite":
-                return segmentation_loss(logits, masks)
-            p = logits.float().softmax(1)
-            seen += 1
-            if self.config.loss == "t_vmf":
-                kappa = torch.full_like(kappa, 32.0)
-            elif seen % epoch == 0:
-                kappa = adaptive_kappa(class_dice(p.detach(), masks))
-            return t_vmf_dice_loss(p, masks, kappa)
-
+        loss = self._segmenter_loss(len(cases), run.device)
         train_supervised(self.network, cases, run, self.config, loss)
         self.segmenter_steps += run.steps
 
-    def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K H W) of images (B C H W) by the last segmenter."""
-        return probabilities(self.network, images)
-
-    def classify(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K) of images (B C H W)."""
-        return probabilities(self.network, images)
+    def _segmenter_loss(self, cases: int, device: torch.device) -> Loss:
+        if self.config.loss == "suite":
+            return segmentation_loss
+        epoch = max(1, cases // self.config.batch_size)
+        adaptive = self.config.loss == "adaptive_t_vmf"
+        return TvmfDiceLoss(self.spec.classes, epoch, adaptive, device)
 
     def synthesise(self, n: int, seed: int) -> Iterator[Case]:
-        """n generated images with the masks of the last segmenter, or the labels of their generators."""
+        """n generated images with the masks of the last segmenter, or their generators' labels."""
         device = next(self.network.parameters()).device
-        for case in self._drawn(n, seed, device):
+        for case in self._draw_cases(n, seed, device):
             if self.spec.task == "classification":
                 yield case
             else:
                 image = torch.from_numpy(case.image)[None].to(device)
-                mask = (
-                    probabilities(self.network, image).argmax(1)[0].cpu().numpy().astype(np.int64)
-                )
-                yield replace(case, mask=mask)
+                mask = probabilities(self.network, image).argmax(1)[0]
+                yield replace(case, mask=mask.cpu().numpy().astype(np.int64))
 
     def state(self) -> State:
         """The weights of the network that predicts, and of the averaged generators."""
-        state = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        state = add_prefix("network/", self.network.state_dict())
         for label, generator in self.generators.items():
-            state |= {
-                f"generator {label}/{name}": value for name, value in needed(generator).items()
-            }
+            state |= add_prefix(f"generator {label}/", averaged_part(generator))
         return state
 
     def load(self, state: State, run: Run) -> None:
-        """Fill a fresh backbone, and take up the generators."""
+        """Fill a fresh backbone and restore the generators."""
         self.network = run.backbone().to(run.device)
-        self.network.load_state_dict(_below(state, "network/"))
+        self.network.load_state_dict(strip_prefix("network/", state))
         prefixes = {name.partition("/")[0] for name in state if name.startswith("generator ")}
-        self.generators = {
-            int(prefix.split()[1]): _below(state, f"{prefix}/") for prefix in prefixes
-        }
+        self.generators = {}
+        for prefix in sorted(prefixes):
+            label = int(prefix.removeprefix("generator "))
+            self.generators[label] = strip_prefix(f"{prefix}/", state)
 
 
-def wanted(counts: Mapping[int, int], extra: float) -> dict[int, int]:
-    """Synthetic images of each label: up to the largest label, and int(extra x largest) more (section 4)."""
+def synthetic_counts(counts: Mapping[int, int], extra: float) -> dict[int, int]:
+    """Synthetic images of each label: up to the largest label, and int(extra x largest) more.
+
+    Source: docs/methods/ssgnet.md#classification.
+    """
     largest = max(counts.values())
     return {label: largest - count + int(extra * largest) for label, count in counts.items()}
-
-
-def _below(state: State, prefix: str) -> State:
-    return {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-    }
 
 
 METHOD = SSGNet

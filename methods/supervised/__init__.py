@@ -1,1 +1,1 @@
-"""Supervised training on the labelled cases alone: the lower and, at all labels, the upper bound."""
+"""Supervised training on the labelled cases: a lower bound, and an upper one at all labels."""

@@ -10,7 +10,5 @@ class Config(TrainingConfig):
 
 
 def space(trial: Any) -> Config:
-    """What tuning may choose: what every learner has."""
-    return Config(
-        **shared(trial),
-    )
+    """The settings that every learner tunes."""
+    return Config(**shared(trial))

@@ -1,11 +1,14 @@
 "use strict";
-/* The page works without this. It sorts, filters and opens cases; all of its state is in the hash of the address. */
+/* The page works without this script, which sorts, filters and opens cases.
+   All of its state is in the hash of the address. */
 (() => {
   const root = document.documentElement;
   const data = JSON.parse(document.getElementById("board-data").textContent);
   const DEFAULTS = {
-    task: "", dataset: "", fraction: "", family: "", variant: "", q: "", sort: "", columns: "", theme: "",
-    case: "", layers: "reference,prediction", opacity: "100", across: "", up: "", at: "",
+    task: "", dataset: "", fraction: "", family: "", variant: "", q: "",
+    sort: "", columns: "", theme: "",
+    case: "", layers: "reference,prediction", opacity: "100",
+    across: "", up: "", at: "",
   };
   const FILTERS = ["task", "dataset", "fraction", "family", "variant"];
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
@@ -23,7 +26,8 @@
     const text = location.hash.slice(1);
     if (text && !text.includes("=")) return { ...DEFAULTS, at: decoded(text) };
     const given = Object.fromEntries(new URLSearchParams(text));
-    return Object.fromEntries(Object.entries(DEFAULTS).map(([key, value]) => [key, given[key] ?? value]));
+    const entries = Object.entries(DEFAULTS).map(([key, value]) => [key, given[key] ?? value]);
+    return Object.fromEntries(entries);
   };
   const write = () => {
     const changed = Object.entries(state).filter(([key, value]) => value !== DEFAULTS[key]);
@@ -56,14 +60,15 @@
   };
   const listen = (input) => {
     const key = input.dataset.state;
-    input.addEventListener(input.type === "search" || input.type === "range" ? "input" : "change", () => {
+    const changes = ["search", "range"].includes(input.type) ? "input" : "change";
+    input.addEventListener(changes, () => {
       if (input.type !== "checkbox") return set({ [key]: input.value });
       const boxes = all(`[data-state="${key}"]`, input.closest("fieldset"));
       return set({ [key]: boxes.filter((box) => box.checked).map((box) => box.value).join(",") });
     });
   };
 
-  // Filters: an element with data-filter is hidden when one of its own data-* differs from the state
+  // Filters: an element with data-filter is hidden if one of its data-* differs from the state
 
   const filtered = all("[data-filter]");
   const counted = all("table.results tr[data-filter]");
@@ -76,8 +81,9 @@
       element.hidden = !(fits && (own.name === undefined || own.name.toLowerCase().includes(text)));
     }
     const count = counted.filter((row) => !row.hidden && !row.closest("section[hidden]")).length;
-    const words = count === counted.length ? `All ${count} rows` : `${count} of ${counted.length} rows`;
-    document.getElementById("count").textContent = count ? words : `${words}: none fits, clear a filter`;
+    const words = count === counted.length ? `${count} rows` : `${count} of ${counted.length} rows`;
+    const told = count ? words : `${words}: nothing matches, clear a filter`;
+    document.getElementById("count").textContent = told;
     document.getElementById("clear").hidden = !(wanted.length || text);
   };
   const clear = () => set(Object.fromEntries([...FILTERS, "q"].map((key) => [key, ""])));
@@ -85,7 +91,8 @@
   // Sorting: inside each label budget, baselines first; equal values keep the order of the board
 
   const tables = all("table.results");
-  const bodies = tables.flatMap((table) => [...table.tBodies].map((body) => [body, [...body.rows]]));
+  const bodiesOf = (table) => [...table.tBodies].map((body) => [body, [...body.rows]]);
+  const bodies = tables.flatMap(bodiesOf);
   const orders = new Map(tables.map((table) => [table, [...table.tBodies]]));
   const valueOf = (row, column) => {
     const cell = column === undefined ? undefined : row.cells[column];
@@ -94,7 +101,7 @@
     return Number.isNaN(Number(text)) ? text.toLowerCase() : Number(text);
   };
   const compare = (a, b, sign) => {
-    if (a === null || b === null) return (a === null) - (b === null); // what has no number comes last
+    if (a === null || b === null) return (a === null) - (b === null); // without a number: last
     return a < b ? -sign : a > b ? sign : 0;
   };
   const sort = () => {
@@ -103,7 +110,10 @@
     const places = new Map();
     for (const table of tables) {
       const heads = [...table.tHead.rows[0].cells];
-      for (const head of heads) head.setAttribute("aria-sort", key && head.dataset.column === key ? direction : "none");
+      for (const head of heads) {
+        const sorted = key && head.dataset.column === key;
+        head.setAttribute("aria-sort", sorted ? direction : "none");
+      }
       places.set(table, heads.findIndex((head) => head.dataset.column === key));
       const order = orders.get(table);
       table.append(...(key === "labelled" && sign < 0 ? [...order].reverse() : order));
@@ -114,7 +124,10 @@
         body.append(...rows);
         continue;
       }
-      const keyed = rows.map((row, index) => [row.dataset.role !== "baseline", valueOf(row, place), index, row]);
+      const keyed = rows.map((row, index) => {
+        const rival = row.dataset.role !== "baseline";
+        return [rival, valueOf(row, place), index, row];
+      });
       keyed.sort((a, b) => a[0] - b[0] || compare(a[1], b[1], sign) || a[2] - b[2]);
       body.append(...keyed.map((entry) => entry[3]));
     }
@@ -163,12 +176,20 @@
     return data.places[box.dataset.key].series[select.selectedIndex];
   };
   const SIDE = 320, LEFT = 46, TOP = 12;
+  const drawDot = (drawing, key, words, shape) => {
+    const looks = { class: pictures.has(key) ? "dot pictured" : "dot" };
+    const button = { role: "button", tabindex: -1, "aria-label": words };
+    const dot = svg("circle", { ...shape, ...looks, ...button }, drawing);
+    dot.dataset.case = key;
+    svg("title", {}, dot, words);
+  };
   const scatter = (box) => {
     const place = data.places[box.dataset.key];
     const [across, up] = [axisOf(box, "across"), axisOf(box, "up")];
-    const label = `${place.metric} of each test case, ${across.name} across, ${up.name} up`;
-    const drawing = svg("svg", { viewBox: `0 0 ${LEFT + SIDE + 14} ${TOP + SIDE + 44}`, role: "group" });
-    drawing.setAttribute("aria-label", label);
+    const axes = `${across.name} on the x axis, ${up.name} on the y axis`;
+    const viewBox = `0 0 ${LEFT + SIDE + 14} ${TOP + SIDE + 44}`;
+    const drawing = svg("svg", { viewBox, role: "group" });
+    drawing.setAttribute("aria-label", `${place.metric} of each test case, ${axes}`);
     const x = (value) => LEFT + SIDE * value;
     const y = (value) => TOP + SIDE * (1 - value);
     svg("path", { class: "axis", d: `M${x(0)} ${y(1)}V${y(0)}H${x(1)}` }, drawing);
@@ -178,21 +199,21 @@
       svg("text", { x: x(0) - 6, y: y(tick) + 4, "text-anchor": "end" }, drawing, String(tick));
     }
     svg("text", { x: x(0.5), y: y(0) + 36, "text-anchor": "middle" }, drawing, across.name);
-    svg("text", { x: 10, y: y(0.5), "text-anchor": "middle", transform: `rotate(-90 10 ${y(0.5)})` }, drawing, up.name);
+    const turned = `rotate(-90 10 ${y(0.5)})`;
+    const upright = { x: 10, y: y(0.5), "text-anchor": "middle", transform: turned };
+    svg("text", upright, drawing, up.name);
     const points = place.cases.map((name, index) => [name, across.values[index], up.values[index]]);
-    for (const [name, one, other] of points.filter((point) => point[1] !== null && point[2] !== null)) {
-      const words = `${name}: ${number(one)} across, ${number(other)} up`;
-      const pictured = pictures.has(`${box.dataset.key}/${name}`);
-      const shape = { cx: x(one), cy: y(other), r: 5, class: pictured ? "dot pictured" : "dot" };
-      const dot = svg("circle", { ...shape, role: "button", tabindex: -1, "aria-label": words }, drawing);
-      dot.dataset.case = `${box.dataset.key}/${name}`;
-      svg("title", {}, dot, words);
+    const known = points.filter((point) => point[1] !== null && point[2] !== null);
+    for (const [name, one, other] of known) {
+      const words = `${name}: x ${number(one)}, y ${number(other)}`;
+      const key = `${box.dataset.key}/${name}`;
+      drawDot(drawing, key, words, { cx: x(one), cy: y(other), r: 5 });
     }
     const first = drawing.querySelector(".dot");
     if (first) first.setAttribute("tabindex", 0);
     box.querySelector(".plot").replaceChildren(drawing);
   };
-  // All methods at the budget of the first axis, one under the other: quartiles, and a point for each case
+  // All methods at the budget of the x axis, one under the other: quartiles, a point for each case
   const NAMES = 130, ROW = 24;
   const quantile = (sorted, share) => {
     const at = share * (sorted.length - 1);
@@ -204,8 +225,10 @@
     const budget = axisOf(box, "across").labelled;
     const rows = place.series.filter((one) => one.labelled === budget);
     const height = TOP + ROW * rows.length;
-    const drawing = svg("svg", { viewBox: `0 0 ${NAMES + SIDE + 14} ${height + 24}`, role: "group" });
-    drawing.setAttribute("aria-label", `${place.metric} of every test case, ${budget} labelled, a line for each method`);
+    const viewBox = `0 0 ${NAMES + SIDE + 14} ${height + 24}`;
+    const drawing = svg("svg", { viewBox, role: "group" });
+    const label = `${place.metric} of every test case, ${budget} labelled, one line per method`;
+    drawing.setAttribute("aria-label", label);
     const x = (value) => NAMES + SIDE * value;
     for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
       svg("path", { class: "same", d: `M${x(tick)} ${TOP}V${height}` }, drawing);
@@ -215,19 +238,18 @@
       const middle = TOP + ROW * (line + 0.5);
       const short = one.method.length > 20 ? `${one.method.slice(0, 19)}…` : one.method;
       svg("text", { x: NAMES - 8, y: middle + 4, "text-anchor": "end" }, drawing, short);
-      const known = place.cases.map((name, index) => [name, one.values[index], index]).filter((point) => point[1] !== null);
+      const points = place.cases.map((name, index) => [name, one.values[index], index]);
+      const known = points.filter((point) => point[1] !== null);
       if (!known.length) return;
       const sorted = known.map((point) => point[1]).sort((a, b) => a - b);
       const [low, half, high] = [0.25, 0.5, 0.75].map((share) => x(quantile(sorted, share)));
-      svg("path", { class: "box", d: `M${low} ${middle - 8}H${high}V${middle + 8}H${low}Z` }, drawing);
+      const outline = `M${low} ${middle - 8}H${high}V${middle + 8}H${low}Z`;
+      svg("path", { class: "box", d: outline }, drawing);
       for (const [name, value, index] of known) {
         const words = `${name}: ${one.method} ${number(value)}`;
-        const pictured = pictures.has(`${box.dataset.key}/${name}`);
-        const aside = ((index * 7) % 13) - 6; // off the line, always alike, so that equal values show
-        const shape = { cx: x(value), cy: middle + aside, r: 3, class: pictured ? "dot pictured" : "dot" };
-        const dot = svg("circle", { ...shape, role: "button", tabindex: -1, "aria-label": words }, drawing);
-        dot.dataset.case = `${box.dataset.key}/${name}`;
-        svg("title", {}, dot, words);
+        const aside = ((index * 7) % 13) - 6; // fixed offsets, so that equal values show
+        const key = `${box.dataset.key}/${name}`;
+        drawDot(drawing, key, words, { cx: x(value), cy: middle + aside, r: 3 });
       }
       svg("path", { class: "half", d: `M${half} ${middle - 10}V${middle + 10}` }, drawing);
     });
@@ -280,11 +302,15 @@
   });
   const numbers = (place, name) => {
     const index = place.cases.indexOf(name);
-    if (index < 0) return [html("p", { textContent: `No ${place.metric} is defined on this case.` })];
+    if (index < 0) {
+      return [html("p", { textContent: `${place.metric} is not defined for this case.` })];
+    }
     const table = document.createElement("table");
-    html("caption", { textContent: `${place.metric} of this case, mean over the label subsets` }, table);
+    html("caption", { textContent: `${place.metric} of this case, mean over draws` }, table);
     const head = table.createTHead().insertRow();
-    for (const title of ["Method", place.metric]) html("th", { scope: "col", textContent: title }, head);
+    for (const title of ["Method", place.metric]) {
+      html("th", { scope: "col", textContent: title }, head);
+    }
     const body = table.createTBody();
     for (const one of place.series) {
       const row = body.insertRow();
@@ -295,12 +321,15 @@
   };
   const neighbour = (step) => {
     const place = placeOf(state.case);
-    const names = place === undefined ? [] : data.places[place].cases.map((name) => `${place}/${name}`);
-    const keys = pictures.has(state.case) ? [...pictures.keys()] : names;
-    if (keys.length) set({ case: keys[(keys.indexOf(state.case) + step + keys.length) % keys.length] });
+    const names = place === undefined ? [] : data.places[place].cases;
+    const listed = names.map((name) => `${place}/${name}`);
+    const keys = pictures.has(state.case) ? [...pictures.keys()] : listed;
+    const next = (keys.indexOf(state.case) + step + keys.length) % keys.length;
+    if (keys.length) set({ case: keys[next] });
   };
   const turn = (event) => {
-    if (event.target.closest("input, select") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    if (event.target.closest("input, select")) return;
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
     event.preventDefault();
     neighbour(event.key === "ArrowLeft" ? -1 : 1);
   };
@@ -332,20 +361,24 @@
   }
   for (const select of all("select[data-axis]")) {
     const key = select.closest(".scatter").dataset.key;
-    select.addEventListener("change", () => set({ [select.dataset.axis]: `${key}|${select.value}` }));
+    select.addEventListener("change", () => {
+      set({ [select.dataset.axis]: `${key}|${select.value}` });
+    });
   }
   for (const box of boxes) box.parentElement.addEventListener("keydown", walk);
   document.getElementById("clear").addEventListener("click", clear);
   dialog.addEventListener("close", () => state.case && set({ case: "" }));
   dialog.addEventListener("keydown", turn);
   document.addEventListener("click", (event) => {
-    const target = event.target.closest('a[href^="#"], [data-open], .dot, [data-step], [data-close]');
+    const active = 'a[href^="#"], [data-open], .dot, [data-step], [data-close]';
+    const target = event.target.closest(active);
     if (!target) return;
-    if (target.matches("[data-open], .dot")) set({ case: target.dataset.open ?? target.dataset.case });
-    else if (target.matches("[data-step]")) neighbour(Number(target.dataset.step));
+    if (target.matches("[data-open], .dot")) {
+      set({ case: target.dataset.open ?? target.dataset.case });
+    } else if (target.matches("[data-step]")) neighbour(Number(target.dataset.step));
     else if (target.matches("[data-close]")) dialog.close();
     else {
-      event.preventDefault(); // the address keeps the state; its place in the page is one part of it
+      event.preventDefault(); // the address keeps the state, of which `at` is one part
       state.at = shown.at = "";
       set({ at: target.getAttribute("href").slice(1) });
     }

@@ -1,7 +1,8 @@
-"""One training step of each learner: 128x128 images, batch 8 (4 + 4), 4 classes; 64x64x32 patches, batch 4 (2 + 2).
+"""One training step of each learner, at base width 16 and one grey channel.
 
-Base width 16, one grey channel. The released codes take 1.85 s a step for SS-Net in 2D at one thread; in 3D at two
-threads 5.6 s for SS-Net and 3.0 s for SGRS-Net (dossiers).
+In 2D 128x128 images, batch 8 (4 + 4), 4 classes; in 3D 64x64x32 patches, batch 4 (2 + 2). For
+comparison, the released code of SS-Net takes 1.85 s a step in 2D on one thread; in 3D on two
+threads the released codes take 5.6 s (SS-Net) and 3.0 s (SGRS-Net).
 """
 
 from __future__ import annotations
@@ -21,22 +22,26 @@ from bench.testing import ToyRun
 
 IMAGES = Spec("segmentation", 2, 1, 4, (128, 128), (0.0, 1.0), False)
 VOLUMES = Spec("segmentation", 3, 1, 2, (64, 64, 32), None, False)
-ROUNDS, WARM = 5, 2
+ROUNDS = 5
+WARM = 2
 
 
 class SteppedRun(ToyRun):
-    """Stops after every step until it is told to go on, so that single steps can be timed."""
+    """Waits after every step until it is told to continue, so that single steps can be timed."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec, steps=ROUNDS + WARM + 1)
-        self.go, self.done = threading.Semaphore(0), threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.done = threading.Semaphore(0)
 
     def backbone(self) -> torch.nn.Module:
-        name, innermost = {2: ("unet", torch.channels_last), 3: ("vnet", torch.channels_last_3d)}[
-            self.spec.ndim
-        ]
+        name = "unet"
+        memory_format = torch.channels_last
+        if self.spec.ndim == 3:
+            name = "vnet"
+            memory_format = torch.channels_last_3d
         network: torch.nn.Module = registry.networks().build({"name": name, "width": 16}, self.spec)
-        return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
+        return network.to(memory_format=memory_format)  # type: ignore[call-overload, no-any-return]
 
     def progress(self, step: int) -> None:
         self.done.release()
@@ -49,8 +54,8 @@ class SteppedRun(ToyRun):
         self.done.acquire()
 
 
-def view(spec: Spec) -> TrainView:
-    """Noise with random masks; volumes are larger than their patches."""
+def noise_view(spec: Spec) -> TrainView:
+    """Noise with random masks; volumes are larger than the patches."""
     random = np.random.default_rng(0)
     size = spec.size if spec.ndim == 2 else tuple(side + 8 for side in spec.size)
     cases = [
@@ -63,16 +68,17 @@ def view(spec: Spec) -> TrainView:
         for i in range(16)
     ]
     hidden = [Case(case.id, case.group, case.image, None) for case in cases[8:]]
-    return TrainView(fit=cases[:8], select=(), unlabelled=hidden, spec=spec)
+    return TrainView(fit=cases[:8], unlabelled=hidden, spec=spec)
 
 
 @contextmanager
-def training(name: str, spec: Spec, config: dict[str, int]) -> Iterator[SteppedRun]:
-    """A training that waits after its first step."""
-    info, run = registry.method(name), SteppedRun(spec)
+def paused_training(name: str, spec: Spec, config: dict[str, int]) -> Iterator[SteppedRun]:
+    """A training that has waited since its first step."""
+    info = registry.method(name)
+    run = SteppedRun(spec)
     known = {key: value for key, value in config.items() if key in info.config_keys()}
     method = info.build(info.config(known, spec.ndim), spec)
-    thread = threading.Thread(target=method.fit, args=(view(spec), run), daemon=True)
+    thread = threading.Thread(target=method.fit, args=(noise_view(spec), run), daemon=True)
     thread.start()
     run.done.acquire()
     yield run
@@ -89,6 +95,8 @@ def test_step(benchmark: BenchmarkFixture, spec: Spec, name: str, threads: int) 
     benchmark.group = f"step at {sizes}, batch {2 * labelled}, base 16, {threads} threads"
     torch.set_num_threads(threads)
     batch = 2 * labelled if name == "supervised" else labelled
-    with training(name, spec, {"batch_size": batch, "unlabelled_batch_size": labelled}) as run:
+    with paused_training(
+        name, spec, {"batch_size": batch, "unlabelled_batch_size": labelled}
+    ) as run:
         benchmark.pedantic(run.step, rounds=ROUNDS, warmup_rounds=WARM)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""One iteration over all six scales of a 64x80 pair at the published widths (32 and 64 filters)."""
+"""One iteration over all six scales of a 64x80 pair at the published widths, 32 and 64 filters."""
 
 from __future__ import annotations
 

@@ -1,33 +1,29 @@
 """From cells on disk to the board: ranks from joint draws, and the worth of a method in labels."""
 
-from dataclasses import replace
+import csv
+import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench import stages
 from bench.board.build import build
-from bench.board.rows import Line, base_of, status_of
-from bench.board.schema import COLUMNS
-from bench.planning import suite
+from bench.board.columns import COLUMNS
+from bench.board.rows import find_reference, status_of
+from bench.cell_folder import CellFailure
+from bench.records import write_record
 from bench.store import Store
-
-PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
+from tests.support import tiny_bench
+from tests.support.boards import row_cells
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The threshold method, beside itself under another name, at two budgets."""
     store = Store(tmp_path_factory.mktemp("runs") / "toy")
-    loaded = suite.Suite(
-        name="toy", title="Toy", datasets=["tiny"], fractions=[0.3, 1.0], subsets=3, reference="threshold",
-        methods=["threshold", {"method": "threshold", "variant": "again", "config": {"fault": "other"}}],
-        size=[16, 16], steps=3,
-    )  # type: ignore[arg-type]  # fmt: skip
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    assert stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS).failed == 0
-    stages.report(store)
+    again = {"method": "threshold", "variant": "again", "config": {"fault": "other"}}
+    suite = tiny_bench.toy_suite(subsets=3, methods=["threshold", again])
+    assert tiny_bench.run(suite, store).failed == 0
+    tiny_bench.report(store)
     return store
 
 
@@ -37,68 +33,118 @@ def test_methods_with_equal_scores_are_all_first(done: Store) -> None:
     assert {row.first for row in rows} == {1.0}
 
 
-def test_a_method_equal_to_the_reference_is_worth_its_own_labels(done: Store) -> None:
-    [worth] = build(done).worth
-    assert (worth["method"], worth["variant"], worth["n_subsets"]) == ("threshold", "again", 3)
-    assert worth["estimate"]["labelled"] <= worth["fraction"] + 1e-9
-    assert "Worth in labels" in (done.out / "report" / "index.html").read_text()
+def test_a_method_equal_to_the_reference_needs_its_own_labels(done: Store) -> None:
+    [equivalent] = build(done).label_equivalents
+    assert (equivalent.method, equivalent.variant) == ("threshold", "again")
+    assert equivalent.n_subsets == 3
+    assert equivalent.estimate.labelled <= equivalent.fraction + 1e-9
+    assert "Label equivalence" in (done.out / "report" / "index.html").read_text()
 
 
 def test_areas_are_means_over_log_labels(done: Store) -> None:
-    """With two budgets the area is the mean of both; a method that equals the reference gains nothing."""
+    """With two budgets the area is their mean; a method that equals the reference gains nothing."""
     board = build(done)
     dice = {(row.variant, row.fraction): row.mean for row in board.rows if row.metric == "dice"}
     again, default = board.areas
-    assert (default["variant"], again["variant"], default["fractions"]) == (
-        "default",
-        "again",
-        [0.3, 1.0],
-    )
-    assert default["mean"] == pytest.approx((dice["default", 0.3] + dice["default", 1.0]) / 2)
-    assert default["gain"] is None and again["gain"]["mean"] == 0
+    assert (default.variant, again.variant) == ("default", "again")
+    assert default.fractions == [0.3, 1.0]
+    low = dice["default", 0.3]
+    high = dice["default", 1.0]
+    assert low is not None and high is not None
+    assert default.mean == pytest.approx((low + high) / 2)
+    assert default.gain is None
+    assert again.gain is not None and again.gain.mean == 0
     assert "Area under the label curve" in (done.out / "report" / "index.html").read_text()
 
 
-def test_worth_needs_a_whole_curve(done: Store) -> None:
-    """Found in a review: failed cells of the reference counted as Dice 0 in its curve, and nothing said so."""
-    cell = next(c for c in done.plan()["cells"] if c["variant"] == "default" and c["fraction"] == 1)
-    result = done.cell(cell["key"]) / "result.json"
+def test_label_equivalents_need_a_whole_curve(done: Store) -> None:
+    """Failed cells of the reference once counted as Dice 0 in its curve, and nothing said so."""
+    cell = tiny_bench.planned(done, variant="default", fraction=1)[0]
+    folder = done.cell(cell.key).path
+    result = folder / "result.json"
+    failure = folder / "failure.json"
     kept = result.read_text()
     result.unlink()
-    (done.cell(cell["key"]) / "failure.json").write_text(
-        '{"kind": "error", "message": "lost", "log": []}'
-    )
+    write_record(failure, CellFailure(cell.key, "error", "lost"))
     try:
         board = build(done)
-        assert board.worth == [] and [area["variant"] for area in board.areas] == ["again"]
+        assert board.label_equivalents == []
+        assert [area.variant for area in board.areas] == ["again"]
     finally:
         result.write_text(kept)
-        (done.cell(cell["key"]) / "failure.json").unlink()
+        failure.unlink()
 
 
-def line(method: str, variant: str, **changes: Any) -> Line:
-    identity = ("segmentation", "toy", 4, method, variant)
-    bare = Line(identity, 0.1, [], ["done", "failed"], {}, [], [], None, {}, {}, False)
-    return replace(bare, **changes)
-
-
-def test_tuned_methods_are_set_against_the_tuned_reference() -> None:
-    """Found in a review: a tuned method was credited with what tuning alone gives the reference."""
-    group = [
-        line(method, variant) for method in ("base", "other") for variant in ("default", "tuned")
-    ]
+def test_tuned_methods_are_compared_with_the_tuned_reference() -> None:
+    """A tuned method was once credited with what tuning alone gives the reference."""
+    names = [("base", "default"), ("base", "tuned"), ("other", "default"), ("other", "tuned")]
+    group = [row_cells(method, variant) for method, variant in names]
     default, tuned, other, other_tuned = group
-    assert base_of(other, group, "base") is base_of(tuned, group, "base") is default
-    assert base_of(other_tuned, group, "base") is tuned
-    assert base_of(other_tuned, [default, other_tuned], "base") is default
-    assert base_of(other, [other], "base") is None
+    assert find_reference(other, group, "base") is default
+    assert find_reference(tuned, group, "base") is default
+    assert find_reference(other_tuned, group, "base") is tuned
+    assert find_reference(other_tuned, [default, other_tuned], "base") is default
+    assert find_reference(other, [other], "base") is None
 
 
 @pytest.mark.parametrize(
     ("metric", "words"), [("dice", "count as worst"), ("healthiness", "are left out")]
 )
 def test_what_becomes_of_failed_cells_is_said(metric: str, words: str) -> None:
-    """Found in a review: pseudo-normal images of a failed cell are not there to be scored, but "counted as worst"."""
+    """Pseudo-healthy images of a failed cell do not exist, yet they "counted as worst" once."""
     column = next(column for column in COLUMNS if column.key == metric)
-    status, reason = status_of(line("smile", "default", failures=["time: late"]), column, True)
-    assert status == "failed" and reason == f"1 of 2 cells failed and {words}: time: late"
+    cells = row_cells("smile", states=["done", "failed"], failures=["time: late"])
+    status, reason = status_of(cells, column, True)
+    assert status == "failed"
+    assert reason == f"1 of 2 cells failed and {words}: time: late"
+
+
+METRIC = """
+from bench.metrics.case_metric import CaseMetric
+
+METRICS = (
+    CaseMetric(
+        key="size_error",
+        title="Size error",
+        better="lower",
+        help="Difference of the areas as a share of the true one.",
+        pairs="reference",
+        digits=2,
+        worst=1.0,
+        compute=lambda pair: abs(int(pair.guess.sum()) - int(pair.truth.sum())) / pair.truth.sum(),
+    ),
+)
+"""
+
+
+def test_a_metric_of_a_plug_in_is_a_column(tmp_path: Path) -> None:
+    """Its rows are ranked, with the direction it declares, and its numbers are in every format."""
+    file = tmp_path / "size_error.py"
+    file.write_text(METRIC)
+    store = Store(tmp_path / "toy")
+    suite = tiny_bench.toy_suite(subsets=1, metrics=[file])
+    assert tiny_bench.run(suite, store).failed == 0
+    board, page = tiny_bench.report(store)
+    rows = [row for row in board.rows if row.metric == "size_error"]
+    assert [row.status for row in rows] == ["ok", "ok"]
+    assert all(row.mean is not None and row.rank_lo == 1 for row in rows)
+    column = board.column("size_error")
+    assert (column.title, column.better, column.digits) == ("Size error", "lower", 2)
+    assert {point.metric for point in board.points} >= {"dice", "size_error"}
+    own = [row.metric for row in board.rows if row.fraction == 1]
+    assert own[-2:] == ["asd", "size_error"]
+    assert 'data-column="size_error" data-better="lower"' in page.read_text()
+    assert "| Size error ↓ |" in (store.out / "report" / "tables.md").read_text()
+    assert r"& Size error $\downarrow$ &" in (store.out / "report" / "tables.tex").read_text()
+    for file in (page, store.out / "report" / "tables.md", store.out / "report" / "tables.tex"):
+        text = file.read_text()
+        assert all(f"{row.mean:.2f}" in text for row in rows)
+    with (store.out / "report" / "rows.csv").open(encoding="utf-8") as opened:
+        in_csv = [line for line in csv.DictReader(opened) if line["metric"] == "size_error"]
+    assert [line["mean"] for line in in_csv] == [str(row.mean) for row in rows]
+    [heads, *_] = (store.out / "report" / "results.csv").read_text().splitlines()
+    assert heads.split(",")[-1] == "size_error"
+    content = json.loads((store.out / "board.json").read_text())
+    in_json = [row["mean"] for row in content["rows"] if row["metric"] == "size_error"]
+    assert in_json == [row.mean for row in rows]
+    assert "size_error" in [entry["key"] for entry in content["columns"]]

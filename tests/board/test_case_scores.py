@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from bench.board.case_scores import case_tables, per_case
-from bench.board.rows import Line
-from bench.scoring.label_scores import LabelScores
-from bench.scoring.score_cell import Scores, read_rows
+from bench.scoring.tables import LabelScores, Scores, read_rows, read_scores
+from tests.support.boards import row_cells
 
 HEAD = "case,group,class,reference,predicted,dice,jaccard,hd95,asd,nsd\n"
 
 
-def _scores(file: Path, first: float) -> Scores:
+def _scores(file: Path, first: float) -> Scores | LabelScores:
     """Case a has two classes, b has one, n has no reference."""
     lines = [
         f"a,p,1,1,1,{first},0,0,0,0",
@@ -19,33 +18,17 @@ def _scores(file: Path, first: float) -> Scores:
         "n,q,1,0,0,1.0,,,,",
     ]
     file.write_text(HEAD + "\n".join(lines) + "\n")
-    return Scores(file)
-
-
-def _line(scores: dict[int, Scores]) -> Line:
-    states = ["done"] * len(scores)
-    return Line(
-        ("segmentation", "d", 4, "m", "default"),
-        0.1,
-        [],
-        states,
-        scores,
-        [],
-        [],
-        None,
-        {},
-        {},
-        False,
-    )
+    return read_scores(file, "segmentation")
 
 
 def test_cases_are_means_over_classes_then_subsets(tmp_path: Path) -> None:
     scores = {0: _scores(tmp_path / "0.csv", 0.1), 1: _scores(tmp_path / "1.csv", 0.3)}
-    [table] = case_tables([_line(scores), _line({})])
-    assert (table["cases"], table["metric"]) == (["a", "b"], "Dice")
-    [series] = table["series"]
-    assert series["values"] == [0.35, 1.0]
-    assert (series["n_subsets"], series["labelled"]) == (2, 4)
+    scored = row_cells("m", scores=scores, states=["done", "done"])
+    [table] = case_tables([scored, row_cells("m", states=[])])
+    assert (table.cases, table.metric) == (["a", "b"], "Dice")
+    [series] = table.series
+    assert series.values == [0.35, 1.0]
+    assert (series.n_subsets, series.labelled) == (2, 4)
 
 
 def test_a_classified_case_has_the_probability_of_its_label(tmp_path: Path) -> None:

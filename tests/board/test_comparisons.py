@@ -1,4 +1,4 @@
-"""Methods against each other in closed form, and the sentences of the panel on top."""
+"""Methods against each other in closed form."""
 
 import itertools
 from typing import Any
@@ -7,112 +7,79 @@ import numpy as np
 import pytest
 
 from bench.board import comparisons
-from bench.board.caveats import honesty
-from bench.board.rows import Line
-from bench.stats.intervals import holm, p_value
+from bench.board.comparisons import BudgetScores, Comparisons
+from bench.board.rows import seed_name
+from bench.stats.intervals import holm_adjusted, p_value
+from tests.support.boards import row_cells
 
 random = np.random.default_rng(0)
 BASE = random.normal(0.6, 0.1, (20, 3))
 
 
-def line(method: str, selected: bool = False) -> Line:
-    identity = ("segmentation", "d", 4, method, "default")
-    return Line(identity, 0.1, [], ["done"], {}, [], [], None, {}, {}, False, selected)
+def budget_scores(**tables: Any) -> BudgetScores:
+    rows = {}
+    for method in tables:
+        cells = row_cells(method)
+        rows[seed_name(cells.row)] = cells
+    return BudgetScores(rows, dict(zip(rows, tables.values(), strict=True)))
 
 
-def group(**tables: Any) -> tuple[dict[str, Line], dict[str, Any]]:
-    lines = {comparisons.name_of(line(name).identity): line(name) for name in tables}
-    return lines, dict(zip(lines, tables.values(), strict=True))
+def names_of(budget: BudgetScores) -> list[str]:
+    return list(budget.tables)
 
 
 def test_a_pair_holds_the_difference_and_what_is_known_of_it() -> None:
     noise = random.normal(0, 0.01, BASE.shape)
-    lines, tables = group(a=BASE + 0.1 + noise, b=BASE, c=BASE - 0.1 - noise)
-    found = {(pair["method"], pair["other"]): pair for pair in comparisons.pairs(tables, lines)}
-    assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
-    first = found["a", "b"]
-    assert first["mean"] == pytest.approx(0.1 + noise.mean())
-    assert first["lo"] < first["mean"] < first["hi"]
-    assert (first["superiority"], first["interval"]) == (1.0, "two-way")
-    apart = {(a, b): p_value(tables[a] - tables[b]) for a, b in itertools.combinations(tables, 2)}
-    assert [pair["p"] for pair in found.values()] == pytest.approx(holm(list(apart.values())))
-    plain = next(iter(apart.values()))
-    assert first["false_outperformance"] == pytest.approx(plain / 2)
+    budget = budget_scores(a=BASE + 0.1 + noise, b=BASE, c=BASE - 0.1 - noise)
+    tables = budget.tables
+    pairs = {
+        (pair.method, pair.other): pair
+        for pair in comparisons.method_pairs(budget, names_of(budget))
+    }
+    assert list(pairs) == [("a", "b"), ("a", "c"), ("b", "c")]
+    first = pairs["a", "b"]
+    assert first.mean == pytest.approx(0.1 + noise.mean())
+    assert first.lo is not None and first.hi is not None
+    assert first.lo < first.mean < first.hi
+    assert (first.superiority, first.interval) == (1.0, "two-way")
+    couples = itertools.combinations(tables, 2)
+    plain = [p_value(tables[a] - tables[b]) for a, b in couples]
+    assert [pair.p for pair in pairs.values()] == pytest.approx(holm_adjusted(plain))
+    assert first.false_outperformance == pytest.approx(plain[0] / 2)
 
 
 def test_equal_methods_are_even_in_everything() -> None:
-    lines, tables = group(a=BASE, b=BASE.copy())
-    [pair] = comparisons.pairs(tables, lines)
-    assert (pair["mean"], pair["superiority"], pair["p"], pair["false_outperformance"]) == (
-        0.0,
-        0.5,
-        1.0,
-        0.5,
-    )
-    shares = [item["shares"] for item in comparisons.stability(tables, lines, list(tables))]
-    assert shares == [[1.0], [1.0]]
+    budget = budget_scores(a=BASE, b=BASE.copy())
+    [pair] = comparisons.method_pairs(budget, names_of(budget))
+    assert (pair.mean, pair.superiority, pair.p) == (0.0, 0.5, 1.0)
+    assert pair.false_outperformance == 0.5
+    shares = comparisons.rank_shares(budget, names_of(budget))
+    assert [item.shares for item in shares] == [[1.0], [1.0]]
 
 
 def test_a_sure_order_is_stable_and_equal_under_all_rules() -> None:
-    lines, tables = group(low=BASE - 0.2, high=BASE, middle=BASE - 0.1)
-    chosen = comparisons.shown(tables, lines, "low")
-    assert [lines[name].identity[3] for name in chosen] == ["high", "middle", "low"]
-    assert [item["shares"] for item in comparisons.stability(tables, lines, chosen)] == [
+    budget = budget_scores(low=BASE - 0.2, high=BASE, middle=BASE - 0.1)
+    shown = comparisons.choose_shown(budget, "low")
+    assert [budget.rows[name].row.method for name in shown] == ["high", "middle", "low"]
+    assert [item.shares for item in comparisons.rank_shares(budget, shown)] == [
         [1.0],
         [0.0, 1.0],
         [0.0, 0.0, 1.0],
     ]
-    [ordered] = comparisons.ordered(tables, lines, chosen)
-    ranks = [[rule["rank"] for rule in item["rules"].values()] for item in ordered["methods"]]
+    ordering = comparisons.rule_ordering(budget, shown)
+    ranks = [[rule.rank for rule in method.rules.values()] for method in ordering.methods]
     assert ranks == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
-    assert [one["tau"] for one in ordered["agreement"]] == [1.0, 1.0, 1.0]
+    assert [rules.tau for rules in ordering.agreement] == [1.0, 1.0, 1.0]
 
 
 def test_a_long_list_keeps_the_best_and_the_reference() -> None:
-    lines, tables = group(**{f"m{number:02}": BASE - number / 100 for number in range(30)})
-    chosen = [lines[name].identity[3] for name in comparisons.shown(tables, lines, "m29")]
-    assert len(chosen) == comparisons.MOST
-    assert chosen == [*[f"m{number:02}" for number in range(comparisons.MOST - 1)], "m29"]
+    budget = budget_scores(**{f"m{number:02}": BASE - number / 100 for number in range(30)})
+    shown = [budget.rows[name].row.method for name in comparisons.choose_shown(budget, "m29")]
+    assert len(shown) == comparisons.MOST
+    assert shown == [*[f"m{number:02}" for number in range(comparisons.MOST - 1)], "m29"]
 
 
 def test_a_checkpoint_chosen_on_a_list_is_compared_with_nothing() -> None:
-    assert list(comparisons.compared([line("a", selected=True)])) == []
-    assert comparisons.compare([], "a") == {"stability": [], "pairs": [], "orderings": []}
-
-
-def test_the_panel_counts_from_the_cells() -> None:
-    card = {"unit": "patient (by name)", "labelled_cases": {"4": [12, 14], "40": [120, 120]}}
-    plan: dict[str, Any] = {
-        "datasets": {"d": card}, "suite": {"select": None}, "cells": [{"select": None}],
-        "methods": {"a": {"deviations": {"x": "y"}}, "b": {"deviations": {}}},
-    }  # fmt: skip
-    cells = [{"method": "a", "labelled": 4, "steps": 5, "status": "ok", "reason": None}]
-    found = honesty(plan, cells, [])
-    assert (
-        found["Images behind a budget"]
-        == "d, 4 patients: 12 to 14 images, 40 patients: 120 images."
-    )
-    assert found["Labels used"].startswith(
-        "Fitting: 4 labelled patients, all of the budget, in 1 cells."
-    )
-    assert found["Labels used"].endswith("Tuning: none.")
-    assert found["Known failures"] == "None in 1 cells."
-    assert found["Differences from the papers"] == "Stated by a 1; each is listed under Methods."
-    bad = [
-        *cells,
-        {**cells[0], "status": "failed", "reason": "time: late"},
-        {**cells[0], "status": "missing"},
-    ]
-    study = {"labels": 4, "subset": None}
-    found = honesty(plan, bad, [study, study])
-    failures = "Of 3 cells 1 failed and count as worst, 1 are not finished. 1 x a: time: late."
-    assert found["Known failures"] == failures
-    assert (
-        "Tuning: 4 labelled patients in 2 studies, on one more draw of labels"
-        in found["Labels used"]
-    )
-    plan["suite"]["select"], plan["cells"] = {"by": "test"}, [{"select": {"by": "test"}}]
-    assert (
-        "the test list, beside the last iterate, in 1 cells"
-        in honesty(plan, cells, [])["Labels used"]
-    )
+    selected = row_cells("a", selected=True)
+    assert list(comparisons.scores_by_budget([selected])) == []
+    assert comparisons.compare_methods([], "a") == Comparisons()

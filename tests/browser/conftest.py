@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,8 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.board.schema import Board, Panel, Row
-from reports import page
+from bench.board.columns import COLUMNS
+from bench.board.schema import (
+    Board,
+    CaseSeries,
+    CaseTable,
+    MethodPair,
+    Panel,
+    RankShares,
+    Row,
+    RowCost,
+    StudyHistory,
+    SuiteFacts,
+    TrialPoint,
+)
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.plan_file import MethodCard
+from reports.write import draw_page
+from tests.support.boards import dataset_facts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 METHODS = {
@@ -28,31 +45,69 @@ HEADS = {
 }
 
 
-def card(title: str) -> dict[str, Any]:
-    return {
-        "title": title, "unit": "patient", "classes": ["background", "round"], "ndim": 2, "channels": 3,
-        "train_cases": 80, "train_groups": 40, "test_cases": 30, "test_groups": 20, "source": "https://example.org/d",
-        "licence": "CC0", "citation": "", "redistribute": True, "synthetic": True, "distance_unit": "px",
-        "nsd_tolerance": 2, "split_sha256": "ab", "all_background": {"dice": 0.0},
-        "label_counts": {"test": {"no": 10, "yes": 20}},
-    }  # fmt: skip
+def card(name: str, title: str) -> DatasetFacts:
+    """A data set of colour images with two labels."""
+    return dataset_facts(
+        id=name,
+        title=title,
+        channels=3,
+        source="https://example.org/d",
+        citation="",
+        nsd_tolerance=2,
+        split_sha256="ab",
+        all_background={"dice": 0.0},
+        label_counts={"test": {"no": 10, "yes": 20}},
+    )
+
+
+def problems() -> list[tuple[str, str]]:
+    """Each task on each dataset."""
+    return list(itertools.product(HEADS, ("drawn", "photos")))
+
+
+def entries() -> Iterator[tuple[str, str, int, str, str]]:
+    """Every method at every budget; the generator also with tuned settings."""
+    for (task, dataset), labelled, method in itertools.product(problems(), (4, 40), MEANS):
+        yield task, dataset, labelled, method, "default"
+        if method == "gan":
+            yield task, dataset, labelled, method, "tuned"
 
 
 def rows() -> list[Row]:
-    return [
-        Row(task, dataset, labelled / 40, labelled, method, variant, metric, mean, mean - 0.1, mean + 0.1, "two-way",
-            30, 20, 3, 1, 2, 1, "ok", None)
-        for task, metrics in HEADS.items()
-        for dataset in ("drawn", "photos")
-        for labelled in (4, 40)
-        for method, base in MEANS.items()
-        for variant in (("default", "tuned") if method == "gan" else ("default",))
-        for number, metric in enumerate(metrics)
-        for mean in [base + labelled / 400 + 0.01 * (variant == "tuned") - 0.2 * number * (method == "gan")]
-    ]  # fmt: skip
+    """Each metric of each entry; the generator is far worse by all but the first."""
+    made = []
+    for task, dataset, labelled, method, variant in entries():
+        base = MEANS[method] + labelled / 400
+        tuned = variant == "tuned"
+        for number, metric in enumerate(HEADS[task]):
+            mean = base + 0.01 * tuned - 0.2 * number * (method == "gan")
+            row = Row(
+                task=task,
+                dataset=dataset,
+                fraction=labelled / 40,
+                labelled=labelled,
+                method=method,
+                variant=variant,
+                metric=metric,
+                mean=mean,
+                lo=mean - 0.1,
+                hi=mean + 0.1,
+                interval="two-way",
+                n_cases=30,
+                n_groups=20,
+                n_subsets=3,
+                rank_lo=1,
+                rank_hi=2,
+                tie_group=1,
+                status="ok",
+                reason=None,
+            )
+            made.append(row)
+    return made
 
 
 def of(task: str, dataset: str, method: str) -> dict[str, Any]:
+    """What every item about a method states first."""
     return {
         "task": task,
         "dataset": dataset,
@@ -63,52 +118,130 @@ def of(task: str, dataset: str, method: str) -> dict[str, Any]:
     }
 
 
-def cases(task: str, dataset: str) -> dict[str, Any]:
+def cases(task: str, dataset: str) -> CaseTable:
+    """Six cases, each worse than the one before by every method."""
+    series = []
+    for method, base in MEANS.items():
+        values = [round(0.9 * base - 0.1 * number, 3) for number in range(6)]
+        series.append(
+            CaseSeries(
+                labelled=4,
+                fraction=0.1,
+                method=method,
+                variant="default",
+                n_subsets=3,
+                values=values,
+            )
+        )
     names = [f"case_{number}" for number in range(6)]
-    series = [
-        {
-            **of(task, dataset, method),
-            "n_subsets": 3,
-            "values": [round(0.9 * base - 0.1 * n, 3) for n in range(6)],
-        }
-        for method, base in MEANS.items()
-    ]
-    return {"task": task, "dataset": dataset, "metric": "Dice", "cases": names, "series": series}
+    return CaseTable(task=task, dataset=dataset, metric="Dice", cases=names, series=series)
 
 
-def pair(task: str, dataset: str) -> dict[str, Any]:
-    return {**of(task, dataset, "gan"), "other": "supervised", "other_variant": "default", "mean": 0.1, "lo": 0.05,
-            "hi": 0.15, "interval": "two-way", "superiority": 0.8, "p": 0.01,
-            "false_outperformance": 0.005}  # fmt: skip
+def pair(task: str, dataset: str) -> MethodPair:
+    """The generator minus the reference."""
+    return MethodPair(
+        **of(task, dataset, "gan"),
+        other="supervised",
+        other_variant="default",
+        mean=0.1,
+        lo=0.05,
+        hi=0.15,
+        interval="two-way",
+        superiority=0.8,
+        p=0.01,
+        false_outperformance=0.005,
+    )
 
 
-def study(dataset: str) -> dict[str, Any]:
-    trials = [{"number": n, "params": {"rate": n}, "value": 0.5 + n / 10, "best": 0.5 + n / 10, "state": "done",
-               "seconds": 1.0} for n in range(3)]  # fmt: skip
-    return {**of("segmentation", dataset, "gan"), "subset": 0, "asked": 3,
-            "trials": trials, "importances": {"rate": 1.0},
-            "noise": 0.05, "best_of": 0.04, "labels": 4}  # fmt: skip
+def stability(task: str, dataset: str) -> list[RankShares]:
+    """How often each of the two is first."""
+    shares = []
+    for name in ("gan", "supervised"):
+        shares.append(RankShares(**of(task, dataset, name), methods=2, shares=[0.75, 0.25]))
+    return shares
+
+
+def study(dataset: str) -> StudyHistory:
+    """Three trials, each better than the one before."""
+    trials = []
+    for number in range(3):
+        value = 0.5 + number / 10
+        trials.append(TrialPoint(number, {"rate": number}, "done", value, None, value))
+    return StudyHistory(
+        id="5eed",
+        task="segmentation",
+        dataset=dataset,
+        labelled=4,
+        fraction=0.1,
+        method="gan",
+        subset=0,
+        draw=0,
+        folds=2,
+        prune=False,
+        defaults={},
+        changes={"rate": [0, 1, 2]},
+        asked=3,
+        trials=trials,
+        winner=2,
+        noise=0.05,
+        best_of=0.04,
+        importances={"rate": 1.0},
+    )
+
+
+def costs(task: str, dataset: str) -> list[RowCost]:
+    """Equal costs of all methods."""
+    made = []
+    for name in METHODS:
+        cost = RowCost(
+            **of(task, dataset, name),
+            train_seconds=9.0,
+            part_seconds=1.0,
+            segmenter_steps=5,
+            peak_memory_mb=9.0,
+            parameters=99,
+            inference_ms=1.0,
+            tune_seconds=0.0,
+        )
+        made.append(cost)
+    return made
+
+
+def method_card(name: str, family: str) -> MethodCard:
+    """What the page shows of a method."""
+    role = "baseline" if name in ("supervised", "mean_teacher") else "learner"
+    return MethodCard(
+        title=name,
+        role=role,
+        family=family,
+        paper="",
+        year=2020,
+        summary="",
+        verified={"a": "b"},
+        deviations={},
+    )
 
 
 def make_board() -> Board:
-    places = [(task, dataset) for task in HEADS for dataset in ("drawn", "photos")]
-    cost = {"train_seconds": 9.0, "part_seconds": 1.0, "tune_seconds": 0.0, "segmenter_steps": 5, "peak_memory_mb": 9.0,
-            "parameters": 99, "inference_ms": 1.0}  # fmt: skip
-    methods = {
-        name: {"title": name, "role": "baseline" if name in ("supervised", "mean_teacher") else "learner",
-               "family": family, "paper": "", "year": 2020, "summary": "", "verified": {"a": "b"}, "deviations": {}}
-        for name, family in METHODS.items()
-    }  # fmt: skip
+    """Every part of a page that the script or the style sheet touches."""
     return Board(
-        suite={"name": "t", "title": "Test page", "description": "", "tasks": list(HEADS), "size": None, "note": None},
-        rows=rows(), points=[], datasets={"drawn": card("Drawn set"), "photos": card("Photo set")},
-        protocol={"Test": "20 patients"}, cells=[], overlays=[], provenance={}, methods=methods,
-        cases=[cases(*place) for place in places], honesty={"Checkpoint": "The last iterate."},
-        stability=[{**of(*place, name), "methods": 2, "shares": [0.75, 0.25]}  # type: ignore[misc]
-                   for place in places for name in ("gan", "supervised")],
-        pairs=[pair(*place) for place in places], tuning=[study("drawn")],
-        cost=[{**of(*place, name), **cost} for place in places for name in METHODS],  # type: ignore[misc]
-    )  # fmt: skip
+        suite=SuiteFacts(name="t", title="Test page", description="", tasks=list(HEADS)),
+        rows=rows(),
+        points=[],
+        datasets={"drawn": card("drawn", "Drawn set"), "photos": card("photos", "Photo set")},
+        protocol={"Test": "20 patients"},
+        cells=[],
+        overlays=[],
+        provenance={},
+        methods={name: method_card(name, family) for name, family in METHODS.items()},
+        cases=list(itertools.starmap(cases, problems())),
+        caveats={"Checkpoint": "The last iterate."},
+        stability=list(itertools.chain(*itertools.starmap(stability, problems()))),
+        pairs=list(itertools.starmap(pair, problems())),
+        tuning=[study("drawn")],
+        cost=list(itertools.chain(*itertools.starmap(costs, problems()))),
+        columns=[column.facts for column in COLUMNS],
+    )
 
 
 def panel(case: str) -> Panel:
@@ -124,9 +257,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page as a file."""
     file = tmp_path_factory.mktemp("page") / "index.html"
     file.write_text(
-        page.render(
-            make_board(), [panel("case_1"), panel("case_4")], [], {"segmentation": "case\n"}
-        )
+        draw_page(make_board(), [panel("case_1"), panel("case_4")], [], {"segmentation": "case\n"})
     )
     return file.as_uri()
 
@@ -141,14 +272,8 @@ def missing(what: str) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A headless Chromium of the system."""
-    found = next(
-        (
-            path
-            for name in ("chromium", "chromium-browser", "google-chrome")
-            if (path := shutil.which(name))
-        ),
-        "",
-    )
+    paths = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    found = next(filter(None, paths), "")
     if not found:
         missing("no chromium is installed")
     try:

@@ -1,6 +1,6 @@
-"""The page in a real browser: its script, its looks, and what people without a mouse or without sight get of it.
+"""The page in a real browser: script, looks, and what people without mouse or sight get of it.
 
-Each test also fails, by the fixture `visit`, where the console says anything or anything is requested.
+Each test also fails, by the fixture `visit`, if the console says or requests anything.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_equal_values_keep_their_order_and_budgets_turn_round(visit: Any) -> Non
 
 def test_filters_add_up_and_are_told(visit: Any) -> None:
     page = visit()
-    assert page.page.locator("#count").inner_text() == "All 40 rows"
+    assert page.page.locator("#count").inner_text() == "40 rows"
     for chip in ("Photo set", "10%", "generation", "tuned"):
         page.page.locator(f'.chips label:has(span:text-is("{chip}"))').click()
     assert page.hash() == "dataset=photos&fraction=0.1&family=generation&variant=tuned"
@@ -61,7 +61,9 @@ def test_filters_add_up_and_are_told(visit: Any) -> None:
     )
     assert page.page.locator("#count").inner_text() == "2 of 40 rows"
     page.page.locator("#search").fill("teacher")
-    assert page.page.locator("#count").inner_text() == "0 of 40 rows: none fits, clear a filter"
+    assert (
+        page.page.locator("#count").inner_text() == "0 of 40 rows: nothing matches, clear a filter"
+    )
     page.page.locator("#clear").click()
     assert page.hash() == "" and page.names() == LOW + LOW
 
@@ -89,9 +91,11 @@ def test_nonsense_in_the_address_does_no_harm(visit: Any) -> None:
         "#sort=nothing+sideways&case=no/such&across=a|b&layers=&opacity=x&task=%3Cb%3E&at=nowhere"
     )
     assert not page.page.locator("dialog").is_visible()
-    assert page.page.locator("#count").inner_text() == "0 of 40 rows: none fits, clear a filter"
     assert (
-        visit("#50%").page.locator("#count").inner_text() == "All 40 rows"
+        page.page.locator("#count").inner_text() == "0 of 40 rows: nothing matches, clear a filter"
+    )
+    assert (
+        visit("#50%").page.locator("#count").inner_text() == "40 rows"
     )  # no escape that could be decoded
 
 
@@ -143,11 +147,11 @@ def test_the_scatter_shows_the_two_methods_that_are_chosen(visit: Any) -> None:
     page = visit()
     page.page.locator('#dataset-1 select[data-axis="up"]').select_option("gan, 4 labelled")
     label = page.page.locator("#dataset-1 .plot svg").get_attribute("aria-label")
-    assert "supervised, 4 labelled across, gan, 4 labelled up" in str(label)
+    assert "supervised, 4 labelled on the x axis, gan, 4 labelled on the y axis" in str(label)
     again = visit(f"#{page.hash()}")
     assert again.page.locator("#dataset-1 .plot svg").get_attribute("aria-label") == label
     dot = again.page.locator('#dataset-1 .plot .dot[data-case$="case_0"]')
-    assert dot.get_attribute("aria-label") == "case_0: 0.540 across, 0.630 up"
+    assert dot.get_attribute("aria-label") == "case_0: x 0.540, y 0.630"
 
 
 def test_strips_show_every_case_of_every_method_at_one_budget(visit: Any) -> None:
@@ -225,5 +229,6 @@ def test_the_page_never_scrolls_sideways(visit: Any, width: int) -> None:
 def test_targets_are_large_enough_to_touch(visit: Any) -> None:
     page = visit(viewport={"width": 390, "height": 800})
     small = """[...document.querySelectorAll('button, select, .chips label, .layers label')]
-        .filter(one => one.offsetParent && one.getBoundingClientRect().height < 24).map(one => one.outerHTML)"""
+        .filter(one => one.offsetParent && one.getBoundingClientRect().height < 24)
+        .map(one => one.outerHTML)"""
     assert page.page.evaluate(small) == []

@@ -1,4 +1,4 @@
-"""What workers may see: labelled cases in full, the others without masks, no test case in training."""
+"""What workers may see: labelled cases in full, the others without masks, no test case."""
 
 import importlib.util
 from dataclasses import replace
@@ -11,6 +11,7 @@ import pytest
 from bench import registry
 from bench.api import RawCase, Record
 from bench.data import cache, decode, geometry
+from bench.data.index import DroppedCase
 from bench.errors import DataProblem
 from bench.planning import split
 
@@ -25,8 +26,8 @@ def tiny() -> Any:
     return module.Tiny("tiny", None)
 
 
-def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Prepared:
-    train, test = split.sides(dataset.records(), 0, None)
+def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.DecodedDataset:
+    train, test = split.draw_sides(dataset.records(), 0, None)
     return decode.prepare(
         dataset,
         {"train": train, "test": test},
@@ -40,17 +41,12 @@ def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.Pr
 def test_view_holds_the_budget_and_hides_the_rest(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, tiny())
     view = cache.train_view(prepared.folder, prepared.index, ["p4", "p1"])
-    assert [case.group for case in view.fit] == [
-        "p4",
-        "p4",
-        "p1",
-        "p1",
-    ]  # as drawn: a smaller budget is a prefix
+    # In the order they were drawn: a smaller budget is a prefix.
+    assert [case.group for case in view.fit] == ["p4", "p4", "p1", "p1"]
     assert all(case.mask is not None and case.mask.shape == (16, 16) for case in view.fit)
     assert all(case.image.dtype == np.float32 and case.image.max() <= 1 for case in view.fit)
     assert {case.group for case in view.unlabelled} == {"p0", "p2", "p3", "p5", "p6"}
     assert all(case.mask is None and case.label is None for case in view.unlabelled)
-    assert not view.select
     assert view.unlabelled.masks is None  # type: ignore[attr-defined]  # the file is not even open
 
 
@@ -65,8 +61,8 @@ def test_training_opens_no_test_file(tmp_path: Path) -> None:
 def test_native_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     dataset = tiny()
     prepared = prepare(tmp_path, dataset)
-    masks = cache.native(prepared.folder, prepared.index, "test_masks")
-    images = cache.native(prepared.folder, prepared.index, "test_native")
+    masks = cache.native_masks(prepared.folder, prepared.index)
+    images = cache.native_images(prepared.folder, prepared.index)
     for record in dataset.records()[14:]:
         assert np.array_equal(masks[record.id], dataset.read(record).mask)
         assert np.array_equal(images[record.id], dataset.read(record).image)
@@ -115,19 +111,19 @@ def test_training_copies_of_test_images_are_left_out(tmp_path: Path) -> None:
 
     dataset.read = with_copy
     prepared = prepare(tmp_path, dataset, drop_copies=True)
-    assert prepared.index["dropped"] == [{"id": "p2_f1", "copy_of": "p8_f0"}]
-    assert "p2_f1" not in [case["id"] for case in prepared.index["train"]]
-    assert len(prepare(tmp_path, dataset, drop_copies=False).index["train"]) == 14
+    assert prepared.index.dropped == [DroppedCase("p2_f1", "p8_f0")]
+    assert "p2_f1" not in [entry.id for entry in prepared.index.train]
+    assert len(prepare(tmp_path, dataset, drop_copies=False).index.train) == 14
 
 
 def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
-    """Normal frames of phantoms look alike to hash and thumbnail; none may be left out of training."""
+    """Normal frames of phantoms have similar hashes and thumbnails; none may be left out."""
     dataset, code = registry.dataset("phantoms", None)
-    train, test = split.sides(dataset.records(), 0, None)
+    train, test = split.draw_sides(dataset.records(), 0, None)
     prepared = decode.prepare(
         dataset, {"train": train, "test": test}, decode.Grid((64, 64)), tmp_path, code
     )
-    assert (len(prepared.index["train"]), prepared.index["dropped"]) == (240, [])
+    assert (len(prepared.index.train), prepared.index.dropped) == (240, [])
 
 
 def test_data_hash_covers_classes_and_spacing(tmp_path: Path) -> None:
@@ -140,7 +136,7 @@ def test_data_hash_covers_classes_and_spacing(tmp_path: Path) -> None:
         dataset.read = lambda record, read=read, card=dataset.card: replace(
             read(record), spacing=card.spacing
         )
-        hashes.add(prepare(tmp_path, dataset).index["data"])
+        hashes.add(prepare(tmp_path, dataset).index.data)
     assert len(hashes) == 3
 
 
@@ -179,14 +175,11 @@ def test_a_2d_size_trains_on_the_slices_of_volumes(tmp_path: Path) -> None:
 
     dataset.read = volume
     prepared = prepare(tmp_path, dataset)
-    assert (
-        cache.spec_of(prepared.index, "segmentation").ndim,
-        len(prepared.index["train"]),
-        len(prepared.index["test"]),
-    ) == (2, 70, 6)
+    index = prepared.index
+    assert (index.spec.ndim, len(index.train), len(index.test)) == (2, 70, 6)
     entry, images = next(cache.test_images(prepared.folder, prepared.index))
     assert images.shape == (5, 1, 16, 16)
-    assert (entry["shape"], entry["slice_axis"]) == ([16, 5, 20], 1)
+    assert (entry.shape, entry.slice_axis) == ((16, 5, 20), 1)
     view = cache.train_view(prepared.folder, prepared.index, ["p1"])
     assert [case.id for case in view.fit[:2]] == ["p1_f0_s000", "p1_f0_s001"]
 
@@ -231,33 +224,25 @@ def volumes(normalised: bool = False) -> Any:
 @pytest.mark.parametrize("normalised", [False, True])
 def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None:
     dataset = volumes(normalised)
-    train, test = split.sides(dataset.records(), 0, None)
+    train, test = split.draw_sides(dataset.records(), 0, None)
     sides = {"train": train, "test": test, "validation": test[:2]}
     prepared = decode.prepare(
         dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code"
     )
     view = cache.train_view(prepared.folder, prepared.index, ["p1"])
-    case, raw = view.fit[0], dataset.read(train[2])
-    assert (
-        cache.spec_of(prepared.index, "segmentation").size,
-        case.image.shape,
-        case.mask.shape,
-    ) == (
-        (16, 16, 16),
-        (1, 4, 8, 10),
-        (4, 8, 10),
-    )
+    case = view.fit[0]
+    raw = dataset.read(train[2])
+    assert prepared.index.spec.size == (16, 16, 16)
+    assert case.image.shape == (1, 4, 8, 10)
+    assert case.mask is not None
+    assert case.mask.shape == (4, 8, 10)
     assert raw.image.mean() > 10
     values = raw.image if normalised else geometry.zscore(raw.image)
     assert case.image[0, 0, 0, 0] == pytest.approx(values[0, :2, :2, :2].mean(), abs=1e-4)
     entry, images = next(cache.test_images(prepared.folder, prepared.index))
-    assert (entry["shape"], entry["slice_axis"], images.shape) == (
-        [7, 16, 20],
-        None,
-        (1, 1, 4, 8, 10),
-    )
-    assert [entry["id"] for entry, _ in cache.test_images(prepared.folder, prepared.index, "validation")] == [
-        "p7_f0", "p7_f1",
-    ]  # fmt: skip
-    masks = cache.native(prepared.folder, prepared.index, "test_masks", "validation")
+    assert (entry.shape, entry.slice_axis) == ((7, 16, 20), None)
+    assert images.shape == (1, 1, 4, 8, 10)
+    validation = cache.test_images(prepared.folder, prepared.index, "validation")
+    assert [entry.id for entry, _ in validation] == ["p7_f0", "p7_f1"]
+    masks = cache.native_masks(prepared.folder, prepared.index, "validation")
     assert np.array_equal(masks["p7_f0"], dataset.read(test[0]).mask)

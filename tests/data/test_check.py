@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,19 @@ from bench.data.check import Report, check, render
 from bench.errors import DataProblem
 
 CARD = Card(
-    "toy", "Toy images", 2, 1, ("background", "cyst"), False, "patient", "drawn", "none", "none", True, synthetic=True
-)  # fmt: skip
+    id="toy",
+    title="Toy images",
+    ndim=2,
+    channels=1,
+    classes=("background", "cyst"),
+    normals=False,
+    unit="patient",
+    source="drawn",
+    licence="none",
+    citation="none",
+    redistribute=True,
+    synthetic=True,
+)
 RNG = np.random.default_rng(5)
 
 
@@ -31,7 +43,7 @@ def case(
 
 @dataclass
 class Toy:
-    """A dataset of ready cases; a text in place of a case is the problem that reading it raises."""
+    """A data set in memory; a text in place of a case is the problem that reading it raises."""
 
     cases: Mapping[str, RawCase | str]
     card: Card = CARD
@@ -42,13 +54,17 @@ class Toy:
     def records(self) -> list[Record]:
         if self.broken:
             raise DataProblem(self.broken)
-        return [Record(n, self.groups.get(n, n), self.splits.get(n)) for n in self.cases]  # type: ignore[arg-type]
+        records = []
+        for name in self.cases:
+            split: Any = self.splits.get(name)
+            records.append(Record(name, self.groups.get(name, name), split))
+        return records
 
     def read(self, record: Record) -> RawCase:
-        found = self.cases[record.id]
-        if isinstance(found, str):
-            raise DataProblem(found)
-        return found
+        case_or_problem = self.cases[record.id]
+        if isinstance(case_or_problem, str):
+            raise DataProblem(case_or_problem)
+        return case_or_problem
 
 
 def test_counts_by_hand() -> None:
@@ -96,9 +112,8 @@ def test_no_cases_is_not_usable() -> None:
 
 
 def test_a_patient_on_two_sides_is_not_usable() -> None:
-    toy = Toy(
-        {"a": case(), "b": case()}, groups={"a": "p", "b": "p"}, splits={"a": "train", "b": "test"}
-    )
+    cases: dict[str, RawCase | str] = {"a": case(), "b": case()}
+    toy = Toy(cases, groups={"a": "p", "b": "p"}, splits={"a": "train", "b": "test"})
     report = check(toy)
     assert report.problems == ["patient p is in test and train; expected each patient on one side"]
     assert not report.usable

@@ -1,4 +1,4 @@
-"""Near-duplicates: hash and thumbnail by hand, copies that must be found, strangers that must not."""
+"""Near-duplicates: hash and thumbnail by hand, copies that are found, strangers that are not."""
 
 import io
 import time

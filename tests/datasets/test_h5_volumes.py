@@ -1,4 +1,4 @@
-"""LA and Pancreas-CT: rows that stay ids, values that stay z-scored, and every damaged file that is refused."""
+"""LA and Pancreas-CT: rows stay ids, values stay z-scored, and damaged files are refused."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ def la_file(data: Path, case: str) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """DATA with an `la` of two training cases and one test case, its list written on another system."""
+    """DATA with `la`: two training cases, one test case, and a list with Windows line ends."""
     for case in LA_IDS:
         write(la_file(tmp_path, case))
     (tmp_path / "la/train.list").write_bytes(f"{LA_IDS[1]}\r\n\r\n{LA_IDS[0]}\r\n".encode())
@@ -52,7 +52,7 @@ def la(data: Path) -> Dataset:
 
 
 def pancreas(data: Path, lists: str, ending: str = "") -> Dataset:
-    """All 82 cases, empty but there, with the lists in a folder; rows are names with the ending given."""
+    """All 82 cases as empty files, with lists in a folder; rows are names with the ending given."""
     root = data / "pancreas_ct"
     (root / "Pancreas_h5").mkdir(parents=True)
     (root / lists).mkdir(exist_ok=True)
@@ -193,7 +193,10 @@ def test_a_truncated_file_is_named(data: Path, la: Dataset, size: int) -> None:
 
 def test_listed_files_that_are_absent_are_counted(data: Path, la: Dataset) -> None:
     la_file(data, LA_IDS[0]).unlink()
-    words = rf"train\.list: 1 of 2 listed files are not in .*/la \(2018LA_Seg_Training Set/{LA_IDS[0]}/mri_norm2\.h5\)"
+    words = (
+        r"train\.list: 1 of 2 listed files are not in .*/la "
+        rf"\(2018LA_Seg_Training Set/{LA_IDS[0]}/mri_norm2\.h5\)"
+    )
     with pytest.raises(DataProblem, match=words):
         la.records()
 
@@ -215,7 +218,7 @@ def test_lists_of_one_release_are_not_mixed_with_another(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("\n \r\n", r"test\.list: no rows; expected one case a line; copy the list again"),
+        ("\n \r\n", r"test\.list: no rows; expected one case per line; copy the list again"),
         (
             "image0050\n\nimage0050\n",
             r"test\.list line 3: case 'image0050' again; expected it once, as in line 1",

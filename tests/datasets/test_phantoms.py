@@ -1,4 +1,4 @@
-"""The drawn datasets: counts, determinism, and that a patient has a look of its own."""
+"""The drawn datasets: counts, determinism, and what patients and lesions look like."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from datasets.phantoms import DATASETS
 Pairs = list[tuple[Record, RawCase]]
 
 
-def _read_all(id: str) -> Pairs:
-    dataset = DATASETS[id](id, None)
+def _read_all(name: str) -> Pairs:
+    dataset = DATASETS[name](name, None)
     return [(record, dataset.read(record)) for record in dataset.records()]
 
 
@@ -41,32 +41,34 @@ def test_a_quarter_of_the_frames_is_normal(flat: Pairs, split: str, patients: in
     assert len(chosen) == 6 * patients
     assert len({record.group for record, _ in chosen}) == patients
     assert 4 * len(normals) == len(chosen)
-    assert {normals.count(group) for group in set(normals)} == {1, 2} and len(
-        set(normals)
-    ) == patients
+    assert {normals.count(group) for group in set(normals)} == {1, 2}
+    assert len(set(normals)) == patients
 
 
-@pytest.mark.parametrize("id", ["phantoms", "phantoms3d"])
-def test_records_are_unique_and_splits_share_no_patient(id: str) -> None:
-    records = DATASETS[id](id, None).records()
+@pytest.mark.parametrize("name", ["phantoms", "phantoms3d"])
+def test_records_are_unique_and_splits_share_no_patient(name: str) -> None:
+    records = DATASETS[name](name, None).records()
     groups = {split: {r.group for r in records if r.split == split} for split in ("train", "test")}
     assert len({record.id for record in records}) == len(records)
-    assert all(groups.values()) and not groups["train"] & groups["test"]
+    assert all(groups.values())
+    assert not groups["train"] & groups["test"]
     assert all(
         record.id.startswith(record.group + "_f") and record.image is None for record in records
     )
 
 
-@pytest.mark.parametrize("id", ["phantoms", "phantoms3d"])
-def test_the_card_tells_what_is_drawn(id: str) -> None:
-    card = DATASETS[id](id, None).card
-    assert (card.id, card.unit, card.synthetic, card.redistribute) == (id, "patient", True, True)
-    assert len(card.classes) == 3 and card.classes[0] == "background"
+@pytest.mark.parametrize("name", ["phantoms", "phantoms3d"])
+def test_the_card_tells_what_is_drawn(name: str) -> None:
+    card = DATASETS[name](name, None).card
+    assert (card.id, card.unit, card.synthetic, card.redistribute) == (name, "patient", True, True)
+    assert len(card.classes) == 3
+    assert card.classes[0] == "background"
 
 
-@pytest.mark.parametrize("id", ["phantoms", "phantoms3d"])
-def test_a_case_depends_on_its_id_alone(id: str, tmp_path: Path) -> None:
-    one, two = DATASETS[id](id, None), DATASETS[id](id, tmp_path)
+@pytest.mark.parametrize("name", ["phantoms", "phantoms3d"])
+def test_a_case_depends_on_its_id_alone(name: str, tmp_path: Path) -> None:
+    one = DATASETS[name](name, None)
+    two = DATASETS[name](name, tmp_path)
     records = one.records()[:8]
     forward = [one.read(record) for record in records]
     backward = [two.read(record) for record in reversed(records)][::-1]
@@ -99,12 +101,12 @@ def test_lesions_are_darker_in_some_patients_and_brighter_in_others(flat: Pairs)
     signs: dict[str, set[bool]] = {}
     for record, case in flat:
         if (case.mask > 0).any():
-            inside, outside = (
-                case.image[:, (case.mask > 0) == lesion].mean() for lesion in (True, False)
-            )
+            inside = case.image[:, case.mask > 0].mean()
+            outside = case.image[:, case.mask == 0].mean()
             signs.setdefault(record.group, set()).add(bool(inside > outside))
-    mostly = [True in found for found in signs.values() if len(found) == 1]
-    assert len(mostly) > 0.8 * len(signs) and 0.3 < np.mean(mostly) < 0.7
+    brighter = [True in values for values in signs.values() if len(values) == 1]
+    assert len(brighter) > 0.8 * len(signs)
+    assert 0.3 < np.mean(brighter) < 0.7
 
 
 def test_patients_have_mainly_one_kind_of_lesion(flat: Pairs) -> None:
@@ -123,9 +125,9 @@ def test_grain_tells_the_classes_apart(flat: Pairs) -> None:
     steps = {kind: [] for kind in (1, 2)}
     for _, case in flat:
         change = np.abs(np.diff(case.image.astype(float).mean(0), axis=1))
-        for kind, found in steps.items():
+        for kind, changes in steps.items():
             inside = (case.mask[:, 1:] == kind) & (case.mask[:, :-1] == kind)
-            found.extend(change[inside])
+            changes.extend(change[inside])
     assert np.mean(steps[2]) > 3 * np.mean(steps[1])
 
 
@@ -134,13 +136,11 @@ def test_volumes_have_spacing_and_differ_in_shape(volumes: Pairs) -> None:
     splits = [record.split for record, _ in volumes]
     assert (splits.count("train"), splits.count("test")) == (12, 6)
     assert len(set(shapes)) > 1
-    assert all(
-        abs(side - mean) <= 4
-        for shape in shapes
-        for side, mean in zip(shape, (48, 48, 32), strict=True)
-    )
+    assert np.abs(np.array(shapes) - (48, 48, 32)).max() <= 4
     for _, case in volumes:
-        assert case.image.dtype == np.float32 and case.image.shape == (1, *case.mask.shape)
+        assert case.image.dtype == np.float32
+        assert case.image.shape == (1, *case.mask.shape)
         assert case.spacing == (1.0, 1.0, 2.0)
-        assert case.mask.any() and case.mask.max() <= 2
+        assert case.mask.any()
+        assert case.mask.max() <= 2
     assert {int(value) for _, case in volumes for value in np.unique(case.mask)} == {0, 1, 2}

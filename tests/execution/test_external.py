@@ -1,4 +1,4 @@
-"""Predictions from elsewhere: scored and ranked like the others; what is missing or does not fit is named."""
+"""Predictions made elsewhere are scored and ranked like others; what does not fit is named."""
 
 import json
 from pathlib import Path
@@ -11,36 +11,34 @@ from bench import stages
 from bench.board.build import build
 from bench.errors import BenchError
 from bench.execution import external
-from bench.planning import suite
+from bench.planning.plan_file import read_plan
+from bench.planning.suite import Suite
 from bench.store import Store
+from tests.support.tiny_bench import plan, planned, report, toy_suite
+from tests.support.tiny_bench import run as run_suite
 
-PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
 CASES = [f"p{p}_f{f}" for p in (7, 8, 9) for f in (0, 1)]
 
 
-def make_suite(folder: Path, **changes: object) -> suite.Suite:
+def make_suite(folder: Path, **changes: object) -> Suite:
     methods = [
         "threshold",
         {"method": "external", "variant": "nnU-Net", "predictions": folder, "budget": 0.3},
     ]
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2, "methods": methods,
-        "reference": "threshold", "size": [16, 16], "steps": 3, "time_limit_s": 60,
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+    return toy_suite(**{"methods": methods, **changes})
 
 
-def run(loaded: suite.Suite, store: Store) -> None:
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    assert stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS).failed == 0
+def run(loaded: Suite, store: Store) -> None:
+    assert run_suite(loaded, store).failed == 0
     stages.score(store)
 
 
 def references(store: Store) -> dict[str, np.ndarray]:
     from bench.data import cache
+    from bench.data.index import read_index
 
-    folder = Path(store.plan()["caches"]["tiny"])
-    return cache.native(folder, cache.load_index(folder), "test_masks")
+    folder = read_plan(store.out).caches["tiny"]
+    return cache.native_masks(folder, read_index(folder))
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +105,10 @@ def test_changed_files_give_another_cell(tmp_path: Path, masks: dict[str, np.nda
     folder = saved(tmp_path / "theirs", masks)
     store = Store(tmp_path / "runs" / "toy")
     run(make_suite(folder), store)
-    before = [cell["key"] for cell in store.plan()["cells"] if cell["method"] == "external"]
+    before = [cell.key for cell in planned(store, method="external")]
     np.save(folder / "p7_f0.npy", np.zeros((16, 20), np.uint8))
     run(make_suite(folder), store)
-    assert before != [cell["key"] for cell in store.plan()["cells"] if cell["method"] == "external"]
+    assert before != [cell.key for cell in planned(store, method="external")]
     [row] = [row for row in build(store).rows if row.method == "external" and row.metric == "dice"]
     assert row.mean is not None and row.mean < 1
 
@@ -138,16 +136,14 @@ def test_bad_entries_are_refused(entry: dict[str, object], expected: str) -> Non
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="expected a folder with one file for each test case"):
-        stages.make_plan(
-            make_suite(tmp_path / "none"), None, Store(tmp_path / "runs" / "toy"), None, PLUGINS
-        )
+        plan(make_suite(tmp_path / "none"), Store(tmp_path / "runs" / "toy"))
 
 
 def test_external_is_marked_in_the_board(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
     folder = saved(tmp_path / "theirs", masks)
     store = Store(tmp_path / "runs" / "toy")
     run(make_suite(folder), store)
-    stages.report(store)
+    report(store)
     board = json.loads((store.out / "board.json").read_text())
     assert {cell["method"] for cell in board["cells"]} == {"threshold", "external"}
     assert "nnU-Net" in (store.out / "report" / "index.html").read_text()

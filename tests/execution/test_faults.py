@@ -1,4 +1,4 @@
-"""What happens when a cell fails: the others finish, the reason is kept, the row counts at its worst."""
+"""When a cell fails, the others finish, the reason is kept and the row counts as worst."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
-from bench.planning import suite
+from bench.execution.progress import Progress
 from bench.store import Store
+from tests.support.tiny_bench import planned, run, toy_suite
 
-PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
 FAULTS = {
     "raise": ("error", "RuntimeError: the plug-in is broken"),
     "raise late": ("error", "RuntimeError: after the predictions were written"),
@@ -25,65 +25,49 @@ FAULTS = {
 }
 
 
-def make_suite(**changes: object) -> suite.Suite:
-    """A small suite on the tiny dataset; keys may be changed."""
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-        "methods": ["threshold"], "reference": "threshold", "size": [16, 16], "steps": 3, "time_limit_s": 60,
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
-
-
-def run(loaded: suite.Suite, store: Store, **options: object) -> stages.Progress:
-    """Plan and run a suite as the command line does."""
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    return stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS, **options)  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, stages.Progress]:
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Progress]:
     store = Store(tmp_path_factory.mktemp("runs") / "faults")
     methods = [
         {"method": "faulty", "variant": fault, "config": {"fault": fault}} for fault in FAULTS
     ]
-    loaded = make_suite(methods=["threshold", *methods], fractions=[0.3], subsets=1, time_limit_s=4)
+    loaded = toy_suite(methods=["threshold", *methods], fractions=[0.3], subsets=1, time_limit_s=4)
     return store, run(loaded, store)
 
 
-def test_the_others_finish(faulty: tuple[Store, stages.Progress]) -> None:
+def test_the_others_finish(faulty: tuple[Store, Progress]) -> None:
     _, progress = faulty
     assert (progress.done, progress.failed) == (1, len(FAULTS))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_named(faulty: tuple[Store, stages.Progress], fault: str) -> None:
+def test_each_fault_is_named(faulty: tuple[Store, Progress], fault: str) -> None:
     store, _ = faulty
-    [cell] = [cell for cell in store.plan()["cells"] if cell["variant"] == fault]
-    failure = store.failure(cell["key"])
+    [cell] = planned(store, variant=fault)
+    failure = store.cell(cell.key).read_failure()
     assert failure is not None
     kind, message = FAULTS[fault]
-    assert failure["kind"] == kind
-    assert message in failure["message"]
-    assert store.result(cell["key"]) is None
+    assert failure.kind == kind
+    assert message in failure.message
+    assert store.cell(cell.key).read_result() is None
 
 
 def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     assert (
-        run(make_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed
+        run(toy_suite(methods=["threshold", "blind"], fractions=[1.0], subsets=1), store).failed
         == 1
     )
-    [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "blind"]
-    failure = store.failure(cell["key"])
+    [cell] = planned(store, method="blind")
+    failure = store.cell(cell.key).read_failure()
     assert failure is not None
     assert (
-        failure["message"]
-        == "TypeError: method Blind has no segment(images); segmentation needs it"
+        failure.message == "TypeError: method Blind has no segment(images); segmentation needs it"
     )
 
 
 def test_failed_rows_count_at_their_worst_and_say_why(
-    faulty: tuple[Store, stages.Progress],
+    faulty: tuple[Store, Progress],
 ) -> None:
     store, _ = faulty
     stages.score(store)
@@ -105,14 +89,13 @@ def test_failed_rows_count_at_their_worst_and_say_why(
             assert row.mean == pytest.approx(value)
             assert row.reason is not None and FAULTS[fault][1] in row.reason
     assert rows["default", "dice"].status == "ok"
-    assert rows["default", "dice"].mean == pytest.approx(
-        0.98, abs=0.02
-    )  # 16 x 20 was resized to 16 x 16
+    # Not 1, because images of 16 x 20 are resized to 16 x 16.
+    assert rows["default", "dice"].mean == pytest.approx(0.98, abs=0.02)
     assert rows["default", "dice"].rank_lo == 1
 
 
-def test_gain_is_paired_with_the_reference(faulty: tuple[Store, stages.Progress]) -> None:
-    """A method that scores 0 everywhere loses exactly what the reference has; the reference has no gain."""
+def test_gain_is_paired_with_the_reference(faulty: tuple[Store, Progress]) -> None:
+    """A method that scores 0 loses exactly what the reference has; the reference has no gain."""
     store, _ = faulty
     stages.score(store)
     rows = {(row.variant, row.metric): row for row in build(store).rows}
@@ -126,7 +109,7 @@ def test_gain_is_paired_with_the_reference(faulty: tuple[Store, stages.Progress]
 def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     methods = [{"method": "faulty", "config": {"fault": "raise"}}, "threshold"]
-    loaded = make_suite(methods=methods, reference="faulty", fractions=[0.3], subsets=1)
+    loaded = toy_suite(methods=methods, reference="faulty", fractions=[0.3], subsets=1)
     run(loaded, store)
     stages.score(store)
     [row] = [row for row in build(store).rows if row.metric == "gain"]
@@ -137,38 +120,36 @@ def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
 def test_a_gain_over_an_unfinished_reference_is_missing(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     methods = ["threshold", {"method": "faulty", "variant": "even", "config": {"fault": "slow"}}]
-    run(make_suite(methods=methods, fractions=[0.3], subsets=1), store, only=["variant=even"])
+    run(toy_suite(methods=methods, fractions=[0.3], subsets=1), store, only=["variant=even"])
     [row] = [row for row in build(store).rows if row.metric == "gain"]
     assert (row.status, row.reason) == ("missing", "reference threshold: 1 of 1 cells not finished")
 
 
 def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:
     """What another launch settled while this one waited is settled."""
-    from collections import deque
-
-    from bench.execution.driver import Progress, _settle
+    from bench.execution.driver import _Launches, _settle
     from bench.execution.executor import Finished
-    from bench.store import write_failure
+    from bench.execution.local import LocalExecutor
 
     store = Store(tmp_path / "toy")
-    store.cell("k").mkdir(parents=True)
-    write_failure(store.cell("k"), "error", "x")
-    waiting: deque[tuple[float, str]] = deque()
+    store.cell("k").make()
+    store.cell("k").write_failure("error", "x")
+    launches = _Launches({}, {}, store, LocalExecutor(1, 1), 1.0)
     progress = Progress(1)
-    _settle(Finished(store.cell("k"), "busy"), waiting, store, progress, lambda _: None, {})
-    assert (progress.failed, len(waiting)) == (1, 0)
+    _settle(Finished(store.cell("k").path, "busy"), launches, progress, lambda _: None)
+    assert (progress.failed, len(launches.waiting)) == (1, 0)
 
 
-def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Progress]) -> None:
+def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, Progress]) -> None:
     store, _ = faulty
-    loaded = make_suite(
+    loaded = toy_suite(
         methods=["threshold", {"method": "faulty", "config": {"fault": "raise"}}],
         fractions=[0.3],
         subsets=1,
     )
     assert run(loaded, store).failed == 1
-    [cell] = [cell for cell in store.plan()["cells"] if cell["method"] == "faulty"]
-    file = store.cell(cell["key"]) / "failure.json"
+    [cell] = planned(store, method="faulty")
+    file = store.cell(cell.key).path / "failure.json"
     before = file.stat().st_mtime_ns
     assert run(loaded, store).failed == 1
     assert file.stat().st_mtime_ns == before
@@ -178,28 +159,29 @@ def test_failed_cells_run_again_only_when_asked(faulty: tuple[Store, stages.Prog
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    first = run(make_suite(), store)
+    first = run(toy_suite(), store)
     assert (first.done, first.kept) == (4, 0)
-    second = run(make_suite(), store)
+    second = run(toy_suite(), store)
     assert (second.done, second.kept) == (4, 4)
 
 
 def test_a_torn_cell_is_run_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    run(make_suite(), store)
+    run(toy_suite(), store)
     board = json.dumps([row.mean for row in build(store).rows])
-    key = store.plan()["cells"][0]["key"]
-    (store.cell(key) / "result.json").unlink()
-    (store.cell(key) / "predictions" / "leftover.npz").write_bytes(b"torn")
-    progress = run(make_suite(), store)
+    folder = store.cell(planned(store)[0].key)
+    (folder.path / "result.json").unlink()
+    leftover = folder.predictions("last") / "leftover.npz"
+    leftover.write_bytes(b"torn")
+    progress = run(toy_suite(), store)
     assert (progress.done, progress.kept) == (4, 3)
-    assert not (store.cell(key) / "predictions" / "leftover.npz").exists()
+    assert not leftover.exists()
     assert json.dumps([row.mean for row in build(store).rows]) == board
 
 
 def test_a_method_that_does_not_apply_is_a_row_with_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(
+    loaded = toy_suite(
         datasets=["phantoms3d"],
         size=[16, 16, 16],
         backbone={"name": "vnet"},
@@ -218,7 +200,7 @@ def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     assert (
         run(
-            make_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store
+            toy_suite(datasets=["phantoms"], size=[64, 64], fractions=[1.0], subsets=1), store
         ).total
         == 0
     )
@@ -229,10 +211,10 @@ def test_a_method_of_two_classes_is_refused_on_more(tmp_path: Path) -> None:
 
 def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    run(make_suite(fractions=[1.0], subsets=1), store)
-    key = store.plan()["cells"][0]["key"]
-    (store.cell(key) / "predictions" / "p7_f0.npz").unlink()
-    (store.cell(key) / "scores.csv").unlink()
+    run(toy_suite(fractions=[1.0], subsets=1), store)
+    folder = store.cell(planned(store)[0].key)
+    (folder.predictions("last") / "p7_f0.npz").unlink()
+    folder.scores("last").unlink()
     stages.score(store)
-    text = (store.cell(key) / "scores.csv").read_text()
+    text = folder.scores("last").read_text()
     assert "p7_f0,p7,1,1,1,0.0,0.0," in text

@@ -1,22 +1,15 @@
-"""Augmentation: what moves, how often, and that image and mask stay together."""
+"""Augmentation: what moves and how often, and that image and mask move together."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.augment import AUGMENT, Augment, _rotated, flips, leave, ssl4mis
+from methods.augment import AUGMENT, Augment, flips, keep_unchanged, rotate_case, ssl4mis
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -30,7 +23,7 @@ def labelled_noise(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def turned_and_flipped(mask: torch.Tensor) -> list[torch.Tensor]:
-    """What a quarter turn and then a flip can make of a mask (*S): the reflections of its first two axes."""
+    """All that a quarter turn and a flip can make of a mask (*S): reflections of two axes."""
     return [mask.flip(0), mask.flip(1), mask.transpose(0, 1), mask.rot90(2).transpose(0, 1)]
 
 
@@ -67,9 +60,9 @@ def test_a_second_batch_is_drawn_anew() -> None:
         assert not torch.equal(augment(images, masks, draws)[1], augment(images, masks, draws)[1])
 
 
-def test_leave_changes_nothing() -> None:
+def test_unchanged_means_the_same_tensors() -> None:
     images, masks = labelled_noise(2, 8, 8)
-    same, same_masks = leave(images, masks, generator())
+    same, same_masks = keep_unchanged(images, masks, generator())
     assert same is images
     assert same_masks is masks
 
@@ -109,7 +102,8 @@ def test_ssl4mis_flips_half_and_rotates_a_quarter_of_images() -> None:
     flipped = torch.tensor(
         [is_among(new, turned_and_flipped(old)) for new, old in zip(moved, masks, strict=True)]
     )
-    # Turns below 0.9 degrees of 20 move no pixel of 65: 0.0112 of all. Tolerances are three standard deviations.
+    # Rotations by less than 0.9 of 20 degrees move no pixel of 65 x 65: 0.0112 of all samples.
+    # Tolerances are three standard deviations.
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.053)
     assert still.float().mean().item() == pytest.approx(0.25 + 0.0112, abs=0.046)
     assert (~still & ~flipped).float().mean().item() == pytest.approx(0.25 - 0.0112, abs=0.046)
@@ -125,8 +119,8 @@ def test_ssl4mis_draws_every_reflection() -> None:
     assert shares == pytest.approx([1 / 8] * 4, abs=0.07)  # three standard deviations of 200 draws
 
 
-def test_ssl4mis_turns_by_twenty_degrees_at_most() -> None:
-    """A block 13 pixels right of the middle is seen at its new angle, to within half a pixel: 2.2 degrees."""
+def test_ssl4mis_rotates_by_twenty_degrees_at_most() -> None:
+    """The new angle of a block 13 pixels right of the middle, to half a pixel: 2.2 degrees."""
     masks = torch.zeros(400, 33, 33, dtype=torch.long)
     masks[:, 15:18, 28:31] = 1
     moved = ssl4mis(masks[:, None].float(), masks, generator(4))[1]
@@ -135,22 +129,24 @@ def test_ssl4mis_turns_by_twenty_degrees_at_most() -> None:
         for new, old in zip(moved, masks, strict=True)
         if not is_among(new, [old, *turned_and_flipped(old)])
     ]
-    shifts = [
-        math.atan2(*(place.float().mean() - 16 for place in torch.where(new))) for new in rotated
-    ]
-    degrees = torch.rad2deg(torch.tensor(shifts))
+    angles: list[float] = []
+    for new in rotated:
+        row, column = torch.where(new)
+        angles.append(math.atan2(row.float().mean() - 16, column.float().mean() - 16))
+    degrees = torch.rad2deg(torch.tensor(angles))
     assert -22.2 < degrees.min() < -17
     assert 17 < degrees.max() < 22.2
 
 
 @pytest.mark.parametrize("size", [(9, 9), (9, 15), (15, 9)])
 def test_rotation_of_points_near_the_axis_is_exact(size: tuple[int, int]) -> None:
-    """By 20 degrees, (0, 2) from the middle shows what was at (0.68, 1.88): y = x sin + y cos, rounded to (1, 2)."""
+    """By 20 degrees, the pixel (0, 2) from the middle shows what was at (0.68, 1.88): (1, 2)."""
     mask = torch.arange(1, 1 + size[0] * size[1]).view(size)
-    image, moved = _rotated(mask[None].float(), mask, math.radians(20))
+    image, moved = rotate_case(mask[None].float(), mask, math.radians(20))
     middle = (size[0] // 2, size[1] // 2)
     for row, column in [(0, 0), (0, 2), (2, 0), (-1, 1), (-2, -2), (3, -1)]:
-        cos, sin = math.cos(math.radians(20)), math.sin(math.radians(20))
+        cos = math.cos(math.radians(20))
+        sin = math.sin(math.radians(20))
         source = (round(column * sin + row * cos), round(column * cos - row * sin))
         expected = mask[middle[0] + source[0], middle[1] + source[1]]
         assert moved[middle[0] + row, middle[1] + column] == expected
@@ -161,19 +157,19 @@ def test_rotation_of_points_near_the_axis_is_exact(size: tuple[int, int]) -> Non
 def test_rotation_by_a_right_angle_is_a_quarter_turn(side: int) -> None:
     mask = torch.arange(side * side).view(side, side)
     for way in (1, -1):
-        turned = _rotated(mask[None].float(), mask, math.radians(90 * way))[1]
+        turned = rotate_case(mask[None].float(), mask, math.radians(90 * way))[1]
         assert torch.equal(turned, mask.rot90(way))
 
 
 def test_rotation_fills_up_with_zeros_and_invents_no_label() -> None:
     mask = torch.full((1, 20, 20), 3)
-    image, moved = _rotated(mask.float() - 5, mask[0], math.radians(20))
+    image, moved = rotate_case(mask.float() - 5, mask[0], math.radians(20))
     assert moved[0, 0] == image[0, 0, 0] == 0
     assert set(moved.unique().tolist()) == {0, 3}
     assert set(image.unique().tolist()) == {0.0, -2.0}
 
 
-def test_ssl4mis_turns_oblongs_by_half_turns_alone() -> None:
+def test_ssl4mis_turns_oblongs_by_half_turns_only() -> None:
     masks = (
         torch.arange(4 * 6).view(1, 4, 6).expand(60, -1, -1)[..., None].expand(-1, -1, -1, 2)
     )  # 3D: never rotated

@@ -1,6 +1,6 @@
-"""Shared networks: counts as published, encoder weights from a file."""
+"""Shared networks: parameter counts as published, encoder weights from a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,7 @@ from methods.networks.vnet import VNet
 SPEC = Spec("segmentation", 2, 3, 2, (64, 64), (0.0, 1.0), False)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_unet_has_the_published_number_of_parameters() -> None:
@@ -46,8 +41,9 @@ def test_vnet_has_the_published_number_of_parameters() -> None:
 
 
 def test_vnet_keeps_the_grid_of_every_stage() -> None:
-    """Widths double and sides halve down to a sixteenth (SS-Net dossier, section 2)."""
-    network, seen = VNet(2, 3, 4).eval(), []
+    """Widths double and sides halve, down to a sixteenth (docs/methods/common.md#networks)."""
+    network = VNet(2, 3, 4).eval()
+    seen = []
     for level in network.encoder:
         level.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape[1:])))
     images = torch.zeros(2, 2, 32, 16, 48)
@@ -63,8 +59,11 @@ def test_vnet_keeps_the_grid_of_every_stage() -> None:
 
 
 def test_vnet_adds_what_it_skipped() -> None:
-    """Each level on the way up takes the sum of what comes from below and of its counterpart on the way down."""
-    network, skipped, raised, taken = VNet(1, 2, 4).eval(), [], [], []
+    """Each decoder level takes the sum of what comes from below and of its encoder level."""
+    network = VNet(1, 2, 4).eval()
+    skipped = []
+    raised = []
+    taken = []
     for level, up, decoder in zip(
         list(network.encoder)[:-1], network.up, network.decoder, strict=True
     ):
@@ -97,8 +96,12 @@ def test_vnet_is_built_by_name_from_the_global_generator() -> None:
 
 
 def test_vnet_features_are_those_after_the_last_dropout() -> None:
-    """In training half of the channels of each sample are zero and the rest twice as large; the head sees them so."""
-    network, images = VNet(1, 2, 16).train(), torch.rand(4, 1, 16, 16, 16)
+    """In training, half of the channels of each sample are zero and the rest twice as large.
+
+    The head sees them like this.
+    """
+    network = VNet(1, 2, 16).train()
+    images = torch.rand(4, 1, 16, 16, 16)
     before = []
     network.decoder[-1].register_forward_hook(lambda _, __, out: before.append(out))
     torch.manual_seed(1)
@@ -112,7 +115,9 @@ def test_vnet_features_are_those_after_the_last_dropout() -> None:
 
 
 def test_vnet_drops_channels_at_the_bottom_too() -> None:
-    network, given, taken = VNet(1, 2, 4).train(), [], []
+    network = VNet(1, 2, 4).train()
+    given = []
+    taken = []
     network.encoder[-1].register_forward_hook(lambda _, __, out: given.append(out.flatten(2)))
     network.up[0].register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0].flatten(2)))
     network(torch.rand(4, 1, 32, 16, 32))
@@ -124,7 +129,8 @@ def test_vnet_drops_channels_at_the_bottom_too() -> None:
 
 
 def test_vnet_is_deterministic_in_evaluation() -> None:
-    network, images = VNet(1, 2, 4), torch.rand(2, 1, 16, 16, 16)
+    network = VNet(1, 2, 4)
+    images = torch.rand(2, 1, 16, 16, 16)
     network(images)  # fill the running statistics
     network.eval()
     first = network(images)
@@ -161,7 +167,7 @@ def test_encoder_weights_are_taken_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("build_network", [build_smp, build_classifier])
 def test_weights_for_colours_refuse_other_channels(build_network: Callable[..., nn.Module]) -> None:
-    """Found in a review: images of four channels ended in an error of shapes inside the cell."""
+    """Images of four channels used to fail late, with an error about shapes."""
     name = "unet/resnet18" if build_network is build_smp else "resnet10t"
     with pytest.raises(BenchError, match=r"w\.pt given for images of 4 channels; they fit 1 or 3"):
         build_network(

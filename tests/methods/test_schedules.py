@@ -1,4 +1,4 @@
-"""Schedules at the papers' T: golden values of the dossiers."""
+"""Schedules at the published T: golden values of docs/methods/common.md#schedules."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_polynomial_decay(progress: float, share: float) -> None:
     assert polynomial_decay(progress) == pytest.approx(share)
 
 
-def test_ema_at_the_papers_length_is_the_papers() -> None:
+def test_ema_at_the_published_length_is_the_published_one() -> None:
     half_life = 68.9676 / 30_000  # 0.99^68.9676 = 0.5
     assert [ema_decay(t, 30_000, half_life) for t in (0, 1, 3)] == [0, 0.5, 0.75]
     assert ema_decay(5000, 30_000, half_life) == pytest.approx(0.99, abs=1e-6)

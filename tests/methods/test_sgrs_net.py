@@ -1,9 +1,8 @@
-"""SGRS-Net against its dossier: regions, losses, mixing and settings (section 10, checks 1, 2, 3, 5, 7 and 8)."""
+"""SGRS-Net against docs/methods/sgrs_net.md: regions, losses, mixing and settings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,44 +19,38 @@ from methods.schedules import sigmoid_ramp
 from methods.sgrs_net.config import Config, space
 from methods.sgrs_net.losses import (
     Regions,
-    everywhere,
+    add_noise,
+    find_regions,
     half_dice_loss,
-    mix,
-    noisy,
+    mix_images,
     region_cross_entropy,
     region_dice,
-    regions,
+    whole_region,
 )
 from methods.sgrs_net.method import SGRSNet
 
 TWO = Spec("segmentation", 2, 1, 2, (24, 24), (0.0, 1.0), False)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def soft(*shape: int, sharpness: float = 1.0) -> torch.Tensor:
     return (sharpness * torch.randn(shape)).softmax(1)
 
 
-def masks_of(found: Regions) -> list[torch.Tensor]:
-    return [found.agree, found.agree_sure, found.differ_sure]
+def masks_of(regions: Regions) -> list[torch.Tensor]:
+    return [regions.agree, regions.agree_sure, regions.differ_sure]
 
 
-# Check 1: network
+# Network
 
 
 def test_parameters() -> None:
     assert sum(p.numel() for p in VNet(1, 2, 16).parameters()) == 9_448_866
 
 
-# Check 2: regions
+# Regions
 
 
 def band(p: torch.Tensor, tau: float) -> torch.Tensor:
@@ -71,23 +64,24 @@ def test_regions_of_two_classes_follow_the_released_rule(
 ) -> None:
     torch.manual_seed(seed)
     clean, mixed = soft(2, 2, *size).double(), soft(2, 2, *size).double()  # no ties within rounding
-    found = regions(clean, mixed, tau)
-    unsure, agree = band(clean, tau) | band(mixed, tau), clean.argmax(1) == mixed.argmax(1)
-    assert torch.equal(found.agree, agree)
-    assert torch.equal(found.agree_sure, agree & ~unsure)
-    assert torch.equal(found.differ_sure, ~agree & ~unsure)
+    regions = find_regions(clean, mixed, tau)
+    unsure = band(clean, tau) | band(mixed, tau)
+    agree = clean.argmax(1) == mixed.argmax(1)
+    assert torch.equal(regions.agree, agree)
+    assert torch.equal(regions.agree_sure, agree & ~unsure)
+    assert torch.equal(regions.differ_sure, ~agree & ~unsure)
     # A', D' and U: each pixel lies in exactly one.
-    assert (found.agree_sure.int() + found.differ_sure.int() + unsure.int() == 1).all()
+    assert (regions.agree_sure.int() + regions.differ_sure.int() + unsure.int() == 1).all()
 
 
 def test_every_region_occurs_at_the_default() -> None:
     clean, mixed = soft(2, 2, 32, 32, sharpness=0.5), soft(2, 2, 32, 32, sharpness=0.5)
-    found = regions(clean, mixed, Config().unsure)
-    unsure = ~found.agree_sure & ~found.differ_sure
-    assert found.agree_sure.any()
-    assert found.differ_sure.any()
-    assert (unsure & found.agree).any()
-    assert (unsure & ~found.agree).any()
+    regions = find_regions(clean, mixed, Config().unsure)
+    unsure = ~regions.agree_sure & ~regions.differ_sure
+    assert regions.agree_sure.any()
+    assert regions.differ_sure.any()
+    assert (unsure & regions.agree).any()
+    assert (unsure & ~regions.agree).any()
 
 
 def test_the_default_is_the_entropy_of_the_released_comment() -> None:
@@ -98,20 +92,20 @@ def test_the_default_is_the_entropy_of_the_released_comment() -> None:
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.3, 0.425, 0.5])
-def test_regions_know_no_favoured_class_and_no_favoured_view(tau: float) -> None:
+def test_regions_favour_no_class_and_no_view(tau: float) -> None:
     clean, mixed = soft(2, 2, 16, 16), soft(2, 2, 16, 16)
-    found = masks_of(regions(clean, mixed, tau))
-    swapped = masks_of(regions(clean.flip(1), mixed.flip(1), tau))
-    exchanged = masks_of(regions(mixed, clean, tau))
-    assert all(map(torch.equal, found, swapped))
-    assert all(map(torch.equal, found, exchanged))
+    regions = masks_of(find_regions(clean, mixed, tau))
+    swapped = masks_of(find_regions(clean.flip(1), mixed.flip(1), tau))
+    exchanged = masks_of(find_regions(mixed, clean, tau))
+    assert all(map(torch.equal, regions, swapped))
+    assert all(map(torch.equal, regions, exchanged))
 
 
 def test_nothing_is_unsure_at_one_half() -> None:
     clean, mixed = soft(2, 2, 64, 64, sharpness=1e-3), soft(2, 2, 64, 64, sharpness=1e-3)
-    found = regions(clean, mixed, 0.5)
-    assert (found.agree_sure ^ found.differ_sure).all()
-    assert torch.equal(found.agree_sure, found.agree)
+    regions = find_regions(clean, mixed, 0.5)
+    assert (regions.agree_sure ^ regions.differ_sure).all()
+    assert torch.equal(regions.agree_sure, regions.agree)
 
 
 def test_one_unsure_view_is_enough() -> None:
@@ -119,33 +113,36 @@ def test_one_unsure_view_is_enough() -> None:
         return torch.tensor([p0, 1 - p0]).view(1, 2, 1)
 
     cases = [(0.9, 0.8), (0.9, 0.5), (0.5, 0.9), (0.9, 0.1), (0.44, 0.56), (0.42, 0.58)]
-    found = [regions(view(a), view(b), 0.425) for a, b in cases]
-    assert [bool(one.agree_sure) for one in found] == [True, False, False, False, False, False]
-    assert [bool(one.differ_sure) for one in found] == [False, False, False, True, False, True]
+    regions = [find_regions(view(a), view(b), 0.425) for a, b in cases]
+    assert [bool(one.agree_sure) for one in regions] == [True, False, False, False, False, False]
+    assert [bool(one.differ_sure) for one in regions] == [False, False, False, True, False, True]
 
 
 def test_four_classes_are_unsure_where_none_is_above_one_minus_tau() -> None:
     clean, mixed = soft(2, 4, 32, 32, sharpness=2), soft(2, 4, 32, 32, sharpness=2)
-    found, agree = regions(clean, mixed, 0.425), clean.argmax(1) == mixed.argmax(1)
+    regions = find_regions(clean, mixed, 0.425)
+    agree = clean.argmax(1) == mixed.argmax(1)
     sure = (clean > 0.575).any(1) & (mixed > 0.575).any(1)
-    assert torch.equal(found.agree, agree)
-    assert torch.equal(found.agree_sure, agree & sure)
-    assert torch.equal(found.differ_sure, ~agree & sure)
-    assert found.differ_sure.any()
+    assert torch.equal(regions.agree, agree)
+    assert torch.equal(regions.agree_sure, agree & sure)
+    assert torch.equal(regions.differ_sure, ~agree & sure)
+    assert regions.differ_sure.any()
     order = [2, 0, 3, 1]
     assert all(
         map(
-            torch.equal, masks_of(found), masks_of(regions(clean[:, order], mixed[:, order], 0.425))
+            torch.equal,
+            masks_of(regions),
+            masks_of(find_regions(clean[:, order], mixed[:, order], 0.425)),
         )
     )
 
 
 def test_masks_carry_no_gradient() -> None:
     clean = soft(1, 2, 4, 4).requires_grad_()
-    assert not any(mask.requires_grad for mask in masks_of(regions(clean, clean, 0.425)))
+    assert not any(mask.requires_grad for mask in masks_of(find_regions(clean, clean, 0.425)))
 
 
-# Check 3: golden values of the Dice terms
+# Golden values of the Dice terms
 
 
 @pytest.mark.parametrize(("smoothing", "value"), [(1.0, 0.8889), (20.0, 0.2857)])
@@ -167,18 +164,19 @@ def test_region_dice_of_an_empty_region_is_zero_without_gradient(smoothing: floa
 
 
 def test_region_dice_is_a_mean_over_samples_and_classes() -> None:
-    """Soft maps of two samples of different sizes of region, background counted, each pair by itself."""
-    p, pseudo, region = soft(2, 3, 5, 6), torch.randint(0, 3, (2, 5, 6)), torch.rand(2, 5, 6) < 0.6
+    """Each pair of sample and class counts by itself, background included."""
+    p = soft(2, 3, 5, 6)
+    pseudo = torch.randint(0, 3, (2, 5, 6))
+    region = torch.rand(2, 5, 6) < 0.6
     scores = []
     for sample in range(2):
         for label in range(3):
             inside = region[sample]
-            guess, truth = p[sample, label][inside], (pseudo[sample][inside] == label).float()
-            tp, fp, fn = (
-                (guess * truth).sum(),
-                (guess * (1 - truth)).sum(),
-                ((1 - guess) * truth).sum(),
-            )
+            guess = p[sample, label][inside]
+            truth = (pseudo[sample][inside] == label).float()
+            tp = (guess * truth).sum()
+            fp = (guess * (1 - truth)).sum()
+            fn = ((1 - guess) * truth).sum()
             scores.append((2 * tp + 20) / (2 * tp + fp + fn + 20 + 1e-8))
     assert region_dice(p, pseudo, region, 20).item() == pytest.approx(
         1 - torch.stack(scores).mean().item(), abs=1e-6
@@ -213,49 +211,55 @@ def test_recipe_decides_the_dice_of_labels(recipe: Any, best: float) -> None:
 
 @pytest.mark.parametrize("recipe", ["released", "described"])
 def test_supervised_loss_is_the_mean_of_entropy_and_dice(recipe: Any) -> None:
-    logits, masks = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
-    p, truth = logits.softmax(1), one_hot(masks, 3).movedim(-1, 1)
-    overlap, total = (p * truth).sum((0, 2, 3)), (p**2 + truth).sum((0, 2, 3))
-    dice = 1 - (1 if recipe == "released" else 2) * overlap / total
+    logits = torch.randn(2, 3, 8, 8)
+    masks = torch.randint(0, 3, (2, 8, 8))
+    p = logits.softmax(1)
+    truth = one_hot(masks, 3).movedim(-1, 1)
+    overlap = (p * truth).sum((0, 2, 3))
+    total = (p**2 + truth).sum((0, 2, 3))
+    factor = 1 if recipe == "released" else 2
+    dice = 1 - factor * overlap / total
     expected = 0.5 * (-(p.log() * truth).sum(1).mean() + dice.mean())
     assert SGRSNet(Config(recipe=recipe), TWO)._supervised(logits, masks).item() == pytest.approx(
         expected.item()
     )
 
 
-# Cross-entropy by region, and its released masks
+# Cross-entropy by region, and the released broadcast
 
 
 def test_region_cross_entropy_in_closed_form() -> None:
-    """Hard labels on A, unsure pixels included; on D' labels of 0.9 and 0.1; nothing where views differ unsurely."""
+    """Hard labels on A with its unsure pixels, 0.9 and 0.1 on D', nothing on the rest of D."""
     p1 = torch.tensor([[0.8, 0.3, 0.6, 0.7]])
-    logits, pseudo = torch.stack([1 - p1, p1], 1).log(), torch.ones(1, 4, dtype=torch.long)
+    logits = torch.stack([1 - p1, p1], 1).log()
+    pseudo = torch.ones(1, 4, dtype=torch.long)
     agree, agree_sure, differ_sure = (
         torch.tensor([row], dtype=torch.bool) for row in ([1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0])
     )
-    found = Regions(agree, agree_sure, differ_sure)
+    regions = Regions(agree, agree_sure, differ_sure)
     expected = -(math.log(0.8) + math.log(0.3) + 0.9 * math.log(0.6) + 0.1 * math.log(0.4)) / 4
-    assert region_cross_entropy(logits, pseudo, found, 0.2, False).item() == pytest.approx(
+    assert region_cross_entropy(logits, pseudo, regions, 0.2, False).item() == pytest.approx(
         expected, rel=1e-5
     )
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 6, 5), (3, 4, 6, 5), (2, 2, 4, 5, 6), (3, 2, 2, 3, 3)])
 def test_across_samples_equals_the_released_broadcast(shape: tuple[int, ...]) -> None:
-    """Section 3: D' of shape [B, 1, *S] against the smoothed entropies [B, *S] gives [B, B, *S]."""
-    logits, other = 2 * torch.randn(shape), 2 * torch.randn(shape)
+    """D' of shape [B, 1, *S] times the smoothed entropies [B, *S] gives [B, B, *S]."""
+    logits = 2 * torch.randn(shape)
+    other = 2 * torch.randn(shape)
     pseudo = torch.randint(0, shape[1], (shape[0], *shape[2:]))
-    found = regions(logits.softmax(1), other.softmax(1), 0.425)
+    regions = find_regions(logits.softmax(1), other.softmax(1), 0.425)
     hard = cross_entropy(logits, pseudo, reduction="none")
     smoothed = cross_entropy(logits, pseudo, reduction="none", label_smoothing=0.2)
-    pairs = smoothed * found.differ_sure[:, None]
+    pairs = smoothed * regions.differ_sure[:, None]
     assert pairs.shape == (shape[0], shape[0], *shape[2:])
-    expected = (hard * found.agree + pairs).mean().item()
-    assert region_cross_entropy(logits, pseudo, found, 0.2, True).item() == pytest.approx(
+    expected = (hard * regions.agree + pairs).mean().item()
+    assert region_cross_entropy(logits, pseudo, regions, 0.2, True).item() == pytest.approx(
         expected, rel=1e-5
     )
-    intended = (hard * found.agree + smoothed * found.differ_sure).mean().item()
-    assert region_cross_entropy(logits, pseudo, found, 0.2, False).item() == pytest.approx(
+    intended = (hard * regions.agree + smoothed * regions.differ_sure).mean().item()
+    assert region_cross_entropy(logits, pseudo, regions, 0.2, False).item() == pytest.approx(
         intended, rel=1e-5
     )
     assert abs(expected - intended) > 1e-4
@@ -263,42 +267,42 @@ def test_across_samples_equals_the_released_broadcast(shape: tuple[int, ...]) ->
 
 @pytest.mark.parametrize(("recipe", "across"), [("released", True), ("described", False)])
 def test_pseudo_loss_is_the_mean_over_views_and_terms(recipe: Any, across: bool) -> None:
-    """L_p = ((SD_1(A') + SD_20(D')) of both views / 4 + CE of both views / 2) / 2, one set of labels for both."""
-    clean, mixed, pseudo = (
-        torch.randn(2, 2, 24, 24),
-        torch.randn(2, 2, 24, 24),
-        torch.randint(0, 2, (2, 24, 24)),
+    """L_p = ((SD_1(A') + SD_20(D')) of both views / 4 + CE of both views / 2) / 2."""
+    clean = torch.randn(2, 2, 24, 24)
+    mixed = torch.randn(2, 2, 24, 24)
+    pseudo = torch.randint(0, 2, (2, 24, 24))
+    regions = find_regions(clean.softmax(1), mixed.softmax(1), 0.425)
+    dice = sum(region_dice(v.softmax(1), pseudo, regions.agree_sure, 1.0) for v in (clean, mixed))
+    dice += sum(
+        region_dice(v.softmax(1), pseudo, regions.differ_sure, 20.0) for v in (clean, mixed)
     )
-    found = regions(clean.softmax(1), mixed.softmax(1), 0.425)
-    dice = sum(region_dice(v.softmax(1), pseudo, found.agree_sure, 1.0) for v in (clean, mixed))
-    dice += sum(region_dice(v.softmax(1), pseudo, found.differ_sure, 20.0) for v in (clean, mixed))
-    entropy = sum(region_cross_entropy(v, pseudo, found, 0.2, across) for v in (clean, mixed))
+    entropy = sum(region_cross_entropy(v, pseudo, regions, 0.2, across) for v in (clean, mixed))
     expected = (dice / 4 + entropy / 2) / 2
-    result = SGRSNet(Config(recipe=recipe), TWO)._pseudo(clean, mixed, pseudo, found)
+    result = SGRSNet(Config(recipe=recipe), TWO)._pseudo(clean, mixed, pseudo, regions)
     assert result.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-# Check 5: mixing
+# Mixing
 
 
 def test_noise_is_normal_and_cut_at_twice_its_deviation() -> None:
     images = torch.rand(4, 3, 64, 64)
-    added = noisy(images, 0.1) - images
+    added = add_noise(images, 0.1) - images
     assert added.abs().max().item() == pytest.approx(0.2, abs=1e-6)
     assert ((added.abs() > 0.2 - 1e-6).float().mean().item()) == pytest.approx(
         0.0455, abs=0.004
     )  # beyond 2 sigma
     assert (added.abs() < 0.1).float().mean().item() == pytest.approx(0.6827, abs=0.01)
-    assert torch.equal(noisy(images, 0.0), images)
+    assert torch.equal(add_noise(images, 0.0), images)
 
 
 def mixed_once(
     unlabelled: int, labelled: int, parameter: float = 0.75
 ) -> tuple[torch.Tensor, list[int]]:
-    """Each share lambda and each partner of one draw, read off marked images (1, 0) and (0, number)."""
+    """The lambda and the partners of one draw, read off marked images."""
     u = torch.stack([torch.ones(unlabelled, 4, 4), torch.zeros(unlabelled, 4, 4)], 1)
     numbers = torch.arange(1.0, labelled + 1).view(-1, 1, 1).expand(-1, 4, 4)
-    result = mix(u, torch.stack([torch.zeros(labelled, 4, 4), numbers], 1), parameter)
+    result = mix_images(u, torch.stack([torch.zeros(labelled, 4, 4), numbers], 1), parameter)
     assert result.shape == u.shape
     shares = result[:, 0, 0, 0]
     return shares, (result[:, 1, 0, 0] / (1 - shares)).round().int().tolist()
@@ -333,7 +337,7 @@ def test_partners_are_drawn_without_replacement(unlabelled: int, labelled: int) 
 
 
 def test_mixed_volumes_have_the_shape_of_the_unlabelled() -> None:
-    assert mix(torch.randn(3, 1, 4, 5, 6), torch.randn(2, 1, 4, 5, 6), 0.75).shape == (
+    assert mix_images(torch.randn(3, 1, 4, 5, 6), torch.randn(2, 1, 4, 5, 6), 0.75).shape == (
         3,
         1,
         4,
@@ -342,7 +346,7 @@ def test_mixed_volumes_have_the_shape_of_the_unlabelled() -> None:
     )
 
 
-# Check 7: ramp
+# Ramp and defaults
 
 
 @pytest.mark.parametrize(
@@ -373,7 +377,7 @@ def test_defaults_are_the_released_recipe() -> None:
     assert 0.5 ** (1 / (config.ema_half_life * 15_000)) == pytest.approx(0.99, abs=1e-6)
 
 
-# Check 8: labels that are wrong at a border
+# Labels that are wrong at a border
 
 
 def border_gradients(
@@ -381,8 +385,8 @@ def border_gradients(
 ) -> tuple[float, float]:
     """Gradient norms at the flipped pixels of the clean and of the mixed view of a disc.
 
-    A fifth of the pixels along the border have wrong pseudo labels. The clean view predicts the disc, the mixed view
-    follows the wrong labels, so the two differ just there.
+    A fifth of the pixels along the border have wrong pseudo labels. The clean view predicts the
+    disc and the mixed view the wrong labels, so that they differ exactly there.
     """
     draws = torch.Generator().manual_seed(4)
     place = (
@@ -397,12 +401,11 @@ def border_gradients(
     clean, mixed = (
         (one_hot(label, 2).movedim(-1, 1) * 2.0).requires_grad_() for label in (disc, pseudo)
     )
-    found = regions(clean.softmax(1), mixed.softmax(1), 0.425)
-    assert torch.equal(found.differ_sure, flipped)
+    regions = find_regions(clean.softmax(1), mixed.softmax(1), 0.425)
+    assert torch.equal(regions.differ_sure, flipped)
     config = Config(label_smoothing=smoothing, dice_smoothing=dice_smoothing)
-    loss = SGRSNet(config, TWO)._pseudo(
-        clean, mixed, pseudo, found if use_regions else everywhere(pseudo)
-    )
+    used = regions if use_regions else whole_region(pseudo)
+    loss = SGRSNet(config, TWO)._pseudo(clean, mixed, pseudo, used)
     slopes = torch.autograd.grad(loss, [clean, mixed])
     return tuple(slope.movedim(1, -1)[flipped].norm().item() for slope in slopes)
 
@@ -417,8 +420,8 @@ def test_wrong_labels_at_the_border_pull_less() -> None:
         assert max(smoothed[view], large[view]) < firm[view]
 
 
-def test_without_regions_wrong_labels_pull_as_ever() -> None:
-    """The control of check 8: where everything is learnt alike, the two settings have no say."""
+def test_without_regions_wrong_labels_pull_as_before() -> None:
+    """Where all pixels are learnt alike, the two settings change nothing."""
     assert border_gradients(0.2, 20, use_regions=False) == border_gradients(0, 1, use_regions=False)
 
 

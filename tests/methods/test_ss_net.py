@@ -1,8 +1,7 @@
-"""SS-Net against its dossier: the numbered checks of section 10 that apply in 2D."""
+"""SS-Net in 2D against docs/methods/ss_net.md: losses, heads, memory and whole trainings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +32,7 @@ CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"batch_size": 2, "unlabelled_batch_size": 3}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def soft(*shape: int) -> torch.Tensor:
@@ -54,13 +47,13 @@ def trained(config: Config, steps: int = 3, view: TrainView | None = None) -> tu
     return method, run
 
 
-def test_parameters_with_heads() -> None:  # check 1
+def test_parameters_with_heads() -> None:
     count = sum(p.numel() for part in (UNet(1, 4, 16), Heads(16, 4)) for p in part.parameters())
     assert count == 1_826_828
 
 
 @pytest.mark.parametrize(("t", "value"), [(0, 6.74e-4), (15_000, 0.02865), (30_000, 0.1)])
-def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check 2
+def test_defaults_give_the_released_ramp(t: int, value: float) -> None:
     config = Config()
     weight = config.weight * sigmoid_ramp(t / 30_000, config.ramp_end, config.ramp_stairs)
     assert weight == pytest.approx(value, rel=1e-3)
@@ -68,9 +61,11 @@ def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:  # check 3
-    network, images = UNet(channels, 4, 4), torch.rand(3, channels, 32, 32)
-    target, norm = soft(3, 4, 32, 32), 6 / 256 * 32
+def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:
+    network = UNet(channels, 4, 4)
+    images = torch.rand(3, channels, 32, 32)
+    target = soft(3, 4, 32, 32)
+    norm = 6 / 256 * 32
     result = adversarial_perturbation(
         lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, norm
     )
@@ -90,9 +85,11 @@ def test_training_scales_the_norm_with_the_image(monkeypatch: pytest.MonkeyPatch
     assert sizes == [(dice_distance_2d, 10, pytest.approx(6 * 32 / 256), 1)]
 
 
-def test_no_gradient_reaches_the_target() -> None:  # check 3
-    network, logits = UNet(1, 2, 4), torch.randn(2, 2, 16, 16, requires_grad=True)
-    images, target = torch.rand(2, 1, 16, 16), logits.softmax(1)
+def test_no_gradient_reaches_the_target() -> None:
+    network = UNet(1, 2, 4)
+    logits = torch.randn(2, 2, 16, 16, requires_grad=True)
+    images = torch.rand(2, 1, 16, 16)
+    target = logits.softmax(1)
     loss = smoothness_loss(
         lambda x: network(x).softmax(1), dice_distance_2d, images, target, 10, 1.0
     )
@@ -102,7 +99,7 @@ def test_no_gradient_reaches_the_target() -> None:  # check 3
     assert to_weight.abs().sum() > 0
 
 
-def test_distances_at_equality() -> None:  # check 4
+def test_distances_at_equality() -> None:
     p = soft(2, 2, 64, 64)
     hard = one_hot(p.argmax(1), 2).movedim(-1, 1).float()
     assert dice_distance_2d(p, p).item() == pytest.approx(0, abs=1e-6)
@@ -111,17 +108,17 @@ def test_distances_at_equality() -> None:  # check 4
 
 
 def test_distance_in_closed_form() -> None:
-    p, q = (
-        torch.tensor([[[0.8, 0.2]], [[0.2, 0.8]]])[None],
-        torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])[None],
-    )
+    p = torch.tensor([[[0.8, 0.2]], [[0.2, 0.8]]])[None]
+    q = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])[None]
     assert dice_distance_2d(p, q).item() == pytest.approx(1 - 1.6 / (0.68 + 1))
     assert dice_distance_3d(p, q).item() == pytest.approx(1 - 3.2 / 4)
 
 
-def test_side_passes_leave_statistics_and_dropout_alone() -> None:  # check 5
-    network, images = UNet(1, 2, 4).train(), torch.rand(2, 1, 16, 16)
-    before, stream = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
+def test_side_passes_leave_statistics_and_dropout_alone() -> None:
+    network = UNet(1, 2, 4).train()
+    images = torch.rand(2, 1, 16, 16)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    stream = torch.get_rng_state()
     with side_passes(network, 1, CPU):
         smoothness_loss(
             lambda x: network(x).softmax(1), dice_distance_2d, images, soft(2, 2, 16, 16), 10, 1.0
@@ -146,8 +143,9 @@ def test_side_passes_restore_tracking_after_an_error() -> None:
 
 
 @pytest.mark.parametrize("rule", ["released", "described"])
-def test_memory_holds_the_extreme_scores(rule: str) -> None:  # check 6
-    heads, features = Heads(16, 3), torch.randn(2, 16, 20, 20)
+def test_memory_holds_the_extreme_scores(rule: str) -> None:
+    heads = Heads(16, 3)
+    features = torch.randn(2, 16, 20, 20)
     masks = torch.randint(0, 3, (2, 20, 20))
     predicted = torch.where(torch.rand(masks.shape) < 0.7, masks, 0)
     memory = heads.remember(features, predicted, masks, 32, rule)
@@ -166,8 +164,9 @@ def test_memory_holds_the_extreme_scores(rule: str) -> None:  # check 6
         )
 
 
-def test_memory_is_replaced_and_may_be_short() -> None:  # check 6
-    heads, masks = Heads(16, 3), torch.zeros(1, 8, 8, dtype=torch.long)
+def test_memory_is_replaced_and_may_be_short() -> None:
+    heads = Heads(16, 3)
+    masks = torch.zeros(1, 8, 8, dtype=torch.long)
     masks[0, 0, :5] = 1
     first = heads.remember(torch.randn(1, 16, 8, 8), masks, masks, 32, "released")
     second = heads.remember(torch.randn(1, 16, 8, 8), masks, masks, 32, "released")
@@ -184,7 +183,9 @@ def test_memory_without_a_correct_pixel_is_empty() -> None:
 
 
 def test_class_distance_equals_the_mean_over_all_pairs() -> None:
-    heads, live, stored = Heads(16, 2), torch.randn(50, 32), torch.randn(7, 32)
+    heads = Heads(16, 2)
+    live = torch.randn(50, 32)
+    stored = torch.randn(7, 32)
     a = heads.selectors[1](live).sigmoid()
     b = heads.memory_selectors[1](normalize(stored)).sigmoid()
     pairs = (a / a.mean()) * (b / b.mean()).T * (1 - normalize(live) @ normalize(stored).T)
@@ -193,8 +194,9 @@ def test_class_distance_equals_the_mean_over_all_pairs() -> None:
     )
 
 
-def test_aligned_features_are_not_separated_further() -> None:  # check 7
-    heads, direction = Heads(16, 2), torch.randn(32)
+def test_aligned_features_are_not_separated_further() -> None:
+    heads = Heads(16, 2)
+    direction = torch.randn(32)
     lengths = torch.rand(40, 1) + 0.5
     assert heads.class_distance(
         lengths * direction, lengths[:9] * direction, 1
@@ -202,7 +204,7 @@ def test_aligned_features_are_not_separated_further() -> None:  # check 7
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_random_features_are_at_the_share_of_foreground_classes(classes: int) -> None:  # check 7
+def test_random_features_are_at_the_share_of_foreground_classes(classes: int) -> None:
     heads = Heads(32, classes)
     heads.projection = heads.prediction = nn.Sequential()
     memory = {label: torch.randn(32, 32) for label in range(1, classes)}
@@ -212,14 +214,16 @@ def test_random_features_are_at_the_share_of_foreground_classes(classes: int) ->
 
 
 def test_single_features_of_a_class_are_left_out() -> None:
-    heads, labels = Heads(16, 3), torch.zeros(1, 4, 4, dtype=torch.long)
+    heads = Heads(16, 3)
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
     labels[0, 0, 0] = 1
     memory = {1: torch.randn(5, 32), 2: torch.empty(0, 32)}
     assert heads.separation(torch.randn(1, 16, 4, 4), labels, memory).item() == 0
 
 
-def test_zero_weight_is_dice_alone_bit_for_bit() -> None:  # check 8
-    view, config = toy_view(), Config(weight=0, **SMALL)
+def test_zero_weight_is_dice_alone_bit_for_bit() -> None:
+    view = toy_view()
+    config = Config(weight=0, **SMALL)
     method, run = trained(config, 5, view)
     assert run.logged["smoothness"][-1] > 0
     assert run.logged["separation"][-1] > 0
@@ -228,31 +232,34 @@ def test_zero_weight_is_dice_alone_bit_for_bit() -> None:  # check 8
 
 
 def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
-    """The same mixed batches through the same backbone, Dice of the labelled half as the only loss."""
+    """A training on the same batches with Dice of the labelled images as its only loss."""
     first = labelled_batches(view.fit, 2, run, "flips")
     second = unlabelled_batches(view.unlabelled, 3, run, "flips")
     network = run.backbone().train()
     optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     torch.manual_seed(run.seed("dropout"))
     for _ in range(run.steps):
-        (x, y), u = next(first), next(second)
+        x, y = next(first)
+        u = next(second)
         p = network(torch.cat([x, u]))[:2].softmax(1)
         truth = one_hot(y, 3).movedim(-1, 1).float()
-        overlap, total = (p * truth).sum((0, 2, 3)), (p**2).sum((0, 2, 3)) + truth.sum((0, 2, 3))
+        overlap = (p * truth).sum((0, 2, 3))
+        total = (p**2).sum((0, 2, 3)) + truth.sum((0, 2, 3))
         optimiser.zero_grad()
         (1 - (2 * overlap + 1e-10) / (total + 1e-10)).mean().backward()
         optimiser.step()
     return network
 
 
-def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
+def test_direction_is_that_of_the_true_gradient() -> None:
     network = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 3, padding=1), nn.Softmax(1)
     )
-    network, images = network.double(), torch.rand(1, 1, 6, 6, dtype=torch.float64)
+    network = network.double()
+    images = torch.rand(1, 1, 6, 6, dtype=torch.float64)
     target = network(images).detach()
     torch.manual_seed(3)
-    found = adversarial_perturbation(network, dice_distance_2d, images, target, 10, 0.5)
+    perturbation = adversarial_perturbation(network, dice_distance_2d, images, target, 10, 0.5)
     torch.manual_seed(3)
     probe = adversarial_perturbation(
         network, dice_distance_2d, images, target, 10, 10, iterations=0
@@ -263,13 +270,14 @@ def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
             dice_distance_2d(network(images + probe + way * nudge), target) for way in (1, -1)
         )
         true[pixel] = (up - down).detach()
-    assert torch.cosine_similarity(found.flatten(), true, dim=0) > 0.99
+    assert torch.cosine_similarity(perturbation.flatten(), true, dim=0) > 0.99
     assert torch.cosine_similarity(probe.flatten(), true, dim=0).abs() < 0.9
 
 
-def test_adversarial_noise_hurts_more_than_random_noise() -> None:  # check 10
+def test_adversarial_noise_hurts_more_than_random_noise() -> None:
     method, _ = trained(Config(weight=0, learning_rate=0.05, **SMALL), 60)
-    network, wins = method.network.eval(), 0
+    network = method.network.eval()
+    wins = 0
 
     def predict(x: torch.Tensor) -> torch.Tensor:
         return network(x).softmax(1)
@@ -279,11 +287,11 @@ def test_adversarial_noise_hurts_more_than_random_noise() -> None:  # check 10
     )
     for batch in images.split(4):
         target = predict(batch)
-        found, other = (
+        adversarial, random = (
             smoothness_loss(predict, dice_distance_2d, batch, target, 1.0, 0.75, n).item()
             for n in (1, 0)
         )
-        wins += found >= other
+        wins += adversarial >= random
     assert wins > 0.8 * len(images.split(4))
 
 

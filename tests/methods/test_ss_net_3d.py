@@ -1,9 +1,8 @@
-"""SS-Net against its dossier: the checks of section 10 that concern volumes."""
+"""SS-Net in 3D against docs/methods/ss_net.md: losses, memory, schedules, whole trainings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -44,18 +43,13 @@ class VolumeRun(ToyRun):
             return registry.networks().build({"name": "vnet", "width": 4}, self.spec)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def ball(number: int) -> Case:
     """A bright ball in noise, in a volume of one of three shapes."""
-    random, shape = np.random.default_rng([7, number]), SHAPES[number % 3]
+    random = np.random.default_rng([7, number])
+    shape = SHAPES[number % 3]
     middle = np.array([random.uniform(5, side - 5) for side in shape])
     mask = ((np.indices(shape) - middle[:, None, None, None]) ** 2).sum(0) < random.integers(16, 30)
     image = 1.5 * mask + random.normal(0, 1, shape)
@@ -73,7 +67,8 @@ def config(**changes: Any) -> Config:
 
 
 def trained(settings: Config, steps: int = 3, seed: int = 0) -> tuple[SSNet, ToyRun]:
-    run, method = VolumeRun(SPEC, steps, seed), SSNet(settings, SPEC)
+    run = VolumeRun(SPEC, steps, seed)
+    method = SSNet(settings, SPEC)
     method.fit(volumes(), run)
     return method, run
 
@@ -82,8 +77,9 @@ def soft(*shape: int) -> torch.Tensor:
     return torch.randn(shape).softmax(1)
 
 
-def test_parameters_with_heads() -> None:  # check 1
-    network, heads = VNet(1, 2, 16), Heads(16, 2)
+def test_parameters_with_heads() -> None:
+    network = VNet(1, 2, 16)
+    heads = Heads(16, 2)
     assert sum(p.numel() for p in network.parameters()) == 9_448_866
     assert sum(p.numel() for part in (network, heads) for p in part.parameters()) == 9_457_318
 
@@ -91,7 +87,7 @@ def test_parameters_with_heads() -> None:  # check 1
 @pytest.mark.parametrize(
     ("t", "value"), [(0, 0.00674), (1500, 0.06005), (3000, 0.2865), (4500, 0.7316), (6000, 1)]
 )
-def test_defaults_give_the_released_ramp(t: int, value: float) -> None:  # check 2
+def test_defaults_give_the_released_ramp(t: int, value: float) -> None:
     defaults = config()
     weight = defaults.weight * sigmoid_ramp(t / 15_000, defaults.ramp_end, defaults.ramp_stairs)
     assert weight == pytest.approx(value, rel=1e-3)
@@ -112,21 +108,19 @@ def test_ramp_is_full_from_6000_on_and_rises_every_150() -> None:
 @pytest.mark.parametrize(
     ("t", "rate"), [(0, 1e-2), (2499, 1e-2), (2500, 1e-3), (4999, 1e-3), (5000, 1e-4)]
 )
-def test_defaults_give_the_released_learning_rate(t: int, rate: float) -> None:  # check 2
+def test_defaults_give_the_released_learning_rate(t: int, rate: float) -> None:
     method = SSNet(config(), SPEC)
     assert method.config.learning_rate * method._decay(t / 15_000) == pytest.approx(rate)
 
 
 def test_training_sets_the_learning_rate_of_each_sixth(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr(
-        "methods.ss_net.method.set_learning_rate", lambda _, rate: rates.append(rate)
-    )
+    monkeypatch.setattr("methods.training.set_learning_rate", lambda _, rate: rates.append(rate))
     trained(config(smoothness=False, separation=False, **SMALL), 12)
     assert rates == pytest.approx([10.0 ** -(2 + step // 2) for step in range(12)])
 
 
-def test_norm_is_ten_on_the_published_patch() -> None:  # check 3
+def test_norm_is_ten_on_the_published_patch() -> None:
     assert config().eps * math.sqrt(112 * 112 * 80) == pytest.approx(10)
 
 
@@ -145,20 +139,23 @@ def test_training_scales_the_norm_with_the_patch(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:  # check 3
-    network, images = VNet(channels, 2, 4), torch.randn(3, channels, 16, 16, 32)
+def test_perturbation_has_its_norm_in_every_sample(channels: int) -> None:
+    network = VNet(channels, 2, 4)
+    images = torch.randn(3, channels, 16, 16, 32)
     norm = config().eps * math.sqrt(16 * 16 * 32)
     target = soft(3, 2, 16, 16, 32)
-    found = adversarial_perturbation(
+    perturbation = adversarial_perturbation(
         lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, norm
     )
-    assert torch.allclose(found.flatten(1).norm(dim=1), torch.full((3,), norm), atol=1e-4)
+    assert torch.allclose(perturbation.flatten(1).norm(dim=1), torch.full((3,), norm), atol=1e-4)
     assert all(p.grad is None for p in network.parameters())
 
 
-def test_no_gradient_reaches_the_target() -> None:  # check 3
-    network, logits = VNet(1, 2, 4), torch.randn(2, 2, 16, 16, 16, requires_grad=True)
-    images, target = torch.randn(2, 1, 16, 16, 16), logits.softmax(1)
+def test_no_gradient_reaches_the_target() -> None:
+    network = VNet(1, 2, 4)
+    logits = torch.randn(2, 2, 16, 16, 16, requires_grad=True)
+    images = torch.randn(2, 1, 16, 16, 16)
+    target = logits.softmax(1)
     loss = smoothness_loss(
         lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, 1.0
     )
@@ -169,21 +166,24 @@ def test_no_gradient_reaches_the_target() -> None:  # check 3
     assert to_weight.abs().sum() > 0
 
 
-def test_perturbed_passes_leave_batch_statistics_alone() -> None:  # check 5
-    network, images = VNet(1, 2, 4).train(), torch.randn(2, 1, 16, 16, 16)
-    before, stream = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
+def test_perturbed_passes_leave_batch_statistics_alone() -> None:
+    network = VNet(1, 2, 4).train()
+    images = torch.randn(2, 1, 16, 16, 16)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    stream = torch.get_rng_state()
     with side_passes(network, 1, torch.device("cpu")):
         target = soft(2, 2, 16, 16, 16)
         smoothness_loss(lambda x: network(x).softmax(1), dice_distance_3d, images, target, 10, 1.0)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert torch.equal(stream, torch.get_rng_state())
     network(images)
-    after, means = network.state_dict(), [name for name in before if name.endswith("running_mean")]
+    after = network.state_dict()
+    means = [name for name in before if name.endswith("running_mean")]
     assert len(means) == 29  # 12 + 4 down, 4 up + 9: every layer but the head
     assert not any(torch.equal(before[name], after[name]) for name in means)
 
 
-def test_training_updates_batch_statistics_once_a_step() -> None:  # check 5
+def test_training_updates_batch_statistics_once_a_step() -> None:
     method, _ = trained(config(**SMALL), 4)
     counts = {
         int(value) for name, value in method.state().items() if name.endswith("num_batches_tracked")
@@ -193,8 +193,9 @@ def test_training_updates_batch_statistics_once_a_step() -> None:  # check 5
 
 def test_memory_is_small_and_fresh_and_never_of_the_background(
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # check 6
-    kept, remember = [], Heads.remember
+) -> None:
+    kept = []
+    remember = Heads.remember
 
     def spy(heads: Heads, *given: Any) -> dict[int, torch.Tensor]:
         kept.append(remember(heads, *given))
@@ -209,8 +210,9 @@ def test_memory_is_small_and_fresh_and_never_of_the_background(
         assert not torch.isclose(first[:, None], second[None]).all(-1).any()
 
 
-def test_memory_holds_the_lowest_scores_of_volumes() -> None:  # check 6
-    heads, features = Heads(4, 2), torch.randn(2, 4, 6, 7, 8)
+def test_memory_holds_the_lowest_scores_of_volumes() -> None:
+    heads = Heads(4, 2)
+    features = torch.randn(2, 4, 6, 7, 8)
     masks, predicted = torch.randint(0, 2, (2, 6, 7, 8)), torch.randint(0, 2, (2, 6, 7, 8))
     memory = heads.remember(features, predicted, masks, 32, "released")
     heads.eval()
@@ -221,7 +223,7 @@ def test_memory_holds_the_lowest_scores_of_volumes() -> None:  # check 6
 
 
 def test_supervised_loss_is_foreground_dice_of_the_whole_batch() -> None:
-    """Section 3: 1 - 2 sum p1 y / (sum p1 + sum y) over both samples at once, without squares."""
+    """Over both samples at once, without squares (docs/methods/ss_net.md#loss, eq. 2)."""
     masks = torch.zeros(2, 1, 1, 4, dtype=torch.long)
     masks[0, ..., :3] = masks[1, ..., :1] = 1
     p1 = torch.tensor([[0.9, 0.8, 0.4, 0.1], [0.7, 0.3, 0.2, 0.5]]).view(2, 1, 1, 4)
@@ -231,7 +233,7 @@ def test_supervised_loss_is_foreground_dice_of_the_whole_batch() -> None:
     assert loss != pytest.approx(by_sample, abs=1e-3)
 
 
-def test_zero_weight_is_dice_alone_bit_for_bit() -> None:  # check 8
+def test_zero_weight_is_dice_alone_bit_for_bit() -> None:
     method, run = trained(config(weight=0, **SMALL), 6)
     assert run.logged["smoothness"][-1] > 0
     assert run.logged["separation"][0] > 0
@@ -240,14 +242,18 @@ def test_zero_weight_is_dice_alone_bit_for_bit() -> None:  # check 8
 
 
 def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
-    """The same mixed batches through the same backbone, foreground Dice as the only loss, a tenth at every sixth."""
+    """A training on the same batches with Dice of the foreground as its only loss.
+
+    The learning rate falls to a tenth after every sixth of the run.
+    """
     first = labelled_batches(view.fit, 2, run, "flips")
     second = unlabelled_batches(view.unlabelled, 2, run, "flips")
     network = run.backbone().train()
     optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     torch.manual_seed(run.seed("dropout"))
     for step in range(run.steps):
-        (x, y), u = next(first), next(second)
+        x, y = next(first)
+        u = next(second)
         p = network(torch.cat([x, u]))[:2].softmax(1)[:, 1:]
         optimiser.param_groups[0]["lr"] = 0.01 * 0.1**step
         optimiser.zero_grad()
@@ -256,14 +262,15 @@ def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
     return network
 
 
-def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
+def test_direction_is_that_of_the_true_gradient() -> None:
     network = nn.Sequential(
         nn.Conv3d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv3d(4, 2, 3, padding=1), nn.Softmax(1)
     )
-    network, images = network.double(), torch.randn(1, 1, 4, 4, 4, dtype=torch.float64)
+    network = network.double()
+    images = torch.randn(1, 1, 4, 4, 4, dtype=torch.float64)
     target = network(images).detach()
     torch.manual_seed(3)
-    found = adversarial_perturbation(network, dice_distance_3d, images, target, 10, 0.5)
+    perturbation = adversarial_perturbation(network, dice_distance_3d, images, target, 10, 0.5)
     torch.manual_seed(3)
     probe = adversarial_perturbation(
         network, dice_distance_3d, images, target, 10, 10, iterations=0
@@ -276,7 +283,7 @@ def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
             dice_distance_3d(network(images + probe + way * nudge), target) for way in (1, -1)
         )
         true[voxel] = (up - down).detach()
-    assert torch.cosine_similarity(found.flatten(), true, dim=0) > 0.99
+    assert torch.cosine_similarity(perturbation.flatten(), true, dim=0) > 0.99
     assert torch.cosine_similarity(probe.flatten(), true, dim=0).abs() < 0.9
 
 
@@ -284,7 +291,7 @@ def test_direction_is_that_of_the_true_gradient() -> None:  # check 9
 def test_entropy_falls_faster_than_with_the_squared_distance(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check 9. All else is equal: the labels are fitted by the loss of the suite, which has no distance in it."""
+    """The smoothness term alone differs: labels are fitted by the loss of the suite."""
     settings = {
         "supervised_loss": "suite",
         "separation": False,
@@ -312,9 +319,13 @@ def test_trains_on_volumes_of_different_shapes() -> None:
 
 
 def test_trains_in_bfloat16() -> None:
-    """No level of a patch 48 deep is two voxels deep: there torch 2.15 reads unset memory in bfloat16 on a CPU."""
+    """No level of a patch of depth 48 has a depth of 2.
+
+    There torch 2.15 reads uninitialised memory in bfloat16 on a CPU.
+    """
     spec = replace(SPEC, size=(48, 16, 16))
-    run, method = VolumeRun(spec), SSNet(config(**SMALL), spec)
+    run = VolumeRun(spec)
+    method = SSNet(config(**SMALL), spec)
     run.precision = "bfloat16"
     method.fit(replace(volumes(), spec=spec), run)
     assert all(

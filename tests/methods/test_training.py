@@ -1,4 +1,4 @@
-"""Samplers, crops and losses that trainings share."""
+"""Batches, crops, losses and the other parts that trainings share."""
 
 import math
 from dataclasses import replace
@@ -16,13 +16,20 @@ from bench.api import Case, Spec
 from bench.testing import ToyRun, toy_view
 from methods.config import TrainingConfig
 from methods.training import (
+    BackboneMethod,
+    add_prefix,
     batches,
     crop,
     dice_loss,
+    ema_update,
     labelled_batches,
+    log_losses,
+    optimise,
     optimizer,
     segmentation_loss,
     set_learning_rate,
+    strip_prefix,
+    train_supervised,
     unlabelled_batches,
 )
 
@@ -46,7 +53,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def numbered(*size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A mask (*S) of voxel numbers from 1 and an image (2 *S) that shows them, below and above zero."""
+    """A mask (*S) of voxel numbers from 1, and an image (2 *S) of these and of their negatives."""
     mask = torch.arange(1, 1 + math.prod(size)).view(size)
     return torch.stack([mask, -mask]).float(), mask
 
@@ -55,7 +62,7 @@ sides = st.integers(1, 9)
 
 
 @given(st.lists(st.tuples(sides, sides), min_size=2, max_size=3), st.integers(0, 999))
-def test_a_crop_is_a_true_part_amid_zeros(pairs: list[tuple[int, int]], seed: int) -> None:
+def test_a_crop_is_a_true_part_with_zeros_around(pairs: list[tuple[int, int]], seed: int) -> None:
     """Along each axis: a random stretch of a longer side, all of a shorter one in the middle."""
     shape, size = zip(*pairs, strict=True)
     image, mask = numbered(*shape)
@@ -64,20 +71,22 @@ def test_a_crop_is_a_true_part_amid_zeros(pairs: list[tuple[int, int]], seed: in
     assert part_mask.shape == size
     assert torch.equal(part[0], part_mask.float())
     assert torch.equal(part[1], -part_mask.float())
-    begins = [max(0, wanted - side) // 2 for side, wanted in pairs]
-    inner = part_mask[
-        tuple(slice(at, at + min(pair)) for at, pair in zip(begins, pairs, strict=True))
-    ]
-    assert part_mask.count_nonzero() == inner.numel() == math.prod(min(pair) for pair in pairs)
+    lengths = [min(pair) for pair in pairs]
+    inner = stretch(part_mask, [max(0, wanted - side) // 2 for side, wanted in pairs], lengths)
+    assert part_mask.count_nonzero() == inner.numel() == math.prod(lengths)
     first = torch.where(mask == inner.flatten()[0])
-    source = mask[
-        tuple(slice(int(at), int(at) + min(pair)) for at, pair in zip(first, pairs, strict=True))
-    ]
-    assert torch.equal(inner, source)
+    assert torch.equal(inner, stretch(mask, [int(start) for start in first], lengths))
+
+
+def stretch(mask: torch.Tensor, starts: list[int], lengths: list[int]) -> torch.Tensor:
+    """The part of a mask (*S) with these starts and lengths along its axes."""
+    pairs = zip(starts, lengths, strict=True)
+    return mask[tuple(slice(start, start + length) for start, length in pairs)]
 
 
 def test_crops_start_everywhere_equally_often() -> None:
-    case, draws = numbered(6, 4, 5), generator()
+    case = numbered(6, 4, 5)
+    draws = generator()
     corners = torch.stack([crop(case, (4, 4, 4), draws)[1][0, 0, 0] for _ in range(600)])
     starts, times = corners.unique(return_counts=True)
     assert starts.tolist() == [1 + 20 * row + column for row in range(3) for column in range(2)]
@@ -144,22 +153,19 @@ def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         labelled = list(islice(labelled_batches(volumes(), 2, volume_run(seed), augment), 4))
         unlabelled = list(islice(unlabelled_batches(volumes(), 2, volume_run(seed), augment), 4))
-        return (
-            torch.cat([x for x, _ in labelled]),
-            torch.cat([y for _, y in labelled]),
-            torch.cat(unlabelled),
-        )
+        images, masks = zip(*labelled, strict=True)
+        return torch.cat(images), torch.cat(masks), torch.cat(unlabelled)
 
     torch.manual_seed(1)
     first = drawn(0)
-    torch.manual_seed(2)  # the stream of dropout has no say
+    torch.manual_seed(2)  # the stream of dropout changes nothing
     assert all(map(torch.equal, first, drawn(0)))
     assert not any(map(torch.equal, first, drawn(1)))
     assert not torch.equal(first[0], first[2])
 
 
 def test_order_of_cases_follows_the_seed_and_the_role() -> None:
-    """Images as they are, so that nothing but their order can differ."""
+    """Images are not augmented, so that nothing but their order can differ."""
     view = toy_view(labelled=9, unlabelled=0)
 
     def labelled(seed: int) -> torch.Tensor:
@@ -234,3 +240,64 @@ def test_learning_rate_is_set_for_all_parameters() -> None:
     optimiser = optimizer(nn.Linear(1, 1).parameters(), TrainingConfig())
     set_learning_rate(optimiser, 0.003)
     assert [group["lr"] for group in optimiser.param_groups] == [0.003]
+
+
+def test_a_step_moves_the_parameters_of_its_optimiser_alone() -> None:
+    """Other networks of the loss get no gradient, and gradients of earlier steps do not add up."""
+    trained, fixed = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    start = trained.weight.item()
+    optimiser = torch.optim.SGD(trained.parameters(), 1.0)
+    for _ in range(2):
+        optimise(optimiser, fixed(trained(torch.ones(1, 1))).sum(), 0.5)
+    assert trained.weight.item() == pytest.approx(start - 2 * 0.5 * fixed.weight.item())
+    assert fixed.weight.grad is None
+
+
+def test_a_step_leaves_frozen_parameters_alone() -> None:
+    network = nn.Linear(2, 1)
+    network.bias.requires_grad_(False)
+    before = network.bias.clone()
+    optimise(optimizer(network.parameters(), TrainingConfig()), network(torch.ones(1, 2)).sum(), 1)
+    assert torch.equal(network.bias, before)
+
+
+def test_the_average_moves_parameters_and_leaves_batch_statistics() -> None:
+    teacher, student = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    nn.init.constant_(student.weight, 3.0)
+    student(torch.rand(4, 2) + 5)
+    ema_update(teacher, student, 0.75)
+    assert teacher.weight.tolist() == [1.5, 1.5]
+    assert teacher.get_buffer("running_mean").tolist() == [0, 0]
+    assert teacher.weight.requires_grad
+
+
+@pytest.mark.parametrize(("steps", "logged"), [(1, [0]), (11, [0, 10]), (25, [0, 10, 20, 24])])
+def test_losses_are_logged_every_ten_steps_and_at_the_last(steps: int, logged: list[int]) -> None:
+    run = ToyRun(toy_view().spec, steps)
+    for step in range(steps):
+        log_losses(run, step, loss=torch.tensor(float(step), requires_grad=True), weight=2.0 * step)
+    assert run.logged == {"loss": logged, "weight": [2 * step for step in logged]}
+
+
+def test_a_backbone_method_predicts_and_saves_its_network() -> None:
+    class Fitted(BackboneMethod):
+        def fit(self, cases: list[Case], run: ToyRun) -> None:
+            self.network = run.backbone()
+            train_supervised(self.network, cases, run, self.config)
+
+    view = toy_view()
+    run = ToyRun(view.spec)
+    method, fresh = (Fitted(TrainingConfig(), view.spec) for _ in range(2))
+    method.fit(list(view.fit), run)
+    fresh.load(method.state(), run)
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(method.segment(images), method.network(images).softmax(1))
+    assert torch.equal(fresh.segment(images), method.segment(images))
+    assert torch.equal(fresh.classify(images), method.segment(images))
+
+
+def test_prefixes_keep_the_tensors_of_several_networks_apart() -> None:
+    first, second = nn.Linear(1, 1).state_dict(), nn.Linear(1, 1).state_dict()
+    both = {**add_prefix("a/", first), **add_prefix("ab/", second)}
+    assert strip_prefix("a/", both) == first
+    assert strip_prefix("ab/", both) == second

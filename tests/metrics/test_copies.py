@@ -1,4 +1,4 @@
-"""Copies: SSIM closed forms, Wilson closed forms, each rule of the copy flag."""
+"""Copies: closed forms of the Wilson interval, and each rule by which an image is a copy."""
 
 import math
 
@@ -7,79 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metrics.copies import C1, C2, find_copies, ssim, wilson
+from bench.metrics.copies import find_copies, wilson_interval
 from bench.metrics.frechet import frechet_distance
+from bench.metrics.ssim import ssim
 
 
 def picture(seed: int, shape: tuple[int, ...] = (3, 24, 20)) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, np.float32)
-
-
-def by_windows(a: np.ndarray, b: np.ndarray, side: int) -> float:
-    """One channel (H W), window by window."""
-    line = np.exp(-((np.arange(side) - side // 2) ** 2) / 4.5)
-    w = np.outer(line, line) / np.outer(line, line).sum()
-    scores = []
-    for i in range(a.shape[0] - side + 1):
-        for j in range(a.shape[1] - side + 1):
-            p, q = a[i : i + side, j : j + side], b[i : i + side, j : j + side]
-            mp, mq = (w * p).sum(), (w * q).sum()
-            vp, vq, cov = (
-                (w * (p - mp) ** 2).sum(),
-                (w * (q - mq) ** 2).sum(),
-                (w * (p - mp) * (q - mq)).sum(),
-            )
-            scores.append(
-                (2 * mp * mq + C1) * (2 * cov + C2) / ((mp**2 + mq**2 + C1) * (vp + vq + C2))
-            )
-    return float(np.mean(scores))
-
-
-# SSIM
-
-
-@pytest.mark.parametrize("shape", [(3, 24, 20), (1, 11, 11), (2, 6, 9), (1, 1, 1)])
-def test_ssim_of_an_image_with_itself_is_one(shape) -> None:
-    assert ssim(picture(0, shape), picture(0, shape)) == pytest.approx(1, abs=1e-12)
-
-
-@pytest.mark.parametrize("a, b", [(0.2, 0.8), (0.0, 1.0), (0.5, 0.5)])
-def test_ssim_of_constant_images_is_the_luminance_term(a, b) -> None:
-    got = ssim(np.full((1, 16, 16), a), np.full((1, 16, 16), b))
-    assert got == pytest.approx((2 * a * b + 0.0001) / (a * a + b * b + 0.0001), rel=1e-9)
-
-
-def test_ssim_of_a_negative_is_negative() -> None:
-    # equal variances, opposite covariance: every window is below 0
-    x = picture(1)
-    assert ssim(x, 1 - x) == pytest.approx(
-        np.mean([by_windows(c, 1 - c, 11) for c in np.float64(x)]), abs=1e-9
-    )
-    assert ssim(x, 1 - x) < -0.5
-
-
-@pytest.mark.parametrize(
-    "shape, side", [((1, 11, 11), 11), ((1, 14, 17), 11), ((1, 10, 13), 9), ((1, 2, 5), 1)]
-)
-def test_ssim_equals_the_sum_over_windows(shape, side) -> None:
-    a, b = picture(2, shape), picture(3, shape)
-    assert ssim(a, b) == pytest.approx(
-        by_windows(np.float64(a[0]), np.float64(b[0]), side), abs=1e-9
-    )
-    assert ssim(a, b) == pytest.approx(ssim(b, a), abs=1e-12)
-
-
-def test_ssim_is_the_mean_over_channels() -> None:
-    a, b = picture(4), picture(5)
-    apart = [ssim(a[c : c + 1], b[c : c + 1]) for c in range(3)]
-    assert ssim(a, b) == pytest.approx(np.mean(apart), abs=1e-12)
-
-
-def test_ssim_of_images_that_do_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="one shape"):
-        ssim(picture(0, (1, 8, 8)), picture(0, (3, 8, 8)))
-    with pytest.raises(ValueError, match="one shape"):
-        ssim(np.zeros((8, 8)), np.zeros((8, 8)))
 
 
 # Wilson
@@ -88,30 +22,30 @@ def test_ssim_of_images_that_do_not_fit_is_refused() -> None:
 def test_wilson_at_none_and_all() -> None:
     # at 0 of n the upper end is z^2 / (n + z^2), and n of n mirrors it
     z = 1.959963984540054
-    assert wilson(0, 10) == pytest.approx((0, z * z / (10 + z * z)), abs=1e-12)
-    assert wilson(10, 10) == pytest.approx((10 / (10 + z * z), 1), abs=1e-12)
-    assert wilson(0, 10)[0] >= 0 and wilson(10, 10)[1] <= 1
+    assert wilson_interval(0, 10) == pytest.approx((0, z * z / (10 + z * z)), abs=1e-12)
+    assert wilson_interval(10, 10) == pytest.approx((10 / (10 + z * z), 1), abs=1e-12)
+    assert wilson_interval(0, 10)[0] >= 0 and wilson_interval(10, 10)[1] <= 1
 
 
 def test_wilson_at_one_half() -> None:
     # half-width z / (2 sqrt(n + z^2)) around 1/2
     half = 1.959963984540054 / (2 * math.sqrt(20 + 1.959963984540054**2))
-    assert wilson(10, 20) == pytest.approx((0.5 - half, 0.5 + half), rel=1e-12)
+    assert wilson_interval(10, 20) == pytest.approx((0.5 - half, 0.5 + half), rel=1e-12)
 
 
 @given(st.integers(1, 500), st.data())
-def test_wilson_ends_solve_the_score_equation(n, data) -> None:
+def test_wilson_ends_solve_the_score_equation(n: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, n))
-    for end in wilson(hits, n):
+    for end in wilson_interval(hits, n):
         # (p - end)^2 = z^2 end (1 - end) / n
         gap, spread = (hits / n - end) ** 2, 1.959963984540054**2 * end * (1 - end) / n
         assert gap == pytest.approx(spread, abs=1e-12)
 
 
 @pytest.mark.parametrize("hits, n", [(0, 0), (3, 2), (-1, 4)])
-def test_wilson_of_no_share_is_refused(hits, n) -> None:
+def test_wilson_of_an_impossible_share_is_refused(hits: int, n: int) -> None:
     with pytest.raises(ValueError, match="expected 0 <= hits"):
-        wilson(hits, n)
+        wilson_interval(hits, n)
 
 
 # Copies; the reals lie at 0, 10 and 14 of a line
@@ -122,21 +56,21 @@ IMAGES = [picture(i) for i in range(3)]
 
 
 def one(position: float, image: np.ndarray) -> tuple[int, float, float, bool]:
-    """Nearest index, distance, ratio and flag of one sample, beside a far one that is never a copy."""
-    got = find_copies(np.array([[position], [1e6]]), REAL, [image, picture(9)], IMAGES)
-    assert not got.copy[1]
-    return int(got.nearest[0]), got.distance[0], got.ratio[0], bool(got.copy[0])
+    """Nearest index, distance, ratio and flag of one sample, beside a far one that is no copy."""
+    copies = find_copies(np.array([[position], [1e6]]), REAL, [image, picture(9)], IMAGES)
+    assert not copies.copy[1]
+    return int(copies.nearest[0]), copies.distance[0], copies.ratio[0], bool(copies.copy[0])
 
 
 def test_near_and_alike_is_a_copy() -> None:
     assert one(13, IMAGES[2]) == (2, 1.0, 1 / 4, True)
 
 
-def test_near_but_unlike_is_none() -> None:
+def test_near_but_unlike_is_no_copy() -> None:
     assert one(13, picture(7)) == (2, 1.0, 1 / 4, False)
 
 
-def test_alike_but_not_nearer_than_reals_are_to_each_other_is_none() -> None:
+def test_alike_but_not_nearer_than_reals_are_to_each_other_is_no_copy() -> None:
     assert one(18, IMAGES[2]) == (2, 4.0, 1.0, False)
     assert one(-9.5, IMAGES[0]) == (0, 9.5, 0.95, True)
 
@@ -154,28 +88,30 @@ def test_the_threshold_of_ssim_is_0_9() -> None:
 
 def test_a_twin_among_the_reals_hides_no_copy() -> None:
     real, images = np.array([[0.0], [0.0], [10.0]]), [IMAGES[0], IMAGES[0], IMAGES[1]]
-    got = find_copies(np.array([[0.5], [4.9]]), real, [IMAGES[0], picture(7)], images)
-    assert got.ratio == pytest.approx([0.05, 0.49])
-    assert got.copy.tolist() == [True, False]
+    copies = find_copies(np.array([[0.5], [4.9]]), real, [IMAGES[0], picture(7)], images)
+    assert copies.ratio == pytest.approx([0.05, 0.49])
+    assert copies.copy.tolist() == [True, False]
 
 
-def test_two_copies_of_one_set() -> None:
-    features, images = np.random.default_rng(0).random((30, 128)), [picture(i) for i in range(30)]
-    got = find_copies(features, features.copy(), images, [image.copy() for image in images])
-    assert got.nearest.tolist() == list(range(30))
-    assert got.rate() == (1.0, *wilson(30, 30))
+def test_a_copied_set_is_all_copies() -> None:
+    features = np.random.default_rng(0).random((30, 128))
+    images = [picture(i) for i in range(30)]
+    copied_images = [image.copy() for image in images]
+    copies = find_copies(features, features.copy(), images, copied_images)
+    assert copies.nearest.tolist() == list(range(30))
+    assert copies.rate() == (1.0, *wilson_interval(30, 30))
     assert frechet_distance(features, features.copy()) == pytest.approx(0, abs=1e-9)
 
 
 def test_independent_reals_hold_no_copies() -> None:
     random = np.random.default_rng(1)
     first, second = random.random((20, 16)), random.random((25, 16))
-    got = find_copies(
-        first, second, [picture(i) for i in range(20)], [picture(i + 50) for i in range(25)]
-    )
-    assert got.rate()[0] == 0
+    first_images = [picture(i) for i in range(20)]
+    second_images = [picture(i + 50) for i in range(25)]
+    copies = find_copies(first, second, first_images, second_images)
+    assert copies.rate()[0] == 0
     table = np.linalg.norm(first[:, None] - second[None], axis=2)
-    assert got.distance == pytest.approx(table.min(1))
+    assert copies.distance == pytest.approx(table.min(1))
 
 
 def test_images_and_features_must_pair() -> None:

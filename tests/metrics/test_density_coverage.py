@@ -1,4 +1,4 @@
-"""Density and coverage: by hand, closed forms and the expectation of the paper."""
+"""Density and coverage: by hand, closed forms and the expectation in the paper."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,15 @@ def draws(n: int, d: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("k", [1, 5, 19])
-def test_identical_sets_are_one_and_one(k) -> None:
+def test_identical_sets_are_one_and_one(k: int) -> None:
     # an open ball to the k-th neighbour holds its own centre and k - 1 others
     x = draws(20, 3, 0)
     assert density_and_coverage(x, x, k) == (1.0, 1.0)
 
 
 def test_by_hand() -> None:
-    # k = 1; balls around 0, 1, 3, 6 reach 1, 1, 2, 3. 0.5 lies in those of 0 and 1; 3.5 in those of 3 and 6; 20 in none
+    # With k = 1 the balls around 0, 1, 3, 6 reach 1, 1, 2, 3.
+    # 0.5 lies in those of 0 and 1, 3.5 in those of 3 and 6, and 20 in none.
     real, fake = np.array([[0.0], [1.0], [3.0], [6.0]]), np.array([[0.5], [0.5], [3.5], [20.0]])
     assert density_and_coverage(real, fake, 1) == (6 / 4, 1.0)
     assert density_and_coverage(real, fake[:2], 1) == (4 / 2, 0.5)
@@ -37,14 +38,14 @@ def test_one_sample_repeated_covers_the_balls_around_it_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("n, m, k", [(40, 40, 5), (30, 10, 3)])
-def test_expectation_for_one_distribution(n, m, k) -> None:
-    got = np.array(
+def test_expectation_for_one_distribution(n: int, m: int, k: int) -> None:
+    scores = np.array(
         [density_and_coverage(draws(n, 2, s), draws(m, 2, s + 10**6), k) for s in range(400)]
     )
-    error = got.std(0) / len(got) ** 0.5
+    error = scores.std(0) / len(scores) ** 0.5
     i = np.arange(1, k + 1)
     expected = (1.0, 1 - np.prod((n - i) / (m + n - i)))
-    assert np.all(np.abs(got.mean(0) - expected) < 3 * error)
+    assert np.all(np.abs(scores.mean(0) - expected) < 3 * error)
 
 
 def test_too_few_reals_are_refused() -> None:

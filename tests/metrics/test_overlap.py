@@ -1,4 +1,6 @@
-"""Dice and Jaccard: by hand, against medpy, and their algebra."""
+"""Dice and Jaccard: by hand, against medpy, and how they relate."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -34,34 +36,34 @@ def test_identical_masks_score_one_and_disjoint_ones_zero() -> None:
 
 
 @pytest.mark.parametrize("score", [dice, jaccard])
-def test_empty_rules(score) -> None:
+def test_empty_rules(score: Callable[..., float]) -> None:
     full, empty = np.ones((3, 4), bool), np.zeros((3, 4), bool)
     assert score(empty, empty) == 1.0
     assert score(full, empty) == score(empty, full) == 0.0
 
 
 @pytest.mark.parametrize("score", [dice, jaccard])
-def test_returns_a_plain_float(score) -> None:
+def test_returns_a_plain_float(score: Callable[..., float]) -> None:
     assert type(score(mask("10"), mask("11"))) is float
     assert type(score(mask("00"), mask("11"))) is float
 
 
 @pytest.mark.parametrize("score", [dice, jaccard])
-def test_a_shape_that_would_broadcast_is_refused(score) -> None:
+def test_a_shape_that_would_broadcast_is_refused(score: Callable[..., float]) -> None:
     with pytest.raises(ValueError, match=r"\(1, 4\).*\(4, 4\).*resample"):
         score(np.ones((1, 4), bool), np.ones((4, 4), bool))
 
 
 @pytest.mark.parametrize("score", [dice, jaccard])
-def test_a_label_map_is_refused(score) -> None:
-    # 1 & 2 is 0: two label maps would score "no overlap" without a word
+def test_a_label_map_is_refused(score: Callable[..., float]) -> None:
+    # 1 & 2 is 0: two label maps would score "no overlap" without a warning.
     with pytest.raises(ValueError, match="uint8"):
         score(np.full((2, 2), 2, np.uint8), np.ones((2, 2), bool))
 
 
 @settings(deadline=None)
 @given(mask_pairs())
-def test_symmetric_bounded_and_tied_to_jaccard(pair) -> None:
+def test_symmetric_bounded_and_tied_to_jaccard(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
     d = dice(a, b)
     assert d == dice(b, a)
@@ -71,7 +73,7 @@ def test_symmetric_bounded_and_tied_to_jaccard(pair) -> None:
 
 @settings(deadline=None)
 @given(mask_pairs())
-def test_equals_medpy(pair) -> None:
+def test_equals_medpy(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
     if a.any() or b.any():  # medpy divides 0 by 0 for two empty masks
         assert dice(a, b) == pytest.approx(binary.dc(a, b), abs=1e-9)

@@ -1,4 +1,4 @@
-"""HD95, ASD, NSD: closed forms, then medpy's values, then the empty and error rules."""
+"""HD95, ASD and NSD: closed forms, then the values of medpy, then empty masks and errors."""
 
 import math
 import subprocess
@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from medpy.metric import binary
 from scipy.ndimage import gaussian_filter
 
-from bench.metrics import surface
-from bench.metrics.surface import border, image_diagonal, surface_distances, surface_metrics
+from bench.metrics import borders
+from bench.metrics.borders import border, surface_distances
+from bench.metrics.surface import image_diagonal, surface_metrics
 
 
 def box(shape: tuple[int, ...], low: tuple[int, ...], side: int) -> np.ndarray:
@@ -28,20 +29,26 @@ def disc(centre_x: float, radius: float) -> np.ndarray:
 
 
 def blob(shape: tuple[int, ...], seed: int, sigma: float) -> np.ndarray:
-    """Smooth noise above a random level: several parts, holes, and it often touches the image edge."""
+    """Smooth noise above a random level: several parts, with holes, often at the image edge."""
     rng = np.random.default_rng(seed)
     field = gaussian_filter(rng.standard_normal(shape), sigma)
     return field > np.quantile(field, rng.uniform(0.3, 0.97))
 
 
-def by_brute_force(pred, ref, spacing, tolerance) -> tuple[float, float, float]:
+def by_brute_force(
+    pred: np.ndarray, ref: np.ndarray, spacing: tuple[float, ...] | None, tolerance: float
+) -> tuple[float, float, float]:
     """All pairs of border voxels, with the borders taken one voxel at a time."""
 
-    def points(m):
+    def points(m: np.ndarray) -> np.ndarray:
         padded = np.pad(m, 1)
-        steps = [s * np.eye(m.ndim, dtype=int)[i] for i in range(m.ndim) for s in (-1, 1)]
-        inside = [p for p in np.argwhere(padded) if not all(padded[tuple(p + s)] for s in steps)]
-        return np.array(inside) * spacing
+        axes = np.eye(m.ndim, dtype=int)
+        steps = [*axes, *-axes]
+        on_border = []
+        for point in np.argwhere(padded):
+            if not all(padded[tuple(point + step)] for step in steps):
+                on_border.append(point)
+        return np.array(on_border) * spacing
 
     pairs = np.linalg.norm(points(pred)[:, None] - points(ref)[None], axis=2)
     there, back = pairs.min(axis=1), pairs.min(axis=0)
@@ -49,7 +56,9 @@ def by_brute_force(pred, ref, spacing, tolerance) -> tuple[float, float, float]:
     return np.percentile(both, 95), there.mean(), np.mean(both <= tolerance + 1e-9)
 
 
-def assert_equals_medpy(pred, ref, spacing) -> None:
+def assert_equals_medpy(
+    pred: np.ndarray, ref: np.ndarray, spacing: tuple[float, ...] | None
+) -> None:
     ours = surface_metrics(pred, ref, spacing, 1.0)
     assert ours.hd95 == pytest.approx(binary.hd95(pred, ref, spacing), abs=1e-9)
     assert ours.asd == pytest.approx(binary.asd(pred, ref, spacing), abs=1e-9)
@@ -59,37 +68,39 @@ def assert_equals_medpy(pred, ref, spacing) -> None:
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_identical_masks(ndim) -> None:
+def test_identical_masks(ndim: int) -> None:
     a = box((12,) * ndim, (3,) * ndim, 5)
     assert surface_metrics(a, a, None, 0.0) == (0.0, 0.0, 1.0)
 
 
 def test_squares_shifted_by_one() -> None:
-    # 36 border pixels each; 18 lie on the other border (top and bottom), 18 are one pixel off (the sides)
+    # 36 border pixels each: 18 lie on the other border (top and bottom), and 18 are one pixel off
+    # (the sides).
     a, b = box((20, 20), (5, 5), 10), box((20, 20), (5, 6), 10)
     assert surface_metrics(a, b, None, 0.5) == (1.0, 0.5, 0.5)
     assert surface_metrics(a, b, None, 1.0).nsd == 1.0
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_cubes_shifted_by_one_along_each_axis_in_mm(axis) -> None:
-    # 6^3 - 4^3 = 152 border voxels; off by one step: the rear face (36) and the inside of the front face (16)
+def test_cubes_shifted_by_one_along_each_axis_in_mm(axis: int) -> None:
+    # 6^3 - 4^3 = 152 border voxels. Off by one step are the rear face (36) and the inside of the
+    # front face (16).
     low = tuple(4 + (i == axis) for i in range(3))
     a, b = box((14, 14, 14), (4, 4, 4), 6), box((14, 14, 14), low, 6)
-    spacing = tuple(0.7 if i == axis else 5.0 for i in range(3))
-    got = surface_metrics(a, b, spacing, 0.5)
-    assert got == pytest.approx((0.7, 0.7 * 52 / 152, 100 / 152), abs=1e-12)
+    spacing = (*(5.0,) * axis, 0.7, *(5.0,) * (2 - axis))
+    metrics = surface_metrics(a, b, spacing, 0.5)
+    assert metrics == pytest.approx((0.7, 0.7 * 52 / 152, 100 / 152), abs=1e-12)
 
 
 def test_shifted_discs() -> None:
     # A border point at angle t is |s cos t| off: mean 2s / pi, 95th percentile s sin(0.95 pi / 2)
-    got = surface_metrics(disc(98, 60), disc(102, 60), None, 4.0)
-    assert got.asd == pytest.approx(4 * 2 / math.pi, abs=0.15)
-    assert got.hd95 == pytest.approx(4 * math.sin(0.95 * math.pi / 2), abs=0.15)
+    metrics = surface_metrics(disc(98, 60), disc(102, 60), None, 4.0)
+    assert metrics.asd == pytest.approx(4 * 2 / math.pi, abs=0.15)
+    assert metrics.hd95 == pytest.approx(4 * math.sin(0.95 * math.pi / 2), abs=0.15)
 
 
 def test_asd_is_directed() -> None:
-    # The reference has one more pixel, 30 columns right of the square's last column
+    # The reference has one more pixel, 30 columns to the right of the square's last column.
     pred = box((20, 60), (5, 5), 10)
     ref = pred.copy()
     ref[8, 44] = True
@@ -99,7 +110,8 @@ def test_asd_is_directed() -> None:
 
 
 def test_hd95_is_of_both_directions_together_not_their_maximum() -> None:
-    # 2 of 20 reference pixels are far, 0 of 180 others: 1% of all distances, but 10% of one direction
+    # 2 of 20 reference pixels are far and none of 180 others: 1% of all distances, but 10% of
+    # one direction.
     ref = np.zeros((3, 400), bool)
     ref[0, :18] = ref[0, 398:] = True
     pred = np.zeros((3, 400), bool)
@@ -128,30 +140,30 @@ def test_the_image_edge_counts_as_border() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (2, 2), (1, 4, 4), (2, 5, 1)])
-def test_a_thin_mask_is_all_border(shape) -> None:
+def test_a_thin_mask_is_all_border(shape: tuple[int, ...]) -> None:
     assert border(np.ones(shape, bool)).all()
 
 
-# Golden: medpy, and all pairs for NSD, which medpy lacks
+# Golden values: medpy, and all pairs for NSD, which medpy lacks
 
 
 @pytest.mark.parametrize("spacing", [None, (0.4, 2.5)])
 @pytest.mark.parametrize("seed", range(12))
-def test_blobs_2d_equal_medpy(seed, spacing) -> None:
+def test_blobs_2d_equal_medpy(seed: int, spacing: tuple[float, ...] | None) -> None:
     shape = (61, 47)
     assert_equals_medpy(blob(shape, seed, 4), blob(shape, seed + 100, 4), spacing)
 
 
 @pytest.mark.parametrize("spacing", [None, (1.25, 0.625, 3.0), (10.0, 1.4, 1.4)])
 @pytest.mark.parametrize("seed", range(12))
-def test_blobs_3d_equal_medpy(seed, spacing) -> None:
+def test_blobs_3d_equal_medpy(seed: int, spacing: tuple[float, ...] | None) -> None:
     shape = (19, 31, 26)
     assert_equals_medpy(blob(shape, seed, 3), blob(shape, seed + 100, 3), spacing)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_small_masks_equal_medpy_and_all_pairs(data) -> None:
+def test_small_masks_equal_medpy_and_all_pairs(data: st.DataObject) -> None:
     shape = data.draw(array_shapes(min_dims=2, max_dims=3, max_side=6))
     pred, ref = data.draw(arrays(bool, shape)), data.draw(arrays(bool, shape))
     assume(pred.any() and ref.any())
@@ -160,11 +172,8 @@ def test_small_masks_equal_medpy_and_all_pairs(data) -> None:
     )
     tolerance = data.draw(st.floats(0, 9))
     assert_equals_medpy(pred, ref, spacing)
-    got, want = (
-        surface_metrics(pred, ref, spacing, tolerance),
-        by_brute_force(pred, ref, spacing, tolerance),
-    )
-    assert got == pytest.approx(want, abs=1e-9)
+    expected = by_brute_force(pred, ref, spacing, tolerance)
+    assert surface_metrics(pred, ref, spacing, tolerance) == pytest.approx(expected, abs=1e-9)
 
 
 SHAPE = (48, 40, 44)
@@ -189,7 +198,7 @@ def hard_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 @pytest.mark.parametrize("spacing", [None, (0.3, 1.0, 4.0), (5.0, 0.8, 0.8)])
 @pytest.mark.parametrize("name", hard_pairs())
-def test_hard_pairs_equal_medpy(name, spacing) -> None:
+def test_hard_pairs_equal_medpy(name: str, spacing: tuple[float, ...] | None) -> None:
     pred, ref = hard_pairs()[name]
     assert_equals_medpy(pred, ref, spacing)
     assert_equals_medpy(ref, pred, spacing)
@@ -200,21 +209,22 @@ def test_hard_pairs_equal_medpy(name, spacing) -> None:
     [("far speck", "scipy.ndimage.distance_transform_edt"), ("noise", "scipy.spatial.cKDTree")],
 )
 def test_few_far_points_go_to_the_tree_and_garbage_to_a_transform(
-    name, unused, monkeypatch
+    name: str, unused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unused, None)
     surface_distances(*hard_pairs()[name], (1.0, 1.0, 1.0))
 
 
 def test_nearest_voxel_beyond_the_ring_search() -> None:
-    # The rings reach 16 columns and find only the voxel 30 rows off in the same column; 20 columns off is nearer
+    # The rings reach 16 columns and find only the voxel 30 rows off in the same column; the one
+    # 20 columns off is nearer.
     pred, ref = np.zeros((31, 21, 2), bool), np.zeros((31, 21, 2), bool)
     pred[30, 0, 0] = ref[0, 0, 0] = ref[30, 20, 0] = True
     assert surface_metrics(pred, ref, None, 1.0).asd == 20.0
 
 
-def test_masks_that_nearly_agree_need_no_fallback(monkeypatch) -> None:
-    monkeypatch.setattr(surface, "_tree_or_transform", None)
+def test_masks_that_nearly_agree_need_no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(borders, "_tree_or_transform", None)
     a, b = box(SHAPE, (6, 5, 7), 30), box(SHAPE, (7, 5, 8), 30)
     assert_equals_medpy(a, b, (1.0, 0.5, 2.0))
 
@@ -236,7 +246,7 @@ def test_empty_prediction_is_the_diagonal_of_the_voxel_extents() -> None:
 
 
 @pytest.mark.parametrize("pred", [np.zeros((4, 4), bool), np.ones((4, 4), bool)])
-def test_empty_reference_is_refused(pred) -> None:
+def test_empty_reference_is_refused(pred: np.ndarray) -> None:
     with pytest.raises(ValueError, match="reference is empty"):
         surface_metrics(pred, np.zeros((4, 4), bool), None, 1.0)
 
@@ -252,7 +262,7 @@ def test_masks_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("spacing", [(1.0,), (1.0, 1.0, 1.0), (1.0, 0.0), (1.0, math.nan)])
-def test_a_spacing_that_does_not_fit_is_refused(spacing) -> None:
+def test_a_spacing_that_does_not_fit_is_refused(spacing: tuple[float, ...] | None) -> None:
     a = np.ones((4, 4), bool)
     with pytest.raises(ValueError, match="mm > 0 per axis"):
         surface_metrics(a, a, spacing, 1.0)

@@ -67,7 +67,8 @@ def test_every_prefix_holds_each_stratum_in_its_share(strata: dict[str, int], se
         for kind in kinds:
             share = sum(value == kind for value in strata.values()) / len(order)
             held = sum(strata[group] == kind for group in order[:length])
-            # At place x each stratum holds floor or ceil of x m, so the prefix length is within |kinds| of x n.
+            # Up to position x, a stratum of m has floor or ceil of x m members, so the length of
+            # a prefix differs from x n by at most the number of strata.
             assert abs(held - length * share) <= 1 + len(kinds) * share
 
 
@@ -90,5 +91,10 @@ def test_other_seeds_draw_other_orders() -> None:
 
 def test_tertiles_by_hand() -> None:
     assert tertiles({"a": 0.1, "b": 0.3, "c": 0.2, "d": 0.9, "e": 0.9, "f": 0.5}) == {
-        "a": 0, "c": 0, "b": 1, "f": 1, "d": 2, "e": 2,
-    }  # fmt: skip
+        "a": 0,
+        "c": 0,
+        "b": 1,
+        "f": 1,
+        "d": 2,
+        "e": 2,
+    }

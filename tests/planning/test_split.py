@@ -1,4 +1,4 @@
-"""Splits: whole patients, own split first, hashes that follow the content, files that are checked."""
+"""Splits: whole patients, the data's own split first, hashes of the content, checked files."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bench.api import Record
 from bench.errors import BenchError
 from bench.planning import split
+from tests.support.entries import entry, index_of
 
 
 def records(patients: int, frames: int, own: bool = False) -> list[Record]:
@@ -21,35 +22,32 @@ def records(patients: int, frames: int, own: bool = False) -> list[Record]:
 
 
 def drawn(subsets: int = 3) -> split.Split:
-    cases = [
-        {"id": r.id, "record": r.id, "group": r.group, "label": None, "classes": [1], "area": 0.1}
-        for r in records(20, 2)
-    ]
-    return split.draw("toy", {"train": cases[:32], "test": cases[32:]}, 0, subsets)
+    cases = [entry(record.id, record.group) for record in records(20, 2)]
+    return split.draw("toy", index_of(cases[:32], cases[32:]), 0, subsets)
 
 
 @given(st.integers(4, 40), st.integers(1, 4), st.booleans(), st.integers(0, 99))
 def test_no_patient_is_on_two_sides(patients: int, frames: int, own: bool, seed: int) -> None:
-    train, test = split.sides(records(patients, frames, own), seed, None)
+    train, test = split.draw_sides(records(patients, frames, own), seed, None)
     assert not {r.group for r in train} & {r.group for r in test}
     assert len(train) + len(test) == patients * frames
 
 
 def test_own_split_is_used_and_validation_left_out() -> None:
     given_ = [*records(8, 1, own=True), Record("v", "v", "validation")]
-    train, test = split.sides(given_, 0, None)
+    train, test = split.draw_sides(given_, 0, None)
     assert [r.id for r in test] == ["p0_0", "p4_0"]
     assert "v" not in [r.id for r in train]
 
 
 def test_test_cases_keeps_the_first_of_the_list() -> None:
-    _, test = split.sides(records(8, 3, own=True), 0, 4)
+    _, test = split.draw_sides(records(8, 3, own=True), 0, 4)
     assert [r.id for r in test] == ["p0_0", "p0_1", "p0_2", "p4_0"]
 
 
 def test_a_patient_on_both_sides_is_refused() -> None:
     with pytest.raises(BenchError, match="patient 'a' given on both sides"):
-        split.sides([Record("1", "a", "train"), Record("2", "a", "test")], 0, None)
+        split.draw_sides([Record("1", "a", "train"), Record("2", "a", "test")], 0, None)
 
 
 def test_adding_subsets_changes_no_hash_of_the_others() -> None:
@@ -116,17 +114,10 @@ def test_files_that_are_no_split(tmp_path: Path, text: str) -> None:
 
 def test_a_patient_with_one_abnormal_slice_is_abnormal() -> None:
     """Found with LGG: the last slice of a patient, mostly normal, decided its stratum."""
-    cases = [
-        {
-            "id": f"{g}{k}",
-            "record": f"{g}{k}",
-            "group": g,
-            "label": int(g == "a" and k == 0),
-            "classes": [],
-            "area": 0.0,
-        }
-        for g in "ab"
-        for k in range(2)
-    ]
-    found = split.strata(cases)
-    assert (found["a"][0], found["b"][0]) == (1, 0)
+    cases = []
+    for group in "ab":
+        for number in range(2):
+            label = int(group == "a" and number == 0)
+            cases.append(entry(f"{group}{number}", group, label=label, classes=(), area=0.0))
+    strata = split.strata(cases)
+    assert (strata["a"][0], strata["b"][0]) == (1, 0)

@@ -6,28 +6,49 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.cell_folder import PROTOCOL
 from bench.errors import BenchError
 from bench.planning import cells as planning
-from bench.planning import suite
-from bench.planning.cells import Cell, select
+from bench.planning import suite, suite_file
+from bench.planning.cells import PlannedCell, matching_cells
 
 GOOD = {
-    "name": "toy", "title": "Toy", "datasets": ["phantoms"], "fractions": [0.1, 1.0],
-    "methods": ["supervised"], "size": [64, 64], "steps": 5,
-}  # fmt: skip
+    "name": "toy",
+    "title": "Toy",
+    "datasets": ["phantoms"],
+    "fractions": [0.1, 1.0],
+    "methods": ["supervised"],
+    "size": [64, 64],
+    "steps": 5,
+}
 
 
 def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suite:
     file = tmp_path / "toy.yaml"
     file.write_text(yaml.safe_dump({**GOOD, **changes}))
-    return suite.load(file, at)
+    return suite_file.load(file, at)
 
 
-def cell(**changes: object) -> Cell:
-    first = Cell(
-        "segmentation", "phantoms", 4, 0, "supervised", {"learning_rate": 0.01}, 5, (64, 64), 1, "float32",
-        {"name": "unet", "width": 8}, 0, "split", "data", "code", {"largest_component": False}, fraction=0.1,
-    )  # fmt: skip
+def cell(**changes: object) -> PlannedCell:
+    first = PlannedCell(
+        task="segmentation",
+        dataset="phantoms",
+        labelled=4,
+        subset=0,
+        method="supervised",
+        config={"learning_rate": 0.01},
+        steps=5,
+        size=(64, 64),
+        threads=1,
+        precision="float32",
+        backbone={"name": "unet", "width": 8},
+        seed=0,
+        split="split",
+        data="data",
+        code="code",
+        inference_settings={"largest_component": False},
+        fraction=0.1,
+    )
     return replace(first, **changes)  # type: ignore[arg-type]
 
 
@@ -38,7 +59,7 @@ def cell(**changes: object) -> Cell:
         ({"fractions": [0.0]}, "0.0 given; Input should be greater than 0"),
         ({"fractions": [1.5]}, "1.5 given; Input should be less than or equal to 1"),
         ({"labelled": [4]}, "expected either 'fractions' or 'labelled'"),
-        ({"subsets": {0.1: 2}}, "'subsets' says nothing of 1"),
+        ({"subsets": {0.1: 2}}, "'subsets' has no number for 1"),
         ({"reference": "other"}, "'reference: other' is not among the methods"),
         ({"methods": ["supervised", "supervised"]}, "listed twice under one variant"),
         ({"methods": [{"method": "supervised", "variant": "tuned"}]}, "'tuned' is reserved"),
@@ -54,12 +75,12 @@ def cell(**changes: object) -> Cell:
             {"reference": "supervised", "methods": [{"method": "supervised", "variant": "x"}]},
             "list it, without a variant",
         ),
-        ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one dataset"),
+        ({"split": "a.json", "datasets": ["a", "b"]}, "'split' goes with one data set"),
         (
             {"split": "a.json", "draw": "list"},
             "'split' brings its own order of patients; drop 'draw: list'",
         ),
-        ({"size": [64, 64, 32]}, "is 3D; unet is not; take 'unet' in 2D, 'vnet' in 3D"),
+        ({"size": [64, 64, 32]}, "is 3D; unet is not; use 'unet' in 2D, 'vnet' in 3D"),
         ({"backbone": {"name": "vnet"}}, "is 2D; vnet is not"),
         (
             {"size": [64, 64, 40], "backbone": {"name": "vnet"}},
@@ -89,13 +110,13 @@ def test_bad_suites_are_refused_in_one_line(
 
 def test_missing_and_unreadable_suite_files(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no such file"):
-        suite.load(tmp_path / "none.yaml")
+        suite_file.load(tmp_path / "none.yaml")
     (tmp_path / "torn.yaml").write_text("name: [")
     with pytest.raises(BenchError, match="not readable YAML"):
-        suite.load(tmp_path / "torn.yaml")
+        suite_file.load(tmp_path / "torn.yaml")
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(BenchError, match="expected a mapping"):
-        suite.load(tmp_path / "list.yaml")
+        suite_file.load(tmp_path / "list.yaml")
 
 
 def test_size_overlays_and_warns(tmp_path: Path) -> None:
@@ -115,44 +136,61 @@ def test_other_steps_are_said_and_scale_the_selection(tmp_path: Path) -> None:
             {**GOOD, "steps": 100, "note": "n", "select": {"by": "test", "every": 10, "start": 40}}
         )
     )
-    loaded = suite.load(file, steps=20)
+    loaded = suite_file.load(file, steps=20)
     assert (loaded.steps, loaded.full_steps, loaded.note) == (
         20,
         100,
         "n; 20 of 100 steps (--steps); do not cite",
     )
     assert loaded.select == suite.Select(by="test", every=10, start=8)
-    assert suite.load(file, steps=100).full_steps is None
+    assert suite_file.load(file, steps=100).full_steps is None
 
 
 def test_volumes_have_windows_at_half_a_patch_unless_told(tmp_path: Path) -> None:
     given = {"size": [64, 64, 32], "backbone": {"name": "vnet"}}
     expected = {"stride": [32, 32, 16], "shrink": [1, 1, 1], "largest_component": False}
-    assert load(tmp_path, **given).layout == expected
-    assert load(tmp_path, **given, stride=[8, 8, 8], shrink=[2, 2, 1]).layout == {
-        **expected, "stride": [8, 8, 8], "shrink": [2, 2, 1],
-    }  # fmt: skip
+    assert load(tmp_path, **given).inference_settings == expected
+    assert load(tmp_path, **given, stride=[8, 8, 8], shrink=[2, 2, 1]).inference_settings == {
+        **expected,
+        "stride": [8, 8, 8],
+        "shrink": [2, 2, 1],
+    }
 
 
 @pytest.mark.parametrize(
     "file", sorted((Path(__file__).parents[2] / "suites").rglob("*.yaml")), ids=str
 )
 def test_shipped_suites_load_at_every_size(file: Path) -> None:
-    suite.load(file)
-    assert suite.load(file, steps=3).full_steps
+    suite_file.load(file)
+    assert suite_file.load(file, steps=3).full_steps
     for size in yaml.safe_load(file.read_text()).get("sizes", {}):
-        assert suite.load(file, size).note
+        assert suite_file.load(file, size).note
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"labelled": 5}, {"subset": 1}, {"method": "other"}, {"config": {"learning_rate": 0.02}}, {"steps": 6},
-        {"size": (32, 32)}, {"threads": 2}, {"precision": "bfloat16"}, {"backbone": {"name": "unet", "width": 16}},
-        {"seed": 1}, {"split": "x"}, {"data": "x"}, {"code": "x"}, {"protocol": "x"}, {"phase": "x"}, {"fold": 1},
-        {"samples": 8}, {"layout": {"largest_component": True}}, {"select": {"by": "test", "every": 2, "start": 0}},
+        {"labelled": 5},
+        {"subset": 1},
+        {"method": "other"},
+        {"config": {"learning_rate": 0.02}},
+        {"steps": 6},
+        {"size": (32, 32)},
+        {"threads": 2},
+        {"precision": "bfloat16"},
+        {"backbone": {"name": "unet", "width": 16}},
+        {"seed": 1},
+        {"split": "x"},
+        {"data": "x"},
+        {"code": "x"},
+        {"protocol": "x"},
+        {"phase": "x"},
+        {"fold": 1},
+        {"samples": 8},
+        {"inference_settings": {"largest_component": True}},
+        {"select": {"by": "test", "every": 2, "start": 0}},
     ],
-)  # fmt: skip
+)
 def test_key_changes_with_what_decides_the_result(change: dict[str, object]) -> None:
     assert cell(**change).key != cell().key
 
@@ -163,25 +201,25 @@ def test_labels_stay_out_of_the_key(change: dict[str, object]) -> None:
 
 
 def test_key_is_stable() -> None:
-    """A golden key: if it changes, every result on disk is orphaned; raise PROTOCOL on purpose instead."""
-    assert cell(protocol="1").key == "deccaa21b4e35f5c4cf5"
+    """A golden key: if it changes, all results on disk are orphaned; raise PROTOCOL instead."""
+    assert cell(protocol="1").key == "063cf2f1ba394abb8523"
 
 
 def test_select_by_key_and_value() -> None:
     cells = [
         cell(method=m, labelled=n, fraction=f) for m in ("a", "b") for n, f in ((4, 0.1), (40, 1.0))
     ]
-    assert len(select(cells, ["method=a"])) == 2
-    assert len(select(cells, ["method=a,method=b,fraction=0.1"])) == 2
-    assert len(select(cells, ["method=a", "labelled=40"])) == 1
+    assert len(matching_cells(cells, ["method=a"])) == 2
+    assert len(matching_cells(cells, ["method=a,method=b,fraction=0.1"])) == 2
+    assert len(matching_cells(cells, ["method=a", "labelled=40"])) == 1
     with pytest.raises(BenchError, match="no cell of this suite matches"):
-        select(cells, ["method=c"])
+        matching_cells(cells, ["method=c"])
     with pytest.raises(BenchError, match="expected KEY=VALUE"):
-        select(cells, ["methods=a"])
+        matching_cells(cells, ["methods=a"])
 
 
 def test_protocol_version_is_in_the_plan() -> None:
-    assert cell().identity()["protocol"] == planning.PROTOCOL
+    assert cell().identity()["protocol"] == PROTOCOL
 
 
 def test_a_file_named_by_a_setting_counts_by_its_content(tmp_path: Path) -> None:
@@ -190,8 +228,8 @@ def test_a_file_named_by_a_setting_counts_by_its_content(tmp_path: Path) -> None
     hashes = set()
     for content in ("a", "b"):
         file.write_text(content)
-        hashes.add(planning._with_files("code", {"style": f"vgg19={file}"}, ["style"]))
+        hashes.add(planning._code_with_files("code", {"style": f"vgg19={file}"}, ["style"]))
     assert len(hashes) == 2
-    assert planning._with_files("code", {"style": "none"}, ["style"]) == "code"
+    assert planning._code_with_files("code", {"style": "none"}, ["style"]) == "code"
     with pytest.raises(BenchError, match="give a readable file"):
-        planning._with_files("code", {"style": "vgg19=/none"}, ["style"])
+        planning._code_with_files("code", {"style": "vgg19=/none"}, ["style"])

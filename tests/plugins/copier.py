@@ -1,4 +1,4 @@
-"""A generator that hands out its labelled images as its own: copies, at distance 0 where it holds all of them."""
+"""A generator that returns its labelled images: copies, at distance 0 if it has all labels."""
 
 from collections.abc import Iterator
 from itertools import cycle, islice

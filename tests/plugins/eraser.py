@@ -1,4 +1,4 @@
-"""Takes bright squares out of images by knowing how they are made; segments by a threshold."""
+"""Removes bright squares from images, as it knows how they are made; segments by a threshold."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ class Config(BaseModel):
 
 
 class Eraser:
-    """`normalise` sets bright pixels to the image's median; `segment_augmented` is as good as `segment`."""
+    """`normalise` sets bright pixels to the median; `segment_augmented` does as `segment` does."""
 
     def __init__(self, config: Config, spec: Spec) -> None:
         self.config, self.spec = config, spec

@@ -1,4 +1,4 @@
-"""A threshold moved by a setting; no shift is best. One kind of it crashes, one wants three patients."""
+"""A threshold that is shifted by a setting; one kind of it crashes, one needs three patients."""
 
 from typing import Any, Literal
 

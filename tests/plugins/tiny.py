@@ -1,4 +1,4 @@
-"""A dataset of bright squares, 16 x 16, for tests of the harness."""
+"""A data set of bright squares, 16 x 20, for tests of the harness."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bench.api import Card, RawCase, Record
 
 
 class Tiny:
-    """10 patients with 2 frames; frame 1 of every third patient is normal; the last three patients are test."""
+    """10 patients with 2 frames, the last 3 for testing; frame 1 of every third one is normal."""
 
     card = Card(
         id="tiny",

@@ -1,4 +1,4 @@
-"""BUSI as it is: 16 images of each kind, grey stored in colour, one mask of another size."""
+"""BUSI as stored: 16 images of each kind, grey stored in colour, one mask of another size."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from bench.api import Dataset
 from bench.data.check import Report, check
 from datasets.busi import DATASETS
-from datasets.reading import RESIZED, read_mask
+from datasets.readers.pictures import RESIZED, read_mask
 
 
 @pytest.fixture(scope="module")
@@ -75,4 +75,4 @@ def test_a_mask_of_another_size_reaches_its_image(busi: Dataset) -> None:
     assert case.mask.shape == (416, 416)
     columns = np.flatnonzero(case.mask.any(axis=0))
     assert columns[0] < 20  # the first lesion, at the left rim
-    assert 225 < columns[-1] < 255  # the second, from columns 305 to 337 of 555
+    assert 225 < columns[-1] < 255  # the second, in columns 305 to 337 of 555

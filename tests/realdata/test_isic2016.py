@@ -1,4 +1,4 @@
-"""ISIC 2016 as it is: 379 lesions of 224 by 224, 75 of them malignant."""
+"""ISIC 2016 as stored: 379 lesions of 224 by 224, 75 of them malignant."""
 
 from collections import Counter
 from pathlib import Path

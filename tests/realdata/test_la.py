@@ -1,4 +1,4 @@
-"""LA as it is: 12 training and 4 test volumes, the first rows of the published lists, z-scored as stored."""
+"""LA as stored: 12 training and 4 test volumes, the first rows of the published lists."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -72,9 +72,8 @@ def test_values_and_classes(cases: list[RawCase]) -> None:
         assert (case.image.dtype, case.mask.dtype) == (np.float32, np.uint8)
         assert (case.image.shape[0], case.image.shape[3], case.spacing) == (1, 88, (0.625,) * 3)
         assert case.mask.shape == case.image.shape[1:]
-        assert (
-            -1 < case.image.min() < -0.5
-        )  # the background of a volume scored before it was cropped
+        # the background of a volume that was z-scored before it was cropped
+        assert -1 < case.image.min() < -0.5
         assert 2 < case.image.max() < 8
         assert np.unique(case.mask).tolist() == [0, 1]
         assert 0.06 < case.mask.mean() < 0.11

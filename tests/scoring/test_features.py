@@ -1,4 +1,4 @@
-"""Extractors: how they are named, what they feed a network, what they take from it, and what they refuse."""
+"""Extractors: their names, what they feed a network, what they take from it, what they refuse."""
 
 import hashlib
 import os
@@ -18,12 +18,7 @@ from bench.scoring.features import Extractor, Input, Unavailable, load, parse
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images(n: int, channels: int = 3, side: int = 40) -> torch.Tensor:
@@ -66,24 +61,20 @@ def test_the_name_holds_no_path() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            "",
-            "Inception",
-            "inception=",
-            "fid",
-            "task=x",
-            "torchvision:resnet18",
-            "torchvision=x",
-            "timm:=x",
-            "x:a=b",
-        ),
-        *(
-            "timm:a=b,size=0",
-            "timm:a=b,size=1/2/3",
-            "timm:a=b,mean=1/2",
-            "timm:a=b,std=0",
-            "timm:a=b,mean=1..2",
-        ),
+        "",
+        "Inception",
+        "inception=",
+        "fid",
+        "task=x",
+        "torchvision:resnet18",
+        "torchvision=x",
+        "timm:=x",
+        "x:a=b",
+        "timm:a=b,size=0",
+        "timm:a=b,size=1/2/3",
+        "timm:a=b,mean=1/2",
+        "timm:a=b,std=0",
+        "timm:a=b,mean=1..2",
     ],
 )
 def test_nonsense_is_one_clear_line(text) -> None:
@@ -103,9 +94,8 @@ def test_bicubic_is_pillows_resize_in_float() -> None:
         expected = np.asarray(
             Image.fromarray(pixels[0, 0].numpy()).resize(size, Image.Resampling.BICUBIC)
         )
-        assert (
-            np.abs(got - expected.clip(0, 1)).max() < 5e-5
-        )  # 0.01 grey levels: torch weighs in single precision
+        # 0.01 grey levels: torch weighs in single precision.
+        assert np.abs(got - expected.clip(0, 1)).max() < 5e-5
 
 
 def test_bilinear_is_antialiased_and_bounded() -> None:
@@ -327,21 +317,16 @@ def test_real_networks_give_their_pooled_features(text, side, scale, weights: Pa
     ],
 )
 def test_real_features_tell_what_is_seen(text, seen, weights: Path) -> None:
-    """The portrait that matplotlib ships, an officer: the file's own classifier names the dress from the features."""
+    """An officer's portrait that matplotlib ships: the file's own classifier names the dress."""
     import matplotlib
 
     portrait = Path(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
-    pixels = (
-        torch.from_numpy(np.array(Image.open(portrait).convert("RGB"))).permute(2, 0, 1)[None] / 255
-    )
+    picture = torch.from_numpy(np.array(Image.open(portrait).convert("RGB")))
+    pixels = picture.permute(2, 0, 1)[None] / 255
     state = torch.load(weights / text.split(",")[0].split("/")[1], weights_only=True)
     weight, bias = [value for key, value in state.items() if key.startswith("classifier")]
-    best = (
-        (torch.from_numpy(real(text, weights)(pixels)) @ weight.flatten(1).T + bias)[0]
-        .topk(3)
-        .indices
-    )
-    names = (
-        (weights / "imagenet_labels.txt").read_text().splitlines()[1:]
-    )  # the first is background
+    vectors = torch.from_numpy(real(text, weights)(pixels))
+    best = (vectors @ weight.flatten(1).T + bias)[0].topk(3).indices
+    # The first name is that of the background.
+    names = (weights / "imagenet_labels.txt").read_text().splitlines()[1:]
     assert seen in [names[int(i)] for i in best]

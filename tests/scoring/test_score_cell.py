@@ -1,46 +1,58 @@
-"""Rules of scoring: empty masks, missing predictions, and averages inside a patient first."""
+"""Rules of scoring: empty masks, missing predictions, prediction sets, and the best checkpoint."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from bench.scoring.score_cell import FIELDS, Scores, as_csv, read_prediction, score_case, score_pair
+from bench.cell_folder import CellFolder, CellJob, CellKey, CellResult, PredictionSet
+from bench.data.index import CaseEntry, StoredArray, read_index, write_index
+from bench.metrics.built_in import BUILT_IN
+from bench.scoring.score_cell import (
+    read_label_map,
+    read_probabilities,
+    score_cell,
+    score_labels,
+    score_pair,
+)
+from bench.scoring.tables import (
+    FIELDS,
+    LABEL_METRICS,
+    LabelScores,
+    Scores,
+    mean_of,
+    read_rows,
+    read_scores,
+)
+from bench.store import PROBABILITIES
+from tests.support.entries import CARD, entry, index_of
 
 EMPTY, FULL = np.zeros((4, 4), bool), np.ones((4, 4), bool)
 DIAGONAL = 32**0.5
+NO_REFERENCE = {"jaccard": None, "hd95": None, "asd": None, "nsd": None}
+WORST = {"dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0}
+BEST = {"dice": 1, "jaccard": 1, "hd95": 0, "asd": 0, "nsd": 1}
+
+
+# One class of one case
 
 
 @pytest.mark.parametrize(
     ("guess", "truth", "expected"),
     [
-        (FULL, FULL, {"predicted": 1, "dice": 1, "jaccard": 1, "hd95": 0, "asd": 0, "nsd": 1}),
-        (
-            EMPTY,
-            FULL,
-            {"predicted": 0, "dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0},
-        ),
-        (
-            None,
-            FULL,
-            {"predicted": 1, "dice": 0, "jaccard": 0, "hd95": DIAGONAL, "asd": DIAGONAL, "nsd": 0},
-        ),
-        (
-            EMPTY,
-            EMPTY,
-            {"predicted": 0, "dice": 1, "jaccard": None, "hd95": None, "asd": None, "nsd": None},
-        ),
-        (
-            FULL,
-            EMPTY,
-            {"predicted": 1, "dice": 0, "jaccard": None, "hd95": None, "asd": None, "nsd": None},
-        ),
-        (
-            None,
-            EMPTY,
-            {"predicted": 1, "dice": 0, "jaccard": None, "hd95": None, "asd": None, "nsd": None},
-        ),
+        (FULL, FULL, {"predicted": 1, **BEST}),
+        (EMPTY, FULL, {"predicted": 0, **WORST}),
+        (None, FULL, {"predicted": 1, **WORST}),
+        (EMPTY, EMPTY, {"predicted": 0, "dice": 1, **NO_REFERENCE}),
+        (FULL, EMPTY, {"predicted": 1, "dice": 0, **NO_REFERENCE}),
+        (None, EMPTY, {"predicted": 1, "dice": 0, **NO_REFERENCE}),
     ],
 )
 def test_each_combination_of_empty_and_missing(
@@ -49,59 +61,230 @@ def test_each_combination_of_empty_and_missing(
     assert score_pair(guess, truth, None, 1.0) == pytest.approx(expected)
 
 
+def test_the_share_of_false_positives_is_read_from_what_is_predicted() -> None:
+    [fp_rate] = [metric for metric in BUILT_IN if metric.key == "fp_rate"]
+    for guess in (FULL, EMPTY, None):
+        alone = score_pair(guess, EMPTY, None, 1.0, [fp_rate])
+        assert alone == {"predicted": score_pair(guess, EMPTY, None, 1.0)["predicted"]}
+
+
 def test_distances_are_in_mm_where_there_is_spacing() -> None:
     truth, guess = EMPTY.copy(), EMPTY.copy()
     truth[0, 0] = guess[2, 0] = True
     assert score_pair(guess, truth, (3.0, 1.0), 1.0)["hd95"] == pytest.approx(6.0)
 
 
-def table(tmp_path: Path, cases: list[tuple[str, str, Any, Any]]) -> Scores:
-    """Scores of (case, group, prediction, reference) with two foreground classes."""
-    rows = []
-    for case, group, prediction, reference in cases:
-        rows += score_case(
-            {"id": case, "group": group, "spacing": None}, prediction, reference, 3, 1.0
-        )
-    (tmp_path / "scores.csv").write_text(as_csv(rows, FIELDS))
-    return Scores(tmp_path / "scores.csv")
-
-
-def test_patients_count_once_however_many_frames_they_have(tmp_path: Path) -> None:
-    one = np.ones((4, 4), np.uint8)
-    none = np.zeros((4, 4), np.uint8)
-    scores = table(
-        tmp_path,
-        [
-            ("a1", "a", one, one),
-            ("a2", "a", none, one),
-            ("a3", "a", none, one),
-            ("b1", "b", one, one),
-        ],
-    )
-    assert scores.per_case("dice") == {"a1": 1, "a2": 0, "a3": 0, "b1": 1}
-    assert scores.per_group("dice") == pytest.approx({"a": 1 / 3, "b": 1})
-    # Class 2 is absent everywhere: right for dice_all, and no false positive.
-    assert scores.per_group("dice_all") == pytest.approx({"a": (1 + 0.5 + 0.5) / 3, "b": 1})
-    assert scores.per_group("fp_rate") == {"a": 0, "b": 0}
-
-
-def test_predicting_nothing_does_not_pay_on_normal_images(tmp_path: Path) -> None:
-    none, one = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
-    scores = table(tmp_path, [("normal", "a", none, none), ("lesion", "b", none, one)])
-    assert scores.per_group("dice") == {"b": 0}
-    assert scores.per_group("dice_all") == {"a": 1, "b": 0.5}
+# Stored predictions
 
 
 @pytest.mark.parametrize("content", [None, b"", b"torn", b"PK\x03\x04torn", b"\x93NUMPYtorn"])
 def test_a_missing_or_torn_prediction_is_none(tmp_path: Path, content: bytes | None) -> None:
-    (tmp_path / "predictions").mkdir()
     if content is not None:
-        (tmp_path / "predictions" / "a.npz").write_bytes(content)
-    assert read_prediction(tmp_path, "a", (4, 4)) is None
+        (tmp_path / "a.npz").write_bytes(content)
+    assert read_label_map(tmp_path, "a", (4, 4)) is None
 
 
 def test_a_prediction_of_another_shape_is_none(tmp_path: Path) -> None:
-    (tmp_path / "predictions").mkdir()
-    np.savez_compressed(tmp_path / "predictions" / "a.npz", label_map=np.zeros((4, 5), np.uint8))
-    assert read_prediction(tmp_path, "a", (4, 5)) is not None
-    assert read_prediction(tmp_path, "a", (4, 4)) is None
+    np.savez_compressed(tmp_path / "a.npz", label_map=np.zeros((4, 5), np.uint8))
+    assert read_label_map(tmp_path, "a", (4, 5)) is not None
+    assert read_label_map(tmp_path, "a", (4, 4)) is None
+
+
+# Prediction sets of one cell
+
+KEY = CellKey(
+    task="segmentation",
+    dataset="toy",
+    labelled=1,
+    subset=0,
+    method="supervised",
+    config={},
+    steps=10,
+    size=(4, 4),
+    threads=1,
+    precision="float32",
+    backbone={},
+    seed=0,
+    split="",
+    data="",
+    code="",
+    inference_settings={},
+)
+TRUTH = np.eye(4, dtype=np.uint8)
+SELECT = {"by": "test", "every": 5, "start": 0}
+
+
+@pytest.fixture
+def decoded(tmp_path: Path) -> Path:
+    """A cache of two test cases and one for validation, all with the mask TRUTH."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "test_masks.bin").write_bytes(TRUTH.tobytes())
+    place = StoredArray(0, (4, 4), "uint8")
+    cases = [entry(name, name, shape=(4, 4), masks=place) for name in ("a", "b", "v")]
+    write_index(folder, replace(index_of([], cases[:2]), validation=cases[2:]))
+    return folder
+
+
+def make_cell(path: Path, finished: bool = True, **changes: Any) -> CellFolder:
+    """A cell without predictions; `pseudo_healthy` is of its job, other changes are of its key."""
+    folder = CellFolder(path / "cell")
+    folder.make()
+    pseudo_healthy = bool(changes.pop("pseudo_healthy", False))
+    folder.write_job(CellJob(replace(KEY, **changes), pseudo_healthy=pseudo_healthy))
+    if finished:
+        folder.write_result(CellResult(folder.key, 2))
+    else:
+        folder.write_failure("error", "it failed")
+    return folder
+
+
+def predict(folder: Path, label_maps: Mapping[str, NDArray[np.uint8]]) -> None:
+    folder.mkdir(parents=True)
+    for case, label_map in label_maps.items():
+        np.savez_compressed(folder / f"{case}.npz", label_map=label_map)
+
+
+def mean_dice(folder: CellFolder, which: PredictionSet) -> float | None:
+    scores = read_scores(folder.scores(which), "segmentation")
+    assert isinstance(scores, Scores)
+    return mean_of(scores, "dice")
+
+
+def test_each_prediction_set_is_scored(tmp_path: Path, decoded: Path) -> None:
+    folder = make_cell(tmp_path, pseudo_healthy=True)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": 1 - TRUTH})
+    predict(folder.predictions("augmented"), {"a": TRUTH, "b": TRUTH})
+    score_cell(folder, decoded, 1.0)
+    assert folder.score_tables() == ["last", "augmented"]
+    assert mean_dice(folder, "last") == 0.5
+    assert mean_dice(folder, "augmented") == 1
+
+
+def test_a_method_that_takes_lesions_out_need_not_augment(tmp_path: Path, decoded: Path) -> None:
+    folder = make_cell(tmp_path, pseudo_healthy=True)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    score_cell(folder, decoded, 1.0)
+    assert folder.score_tables() == ["last"]
+
+
+def test_a_failed_cell_is_at_its_worst_in_every_set(tmp_path: Path, decoded: Path) -> None:
+    """Even where predictions were written and are right."""
+    folder = make_cell(tmp_path, finished=False, pseudo_healthy=True, select=SELECT)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    score_cell(folder, decoded, 1.0)
+    assert folder.score_tables() == ["last", "best", "augmented"]
+    for which in folder.score_tables():
+        assert mean_dice(folder, which) == 0
+        distances = {row["hd95"] for row in read_rows(folder.scores(which))}
+        assert distances == {str(DIAGONAL)}
+    assert folder.read_selected() is None
+
+
+@pytest.mark.parametrize(("by", "best"), [("test", 5), ("validation", 10)])
+def test_the_best_checkpoint_on_a_list_is_kept(
+    tmp_path: Path, decoded: Path, by: str, best: int
+) -> None:
+    folder = make_cell(tmp_path, select={**SELECT, "by": by})
+    last = {"a": TRUTH, "b": 1 - TRUTH}
+    predict(folder.predictions("last"), last)
+    # The first of equals is the best: 10 is no better than 5 on one list, 15 than 10 on the other.
+    candidates = {5: ({"a": TRUTH, "b": TRUTH}, 1 - TRUTH), 10: (last, TRUTH), 15: (last, TRUTH)}
+    for step, (test, validation) in candidates.items():
+        predict(folder.checkpoints / str(step) / "predictions", test)
+        predict(folder.checkpoints / str(step) / "validation", {"v": validation})
+    score_cell(folder, decoded, 1.0)
+    selected = folder.read_selected()
+    assert selected is not None
+    assert (selected.by, selected.every, selected.start, selected.step) == (by, 5, 0, best)
+    expected = {5: 1, 10: 0.5, 15: 0.5} if by == "test" else {5: 0, 10: 1, 15: 1}
+    assert selected.dice == expected
+    assert mean_dice(folder, "last") == 0.5
+    assert mean_dice(folder, "best") == (1 if by == "test" else 0.5)
+    copied = read_label_map(folder.predictions("best"), "b", (4, 4))
+    assert np.array_equal(copied, candidates[best][0]["b"])
+    assert sorted(place.name for place in folder.predictions("best").parent.iterdir()) == [
+        "best",
+        "last",
+    ]
+
+
+def test_scores_are_computed_again_where_what_they_depend_on_changed(
+    tmp_path: Path, decoded: Path
+) -> None:
+    folder = make_cell(tmp_path)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    score_cell(folder, decoded, 1.0)
+    table = folder.scores("last")
+    table.write_text("changed")
+    score_cell(folder, decoded, 1.0)
+    assert table.read_text() == "changed"
+    metric = replace(BUILT_IN[0], key="overlap")
+    again: Sequence[dict[str, Any]] = (
+        {"tolerance": 2.0},
+        {"tolerance": 2.0, "metric_code": "plug-in"},
+        {"tolerance": 2.0, "metric_code": "plug-in", "metrics": [*BUILT_IN, metric]},
+    )
+    for settings in again:
+        table.write_text("changed")
+        score_cell(folder, decoded, **settings)
+        assert len(read_rows(table)) == 2
+    assert list(read_rows(table)[0]) == [*FIELDS, "overlap"]
+
+
+# Classification
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """A cache of four test cases with two labels."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    cases: list[CaseEntry] = [entry(f"case{i}", f"case{i}") for i in range(4)]
+    card = replace(CARD, labels=("label 0", "label 1"))
+    write_index(folder, index_of([], cases, card))
+    (folder / "test_labels.json").write_text(json.dumps({f"case{i}": i // 2 for i in range(4)}))
+    return folder
+
+
+def predict_labels(folder: Path, ids: Sequence[str], values: Sequence[Sequence[float]]) -> None:
+    folder.mkdir(parents=True)
+    probabilities = np.array(values, np.float32)
+    np.savez(folder / PROBABILITIES, ids=ids, probabilities=probabilities)
+
+
+CASES = [f"case{i}" for i in range(4)]
+RIGHT = [[1, 0], [1, 0], [0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("metric", LABEL_METRICS)
+def test_a_failed_classifier_is_at_its_worst(
+    metric: str, finished: bool, tmp_path: Path, labelled: Path
+) -> None:
+    """Even where its predictions were written and are right."""
+    folder = make_cell(tmp_path, finished, task="classification")
+    predict_labels(folder.predictions("last"), CASES, RIGHT)
+    score_cell(folder, labelled, 1.0)
+    assert folder.score_tables() == ["last"]
+    scores = read_scores(folder.scores("last"), "classification")
+    assert isinstance(scores, LabelScores)
+    assert scores.value(metric) == (1 if finished else 0)
+
+
+def test_a_missing_case_and_a_torn_file_count_as_wrong(tmp_path: Path, labelled: Path) -> None:
+    index = read_index(labelled)
+    predictions = tmp_path / "predictions"
+    predict_labels(predictions, ["case0", "case3"], [[1.0, 0.0], [0.0, 1.0]])
+    rows = score_labels(predictions, labelled, index)
+    assert [row["predicted"] == row["label"] for row in rows] == [True, False, False, True]
+    (predictions / PROBABILITIES).write_bytes(b"torn")
+    rows = score_labels(predictions, labelled, index)
+    assert [row["predicted"] == row["label"] for row in rows] == [False] * 4
+
+
+def test_probabilities_of_other_labels_are_no_predictions(tmp_path: Path) -> None:
+    predict_labels(tmp_path / "predictions", CASES, RIGHT)
+    file = tmp_path / "predictions" / PROBABILITIES
+    assert list(read_probabilities(file, 2)) == CASES
+    assert read_probabilities(file, 3) == {}

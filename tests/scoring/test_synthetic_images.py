@@ -1,32 +1,44 @@
-"""Synthetic images on the board: copies found, distances with their floor, reasons where there is no number."""
+"""Synthetic images: copies, distances with their floor, reasons where there is no number."""
 
-import json
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench import stages
 from bench.board.build import build
+from bench.board.schema import Row
+from bench.cell_folder import CellFolder, Judgement
 from bench.errors import BenchError
 from bench.planning import cells as planning
-from bench.planning import suite
-from bench.store import Store, read_json
+from bench.planning.plan_file import read_plan
+from bench.planning.suite import Suite
+from bench.scoring import features, synthetic_images
+from bench.scoring.synthetic_images import Images, judge_samples
+from bench.store import Store
+from tests.support import tiny_bench
 
-PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
 
-
-def make_suite(**changes: object) -> suite.Suite:
-    keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["tiny"], "fractions": [0.3, 1.0], "subsets": 2,
-        "methods": ["supervised", "copier"], "size": [16, 16], "steps": 3, "backbone": {"width": 2},
-        "config": {"batch_size": 2}, "samples": 14, "keep_models": False, "extractors": ["inception", "task"],
-    }  # fmt: skip
-    return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
+def make_suite(**changes: Any) -> Suite:
+    keys: dict[str, Any] = {
+        "methods": ["supervised", "copier"],
+        "reference": "supervised",
+        "backbone": {"width": 2},
+        "config": {"batch_size": 2},
+        "samples": 14,
+        "keep_models": False,
+        "extractors": ["inception", "task"],
+    }
+    return tiny_bench.toy_suite(**{**keys, **changes})
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_network(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _no_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The network of FID is neither here nor can it be fetched."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
@@ -42,40 +54,45 @@ def _no_network(tmp_path_factory: pytest.TempPathFactory) -> None:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Supervised and the copier on the tiny dataset, judged and drawn."""
     store = Store(tmp_path_factory.mktemp("runs") / "toy")
-    loaded = make_suite()
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    progress = stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
+    progress = tiny_bench.run(make_suite(), store)
     assert (progress.done, progress.failed) == (8, 0)
-    stages.report(store)
+    tiny_bench.report(store)
     return store
 
 
-def row(store: Store, metric: str, fraction: float, method: str = "copier"):  # type: ignore[no-untyped-def]
-    return next(
-        row
-        for row in build(store).rows
-        if (row.metric, round(row.fraction, 1), row.method) == (metric, fraction, method)
-    )
+def row(store: Store, metric: str, fraction: float, method: str = "copier") -> Row:
+    wanted = (metric, fraction, method)
+    rows = build(store).rows
+    return next(row for row in rows if (row.metric, round(row.fraction, 1), row.method) == wanted)
+
+
+def judgement_of(folder: CellFolder) -> Judgement:
+    judgement = folder.read_judgement()
+    assert judgement is not None
+    return judgement
+
+
+def copier_folder(store: Store) -> CellFolder:
+    return store.cell(tiny_bench.planned(store, method="copier")[0].key)
 
 
 def test_copies_are_found(done: Store) -> None:
     for fraction in (0.3, 1.0):
         copies = row(done, "copy_rate", fraction)
         assert (copies.mean, copies.n, copies.status) == (1.0, 14, "ok")
+        assert copies.floor is not None
         assert copies.floor < 1  # test images are no copies
 
 
 def test_the_whole_training_set_is_as_near_as_reals_are_to_reals(done: Store) -> None:
     """All 14 training images handed out at all labels: nearer than reals are to reals."""
-    judged = [
-        read_json(done.cell(c["key"]) / "judged.json")
-        for c in done.plan()["cells"]
-        if c["method"] == "copier"
-    ]
-    full = next(
-        found for found in judged if found["n"] == 6 and found["distances"][1]["coverage"] == 1
-    )
-    assert full["distances"][1]["distance"] < full["distances"][1]["floor"] * 2
+    cells = tiny_bench.planned(done, method="copier")
+    judgements = [judgement_of(done.cell(cell.key)) for cell in cells]
+    of_task = [judged.distances[1] for judged in judgements if judged.n == 6]
+    full = next(distance for distance in of_task if distance.coverage == 1)
+    assert full.distance is not None
+    assert full.floor is not None
+    assert full.distance < full.floor * 2
     fd = row(done, "fd", 1.0)
     assert (fd.extractor, fd.n, fd.interval, fd.n_groups) == ("task", 6, "wide", 0)
     assert fd.floor is not None
@@ -84,7 +101,7 @@ def test_the_whole_training_set_is_as_near_as_reals_are_to_reals(done: Store) ->
 def test_a_missing_extractor_is_a_row_with_its_reason(done: Store) -> None:
     fid = row(done, "fid", 1.0)
     assert (fid.status, fid.mean, fid.extractor) == ("missing", None, "inception")
-    assert "extractor inception is unavailable" in fid.reason
+    assert "extractor inception is unavailable" in (fid.reason or "")
     assert row(done, "kid", 1.0).extractor == "task"
 
 
@@ -94,24 +111,24 @@ def test_segmenters_have_no_such_rows(done: Store) -> None:
 
 
 def test_the_reference_model_is_kept_though_models_are_not(done: Store) -> None:
-    kept = [c for c in done.plan()["cells"] if (done.cell(c["key"]) / "model.safetensors").exists()]
-    assert [(cell["method"], cell["fraction"], cell["subset"]) for cell in kept] == [
-        ("supervised", 1.0, 0)
-    ]
+    cells = read_plan(done.out).cells
+    kept = [cell for cell in cells if done.cell(cell.key).model.exists()]
+    names = [(cell.method, cell.fraction, cell.subset) for cell in kept]
+    assert names == [("supervised", 1.0, 0)]
 
 
 def test_parts_are_shared_and_charged(done: Store) -> None:
-    costs = {
-        item["method"]: item for item in json.loads((done.out / "board.json").read_text())["cost"]
-    }
-    assert costs["copier"]["part_seconds"] > 0
-    assert costs["supervised"]["part_seconds"] == 0
-    users = [read_json(done.cell(c["key"]) / "result.json")["parts"] for c in done.plan()["cells"]]
-    names = [name for parts in users for name in parts]
+    costs = {cost.method: cost for cost in build(done).cost}
+    assert costs["copier"].part_seconds > 0
+    assert costs["supervised"].part_seconds == 0
+    names: list[str] = []
+    for cell in read_plan(done.out).cells:
+        result = done.cell(cell.key).read_result()
+        assert result is not None
+        names += result.parts
     assert len(names) == 4
-    assert (
-        len(set(names)) == 2
-    )  # one for each subset: the first two labelled images are the same at both budgets
+    # One for each subset: the first two labelled images are the same at both budgets.
+    assert len(set(names)) == 2
 
 
 def test_the_page_shows_pairs_and_numbers(done: Store) -> None:
@@ -128,33 +145,34 @@ def test_the_page_shows_pairs_and_numbers(done: Store) -> None:
 
 
 def test_samples_are_stored_in_eight_bits(done: Store) -> None:
-    cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
-    with np.load(done.cell(cell["key"]) / "samples.npz") as content:
+    with np.load(copier_folder(done).samples) as content:
         assert content["images"].dtype == content["masks"].dtype == np.uint8
         assert content["images"].shape == (14, 1, 16, 16)
 
 
 def test_the_reference_is_planned_though_not_asked_for(tmp_path: Path) -> None:
-    loaded = make_suite(fractions=[0.3], subsets=1)
-    cells, _ = stages.make_plan(loaded, None, Store(tmp_path / "toy"), None, PLUGINS)
-    kept = [
-        (c.method, round(c.fraction, 1), c.subset)
-        for c in planning.select(cells, ["method=copier"])
-    ]
+    bench = tiny_bench.plan(make_suite(fractions=[0.3], subsets=1), Store(tmp_path / "toy"))
+    matching = planning.matching_cells(bench.cells, ["method=copier"])
+    kept = [(cell.method, round(cell.fraction, 1), cell.subset) for cell in matching]
     assert kept == [("supervised", 1.0, 0), ("copier", 0.3, 0)]
-    assert len(planning.select(cells, ["method=supervised,fraction=1"])) == 1
+    assert len(planning.matching_cells(bench.cells, ["method=supervised,fraction=1"])) == 1
 
 
 def test_without_the_reference_the_distance_says_why(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(fractions=[0.3], subsets=1, extractors=["task"])
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    copier = [cell for cell in cells if cell.generator]
-    stages.run(loaded, copier, found, store, lambda _: None, plugins=PLUGINS)
+    run_without_reference(store, fractions=[0.3])
     stages.judge(store)
     fd = row(store, "fd", 0.3)
     assert (fd.status, fd.mean) == ("missing", None)
-    assert "there is no reference model" in fd.reason
+    assert "there is no reference model" in (fd.reason or "")
+
+
+def run_without_reference(store: Store, **changes: Any) -> list[planning.PlannedCell]:
+    """Generators alone are run; returns the cells that are not."""
+    bench = tiny_bench.plan(make_suite(subsets=1, extractors=["task"], **changes), store)
+    generators = [cell for cell in bench.cells if cell.generator]
+    stages.run(replace(bench, cells=generators), lambda progress: None)
+    return [cell for cell in bench.cells if not cell.generator]
 
 
 def test_two_other_extractors_are_refused() -> None:
@@ -167,71 +185,63 @@ def test_two_other_extractors_are_refused() -> None:
 def test_one_failed_cell_of_a_generator_leaves_a_board(tmp_path: Path) -> None:
     """Found in a review: rows with different numbers of subsets broke the ranks by KID."""
     store = Store(tmp_path / "toy")
-    loaded = make_suite(
-        fractions=[0.3], subsets=3, extractors=["task"],
-        methods=["supervised", "copier", {"method": "copier", "variant": "again", "config": {"name": "b"}}],
-    )  # fmt: skip
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    stages.run(loaded, cells, found, store, lambda _: None, plugins=PLUGINS)
-    lost = next(cell for cell in cells if cell.variant == "again" and cell.subset == 2)
-    (store.cell(lost.key) / "result.json").unlink()
-    (store.cell(lost.key) / "failure.json").write_text(
-        '{"kind": "error", "message": "lost", "log": []}'
-    )
-    (store.cell(lost.key) / "samples.npz").unlink()
-    stages.report(store)
+    again = {"method": "copier", "variant": "again", "config": {"name": "b"}}
+    methods = ["supervised", "copier", again]
+    suite = make_suite(fractions=[0.3], subsets=3, extractors=["task"], methods=methods)
+    tiny_bench.run(suite, store)
+    [lost] = tiny_bench.planned(store, variant="again", subset=2)
+    folder = store.cell(lost.key)
+    (folder.path / "result.json").unlink()
+    folder.samples.unlink()
+    folder.write_failure("error", "lost")
+    tiny_bench.report(store)
     kid = {row.variant: row for row in build(store).rows if row.metric == "kid"}
     assert (kid["default"].rank_lo, kid["again"].rank_lo) == (1, None)
     assert kid["again"].reason == "1 of 3 cells failed and are left out: error: lost"
 
 
-def test_what_could_not_be_had_is_asked_for_again(tmp_path: Path, done: Store) -> None:
+def test_what_could_not_be_had_is_asked_for_again(done: Store) -> None:
     """Found in a review: a file put in place as advised was never looked at again."""
-    cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
-    folder, stamp = (
-        done.cell(cell["key"]),
-        (done.cell(cell["key"]) / "judged.json").stat().st_mtime_ns,
-    )
+    file = copier_folder(done).judged
+    before = file.stat().st_mtime_ns
     stages.judge(done)
-    assert (folder / "judged.json").stat().st_mtime_ns > stamp
+    assert file.stat().st_mtime_ns > before
 
 
 def test_a_missing_file_of_an_extractor_is_said_before_any_training(tmp_path: Path) -> None:
+    suite = make_suite(extractors=["timm:resnet18=none.pt"])
     with pytest.raises(BenchError, match="there is no such file"):
-        stages.make_plan(
-            make_suite(extractors=["timm:resnet18=none.pt"]),
-            None,
-            Store(tmp_path / "toy"),
-            None,
-            PLUGINS,
-        )
+        tiny_bench.plan(suite, Store(tmp_path / "toy"))
 
 
-def test_few_training_images_are_a_reason_and_no_crash(done: Store) -> None:
+def test_one_synthetic_image_is_a_reason_and_no_crash(done: Store) -> None:
     """Found in a review: four training images ended in a traceback."""
-    from bench.scoring.synthetic_images import Images, _coverage, judge
+    decoded = read_plan(done.out).caches["tiny"]
+    mask = np.zeros((16, 16), np.uint8)
+    made = Images(np.zeros((1, 1, 16, 16), np.float32), [mask], np.array([-1]))
+    judgement = judge_samples(made, decoded, None, ["task"], "cpu", {}, "none")
+    assert "two disjoint sets" in (judgement.distances[0].reason or "")
+    assert tiny_bench.planned(done, method="copier")[0].samples == 14
 
-    cell = next(c for c in done.plan()["cells"] if c["method"] == "copier")
-    cached = Path(done.plan()["caches"]["tiny"])
-    made = Images(
-        np.zeros((1, 1, 16, 16), np.float32), [np.zeros((16, 16), np.uint8)], np.array([-1])
-    )
-    found = judge(made, cached, None, ["task"], "cpu", {}, "none")
-    assert "two disjoint sets" in found["distances"][0]["reason"]
-    assert _coverage([np.zeros((4, 3)), np.zeros((9, 3))]) == {"density": None, "coverage": None}
-    assert cell["samples"] == 14
+
+def test_few_training_images_have_no_density() -> None:
+    random = np.random.default_rng(0)
+    extract = features.load(features.parse("task"), "cpu", embed=lambda images: images)
+    real = random.random((5, 3), np.float32)
+    made = random.random((9, 3), np.float32)
+    groups = [f"p{number}" for number in range(5)]
+    distance = synthetic_images._distance(extract, real, made, groups, 2)
+    assert distance.density is None
+    assert distance.coverage is None
+    assert distance.distance is not None
 
 
 def test_a_failed_reference_is_the_reason(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
-    loaded = make_suite(fractions=[1.0], subsets=1, extractors=["task"])
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    copier = [cell for cell in cells if cell.generator]
-    stages.run(loaded, copier, found, store, lambda _: None, plugins=PLUGINS)
-    judge = next(cell for cell in cells if cell.method == "supervised")
-    store.cell(judge.key).mkdir(parents=True)
-    (store.cell(judge.key) / "failure.json").write_text(
-        '{"kind": "timeout", "message": "no result after 4 s", "log": []}'
-    )
+    [reference] = run_without_reference(store, fractions=[1.0])
+    folder = store.cell(reference.key)
+    folder.make()
+    folder.write_failure("timeout", "no result after 4 s")
     stages.judge(store)
-    assert "its cell failed (timeout: no result after 4 s)" in row(store, "fd", 1.0).reason
+    reason = row(store, "fd", 1.0).reason or ""
+    assert "its cell failed (timeout: no result after 4 s)" in reason

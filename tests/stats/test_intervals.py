@@ -1,4 +1,4 @@
-"""Intervals, tests and ranks: by hand, by property, and by simulated coverage."""
+"""Intervals and paired tests: by hand and by property."""
 
 from itertools import pairwise
 
@@ -12,17 +12,16 @@ from scipy.stats import t as student
 
 from bench.stats.intervals import (
     Interval,
-    expected_half_width,
     false_outperformance,
-    holm,
-    interval,
+    holm_adjusted,
     interval_over_subsets,
+    mean_interval,
     mean_squares,
     p_value,
     p_values,
+    probability_of_superiority,
     standard_error,
-    superiority,
-    variances,
+    variances_of_means,
 )
 
 
@@ -50,17 +49,17 @@ def tables() -> st.SearchStrategy[NDArray[np.float64]]:
 
 
 def ends(scores: NDArray[np.float64]) -> list[float]:
-    found = interval(scores)
-    assert found.lo is not None and found.hi is not None
-    return [found.mean, found.lo, found.hi]
+    interval = mean_interval(scores)
+    assert interval.lo is not None and interval.hi is not None
+    return [interval.mean, interval.lo, interval.hi]
 
 
 def test_one_subset_is_the_ordinary_t_interval() -> None:
     scores = np.array([[0.5], [0.7], [0.6], [0.8], [0.4], [0.9], [0.6], [0.5]])
-    found = interval(scores)
+    interval = mean_interval(scores)
     half = student.ppf(0.975, 7) * scores.std(ddof=1) / 8**0.5
-    assert found.kind == "cases only"
-    assert (found.lo, found.hi) == pytest.approx((scores.mean() - half, scores.mean() + half))
+    assert interval.kind == "cases only"
+    assert (interval.lo, interval.hi) == pytest.approx((scores.mean() - half, scores.mean() + half))
 
 
 def test_two_way_variance_by_hand() -> None:
@@ -76,9 +75,9 @@ def test_two_way_variance_by_hand() -> None:
     [(20, 3, "two-way"), (20, 2, "wide"), (7, 5, "wide"), (1, 3, "")],
 )
 def test_small_designs_are_marked(patients: int, subsets: int, kind: str) -> None:
-    found = interval(simulated(0, patients, subsets))
-    assert found.kind == kind
-    assert (found.lo is None) == (patients == 1)
+    interval = mean_interval(simulated(0, patients, subsets))
+    assert interval.kind == kind
+    assert (interval.lo is None) == (patients == 1)
 
 
 def test_crossed_table_by_hand() -> None:
@@ -86,10 +85,11 @@ def test_crossed_table_by_hand() -> None:
     step = np.array([-1.0, 0.0, 1.0])
     scores = 0.5 + step[:, None] + step[None] + 3**0.5 * np.outer(step, step)
     assert [float(square) for square in mean_squares(scores)] == pytest.approx([3, 3, 3])
-    # Var = (3 + 3 - 3) / 9; the formula's df is 9 / (9/2 + 9/2 + 9/4) = 0.8, so the floor of s - 1 = 2 holds.
+    # Var = (3 + 3 - 3) / 9; the formula gives df = 9 / (9/2 + 9/2 + 9/4) = 0.8, so the floor of
+    # s - 1 = 2 holds.
     assert standard_error(scores) == pytest.approx(((1 / 3) ** 0.5, 2))
-    found = interval(scores)
-    assert (found.lo, found.hi) == pytest.approx(
+    interval = mean_interval(scores)
+    assert (interval.lo, interval.hi) == pytest.approx(
         (0.5 - 4.302653 * 3**-0.5, 0.5 + 4.302653 * 3**-0.5)
     )
 
@@ -104,15 +104,17 @@ def test_variance_is_never_below_that_of_patients_or_of_subsets() -> None:
 
 
 def test_two_patients() -> None:
-    found = interval(np.array([[0.4], [0.6]]))  # sd 0.2 / 2**0.5, over 2**0.5: 0.1; t(1) = 12.7062
-    assert (found.lo, found.hi) == pytest.approx((0.5 - 1.270620, 0.5 + 1.270620), rel=1e-5)
+    interval = mean_interval(
+        np.array([[0.4], [0.6]])
+    )  # sd 0.2 / 2**0.5, over 2**0.5: 0.1; t(1) = 12.7062
+    assert (interval.lo, interval.hi) == pytest.approx((0.5 - 1.270620, 0.5 + 1.270620), rel=1e-5)
     both = standard_error(np.array([[0.0, 2.0], [4.0, 6.0]]))  # MSc 16, MSs 4, MSe 0
     assert both == pytest.approx((5**0.5, 20**2 / (16**2 + 4**2)))
 
 
 def test_many_tables_at_once_equal_one_by_one() -> None:
     tables = np.stack([simulated(seed, 7, 4) for seed in range(5)])
-    variance, freedom = variances(tables)
+    variance, freedom = variances_of_means(tables)
     singles = [standard_error(table) for table in tables]
     assert list(zip(np.sqrt(variance), freedom, strict=True)) == [
         pytest.approx(single) for single in singles
@@ -125,7 +127,7 @@ def test_order_of_patients_and_subsets_does_not_matter(scores: NDArray[np.float6
     random = np.random.default_rng(0)
     shuffled = random.permutation(random.permutation(scores, axis=0), axis=1)
     assert ends(shuffled) == pytest.approx(ends(scores), abs=1e-9)
-    assert superiority(shuffled - 0.5) == superiority(scores - 0.5)
+    assert probability_of_superiority(shuffled - 0.5) == probability_of_superiority(scores - 0.5)
 
 
 @given(tables(), st.floats(-5, 5), st.floats(0.1, 10))
@@ -142,25 +144,17 @@ def test_equal_scores_give_no_width(score: float, patients: int, subsets: int) -
 
 
 def test_values_of_subsets_alone() -> None:
-    found = interval_over_subsets(np.array([10.0, 12.0, 14.0]))  # sd 2; t(2) = 4.302653
-    assert (found.mean, found.kind) == (12, "subsets only")
-    assert (found.lo, found.hi) == pytest.approx(
+    interval = interval_over_subsets(np.array([10.0, 12.0, 14.0]))  # sd 2; t(2) = 4.302653
+    assert (interval.mean, interval.kind) == (12, "subsets only")
+    assert (interval.lo, interval.hi) == pytest.approx(
         (12 - 4.302653 * 2 / 3**0.5, 12 + 4.302653 * 2 / 3**0.5)
     )
     assert interval_over_subsets(np.array([1.0, 2.0])).kind == "wide"
     assert interval_over_subsets(np.array([1.0])) == Interval(1.0, None, None, "")
 
 
-def test_expected_half_width_by_hand() -> None:
-    scores = np.array(
-        [[0.4, 0.6], [0.6, 0.8], [0.8, 1.0], [0.2, 0.4]]
-    )  # means 0.5 0.7 0.9 0.3, sd (0.2/3)**0.5
-    assert expected_half_width(scores) == pytest.approx(1.96 * (0.2 / 3) ** 0.5 / 2)
-    assert expected_half_width(scores[:1]) is None
-
-
 def test_superiority_counts_ties_half() -> None:
-    assert superiority(np.array([[0.1, 0.0], [-0.2, 0.3]])) == (2 + 0.5) / 4
+    assert probability_of_superiority(np.array([[0.1, 0.0], [-0.2, 0.3]])) == (2 + 0.5) / 4
 
 
 def test_false_outperformance_with_one_subset_is_the_published_formula() -> None:
@@ -176,7 +170,9 @@ def test_false_outperformance_with_one_subset_is_the_published_formula() -> None
 @given(tables())
 def test_the_two_directions_add_up_to_one(scores: NDArray[np.float64]) -> None:
     difference = scores - 0.5
-    assert superiority(difference) + superiority(-difference) == pytest.approx(1)
+    assert probability_of_superiority(difference) + probability_of_superiority(
+        -difference
+    ) == pytest.approx(1)
     one, other = false_outperformance(difference), false_outperformance(-difference)
     assert one + other == pytest.approx(1)
     assert p_value(difference) == pytest.approx(2 * min(one, other), abs=1e-12)
@@ -190,13 +186,13 @@ def test_differences_that_do_not_vary() -> None:
 
 
 def test_holm_by_hand() -> None:
-    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert holm([]) == []
+    assert holm_adjusted([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm_adjusted([]) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_never_lowers_and_keeps_the_order(values: list[float]) -> None:
-    adjusted = holm(values)
+    adjusted = holm_adjusted(values)
     assert all(a >= v - 1e-12 for a, v in zip(adjusted, values, strict=True))
     order = sorted(range(len(values)), key=lambda i: values[i])
     assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))

@@ -1,21 +1,15 @@
 """Pseudo-values over patients: closed forms, and equal to leaving patients out one by one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import BenchError
-from bench.stats.jackknife import (
-    accuracy,
-    auroc_pseudo_values,
-    balanced_accuracy,
-    confusion,
-    macro_f1,
-    pseudo_values,
-    pseudo_values_of_sums,
-)
+from bench.metrics.classification import accuracy, balanced_accuracy, confusion_counts, macro_f1
+from bench.stats.jackknife import auroc_pseudo_values, pseudo_values_of_sums
 
 
 def simulated(seed: int, patients: int, subsets: int) -> NDArray[np.float64]:
@@ -32,10 +26,31 @@ def classified(seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]
     return truth, predicted, [f"p{i % 12:02}" for i in range(40)]
 
 
+def leave_out_one_by_one(
+    statistic: Callable[[NDArray[Any]], ArrayLike], cases: NDArray[Any], groups: list[str]
+) -> NDArray[np.float64]:
+    """Pseudo-values by their definition: the statistic anew for every patient who is left out."""
+    patients = sorted(set(groups))
+    of_all = np.asarray(statistic(cases))
+    rows = []
+    for patient in patients:
+        kept = np.array([group != patient for group in groups])
+        rows.append(
+            len(patients) * of_all - (len(patients) - 1) * np.asarray(statistic(cases[kept]))
+        )
+    return np.stack(rows)
+
+
 def test_pseudo_values_of_a_mean_are_the_scores() -> None:
     scores = simulated(3, 6, 4)
-    found = pseudo_values(lambda cases: cases.mean(0), scores, [f"p{i}" for i in range(6)])
-    assert found == pytest.approx(scores)
+    sums = np.stack([scores, np.ones_like(scores)], -1)
+    assert pseudo_values_of_sums(lambda sums: sums[..., 0] / sums[..., 1], sums) == pytest.approx(
+        scores
+    )
+    groups = [f"p{i}" for i in range(6)]
+    assert leave_out_one_by_one(lambda cases: cases.mean(0), scores, groups) == pytest.approx(
+        scores
+    )
 
 
 def test_pseudo_values_of_a_ratio_by_hand() -> None:
@@ -55,28 +70,11 @@ def test_fast_pseudo_values_equal_leaving_out_one_by_one(
 
     def one_by_one(some: NDArray[np.intp]) -> NDArray[np.float64]:
         alone = ["all"] * len(some)
-        return statistic(confusion(some[:, 0], some[:, 1:], alone, 3))[0]
+        return statistic(confusion_counts(some[:, 0], some[:, 1:], alone, 3))[0]
 
-    fast = pseudo_values_of_sums(statistic, confusion(truth, predicted, groups, 3))
+    fast = pseudo_values_of_sums(statistic, confusion_counts(truth, predicted, groups, 3))
     assert fast.shape == (12, 2)
-    assert fast == pytest.approx(pseudo_values(one_by_one, cases, groups))
-
-
-def test_scores_of_a_confusion_table_by_hand() -> None:
-    counts = np.array(
-        [[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
-    )  # the third class never occurs
-    assert accuracy(counts) == pytest.approx(5 / 8)
-    assert balanced_accuracy(counts) == pytest.approx((3 / 4 + 2 / 4) / 2)
-    assert macro_f1(counts) == pytest.approx((6 / 9 + 4 / 7) / 2)
-    counts[0, 2] = 1  # predicted once: its F1 of 0 counts, its recall does not exist
-    assert balanced_accuracy(counts) == pytest.approx((3 / 5 + 2 / 4) / 2)
-    assert macro_f1(counts) == pytest.approx((6 / 10 + 4 / 7 + 0) / 3)
-
-
-def test_confusion_by_hand() -> None:
-    found = confusion(np.array([0, 1, 1]), np.array([[0], [0], [1]]), ["b", "a", "b"], 2)
-    assert found[:, 0].tolist() == [[[0, 0], [1, 0]], [[1, 0], [0, 1]]]  # patient a, then b
+    assert fast == pytest.approx(leave_out_one_by_one(one_by_one, cases, groups))
 
 
 def test_auroc_pseudo_values_equal_leaving_out_one_by_one() -> None:
@@ -89,15 +87,16 @@ def test_auroc_pseudo_values_equal_leaving_out_one_by_one() -> None:
         order = np.sign(high[:, None] - low[None])
         return list((order.mean((0, 1)) + 1) / 2)
 
-    found = auroc_pseudo_values(scores, positive, groups)
-    assert found == pytest.approx(pseudo_values(auroc, np.column_stack([positive, scores]), groups))
+    table = auroc_pseudo_values(scores, positive, groups)
+    cases = np.column_stack([positive, scores])
+    assert table == pytest.approx(leave_out_one_by_one(auroc, cases, groups))
 
 
 def test_auroc_of_one_case_per_patient_keeps_its_mean() -> None:
     scores = np.array([[0.1], [0.4], [0.35], [0.8], [0.7]])
     positive = np.array([False, False, True, True, True])
-    found = auroc_pseudo_values(scores, positive, list("abcde"))
-    assert found.mean() == pytest.approx(
+    table = auroc_pseudo_values(scores, positive, list("abcde"))
+    assert table.mean() == pytest.approx(
         5 / 6
     )  # of 6 pairs, 0.35 against 0.4 alone is out of order
 
@@ -112,5 +111,4 @@ def test_auroc_that_one_patient_decides_is_refused(positives: int) -> None:
 def test_one_patient_has_the_score_itself() -> None:
     scores = np.array([[0.2], [0.9], [0.6]])
     assert auroc_pseudo_values(scores, np.array([False, True, False]), ["a"] * 3).tolist() == [[1]]
-    assert pseudo_values(np.mean, scores, ["a"] * 3) == pytest.approx(scores.mean())
     assert accuracy(np.eye(2)) == pseudo_values_of_sums(accuracy, np.eye(2)[None, None])[0, 0] == 1

@@ -13,8 +13,8 @@ from bench.stats.label_efficiency import (
     Amount,
     Equivalence,
     area_table,
-    in_words,
-    isotonic,
+    describe_equivalence,
+    isotonic_fit,
     label_equivalence,
 )
 
@@ -62,17 +62,19 @@ def test_area_keeps_patients_and_subsets_apart() -> None:
     ],
 )
 def test_without_variation_the_curve_is_read_off(score: float, expected: Amount) -> None:
-    found = label_equivalence(
+    equivalence = label_equivalence(
         FRACTIONS, flat(0.4, 0.6, 0.8, 1.0), flat(score)[0], higher_is_better=True
     )
-    for amount in (found.estimate, found.lo, found.hi):
+    for amount in (equivalence.estimate, equivalence.lo, equivalence.hi):
         assert amount is not None
         assert (amount.labelled, amount.side) == (pytest.approx(expected.labelled), expected.side)
 
 
 def test_lower_can_be_better() -> None:
-    found = label_equivalence(FRACTIONS, flat(40, 30, 20, 10), flat(25)[0], higher_is_better=False)
-    assert found.estimate.labelled == pytest.approx(0.1 * 2**0.5)
+    equivalence = label_equivalence(
+        FRACTIONS, flat(40, 30, 20, 10), flat(25)[0], higher_is_better=False
+    )
+    assert equivalence.estimate.labelled == pytest.approx(0.1 * 2**0.5)
 
 
 def test_a_dip_of_the_curve_is_levelled_and_first_reached_counts() -> None:
@@ -88,15 +90,15 @@ def test_a_dip_of_the_curve_is_levelled_and_first_reached_counts() -> None:
 @given(arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 7)), elements=st.floats(-1, 1)))
 def test_isotonic_fit_agrees_with_scipy(values: NDArray[np.float64]) -> None:
     expected = [isotonic_regression(row).x for row in values]
-    assert isotonic(values) == pytest.approx(np.array(expected), abs=1e-12)
+    assert isotonic_fit(values) == pytest.approx(np.array(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("position", range(4))
 def test_the_reference_is_worth_its_own_labels(position: int) -> None:
     curve = varied(1, 0.4, 0.6, 0.8, 1.0)
-    found = label_equivalence(FRACTIONS, curve, curve[position].copy(), higher_is_better=True)
-    assert found.estimate == Amount(pytest.approx(FRACTIONS[position]))
-    for end in (found.lo, found.hi):
+    equivalence = label_equivalence(FRACTIONS, curve, curve[position].copy(), higher_is_better=True)
+    assert equivalence.estimate == Amount(pytest.approx(FRACTIONS[position]))
+    for end in (equivalence.lo, equivalence.hi):
         assert end == Amount(pytest.approx(FRACTIONS[position]))
 
 
@@ -104,12 +106,12 @@ def test_interval_surrounds_the_estimate_and_shrinks_with_the_noise() -> None:
     widths = []
     for noise in (0.01, 0.04, 0.4):
         tables = varied(2, 0.5, 0.6, 0.7, 0.8, 0.65, noise=noise)
-        found = label_equivalence(FRACTIONS, tables[:4], tables[4], higher_is_better=True)
-        assert found.lo is not None and found.hi is not None
-        assert found.lo.labelled <= found.estimate.labelled <= found.hi.labelled
-        widths.append(np.log(found.hi.labelled / found.lo.labelled))
+        equivalence = label_equivalence(FRACTIONS, tables[:4], tables[4], higher_is_better=True)
+        assert equivalence.lo is not None and equivalence.hi is not None
+        assert equivalence.lo.labelled <= equivalence.estimate.labelled <= equivalence.hi.labelled
+        widths.append(np.log(equivalence.hi.labelled / equivalence.lo.labelled))
     assert widths[0] < widths[1] < widths[2]
-    assert (found.lo.side, found.hi.side) == (
+    assert (equivalence.lo.side, equivalence.hi.side) == (
         "<",
         ">",
     )  # noise drowns the curve: nothing is excluded
@@ -131,10 +133,10 @@ def test_order_zero_and_unit_of_the_scores_do_not_matter(
 
 
 def test_one_patient_has_no_interval() -> None:
-    found = label_equivalence(
+    equivalence = label_equivalence(
         [2, 4], flat(0.4, 0.6)[:, :1], flat(0.5)[0, :1], higher_is_better=True
     )
-    assert found == Equivalence(Amount(pytest.approx(8**0.5)), None, None)
+    assert equivalence == Equivalence(Amount(pytest.approx(8**0.5)), None, None)
 
 
 @pytest.mark.parametrize("labelled", [[0.1], [0.0, 0.1], [0.2, 0.1], [0.1, 0.1]])
@@ -144,7 +146,10 @@ def test_a_curve_needs_two_increasing_amounts(labelled: list[float]) -> None:
 
 
 def test_in_words() -> None:
-    assert in_words(Equivalence(Amount(0.232), Amount(0.171), Amount(0.31))) == "23% [17, 31]"
+    assert (
+        describe_equivalence(Equivalence(Amount(0.232), Amount(0.171), Amount(0.31)))
+        == "23% [17, 31]"
+    )
     censored = Equivalence(Amount(0.066), Amount(0.05, "<"), Amount(1.0, ">"))
-    assert in_words(censored) == "6.6% [less than 5, more than 100]"
-    assert in_words(Equivalence(Amount(1.0, ">"), None, None)) == "more than 100%"
+    assert describe_equivalence(censored) == "6.6% [less than 5, more than 100]"
+    assert describe_equivalence(Equivalence(Amount(1.0, ">"), None, None)) == "more than 100%"

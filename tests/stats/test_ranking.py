@@ -1,4 +1,4 @@
-"""Rank distributions, the three ranking rules, and neighbours: by hand and by property."""
+"""Rank distributions and the three ranking rules, by hand and by property."""
 
 from itertools import combinations
 
@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from bench.stats.intervals import false_outperformance, interval, tie_groups
+from bench.stats.intervals import false_outperformance, mean_interval, tie_groups
 from bench.stats.ranking import (
-    agreement,
     average_ranks,
     covariance_root,
     joint_draws,
     kendall_tau,
-    neighbours,
-    orderings,
+    order_by_rules,
     percentile_ranks,
+    rank_agreement,
     rank_distributions,
     rank_shares,
 )
@@ -55,18 +54,18 @@ def test_variances_that_no_covariance_has_are_widened_only() -> None:
     wanted = np.array(
         [[0.0, 1, 9], [1, 0, 1], [9, 1, 0]]
     )  # sd 1 + 1 < 3: no three means differ like this
-    found = difference_variances(np.linalg.matrix_power(covariance_root(wanted), 2))
-    assert (found >= wanted - 1e-12).all()
-    assert found[0, 2] == pytest.approx(
+    variances = difference_variances(np.linalg.matrix_power(covariance_root(wanted), 2))
+    assert (variances >= wanted - 1e-12).all()
+    assert variances[0, 2] == pytest.approx(
         9
     )  # what could be had stays: the clipped direction is (1, -2, 1)
-    assert found[0, 1] == pytest.approx(9 / 4)
+    assert variances[0, 1] == pytest.approx(9 / 4)
 
 
 def test_drawn_differences_of_two_methods_fill_their_interval() -> None:
     tables = np.stack(list(methods(1, k=2, s=5).values()))
     drawn = joint_draws(tables, seed=3, draws=200_000) @ [1, -1]
-    expected = interval(tables[0] - tables[1])
+    expected = mean_interval(tables[0] - tables[1])
     assert expected.lo is not None and expected.hi is not None
     tolerance = 0.02 * (
         expected.hi - expected.lo
@@ -83,20 +82,20 @@ def test_drawn_differences_of_three_methods_fill_each_interval() -> None:
     )  # one subset: a covariance with these variances exists
     drawn = joint_draws(tables, seed=3, draws=200_000)
     for a, b in combinations(range(3), 2):
-        expected = interval(tables[a] - tables[b])
+        expected = mean_interval(tables[a] - tables[b])
         assert expected.lo is not None and expected.hi is not None
         tolerance = 0.02 * (expected.hi - expected.lo)
-        found = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
-        assert found == pytest.approx([expected.lo, expected.hi], abs=tolerance)
+        ends = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
+        assert ends == pytest.approx([expected.lo, expected.hi], abs=tolerance)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_first_of_two_is_the_complement_of_false_outperformance(seed: int) -> None:
     scores = methods(seed, k=2)
-    found = rank_distributions(scores, higher_is_better=True)
+    ranks = rank_distributions(scores, higher_is_better=True)
     expected = 1 - false_outperformance(scores["m1"] - scores["m0"])
     error = (expected * (1 - expected) / 2000) ** 0.5
-    assert found["m1"].first == pytest.approx(expected, abs=4 * error + 1e-9)
+    assert ranks["m1"].first == pytest.approx(expected, abs=4 * error + 1e-9)
 
 
 def test_shares_by_hand() -> None:
@@ -112,9 +111,9 @@ def test_percentiles_of_a_rank_by_hand() -> None:
 
 def test_a_clear_order_gives_clear_ranks() -> None:
     scores = methods(0, k=3, gap=0.5)
-    found = rank_distributions(scores, higher_is_better=True)
+    ranks = rank_distributions(scores, higher_is_better=True)
     assert [
-        (name, rank.lo, rank.hi, rank.first, rank.tie_group) for name, rank in found.items()
+        (name, rank.lo, rank.hi, rank.first, rank.tie_group) for name, rank in ranks.items()
     ] == [
         ("m2", 1, 1, 1.0, 1),
         ("m1", 2, 2, 0.0, 2),
@@ -125,8 +124,8 @@ def test_a_clear_order_gives_clear_ranks() -> None:
 
 def test_identical_methods_share_every_draw() -> None:
     scores = methods(0, k=2, gap=0.5)
-    found = rank_distributions({**scores, "twin": scores["m1"].copy()}, higher_is_better=True)
-    assert [(rank.lo, rank.hi, rank.first) for rank in found.values()] == [
+    ranks = rank_distributions({**scores, "twin": scores["m1"].copy()}, higher_is_better=True)
+    assert [(rank.lo, rank.hi, rank.first) for rank in ranks.values()] == [
         (1, 1, 1.0),
         (1, 1, 1.0),
         (3, 3, 0.0),
@@ -136,41 +135,41 @@ def test_identical_methods_share_every_draw() -> None:
 
 
 def test_one_patient_allows_every_rank_and_draws_none() -> None:
-    found = rank_distributions(methods(0, k=3, n=1), higher_is_better=True)
-    assert {(rank.lo, rank.hi, rank.first, rank.shares) for rank in found.values()} == {
+    ranks = rank_distributions(methods(0, k=3, n=1), higher_is_better=True)
+    assert {(rank.lo, rank.hi, rank.first, rank.shares) for rank in ranks.values()} == {
         (1, 3, None, ())
     }
 
 
 def test_one_method_is_first_and_none_is_nothing() -> None:
-    found = rank_distributions(methods(0, k=1), higher_is_better=True)["m0"]
-    assert (found.lo, found.hi, found.shares) == (1, 1, (1.0,))
-    assert rank_distributions({}, True) == orderings({}, True) == {}
-    assert neighbours({}, True) == []
+    ranks = rank_distributions(methods(0, k=1), higher_is_better=True)["m0"]
+    assert (ranks.lo, ranks.hi, ranks.shares) == (1, 1, (1.0,))
+    assert rank_distributions({}, True) == order_by_rules({}, True) == {}
 
 
 def test_kernel_distances_without_patients_are_ranked_over_subsets() -> None:
     kid = {"near": np.array([0.010, 0.012, 0.011]), "far": np.array([0.050, 0.053, 0.051])}
-    found = rank_distributions(
+    ranks = rank_distributions(
         {name: values[:, None] for name, values in kid.items()}, higher_is_better=False
     )
-    assert [(name, rank.lo, rank.hi) for name, rank in found.items()] == [
+    assert [(name, rank.lo, rank.hi) for name, rank in ranks.items()] == [
         ("near", 1, 1),
         ("far", 2, 2),
     ]
 
 
-def test_ranges_are_widened_where_percentiles_would_part_a_tie() -> None:
-    """The guarantee is not idle: here Holm keeps methods together whose percentiles have no rank in common."""
-    parted = []
+def test_ranges_are_widened_where_percentiles_would_separate_a_tie() -> None:
+    """Holm's rule does tie methods whose percentiles have no rank in common."""
+    separated = []
     for seed in range(60):
         scores = methods(seed, k=6, n=20, s=5, gap=0.02)
-        found = rank_distributions(scores, higher_is_better=True)
-        for a, b in tied(tie_groups(scores, list(found))):
-            raw = [percentile_ranks(np.array(found[name].shares)) for name in (a, b)]
-            parted.append(max(lo for lo, _ in raw) > min(hi for _, hi in raw))
-            assert max(found[a].lo, found[b].lo) <= min(found[a].hi, found[b].hi)
-    assert 0 < sum(parted) < 0.2 * len(parted)
+        ranks = rank_distributions(scores, higher_is_better=True)
+        for a, b in tied(tie_groups(scores, list(ranks))):
+            lo_a, hi_a = percentile_ranks(np.array(ranks[a].shares))
+            lo_b, hi_b = percentile_ranks(np.array(ranks[b].shares))
+            separated.append(max(lo_a, lo_b) > min(hi_a, hi_b))
+            assert max(ranks[a].lo, ranks[b].lo) <= min(ranks[a].hi, ranks[b].hi)
+    assert 0 < sum(separated) < 0.2 * len(separated)
 
 
 def tied(groups: dict[str, int]) -> list[tuple[str, str]]:
@@ -184,12 +183,12 @@ def tied(groups: dict[str, int]) -> list[tuple[str, str]]:
     st.floats(-3, 3),
     st.floats(0.01, 100),
 )
-def test_ranks_hold_whatever_the_order_the_zero_and_the_unit(
+def test_ranks_do_not_depend_on_order_zero_and_unit(
     seed: int, k: int, s: int, shift: float, scale: float
 ) -> None:
     scores = methods(seed, k, n=8, s=s)
-    found = rank_distributions(scores, higher_is_better=True)
-    for rank in found.values():
+    ranks = rank_distributions(scores, higher_is_better=True)
+    for rank in ranks.values():
         assert 1 <= rank.lo <= rank.hi <= k
         assert rank.first == rank.shares[0]
         assert sum(rank.shares) == pytest.approx(1)
@@ -198,9 +197,9 @@ def test_ranks_hold_whatever_the_order_the_zero_and_the_unit(
     changed = {
         name: shift + scale * scores[name][patients][:, subsets] for name in reversed(scores)
     }
-    assert rank_distributions(changed, higher_is_better=True) == found
+    assert rank_distributions(changed, higher_is_better=True) == ranks
     flipped = {name: -table for name, table in scores.items()}
-    assert rank_distributions(flipped, higher_is_better=False) == found
+    assert rank_distributions(flipped, higher_is_better=False) == ranks
 
 
 def test_three_rules_can_crown_three_methods() -> None:
@@ -209,16 +208,18 @@ def test_three_rules_can_crown_three_methods() -> None:
         "often": np.array([[0.91, 0.91], [0.80, 0.80], [0.96, 0.96], [0.41, 0.31]]),
         "safe": np.array([[0.70, 0.70], [0.70, 0.70], [0.70, 0.70], [0.70, 0.70]]),
     }
-    found = orderings(scores, higher_is_better=True)
-    assert found["mean"].ranks == {"mean": 1, "often": 2, "safe": 3}
-    assert found["mean_rank"].values == pytest.approx(
+    orderings = order_by_rules(scores, higher_is_better=True)
+    assert orderings["mean"].ranks == {"mean": 1, "often": 2, "safe": 3}
+    assert orderings["mean_rank"].values == pytest.approx(
         {"mean": 16 / 8, "often": 12 / 8, "safe": 20 / 8}
     )
-    assert found["mean_rank"].ranks == {"mean": 2, "often": 1, "safe": 3}
+    assert orderings["mean_rank"].ranks == {"mean": 2, "often": 1, "safe": 3}
     # The 5th percentile of 8 values lies 0.35 of the way from the lowest to the next.
-    assert found["worst_case"].values == pytest.approx({"mean": 0.335, "often": 0.345, "safe": 0.7})
-    assert found["worst_case"].ranks == {"mean": 3, "often": 2, "safe": 1}
-    assert agreement(found) == pytest.approx(
+    assert orderings["worst_case"].values == pytest.approx(
+        {"mean": 0.335, "often": 0.345, "safe": 0.7}
+    )
+    assert orderings["worst_case"].ranks == {"mean": 3, "often": 2, "safe": 1}
+    assert rank_agreement(orderings) == pytest.approx(
         {
             ("mean", "mean_rank"): 1 / 3,
             ("mean", "worst_case"): -1.0,
@@ -229,10 +230,10 @@ def test_three_rules_can_crown_three_methods() -> None:
 
 def test_worst_case_is_the_upper_end_where_lower_is_better() -> None:
     scores = {"steady": np.full((20, 1), 6.0), "wild": np.array([[1.0]] * 18 + [[50.0]] * 2)}
-    found = orderings(scores, higher_is_better=False)
-    assert found["worst_case"].values == pytest.approx({"steady": 6, "wild": 50})
-    assert (found["worst_case"].ranks["steady"], found["mean"].ranks["steady"]) == (1, 2)
-    assert found["mean_rank"].ranks == {"steady": 2, "wild": 1}
+    orderings = order_by_rules(scores, higher_is_better=False)
+    assert orderings["worst_case"].values == pytest.approx({"steady": 6, "wild": 50})
+    assert (orderings["worst_case"].ranks["steady"], orderings["mean"].ranks["steady"]) == (1, 2)
+    assert orderings["mean_rank"].ranks == {"steady": 2, "wild": 1}
 
 
 def test_ties_take_their_mean_rank() -> None:
@@ -242,26 +243,10 @@ def test_ties_take_their_mean_rank() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=9))
 def test_tau_agrees_with_scipy(pairs: list[tuple[int, int]]) -> None:
-    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-    found = kendall_tau(first, second)
+    first = [one for one, _ in pairs]
+    second = [other for _, other in pairs]
+    tau = kendall_tau(first, second)
     if len(set(first)) == 1 or len(set(second)) == 1:
-        assert found is None
+        assert tau is None
     else:
-        assert found == pytest.approx(kendalltau(first, second).statistic)
-
-
-def test_neighbours_by_hand() -> None:
-    scores = {
-        "a": np.array([[0.5], [0.6], [0.7]]),
-        "b": np.array([[0.6], [0.6], [0.9]]),
-        "c": np.full((3, 1), 0.1),
-    }
-    first, second = neighbours(scores, higher_is_better=True)
-    assert (first.better, first.worse, second.better, second.worse) == ("b", "a", "a", "c")
-    assert first.gap == interval(scores["b"] - scores["a"])
-    assert first.superiority == pytest.approx((2 + 0.5) / 3)
-    assert first.false_outperformance == false_outperformance(scores["b"] - scores["a"])
-    lower = neighbours(scores, higher_is_better=False)
-    assert [(pair.better, pair.worse) for pair in lower] == [("c", "a"), ("a", "b")]
-    assert lower[1].gap.mean == pytest.approx(0.1)
-    assert lower[1].superiority == first.superiority
+        assert tau == pytest.approx(kendalltau(first, second).statistic)

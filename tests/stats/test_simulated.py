@@ -1,4 +1,4 @@
-"""What the intervals and ranks promise, counted over simulated tables: coverage, false separation, overlap of ties."""
+"""What intervals and ranks promise, over simulated tables: coverage, false separation, ties."""
 
 from itertools import combinations
 
@@ -7,12 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bench.stats.intervals import interval, p_values, tie_groups, variances
+from bench.stats.intervals import mean_interval, p_values, tie_groups, variances_of_means
 from bench.stats.jackknife import auroc_pseudo_values
 from bench.stats.label_efficiency import Equivalence, label_equivalence
 from bench.stats.ranking import rank_distributions
 
-# Standard deviations of patients, of subsets, of patient x subset; frames of a patient vary by FRAME about these.
+# Standard deviations of patients, of subsets and of patient x subset; the frames of a patient
+# vary by FRAME about these.
 SETTINGS = {
     "case-dominated": (0.08, 0.01, 0.02),
     "subset-dominated": (0.02, 0.04, 0.02),
@@ -39,7 +40,7 @@ def frames(
 
 def coverage(tables: NDArray[np.float64]) -> float:
     """Share of tables (repeats x n x s) whose 95% interval holds the true mean of 0."""
-    variance, freedom = variances(tables)
+    variance, freedom = variances_of_means(tables)
     return float(
         np.mean(np.abs(tables.mean((1, 2))) <= stdtrit(freedom, 0.975) * np.sqrt(variance))
     )
@@ -65,15 +66,17 @@ def test_frames_taken_as_units_cover_too_little(setting: str, most: float) -> No
 def test_without_effects_of_patients_and_subsets_the_interval_is_too_wide_never_too_narrow(
     patients: int, subsets: int
 ) -> None:
-    """Not within 92-97%: the larger of two mean squares with few degrees of freedom overstates a mere residual."""
+    """Above 97%: the larger of two mean squares with few df overstates a pure residual."""
     tables = np.random.default_rng(3).normal(0, 0.05, (REPEATS, patients, subsets))
     assert coverage(tables) > 0.96
 
 
 def test_one_interval_at_a_time_is_what_was_counted() -> None:
     tables = frames(4, "mixed", 16, 3, repeats=200).mean(2)
-    found = [interval(table) for table in tables]
-    held = [one.lo is not None and one.hi is not None and one.lo <= 0 <= one.hi for one in found]
+    intervals = [mean_interval(table) for table in tables]
+    held = [
+        one.lo is not None and one.hi is not None and one.lo <= 0 <= one.hi for one in intervals
+    ]
     assert np.mean(held) == coverage(tables)
 
 
@@ -82,28 +85,28 @@ def test_one_interval_at_a_time_is_what_was_counted() -> None:
 def test_two_equal_methods_are_separated_about_as_often_as_stated(
     setting: str, subsets: int, most: float
 ) -> None:
-    """100 patients; 7% at most from 4 subsets on, and 8% at 3, where intervals cover 92% at least."""
+    """100 patients; at most 7% from 4 subsets on, and 8% at 3, where intervals cover >= 92%."""
     tables = frames(5, setting, 100, subsets, repeats=2000).mean(2)
     assert 0.03 <= np.mean(p_values(tables) < 0.05) <= most
 
 
 @pytest.mark.parametrize(("methods", "least"), [(2, 0.03), (5, 0.01)])
-def test_rank_ranges_of_equal_methods_part_no_more_often_than_stated(
+def test_rank_ranges_of_equal_methods_separate_no_more_often_than_stated(
     methods: int, least: float
 ) -> None:
-    """Of five equal methods, any two: their ranges are wider, since any of the five may come between."""
+    """Of five equal methods, any two: ranges are wider, since another may come in between."""
     tables = frames(6, "mixed", 60, 4, repeats=1000 * methods).mean(2).reshape(1000, methods, 60, 4)
-    parted = 0
+    separated = 0
     for table in tables:
-        found = rank_distributions(
-            {f"m{i}": scores for i, scores in enumerate(table)}, True
-        ).values()
-        parted += max(rank.lo for rank in found) > min(rank.hi for rank in found)
-    assert least <= parted / 1000 <= 0.07
+        scores = {f"m{i}": of_method for i, of_method in enumerate(table)}
+        ranks = rank_distributions(scores, higher_is_better=True).values()
+        largest_lo = max(rank.lo for rank in ranks)
+        separated += largest_lo > min(rank.hi for rank in ranks)
+    assert least <= separated / 1000 <= 0.07
 
 
 def test_ranges_of_tied_methods_overlap_over_many_tables() -> None:
-    """Also where a noisy best keeps methods in its group that are surely different from each other."""
+    """Also where a noisy best method ties with methods that clearly differ from each other."""
     random = np.random.default_rng(7)
     pairs = 0
     for _ in range(600):
@@ -112,17 +115,17 @@ def test_ranges_of_tied_methods_overlap_over_many_tables() -> None:
         tables = random.normal(0, 0.06, (1, n, 1)) + noise * random.normal(0, 1, (k, n, s))
         tables += noise * random.normal(0, 0.5, (k, 1, s)) + 0.01 * random.normal(0, 1, (k, 1, 1))
         scores = {f"m{i}": table for i, table in enumerate(tables)}
-        found = rank_distributions(scores, higher_is_better=True)
-        groups = tie_groups(scores, list(found))
-        for a, b in combinations(found, 2):
+        ranks = rank_distributions(scores, higher_is_better=True)
+        groups = tie_groups(scores, list(ranks))
+        for a, b in combinations(ranks, 2):
             if groups[a] == groups[b]:
                 pairs += 1
-                assert max(found[a].lo, found[b].lo) <= min(found[a].hi, found[b].hi)
+                assert max(ranks[a].lo, ranks[b].lo) <= min(ranks[a].hi, ranks[b].hi)
     assert pairs > 2000
 
 
 def test_coverage_of_the_auroc_interval() -> None:
-    """60 patients of one image each, a third positive, one subset; the truth is Phi(1 / 2**0.5) = 0.76025."""
+    """60 patients with one image each, a third positive; the truth is Phi(1 / 2**0.5) = 0.76025."""
     random = np.random.default_rng(8)
     positive, patients = np.arange(60) < 20, [f"p{i:02}" for i in range(60)]
     scores = random.normal(0, 1, (1500, 60, 1)) + positive[:, None]
@@ -130,14 +133,14 @@ def test_coverage_of_the_auroc_interval() -> None:
     assert 0.92 <= coverage(tables - 0.76025) <= 0.97
 
 
-def holds(found: Equivalence, truth: float) -> bool:
-    assert found.lo is not None and found.hi is not None
-    above = found.lo.side == "<" or found.lo.labelled <= truth
-    return above and (found.hi.side == ">" or truth <= found.hi.labelled)
+def holds(equivalence: Equivalence, truth: float) -> bool:
+    assert equivalence.lo is not None and equivalence.hi is not None
+    above = equivalence.lo.side == "<" or equivalence.lo.labelled <= truth
+    return above and (equivalence.hi.side == ">" or truth <= equivalence.hi.labelled)
 
 
 def test_coverage_of_label_equivalence() -> None:
-    """The reference gains 8 points with each factor e of labels; the method is worth 23% of them."""
+    """The reference gains 8 points per factor e of labels; the method is worth 23% of them."""
     random = np.random.default_rng(9)
     fractions = [0.05, 0.1, 0.2, 0.5, 1.0]
     means = 0.5 + 0.08 * np.log(np.array([*fractions, 0.23]) / 0.05)

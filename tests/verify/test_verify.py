@@ -1,4 +1,4 @@
-"""A folder is verified as it is, then with one thing changed: each change is named, and nothing else passes for it."""
+"""A folder is verified as it is, then with one thing changed: exactly that change is named."""
 
 import csv
 import io
@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import hashing, stages
+from bench import hashing
+from bench.cell_folder import CellFolder
 from bench.errors import BenchError
-from bench.planning import suite
 from bench.store import Store
 from bench.verify import verify as verifying
-from bench.verify.mismatch import Mismatch
+from bench.verify.mismatch import Check, Mismatch
+from reports import write
+from tests.support import tiny_bench
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = sorted((ROOT / "tests" / "plugins").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +33,22 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
     (folder / "mine").mkdir()
     for case in ("p7_f0", "p7_f1", "p8_f0", "p8_f1", "p9_f0"):
         np.save(folder / "mine" / f"{case}.npy", np.ones((16, 20), np.uint8))
-    loaded = suite.Suite(
-        name="toy", title="Toy", datasets=["tiny"], fractions=[0.3, 1.0], subsets=2, reference="threshold",
-        methods=["threshold", {"method": "threshold", "variant": "again", "config": {"fault": "other"}},
-                 {"method": "faulty", "config": {"fault": "raise"}},
-                 {"method": "external", "variant": "mine", "predictions": folder / "mine", "budget": 1.0}],
-        size=[16, 16], steps=3,
-    )  # type: ignore[arg-type]  # fmt: skip
+    external = {
+        "method": "external",
+        "variant": "mine",
+        "predictions": folder / "mine",
+        "budget": 1.0,
+    }
+    methods = [
+        "threshold",
+        {"method": "threshold", "variant": "again", "config": {"fault": "other"}},
+        {"method": "faulty", "config": {"fault": "raise"}},
+        external,
+    ]
     store = Store(folder / "toy")
-    cells, found = stages.make_plan(loaded, None, store, None, PLUGINS)
-    assert (
-        stages.run(loaded, cells, found, store, lambda _: None, workers=1, plugins=PLUGINS).failed
-        == 4
-    )
-    stages.report(store)
+    progress = tiny_bench.run(tiny_bench.toy_suite(methods=methods), store, workers=1)
+    assert progress.failed == 4
+    tiny_bench.report(store)
     return store
 
 
@@ -55,17 +58,18 @@ def copy(done: Store, tmp_path: Path) -> Store:
     return Store(tmp_path / "toy")
 
 
-def found(store: Store, deep: bool = False) -> list[Mismatch]:
-    return [mismatch for check in verifying.verify(store, deep) for mismatch in check.mismatches]
+def checks_of(store: Store, deep: bool = False) -> list[Check]:
+    return verifying.verify(store, write, deep)
 
 
-def key_of(store: Store, method: str, variant: str = "default") -> str:
-    cells = [
-        cell
-        for cell in store.plan()["cells"]
-        if (cell["method"], cell["variant"]) == (method, variant)
-    ]
-    return str(cells[0]["key"])
+def mismatches(store: Store, deep: bool = False) -> list[Mismatch]:
+    return [mismatch for check in checks_of(store, deep) for mismatch in check.mismatches]
+
+
+def folder_of(store: Store, method: str, variant: str = "default") -> CellFolder:
+    """The first cell of a method."""
+    first = tiny_bench.planned(store, method=method, variant=variant)[0]
+    return store.cell(first.key)
 
 
 def edit(file: Path, change: Callable[[Any], object]) -> None:
@@ -90,27 +94,36 @@ def edit_line(file: Path, case: str, **changes: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_folder_as_it_was_written_agrees(done: Store, deep: bool) -> None:
-    checks = verifying.verify(done, deep)
+    checks = checks_of(done, deep)
     assert [mismatch for check in checks for mismatch in check.mismatches] == []
     counts = {check.what: check.count for check in checks}
-    assert (
-        counts["split files"] == 1
-        and counts["keys of cells"] == 9
-        and counts["predictions"] == 8 * 6 + 5
-    )
+    assert counts["split files"] == 1
+    assert counts["keys of cells"] == 9
+    assert counts["records of cells"] >= 13 * 3
+    assert counts["predictions"] == 8 * 6 + 5
     assert counts["lines of score tables"] == 13 * 6
-    assert counts["values of board.json"] > 1000 and counts["means a second way"] > 30
-    assert counts["lines of results.csv"] == 13 * 6 and counts["lines of tables"] > 50
+    assert counts["values of board.json"] > 1000
+    assert counts["means a second way"] > 30
+    assert counts["lines of results.csv"] == 13 * 6
+    assert counts["lines of tables"] > 50
     assert counts.get("lines scored again") == (13 * 6 if deep else None)
     assert verifying.summary(checks).endswith("all agree")
 
 
 @pytest.mark.parametrize(
     ("part", "field", "value"),
-    [("rows", "mean", 0.5), ("rows", "lo", -3.0), ("rows", "rank_lo", 2), ("rows", "n_groups", 40),
-     ("points", "mean", 0.25), ("cost", "train_seconds", 1e9), ("overlays", "case", "p9_f9"), ("cells", "steps", 9),
-     ("worth", "words", "1%")],
-)  # fmt: skip
+    [
+        ("rows", "mean", 0.5),
+        ("rows", "lo", -3.0),
+        ("rows", "rank_lo", 2),
+        ("rows", "n_groups", 40),
+        ("points", "mean", 0.25),
+        ("cost", "train_seconds", 1e9),
+        ("overlays", "case", "p9_f9"),
+        ("cells", "steps", 9),
+        ("label_equivalents", "words", "1%"),
+    ],
+)
 def test_a_number_edited_by_hand_is_named(copy: Store, part: str, field: str, value: Any) -> None:
     entry: dict[str, Any] = {}
 
@@ -119,16 +132,13 @@ def test_a_number_edited_by_hand_is_named(copy: Store, part: str, field: str, va
         board[part][0][field] = value
 
     edit(copy.out / "board.json", change)
-    named = found(copy)
+    named = mismatches(copy)
     [wrong] = [mismatch for mismatch in named if mismatch.metric == field] or named[:1]
     assert wrong.file == "board.json" and part in wrong.row
     if field != "case":  # an overlay is known by its case
         assert (wrong.stored, wrong.derived, len(named)) == (value, entry[field], 1)
-    assert all(
-        str(entry[label]) in wrong.row
-        for label in ("method", "metric", "variant")
-        if label in entry
-    )
+    for label in ("method", "metric", "variant"):
+        assert str(entry.get(label, "")) in wrong.row
 
 
 def test_the_last_digit_may_differ_and_no_more(copy: Store) -> None:
@@ -136,36 +146,38 @@ def test_the_last_digit_may_differ_and_no_more(copy: Store) -> None:
         next(row for row in board["rows"] if row["mean"])["mean"] *= factor
 
     edit(copy.out / "board.json", lambda board: change(board, 1 + 1e-12))
-    assert found(copy) == []
+    assert mismatches(copy) == []
     edit(copy.out / "board.json", lambda board: change(board, 1 + 1e-7))
-    assert [mismatch.metric for mismatch in found(copy)] == ["mean"]
+    assert [mismatch.metric for mismatch in mismatches(copy)] == ["mean"]
 
 
 def test_a_row_that_was_taken_out_or_put_in_is_named(copy: Store) -> None:
     taken: list[dict[str, Any]] = []
     edit(copy.out / "board.json", lambda board: taken.append(board["rows"].pop()))
-    assert {mismatch.stored for mismatch in found(copy)} == {"nothing"}
+    assert {mismatch.stored for mismatch in mismatches(copy)} == {"nothing"}
     edit(
         copy.out / "board.json",
         lambda board: board["rows"].extend([taken[0], {**taken[0], "method": "best"}]),
     )
-    assert {(mismatch.derived, "method best" in mismatch.row) for mismatch in found(copy)} == {
+    assert {(mismatch.derived, "method best" in mismatch.row) for mismatch in mismatches(copy)} == {
         ("nothing", True)
     }
 
 
 def test_a_changed_line_of_scores_is_named_with_its_case(copy: Store) -> None:
-    key = key_of(copy, "threshold")
-    before = edit_line(copy.cell(key) / "scores.csv", "p8_f1", dice="0.123")
-    named = found(copy)
+    folder = folder_of(copy, "threshold")
+    before = edit_line(folder.scores("last"), "p8_f1", dice="0.123")
+    named = mismatches(copy)
     [line] = [mismatch for mismatch in named if mismatch.file.startswith("report/results.csv")]
     assert "method threshold" in line.row and "case p8_f1" in line.row and line.metric == "dice"
     assert (line.stored, line.derived) == (before["dice"], "0.123")
     assert any(mismatch.file == "board.json" and mismatch.metric == "mean" for mismatch in named)
     [again] = [
-        mismatch for mismatch in found(copy, deep=True) if mismatch.file.startswith("cells/")
+        mismatch for mismatch in mismatches(copy, deep=True) if mismatch.file.startswith("cells/")
     ]
-    assert key in again.file and again.row == "case p8_f1, class 1" and again.metric == "dice"
+    assert (
+        folder.key in again.file and again.row == "case p8_f1, class 1" and again.metric == "dice"
+    )
     assert (again.stored, again.derived) == ("0.123", float(before["dice"]))
 
 
@@ -173,7 +185,7 @@ def test_the_table_of_all_cases_is_compared_line_by_line(copy: Store) -> None:
     file = copy.out / "report" / "results.csv"
     head, first, *lines = file.read_text().splitlines()
     file.write_text("\n".join([head.replace("dice", "DICE"), first, first, *lines[1:]]) + "\n")
-    named = [str(mismatch) for mismatch in found(copy)]
+    named = [str(mismatch) for mismatch in mismatches(copy)]
     assert len(named) == 3 and named[0].startswith(
         "report/results.csv: line 1: stored task,dataset"
     )
@@ -181,12 +193,12 @@ def test_the_table_of_all_cases_is_compared_line_by_line(copy: Store) -> None:
 
 
 def test_a_line_that_is_gone_is_named_without_a_traceback(copy: Store) -> None:
-    file = copy.cell(key_of(copy, "threshold")) / "scores.csv"
-    file.write_text(
-        "".join(line for line in file.read_text().splitlines(keepends=True) if "p9" not in line)
-    )
-    named = found(copy)
-    assert [(m.metric, m.stored, m.derived) for m in named if m.file.endswith("/scores.csv")] == [
+    file = folder_of(copy, "threshold").scores("last")
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "p9" not in line))
+    named = mismatches(copy)
+    of_table = [wrong for wrong in named if wrong.file.endswith("/scores/last.csv")]
+    assert [(wrong.metric, wrong.stored, wrong.derived) for wrong in of_table] == [
         ("lines of case p9_f0, class 1", 0, 1),
         ("lines of case p9_f1, class 1", 0, 1),
     ]
@@ -205,41 +217,40 @@ def test_a_line_that_is_gone_is_named_without_a_traceback(copy: Store) -> None:
 def test_score_tables_must_agree_on_the_truth_and_hold_numbers(
     copy: Store, change: dict[str, str], metric: str
 ) -> None:
-    key = key_of(copy, "threshold", "again")
-    edit_line(copy.cell(key) / "scores.csv", "p8_f1", **change)
-    assert any(mismatch.metric == metric and key in mismatch.file for mismatch in found(copy))
+    folder = folder_of(copy, "threshold", "again")
+    edit_line(folder.scores("last"), "p8_f1", **change)
+    assert any(
+        mismatch.metric == metric and folder.key in mismatch.file for mismatch in mismatches(copy)
+    )
 
 
 def test_scores_without_their_columns_are_named(copy: Store) -> None:
-    file = copy.cell(key_of(copy, "threshold")) / "scores.csv"
+    file = folder_of(copy, "threshold").scores("last")
     file.write_text(file.read_text().replace("case,group", "who,where", 1))
-    assert any("without case, group" in str(mismatch) for mismatch in found(copy))
+    assert any("without case, group" in str(mismatch) for mismatch in mismatches(copy))
 
 
 def test_a_deleted_prediction_is_named(copy: Store) -> None:
-    key = key_of(copy, "threshold")
-    (copy.cell(key) / "predictions" / "p8_f0.npz").unlink()
-    [wrong] = found(copy)
-    assert wrong.file == f"cells/{key}/predictions/p8_f0.npz"
+    folder = folder_of(copy, "threshold")
+    (folder.predictions("last") / "p8_f0.npz").unlink()
+    [wrong] = mismatches(copy)
+    assert wrong.file == f"cells/{folder.key}/predictions/last/p8_f0.npz"
     assert "threshold on tiny" in wrong.row and wrong.metric == "case p8_f0"
-    assert {mismatch.metric for mismatch in found(copy, deep=True)} > {"dice", "case p8_f0"}
+    assert {mismatch.metric for mismatch in mismatches(copy, deep=True)} > {"dice", "case p8_f0"}
 
 
 def test_another_prediction_is_found_by_scoring_it_again(copy: Store) -> None:
-    key = key_of(copy, "threshold")
-    np.savez_compressed(
-        copy.cell(key) / "predictions" / "p8_f0.npz", label_map=np.zeros((16, 20), np.uint8)
-    )
-    assert found(copy) == []
-    assert {mismatch.metric for mismatch in found(copy, deep=True)} == {
-        "predicted", "dice", "jaccard", "hd95", "asd", "nsd",
-    }  # fmt: skip
+    file = folder_of(copy, "threshold").predictions("last") / "p8_f0.npz"
+    np.savez_compressed(file, label_map=np.zeros((16, 20), np.uint8))
+    assert mismatches(copy) == []
+    metrics = {mismatch.metric for mismatch in mismatches(copy, deep=True)}
+    assert metrics == {"predicted", "dice", "jaccard", "hd95", "asd", "nsd"}
 
 
 def test_a_changed_split_is_named(copy: Store) -> None:
     file = copy.out / "splits" / "tiny.json"
     edit(file, lambda content: content["orders"]["0"].reverse())
-    named = {mismatch.metric for mismatch in found(copy)}
+    named = {mismatch.metric for mismatch in mismatches(copy)}
     assert {"sha256", "hash in the plan", "labelled patients"} == named
 
 
@@ -252,28 +263,65 @@ def test_a_changed_split_is_named_under_a_new_hash_too(copy: Store) -> None:
         content["sha256"] = hashing.digest(content)
 
     edit(file, change)
-    named = {(mismatch.file, mismatch.metric) for mismatch in found(copy)}
-    assert ("splits/tiny.json", "hash in the plan") in named and (
-        "splits/tiny.json",
-        "sha256",
-    ) not in named
+    named = {(mismatch.file, mismatch.metric) for mismatch in mismatches(copy)}
+    assert ("splits/tiny.json", "hash in the plan") in named
+    assert ("splits/tiny.json", "sha256") not in named
     file.unlink()
-    assert {"hash in the plan", "labelled patients"} <= {
-        mismatch.metric for mismatch in found(copy)
-    }
+    metrics = {mismatch.metric for mismatch in mismatches(copy)}
+    assert {"hash in the plan", "labelled patients"} <= metrics
 
 
 def test_other_settings_under_an_old_key_are_named(copy: Store) -> None:
-    key = key_of(copy, "threshold")
-    edit(copy.cell(key) / "cell.json", lambda job: job["cell"].update(steps=300))
-    [wrong] = found(copy)
-    assert (wrong.file, wrong.metric, wrong.stored) == (f"cells/{key}/cell.json", "key", key)
+    folder = folder_of(copy, "threshold")
+    edit(folder.path / "cell.json", lambda job: job["cell"].update(steps=300))
+    [wrong] = mismatches(copy)
+    assert wrong.file == f"cells/{folder.key}/cell.json"
+    assert (wrong.metric, wrong.stored) == ("key", folder.key)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cell.json", "{"),
+        ("result.json", "[]"),
+        ("result.json", '{"key": "another", "predictions": "many"}'),
+        ("scores.json", '{"input": "misspelt"}'),
+    ],
+)
+def test_a_damaged_record_is_named_without_a_traceback(copy: Store, name: str, text: str) -> None:
+    folder = folder_of(copy, "threshold")
+    (folder.path / name).write_text(text)
+    named = [wrong for wrong in mismatches(copy) if wrong.metric == "content"]
+    assert [wrong.file for wrong in named] == [f"cells/{folder.key}/{name}"]
+    assert "threshold on tiny" in named[0].row
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"orders": 3}'])
+def test_a_damaged_split_is_named_without_a_traceback(copy: Store, text: str) -> None:
+    (copy.out / "splits" / "tiny.json").write_text(text)
+    named = {mismatch.metric for mismatch in mismatches(copy)}
+    assert {"sha256", "hash in the plan", "labelled patients"} <= named
+
+
+@pytest.mark.parametrize("name", ["plan.json", "board.json"])
+def test_a_folder_whose_plan_or_board_is_torn_is_refused_in_one_line(
+    copy: Store, name: str
+) -> None:
+    (copy.out / name).write_text("{")
+    with pytest.raises(BenchError, match=name) as caught:
+        checks_of(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_board_with_damaged_rows_is_named_without_a_traceback(copy: Store) -> None:
+    edit(copy.out / "board.json", lambda board: board.update(rows=[{}, 3], provenance="none"))
+    assert {mismatch.file for mismatch in mismatches(copy)} == {"board.json"}
 
 
 def test_tables_for_papers_are_compared_too(copy: Store) -> None:
     file = copy.out / "report" / "tables.tex"
     file.write_text(file.read_text().replace("0.980", "0.990", 1))
-    [wrong] = found(copy)
+    [wrong] = mismatches(copy)
     assert (
         wrong.file == "report/tables.tex" and "0.990" in wrong.stored and "0.980" in wrong.derived
     )
@@ -282,30 +330,31 @@ def test_tables_for_papers_are_compared_too(copy: Store) -> None:
 def test_a_mistake_in_the_board_itself_shows_by_the_second_way(
     copy: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = verifying.results.build(copy)
-    place, row = next(
-        (i, row) for i, row in enumerate(board.rows) if row.metric == "dice" and row.mean
-    )
-    rows = [replace(one, mean=0.5) if one is row else one for one in board.rows]
-    monkeypatch.setattr(verifying.results, "build", lambda _: replace(board, rows=rows))
-    edit(copy.out / "board.json", lambda content: content["rows"][place].update(mean=0.5))
+    board = verifying.build.build(copy)
+    rows = list(board.rows)
+    numbers = enumerate(rows)
+    position = next(i for i, row in numbers if row.metric == "dice" and row.mean)
+    row = rows[position]
+    rows[position] = replace(row, mean=0.5)
+    monkeypatch.setattr(verifying.build, "build", lambda _: replace(board, rows=rows))
+    edit(copy.out / "board.json", lambda content: content["rows"][position].update(mean=0.5))
     for file in (copy.out / "report").iterdir():
         file.unlink()
-    [wrong] = found(copy)
+    [wrong] = mismatches(copy)
     assert wrong.metric == "mean, by plain means" and wrong.derived == pytest.approx(row.mean)
 
 
 def test_without_decoded_images_it_says_so(copy: Store) -> None:
     edit(copy.out / "plan.json", lambda plan: plan["caches"].update(tiny="/nowhere"))
-    notes = [check.note for check in verifying.verify(copy, deep=True)]
+    notes = [check.note for check in checks_of(copy, deep=True)]
     assert "tiny: not scored again, the decoded test cases are gone" in notes
-    assert found(copy, deep=True) == []
+    assert mismatches(copy, deep=True) == []
 
 
 def test_a_folder_without_a_board_is_refused(copy: Store) -> None:
     (copy.out / "board.json").unlink()
     with pytest.raises(BenchError, match=r"no board\.json; draw it with 'report'"):
-        verifying.verify(copy)
+        checks_of(copy)
 
 
 def test_exit_codes(copy: Store, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints on the way: kept where asked for, chosen by scoring, shown beside the last iterate, never ranked."""
+"""Checkpoints on the way: kept on request, chosen by scoring, shown beside the final one."""
 
 from pathlib import Path
 
@@ -6,24 +6,35 @@ import numpy as np
 import pytest
 import torch
 
-from bench import stages
 from bench.board.build import build, per_case_csv
 from bench.errors import BenchError
 from bench.planning import suite
-from bench.store import Store, read_json
+from bench.planning.plan_file import read_plan
+from bench.store import Store
 from bench.verify import verify
-from bench.worker.main import Snapshots
-
-PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
+from bench.worker.checkpoints import Checkpoints
+from reports import write
+from tests.support.tiny_bench import mismatches, plan, planned, report, run
 
 
 def make_suite(**changes: object) -> suite.Suite:
     keys: dict[str, object] = {
-        "name": "toy", "title": "Toy", "datasets": ["phantoms3d"], "labelled": [3], "subsets": 1, "draw": "list",
-        "methods": ["supervised", {"method": "sgrs_net", "config": {"unlabelled_batch_size": 1}}], "size": [32, 32, 16],
-        "backbone": {"name": "vnet", "width": 2}, "config": {"batch_size": 1}, "steps": 5, "shrink": [1, 1, 2],
-        "stride": [32, 32, 16], "select": {"by": "test", "every": 2, "start": 2}, "largest_component": True,
-    }  # fmt: skip
+        "name": "toy",
+        "title": "Toy",
+        "datasets": ["phantoms3d"],
+        "labelled": [3],
+        "subsets": 1,
+        "draw": "list",
+        "methods": ["supervised", {"method": "sgrs_net", "config": {"unlabelled_batch_size": 1}}],
+        "size": [32, 32, 16],
+        "backbone": {"name": "vnet", "width": 2},
+        "config": {"batch_size": 1},
+        "steps": 5,
+        "shrink": [1, 1, 2],
+        "stride": [32, 32, 16],
+        "select": {"by": "test", "every": 2, "start": 2},
+        "largest_component": True,
+    }
     return suite.Suite(**{**keys, **changes})  # type: ignore[arg-type]
 
 
@@ -31,49 +42,37 @@ def make_suite(**changes: object) -> suite.Suite:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A finished 3D suite that selects on its test list."""
     store = Store(tmp_path_factory.mktemp("runs") / "toy")
-    loaded = make_suite()
-    cells, found = stages.make_plan(loaded, None, store, None)
-    progress = stages.run(loaded, cells, found, store, lambda _: None, workers=1)
+    progress = run(make_suite(), store, [], workers=1)
     assert (progress.done, progress.failed) == (2, 0)
     return store
 
 
 def test_the_last_iterate_is_a_candidate_too(done: Store) -> None:
-    for cell in done.plan()["cells"]:
-        folder = done.cell(cell["key"])
-        assert sorted(entry.name for entry in (folder / "checkpoints").iterdir()) == ["2", "4", "5"]
-        last = {
-            file.name: np.load(file)["label_map"] for file in (folder / "predictions").iterdir()
-        }
-        again = {
-            f.name: np.load(f)["label_map"]
-            for f in (folder / "checkpoints" / "5" / "predictions").iterdir()
-        }
-        assert all(np.array_equal(last[name], again[name]) for name in last)
-        assert not list(folder.rglob("checkpoints/*/model.safetensors"))
+    for cell in planned(done):
+        folder = done.cell(cell.key)
+        steps = sorted(entry.name for entry in folder.checkpoints.iterdir())
+        assert steps == ["2", "4", "5"]
+        for file in folder.predictions("last").iterdir():
+            again = folder.checkpoints / "5" / "predictions" / file.name
+            assert np.array_equal(np.load(file)["label_map"], np.load(again)["label_map"])
+        assert not list(folder.path.rglob("checkpoints/*/model.safetensors"))
 
 
 def test_a_chosen_checkpoint_is_verified_too(done: Store) -> None:
-    stages.report(done)
-    checks = verify.verify(done, deep=True)
+    report(done)
+    checks = verify.verify(done, write, deep=True)
     assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
-    folder = done.cell(done.plan()["cells"][0]["key"])
-    table = (folder / "selected.csv").read_text()
-    assert {check.what: check.count for check in checks}["lines scored again"] == 4 * table.count(
-        "\n"
-    ) - 4
-    (folder / "selected.csv").write_text(table.replace(",0.", ",0.9", 1))
+    file = done.cell(planned(done)[0].key).scores("best")
+    table = file.read_text()
+    counts = {check.what: check.count for check in checks}
+    assert counts["lines scored again"] == 4 * (table.count("\n") - 1)
+    file.write_text(table.replace(",0.", ",0.9", 1))
     try:
-        named = [
-            str(mismatch)
-            for check in verify.verify(done, deep=True)
-            for mismatch in check.mismatches
-        ]
-        assert any("selected.csv" in text for text in named) and any(
-            "best on test" in text for text in named
-        )
+        named = mismatches(done, deep=True)
+        assert any("scores/best.csv" in text for text in named)
+        assert any("best on test" in text for text in named)
     finally:
-        (folder / "selected.csv").write_text(table)
+        file.write_text(table)
 
 
 def test_the_best_checkpoint_stands_beside_the_last(done: Store) -> None:
@@ -83,16 +82,17 @@ def test_the_best_checkpoint_stands_beside_the_last(done: Store) -> None:
             row.variant: row for row in board.rows if row.method == method and row.metric == "dice"
         }
         assert set(rows) == {"default", "best on test"}
-        cell = next(cell for cell in done.plan()["cells"] if cell["method"] == method)
-        chosen = read_json(done.cell(cell["key"]) / "selected.json")
-        assert rows["best on test"].mean == pytest.approx(max(chosen["dice"].values()), abs=1e-9)
-        assert chosen["dice"]["5"] == pytest.approx(rows["default"].mean, abs=1e-9)
+        [cell] = planned(done, method=method)
+        chosen = done.cell(cell.key).read_selected()
+        assert chosen is not None
+        assert rows["best on test"].mean == pytest.approx(max(chosen.dice.values()), abs=1e-9)
+        assert chosen.dice[5] == pytest.approx(rows["default"].mean, abs=1e-9)
         assert rows["best on test"].rank_lo is None
         assert rows["default"].rank_lo is not None
 
 
 def test_the_page_says_how_it_was_selected(done: Store) -> None:
-    stages.report(done)
+    report(done)
     page = (done.out / "report" / "index.html").read_text()
     assert "supervised (best on test)" in page
     assert "such rows are optimistic" in page
@@ -100,15 +100,13 @@ def test_the_page_says_how_it_was_selected(done: Store) -> None:
 
 
 def test_listed_patients_are_the_first(done: Store) -> None:
-    cell = done.plan()["cells"][0]
-    assert read_json(done.cell(cell["key"]) / "cell.json")["patients"] == ["p00", "p01", "p02"]
+    job = done.cell(planned(done)[0].key).expect_job()
+    assert job.patients == ["p00", "p01", "p02"]
 
 
 def test_a_validation_list_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="the data has no validation list; drop 'select'"):
-        stages.make_plan(
-            make_suite(select={"by": "validation", "every": 2}), None, Store(tmp_path / "toy"), None
-        )
+        plan(make_suite(select={"by": "validation", "every": 2}), Store(tmp_path / "toy"), [])
 
 
 def test_states_are_taken_when_they_are_due(tmp_path: Path) -> None:
@@ -119,34 +117,35 @@ def test_states_are_taken_when_they_are_due(tmp_path: Path) -> None:
             return {"value": torch.tensor([float(self.value)])}
 
     method = Counter()
-    snapshots = Snapshots(method, {"by": "test", "every": 200, "start": 500}, 900, tmp_path)  # type: ignore[arg-type]
-    assert snapshots.due == {600, 800, 900}
+    checkpoints = Checkpoints(method, {"by": "test", "every": 200, "start": 500}, 900, tmp_path)  # type: ignore[arg-type]
+    assert checkpoints.due == {600, 800, 900}
     for method.value in range(1, 901):
-        snapshots.take(method.value)
+        checkpoints.keep(method.value)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["600", "800", "900"]
-    snapshots.take(600)  # a method that trains several times passes each step again
-    assert Snapshots(method, None, 900, tmp_path).due == set()  # type: ignore[arg-type]
+    checkpoints.keep(600)  # a method that trains several times passes each step again
+    assert Checkpoints(method, None, 900, tmp_path).due == set()  # type: ignore[arg-type]
 
 
 def test_only_what_was_selected_gets_a_second_row(tmp_path: Path) -> None:
-    """Found in a review: refused methods and predictions from elsewhere had a row of a checkpoint, too."""
+    """Found in a review: refused methods and external predictions had a row of a checkpoint too."""
     store = Store(tmp_path / "toy")
-    loaded = make_suite(methods=["supervised", "threshold"])
-    stages.make_plan(loaded, None, store, None, PLUGINS)
+    plan(make_suite(methods=["supervised", "threshold"]), store)
     assert {(row.method, row.variant) for row in build(store).rows} == {
-        ("supervised", "default"), ("supervised", "best on test"), ("threshold", "default"),
-    }  # fmt: skip
+        ("supervised", "default"),
+        ("supervised", "best on test"),
+        ("threshold", "default"),
+    }
 
 
 def test_a_selected_row_is_no_rival(done: Store) -> None:
     """Found in a review: one method and its own checkpoint read 'ahead of every other method'."""
-    from reports import tables
+    from reports.page import tables
 
     board = build(done)
-    [budget] = tables.budgets(board, ("segmentation", "phantoms3d"))
+    [budget] = tables.budgets_of(board, tables.Problem("segmentation", "phantoms3d"))
     assert {entry.label for entry in budget.entries if entry.reference} == {"supervised"}
     assert sum(entry.selected for entry in budget.entries) == 2
-    assert "best on" not in " ".join(entry.label for entry in tables.leaders(budget))
+    assert "best on" not in " ".join(entry.label for entry in tables.find_leaders(budget))
     csv = per_case_csv(done, "segmentation")
     assert csv.count(",best on test,") == csv.count(",default,")
 
@@ -156,4 +155,4 @@ def test_a_plan_of_another_version_is_refused_in_one_line(tmp_path: Path) -> Non
     with pytest.raises(
         BenchError, match="was planned by another version; give its suite to 'run' again"
     ):
-        Store(tmp_path).plan()
+        read_plan(tmp_path)

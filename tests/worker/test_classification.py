@@ -20,14 +20,18 @@ from bench.board import build as results
 from bench.board import pictures
 from bench.board.schema import Board
 from bench.data import cache
+from bench.data.index import read_index
 from bench.diff.compare import compare
 from bench.diff.read import read
 from bench.errors import BenchError
 from bench.execution import predict
-from bench.planning import datasets as materials
-from bench.planning import suite
+from bench.planning import datasets, suite
+from bench.planning.plan_file import read_plan
 from bench.store import PROBABILITIES, Store
 from bench.verify import verify as verifying
+from datasets.readers.image_file import read_image_file
+from reports import write
+from tests.support.tiny_bench import mismatches, plan, planned, report
 
 GENERATOR = {
     "layers": 4,
@@ -50,22 +54,33 @@ SSGNET = {
 
 def make_suite(**changes: Any) -> suite.Suite:
     content: dict[str, Any] = {
-        "name": "both", "title": "Both", "tasks": ["segmentation", "classification"], "datasets": ["phantoms"],
-        "fractions": [0.2], "subsets": 2, "backbone": {"name": "unet", "width": 2}, "steps": 2, "samples": 8,
-        "classifier": {"name": "test_resnet"}, "size": [32, 32], "config": {"batch_size": 2},
-        "methods": ["supervised", {"method": "ssgnet", "tasks": ["classification"], "config": SSGNET}],
-    }  # fmt: skip
+        "name": "both",
+        "title": "Both",
+        "tasks": ["segmentation", "classification"],
+        "datasets": ["phantoms"],
+        "fractions": [0.2],
+        "subsets": 2,
+        "backbone": {"name": "unet", "width": 2},
+        "steps": 2,
+        "samples": 8,
+        "classifier": {"name": "test_resnet"},
+        "size": [32, 32],
+        "config": {"batch_size": 2},
+        "methods": [
+            "supervised",
+            {"method": "ssgnet", "tasks": ["classification"], "config": SSGNET},
+        ],
+    }
     return suite.Suite(**{**content, **changes})
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Board]:
     store = Store(tmp_path_factory.mktemp("both") / "out")
-    loaded = make_suite()
-    cells, found = stages.make_plan(loaded, None, store, None)
-    progress = stages.run(loaded, cells, found, store, lambda _: None)
-    assert (progress.failed, progress.total) == (0, len({cell.key for cell in cells}))
-    return store, stages.report(store)[0]
+    bench = plan(make_suite(), store, [])
+    progress = stages.run(bench, lambda _: None)
+    assert (progress.failed, progress.total) == (0, len({cell.key for cell in bench.cells}))
+    return store, report(store)[0]
 
 
 def test_tasks_never_mix(done: tuple[Store, Board]) -> None:
@@ -100,8 +115,11 @@ def test_numbers_can_be_computed_from_the_table_of_cases(done: tuple[Store, Boar
 
 def test_gain_is_of_the_headline(done: tuple[Store, Board]) -> None:
     def mean(method: str, metric: str) -> float:
-        [row] = [r for r in done[1].rows if (r.task, r.method, r.metric, r.fraction) == (
-            "classification", method, metric, 0.2)]  # fmt: skip
+        [row] = [
+            r
+            for r in done[1].rows
+            if (r.task, r.method, r.metric, r.fraction) == ("classification", method, metric, 0.2)
+        ]
         assert row.mean is not None
         return row.mean
 
@@ -110,13 +128,13 @@ def test_gain_is_of_the_headline(done: tuple[Store, Board]) -> None:
 
 
 def test_the_reference_model_of_the_task_judges(done: tuple[Store, Board]) -> None:
-    judges = [c for c in done[1].cells if c["task"] == "classification" and c["fraction"] == 1]
-    assert [(c["method"], c["subset"], c["status"]) for c in judges] == [("supervised", 0, "ok")]
+    judges = [c for c in done[1].cells if c.task == "classification" and c.fraction == 1]
+    assert [(c.method, c.subset, c.status) for c in judges] == [("supervised", 0, "ok")]
     [first, _] = done[1].synthetic
-    assert (first["task"], first["masks"]) == ("classification", None)
-    assert 0 <= first["agreement"] <= 1
-    assert [part["label"] for part in first["distances"][0]["per_class"]] == ["normal", "lesion"]
-    assert [curve["label"] for curve in first["curves"]] == ["normal", "lesion"]
+    assert (first.task, first.masks) == ("classification", None)
+    assert 0 <= first.agreement <= 1
+    assert [part.label for part in first.distances[0].per_class] == ["normal", "lesion"]
+    assert [curve.label for curve in first.curves] == ["normal", "lesion"]
 
 
 def test_the_sheet_shows_each_label(done: tuple[Store, Board]) -> None:
@@ -138,24 +156,27 @@ def test_a_model_labels_new_images(done: tuple[Store, Board], tmp_path: Path) ->
 
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "images" / "one.png")
-    key = next(c["key"] for c in done[1].cells if c["task"] == "classification")
-    assert predict.predict(done[0], key, tmp_path / "images", tmp_path / "out", "cpu") == 1
+    key = next(c.key for c in done[1].cells if c.task == "classification")
+    assert (
+        predict.predict(done[0], key, tmp_path / "images", tmp_path / "out", "cpu", read_image_file)
+        == 1
+    )
     [line] = csv.DictReader((tmp_path / "out" / "labels.csv").open())
     assert line["label"] in ("normal", "lesion")
     assert float(line["normal"]) + float(line["lesion"]) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_worker_reads_no_test_label(done: tuple[Store, Board]) -> None:
-    folder = Path(done[0].plan()["caches"]["phantoms"])
-    index = cache.load_index(folder)
-    assert all("label" not in entry for entry in index["test"])
+    folder = read_plan(done[0].out).caches["phantoms"]
+    index = read_index(folder)
+    assert all(entry.label is None for entry in index.test)
     assert set(cache.test_labels(folder).values()) == {0, 1}
 
 
 def test_what_a_view_shows(done: tuple[Store, Board]) -> None:
-    folder = Path(done[0].plan()["caches"]["phantoms"])
-    index = cache.load_index(folder)
-    group = index["train"][0]["group"]
+    folder = read_plan(done[0].out).caches["phantoms"]
+    index = read_index(folder)
+    group = index.train[0].group
     shown = {
         (task, known): (
             view.fit[0].mask is None,
@@ -167,9 +188,11 @@ def test_what_a_view_shows(done: tuple[Store, Board]) -> None:
         for view in [cache.train_view(folder, index, [group], task, known)]  # type: ignore[arg-type]
     }
     assert shown == {
-        ("segmentation", False): (False, True, True), ("segmentation", True): (False, False, False),
-        ("classification", False): (True, False, True), ("classification", True): (True, False, False),
-    }  # fmt: skip
+        ("segmentation", False): (False, True, True),
+        ("segmentation", True): (False, False, False),
+        ("classification", False): (True, False, True),
+        ("classification", True): (True, False, False),
+    }
 
 
 def test_what_cannot_be_classified_says_so() -> None:
@@ -194,7 +217,7 @@ def test_what_cannot_be_classified_says_so() -> None:
             False,
             labels=("no", "yes"),
         )
-        materials.check_labels(labels, [Record("a", "a", None, 1), Record("b", "b", None, 2)])
+        datasets.check_labels(labels, [Record("a", "a", None, 1), Record("b", "b", None, 2)])
     with pytest.raises(ValueError, match="classification takes images"):
         make_suite(size=[32, 32, 32], backbone={"name": "vnet"})
 
@@ -221,7 +244,7 @@ def test_weights_come_from_a_file_but_for_the_last_layer(tmp_path: Path) -> None
 
 def test_board_json_is_equal_but_for_cost_when_drawn_again(done: tuple[Store, Board]) -> None:
     before = json.loads((done[0].out / "board.json").read_text())
-    stages.report(done[0])
+    report(done[0])
     after = json.loads((done[0].out / "board.json").read_text())
     assert {k: v for k, v in before.items() if k != "cost"} == {
         k: v for k, v in after.items() if k != "cost"
@@ -231,34 +254,27 @@ def test_board_json_is_equal_but_for_cost_when_drawn_again(done: tuple[Store, Bo
 def test_every_number_is_derived_again_in_two_ways(
     done: tuple[Store, Board], tmp_path: Path
 ) -> None:
-    checks = verifying.verify(done[0], deep=True)
+    checks = verifying.verify(done[0], write, deep=True)
     assert [str(mismatch) for check in checks for mismatch in check.mismatches] == []
     assert [check.note for check in checks if check.note] == []
     copy = Store(Path(shutil.copytree(done[0].out, tmp_path / "out")))
-    cell = next(
-        c for c in copy.plan()["cells"] if (c["task"], c["method"]) == ("classification", "ssgnet")
-    )
-    folder = copy.cell(cell["key"])
-    with np.load(folder / "predictions" / PROBABILITIES) as content:
+    cell = planned(copy, task="classification", method="ssgnet")[0]
+    folder = copy.cell(cell.key)
+    file = folder.predictions("last") / PROBABILITIES
+    with np.load(file) as content:
         ids, values = content["ids"], content["probabilities"]
-    np.savez_compressed(
-        folder / "predictions" / PROBABILITIES, ids=ids[1:], probabilities=values[1:]
-    )
-    named = [
-        str(mismatch)
-        for check in verifying.verify(copy, deep=True)
-        for mismatch in check.mismatches
-    ]
+    np.savez_compressed(file, ids=ids[1:], probabilities=values[1:])
+    named = mismatches(copy, deep=True)
     assert (
         f"case {ids[0]}: stored nothing, derived a prediction" in named[0]
         and "on phantoms classification" in named[0]
     )
-    assert any("probabilities: stored" in text and "scores.csv" in text for text in named)
-    lines = (folder / "scores.csv").read_text().splitlines()
+    assert any("probabilities: stored" in text and "scores/last.csv" in text for text in named)
+    lines = folder.scores("last").read_text().splitlines()
     first = lines[1].split(",")
     other = [*first[:2], "1" if first[2] == "0" else "0", *first[3:]]
-    (folder / "scores.csv").write_text("\n".join([lines[0], ",".join(other), *lines[2:]]) + "\n")
-    named = [str(mismatch) for check in verifying.verify(copy) for mismatch in check.mismatches]
+    folder.scores("last").write_text("\n".join([lines[0], ",".join(other), *lines[2:]]) + "\n")
+    named = mismatches(copy)
     assert any(
         f"case {first[0]}: label: stored {other[2]}, derived {first[2]}" in text for text in named
     )
@@ -286,7 +302,7 @@ def test_two_folders_are_compared_by_pseudo_values(done: tuple[Store, Board]) ->
 def test_public_pictures_are_those_that_may_be_passed_on(done: tuple[Store, Board]) -> None:
     store, board = done
     assert pictures.sheets(store, board, public=True)[0].images is not None
-    closed = {name: {**card, "redistribute": False} for name, card in board.datasets.items()}
+    closed = {name: replace(card, redistribute=False) for name, card in board.datasets.items()}
     hidden = replace(board, datasets=closed)
     assert {panel.image is None for panel in pictures.panels(store, hidden, public=True)} == {True}
     assert {sheet.images is None for sheet in pictures.sheets(store, hidden, public=True)} == {True}

@@ -1,4 +1,4 @@
-"""Shared parts: built once, by whoever comes first; built again after a killed build; charged to every user."""
+"""Shared parts: built once, by the first cell that asks; rebuilt if killed; paid by all users."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.store import read_json
+from bench.records import read_json
 from bench.worker.shared_parts import Parts, save_state
 
 CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}
@@ -64,16 +64,16 @@ def test_a_killed_build_goes_on_from_what_it_kept(tmp_path: Path) -> None:
         saved.keep({"step": torch.tensor([5.0])})
         raise KeyboardInterrupt
 
-    found = []
+    resumed = []
 
     def ends(seed: int, saved: Any) -> dict[str, torch.Tensor]:
-        found.append(float(saved.last["step"]))
+        resumed.append(float(saved.last["step"]))
         return {"step": saved.last["step"] + 1}
 
     with pytest.raises(KeyboardInterrupt):
         Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], dies)
     assert Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], ends)["step"] == 6
-    assert found == [5.0]
+    assert resumed == [5.0]
     assert not list(tmp_path.glob("*.snapshot.*"))
 
 
@@ -81,8 +81,8 @@ def test_a_torn_part_is_built_again(tmp_path: Path) -> None:
     """Weights without the file that says that they are whole."""
     (tmp_path / "marks").mkdir()
     build_slowly(tmp_path, tmp_path / "marks")
-    [told] = tmp_path.glob("*.json")
-    told.unlink()
+    [record] = tmp_path.glob("*.json")
+    record.unlink()
     (tmp_path / "marks" / f"{os.getpid()}").unlink()
     build_slowly(tmp_path, tmp_path / "marks")
     assert len(list((tmp_path / "marks").iterdir())) == 1
@@ -110,7 +110,7 @@ def test_each_user_is_charged_the_seconds_of_the_build(tmp_path: Path) -> None:
     [
         ({"width": 3}, ["a"], CONTEXT),
         ({"width": 2}, ["b"], CONTEXT),
-        ({"width": 2}, ["a"], {**CONTEXT, "data": "e"}),
+        ({"width": 2}, ["a"], {**CONTEXT, "dataset": "other"}),
     ],
 )
 def test_what_a_part_is_decides_its_name_and_its_seed(
@@ -127,6 +127,21 @@ def test_what_a_part_is_decides_its_name_and_its_seed(
     assert len(set(seeds)) == 2
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
     assert read_json(next(tmp_path.glob("*.json")))["name"] == "gan"
+
+
+@pytest.mark.parametrize("axis", ["code", "data"])
+def test_hashes_decide_the_name_of_a_part_but_not_its_seed(tmp_path: Path, axis: str) -> None:
+    """A changed line of a generator drew other weights for everything."""
+    seeds: list[int] = []
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        seeds.append(seed)
+        return {"a": torch.zeros(1)}
+
+    for context in (CONTEXT, {**CONTEXT, axis: "other"}):
+        Parts(tmp_path, context).get("gan", {"width": 2}, ["a"], build)
+    assert len(seeds) == 2
+    assert len(set(seeds)) == 1
 
 
 def test_states_are_written_whole(tmp_path: Path) -> None:

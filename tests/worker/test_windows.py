@@ -1,4 +1,4 @@
-"""Windows over volumes: every voxel seen, plain means, and the same as MONAI's."""
+"""Windows over volumes: every voxel is covered, means are plain, and MONAI gives the same."""
 
 from itertools import pairwise
 
@@ -29,29 +29,29 @@ def position(images: torch.Tensor) -> torch.Tensor:
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 120))
 def test_windows_cover_a_side_and_stay_inside(side: int, window: int, stride: int) -> None:
     stride = min(stride, window)
-    found = windows.starts(side, window, stride)
-    assert found[0] == 0
-    assert found[-1] == max(0, side - window)
-    assert all(0 < b - a <= stride for a, b in pairwise(found))
+    starts = windows.starts(side, window, stride)
+    assert starts[0] == 0
+    assert starts[-1] == max(0, side - window)
+    assert all(0 < b - a <= stride for a, b in pairwise(starts))
 
 
 def test_a_crop_of_la_needs_48_windows() -> None:
-    """Common protocol, section 5: 4 x 4 x 3 at strides 18, 18, 4."""
-    found = [windows.starts(*side) for side in ((150, 112, 18), (150, 112, 18), (88, 80, 4))]
-    assert [len(starts) for starts in found] == [4, 4, 3]
+    """4 x 4 x 3 windows at strides 18, 18 and 4, as the published suites use them."""
+    sides = ((150, 112, 18), (150, 112, 18), (88, 80, 4))
+    assert [len(windows.starts(*side)) for side in sides] == [4, 4, 3]
 
 
 @pytest.mark.parametrize("shape", [(20, 18, 9), (8, 8, 8), (5, 19, 3)])
 def test_a_constant_network_gives_that_constant_everywhere(shape: tuple[int, ...]) -> None:
-    found = windows.average(constant, torch.randn(1, *shape), (8, 8, 8), (3, 5, 4), batch=3)
-    assert found.shape == (2, *shape)
-    assert torch.allclose(found[1], torch.full(shape, 0.75))
+    averaged = windows.average(constant, torch.randn(1, *shape), (8, 8, 8), (3, 5, 4), batch=3)
+    assert averaged.shape == (2, *shape)
+    assert torch.allclose(averaged[1], torch.full(shape, 0.75))
 
 
 def test_overlaps_are_averaged_in_closed_form() -> None:
-    """A side of 3 under windows of 2: the middle voxel is last of one window and first of the other."""
-    found = windows.average(position, torch.zeros(1, 3, 1, 1), (2, 1, 1), (1, 1, 1), batch=4)
-    assert found[0].flatten().tolist() == pytest.approx([0.25, 0.5, 0.75])
+    """Windows of 2 over 3 voxels: the middle one is last in one window and first in the other."""
+    averaged = windows.average(position, torch.zeros(1, 3, 1, 1), (2, 1, 1), (1, 1, 1), batch=4)
+    assert averaged[0].flatten().tolist() == pytest.approx([0.25, 0.5, 0.75])
 
 
 @pytest.mark.parametrize("batch", [1, 4, 100])
@@ -86,17 +86,17 @@ class Position:
         return position(images)
 
 
-def predictor(**layout: object) -> Predictor:
+def predictor(**settings: object) -> Predictor:
     spec = Spec("segmentation", 3, 1, 2, (8, 8, 8), None, False)
-    given_ = {"stride": [4, 4, 4], "shrink": [1, 1, 1], "largest_component": False, **layout}
+    given_ = {"stride": [4, 4, 4], "shrink": [1, 1, 1], "largest_component": False, **settings}
     return Predictor(Position(), spec, given_, CPU)
 
 
 def test_shrunken_volumes_return_to_their_native_grid() -> None:
     volume = np.where(np.arange(10) < 5, -9.0, 9.0).astype(np.float32)[None, None, :, None, None]
-    found = predictor(shrink=[2, 1, 2])
-    probabilities = found.probabilities(np.broadcast_to(volume, (1, 1, 10, 12, 6)).copy())
-    labels = found.label_map(probabilities, (19, 12, 11), None)
+    shrinking = predictor(shrink=[2, 1, 2])
+    probabilities = shrinking.probabilities(np.broadcast_to(volume, (1, 1, 10, 12, 6)).copy())
+    labels = shrinking.label_map(probabilities, (19, 12, 11), None)
     assert labels.shape == (19, 12, 11)
     assert labels[2, 6, 5] == 1  # class 1 where the value is low
     assert labels[17, 6, 5] == 0

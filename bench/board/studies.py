@@ -1,0 +1,64 @@
+"""How the searches for settings went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.board.schema import StudyHistory, TrialPoint
+from bench.planning.plan_file import Plan, StudyFacts
+from bench.store import Store
+from bench.tuning.search import selection_noise, winner
+from bench.tuning.study_folder import Trial
+from bench.tuning.trials import read_importances, read_trials
+
+
+def study_histories(store: Store, plan: Plan) -> list[StudyHistory]:
+    """The studies of a plan that have begun."""
+    histories = []
+    for study in plan.studies:
+        trials = read_trials(store, study.id)[: plan.trials]
+        if trials:
+            importances = read_importances(store, study.id)
+            histories.append(_history(study, trials, plan.trials, importances))
+    return histories
+
+
+def _history(
+    study: StudyFacts, trials: Sequence[Trial], asked: int, importances: Mapping[str, float]
+) -> StudyHistory:
+    best = winner(trials)
+    best_number = None if best is None else best.number
+    noise, best_of = selection_noise(trials) or (None, None)
+    return StudyHistory(
+        id=study.id,
+        task=study.task,
+        dataset=study.dataset,
+        labelled=study.labelled,
+        fraction=study.fraction,
+        method=study.method,
+        subset=study.subset,
+        draw=study.draw,
+        folds=study.folds,
+        prune=study.prune,
+        defaults=study.defaults,
+        changes=study.changes,
+        asked=asked,
+        trials=_trial_points(trials),
+        winner=best_number,
+        noise=noise,
+        best_of=best_of,
+        importances=importances,
+    )
+
+
+def _trial_points(trials: Sequence[Trial]) -> list[TrialPoint]:
+    """Each trial with the best value until then."""
+    points = []
+    best: float | None = None
+    for trial in trials:
+        if trial.value is not None:
+            best = trial.value if best is None else max(best, trial.value)
+        points.append(
+            TrialPoint(trial.number, trial.params, trial.state, trial.value, trial.reason, best)
+        )
+    return points

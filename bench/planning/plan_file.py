@@ -1,0 +1,205 @@
+"""plan.json: what `run` planned, and all that `score`, `report`, `status` and `verify` need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.errors import BenchError
+from bench.names import EXTERNAL
+from bench.planning.cells import PlannedCell
+from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.suite import Suite
+from bench.records import parse_record, plain_data, read_json, write_json
+
+PLAN_LAYOUT = 5  # raise it when the layout of plan.json changes
+RUN_AGAIN = "give its suite to 'run' again"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a leaderboard is called."""
+
+    name: str
+    title: str
+    description: str
+    tasks: Sequence[str]
+    reference: str
+    size: str | None  # the entry of the suite's `sizes` that was run, if any
+
+
+@dataclass(frozen=True)
+class PublishedNumber:
+    """Numbers that a method's card quotes from its paper, and how the paper got them."""
+
+    method: str
+    dataset: str
+    labelled: int  # patients
+    lists: Mapping[str, str]  # hash of each list of cases, by side
+    checkpoint: str
+    largest_component: bool
+    steps: int
+    size: Sequence[int]
+    dice: float | None = None
+    jaccard: float | None = None
+    hd95: float | None = None
+    asd: float | None = None
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What the card of a method says about it."""
+
+    title: str
+    role: str
+    family: str
+    paper: str
+    year: int | None
+    summary: str
+    verified: Mapping[str, Any]
+    deviations: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """A search for settings: study.json, and part of the plan."""
+
+    id: str
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    subset: int | None  # None if one study serves all draws of a budget
+    draw: int  # whose labels its trials use
+    folds: int
+    prune: bool
+    defaults: Mapping[str, Any]
+    changes: Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a suite, and what is known about its data and methods."""
+
+    header: Header
+    suite: Suite
+    cells: Sequence[PlannedCell]
+    datasets: Mapping[str, DatasetFacts]
+    warnings: Sequence[str]
+    caches: Mapping[str, Path]  # the folder of the decoded images of each data set
+    published_steps: Mapping[str, int | None]  # by method
+    published: Sequence[PublishedNumber]
+    cautions: Mapping[str, str]  # by method
+    studies: Sequence[StudyFacts]
+    methods: Mapping[str, MethodCard]
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> int:
+        """How many trials each study has; 0 if the suite does not tune."""
+        return self.suite.tuning.trials if self.suite.tuning else 0
+
+
+ELSEWHERE = MethodCard(
+    title="Predictions from elsewhere",
+    role="external",
+    family="external",
+    paper="",
+    year=None,
+    summary="Made by a program that this board did not run.",
+    verified={},
+    deviations={},
+)
+
+
+def header_of(suite: Suite, size: str | None) -> Header:
+    """What the leaderboard of a suite is called."""
+    return Header(suite.name, suite.title, suite.description, suite.tasks, suite.reference, size)
+
+
+def method_cards(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, MethodCard]:
+    """The card of each method of a suite; a plug-in may leave out any field."""
+    cards: dict[str, MethodCard] = {}
+    for entry in suite.methods:
+        if entry.method == EXTERNAL:
+            cards[EXTERNAL] = ELSEWHERE
+            continue
+        card = registry.method(entry.method, plugins).card
+        cards[entry.method] = MethodCard(
+            title=card.get("title", entry.method),
+            role=card.get("role", "learner"),
+            family=card.get("family", "other"),
+            paper=card.get("paper", ""),
+            year=card.get("year"),
+            summary=card.get("summary", ""),
+            verified=card.get("verified", {}),
+            deviations=card.get("deviations", {}),
+        )
+    return cards
+
+
+def published_numbers(suite: Suite, plugins: Sequence[Path] = ()) -> list[PublishedNumber]:
+    """The numbers that the cards of a suite's methods quote for its data sets."""
+    numbers: list[PublishedNumber] = []
+    for name in suite.trained_methods:
+        entries = registry.method(name, plugins).card.get("published", [])
+        if not isinstance(entries, list):
+            continue
+        for entry in entries:
+            if entry["dataset"] in suite.datasets:
+                numbers.append(_published_number(name, entry))
+    return numbers
+
+
+def _published_number(method: str, entry: Mapping[str, Any]) -> PublishedNumber:
+    content = {"method": method, **entry}
+    return parse_record(
+        content, PublishedNumber, f"card of {method}: [[published]]", "fix the card"
+    )
+
+
+def cautions(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, str]:
+    """The warnings on the cards of a suite's methods, by method."""
+    warnings: dict[str, str] = {}
+    for name in suite.trained_methods:
+        warning = registry.method(name, plugins).card.get("warning")
+        if warning:
+            warnings[name] = warning
+    return warnings
+
+
+def published_steps(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, int | None]:
+    """How many steps the paper of each method trains for, in 2D or 3D as the suite does."""
+    steps: dict[str, int | None] = {}
+    for name in suite.trained_methods:
+        steps[name] = registry.method(name, plugins).published_steps(len(suite.size))
+    return steps
+
+
+def read_plan(out: Path) -> Plan:
+    """The plan that the last `run` left in a folder.
+
+    Raises BenchError if there is none, or if another version wrote it.
+    """
+    file = out / "plan.json"
+    content = read_json(file, RUN_AGAIN)
+    if not isinstance(content, dict):
+        raise BenchError(f"{out} given; it holds no plan.json; give a folder that 'run' wrote")
+    layout = content.pop("layout", None)
+    if layout != PLAN_LAYOUT:
+        raise BenchError(f"{out} was planned by another version; {RUN_AGAIN}")
+    for cell in content.get("cells", []):
+        cell.pop("key", None)  # follows from the other fields
+    return parse_record(content, Plan, str(file), RUN_AGAIN)
+
+
+def write_plan(out: Path, plan: Plan) -> None:
+    """Write plan.json to the folder of a suite; each cell is written with its key."""
+    content = plain_data(plan)
+    for cell, planned in zip(content["cells"], plan.cells, strict=True):
+        cell["key"] = planned.key
+    write_json(out / "plan.json", {"layout": PLAN_LAYOUT, **content})

@@ -1,0 +1,114 @@
+"""Files on disk as typed records: written atomically; a reader refuses what it does not know."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from pydantic import TypeAdapter, ValidationError
+
+    R = TypeVar("R", bound=DataclassInstance)
+else:
+    R = TypeVar("R")
+
+
+def read_record(file: Path, record: type[R], remedy: str) -> R | None:
+    """The record in a JSON file, or None if there is no such file.
+
+    Raises BenchError, in one line, if the file holds anything else; `remedy` says which command
+    makes it anew.
+    """
+    from pydantic import ValidationError
+
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        # Without a detour over plain data: three times as fast, for runs of 10,000 cells.
+        return _adapter(record).validate_json(b"[%b]" % text, strict=True)[0]
+    except ValidationError as problem:
+        raise BenchError(f"{file} {_first_problem(problem)}; {remedy}") from None
+
+
+def parse_record(content: Any, record: type[R], name: str, remedy: str) -> R:
+    """Plain data as a record.
+
+    Raises BenchError, in one line, if a field is missing, is unknown or has the wrong type.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(record).validate_python([content])[0]
+    except ValidationError as problem:
+        raise BenchError(f"{name} {_first_problem(problem)}; {remedy}") from None
+
+
+def _first_problem(problem: ValidationError) -> str:
+    """What the first error says of a file, in words that follow its name."""
+    first = problem.errors()[0]
+    steps = first["loc"]  # the first one is the position in the tuple of one
+    field = ".".join(str(step) for step in steps[1:])
+    is_empty = steps == (0,) and first["type"] == "missing"
+    if not steps or is_empty:
+        return "is not readable JSON"
+    if not field:
+        return "holds no JSON object"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"has an unknown field {field!r}"
+    if first["type"] == "missing":
+        return f"lacks the field {field!r}"
+    reason = " ".join(first["msg"].split())
+    return f"has a bad value in the field {field!r} ({reason})"
+
+
+def write_record(file: Path, record: DataclassInstance) -> None:
+    """Write a record as JSON, atomically."""
+    write_json(file, plain_data(record))
+
+
+def plain_data(record: DataclassInstance) -> dict[str, Any]:
+    """A record as JSON holds it."""
+    [content] = _adapter(type(record)).dump_python((record,), mode="json")
+    return dict(content)
+
+
+@lru_cache(maxsize=64)
+def _adapter(record: type[R]) -> TypeAdapter[tuple[R]]:
+    """Reads and writes a tuple of one record: pydantic takes settings for a tuple, not for it."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    # NaN stays NaN, so that `write_json` refuses it; by default it would become null.
+    settings = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+    tuple_of_one: Any = tuple.__class_getitem__((record,))
+    return TypeAdapter(tuple_of_one, config=settings)
+
+
+def read_json(file: Path, remedy: str = "remove it and run again") -> Any:
+    """The content of a JSON file, or None if there is none. Raises BenchError if it is torn."""
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise BenchError(f"{file} is not readable JSON; {remedy}") from None
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text under a temporary name, then rename it: readers see the old or the new one."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON atomically. Raises ValueError for NaN and infinity."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(file, f"{text}\n")

@@ -1,0 +1,41 @@
+"""The reference model of a leaderboard, trained on all labels: what it sees in images of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import Embeds
+from bench.cell_folder import CellFolder
+from bench.scoring.features import Network
+
+if TYPE_CHECKING:
+    from bench.worker.predictors import ClassPredictor, Predictor
+
+    Model = Predictor | ClassPredictor
+
+
+def load_reference(folder: CellFolder | None, device: str) -> Model | None:
+    """The model of a finished cell; None where there is no such cell."""
+    if folder is None:
+        return None
+    from bench.worker.model import load_model
+
+    return load_model(folder, device)
+
+
+def embedding(model: Model | None) -> Network | None:
+    """How it embeds images; None where there is no model, or it cannot embed."""
+    if model is None or not isinstance(model.method, Embeds):
+        return None
+    return model.method.embed
+
+
+def predict_classes(model: Model, images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Label maps (N H W) of images (N C H W) on the training grid; in classification labels (N)."""
+    classes: NDArray[np.uint8] = (
+        model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8)
+    )
+    return classes

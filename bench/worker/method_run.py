@@ -1,0 +1,84 @@
+"""What the harness lends a method for one training; see `bench.api.Run`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import hashing, registry
+from bench.api import Build, Spec
+from bench.cell_folder import CellFolder, CellJob, CellProgress
+from bench.errors import NotFiniteError
+from bench.worker.shared_parts import Parts
+
+
+class MethodRun:
+    """Seeds, logging, the suite's network and shared parts of one training."""
+
+    def __init__(self, job: CellJob, folder: CellFolder, spec: Spec, device: torch.device) -> None:
+        self.job = job
+        self.folder = folder
+        self.spec = spec
+        self.device = device
+        self.precision = job.cell.precision
+        self.steps = job.cell.steps
+        self.history: dict[str, list[tuple[int, float]]] = {}
+        self.after_step: Callable[[int], None] = lambda step: None  # keeps checkpoints
+        self.progress_written_at = 0.0
+        self.parts = Parts(folder.parts, _shared_context(job))
+
+    def seed(self, role: str) -> int:
+        """A seed that does not depend on the method; see `bench.api.Run.seed`."""
+        cell = self.job.cell
+        return hashing.seed(cell.seed, cell.dataset, cell.labelled, cell.subset, role)
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Keep scalars for history.json. Raises NotFiniteError."""
+        for name, value in scalars.items():
+            if not math.isfinite(value):
+                raise NotFiniteError(f"{name} is {value} at step {step}")
+            self.history.setdefault(name, []).append((step, float(value)))
+
+    def progress(self, step: int) -> None:
+        """Keep the state if this step is due; write progress.json at most once a second."""
+        self.after_step(step)
+        if time.monotonic() - self.progress_written_at >= 1 or step == self.steps:
+            self.progress_written_at = time.monotonic()
+            self.folder.write_progress(CellProgress(step, self.steps))
+
+    def part(
+        self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build
+    ) -> dict[str, torch.Tensor]:
+        """A component that cells share; its seconds are charged to each of them."""
+        return self.parts.get(name, config, inputs, build)
+
+    def backbone(self) -> torch.nn.Module:
+        """The suite's network, with the same initial weights for every method of a draw."""
+        weights = Path(self.job.weights) if self.job.weights else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed("backbone"))
+            networks = registry.networks()
+            network: torch.nn.Module = networks.build(self.job.cell.backbone, self.spec, weights)
+        # Channels last: faster on GPUs and on CPUs, where volumes take a third of the time.
+        innermost = torch.channels_last if self.spec.ndim == 2 else torch.channels_last_3d
+        return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
+
+
+def _shared_context(job: CellJob) -> dict[str, Any]:
+    """What cells must have in common to share a part."""
+    cell = job.cell
+    return {
+        "task": cell.task,
+        "dataset": cell.dataset,
+        "data": cell.data,
+        "size": list(cell.size),
+        "code": cell.code,
+        "seed": cell.seed,
+        "threads": cell.threads,
+        "precision": cell.precision,
+    }

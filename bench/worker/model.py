@@ -1,0 +1,60 @@
+"""Methods ready to predict: new ones for a training, or with the state that a cell saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import registry
+from bench.api import Classifies, Method, Segments, Spec
+from bench.cell_folder import CellFolder, CellJob
+from bench.data.index import spec_of_task
+from bench.errors import BenchError
+from bench.worker.method_run import MethodRun
+from bench.worker.predictors import ClassPredictor, Predictor
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` is a GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def build_method(job: CellJob, spec: Spec) -> Method:
+    """The method of a cell, ready to fit."""
+    info = registry.method(job.cell.method, [Path(file) for file in job.plugins])
+    return info.build(dict(job.cell.config), spec)
+
+
+def predictor_of(
+    method: Method, spec: Spec, settings: Mapping[str, Any], device: torch.device
+) -> Predictor | ClassPredictor:
+    """What predicts with a method. Raises TypeError if it lacks the capability for the task."""
+    name = type(method).__name__
+    if spec.task == "segmentation":
+        if not isinstance(method, Segments):
+            raise TypeError(f"method {name} has no segment(images); segmentation needs it")
+        return Predictor(method, spec, settings, device)
+    if not isinstance(method, Classifies):
+        raise TypeError(f"method {name} has no classify(images); classification needs it")
+    return ClassPredictor(method, spec, device)
+
+
+def load_model(folder: CellFolder, device: str) -> Predictor | ClassPredictor:
+    """The saved model of a cell, ready to predict. Raises BenchError if it was not kept."""
+    if not folder.model.exists():
+        raise BenchError(f"cell {folder.key} has no model; run it with 'keep_models: true'")
+    from safetensors.torch import load_file
+
+    job = folder.expect_job()
+    assert job.spec is not None  # every cell that was trained has one
+    assert job.card is not None
+    spec = spec_of_task(job.spec, job.card, job.cell.task)
+    run = MethodRun(job, folder, spec, choose_device(device))
+    method = build_method(job, spec)
+    method.load(load_file(folder.model), run)
+    return predictor_of(method, spec, job.cell.inference_settings, run.device)

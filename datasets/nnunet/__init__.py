@@ -1,0 +1,187 @@
+"""Datasets in nnU-Net's raw layout: dataset.json, one file per channel, one label file per case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import Card, DatasetFactory, RawCase, Record
+from bench.errors import DataProblem
+from datasets.nnunet.dataset_json import DatasetJson, read_dataset_json
+from datasets.nnunet.files import Side, check_side, read_side, refuse_repeated_cases
+from datasets.readers.nifti import Spacing, count_dimensions, read_nifti, read_nifti_mask
+from datasets.readers.pairing import missing_folder
+from datasets.readers.pictures import read_image, read_number_mask
+from datasets.readers.user_files import read_table
+
+Split = Literal["train", "test"]
+
+
+class NnUNet:
+    """One nnU-Net dataset; the card is built from dataset.json and the first image."""
+
+    def __init__(self, dataset_id: str, root: Path) -> None:
+        """`root` is the Dataset<ddd>_<Name> folder. Raises DataProblem where it gives no card."""
+        self.root = root
+        self.facts = read_dataset_json(root / "dataset.json")
+        self.card = _make_card(dataset_id, root, self.facts)
+
+    def records(self) -> list[Record]:
+        """The labelled cases in natural order, training before test. Raises DataProblem."""
+        train = read_side(self.root, "Tr", self.facts)
+        test = read_side(self.root, "Ts", self.facts)
+        if not test.labels:  # test images without labels cannot be scored
+            test = Side({}, {})
+        refuse_repeated_cases(self.root, train, test)
+        cases = [*train.images, *test.images]
+        table = read_table(self.root / "groups.csv", "patient", cases)
+        patients = table.values if table else {case: case for case in cases}
+        check_side(self.root, "Tr", train, self.facts)
+        check_side(self.root, "Ts", test, self.facts)
+        training_split: Split | None = "train" if test.images else None
+        training_records = _make_records(train, training_split, patients)
+        return training_records + _make_records(test, "test", patients)
+
+    def read(self, record: Record) -> RawCase:
+        """Decode all channels of a case and its label. Raises DataProblem naming the file."""
+        assert record.image is not None
+        files = [record.image, *record.channels]
+        spacing: Spacing = None
+        if self.facts.is_nifti:
+            channels, spacing = _read_nifti_channels(files)
+        else:
+            channels = _read_picture_channels(files)
+        image = np.concatenate(channels)
+        self._check_image(record.image, image)
+        mask = self._read_mask(record.masks[0])
+        if mask.shape != image.shape[1:]:
+            raise DataProblem(
+                f"{record.masks[0]}: label of shape {mask.shape}; expected {image.shape[1:]}, "
+                f"as {record.image.name}; save both on one grid"
+            )
+        return RawCase(image, mask, spacing)
+
+    def _read_mask(self, path: Path) -> NDArray[np.uint8]:
+        """The class numbers of a case (*S). Raises DataProblem naming the file."""
+        if self.facts.is_nifti:
+            return read_nifti_mask(path, self.card.classes)
+        return read_number_mask(path, self.card.classes)
+
+    def _check_image(self, path: Path, image: NDArray[Any]) -> None:
+        """Raise DataProblem where an image (C *S) is not what the card says."""
+        ndim = image.ndim - 1
+        channels = image.shape[0]
+        if (ndim, channels) != (self.card.ndim, self.card.channels):
+            raise DataProblem(
+                f"{path}: {ndim} dimensions and {channels} channels; expected {self.card.ndim} and "
+                f"{self.card.channels}, as the first case and dataset.json have; "
+                "save all cases alike"
+            )
+
+
+def _make_records(side: Side, split: Split | None, patients: Mapping[str, str]) -> list[Record]:
+    """One record for each case of a side, its channels in order."""
+    records: list[Record] = []
+    for case, files in side.images.items():
+        first, *others = [files[number] for number in sorted(files)]
+        label = side.labels[case]
+        records.append(
+            Record(
+                case,
+                patients[case],
+                split,
+                image=first,
+                masks=(label,),
+                channels=tuple(others),
+            )
+        )
+    return records
+
+
+def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
+    """The card, from dataset.json and the first image. Raises DataProblem where there is none."""
+    grouped = (root / "groups.csv").is_file()
+    images = read_side(root, "Tr", facts).images
+    if not images:
+        raise DataProblem(
+            f"no images in {root / 'imagesTr'}; expected CASE_0000{facts.ending} and so on; "
+            "add them"
+        )
+    first_case = next(iter(images.values()))
+    first_file = next(iter(first_case.values()))
+    return Card(
+        id=dataset_id,
+        title=facts.title or root.name,
+        ndim=count_dimensions(first_file) if facts.is_nifti else 2,
+        channels=len(facts.channels),
+        classes=facts.classes,
+        normals=facts.normals,
+        unit="patient" if grouped else "case",
+        source="nnU-Net dataset" if grouped else "nnU-Net dataset; patients unknown",
+        licence=facts.licence,
+        citation=facts.reference,
+        redistribute=False,
+    )
+
+
+def _read_nifti_channels(files: Sequence[Path]) -> tuple[list[NDArray[Any]], Spacing]:
+    """The channels (1 *S) of a case, and the spacing of the first."""
+    channels: list[NDArray[Any]] = []
+    spacings: list[Spacing] = []
+    for path in files:
+        pixels, spacing = read_nifti(path)
+        channels.append(pixels[None])
+        spacings.append(spacing)
+    _refuse_other_shapes(files, [channel[0].shape for channel in channels])
+    return channels, spacings[0]
+
+
+def _read_picture_channels(files: Sequence[Path]) -> list[NDArray[Any]]:
+    """The channels of a case: (3 H W) of one colour picture, or (1 H W) of each grey picture."""
+    channels = [read_image(path) for path in files]
+    _refuse_other_shapes(files, [channel.shape for channel in channels])
+    if len({channel.dtype for channel in channels}) == 1:
+        return channels
+    return [_to_unit_range(channel) for channel in channels]
+
+
+def _to_unit_range(channel: NDArray[Any]) -> NDArray[np.float32]:
+    """float32 in 0..1, so that 8-bit and 16-bit channels can stand together."""
+    values = channel.astype(np.float32)
+    return values / np.float32(255) if channel.dtype == np.uint8 else values
+
+
+def _refuse_other_shapes(files: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise DataProblem where a channel has another shape than the first."""
+    for path, shape in zip(files, shapes, strict=True):
+        if shape != shapes[0]:
+            raise DataProblem(
+                f"{path}: shape {shape}; expected {shapes[0]}, as {files[0].name}; "
+                "save all channels on one grid"
+            )
+
+
+def _find_root(dataset_id: str, data_folder: Path | None) -> Path:
+    """DATA/Dataset<ddd>_<Name>. Raises DataProblem where there is none."""
+    name = dataset_id.partition(":")[2]
+    if not re.fullmatch(r"Dataset[0-9]{3}_[^\\/]+", name):
+        raise DataProblem(
+            f"dataset '{dataset_id}'; expected nnunet:Dataset<ddd>_<Name>, a folder under --data; "
+            "fix the name"
+        )
+    if data_folder is None or not (data_folder / name).is_dir():
+        raise missing_folder(dataset_id, data_folder, f"{name}/{{dataset.json,imagesTr,labelsTr}}")
+    return data_folder / name
+
+
+def _open(dataset_id: str, data_folder: Path | None) -> NnUNet:
+    return NnUNet(dataset_id, _find_root(dataset_id, data_folder))
+
+
+DATASETS: dict[str, DatasetFactory] = {"nnunet": _open}
+"""Family: the id is nnunet:Dataset<ddd>_<Name>."""

@@ -1,0 +1,138 @@
+"""The dataset.json of an nnU-Net dataset, as version 2 or version 1 writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataProblem
+
+NIFTI = (".nii.gz", ".nii")
+PICTURES = (".png", ".tif", ".tiff", ".bmp")
+MOST_CLASSES = 256  # masks are stored as uint8
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetJson:
+    """What dataset.json says about all cases."""
+
+    channels: tuple[str, ...]
+    classes: tuple[str, ...]  # background first
+    ending: str
+    title: str = ""
+    licence: str = "unknown"
+    reference: str = "unknown"
+    normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
+
+    @property
+    def is_nifti(self) -> bool:
+        """Whether the files are NIfTI; otherwise they are pictures."""
+        return self.ending in NIFTI
+
+
+def read_dataset_json(path: Path) -> DatasetJson:
+    """The content of a dataset.json. Raises DataProblem naming the key that is wrong."""
+    given = _load_object(path)
+    ending = given.get("file_ending", ".nii.gz")  # version 1 knew no other
+    if ending not in NIFTI + PICTURES:
+        raise DataProblem(
+            f"{path}: file_ending {ending!r}; expected one of {', '.join(NIFTI + PICTURES)}; "
+            "convert the files"
+        )
+    return DatasetJson(
+        channels=_read_channels(path, given),
+        classes=_read_classes(path, given.get("labels")),
+        ending=ending,
+        title=str(given.get("name") or ""),
+        licence=str(given.get("licence") or given.get("license") or "unknown"),
+        reference=str(given.get("reference") or "unknown"),
+        normals=given.get("normals") is True,
+    )
+
+
+def _load_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises DataProblem where there is none."""
+    if not path.is_file():
+        raise DataProblem(f"no file {path}; expected the dataset.json of nnU-Net; copy it there")
+    try:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # of JSON or of UTF-8
+        raise DataProblem(
+            f"{path}: not a JSON file ({error}); expected the dataset.json of nnU-Net; "
+            "fix that line"
+        ) from error
+    if not isinstance(given, dict):
+        raise DataProblem(
+            f"{path}: a {type(given).__name__}; expected an object with channel_names and labels; "
+            "copy the file again"
+        )
+    return given
+
+
+def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Channel names in order, from `channel_names` or, in version 1, `modality`."""
+    is_version_1 = "modality" in given and "channel_names" not in given
+    key = "modality" if is_version_1 else "channel_names"
+    names = given.get(key)
+    if not _are_numbered(names):
+        raise DataProblem(
+            f'{path}: {key} {names}; expected a name for each channel, such as {{"0": "CT"}}; '
+            "fix that key"
+        )
+    assert isinstance(names, dict)
+    return tuple(str(names[str(number)]) for number in range(len(names)))
+
+
+def _are_numbered(names: Any) -> bool:
+    """Whether these are names with the numbers 0, 1, 2 and so on as keys."""
+    if not isinstance(names, dict) or not names:
+        return False
+    return set(names) == {str(number) for number in range(len(names))}
+
+
+def _read_classes(path: Path, labels: Any) -> tuple[str, ...]:
+    """Class names by number; version 2 gives numbers by name, version 1 names by number."""
+    if not isinstance(labels, dict):
+        raise DataProblem(
+            f"{path}: labels {labels}; expected a number for each name, "
+            'such as {"background": 0}; fix that key'
+        )
+    numbers = _numbers_by_name(labels)
+    _refuse_special_labels(path, numbers)
+    names = {number: name for name, number in numbers.items()}
+    is_complete = set(names) == set(range(len(numbers))) and len(numbers) >= len(labels)
+    if not is_complete or not 2 <= len(numbers) <= MOST_CLASSES:
+        raise DataProblem(
+            f"{path}: labels {labels}; expected at least two names with the numbers "
+            "0 (background), 1, 2 and so on, each once; fix that key"
+        )
+    return tuple(names[number] for number in range(len(names)))
+
+
+def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers by name, whichever way round they were given."""
+    if all(name.isdecimal() for name in labels):
+        return {str(name): int(number) for number, name in labels.items()}
+    return dict(labels)
+
+
+def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:
+    """Raise DataProblem on regions, the ignore label and values that are not whole numbers."""
+    for name, number in numbers.items():
+        if isinstance(number, list):
+            raise DataProblem(
+                f"{path}: label '{name}' is a region {number}; expected one number for each class, "
+                "as regions may overlap; give each part a label of its own"
+            )
+        if name == "ignore":
+            raise DataProblem(
+                f"{path}: an 'ignore' label ({number}); expected every pixel to have a class; "
+                "remove the label and the cases that use it"
+            )
+        if type(number) is not int:
+            raise DataProblem(
+                f"{path}: label '{name}' is {number!r}; expected a whole number; fix that label"
+            )

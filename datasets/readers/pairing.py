@@ -1,0 +1,177 @@
+"""Finds the files of each case in folders of pictures, and checks what a case may be called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import DataProblem
+
+LOSSY = frozenset({".jpg", ".jpeg"})
+ENDINGS = LOSSY | {".png", ".tif", ".tiff", ".bmp", ".npy"}
+HOW_TO_POINT = "give --data DIR or set SCARCEBENCH_DATA"
+NAMES_SHOWN = 3  # in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image file and its masks."""
+
+    stem: str  # the file name of the image without its ending
+    image: Path
+    masks: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where images and masks lie in a folder, and what a mask's name may add to its image's."""
+
+    images: str = "images"
+    masks: str = "masks"
+    suffix: str = "_mask"  # may be followed by _1, _2 and so on
+
+
+PLAIN = Layout()
+
+
+def missing_folder(name: str, data_folder: Path | None, layout: str) -> DataProblem:
+    """The problem of a dataset whose folder is missing; `layout` is its path in the data folder."""
+    if data_folder is None:
+        return DataProblem(
+            f"no data folder for '{name}'; expected one that holds {layout}; {HOW_TO_POINT}"
+        )
+    return DataProblem(
+        f"no folder '{name}' under {data_folder}; expected {data_folder}/{layout}; {HOW_TO_POINT}"
+    )
+
+
+def natural_key(text: str) -> tuple[list[str | int], str]:
+    """Sort key that puts 2 before 10."""
+    parts = re.split(r"(\d+)", text)
+    return [_number_or_text(part) for part in parts], text
+
+
+def _number_or_text(part: str) -> str | int:
+    return int(part) if part.isdecimal() else part
+
+
+def first_names(names: list[str]) -> str:
+    """The first few names, for a message."""
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return f"{shown}, ..." if len(names) > NAMES_SHOWN else shown
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder in natural order. Raises DataProblem without the folder."""
+    if not folder.is_dir():
+        endings = ", ".join(sorted(ENDINGS))
+        raise DataProblem(
+            f"no folder {folder}; expected one with pictures ({endings}); copy it there"
+        )
+    files = [path for path in folder.iterdir() if _is_picture(path)]
+    return sorted(files, key=lambda path: natural_key(path.stem))
+
+
+def _is_picture(path: Path) -> bool:
+    # macOS leaves hidden twins such as ._a.jpg beside the pictures
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+
+
+def find_pairs(folder: Path, layout: Layout = PLAIN) -> list[Pair]:
+    """The images of a folder, in natural order, with the masks in a second folder.
+
+    Raises DataProblem where an image or a mask has no partner.
+    """
+    images = _images_by_stem(list_pictures(folder / layout.images))
+    masks: dict[str, list[Path]] = {stem: [] for stem in images}
+    strays: list[str] = []
+    for mask in list_pictures(folder / layout.masks):
+        stem = _image_stem(mask, images, layout.suffix)
+        if stem in images:
+            masks[stem].append(mask)
+        else:
+            strays.append(mask.name)
+    lone = [image.name for stem, image in images.items() if not masks[stem]]
+    expected = (
+        f"{layout.masks}/NAME, or NAME{layout.suffix}, or NAME{layout.suffix}_1 and so on "
+        f"for each {layout.images}/NAME"
+    )
+    refuse_unpaired(folder, lone, strays, expected)
+    return [Pair(stem, image, tuple(masks[stem])) for stem, image in images.items()]
+
+
+def _image_stem(mask: Path, images: dict[str, Path], suffix: str) -> str:
+    """The stem of the image that a mask belongs to; an exact name goes before one with a suffix."""
+    if mask.stem in images:
+        return mask.stem
+    return re.sub(rf"{suffix}(_\d+)?$", "", mask.stem)
+
+
+def find_pairs_beside(folder: Path, suffix: str = "_mask") -> list[Pair]:
+    """Images NAME.* with masks NAME_mask.*, NAME_mask_1.*, ... beside them, in natural order.
+
+    Raises DataProblem where an image or a mask has no partner.
+    """
+    images: list[Path] = []
+    masks: dict[str, list[Path]] = {}
+    for path in list_pictures(folder):
+        match = re.fullmatch(rf"(.+){suffix}(_\d+)?", path.stem)
+        if match:
+            masks.setdefault(match[1], []).append(path)
+        else:
+            images.append(path)
+    by_stem = _images_by_stem(images)
+    if not by_stem:
+        raise DataProblem(
+            f"no images in {folder}; expected NAME.png (or jpg, tif, bmp) with NAME{suffix}.png; "
+            "add them"
+        )
+    lone = [path.name for stem, path in by_stem.items() if stem not in masks]
+    strays: list[str] = []
+    for stem, paths in masks.items():
+        if stem not in by_stem:
+            strays += [path.name for path in paths]
+    expected = f"NAME{suffix}, NAME{suffix}_1 and so on beside each NAME"
+    refuse_unpaired(folder, lone, strays, expected)
+    return [Pair(stem, path, tuple(masks[stem])) for stem, path in by_stem.items()]
+
+
+def _images_by_stem(paths: list[Path]) -> dict[str, Path]:
+    """Images by case name. Raises DataProblem on two of one name and on unusable names."""
+    images: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in images:
+            raise DataProblem(
+                f"{path}: a second image named '{path.stem}' beside {images[path.stem].name}; "
+                "expected one image per case; rename or remove one"
+            )
+        refuse_odd_name(path.parent, path.stem)
+        images[path.stem] = path
+    return images
+
+
+def refuse_odd_name(folder: Path, name: str) -> None:
+    """Raise DataProblem on a name that cannot be a file name everywhere.
+
+    Result files are named after their cases.
+    """
+    if re.search(r'[\\/:*?"<>|]|[ .]$', name) or not name.isprintable():
+        raise DataProblem(
+            f"{folder}: image name {name!r} cannot name a result file; expected printable "
+            'characters without \\ / : * ? " < > | and no blank or dot at the end; rename the image'
+        )
+
+
+def refuse_unpaired(folder: Path, images: list[str], masks: list[str], expected: str) -> None:
+    """Raise DataProblem where images lack masks or masks lack images."""
+    given: list[str] = []
+    if images:
+        given.append(f"{len(images)} images without a mask ({first_names(images)})")
+    if masks:
+        given.append(f"{len(masks)} masks without an image ({first_names(masks)})")
+    if given:
+        raise DataProblem(
+            f"{folder}: {' and '.join(given)}; expected {expected}; "
+            "add the missing files or remove the others"
+        )

@@ -1,0 +1,189 @@
+"""What a user may write beside the pictures of a folder: dataset.toml, and tables by case."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataProblem
+from datasets.readers.pairing import first_names
+
+FACT_TYPES: dict[str, Any] = {
+    "title": str,
+    "licence": str,
+    "source": str,
+    "citation": str,
+    "unit": str,
+    "redistribute": bool,
+    "normals": bool,
+    "classes": list,
+    "labels": list,
+    "spacing": list,
+}
+MOST_CLASSES = 256  # masks are stored as uint8
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFacts:
+    """The content of dataset.toml; a text is empty where the folder has the better default."""
+
+    title: str = ""
+    licence: str = "not stated"
+    source: str = "not stated"
+    citation: str = "not stated"
+    unit: str = ""
+    redistribute: bool = False
+    normals: bool = False
+    classes: tuple[str, ...] = ("background", "foreground")
+    labels: tuple[str, ...] = ()  # names of the numbers in labels.csv
+    spacing: tuple[float, ...] | None = None  # mm per pixel along height and width
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One column of a CSV file by case, and the line number of each case."""
+
+    path: Path
+    values: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def problem(self, case: str, given: str, expected: str) -> DataProblem:
+        """A problem with the line of one case."""
+        return DataProblem(
+            f"{self.path} line {self.lines[case]}: {given}; expected {expected}; fix that line"
+        )
+
+
+def read_folder_facts(path: Path) -> FolderFacts:
+    """The facts of a dataset.toml, or the defaults where there is none. Raises DataProblem."""
+    if not path.is_file():
+        return FolderFacts()
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of TOML or of UTF-8
+        raise DataProblem(
+            f'{path}: not a TOML file ({error}); expected lines such as title = "Ours"; '
+            "fix that line"
+        ) from error
+    facts: dict[str, Any] = {}
+    for key, value in given.items():
+        _check_fact(path, key, value)
+        facts[key] = tuple(value) if isinstance(value, list) else value
+    return FolderFacts(**facts)
+
+
+def _check_fact(path: Path, key: str, value: Any) -> None:
+    """Raise DataProblem on a key that is unknown or whose value cannot be used."""
+    if key not in FACT_TYPES:
+        raise DataProblem(
+            f"{path}: unknown key '{key}'; expected some of {', '.join(FACT_TYPES)}; "
+            "rename or remove it"
+        )
+    expected = _expected_value(key, value)
+    if expected:
+        raise DataProblem(f"{path}: {key} = {value!r}; expected {expected}; fix that line")
+
+
+def _expected_value(key: str, value: Any) -> str | None:
+    """What a known key should hold, in words, where it does not hold it."""
+    wanted = FACT_TYPES[key]
+    if not isinstance(value, wanted):
+        return f"a value of type {wanted.__name__}"
+    if key == "classes" and not _are_class_names(value):
+        return f"2 to {MOST_CLASSES} different names in quotes, background first"
+    if key == "labels" and not _are_class_names(value):
+        return f"2 to {MOST_CLASSES} different names in quotes, starting with that of label 0"
+    if key == "spacing" and not _is_spacing(value):
+        return "[height, width] of a pixel in mm, above 0"
+    return None
+
+
+def _are_class_names(values: list[Any]) -> bool:
+    if not all(isinstance(name, str) and name for name in values):
+        return False
+    different = len(set(values))
+    return different == len(values) and 2 <= different <= MOST_CLASSES
+
+
+def _is_spacing(values: list[Any]) -> bool:
+    if len(values) != 2:
+        return False
+    return all(type(step) in (int, float) and 0 < step < inf for step in values)
+
+
+def read_table(path: Path, column: str, cases: Collection[str]) -> Table | None:
+    """One column by case, with a line for every case; None without the file. Raises DataProblem."""
+    if not path.is_file():
+        return None
+    table = Table(path)
+    for line, case, value in _read_rows(path, column):
+        _check_row(table, line, case, cases)
+        if not value:
+            raise DataProblem(
+                f"{path} line {line}: no {column} given for case '{case}'; expected one; add it"
+            )
+        table.values[case] = value
+        table.lines[case] = line
+    absent = [case for case in cases if case not in table.values]
+    if absent:
+        raise DataProblem(
+            f"{path}: {len(absent)} cases have no line ({first_names(absent)}); "
+            "expected one for each image; add them"
+        )
+    return table
+
+
+def _check_row(table: Table, line: int, case: str, cases: Collection[str]) -> None:
+    """Raise DataProblem on a case that is unknown or was listed before."""
+    if case not in cases:
+        example = first_names(list(cases)[:1])
+        raise DataProblem(
+            f"{table.path} line {line}: unknown case '{case}'; expected the name of an image "
+            f"without its ending, such as {example}; rename or remove it"
+        )
+    if case in table.lines:
+        raise DataProblem(
+            f"{table.path} line {line}: case '{case}' again; expected it once, "
+            f"as in line {table.lines[case]}; remove one of the lines"
+        )
+
+
+def _read_rows(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
+    """Line number, case and value of each line below the header."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a byte order mark
+            rows = csv.DictReader(file, skipinitialspace=True)
+            header = [name.strip() for name in rows.fieldnames or []]
+            if not {"case", column} <= set(header):
+                given = ", ".join(header) or "none"
+                raise DataProblem(
+                    f"{path} line 1: columns {given}; expected case,{column}; fix the header"
+                )
+            rows.fieldnames = header
+            for row in rows:
+                yield rows.line_num, (row["case"] or "").strip(), (row[column] or "").strip()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataProblem(
+            f"{path}: cannot be read ({error}); expected a CSV file in UTF-8; save it as one"
+        ) from error
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Line number (from 1) and text of each line that is not blank. Raises DataProblem."""
+    if not path.is_file():
+        raise DataProblem(
+            f"no file {path}; expected a text file with one entry per line; copy it there"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataProblem(
+            f"{path}: cannot be read ({error}); expected a text file in UTF-8; save it as one"
+        ) from error
+    numbered = enumerate(text.splitlines(), 1)
+    return [(number, line.strip()) for number, line in numbered if line.strip()]

@@ -1,0 +1,53 @@
+"""Losses that trainings share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from bench.api import Task
+
+# Of logits (B K *S) and masks (B *S) or, in classification, of logits (B K) and labels (B).
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """1 - soft Dice with squared denominators, averaged over classes.
+
+    Takes probabilities (B K *S) and masks (B *S) and sums over the whole batch
+    (docs/methods/common.md#losses, eq. 2).
+    """
+    truth = one_hot(masks, probabilities.shape[1]).movedim(-1, 1).to(probabilities.dtype)
+    axes = [0, *range(2, probabilities.ndim)]
+    overlap = (probabilities * truth).sum(axes)
+    total = (probabilities**2).sum(axes) + (truth**2).sum(axes)
+    return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+
+
+def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """(cross-entropy + Dice) / 2 of logits (B K *S) and masks (B *S).
+
+    Source: docs/methods/common.md#losses, eq. 1.
+    """
+    return 0.5 * (cross_entropy(logits, masks) + dice_loss(logits.softmax(1), masks))
+
+
+def task_loss(task: Task) -> Loss:
+    """What a supervised step minimises: `segmentation_loss`, in classification cross-entropy."""
+    return cross_entropy if task == "classification" else segmentation_loss
+
+
+def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Dice (K,) of each predicted class in a batch of probabilities (B K *S) and masks (B *S).
+
+    A class that is neither present nor predicted has 1.
+    """
+    classes = probabilities.shape[1]
+    predicted = one_hot(probabilities.argmax(1), classes)
+    truth = one_hot(masks, classes)
+    overlap = (predicted & truth).flatten(0, -2).sum(0)
+    total = (predicted + truth).flatten(0, -2).sum(0)
+    ones = torch.ones_like(total, dtype=torch.float32)
+    return torch.where(total > 0, 2 * overlap / total.clamp(min=1), ones)

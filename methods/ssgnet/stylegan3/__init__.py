@@ -1,0 +1,1 @@
+"""StyleGAN3-T, the generator of SSGNet: networks, adaptive augmentation and training."""

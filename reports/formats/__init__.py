@@ -1,0 +1,1 @@
+"""A Board as files for other programs, papers and texts."""

@@ -1,0 +1,73 @@
+"""A board as JSON and CSV, with the board's own numbers: none is rounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+from bench.board.schema import Board, Point, Row
+
+RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
+
+
+def board_json(board: Board) -> str:
+    """The whole board, a line for each item, in declared order: as it comes on the page."""
+    parts = []
+    for part in fields(board):
+        parts.append(f" {json.dumps(part.name)}: {_line_by_line(getattr(board, part.name))}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _line_by_line(value: Any) -> str:
+    """JSON with each item of a list on a line of its own."""
+    if not isinstance(value, list | tuple) or not value:
+        return _to_json(value)
+    return "[\n  " + ",\n  ".join(_to_json(item) for item in value) + "\n ]"
+
+
+def _to_json(value: Any) -> str:
+    """JSON; NaN and infinity, which it does not know, become null."""
+    if isinstance(value, Row | Point):
+        value = flat_fields(value)
+    elif isinstance(value, dict):
+        value = {key: _plain(item) for key, item in value.items()}
+    else:
+        value = _plain(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A record as a mapping; anything else as it is."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
+
+
+def flat_fields(row: Row | Point) -> dict[str, Any]:
+    """The fields of a row; nothing in it is nested."""
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def rows_csv(board: Board) -> str:
+    """One line for each Row; an empty field is a number that does not exist."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_without_nan(flat_fields(row)) for row in board.rows)
+    return out.getvalue()
+
+
+def _without_nan(value: Any) -> Any:
+    """The same value with None for every NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

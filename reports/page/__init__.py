@@ -1,0 +1,1 @@
+"""A Board as one HTML page that opens offline."""

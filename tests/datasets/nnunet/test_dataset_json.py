@@ -1,0 +1,99 @@
+"""The dataset.json of nnU-Net: what is read from it, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import DataProblem
+from datasets.nnunet.dataset_json import DatasetJson, read_dataset_json
+
+
+def describe(folder: Path, **changes: Any) -> Path:
+    """Write dataset.json for one channel, two classes and .nii.gz; None leaves a key out."""
+    given = {
+        "channel_names": {"0": "T1"},
+        "labels": {"background": 0, "tumour": 1},
+        "file_ending": ".nii.gz",
+    } | changes
+    path = folder / "dataset.json"
+    path.write_text(json.dumps({key: value for key, value in given.items() if value is not None}))
+    return path
+
+
+def test_version_2_is_read(tmp_path: Path) -> None:
+    path = describe(tmp_path, channel_names={"1": "T2", "0": "T1"}, name="Toys", licence="CC0")
+    assert read_dataset_json(path) == DatasetJson(
+        channels=("T1", "T2"),
+        classes=("background", "tumour"),
+        ending=".nii.gz",
+        title="Toys",
+        licence="CC0",
+    )
+
+
+def test_version_1_is_read(tmp_path: Path) -> None:
+    path = describe(
+        tmp_path,
+        channel_names=None,
+        modality={"0": "CT"},
+        labels={"1": "liver", "0": "background"},
+        file_ending=None,
+    )
+    facts = read_dataset_json(path)
+    assert (facts.channels, facts.classes) == (("CT",), ("background", "liver"))
+    assert (facts.ending, facts.is_nifti) == (".nii.gz", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"labels": {"background": 0, "whole": [1, 2]}},
+            r"label 'whole' is a region \[1, 2\]; expected one number",
+        ),
+        (
+            {"labels": {"background": 0, "a": 1, "ignore": 2}},
+            r"an 'ignore' label \(2\); expected every pixel to have",
+        ),
+        (
+            {"labels": {"background": 0, "a": 2}},
+            r"expected at least two names with the numbers 0 \(background\), 1",
+        ),
+        (
+            {"labels": {"0": "background", "1": "background"}},
+            r"expected at least two names with the numbers 0",
+        ),
+        ({"labels": {"background": 0}}, r"expected at least two names with the numbers 0"),
+        ({"labels": {"background": 0, "a": "1"}}, r"label 'a' is '1'; expected a whole number"),
+        ({"labels": None}, r"labels None; expected a number for each name"),
+        ({"channel_names": None}, r"channel_names None; expected a name for each channel"),
+        (
+            {"channel_names": {"1": "T1"}},
+            r"channel_names \{'1': 'T1'\}; expected a name for each channel",
+        ),
+        ({"file_ending": ".mha"}, r"file_ending '\.mha'; expected one of \.nii\.gz, \.nii, \.png"),
+    ],
+)
+def test_a_wrong_dataset_json_is_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    path = describe(tmp_path, **changes)
+    with pytest.raises(DataProblem, match=rf"dataset\.json: .*{words}"):
+        read_dataset_json(path)
+
+
+def test_a_file_that_is_no_dataset_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_text("{")
+    with pytest.raises(DataProblem, match=r"dataset\.json: not a JSON file"):
+        read_dataset_json(path)
+    path.write_text("[]")
+    with pytest.raises(DataProblem, match=r"dataset\.json: a list; expected an object"):
+        read_dataset_json(path)
+    path.unlink()
+    with pytest.raises(
+        DataProblem, match=r"no file .*dataset\.json; expected the dataset\.json of nnU-Net"
+    ):
+        read_dataset_json(path)

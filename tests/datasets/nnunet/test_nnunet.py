@@ -1,0 +1,319 @@
+"""nnU-Net: volumes, slices and pictures; channels, sides and patients; what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.api import Dataset
+from bench.errors import DataProblem
+from datasets.nnunet import DATASETS
+
+NAME = "Dataset001_Toy"
+RNG = np.random.default_rng(7)
+SHAPE = (5, 4, 3)  # X Y Z
+
+
+def toy(data: Path | None, name: str = f"nnunet:{NAME}") -> Dataset:
+    return DATASETS["nnunet"](name, data)
+
+
+def describe(root: Path, **changes: Any) -> None:
+    """Write dataset.json for one channel, two classes and .nii.gz; None leaves a key out."""
+    given = {
+        "channel_names": {"0": "T1"},
+        "labels": {"background": 0, "tumour": 1},
+        "file_ending": ".nii.gz",
+    } | changes
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "dataset.json").write_text(
+        json.dumps({key: value for key, value in given.items() if value is not None})
+    )
+
+
+def save(path: Path, pixels: NDArray[Any], zooms: tuple[float, ...] = (0.5, 0.7, 2.0)) -> None:
+    """Write an array as NIfTI or as a picture, by the ending."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if ".nii" in path.name:
+        spatial = min(pixels.ndim, 3)
+        nibabel.save(
+            nibabel.Nifti1Image(pixels, np.diag([*zooms[:spatial], *[1] * (4 - spatial)])), path
+        )
+    else:
+        Image.fromarray(pixels).save(path)
+
+
+def volume(
+    root: Path, case: str, side: str = "Tr", channels: int = 1, shape: tuple[int, ...] = SHAPE
+) -> None:
+    """Write a case of NIfTI files with a label of zeros and ones."""
+    for channel in range(channels):
+        image = RNG.normal(size=shape).astype(np.float32)
+        save(root / f"images{side}/{case}_{channel:04d}.nii.gz", image)
+    save(root / f"labels{side}/{case}.nii.gz", RNG.integers(0, 2, shape, np.uint8))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """DATA/Dataset001_Toy with the volumes toy_2 and toy_10."""
+    root = tmp_path / NAME
+    describe(root)
+    for case in ("toy_10", "toy_2"):
+        volume(root, case)
+    return root
+
+
+def pictures(root: Path, image: NDArray[Any], label: NDArray[Any], ending: str = ".png") -> Dataset:
+    """DATA/Dataset001_Toy with one picture and its label."""
+    save(root / f"imagesTr/a_0000{ending}", image)
+    save(root / f"labelsTr/a{ending}", label)
+    return toy(root.parent)
+
+
+def test_volumes_come_slices_first(root: Path) -> None:
+    dataset = toy(root.parent)
+    records = dataset.records()
+    assert [(r.id, r.group, r.split) for r in records] == [
+        (c, c, None) for c in ("toy_2", "toy_10")
+    ]
+    stored = nibabel.load(root / "imagesTr/toy_2_0000.nii.gz").get_fdata(dtype=np.float32)
+    label = np.asarray(nibabel.load(root / "labelsTr/toy_2.nii.gz").dataobj)
+    case = dataset.read(records[0])
+    assert case.mask is not None
+    assert (case.image.dtype, case.mask.dtype, case.notes) == (np.float32, np.uint8, ())
+    np.testing.assert_array_equal(case.image, stored.transpose(2, 1, 0)[None])
+    np.testing.assert_array_equal(case.mask, label.transpose(2, 1, 0))
+    assert case.spacing == pytest.approx((2.0, 0.7, 0.5))
+
+
+def test_the_card_comes_from_dataset_json(root: Path) -> None:
+    describe(root, name="Toys", licence="CC0", reference="Smith 2020", normals=True)
+    card = toy(root.parent).card
+    assert (card.id, card.title, card.ndim, card.channels) == (f"nnunet:{NAME}", "Toys", 3, 1)
+    assert (card.classes, card.unit, card.slice_axis, card.redistribute) == (
+        ("background", "tumour"),
+        "case",
+        0,
+        False,
+    )
+    assert (card.licence, card.citation, card.normals) == ("CC0", "Smith 2020", True)
+    describe(root, license="MIT")
+    card = toy(root.parent).card
+    assert (card.title, card.licence, card.citation, card.normals) == (
+        NAME,
+        "MIT",
+        "unknown",
+        False,
+    )
+
+
+def test_version_1_is_understood(root: Path) -> None:
+    describe(
+        root,
+        channel_names=None,
+        modality={"0": "CT"},
+        labels={"1": "liver", "0": "background"},
+        file_ending=None,
+    )
+    dataset = toy(root.parent)
+    assert (dataset.card.classes, dataset.card.channels) == (("background", "liver"), 1)
+    assert len(dataset.records()) == 2
+
+
+def test_channels_are_stacked_in_order(root: Path) -> None:
+    describe(root, channel_names={"1": "T2", "0": "T1"})
+    for case in ("toy_2", "toy_10"):
+        volume(root, case, channels=2)
+    dataset = toy(root.parent)
+    case = dataset.read(dataset.records()[0])
+    second = nibabel.load(root / "imagesTr/toy_2_0001.nii.gz").get_fdata(dtype=np.float32)
+    np.testing.assert_array_equal(case.image[1], second.T)
+
+
+def test_a_labelled_test_set_is_the_split(root: Path) -> None:
+    volume(root, "toy_3", "Ts")
+    assert [(r.id, r.split) for r in toy(root.parent).records()] == [
+        ("toy_2", "train"),
+        ("toy_10", "train"),
+        ("toy_3", "test"),
+    ]
+
+
+def test_test_images_without_labels_are_passed_over(root: Path) -> None:
+    volume(root, "toy_3", "Ts")
+    (root / "labelsTs/toy_3.nii.gz").unlink()
+    assert [(r.id, r.split) for r in toy(root.parent).records()] == [
+        ("toy_2", None),
+        ("toy_10", None),
+    ]
+
+
+def test_groups_give_patients(root: Path) -> None:
+    (root / "groups.csv").write_text("case,patient\ntoy_2,p1\ntoy_10,p1\n")
+    dataset = toy(root.parent)
+    assert dataset.card.unit == "patient"
+    assert [r.group for r in dataset.records()] == ["p1", "p1"]
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 1), (5, 4)])
+def test_single_slices_are_2d(root: Path, shape: tuple[int, ...]) -> None:
+    for case in ("toy_2", "toy_10"):
+        volume(root, case, shape=shape)
+    dataset = toy(root.parent)
+    case = dataset.read(dataset.records()[0])
+    assert (dataset.card.ndim, case.image.shape, case.spacing) == (
+        2,
+        (1, 4, 5),
+        pytest.approx((0.7, 0.5)),
+    )
+    stored = nibabel.load(root / "imagesTr/toy_2_0000.nii.gz").get_fdata(dtype=np.float32)
+    np.testing.assert_array_equal(case.image[0], stored.reshape(5, 4).T)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".bmp"])
+def test_one_colour_picture_is_three_channels(tmp_path: Path, ending: str) -> None:
+    describe(tmp_path / NAME, channel_names={"0": "R", "1": "G", "2": "B"}, file_ending=ending)
+    image = RNG.integers(0, 256, (6, 7, 3), np.uint8)
+    dataset = pictures(tmp_path / NAME, image, np.ones((6, 7), np.uint8), ending)
+    case = dataset.read(dataset.records()[0])
+    assert (dataset.card.ndim, dataset.card.channels, case.spacing) == (2, 3, None)
+    np.testing.assert_array_equal(case.image, image.transpose(2, 0, 1))
+
+
+def test_8_and_16_bit_channels_stand_together(tmp_path: Path) -> None:
+    describe(tmp_path / NAME, channel_names={"0": "a", "1": "b"}, file_ending=".png")
+    save(tmp_path / NAME / "imagesTr/a_0001.png", np.full((6, 7), 65535, np.uint16))
+    dataset = pictures(tmp_path / NAME, np.full((6, 7), 51, np.uint8), np.ones((6, 7), np.uint8))
+    case = dataset.read(dataset.records()[0])
+    assert case.image.dtype == np.float32
+    np.testing.assert_allclose(case.image[:, 0, 0], [0.2, 1.0])
+
+
+def test_a_case_without_one_of_its_channels_is_named(root: Path) -> None:
+    describe(root, channel_names={"0": "T1", "1": "T2"})
+    volume(root, "toy_2", channels=2)
+    words = r"imagesTr: case 'toy_10' has the channels 0000; expected 0000 to 0001 \(T1, T2\)"
+    with pytest.raises(DataProblem, match=words):
+        toy(root.parent).records()
+
+
+def test_images_and_labels_that_stand_alone_are_named(root: Path) -> None:
+    (root / "labelsTr/toy_2.nii.gz").rename(root / "labelsTr/toy_3.nii.gz")
+    words = (
+        r"1 images without a mask \(toy_2\) and 1 masks without an image \(toy_3\.nii\.gz\); "
+        r"expected labelsTr/CASE\.nii\.gz for each imagesTr/CASE_0000\.nii\.gz"
+    )
+    with pytest.raises(DataProblem, match=words):
+        toy(root.parent).records()
+
+
+def test_odd_names_are_refused(root: Path) -> None:
+    volume(root, "toy_2", "Ts")
+    with pytest.raises(DataProblem, match=r"1 cases are in imagesTr and in imagesTs \(toy_2\)"):
+        toy(root.parent).records()
+    (root / "imagesTr/toy_2_0000.nii.gz").rename(root / "imagesTr/toy-2.nii.gz")
+    with pytest.raises(
+        DataProblem, match=r"toy-2\.nii\.gz: no channel number in its name; expected CASE_0000\.nii"
+    ):
+        toy(root.parent)
+
+
+def test_shapes_that_differ_are_refused(root: Path) -> None:
+    dataset = toy(root.parent)
+    save(root / "labelsTr/toy_2.nii.gz", np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(
+        DataProblem,
+        match=r"toy_2\.nii\.gz: label of shape \(3, 5, 4\); expected \(3, 4, 5\), as toy",
+    ):
+        dataset.read(dataset.records()[0])
+    save(root / "imagesTr/toy_2_0000.nii.gz", np.zeros((5, 4), np.float32))
+    with pytest.raises(
+        DataProblem, match=r"2 dimensions and 1 channels; expected 3 and 1, as the first case"
+    ):
+        dataset.read(dataset.records()[0])
+
+
+def test_channels_of_two_shapes_are_refused(root: Path) -> None:
+    describe(root, channel_names={"0": "T1", "1": "T2"})
+    for case in ("toy_2", "toy_10"):
+        volume(root, case, channels=2)
+    save(root / "imagesTr/toy_2_0001.nii.gz", np.zeros((5, 4, 2), np.float32))
+    dataset = toy(root.parent)
+    with pytest.raises(
+        DataProblem,
+        match=r"toy_2_0001\.nii\.gz: shape \(2, 4, 5\); expected \(3, 4, 5\), as toy_2_0000",
+    ):
+        dataset.read(dataset.records()[0])
+
+
+@pytest.mark.parametrize("value", [2, 255])
+def test_unknown_label_values_are_refused(root: Path, value: int) -> None:
+    save(root / "labelsTr/toy_2.nii.gz", np.full(SHAPE, value, np.uint8))
+    dataset = toy(root.parent)
+    with pytest.raises(
+        DataProblem, match=rf"mask value {value}; expected the class numbers 0 \(background\), 1"
+    ):
+        dataset.read(dataset.records()[0])
+
+
+def test_labels_of_pictures_are_class_numbers_too(tmp_path: Path) -> None:
+    describe(tmp_path / NAME, file_ending=".png")
+    dataset = pictures(tmp_path / NAME, np.zeros((6, 7), np.uint8), np.full((6, 7), 255, np.uint8))
+    with pytest.raises(
+        DataProblem, match=r"a\.png: mask value 255; expected the class numbers 0 \(background\)"
+    ):
+        dataset.read(dataset.records()[0])
+
+
+def test_a_grey_picture_where_colour_is_due_is_refused(tmp_path: Path) -> None:
+    describe(tmp_path / NAME, channel_names={"0": "R", "1": "G", "2": "B"}, file_ending=".png")
+    dataset = pictures(tmp_path / NAME, np.zeros((6, 7), np.uint8), np.ones((6, 7), np.uint8))
+    with pytest.raises(
+        DataProblem, match=r"a_0000\.png: 2 dimensions and 1 channels; expected 2 and 3"
+    ):
+        dataset.read(dataset.records()[0])
+
+
+def test_damaged_volumes_are_named(root: Path) -> None:
+    dataset = toy(root.parent)
+    path = root / "imagesTr/toy_2_0000.nii.gz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataProblem, match=r"toy_2_0000\.nii\.gz: cannot be read"):
+        dataset.read(dataset.records()[0])
+    save(path, np.full(SHAPE, np.nan, np.float32))
+    with pytest.raises(DataProblem, match=r"toy_2_0000\.nii\.gz: values that are not finite"):
+        dataset.read(dataset.records()[0])
+    save(path, np.zeros((5, 4, 3, 2), np.float32))
+    with pytest.raises(
+        DataProblem, match=r"shape \(5, 4, 3, 2\); expected \(X, Y\) or \(X, Y, Z\); save one file"
+    ):
+        dataset.read(dataset.records()[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["nnunet", "nnunet:Toy", "nnunet:Dataset001_a/b", "nnunet:Dataset1_Toy"]
+)
+def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        DataProblem, match=rf"dataset '{name}'; expected nnunet:Dataset<ddd>_<Name>, a folder under"
+    ):
+        toy(tmp_path, name)
+
+
+def test_it_says_where_it_looked(tmp_path: Path) -> None:
+    layout = rf"{NAME}/\{{dataset\.json,imagesTr,labelsTr\}}"
+    with pytest.raises(
+        DataProblem,
+        match=rf"no folder 'nnunet:{NAME}' under {tmp_path}; expected {tmp_path}/{layout}",
+    ):
+        toy(tmp_path)
+    describe(tmp_path / NAME)
+    with pytest.raises(
+        DataProblem, match=r"no images in .*imagesTr; expected CASE_0000\.nii\.gz and so on"
+    ):
+        toy(tmp_path)

@@ -1,0 +1,107 @@
+"""dataset.toml, tables by case and lists: what is read from them, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import DataProblem
+from datasets.readers.user_files import (
+    FolderFacts,
+    read_folder_facts,
+    read_lines,
+    read_table,
+)
+
+CASES = ("a", "b", "c")
+
+
+def test_without_a_file_there_are_defaults_and_no_table(tmp_path: Path) -> None:
+    assert read_folder_facts(tmp_path / "dataset.toml") == FolderFacts()
+    assert read_table(tmp_path / "groups.csv", "patient", CASES) is None
+
+
+def test_facts_come_from_dataset_toml(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.toml"
+    path.write_text('title = "Ours"\nlabels = ["healthy", "ill"]\nspacing = [0.5, 1]\n')
+    assert read_folder_facts(path) == FolderFacts(
+        title="Ours", labels=("healthy", "ill"), spacing=(0.5, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("titel = 'x'", r"unknown key 'titel'; expected some of title"),
+        ("title = 3", r"title = 3; expected a value of type str"),
+        ("normals = 1", r"normals = 1; expected a value of type bool"),
+        (
+            "classes = ['background']",
+            r"expected 2 to 256 different names in quotes, background first",
+        ),
+        ("classes = ['background', 'a', 'a']", r"expected 2 to 256 different names"),
+        ("classes = ['background', 1]", r"expected 2 to 256 different names in quotes"),
+        (
+            "labels = ['healthy']",
+            r"labels = \['healthy'\]; expected 2 to 256 .*, starting with that of label 0",
+        ),
+        ("spacing = [1.0]", r"expected \[height, width\] of a pixel in mm, above 0"),
+        ("spacing = [1.0, -1]", r"expected \[height, width\]"),
+        ("title =", r"not a TOML file"),
+    ],
+)
+def test_dataset_toml_with_a_mistake_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "dataset.toml"
+    path.write_text(text)
+    with pytest.raises(DataProblem, match=rf"dataset\.toml: .*{words}"):
+        read_folder_facts(path)
+
+
+def test_a_table_gives_values_and_lines_by_case(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("\ufeffnote,case, patient\nx,c, p2\nx,a,p1\nx,b,p1\n", encoding="utf-8")
+    table = read_table(path, "patient", CASES)
+    assert table is not None
+    assert table.values == {"c": "p2", "a": "p1", "b": "p1"}
+    assert table.lines == {"c": 2, "a": 3, "b": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("case,person\na,1\n", r"line 1: columns case, person; expected case,patient"),
+        ("", r"line 1: columns none; expected case,patient"),
+        (
+            "case,patient\na,1\nd,1\n",
+            r"line 3: unknown case 'd'; expected the name of an image .*as a",
+        ),
+        (
+            "case,patient\na,1\nb,1\na,2\n",
+            r"line 4: case 'a' again; expected it once, as in line 2",
+        ),
+        (
+            "case,patient\na,1\nb\nc,2\n",
+            r"line 3: no patient given for case 'b'; expected one",
+        ),
+        ("case,patient\na,1\n", r": 2 cases have no line \(b, c\); expected one for each image"),
+    ],
+)
+def test_tables_with_a_mistake_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text(text)
+    with pytest.raises(DataProblem, match=rf"groups\.csv[ ]?{words}"):
+        read_table(path, "patient", CASES)
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_bytes("case,patient\na,Müller\n".encode("latin-1"))
+    with pytest.raises(
+        DataProblem, match=r"groups\.csv: cannot be read .*; expected a CSV file in UTF-8"
+    ):
+        read_table(path, "patient", CASES)
+
+
+def test_lines_keep_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "test.list"
+    path.write_bytes(b"\xef\xbb\xbffirst\r\n\r\n third \r\n")
+    assert read_lines(path) == [(1, "first"), (3, "third")]

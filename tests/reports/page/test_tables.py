@@ -1,0 +1,47 @@
+"""The rows of a board, grouped and put into words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.board.schema import Board
+from reports.formats.csv_json import rows_csv
+from reports.page import tables
+from reports.page.tables import Problem
+
+
+def test_display_is_clipped_but_data_are_not(board: Board) -> None:
+    row = next(row for row in board.rows if row.fraction == 1 and row.metric == "dice")
+    assert row.hi is not None and row.hi > 1
+    assert tables.interval(row, 3) == "[0.651, 1.000]"
+    assert tables.interval(replace(row, metric="hd95", lo=-2.0, hi=9.0), 1) == "[0.0, 9.0]"
+    assert str(row.hi) in rows_csv(board)
+
+
+def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board, hostile: str) -> None:
+    order = [
+        (b.labelled, [entry.label for entry in b.entries])
+        for b in tables.budgets_of(board, Problem("segmentation", "phantoms"))
+    ]
+    assert order == [
+        (4, ["supervised", hostile, "smile"]),
+        (8, ["mean_teacher", "supervised", "ss_net"]),
+        (40, ["supervised"]),
+    ]
+
+
+def test_the_best_of_a_budget_has_the_strongest_colour(board: Board) -> None:
+    lines = tables.budgets_of(board, Problem("segmentation", "phantoms"))
+    shades = tables.list_shades(
+        lines, tables.list_columns(board, Problem("segmentation", "phantoms"))
+    )
+    for metric, better in (("dice", max), ("hd95", min)):
+        values = {
+            entry.label: entry.rows[metric].mean
+            for entry in lines[0].entries
+            if metric in entry.rows
+        }
+        values = {label: mean for label, mean in values.items() if mean is not None}
+        best = better(values, key=values.__getitem__)
+        found = {label: shades[(lines[0].labelled, label, metric)] for label in values}
+        assert found[best] == max(found.values()) == tables.STRONGEST and min(found.values()) == 0
