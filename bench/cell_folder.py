@@ -70,11 +70,6 @@ class CellKey:
         """This key without the fields of a subclass."""
         return CellKey(**self.identity())
 
-    @property
-    def is_trial(self) -> bool:
-        """Whether the cell is a trial of tuning."""
-        return self.phase == "tuning"
-
 
 _KEY_FIELDS = tuple(field_.name for field_ in fields(CellKey))
 

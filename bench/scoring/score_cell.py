@@ -25,7 +25,7 @@ from bench.data.index import CaseEntry, Index, Side, read_index
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric, CasePair
 from bench.records import write_text
-from bench.registry import ROOT
+from bench.registry import scoring_sources
 from bench.scoring.tables import DICE, LABEL_FIELDS, as_csv, mean_of_rows, score_fields
 from bench.store import PROBABILITIES
 
@@ -69,7 +69,7 @@ def score_cell(
 
 def scoring_code() -> str:
     """The hash of all code that scores depend on."""
-    return hashing.code_hash([ROOT / "bench" / "scoring", ROOT / "bench" / "metrics"])
+    return hashing.code_hash(scoring_sources())
 
 
 def expected_sets(folder: CellFolder, job: CellJob) -> list[PredictionSet]:

@@ -74,7 +74,7 @@ def wrong_trials(store: Store) -> list[Mismatch]:
 def test_trials_see_labels_of_their_budget_alone(done: Store) -> None:
     split = read_object(next((done.out / "splits").glob("*.json")))
     jobs = [done.cell(key).expect_job() for key in done.cell_keys()]
-    trial_jobs = [job for job in jobs if job.cell.is_trial]
+    trial_jobs = [job for job in jobs if job.cell.phase == "tuning"]
     assert trial_jobs
     for job in trial_jobs:
         budget = split["orders"][str(job.cell.subset)][: job.cell.labelled]
