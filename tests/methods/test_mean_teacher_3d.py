@@ -39,7 +39,7 @@ def volumes() -> TrainView:
         mask[:, 6:12] = 1
         image = (2 * mask + random.normal(0, 1, shape))[None].astype(np.float32)
         cases.append(Case(f"v{number}", f"v{number}", image, mask))
-    return TrainView(cases[:3], (), [replace(case, mask=None) for case in cases[3:]], SPEC)
+    return TrainView(cases[:3], [replace(case, mask=None) for case in cases[3:]], SPEC)
 
 
 def trained(steps: int) -> tuple[MeanTeacher, ToyRun]:

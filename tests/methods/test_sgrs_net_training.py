@@ -434,7 +434,7 @@ def volumes() -> TrainView:
         )
         image = (1.5 * mask + random.normal(0, 1, shape))[None].astype(np.float32)
         cases.append(Case(f"v{number}", f"v{number}", image, mask.astype(np.int64)))
-    return TrainView(cases[:3], (), [replace(case, mask=None) for case in cases[3:]], VOLUMES)
+    return TrainView(cases[:3], [replace(case, mask=None) for case in cases[3:]], VOLUMES)
 
 
 @pytest.mark.parametrize("recipe", ["released", "described"])

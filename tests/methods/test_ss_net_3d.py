@@ -59,7 +59,7 @@ def ball(number: int) -> Case:
 def volumes(labelled: int = 3, unlabelled: int = 6) -> TrainView:
     cases = [ball(number) for number in range(labelled + unlabelled)]
     hidden = [replace(case, mask=None) for case in cases[labelled:]]
-    return TrainView(cases[:labelled], (), hidden, SPEC)
+    return TrainView(cases[:labelled], hidden, SPEC)
 
 
 def config(**changes: Any) -> Config:

@@ -353,5 +353,10 @@ def test_mask_goes_with_the_image(trained: Pyramid) -> None:
     def overlap(first: torch.Tensor, second: torch.Tensor) -> float:
         return ((first & second).sum() / (first | second).sum()).item()
 
-    assert overlap(masks, red) > 0.8
-    assert overlap(masks.roll(1, 0), red) < 0.5  # the mask of another sample
+    # Five such trainings ended with 0.43 to 0.77, and with 0.05 to 0.20 for the mask of another
+    # sample: sums in another order, as other processors take them, move one as far as a seed does.
+    coupled = overlap(masks, red)
+    uncoupled = overlap(masks.roll(1, 0), red)
+    assert coupled > 0.35
+    assert uncoupled < 0.35
+    assert coupled > 2 * uncoupled

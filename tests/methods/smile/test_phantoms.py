@@ -89,7 +89,7 @@ def test_lesions_go_and_the_rest_stays() -> None:
     fit = [case for case in train if case.group in labelled]
     hidden = [replace(case, mask=None) for case in train if case.group not in labelled]
     method, run = SMILE(Config(**SMALL), SPEC), Run(SPEC, STEPS)
-    method.fit(TrainView(fit, (), hidden, SPEC), run)
+    method.fit(TrainView(fit, hidden, SPEC), run)
     reference_run = Run(SPEC, STEPS, seed=1)
     reference = reference_run.backbone()
     train_supervised(reference, train, reference_run, Config(**{**SMALL, "batch_size": 8}))
