@@ -123,8 +123,6 @@ def joint_draws(
     degrees of freedom of all pairs, in the order of `itertools.combinations`, where they are not
     those of each pair on its own (`SharedVariance.variances`).
     """
-    from scipy.special import stdtrit
-
     means = tables.mean((1, 2))
     first, second = np.triu_indices(len(tables), 1)
     if variances is None:
@@ -134,8 +132,7 @@ def joint_draws(
     if not varying.any():
         return np.tile(means, (draws, 1))
     common_freedom = float(np.median(freedom[varying]))
-    upper = 0.5 + LEVEL / 2
-    widening = stdtrit(freedom, upper) / stdtrit(common_freedom, upper)
+    widening = _widening(freedom, common_freedom)
     of_differences = np.zeros((len(tables), len(tables)))
     of_differences[first, second] = np.where(varying, variance * widening**2, 0)
     root = covariance_root(of_differences + of_differences.T)
@@ -144,6 +141,14 @@ def joint_draws(
     chi_square = random.chisquare(common_freedom, (draws, 1))
     drawn: NDArray[np.float64] = means + normal / np.sqrt(chi_square / common_freedom)
     return drawn
+
+
+def _widening(freedom: NDArray[np.float64], common_freedom: float) -> NDArray[np.float64]:
+    """How much wider 95% intervals are with these degrees of freedom than with a common number."""
+    from scipy.special import stdtrit
+
+    upper = 0.5 + LEVEL / 2
+    return np.asarray(stdtrit(freedom, upper) / stdtrit(common_freedom, upper))
 
 
 def covariance_root(variance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -92,6 +92,13 @@ class Difference:
             return float(self.mean == 0)
         return 2 * float(stdtr(self.freedom, -abs(self.mean) / self.error))
 
+    def false_outperformance(self) -> float | None:
+        """P(true mean <= 0), as in R4.5; None where it is not tested."""
+        p = self.p_value()
+        if p is None:
+            return None
+        return p / 2 if self.mean > 0 else 1 - p / 2
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedVariance:

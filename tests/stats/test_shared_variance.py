@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from bench.errors import BenchError
-from bench.stats.intervals import mean_interval, p_value, standard_error
+from bench.stats.intervals import (
+    false_outperformance,
+    mean_interval,
+    p_value,
+    standard_error,
+)
 from bench.stats.shared_variance import (
     Difference,
     MethodTable,
@@ -44,9 +49,9 @@ def numbers(difference: Difference) -> tuple[float, float, float]:
 def mean_squares_by_loops(table: Table) -> tuple[float, float, float]:
     """MSc, MSs and MSe of one table, term by term."""
     n, s = table.shape
-    grand = sum(table[i, j] for i in range(n) for j in range(s)) / (n * s)
-    rows = [sum(table[i, j] for j in range(s)) / s for i in range(n)]
-    columns = [sum(table[i, j] for i in range(n)) / n for j in range(s)]
+    grand = sum(table.ravel().tolist()) / (n * s)
+    rows = [sum(table[i]) / s for i in range(n)]
+    columns = [sum(table[:, j]) / n for j in range(s)]
     case = s * sum((row - grand) ** 2 for row in rows) / (n - 1)
     subset = n * sum((column - grand) ** 2 for column in columns) / (s - 1)
     residual = 0.0
@@ -108,6 +113,9 @@ def test_interval_and_p_by_the_t_distribution() -> None:
     half_width = student.ppf(0.975, freedom) * error
     assert difference.interval() == pytest.approx((mean - half_width, mean + half_width))
     assert difference.p_value() == pytest.approx(2 * student.sf(abs(mean) / error, freedom))
+    of_reverse = shared_by(tables).difference("m05", "m03")
+    for one in (difference, of_reverse):
+        assert one.false_outperformance() == pytest.approx(student.cdf(-one.mean / error, freedom))
     wide = difference.interval(0.99)
     assert wide is not None
     assert wide[1] - mean == pytest.approx(student.ppf(0.995, freedom) * error)
@@ -123,9 +131,11 @@ def test_small_boards_keep_the_formula_of_one_difference(k: int, s: int) -> None
     interval = mean_interval(tables["m00"] - tables["m01"])
     assert difference.interval() == pytest.approx((interval.lo, interval.hi))
     if s == 3:
-        assert difference.p_value() == pytest.approx(p_value(tables["m00"] - tables["m01"]))
+        paired = tables["m00"] - tables["m01"]
+        assert difference.p_value() == pytest.approx(p_value(paired))
+        assert difference.false_outperformance() == pytest.approx(false_outperformance(paired))
     else:
-        assert difference.p_value() is None
+        assert (difference.p_value(), difference.false_outperformance()) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -230,43 +240,54 @@ def with_tuned(tables: dict[str, Table], couples: int) -> list[MethodTable]:
     return methods
 
 
-@pytest.mark.parametrize(("couples", "s", "own_pool"), [(2, 3, False), (3, 3, True), (6, 2, True)])
-def test_tuned_and_default_share_the_variance_of_such_couples(
-    couples: int, s: int, own_pool: bool
-) -> None:
-    methods = with_tuned(simulated(12, 7, 8, s), couples)
-    shared = share_variance(methods)
+def couple_differences(methods: list[MethodTable]) -> list[Table]:
+    """Tuned minus default of each couple."""
     by_label = {method.label: method.table for method in methods}
     differences = []
-    for index in range(couples):
-        differences.append(by_label[f"m{index:02} tuned"] - by_label[f"m{index:02}"])
-    own_squares = [mean_squares_by_loops(difference)[1] for difference in differences]
-    case, own, residual = mean_squares_by_loops(differences[0])
-    pool = float(np.mean(own_squares))
-    comparisons = couples
-    if not own_pool:
-        pool = float(pooled_mean_square(np.stack(list(by_label.values()))))
-        comparisons = len(by_label) - 1
+    for method in methods:
+        if method.twin_of is not None:
+            differences.append(method.table - by_label[method.twin_of])
+    return differences
+
+
+def expected_error(difference: Table, pool: float) -> float:
+    """Standard error with a given pool."""
+    n, s = difference.shape
+    case, own, residual = mean_squares_by_loops(difference)
     subset = (4 * pool + (s - 1) * own) / (3 + s)
-    variance = max(case + subset - residual, case, subset) / (8 * s)
+    return (max(case + subset - residual, case, subset) / (n * s)) ** 0.5
+
+
+@pytest.mark.parametrize(("couples", "s"), [(3, 3), (6, 2)])
+def test_tuned_and_default_share_the_variance_of_such_couples(couples: int, s: int) -> None:
+    methods = with_tuned(simulated(12, 7, 8, s), couples)
+    differences = couple_differences(methods)
+    pool = float(np.mean([mean_squares_by_loops(table)[1] for table in differences]))
+    shared = share_variance(methods)
     mean, error, _ = numbers(shared.difference("m00 tuned", "m00"))
-    assert (mean, error**2) == pytest.approx((differences[0].mean(), variance))
-    assert shared.board_pool is not None and shared.board_pool.comparisons == len(by_label) - 1
-    used = shared.couples_pool or shared.board_pool
-    assert used.comparisons == comparisons
+    assert mean == pytest.approx(differences[0].mean())
+    assert error == pytest.approx(expected_error(differences[0], pool))
+    reverse = numbers(shared.difference("m00", "m00 tuned"))
+    assert reverse[1] == pytest.approx(error)
+
+
+@pytest.mark.parametrize(("couples", "s"), [(2, 3), (5, 2)])
+def test_few_couples_use_the_pool_of_the_board(couples: int, s: int) -> None:
+    methods = with_tuned(simulated(12, 7, 8, s), couples)
+    pool = float(pooled_mean_square(np.stack([method.table for method in methods])))
+    difference = share_variance(methods).difference("m00 tuned", "m00")
+    expected = expected_error(couple_differences(methods)[0], pool)
+    assert numbers(difference)[1] == pytest.approx(expected)
+    assert difference.tested
 
 
 def test_changes_of_methods_share_the_mean_of_their_variances() -> None:
     tables = simulated(13, 5, 8, 3)
     unchanged = {**tables, "same": np.zeros((8, 3))}
     changes = differences_without_common_method(unchanged)
-    squares = [mean_squares_by_loops(table) for table in tables.values()]
-    pool = float(np.mean([subset for _, subset, _ in squares]))
-    case, own, residual = squares[0]
-    subset = (4 * pool + 2 * own) / 6
-    mean, error, _ = numbers(changes["m00"])
-    expected = max(case + subset - residual, case, subset) / 24
-    assert (mean, error**2) == pytest.approx((tables["m00"].mean(), expected))
+    pool = float(np.mean([mean_squares_by_loops(table)[1] for table in tables.values()]))
+    expected = expected_error(tables["m00"], pool)
+    assert numbers(changes["m00"])[:2] == pytest.approx((tables["m00"].mean(), expected))
     few = differences_without_common_method({"m00": tables["m00"], "m01": tables["m01"]})
     assert numbers(few["m00"])[1:] == pytest.approx(standard_error(tables["m00"]))
     assert differences_without_common_method({}) == {}
