@@ -362,14 +362,16 @@ def differences_without_common_method(
 
     Such as those between two versions of each method. `tables` holds paired differences (n
     patients x s draws, the same for all). Their pool is their mean MSs; tables that are 0
-    everywhere stay out of it. With fewer than 3 others the formula is that of R4.1.
+    everywhere stay out of it. With fewer than 3 others the formula is that of R4.1. An effect of a
+    draw that is common to all differences makes the pool less certain than its degrees of freedom
+    say: where it was nearly twice as large as their own effects, 2 draws gave 11% errors for 5%.
     """
     if not tables:
         return {}
     varying = [table for _, table in sorted(tables.items()) if table.any()]
     pool = _pool_of_independent(varying)
-    found = _differences(np.stack(list(tables.values())), [pool] * len(tables))
-    return dict(zip(tables, found, strict=True))
+    differences = _differences(np.stack(list(tables.values())), [pool] * len(tables))
+    return dict(zip(tables, differences, strict=True))
 
 
 def all_pairs(labels: Sequence[str]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ narrowest quarter of intervals in 82% or more. A short form runs with all tests,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -225,7 +225,7 @@ def test_equal_methods(name: str, k: int, s: int, n: int) -> None:
 def test_coverage_with_few_patients(name: str, s: int, n: int) -> None:
     counts = count_boards(name, 7, n, s, repeats=2000)
     print(f"{name}, 7 methods, {n} patients, {s} draws: {counts}", flush=True)
-    assert 0.93 <= counts.covered <= 0.985
+    assert 0.93 <= counts.covered <= 0.98
     assert counts.narrowest_covered >= 0.82
 
 
@@ -300,9 +300,10 @@ def board_with_tuned(
     """Equal methods, each with a tuned variant that reacts to draws and patients much alike."""
     scale = CORRELATION**0.5
     rest_scale = (1 - CORRELATION) ** 0.5
-    of_couples = simulated_board(random, setting, learners, n, s)
-    default = scale * of_couples + rest_scale * simulated_board(random, setting, learners, n, s)
-    tuned = scale * of_couples + rest_scale * simulated_board(random, setting, learners, n, s)
+    own_effects = replace(setting, patient=0.0, draw=0.0, patient_and_draw=0.0)
+    of_couples = scale * simulated_board(random, setting, learners, n, s)
+    default = of_couples + rest_scale * simulated_board(random, own_effects, learners, n, s)
+    tuned = of_couples + rest_scale * simulated_board(random, own_effects, learners, n, s)
     methods = []
     for index in range(learners):
         label = label_of(index)
