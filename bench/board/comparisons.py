@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.columns import COLUMNS
-from bench.board.rows import RowCells, matrix_of, rows_by_budget, seed_name, shared_subsets
+from bench.board.rows import RowCells, rows_by_budget
 from bench.board.schema import (
     HEADLINE,
     MethodPair,
@@ -24,9 +24,12 @@ from bench.board.schema import (
     RuleOrdering,
     RuleRank,
 )
+from bench.board.shared_draws import draws_of_all, share_tables
 from bench.names import DEFAULT
 from bench.stats import intervals
 from bench.stats.ranking import Ordering, order_by_rules, rank_agreement, rank_distributions
+from bench.stats.shared_variance import SharedVariance
+from bench.stats.verdicts import PairTest, compare_all_pairs
 
 MOST = 12  # methods in a matrix: the reference and the best means; nobody reads more
 
@@ -47,6 +50,11 @@ class BudgetScores:
     rows: Mapping[str, RowCells]
     tables: Mapping[str, NDArray[np.float64]]  # patients x shared subsets
 
+    @cached_property
+    def shared(self) -> SharedVariance:
+        """What the methods tell together about draws."""
+        return share_tables(self.rows, self.tables)
+
 
 def compare_methods(rows: Sequence[RowCells], reference: str) -> Comparisons:
     """All comparisons of a plan."""
@@ -66,14 +74,9 @@ def scores_by_budget(rows: Sequence[RowCells]) -> Iterator[BudgetScores]:
     """The budgets at which any method is scored."""
     scored = [cells for cells in rows if cells.scores and not cells.selected]
     for group in rows_by_budget(scored):
-        shared = shared_subsets(group)
-        tables = {}
-        for cells in group:
-            table = matrix_of(cells, HEADLINE[cells.row.task], shared)
-            if table is not None:
-                tables[seed_name(cells.row)] = table
-        if tables:
-            yield BudgetScores({seed_name(cells.row): cells for cells in group}, tables)
+        draws = draws_of_all(group, HEADLINE[group[0].row.task])
+        if draws.tables:
+            yield BudgetScores(draws.rows, draws.tables)
 
 
 def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
@@ -90,7 +93,7 @@ def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
 
 def rank_shares(budget: BudgetScores, shown: Sequence[str]) -> list[RankShares]:
     """In which share of draws of the true means each method shown is first, second, and so on."""
-    distributions = rank_distributions(budget.tables, True)
+    distributions = rank_distributions(budget.tables, True, budget.shared)
     shares = []
     for name in shown:
         cells = budget.rows[name]
@@ -118,21 +121,17 @@ def _without_trailing_zeros(shares: Sequence[float]) -> list[float]:
 
 def method_pairs(budget: BudgetScores, shown: Sequence[str]) -> list[MethodPair]:
     """Each two of the methods shown; p is adjusted after Holm over all of these pairs."""
-    couples = list(combinations(shown, 2))
-    differences = [budget.tables[a] - budget.tables[b] for a, b in couples]
-    adjusted = intervals.holm_adjusted(
-        [intervals.p_value(difference) for difference in differences]
-    )
     pairs = []
-    for (a, b), difference, p in zip(couples, differences, adjusted, strict=True):
-        pairs.append(_method_pair(budget.rows[a], budget.rows[b], difference, p))
+    for test in compare_all_pairs(budget.shared, shown):
+        pairs.append(_method_pair(budget, test))
     return pairs
 
 
-def _method_pair(
-    cells: RowCells, other: RowCells, difference: NDArray[np.float64], p: float
-) -> MethodPair:
-    interval = intervals.mean_interval(difference)
+def _method_pair(budget: BudgetScores, test: PairTest) -> MethodPair:
+    cells, other = budget.rows[test.first], budget.rows[test.second]
+    difference = budget.tables[test.first] - budget.tables[test.second]
+    patients, subsets = difference.shape
+    known = budget.shared.difference(test.first, test.second)
     return MethodPair(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -142,13 +141,13 @@ def _method_pair(
         variant=cells.row.variant,
         other=other.row.method,
         other_variant=other.row.variant,
-        mean=interval.mean,
-        lo=interval.lo,
-        hi=interval.hi,
-        interval=interval.kind,
+        mean=test.mean,
+        lo=test.lo,
+        hi=test.hi,
+        interval=intervals.kind_of_difference(patients, subsets, test.p is not None),
         superiority=intervals.probability_of_superiority(difference),
-        p=p,
-        false_outperformance=intervals.false_outperformance(difference),
+        p=test.adjusted_p,
+        false_outperformance=known.false_outperformance(),
     )
 
 

@@ -91,6 +91,18 @@ def _interval_kind(patients: int, subsets: int) -> str:
     return "two-way"
 
 
+def kind_of_difference(patients: int, subsets: int, is_tested: bool) -> str:
+    """The kind of the interval of a difference whose draw variance is shared by all methods.
+
+    It is "wide" with few patients, and where too little is known about draws for a test.
+    """
+    if patients < 2:
+        return ""
+    if subsets == 1:
+        return "cases only"
+    return "two-way" if is_tested and patients >= FEW_PATIENTS else "wide"
+
+
 def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
     """95% t interval of one value per subset (s), for metrics of whole image sets (R4.2c).
 

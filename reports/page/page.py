@@ -58,7 +58,8 @@ MEASURED = (  # of the protocol, shown above the results
 )
 RANK_HELP = (
     "95% range of plausible ranks at this budget. "
-    "Methods with the same letter do not differ significantly from the best of their group."
+    "† marks the best method and those that are not separated from it, after Holm's adjustment "
+    "for all pairs."
 )
 ROLES = {
     "learner": "compared method",
@@ -369,6 +370,7 @@ def _template_filters(board: Board) -> templating.Filters:
         "percent": tables.percent,
         "plural": tables.plural,
         "rank": tables.rank_text,
+        "verdict": tables.verdict_text,
         "status": tables.status_title,
         "method_label": tables.item_label,
         "metric_title": metric_title,
@@ -384,10 +386,13 @@ TEMPLATE_WORDS: Mapping[str, Any] = {
     "known": known,
     "weak_intervals": tables.WEAK_INTERVALS,
     "rank_help": RANK_HELP,
+    "tie": tables.TIE,
+    "tie_meaning": tables.TIE_MEANING,
     "compact": KEY_COLUMNS,
     "leaders": tables.find_leaders,
     "rules": comparisons.RULES,
     "significance_mark": comparisons.significance_mark,
+    "p_text": comparisons.p_text,
     "rule_text": overlays.rule_text,
     "stack": comparisons.stack_shares,
     "in_words": comparisons.shares_text,
