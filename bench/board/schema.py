@@ -17,6 +17,7 @@ from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard, StudyFacts
 from bench.stats.intervals import LEVEL, MEANINGFUL, Interval
 from bench.stats.label_efficiency import Amount
+from bench.stats.ranking import TIED_WITH_BEST
 from bench.stats.verdicts import Verdict
 
 Status = Literal["ok", "failed", "not_applicable", "missing"]
@@ -94,6 +95,11 @@ class Row:
     def row_id(self) -> RowId:
         """Which row it belongs to."""
         return RowId(self.task, self.dataset, self.labelled, self.method, self.variant)
+
+    @property
+    def ties_with_best(self) -> bool:
+        """Whether it is the best method of its budget, or not separated from it."""
+        return self.tie_group == TIED_WITH_BEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,7 @@ class CurveArea:
     hi: float | None
     kind: str  # of the interval
     gain: Interval | None = None  # minus the reference's area
+    verdict: Verdict | None = None  # on this gain, adjusted for all of them
 
 
 @dataclass(frozen=True, slots=True)

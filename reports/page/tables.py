@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from bench.board.schema import HEADLINE, Board, ColumnFacts, DatasetFacts, Row, row_key
 from bench.names import DEFAULT, method_label
-from bench.stats.ranking import TIED_WITH_BEST
 
 # Percent of colour behind the best number of a budget; text on it keeps its contrast.
 STRONGEST = 16
@@ -183,7 +182,7 @@ def _best_first(entry: Entry) -> tuple[bool, bool, float, str]:
 
 
 def _tied_labels(entries: list[Entry]) -> frozenset[str]:
-    tied = [entry.label for entry in entries if entry.head.tie_group == TIED_WITH_BEST]
+    tied = [entry.label for entry in entries if entry.head.ties_with_best]
     return frozenset(tied) if len(tied) > 1 else frozenset()
 
 

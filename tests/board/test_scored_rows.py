@@ -11,9 +11,9 @@ from bench.board.columns import COLUMNS
 from bench.board.rows import RowCells, seed_name
 from bench.board.schema import Row
 from bench.board.shared_draws import draws_of_all, share_tables
-from bench.scoring.tables import Means, Scores
+from bench.names import RowId
 from bench.stats.verdicts import gains_over_references
-from tests.support.boards import row_cells
+from tests.support.boards import scored_row
 
 Table = NDArray[np.float64]  # patients x draws
 FACTS = {column.facts.key: column.facts for column in COLUMNS}
@@ -22,14 +22,8 @@ BASE = random.normal(0.6, 0.1, (20, 3))
 
 
 def scored(method: str, table: Table, variant: str = "default", **changes: Any) -> RowCells:
-    """A finished row with the Dice of each patient and draw."""
-    scores = {}
-    names = np.array([f"p{number:02}" for number in range(len(table))], object)
-    for subset, values in enumerate(table.T):
-        means = Means(names, values[:, None])
-        scores[subset] = Scores({"dice": 0}, means, means)
-    content = {"scores": scores, "states": ["done"] * table.shape[1], **changes}
-    return row_cells(method, variant, **content)
+    """A finished row of one budget."""
+    return scored_row(RowId("segmentation", "d", 4, method, variant), table, **changes)
 
 
 def noisy(shift: float) -> Table:
