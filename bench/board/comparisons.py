@@ -1,4 +1,4 @@
-"""Pairwise comparison at one budget: rank stability, all pairs, and orderings under other rules.
+"""Comparison at one budget: rank stability, all pairs, other rules, and how many draws gains need.
 
 For the headline of each task, over the subsets that all methods of a budget have. A method that
 failed counts as worst here, as everywhere; a checkpoint chosen on a list is left out.
@@ -19,6 +19,7 @@ from bench.board.schema import (
     HEADLINE,
     MethodPair,
     MethodRanks,
+    PlanningNote,
     RankShares,
     RuleAgreement,
     RuleOrdering,
@@ -27,6 +28,7 @@ from bench.board.schema import (
 from bench.board.shared_draws import draws_of_all, share_tables
 from bench.names import DEFAULT
 from bench.stats import intervals
+from bench.stats.planning import Components, measured_components, planning_sentence
 from bench.stats.ranking import Ordering, order_by_rules, rank_agreement, rank_distributions
 from bench.stats.shared_variance import SharedVariance
 from bench.stats.verdicts import PairTest, compare_all_pairs
@@ -181,3 +183,34 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
         variant=cells.row.variant,
         rules=rules,
     )
+
+
+def planning_notes(rows: Sequence[RowCells]) -> list[PlanningNote]:
+    """A note for each budget at which two methods have scores of two draws and two patients."""
+    notes = []
+    for budget in scores_by_budget(rows):
+        components = measured_components(budget.shared)
+        if components is not None:
+            notes.append(_planning_note(budget, components))
+    return notes
+
+
+def _planning_note(budget: BudgetScores, components: Components) -> PlanningNote:
+    first = next(iter(budget.rows.values()))
+    patients, draws = budget.shared.shape
+    methods = len(set(budget.shared.same_as.values()))
+    return PlanningNote(
+        task=first.row.task,
+        dataset=first.row.dataset,
+        labelled=first.row.labelled,
+        fraction=first.fraction,
+        text=note_text(components, patients, draws, methods),
+    )
+
+
+def note_text(components: Components, patients: int, draws: int, methods: int) -> str:
+    """The sentence for one budget; half-width and draws are those of an adjusted verdict."""
+    gains = max(1, methods - 1)
+    sentence = planning_sentence(components, patients, draws, methods, comparisons=gains)
+    adjusted = f", adjusted for {gains} gains" if gains > 1 else ""
+    return f"{draws} draws{adjusted}: {sentence}." if draws > 1 else f"1 draw: {sentence}."

@@ -393,6 +393,17 @@ class RowCost:
     tune_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlanningNote:
+    """What the draws of a budget can resolve, and how many draws given gains need."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    text: str
+
+
 @dataclass(frozen=True)
 class Board:
     """Everything the page shows but the pictures."""
@@ -418,6 +429,7 @@ class Board:
     orderings: Sequence[RuleOrdering] = field(default_factory=list)
     cost: Sequence[RowCost] = field(default_factory=list)
     columns: Sequence[ColumnFacts] = field(default_factory=list)
+    planning: Sequence[PlanningNote] = field(default_factory=list)
     schema: int = 2
 
     @cached_property

@@ -20,6 +20,7 @@ from bench.board.schema import (
     Interval,
     LabelEquivalent,
     Panel,
+    PlanningNote,
     Row,
     RowCost,
     Sheet,
@@ -104,6 +105,7 @@ class Section:
     table: MainTable
     label_equivalents: list[LabelEquivalent]
     areas: list[CurveArea]
+    planning: list[tuple[str, PlanningNote]]  # with the budget in words
     curve: Markup
     cost_figure: Markup
     blocks: list[comparisons.Block]
@@ -186,6 +188,7 @@ def _make_section(
         table=_make_table(board, problem),
         label_equivalents=tables.items_of(board.label_equivalents, problem),
         areas=sorted(areas, key=lambda area: -area.mean),
+        planning=_planning_of(board, problem),
         curve=Markup(label_curve.draw_label_curve(board, problem, f"curve-{number}")),
         cost_figure=Markup(cost_figure.draw_cost_figure(board, problem, f"cost-{number}")),
         blocks=comparisons.list_blocks(board, problem, section),
@@ -215,6 +218,14 @@ def _make_table(board: Board, problem: Problem) -> MainTable:
         intervals={row.interval for row in tables.rows_of(board, problem)},
         points=points,
     )
+
+
+def _planning_of(board: Board, problem: Problem) -> list[tuple[str, PlanningNote]]:
+    total = board.datasets[problem.dataset].train_groups
+    notes = []
+    for note in tables.items_of(board.planning, problem):
+        notes.append((tables.budget_text(note.fraction, note.labelled, total), note))
+    return notes
 
 
 def _headline_word(board: Board, task: str) -> str:
