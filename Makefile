@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint benchmark gate
+.PHONY: demo test lint benchmark gate gate-long
 
 demo: $(READY)
 	$(BIN)/python run_bench.py
@@ -13,6 +13,9 @@ test: $(READY)
 
 gate: $(READY)  # slow: trains on phantoms at full and at low budget, and checks the gap
 	$(BIN)/python -m pytest -m slow
+
+gate-long: $(READY)  # simulates boards for minutes and holds what the statistics promise
+	$(BIN)/python -m pytest -m long
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.board.schema import PlanningNote
 from bench.cell_folder import CellJob
 from bench.execution import driver
 from bench.execution.executor import Executor
-from bench.names import EXTERNAL, cell_label, duration
+from bench.names import EXTERNAL, RowId, cell_label, dataset_label, duration
 from bench.planning.cells import PlannedCell, matching_cells
 from bench.stages import Bench
 from bench.store import Store
@@ -19,6 +21,7 @@ PROBE_STEPS = 5
 PROBE_LIMIT_S = 120
 CellKind = tuple[str, str, str]  # method, task, data set: such cells take about as long per step
 StepSeconds = Mapping[CellKind, float]
+BudgetKey = tuple[str, str, int]  # task, data set, labelled patients
 
 
 def forecast(bench: Bench) -> str:
@@ -31,6 +34,7 @@ def forecast(bench: Bench) -> str:
     lines = []
     for cell in ready:
         lines.append(f"{cell.key}  {cell_label(cell)}: {_state_text(cell, bench.store)}")
+    lines += _measured_planning(bench)
     due = _due_cells(ready, bench.store)
     slots = bench.options.workers or driver.available_cores()
     executor = LocalExecutor(slots, bench.suite.threads)
@@ -39,6 +43,56 @@ def forecast(bench: Bench) -> str:
     if waiting:
         lines.append(_tuning_text(waiting, bench, step_seconds, slots))
     return "\n".join(lines)
+
+
+def _measured_planning(bench: Bench) -> list[str]:
+    """What the draws of each budget will resolve, as far as finished cells tell."""
+    from bench.board.comparisons import planning_notes
+    from bench.board.rows import row_cells
+    from bench.stages import make_plan
+
+    test_groups = {}
+    for name, dataset in bench.datasets.items():
+        test_groups[name] = dataset.split.patients(dataset.split.test)
+    notes = planning_notes(row_cells(bench.store, make_plan(bench)))
+    return planning_lines(bench.cells, test_groups, notes)
+
+
+def planning_lines(
+    cells: Sequence[PlannedCell], test_groups: Mapping[str, int], notes: Sequence[PlanningNote]
+) -> list[str]:
+    """A line for each budget of a plan with two methods or more.
+
+    `test_groups` holds the test patients of each data set, `notes` what finished cells say; a
+    budget without a note is planned by the variance of the demo, which is one of Dice.
+    """
+    from bench.board.comparisons import note_text
+    from bench.stats.planning import DEFAULT_COMPONENTS
+
+    measured = {(note.task, note.dataset, note.labelled): note.text for note in notes}
+    lines = []
+    for key, rows in _planned_rows(cells).items():
+        task, dataset, labelled = key
+        if len(rows) < 2:
+            continue
+        text = measured.get(key)
+        if text is None and task == "segmentation":
+            draws = max(rows.values())
+            text = note_text(DEFAULT_COMPONENTS, test_groups[dataset], draws, len(rows))
+            text = f"{text} Assumes that differences vary as in the demo."
+        if text is not None:
+            lines.append(f"{dataset_label(task, dataset)}, {labelled} labelled, {text}")
+    return lines
+
+
+def _planned_rows(cells: Sequence[PlannedCell]) -> dict[BudgetKey, dict[RowId, int]]:
+    """The draws of each row that will be scored, by budget."""
+    budgets: dict[BudgetKey, dict[RowId, int]] = defaultdict(dict)
+    for cell in cells:
+        if cell.refusal is None:
+            rows = budgets[cell.row.budget]
+            rows[cell.row] = rows.get(cell.row, 0) + 1
+    return budgets
 
 
 def _state_text(cell: PlannedCell, store: Store) -> str:

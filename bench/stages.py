@@ -134,6 +134,11 @@ def _studies(bench: Bench) -> Sequence[Any]:
 
 def write_plan(bench: Bench) -> None:
     """Write plan.json: what `score`, `report`, `status` and `verify` need."""
+    plan_file.write_plan(bench.store.out, make_plan(bench))
+
+
+def make_plan(bench: Bench) -> Plan:
+    """The content of plan.json."""
     suite = bench.suite
     plugins = bench.options.plugins
     facts = {}
@@ -144,7 +149,7 @@ def write_plan(bench: Bench) -> None:
     studies = []
     if suite.tuning:
         studies = [study.facts() for study in _studies(bench)]
-    plan = Plan(
+    return Plan(
         header=plan_file.header_of(suite, bench.size),
         suite=suite,
         cells=bench.cells,
@@ -158,7 +163,6 @@ def write_plan(bench: Bench) -> None:
         methods=plan_file.method_cards(suite, plugins),
         provenance={"commit": commit()},
     )
-    plan_file.write_plan(bench.store.out, plan)
 
 
 def commit() -> str:

@@ -124,6 +124,7 @@ def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("missing") == 4
     assert "4 cells to run, about" in result.stdout
+    assert "half-width" not in result.stdout  # of a single method there is no gain
     assert not any((out / "cells").iterdir())
 
 

@@ -1,6 +1,9 @@
 """Rows of boards of phantoms from before the code was laid out anew: numbers must not move.
 
-Only seeds of shared parts and of samplers were freed from the hash of the code before that.
+Only seeds of shared parts and of samplers were freed from the hash of the code before that. Fields
+that say how certain a number is are not compared: intervals, ranks and ties come from other
+statistics since differences share the variance between draws (R4.1b), which tests/stats and
+tests/board hold. Means, counts and status are those that they were.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ GOLDEN = ROOT / "tests" / "golden"
 DEMO = ROOT / "suites" / "demo.yaml"
 # Sums in another order, as other processors take them, move a training of 40 steps by a little.
 ELSEWHERE = 0.02
+STATISTICAL = frozenset({"lo", "hi", "interval", "rank_lo", "rank_hi", "tie_group", "first"})
+# Columns that the golden rows do not have.
+LATER = frozenset({"verdict", "adjusted_lo", "adjusted_hi", "p"})
 
 
 def processor() -> str:
@@ -34,17 +40,19 @@ def processor() -> str:
 
 
 def compare_rows(rows: list[dict[str, Any]], file: Path) -> None:
-    """Every label, count and status is equal; every number within what processors differ by."""
+    """Every label, count and status is equal; every mean within what processors differ by."""
     golden = json.loads(file.read_text())
     same_processor = golden["processor"] == processor()
     tolerance = 1e-9 if same_processor else ELSEWHERE
     assert len(rows) == len(golden["rows"])
     for row, kept in zip(rows, golden["rows"], strict=True):
-        assert row.keys() == kept.keys()
+        assert row.keys() == kept.keys() | LATER
         for name, value in kept.items():
+            if name in STATISTICAL:
+                continue
             if isinstance(value, float):
                 assert row[name] == pytest.approx(value, rel=tolerance, abs=tolerance), (row, name)
-            elif name not in ("rank_lo", "rank_hi", "tie_group") or same_processor:
+            else:
                 assert row[name] == value, (row, name)
 
 

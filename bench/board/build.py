@@ -11,7 +11,7 @@ from bench import __version__, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
-from bench.board.comparisons import compare_methods
+from bench.board.comparisons import compare_methods, planning_notes
 from bench.board.label_curves import curve_areas, label_equivalents
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
@@ -80,6 +80,7 @@ def build(store: Store) -> Board:
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
         columns=[column.facts for column in columns],
+        planning=planning_notes(rows),
     )
 
 

@@ -1,4 +1,4 @@
-"""Pairwise comparison at one budget: rank stability, all pairs, and orderings under other rules.
+"""Comparison at one budget: rank stability, all pairs, other rules, and how many draws gains need.
 
 For the headline of each task, over the subsets that all methods of a budget have. A method that
 failed counts as worst here, as everywhere; a checkpoint chosen on a list is left out.
@@ -8,25 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.columns import COLUMNS
-from bench.board.rows import RowCells, matrix_of, rows_by_budget, seed_name, shared_subsets
+from bench.board.rows import RowCells, rows_by_budget
 from bench.board.schema import (
     HEADLINE,
     MethodPair,
     MethodRanks,
+    PlanningNote,
     RankShares,
     RuleAgreement,
     RuleOrdering,
     RuleRank,
 )
+from bench.board.shared_draws import draws_of_all, share_tables
 from bench.names import DEFAULT
 from bench.stats import intervals
+from bench.stats.planning import Components, measured_components, planning_sentence
 from bench.stats.ranking import Ordering, order_by_rules, rank_agreement, rank_distributions
+from bench.stats.shared_variance import SharedVariance
+from bench.stats.verdicts import PairTest, compare_all_pairs
 
 MOST = 12  # methods in a matrix: the reference and the best means; nobody reads more
 
@@ -47,6 +52,11 @@ class BudgetScores:
     rows: Mapping[str, RowCells]
     tables: Mapping[str, NDArray[np.float64]]  # patients x shared subsets
 
+    @cached_property
+    def shared(self) -> SharedVariance:
+        """What the methods tell together about draws."""
+        return share_tables(self.rows, self.tables)
+
 
 def compare_methods(rows: Sequence[RowCells], reference: str) -> Comparisons:
     """All comparisons of a plan."""
@@ -66,14 +76,9 @@ def scores_by_budget(rows: Sequence[RowCells]) -> Iterator[BudgetScores]:
     """The budgets at which any method is scored."""
     scored = [cells for cells in rows if cells.scores and not cells.selected]
     for group in rows_by_budget(scored):
-        shared = shared_subsets(group)
-        tables = {}
-        for cells in group:
-            table = matrix_of(cells, HEADLINE[cells.row.task], shared)
-            if table is not None:
-                tables[seed_name(cells.row)] = table
-        if tables:
-            yield BudgetScores({seed_name(cells.row): cells for cells in group}, tables)
+        draws = draws_of_all(group, HEADLINE[group[0].row.task])
+        if draws.tables:
+            yield BudgetScores(draws.rows, draws.tables)
 
 
 def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
@@ -90,7 +95,7 @@ def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
 
 def rank_shares(budget: BudgetScores, shown: Sequence[str]) -> list[RankShares]:
     """In which share of draws of the true means each method shown is first, second, and so on."""
-    distributions = rank_distributions(budget.tables, True)
+    distributions = rank_distributions(budget.tables, True, budget.shared)
     shares = []
     for name in shown:
         cells = budget.rows[name]
@@ -118,21 +123,17 @@ def _without_trailing_zeros(shares: Sequence[float]) -> list[float]:
 
 def method_pairs(budget: BudgetScores, shown: Sequence[str]) -> list[MethodPair]:
     """Each two of the methods shown; p is adjusted after Holm over all of these pairs."""
-    couples = list(combinations(shown, 2))
-    differences = [budget.tables[a] - budget.tables[b] for a, b in couples]
-    adjusted = intervals.holm_adjusted(
-        [intervals.p_value(difference) for difference in differences]
-    )
     pairs = []
-    for (a, b), difference, p in zip(couples, differences, adjusted, strict=True):
-        pairs.append(_method_pair(budget.rows[a], budget.rows[b], difference, p))
+    for test in compare_all_pairs(budget.shared, shown):
+        pairs.append(_method_pair(budget, test))
     return pairs
 
 
-def _method_pair(
-    cells: RowCells, other: RowCells, difference: NDArray[np.float64], p: float
-) -> MethodPair:
-    interval = intervals.mean_interval(difference)
+def _method_pair(budget: BudgetScores, test: PairTest) -> MethodPair:
+    cells, other = budget.rows[test.first], budget.rows[test.second]
+    difference = budget.tables[test.first] - budget.tables[test.second]
+    patients, subsets = difference.shape
+    known = budget.shared.difference(test.first, test.second)
     return MethodPair(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -142,13 +143,13 @@ def _method_pair(
         variant=cells.row.variant,
         other=other.row.method,
         other_variant=other.row.variant,
-        mean=interval.mean,
-        lo=interval.lo,
-        hi=interval.hi,
-        interval=interval.kind,
+        mean=test.mean,
+        lo=test.lo,
+        hi=test.hi,
+        interval=intervals.kind_of_difference(patients, subsets, test.p is not None),
         superiority=intervals.probability_of_superiority(difference),
-        p=p,
-        false_outperformance=intervals.false_outperformance(difference),
+        p=test.adjusted_p,
+        false_outperformance=known.false_outperformance(),
     )
 
 
@@ -182,3 +183,34 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
         variant=cells.row.variant,
         rules=rules,
     )
+
+
+def planning_notes(rows: Sequence[RowCells]) -> list[PlanningNote]:
+    """A note for each budget at which two methods have scores of two draws and two patients."""
+    notes = []
+    for budget in scores_by_budget(rows):
+        components = measured_components(budget.shared)
+        if components is not None:
+            notes.append(_planning_note(budget, components))
+    return notes
+
+
+def _planning_note(budget: BudgetScores, components: Components) -> PlanningNote:
+    first = next(iter(budget.rows.values()))
+    patients, draws = budget.shared.shape
+    methods = len(set(budget.shared.same_as.values()))
+    return PlanningNote(
+        task=first.row.task,
+        dataset=first.row.dataset,
+        labelled=first.row.labelled,
+        fraction=first.fraction,
+        text=note_text(components, patients, draws, methods),
+    )
+
+
+def note_text(components: Components, patients: int, draws: int, methods: int) -> str:
+    """The sentence for one budget; half-width and draws are those of an adjusted verdict."""
+    gains = max(1, methods - 1)
+    sentence = planning_sentence(components, patients, draws, methods, comparisons=gains)
+    adjusted = f", adjusted for {gains} gains" if gains > 1 else ""
+    return f"{draws} draws{adjusted}: {sentence}." if draws > 1 else f"1 draw: {sentence}."

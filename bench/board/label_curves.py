@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.columns import COLUMNS
-from bench.board.rows import RowCells, find_reference, matrix_of, shared_subsets, status_of
+from bench.board.rows import (
+    RowCells,
+    find_reference,
+    matrix_of,
+    seed_name,
+    shared_subsets,
+    status_of,
+)
 from bench.board.schema import HEADLINE, CurveArea, LabelEquivalent
+from bench.board.shared_draws import share_tables
 from bench.names import DEFAULT
 from bench.stats import intervals, label_efficiency
 from bench.stats.intervals import Interval
+from bench.stats.verdicts import Verdict, gains_over_references
 
+FEWEST_BUDGETS = 3  # of an area
 Curve = Sequence[RowCells]  # one method, by increasing budget
+
+
+class AreaGain(NamedTuple):
+    """The area of a method minus the reference's, and the word for it."""
+
+    interval: Interval
+    verdict: Verdict
 
 
 def label_equivalents(rows: Sequence[RowCells], reference: str) -> list[LabelEquivalent]:
@@ -77,7 +95,8 @@ def _label_equivalent(
 def curve_areas(rows: Sequence[RowCells], reference: str) -> list[CurveArea]:
     """Area under the headline over log(labels) of each method that has every budget (R4.9a).
 
-    Budgets are those below all labels; where there is only one, all labels count too.
+    Only with 3 budgets or more: of two, the area is the average of the two ends. Budgets are those
+    below all labels; where these are fewer than 3, all labels count too.
     """
     places: dict[tuple[str, str], list[RowCells]] = defaultdict(list)
     for cells in rows:
@@ -92,33 +111,59 @@ def curve_areas(rows: Sequence[RowCells], reference: str) -> list[CurveArea]:
 def _areas_of(rows: Sequence[RowCells], reference: str) -> list[CurveArea]:
     """The areas of one task on one data set."""
     fractions = _budgets_of_areas(rows)
-    if len(fractions) < 2:
+    if len(fractions) < FEWEST_BUDGETS:
         return []
-    contenders = dict.fromkeys(cells.row.contender for cells in rows)
-    curves = {contender: _whole_curve(rows, contender, fractions) for contender in contenders}
-    lowest = [cells for cells in rows if cells.fraction == fractions[0]]
-    areas = []
-    for curve in curves.values():
-        if not curve:
-            continue
-        base = find_reference(curve[0], lowest, reference)
-        base_curve: Curve = []
-        if base is not None and base is not curve[0]:
-            base_curve = curves[base.row.contender]
-        areas.append(_curve_area(curve, base_curve, fractions))
-    return areas
+    curves = _whole_curves(rows, fractions)
+    gains = _gains_of_areas(curves, fractions, reference)
+    return [_curve_area(curve, fractions, gains.get(name)) for name, curve in curves.items()]
 
 
 def _budgets_of_areas(rows: Sequence[RowCells]) -> list[float]:
     fractions = sorted({cells.fraction for cells in rows})
     low = [fraction for fraction in fractions if fraction < 1]
-    return low if len(low) > 1 else fractions
+    return low if len(low) >= FEWEST_BUDGETS else fractions
 
 
-def _curve_area(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> CurveArea:
+def _whole_curves(rows: Sequence[RowCells], fractions: Sequence[float]) -> dict[str, Curve]:
+    """The curve of each method that has every budget, by the seed name of its first row."""
+    curves: dict[str, Curve] = {}
+    for contender in dict.fromkeys(cells.row.contender for cells in rows):
+        curve = _whole_curve(rows, contender, fractions)
+        if curve:
+            curves[seed_name(curve[0].row)] = curve
+    return curves
+
+
+def _gains_of_areas(
+    curves: Mapping[str, Curve], fractions: Sequence[float], reference: str
+) -> dict[str, AreaGain]:
+    """Each area minus the reference's, paired by patient and draw; areas share draws too.
+
+    An area is linear in the scores, so that its differences are those of R4.1b.
+    """
+    firsts = {name: curve[0] for name, curve in curves.items()}
+    references = {}
+    for name, cells in firsts.items():
+        base = find_reference(cells, list(firsts.values()), reference)
+        if base is not None and base is not cells:
+            references[name] = seed_name(base.row)
+    subsets = shared_subsets([cells for curve in curves.values() for cells in curve])
+    if not references or not subsets:
+        return {}
+    tables = {name: _area(curve, fractions, subsets) for name, curve in curves.items()}
+    by_name = gains_over_references(share_tables(firsts, tables), references, True)
+    patients, draws = next(iter(tables.values())).shape
+    gains = {}
+    for name, gain in by_name.items():
+        kind = intervals.kind_of_difference(patients, draws, gain.p is not None)
+        gains[name] = AreaGain(Interval(gain.mean, gain.lo, gain.hi, kind), gain.verdict)
+    return gains
+
+
+def _curve_area(curve: Curve, fractions: Sequence[float], gain: AreaGain | None) -> CurveArea:
     subsets = shared_subsets(curve)
     row = curve[0].row
-    area = intervals.mean_interval(_area(curve, fractions, subsets))
+    area = intervals.mean_with_interval_if_known(_area(curve, fractions, subsets))
     return CurveArea(
         task=row.task,
         dataset=row.dataset,
@@ -130,7 +175,8 @@ def _curve_area(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> 
         lo=area.lo,
         hi=area.hi,
         kind=area.kind,
-        gain=_gain(curve, base_curve, fractions),
+        gain=gain.interval if gain is not None else None,
+        verdict=gain.verdict if gain is not None else None,
     )
 
 
@@ -167,17 +213,6 @@ def _headline_tables(
             return None
         tables.append(table)
     return np.stack(tables)
-
-
-def _gain(curve: Curve, base_curve: Curve, fractions: Sequence[float]) -> Interval | None:
-    """The area minus the reference's, paired by patient and subset."""
-    if not base_curve:
-        return None
-    subsets = shared_subsets([*curve, *base_curve])
-    if not subsets:
-        return None
-    own = _area(curve, fractions, subsets)
-    return intervals.mean_interval(own - _area(base_curve, fractions, subsets))
 
 
 def _area(curve: Curve, fractions: Sequence[float], subsets: Sequence[int]) -> NDArray[np.float64]:

@@ -18,12 +18,15 @@ CLASS_KNOWN = (
 )
 INTERVALS = (
     "95%, over patients and draws together (two-way random effects); the unit is the patient. "
-    "Greyed with fewer than 3 draws or 8 patients."
+    "Differences share the variance between draws of all methods at a budget. A mean has an "
+    "interval from 5 draws on. Greyed with fewer than 8 patients, and with fewer than 3 draws of "
+    "fewer than 7 methods."
 )
 RANKS = (
     "95% range of plausible ranks from 2000 joint draws of all true means, given patients and "
-    "draws; methods share a letter where paired tests (Holm, 5%) find no significant difference "
-    "from the best of their group."
+    "draws; † marks methods that paired tests (Holm over all pairs, 5%) do not separate from the "
+    "best. Gains are better, worse or not resolved by intervals adjusted for all gains at a budget "
+    "(Bonferroni)."
 )
 SCORES = {
     "segmentation": "Segmentation: on the native grid, per case and class, then averaged per "

@@ -27,6 +27,7 @@ from bench.scoring.tables import (
 )
 from bench.stats import intervals
 from bench.stats.ranking import RankDistribution
+from bench.stats.verdicts import Gain
 from bench.store import Store
 
 NAMED_PROBLEMS = 3  # predictions that do not fit and are named in a reason
@@ -298,8 +299,8 @@ def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str 
 
 
 def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int) -> Row:
-    """The row with mean and interval of patients x subsets."""
-    interval = intervals.mean_interval(matrix)
+    """The row with the mean of patients x subsets, and its interval from 5 draws on."""
+    interval = intervals.mean_with_interval_if_known(matrix)
     n_groups, n_subsets = matrix.shape
     return replace(
         row,
@@ -310,6 +311,25 @@ def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int) -> Row:
         n_cases=n_cases,
         n_groups=n_groups,
         n_subsets=n_subsets,
+    )
+
+
+def with_gain(row: Row, gain: Gain, shape: tuple[int, ...], n_cases: int) -> Row:
+    """The row with a gain over the reference; `shape` is patients x subsets behind it."""
+    n_groups, n_subsets = shape
+    return replace(
+        row,
+        mean=gain.mean,
+        lo=gain.lo,
+        hi=gain.hi,
+        interval=intervals.kind_of_difference(n_groups, n_subsets, gain.p is not None),
+        n_cases=n_cases,
+        n_groups=n_groups,
+        n_subsets=n_subsets,
+        verdict=gain.verdict,
+        adjusted_lo=gain.bar_lo,
+        adjusted_hi=gain.bar_hi,
+        p=gain.adjusted_p,
     )
 
 

@@ -17,6 +17,8 @@ from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard, StudyFacts
 from bench.stats.intervals import LEVEL, MEANINGFUL, Interval
 from bench.stats.label_efficiency import Amount
+from bench.stats.ranking import TIED_WITH_BEST
+from bench.stats.verdicts import Verdict
 
 Status = Literal["ok", "failed", "not_applicable", "missing"]
 Better = Literal["higher", "lower"]
@@ -67,26 +69,37 @@ class Row:
     variant: str  # "default", "tuned", or the suite's label
     metric: str
     mean: float | None  # None unless at least one cell is scored or failed
-    lo: float | None  # 95% interval, not clipped
+    lo: float | None  # 95% interval, not clipped; means have one from 5 draws on
     hi: float | None
-    interval: str  # the kind of an Interval; "" without one
+    interval: str  # the kind of an Interval; "" or "few draws" without one
     n_cases: int  # test images
     n_groups: int  # test patients
     n_subsets: int  # cells behind the mean
     rank_lo: int | None  # range of ranks that the data allow, among methods at this budget
     rank_hi: int | None
-    tie_group: int | None  # methods not significantly different from their group's best share it
+    tie_group: int | None  # 1: not separated from the best method; above 1: separated
     status: Status
     reason: str | None  # why the status is not "ok", in words
     extractor: str | None = None  # of features, for numbers of synthetic images
     n: int | None = None  # synthetic images behind the number; for fid and fd as many real ones
     first: float | None = None  # share of draws of the true means in which it is first
     floor: float | None = None  # distance between two sets of real images at the same n
+    # Of gains that are compared with each other: the word, and the interval and p that are
+    # adjusted for all gains of the budget (R4.3); no numbers where nothing is tested.
+    verdict: Verdict | None = None
+    adjusted_lo: float | None = None
+    adjusted_hi: float | None = None
+    p: float | None = None
 
     @property
     def row_id(self) -> RowId:
         """Which row it belongs to."""
         return RowId(self.task, self.dataset, self.labelled, self.method, self.variant)
+
+    @property
+    def ties_with_best(self) -> bool:
+        """Whether it is the best method of its budget, or not separated from it."""
+        return self.tie_group == TIED_WITH_BEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +211,7 @@ class CurveArea:
     hi: float | None
     kind: str  # of the interval
     gain: Interval | None = None  # minus the reference's area
+    verdict: Verdict | None = None  # on this gain, adjusted for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +314,8 @@ class MethodPair:
     hi: float | None
     interval: str  # its kind
     superiority: float  # P(A > B) over pairs of patient and subset
-    p: float  # adjusted after Holm over all pairs
-    false_outperformance: float  # P(A is not truly better)
+    p: float | None  # adjusted after Holm over all pairs; None where nothing is tested
+    false_outperformance: float | None  # P(A is not truly better); None like p
 
     @property
     def other_label(self) -> str:
@@ -311,7 +325,7 @@ class MethodPair:
     @property
     def significant(self) -> bool:
         """Whether the difference is significant by the adjusted p."""
-        return self.p < 1 - LEVEL
+        return self.p is not None and self.p < 1 - LEVEL
 
     @property
     def meaningful(self) -> bool:
@@ -379,6 +393,17 @@ class RowCost:
     tune_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlanningNote:
+    """What the draws of a budget can resolve, and how many draws given gains need."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    text: str
+
+
 @dataclass(frozen=True)
 class Board:
     """Everything the page shows but the pictures."""
@@ -404,6 +429,7 @@ class Board:
     orderings: Sequence[RuleOrdering] = field(default_factory=list)
     cost: Sequence[RowCost] = field(default_factory=list)
     columns: Sequence[ColumnFacts] = field(default_factory=list)
+    planning: Sequence[PlanningNote] = field(default_factory=list)
     schema: int = 2
 
     @cached_property

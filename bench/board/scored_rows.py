@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,38 +16,55 @@ from bench.board.rows import (
     seed_name,
     shared_subsets,
     status_of,
+    with_gain,
     with_interval,
     with_rank,
 )
 from bench.board.schema import HEADLINE, ColumnFacts, Row
-from bench.names import RowId
+from bench.board.shared_draws import SharedDraws, draws_of_all, method_table
+from bench.names import DEFAULT, TUNED, RowId
 from bench.scoring.tables import cases_of, pseudo_healthy_matrix, score_matrix
 from bench.stats.ranking import RankDistribution, rank_distributions
+from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
+from bench.stats.verdicts import Gain, gains_over_references
 
 Matrix = NDArray[np.float64]  # patients x subsets
 
 
+@dataclass(frozen=True)
+class PairedGain:
+    """The paired differences of a row to its reference, and what is known of their mean.
+
+    `is_tested` is False where the row is not compared with the others of its budget, as it lacks
+    draws: its gain is then known, without a verdict.
+    """
+
+    differences: Matrix
+    gain: Gain
+    is_tested: bool
+
+
 def case_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of a metric of all predictions, with ranks."""
-    matrices = {cells.row: matrix_of(cells, column.key, sorted(cells.scores)) for cells in group}
-    ranks = _rank(group, column, matrices)
+    ranks = _rank(group, column)
     rows = []
     for cells in group:
-        row = _scored_row(cells, column, column.key, matrices[cells.row])
+        matrix = matrix_of(cells, column.key, sorted(cells.scores))
+        row = _scored_row(cells, column, column.key, matrix)
         rows.append(with_rank(row, ranks.get(cells.row)))
     return rows
 
 
 def gain_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
     """Paired differences of the headline to the reference, over the subsets that both have."""
+    bases = _find_bases(group, reference)
+    gains = _headline_gains(group, bases)
     rows = []
     for cells in group:
-        base = find_reference(cells, group, reference)
-        if cells.selected or base is None or base is cells:
+        base = bases.get(cells.row)
+        if base is None:
             continue
-        headline = HEADLINE[cells.row.task]
-        difference = _headline_gain(cells, base, headline)
-        row = _scored_row(cells, column, headline, difference)
+        row = _gain_row(cells, column, gains.get(cells.row))
         if row.status in ("ok", "not_applicable") and not cells.refusal:
             row = _no_better_than(base, row, column)
         rows.append(row)
@@ -68,11 +85,15 @@ def augmented_gain_rows(
     group: Sequence[RowCells], column: ColumnFacts, reference: str
 ) -> list[Row]:
     """Paired differences of that Dice to the reference's."""
+    gains = _augmented_gains(group, reference)
     rows = []
     for cells in _augmenting(group):
-        base = find_reference(cells, group, reference)
-        matrix = _augmented_gain(cells, base) if base is not None else None
-        rows.append(_augmented_row(cells, column, matrix))
+        paired = gains.get(cells.row)
+        row = _augmented_row(cells, column, None)
+        if paired is not None:
+            row = _augmented_row(cells, column, paired.differences)
+            row = _with_paired_gain(row, paired, row.n_cases)
+        rows.append(row)
     return rows
 
 
@@ -104,29 +125,82 @@ def _scored_row(cells: RowCells, column: ColumnFacts, metric: str, matrix: Matri
     return with_interval(row, matrix, cases_of(cells.some_scores, metric))
 
 
-def _rank(
-    group: Sequence[RowCells], column: ColumnFacts, matrices: Mapping[RowId, Matrix | None]
-) -> dict[RowId, RankDistribution]:
+def _gain_row(cells: RowCells, column: ColumnFacts, paired: PairedGain | None) -> Row:
+    status, reason = status_of(cells, column, paired is not None)
+    row = empty_row(cells, column, status, reason)
+    if paired is None:
+        return row
+    n_cases = cases_of(cells.some_scores, HEADLINE[cells.row.task])
+    return _with_paired_gain(row, paired, n_cases)
+
+
+def _with_paired_gain(row: Row, paired: PairedGain, n_cases: int) -> Row:
+    row = with_gain(row, paired.gain, paired.differences.shape, n_cases)
+    if paired.is_tested:
+        return row
+    return replace(row, verdict=None, adjusted_lo=None, adjusted_hi=None, p=None)
+
+
+def _rank(group: Sequence[RowCells], column: ColumnFacts) -> dict[RowId, RankDistribution]:
     """Ranks over the subsets that all methods have; none where there is no such subset."""
-    ranked = [c for c in group if matrices[c.row] is not None and not c.selected]
-    shared = shared_subsets(ranked)
-    tables = {}
-    for cells in ranked:
-        matrix = matrices[cells.row]
-        if len(cells.scores) > len(shared):
-            matrix = matrix_of(cells, column.key, shared)
-        if matrix is not None:
-            tables[seed_name(cells.row)] = matrix
-    distributions = rank_distributions(tables, column.better == "higher")
-    rows = {seed_name(cells.row): cells.row for cells in ranked}
-    return {rows[name]: distribution for name, distribution in distributions.items()}
+    draws = draws_of_all(group, column.key)
+    if not draws.tables:
+        return {}
+    is_higher = column.better == "higher"
+    distributions = rank_distributions(draws.tables, is_higher, draws.share_variance())
+    return {draws.rows[name].row: rank for name, rank in distributions.items()}
 
 
-def _headline_gain(cells: RowCells, base: RowCells, headline: str) -> Matrix | None:
-    shared = shared_subsets([cells, base])
-    own = matrix_of(cells, headline, shared)
-    other = matrix_of(base, headline, shared)
-    return None if own is None or other is None else own - other
+def _find_bases(group: Sequence[RowCells], reference: str) -> dict[RowId, RowCells]:
+    """The row that each row's gain is measured from."""
+    bases = {}
+    for cells in group:
+        base = find_reference(cells, group, reference)
+        if not cells.selected and base is not None and base is not cells:
+            bases[cells.row] = base
+    return bases
+
+
+def _headline_gains(
+    group: Sequence[RowCells], bases: Mapping[RowId, RowCells]
+) -> dict[RowId, PairedGain]:
+    """The gain of each row that has scores, by one adjustment for all of them."""
+    headline = HEADLINE[group[0].row.task]
+    draws = draws_of_all(group, headline)
+    references = {}
+    gains = {}
+    for cells in group:
+        base = bases.get(cells.row)
+        if base is None:
+            continue
+        name, base_name = seed_name(cells.row), seed_name(base.row)
+        subsets = shared_subsets([cells, base])
+        if {name, base_name} <= draws.tables.keys() and subsets == draws.subsets:
+            references[name] = base_name
+        else:
+            own = matrix_of(cells, headline, subsets)
+            other = matrix_of(base, headline, subsets)
+            if own is not None and other is not None:
+                gains[cells.row] = _untested_gain(own, other)
+    if references:
+        gains.update(_tested_gains(draws, references))
+    return gains
+
+
+def _tested_gains(draws: SharedDraws, references: Mapping[str, str]) -> dict[RowId, PairedGain]:
+    by_name = gains_over_references(draws.share_variance(), references, True)
+    gains = {}
+    for name, gain in by_name.items():
+        differences = draws.tables[name] - draws.tables[gain.reference]
+        gains[draws.rows[name].row] = PairedGain(differences, gain, True)
+    return gains
+
+
+def _untested_gain(own: Matrix, other: Matrix) -> PairedGain:
+    """A gain that is known from the two methods alone."""
+    pair = share_variance([MethodTable("own", own), MethodTable("other", other)])
+    gain = gains_over_references(pair, {"own": "other"}, True)["own"]
+    return PairedGain(own - other, gain, False)
 
 
 def _no_better_than(base: RowCells, row: Row, column: ColumnFacts) -> Row:
@@ -141,11 +215,53 @@ def _augmenting(group: Sequence[RowCells]) -> list[RowCells]:
     return [c for c in group if c.pseudo_healthy and c.augmented and not c.selected]
 
 
-def _augmented_gain(cells: RowCells, base: RowCells) -> Matrix | None:
-    shared = sorted(set(cells.augmented) & set(base.scores))
-    own = score_matrix([cells.augmented[subset] for subset in shared], "dice")
-    other = matrix_of(base, "dice", shared)
-    return None if own is None or other is None else own - other
+def _augmented_gains(group: Sequence[RowCells], reference: str) -> dict[RowId, PairedGain]:
+    """The gain of each segmenter trained on synthetic images too.
+
+    Its variance between draws is shared with all predictions of the budget: they are trained on
+    the same draws.
+    """
+    draws = draws_of_all(group, "dice")
+    augmented: dict[str, RowCells] = {}
+    tables: dict[str, Matrix] = {}
+    references = {}
+    gains = {}
+    for cells in _augmenting(group):
+        base = find_reference(cells, group, reference)
+        subsets = sorted(set(cells.augmented) & set(base.scores)) if base is not None else []
+        own = score_matrix([cells.augmented[subset] for subset in subsets], "dice")
+        other = matrix_of(base, "dice", subsets)
+        if base is None or own is None or other is None:
+            continue
+        if seed_name(base.row) in draws.tables and subsets == draws.subsets:
+            label = _augmented_label(cells.row)
+            augmented[label] = cells
+            tables[label] = own
+            references[label] = seed_name(base.row)
+        else:
+            gains[cells.row] = _untested_gain(own, other)
+    if references:
+        shared = _share_with_augmented(draws, augmented, tables)
+        for label, gain in gains_over_references(shared, references, True).items():
+            differences = tables[label] - draws.tables[gain.reference]
+            gains[augmented[label].row] = PairedGain(differences, gain, True)
+    return gains
+
+
+def _share_with_augmented(
+    draws: SharedDraws, augmented: Mapping[str, RowCells], tables: Mapping[str, Matrix]
+) -> SharedVariance:
+    methods = list(draws.share_variance().tables.values())
+    for label, cells in augmented.items():
+        default = _augmented_label(cells.row._replace(variant=DEFAULT))
+        is_twin = cells.row.variant == TUNED and default in tables
+        twin_of = default if is_twin else None
+        methods.append(method_table(label, tables[label], cells, twin_of))
+    return share_variance(methods)
+
+
+def _augmented_label(row: RowId) -> str:
+    return f"{seed_name(row)}\naugmented"
 
 
 def _augmented_row(cells: RowCells, column: ColumnFacts, matrix: Matrix | None) -> Row:

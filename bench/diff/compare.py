@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.board.schema import HEADLINE, TASKS, Board, ColumnFacts, Row
 from bench.names import RowId, row_label
 from bench.planning.cells import PlannedCell, reference_models
 from bench.stats import intervals
 from bench.stats.intervals import Interval
+from bench.stats.shared_variance import differences_without_common_method
 from bench.verify.mismatch import is_same
 
 # Subset -> patient -> score; numbers of synthetic images have one nameless patient.
 Table = Mapping[int, Mapping[str, float]]
+NumberKey = tuple[RowId, str]  # of a metric
 WHOLE_SET = ""  # the nameless patient
 # Fields of a key that are no cause of a change: rows are paired by subset, and another split,
 # other data or another protocol is an alarm.
@@ -52,6 +56,17 @@ class CellCounts(NamedTuple):
     shared: int
     before_only: int
     after_only: int
+
+
+@dataclass(frozen=True)
+class PairedScores:
+    """B - A of one number over the patients and draws that both have, or why there is none."""
+
+    matrix: NDArray[np.float64] | None  # patients x subsets
+    patients: tuple[str, ...] = ()
+    subsets: tuple[int, ...] = ()
+    why: str = ""
+    is_pooled: bool = True  # whether it tells about draws: no score counts as worst
 
 
 class Gap(NamedTuple):
@@ -160,16 +175,21 @@ def _pair_numbers(
     """Each number of both boards, in reading order."""
     columns = _columns(before, after)
     old_numbers = _numbers(before)
+    new_numbers = _numbers(after)
+    paired = {}
+    for key, new in new_numbers.items():
+        if key in old_numbers:
+            barrier = barred.get(new.dataset)
+            paired[key] = _pair_scores(before, after, old_numbers[key], new, barrier)
+    gaps = _find_gaps(paired)
     causes: dict[RowId, tuple[str, ...]] = {}
     changes = []
-    for key, new in _numbers(after).items():
-        if key in old_numbers:
-            old = old_numbers[key]
-            row = new.row_id
-            gap = _find_gap(before, after, old, new, barred.get(new.dataset))
-            if row not in causes:
-                causes[row] = _find_causes(before, after, row, settings)
-            changes.append(Change(old, new, columns[new.metric], *gap, causes[row]))
+    for key in paired:
+        row, metric = key
+        if row not in causes:
+            causes[row] = _find_causes(before, after, row, settings)
+        old, new = old_numbers[key], new_numbers[key]
+        changes.append(Change(old, new, columns[metric], *gaps[key], causes[row]))
     return sorted(changes, key=lambda change: _position(change.after, columns))
 
 
@@ -238,28 +258,75 @@ def _protocol_versions(side: Side) -> str:
     return ", ".join(sorted({cell.protocol for cell in side.cells}))
 
 
-def _find_gap(before: Side, after: Side, old: Row, new: Row, barred: str | None) -> Gap:
+def _pair_scores(before: Side, after: Side, old: Row, new: Row, barred: str | None) -> PairedScores:
     """B - A over the subsets and patients that both have; `barred` says why not."""
     obstacle = barred or _find_obstacle(before, after, old, new)
     if obstacle:
-        return Gap(None, 0, 0, f"{NOT_COMPARABLE}{obstacle}")
+        return PairedScores(None, why=f"{NOT_COMPARABLE}{obstacle}")
     old_table = before.tables.get((new.row_id, new.metric), {})
     new_table = after.tables.get((new.row_id, new.metric), {})
     subsets = sorted(old_table.keys() & new_table.keys())
     patients = _shared_patients([table[j] for table in (old_table, new_table) for j in subsets])
     if not patients:
-        return Gap(None, 0, 0, _why_no_pairs(old, new))
+        return PairedScores(None, why=_why_no_pairs(old, new))
     matrix = np.empty((len(patients), len(subsets)))
     for column, subset in enumerate(subsets):
         for line, patient in enumerate(patients):
             matrix[line, column] = new_table[subset][patient] - old_table[subset][patient]
-    if patients == [WHOLE_SET]:
-        gap = intervals.interval_over_subsets(matrix[0])
-        why = "" if gap.kind else "one subset gives no interval"
-        return Gap(gap, 0, len(subsets), why)
-    gap = intervals.mean_interval(matrix)
-    why = "" if gap.kind else "one patient gives no interval"
-    return Gap(gap, len(patients), len(subsets), why)
+    is_pooled = "failed" not in (old.status, new.status)
+    return PairedScores(matrix, tuple(patients), tuple(subsets), "", is_pooled)
+
+
+def _find_gaps(paired: Mapping[NumberKey, PairedScores]) -> dict[NumberKey, Gap]:
+    """The gap of each number; those of one metric at one budget share their draw variance.
+
+    Gains have their reference in common: where it changed too, their pool is less certain than its
+    degrees of freedom say.
+    """
+    gaps = {}
+    families: dict[Hashable, dict[NumberKey, PairedScores]] = defaultdict(dict)
+    for key, scores in paired.items():
+        row, metric = key
+        if scores.matrix is None:
+            gaps[key] = Gap(None, 0, 0, scores.why)
+        elif scores.patients == (WHOLE_SET,):
+            gaps[key] = _gap_of_set(scores.matrix[0])
+        elif scores.is_pooled:
+            families[row.budget, metric, scores.patients, scores.subsets][key] = scores
+        else:
+            families[key][key] = scores
+    for family in families.values():
+        gaps.update(_gaps_of_family(family))
+    return gaps
+
+
+def _gap_of_set(values: NDArray[np.float64]) -> Gap:
+    gap = intervals.interval_over_subsets(values)
+    why = "" if gap.kind else "one subset gives no interval"
+    return Gap(gap, 0, len(values), why)
+
+
+def _gaps_of_family(family: Mapping[NumberKey, PairedScores]) -> dict[NumberKey, Gap]:
+    """The gaps of rows with the same patients and draws; rows that changed alike count once."""
+    tables: dict[str, NDArray[np.float64]] = {}
+    names: dict[bytes, str] = {}
+    name_of = {}
+    for key, scores in family.items():
+        assert scores.matrix is not None  # else it has no gap
+        row, metric = key
+        name = names.setdefault(scores.matrix.tobytes(), "\n".join(map(str, (*row, metric))))
+        tables[name] = scores.matrix
+        name_of[key] = name
+    differences = differences_without_common_method(tables)
+    gaps = {}
+    for key, name in name_of.items():
+        patients, subsets = tables[name].shape
+        difference = differences[name]
+        lo, hi = difference.interval() or (None, None)
+        kind = intervals.kind_of_difference(patients, subsets, difference.tested)
+        why = "" if kind else "one patient gives no interval"
+        gaps[key] = Gap(Interval(difference.mean, lo, hi, kind), patients, subsets, why)
+    return gaps
 
 
 def _shared_patients(scores: Sequence[Mapping[str, float]]) -> list[str]:

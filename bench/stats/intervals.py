@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,27 @@ FEW_SUBSETS = 3
 MEANINGFUL = 0.75
 
 
+# Below this number of draws a mean has no interval: with 3 draws, the narrowest quarter of the
+# intervals covers the truth in 64 to 74% of repetitions only.
+FEWEST_DRAWS_OF_MEAN = 5
+FEW_DRAWS = "few draws"  # kind of a mean that has too few draws for an interval
+
+
+class MeanSquares(NamedTuple):
+    """Mean squares of two-way tables: of patients, of subsets, and of the residual."""
+
+    case: NDArray[np.float64]
+    subset: NDArray[np.float64]
+    residual: NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A mean with its 95% interval.
 
-    `kind` says what the interval covers: "two-way", "wide", "cases only", "subsets only", or ""
-    where a single patient (or a single value) gives no interval; `lo` and `hi` are then None.
+    `kind` says what the interval covers: "two-way", "wide", "cases only" or "subsets only". It is
+    "" where a single patient (or a single value) gives no interval, and "few draws" where
+    `mean_with_interval_if_known` gives none; `lo` and `hi` are then None.
     """
 
     mean: float
@@ -50,12 +66,41 @@ def mean_interval(scores: NDArray[np.float64]) -> Interval:
     return Interval(mean, mean - half_width, mean + half_width, kind)
 
 
+def has_interval_of_mean(subsets: int) -> bool:
+    """Whether that many draws say enough about the variance between draws for a mean's interval.
+
+    All methods share their draws, so that other methods add next to nothing about a mean. A
+    difference of two methods is better known (`shared_variance`).
+    """
+    return subsets >= FEWEST_DRAWS_OF_MEAN
+
+
+def mean_with_interval_if_known(scores: NDArray[np.float64]) -> Interval:
+    """The mean of scores (n x s), with its interval only from 5 draws on."""
+    interval = mean_interval(scores)
+    if has_interval_of_mean(scores.shape[1]):
+        return interval
+    return Interval(interval.mean, None, None, FEW_DRAWS)
+
+
 def _interval_kind(patients: int, subsets: int) -> str:
     if subsets == 1:
         return "cases only"
     if subsets < FEW_SUBSETS or patients < FEW_PATIENTS:
         return "wide"
     return "two-way"
+
+
+def kind_of_difference(patients: int, subsets: int, is_tested: bool) -> str:
+    """The kind of the interval of a difference whose draw variance is shared by all methods.
+
+    It is "wide" with few patients, and where too little is known about draws for a test.
+    """
+    if patients < 2:
+        return ""
+    if subsets == 1:
+        return "cases only"
+    return "two-way" if is_tested and patients >= FEW_PATIENTS else "wide"
 
 
 def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
@@ -93,21 +138,32 @@ def variances_of_means(
     if subsets == 1:
         variance = np.asarray(tables[..., 0].var(-1, ddof=1) / patients)
         return variance, np.full_like(variance, patients - 1)
-    case, subset, residual = mean_squares(tables)
+    squares = mean_squares(tables)
+    variance, freedom = combine_mean_squares(squares, patients, subsets, subsets - 1)
+    return variance, np.maximum(freedom, subsets - 1)
+
+
+def combine_mean_squares(
+    squares: MeanSquares, patients: int, subsets: int, subset_freedom: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance of a mean, and Satterthwaite's degrees of freedom, from its mean squares (R4.1).
+
+    `subset_freedom` is that of MSs: s - 1, or more where other tables helped to estimate it. The
+    degrees of freedom have no lower bound here. They are infinite without any variance.
+    """
+    case, subset, residual = squares
     both = case + subset - residual
     variance = np.maximum(both, np.maximum(case, subset)) / (patients * subsets)
     spread = (
         case**2 / (patients - 1)
-        + subset**2 / (subsets - 1)
+        + subset**2 / subset_freedom
         + residual**2 / ((patients - 1) * (subsets - 1))
     )
     freedom = np.divide(both**2, spread, out=np.full_like(spread, np.inf), where=spread > 0)
-    return variance, np.maximum(freedom, subsets - 1)
+    return variance, freedom
 
 
-def mean_squares(
-    tables: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def mean_squares(tables: NDArray[np.float64]) -> MeanSquares:
     """Mean squares of patients, of subsets and of the residual: MSc, MSs, MSe of each table.
 
     Of two-way tables without replication (..., n patients, s subsets), with n, s > 1 (R4.1).
@@ -119,7 +175,7 @@ def mean_squares(
     case = np.asarray(subsets * row_means[..., 0].var(-1, ddof=1))
     subset = np.asarray(patients * column_means[..., 0, :].var(-1, ddof=1))
     residual = np.asarray((residuals**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
-    return case, subset, residual
+    return MeanSquares(case, subset, residual)
 
 
 def t_statistics(

@@ -44,9 +44,9 @@ def area_table(labelled: Sequence[float], curve: NDArray[np.float64]) -> NDArray
     """Area under the score over log(labelled), over the log range: m x n x s -> n x s (R4.9a).
 
     By the trapezoidal rule, in the unit of the score. The area is linear in the scores, so
-    `intervals.mean_interval` of this table is its interval (R4.1), and the differences of two such
-    tables are paired. A BenchError unless `labelled` has two or more amounts, positive and
-    increasing.
+    `intervals.mean_interval` of this table is its interval (R4.1), and such tables share draws as
+    tables of scores do (R4.1b). A BenchError unless `labelled` has two or more amounts, positive
+    and increasing.
     """
     logs = _checked_logs(labelled)
     area: NDArray[np.float64] = np.trapezoid(curve, logs, axis=0) / (logs[-1] - logs[0])

@@ -10,9 +10,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
 from bench.stats.intervals import LEVEL, best_first, tie_groups, variances_of_means
+from bench.stats.shared_variance import SharedVariance, all_pairs
+from bench.stats.verdicts import not_separated_from_best
 
 DRAWS = 2000
+# Numbers of the two groups where methods share a draw variance.
+TIED_WITH_BEST, SEPARATED_FROM_BEST = 1, 2
 # Method -> n patients x s subsets; all methods have the same patients and subsets.
 Scores = Mapping[str, NDArray[np.float64]]
 
@@ -23,7 +28,8 @@ class RankDistribution:
 
     `lo`: 2.5th percentile of the rank, or less (see `rank_distributions`). `hi`: 97.5th percentile.
     `first`: P(rank 1), where methods that tie exactly are all first; None with one patient.
-    `shares`: of the draws at rank 1, 2, ..., k; empty with one patient.
+    `shares`: of the draws at rank 1, 2, ..., k; empty with one patient. `tie_group`: with a shared
+    draw variance, 1 for the methods that are not separated from the best and 2 for all others.
     """
 
     lo: int
@@ -33,38 +39,63 @@ class RankDistribution:
     tie_group: int
 
 
-def rank_distributions(scores: Scores, higher_is_better: bool) -> dict[str, RankDistribution]:
+def rank_distributions(
+    scores: Scores, higher_is_better: bool, shared: SharedVariance | None = None
+) -> dict[str, RankDistribution]:
     """Rank distribution of each method, best mean first, from joint draws of all means (R4.2).
 
     Holm's rule asks for more evidence than 2.5% of the draws, so percentiles alone could separate
     methods that share a tie group. Therefore no `lo` of a group exceeds the group's smallest `hi`:
     the ranges of tied methods always have a rank in common. With one patient there is no variation
-    to draw from, and every rank is possible.
+    to draw from, and every rank is possible. `shared` holds the same methods by the same names:
+    differences then share their draw variance, and methods tie with the best alone.
     """
     names = best_first(scores, higher_is_better)
-    groups = tie_groups(scores, names)
+    groups = _tie_groups(scores, names, higher_is_better, shared)
     if not names or scores[names[0]].shape[0] < 2:
         return {name: RankDistribution(1, len(names), None, (), groups[name]) for name in names}
-    shares = _shares_of_ranks(scores, higher_is_better)
+    shares = _shares_of_ranks(scores, higher_is_better, shared)
     ranges = {name: percentile_ranks(shares[name]) for name in names}
     smallest_hi = _smallest_hi_of_groups(ranges, groups)
     distributions = {}
     for name in names:
         lo, hi = ranges[name]
         group = groups[name]
+        if shared is None or group == TIED_WITH_BEST:
+            lo = min(lo, smallest_hi[group])
         share = tuple(shares[name].tolist())
         distributions[name] = RankDistribution(
-            lo=min(lo, smallest_hi[group]), hi=hi, first=share[0], shares=share, tie_group=group
+            lo=lo, hi=hi, first=share[0], shares=share, tie_group=group
         )
     return distributions
 
 
-def _shares_of_ranks(scores: Scores, higher_is_better: bool) -> dict[str, NDArray[np.float64]]:
+def _tie_groups(
+    scores: Scores, names: Sequence[str], higher_is_better: bool, shared: SharedVariance | None
+) -> dict[str, int]:
+    if shared is None:
+        return tie_groups(scores, names)
+    if shared.labels != sorted(names):
+        raise BenchError(
+            f"ranks of {sorted(names)} were asked for with a variance shared by others"
+        )
+    tied = not_separated_from_best(shared, higher_is_better)
+    groups = dict.fromkeys(names, SEPARATED_FROM_BEST)
+    groups.update(dict.fromkeys(tied, TIED_WITH_BEST))
+    return groups
+
+
+def _shares_of_ranks(
+    scores: Scores, higher_is_better: bool, shared: SharedVariance | None
+) -> dict[str, NDArray[np.float64]]:
     """Share of the draws at rank 1, 2, ..., k for each method."""
     names = sorted(scores)
     sign = 1 if higher_is_better else -1
     tables = np.stack([scores[name] for name in names]) * sign
-    draws = joint_draws(tables, draw_seed(names, tables.shape))
+    variances = None
+    if shared is not None and len(names) > 1:
+        variances = shared.variances(all_pairs(names))
+    draws = joint_draws(tables, draw_seed(names, tables.shape), variances=variances)
     return dict(zip(names, rank_shares(draws), strict=True))
 
 
@@ -78,24 +109,30 @@ def _smallest_hi_of_groups(
     return smallest
 
 
-def joint_draws(tables: NDArray[np.float64], seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
+def joint_draws(
+    tables: NDArray[np.float64],
+    seed: int,
+    draws: int = DRAWS,
+    variances: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> NDArray[np.float64]:
     """Draws (draws x k) of the true means of k tables (k x n x s), n > 1, from a multivariate t.
 
     Only differences of the drawn means carry meaning (R4.2). The multivariate t has one number of
     degrees of freedom, the median over pairs; the variance of each pair is scaled so that 95% of
-    its drawn differences fill the pair's own interval (R4.1).
+    its drawn differences fill the pair's own interval (R4.1). `variances` holds variance and
+    degrees of freedom of all pairs, in the order of `itertools.combinations`, where they are not
+    those of each pair on its own (`SharedVariance.variances`).
     """
-    from scipy.special import stdtrit
-
     means = tables.mean((1, 2))
     first, second = np.triu_indices(len(tables), 1)
-    variance, freedom = variances_of_means(tables[first] - tables[second])
+    if variances is None:
+        variances = variances_of_means(tables[first] - tables[second])
+    variance, freedom = variances
     varying = variance > 0
     if not varying.any():
         return np.tile(means, (draws, 1))
     common_freedom = float(np.median(freedom[varying]))
-    upper = 0.5 + LEVEL / 2
-    widening = stdtrit(freedom, upper) / stdtrit(common_freedom, upper)
+    widening = _widening(freedom, common_freedom)
     of_differences = np.zeros((len(tables), len(tables)))
     of_differences[first, second] = np.where(varying, variance * widening**2, 0)
     root = covariance_root(of_differences + of_differences.T)
@@ -104,6 +141,14 @@ def joint_draws(tables: NDArray[np.float64], seed: int, draws: int = DRAWS) -> N
     chi_square = random.chisquare(common_freedom, (draws, 1))
     drawn: NDArray[np.float64] = means + normal / np.sqrt(chi_square / common_freedom)
     return drawn
+
+
+def _widening(freedom: NDArray[np.float64], common_freedom: float) -> NDArray[np.float64]:
+    """How much wider 95% intervals are with these degrees of freedom than with a common number."""
+    from scipy.special import stdtrit
+
+    upper = 0.5 + LEVEL / 2
+    return np.asarray(stdtrit(freedom, upper) / stdtrit(common_freedom, upper))
 
 
 def covariance_root(variance: NDArray[np.float64]) -> NDArray[np.float64]:

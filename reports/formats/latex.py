@@ -20,8 +20,8 @@ NAMED = {
 ESCAPED = {sign: f"\\{sign}" for sign in "&%$#_{}"}
 # After a line break these would be its arguments.
 BRACED = {sign: f"{{{sign}}}" for sign in "[]*"}
-SPECIAL = {**NAMED, **ESCAPED, **BRACED}
-PATTERN = re.compile(r"[\\~^<>|&%$#_{}\[\]*]|-(?=-)")
+SPECIAL = {**NAMED, **ESCAPED, **BRACED, "†": r"$\dagger$"}
+PATTERN = re.compile(r"[\\~^<>|&%$#_{}\[\]*†]|-(?=-)")
 ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
 
 
@@ -85,7 +85,7 @@ def _line_row(line: Line, shown: slice, columns: int) -> str:
         across = rf"\multicolumn{{{columns + 2}}}{{p{{.5\linewidth}}}}"
         return _table_row([*start, f"{across}{{{escape(line.remark)}}}"])
     numbers = [_cell_text(cell) for cell in line.cells[shown]]
-    return _table_row([*start, line.rank, *numbers, str(line.subsets)])
+    return _table_row([*start, escape(line.rank), *numbers, str(line.subsets)])
 
 
 def _table_row(cells: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ class Cell:
 
     mean: str  # "n/a" where there is none
     interval: str  # "[0.795, 0.829]", or ""
-    word: str  # what weakens the interval, where the line has not said so already
+    word: str  # a verdict, or what weakens the interval unless the line has said so already
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Line:
 
     label: str
     budget: str  # "4 of 40 (10%)"
-    rank: str  # "1-2 a": the range of ranks, and the letter of the tie group
+    rank: str  # "1-2 †": the range of ranks, and whether it ties with the best
     cells: tuple[Cell, ...]  # none where the line has no number at all
     subsets: int
     remark: str  # status and reason where they are not "ok"
@@ -98,7 +98,7 @@ def _caption(card: DatasetFacts) -> str:
     tested = f"{card.test_groups} test {tables.plural(unit, card.test_groups)}"
     if unit != "image":
         tested += f" ({card.test_cases} {tables.plural('image', card.test_cases)})"
-    return f"Mean over {tested}, with 95% confidence intervals."
+    return f"Mean over {tested}, with 95% confidence intervals from 5 draws on."
 
 
 def _head(column: ColumnFacts, distance_unit: str) -> str:
@@ -114,8 +114,8 @@ def _make_line(budget: Budget, entry: Entry, columns: Sequence[ColumnFacts]) -> 
     if entry.empty:
         return Line(entry.label, budget.text, "", (), head.n_subsets, remark)
     rank = tables.rank_text(head)
-    if head.tie_group in budget.ties:
-        rank = f"{rank} {budget.ties[head.tie_group]}"
+    if entry.label in budget.tied:
+        rank = f"{rank} {tables.TIE}"
     cells = tuple(_make_cell(entry.rows.get(column.key), head, column) for column in columns)
     return Line(entry.label, budget.text, rank, cells, head.n_subsets, remark)
 
@@ -126,8 +126,10 @@ def _make_cell(row: Row | None, head: Row, column: ColumnFacts) -> Cell:
     mean = tables.number(row.mean, column.digits)
     interval = tables.interval(row, column.digits)
     said = row is not head and row.interval == head.interval
-    word = row.interval if row.interval in tables.WEAK_INTERVALS and not said else ""
-    return Cell(mean, interval, word)
+    words = [tables.verdict_text(row)]
+    if row.interval in tables.WEAK_INTERVALS and not said:
+        words.append(row.interval)
+    return Cell(mean, interval, ", ".join(filter(None, words)))
 
 
 def _list_notes(
@@ -143,6 +145,8 @@ def _list_notes(
         for entry in budget.entries:
             yield from _feature_notes(budget, entry, columns)
             kinds.update(row.interval for row in entry.rows.values())
+    if any(budget.tied for budget in budgets):
+        yield f"{tables.TIE}: {tables.TIE_MEANING}"
     for word, meaning in tables.WEAK_INTERVALS.items():
         if word in kinds:
             yield f"{word}: {meaning}"

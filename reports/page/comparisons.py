@@ -99,6 +99,11 @@ def significance_mark(pair: MethodPair) -> str:
     return "**" if pair.meaningful else "*"
 
 
+def p_text(pair: MethodPair) -> str:
+    """The adjusted p of a difference, or that it was not tested."""
+    return "not tested" if pair.p is None else f"p {tables.number(pair.p, 3)}"
+
+
 def stack_shares(shares: Sequence[float], methods: int) -> list[tuple[float, float, float, int]]:
     """(start, width, strength, rank) of each part of a stacked bar over 0 to 100.
 

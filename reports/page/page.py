@@ -20,6 +20,7 @@ from bench.board.schema import (
     Interval,
     LabelEquivalent,
     Panel,
+    PlanningNote,
     Row,
     RowCost,
     Sheet,
@@ -58,7 +59,8 @@ MEASURED = (  # of the protocol, shown above the results
 )
 RANK_HELP = (
     "95% range of plausible ranks at this budget. "
-    "Methods with the same letter do not differ significantly from the best of their group."
+    "† marks the best method and those that are not separated from it, after Holm's adjustment "
+    "for all pairs."
 )
 ROLES = {
     "learner": "compared method",
@@ -103,6 +105,7 @@ class Section:
     table: MainTable
     label_equivalents: list[LabelEquivalent]
     areas: list[CurveArea]
+    planning: list[tuple[str, PlanningNote]]  # with the budget in words
     curve: Markup
     cost_figure: Markup
     blocks: list[comparisons.Block]
@@ -185,6 +188,7 @@ def _make_section(
         table=_make_table(board, problem),
         label_equivalents=tables.items_of(board.label_equivalents, problem),
         areas=sorted(areas, key=lambda area: -area.mean),
+        planning=_planning_of(board, problem),
         curve=Markup(label_curve.draw_label_curve(board, problem, f"curve-{number}")),
         cost_figure=Markup(cost_figure.draw_cost_figure(board, problem, f"cost-{number}")),
         blocks=comparisons.list_blocks(board, problem, section),
@@ -214,6 +218,14 @@ def _make_table(board: Board, problem: Problem) -> MainTable:
         intervals={row.interval for row in tables.rows_of(board, problem)},
         points=points,
     )
+
+
+def _planning_of(board: Board, problem: Problem) -> list[tuple[str, PlanningNote]]:
+    total = board.datasets[problem.dataset].train_groups
+    notes = []
+    for note in tables.items_of(board.planning, problem):
+        notes.append((tables.budget_text(note.fraction, note.labelled, total), note))
+    return notes
 
 
 def _headline_word(board: Board, task: str) -> str:
@@ -369,6 +381,7 @@ def _template_filters(board: Board) -> templating.Filters:
         "percent": tables.percent,
         "plural": tables.plural,
         "rank": tables.rank_text,
+        "verdict": tables.verdict_text,
         "status": tables.status_title,
         "method_label": tables.item_label,
         "metric_title": metric_title,
@@ -384,10 +397,13 @@ TEMPLATE_WORDS: Mapping[str, Any] = {
     "known": known,
     "weak_intervals": tables.WEAK_INTERVALS,
     "rank_help": RANK_HELP,
+    "tie": tables.TIE,
+    "tie_meaning": tables.TIE_MEANING,
     "compact": KEY_COLUMNS,
     "leaders": tables.find_leaders,
     "rules": comparisons.RULES,
     "significance_mark": comparisons.significance_mark,
+    "p_text": comparisons.p_text,
     "rule_text": overlays.rule_text,
     "stack": comparisons.stack_shares,
     "in_words": comparisons.shares_text,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
@@ -21,8 +20,11 @@ SHARES = frozenset(  # cannot leave [0, 1]
 GAINS = frozenset({"gain", "augmented_gain"})
 DISTANCES = frozenset({"hd95", "asd"})
 FRECHET = frozenset({"fid", "fd", "fd_normal"})
+TIE = "†"  # beside the rank of methods that are not separated from the best
+TIE_MEANING = "Not separated from the best method at this budget."
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}
 WEAK_INTERVALS = {  # what weakens an interval, and what that means
+    "few draws": "Fewer than 5 draws: the draws are shown, no interval.",
     "wide": "Based on fewer than 3 draws or 8 patients; the interval is unreliable.",
     "cases only": (
         "Based on a single draw: variation between draws is not included, "
@@ -100,7 +102,7 @@ class Budget:
     labelled: int
     text: str  # "4 of 40 (10%)"
     entries: list[Entry]
-    ties: dict[int, str]  # tie group -> letter, for groups of two and more
+    tied: frozenset[str]  # labels not separated from the best, if there are two or more
 
     @property
     def full(self) -> bool:
@@ -154,7 +156,7 @@ def budgets_of(board: Board, problem: Problem) -> list[Budget]:
     for fraction, labelled in sorted(by_budget):
         entries = sorted(by_budget[fraction, labelled], key=_best_first)
         text = budget_text(fraction, labelled, total)
-        budgets.append(Budget(fraction, labelled, text, entries, _tie_letters(entries)))
+        budgets.append(Budget(fraction, labelled, text, entries, _tied_labels(entries)))
     return budgets
 
 
@@ -179,10 +181,9 @@ def _best_first(entry: Entry) -> tuple[bool, bool, float, str]:
     return (not entry.baseline, not known(mean), -(mean or 0.0), entry.label)
 
 
-def _tie_letters(entries: list[Entry]) -> dict[int, str]:
-    sizes = Counter(entry.head.tie_group for entry in entries)
-    shared = [group for group, size in sizes.items() if group is not None and size > 1]
-    return {group: chr(ord("a") + number % 26) for number, group in enumerate(sorted(shared))}
+def _tied_labels(entries: list[Entry]) -> frozenset[str]:
+    tied = [entry.label for entry in entries if entry.head.ties_with_best]
+    return frozenset(tied) if len(tied) > 1 else frozenset()
 
 
 def list_columns(board: Board, problem: Problem) -> list[ColumnFacts]:
@@ -312,6 +313,11 @@ def rank_text(row: Row) -> str:
     if row.rank_lo is None or row.rank_hi is None:
         return "n/a"
     return str(row.rank_lo) if row.rank_lo == row.rank_hi else f"{row.rank_lo}-{row.rank_hi}"
+
+
+def verdict_text(row: Row) -> str:
+    """The verdict on a gain; empty where there is none to give."""
+    return row.verdict or ""
 
 
 def plural(noun: str, count: int) -> str:

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.board.build import build
@@ -41,20 +42,30 @@ def test_a_method_equal_to_the_reference_needs_its_own_labels(done: Store) -> No
     assert "Label equivalence" in (done.out / "report" / "index.html").read_text()
 
 
-def test_areas_are_means_over_log_labels(done: Store) -> None:
-    """With two budgets the area is their mean; a method that equals the reference gains nothing."""
-    board = build(done)
-    dice = {(row.variant, row.fraction): row.mean for row in board.rows if row.metric == "dice"}
-    again, default = board.areas
-    assert (default.variant, again.variant) == ("default", "again")
-    assert default.fractions == [0.3, 1.0]
-    low = dice["default", 0.3]
-    high = dice["default", 1.0]
-    assert low is not None and high is not None
-    assert default.mean == pytest.approx((low + high) / 2)
-    assert default.gain is None
-    assert again.gain is not None and again.gain.mean == 0
-    assert "Area under the label curve" in (done.out / "report" / "index.html").read_text()
+def test_areas_are_means_over_log_labels(tmp_path: Path) -> None:
+    """A method that equals the reference gains nothing."""
+    store = Store(tmp_path / "toy")
+    again = {"method": "threshold", "variant": "again", "config": {"fault": "other"}}
+    fractions = [0.3, 0.6, 1.0]
+    suite = tiny_bench.toy_suite(fractions=fractions, methods=["threshold", again])
+    assert tiny_bench.run(suite, store).failed == 0
+    tiny_bench.report(store)
+    board = build(store)
+    rows = [row for row in board.rows if (row.metric, row.variant) == ("dice", "default")]
+    again_area, default = board.areas
+    assert (default.variant, again_area.variant) == ("default", "again")
+    assert default.fractions == fractions
+    means = [row.mean for row in rows if row.mean is not None]
+    logs = np.log(fractions)
+    assert default.mean == pytest.approx(np.trapezoid(means, logs) / (logs[-1] - logs[0]))
+    assert (default.gain, default.verdict, default.kind) == (None, None, "few draws")
+    assert again_area.gain is not None and again_area.gain.mean == 0
+    assert again_area.verdict == "not resolved"
+    assert "Area under the label curve" in (store.out / "report" / "index.html").read_text()
+
+
+def test_two_budgets_have_no_area(done: Store) -> None:
+    assert build(done).areas == []
 
 
 def test_label_equivalents_need_a_whole_curve(done: Store) -> None:
@@ -69,7 +80,6 @@ def test_label_equivalents_need_a_whole_curve(done: Store) -> None:
     try:
         board = build(done)
         assert board.label_equivalents == []
-        assert [area.variant for area in board.areas] == ["again"]
     finally:
         result.write_text(kept)
         failure.unlink()

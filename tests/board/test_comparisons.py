@@ -9,7 +9,7 @@ import pytest
 from bench.board import comparisons
 from bench.board.comparisons import BudgetScores, Comparisons
 from bench.board.rows import seed_name
-from bench.stats.intervals import holm_adjusted, p_value
+from bench.stats.intervals import holm_adjusted
 from tests.support.boards import row_cells
 
 random = np.random.default_rng(0)
@@ -31,7 +31,6 @@ def names_of(budget: BudgetScores) -> list[str]:
 def test_a_pair_holds_the_difference_and_what_is_known_of_it() -> None:
     noise = random.normal(0, 0.01, BASE.shape)
     budget = budget_scores(a=BASE + 0.1 + noise, b=BASE, c=BASE - 0.1 - noise)
-    tables = budget.tables
     pairs = {
         (pair.method, pair.other): pair
         for pair in comparisons.method_pairs(budget, names_of(budget))
@@ -42,10 +41,35 @@ def test_a_pair_holds_the_difference_and_what_is_known_of_it() -> None:
     assert first.lo is not None and first.hi is not None
     assert first.lo < first.mean < first.hi
     assert (first.superiority, first.interval) == (1.0, "two-way")
-    couples = itertools.combinations(tables, 2)
-    plain = [p_value(tables[a] - tables[b]) for a, b in couples]
+    plain = []
+    for a, b in itertools.combinations(budget.tables, 2):
+        p = budget.shared.difference(a, b).p_value()
+        assert p is not None
+        plain.append(p)
     assert [pair.p for pair in pairs.values()] == pytest.approx(holm_adjusted(plain))
     assert first.false_outperformance == pytest.approx(plain[0] / 2)
+
+
+def test_pairs_share_the_variance_of_methods_that_are_not_shown() -> None:
+    tables = {f"m{number}": BASE + random.normal(0, 0.05, BASE.shape) for number in range(6)}
+    budget = budget_scores(**tables)
+    shown = names_of(budget)[:2]
+    [pair] = comparisons.method_pairs(budget, shown)
+    expected = budget.shared.difference(*shown)
+    assert (pair.lo, pair.hi) == expected.interval()
+    [alone] = comparisons.method_pairs(budget_scores(m0=tables["m0"], m1=tables["m1"]), shown)
+    assert alone.lo != pair.lo and alone.mean == pair.mean
+
+
+@pytest.mark.parametrize("draws", [1, 2])
+def test_too_few_draws_give_no_test(draws: int) -> None:
+    table = BASE[:, :draws]
+    noise = random.normal(0, 0.01, table.shape)
+    budget = budget_scores(a=table + 0.1 + noise, b=table)
+    [pair] = comparisons.method_pairs(budget, names_of(budget))
+    assert (pair.p, pair.false_outperformance, pair.significant) == (None, None, False)
+    assert pair.lo is not None
+    assert pair.interval == ("cases only" if draws == 1 else "wide")
 
 
 def test_equal_methods_are_even_in_everything() -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.board.columns import board_columns
@@ -18,6 +19,8 @@ from bench.diff.compare import Change, Difference, SettingChange, Side, compare
 from bench.diff.read import read
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
+from bench.stats.intervals import Interval, mean_interval
+from bench.stats.shared_variance import differences_without_common_method
 from bench.store import Store
 from reports import diff
 from tests.support import tiny_bench
@@ -136,6 +139,61 @@ def test_only_what_both_have_is_paired() -> None:
     assert change.gap.kind == "cases only"
     none = only(compare(side([row("m")]), replace(after, tables={key: {7: table[0]}})))
     assert (none.gap, none.why) == (None, "no label subset in common")
+
+
+def changed_side(changes: dict[str, np.ndarray], **rows: Any) -> tuple[Side, Side]:
+    """A folder, and one whose rows scored otherwise by patient and draw (20 x 2)."""
+    patients = [f"p{number:02}" for number in range(20)]
+    before, after = {}, {}
+    for method, change in changes.items():
+        key = (row(method).row_id, "dice")
+        before[key] = {j: dict.fromkeys(patients, 0.5) for j in range(2)}
+        after[key] = {j: dict(zip(patients, 0.5 + change[:, j], strict=True)) for j in range(2)}
+    old = [row(method, mean=0.5) for method in changes]
+    new = [row(method, mean=0.5 + change.mean(), **rows) for method, change in changes.items()]
+    return side(old, tables=before), side(new, tables=after)
+
+
+def gaps_of(sides: tuple[Side, Side]) -> dict[str, Interval]:
+    gaps = {}
+    for change in compare(*sides).changed:
+        assert change.gap is not None
+        gaps[change.after.method] = change.gap
+    return gaps
+
+
+def test_changes_of_several_methods_share_their_draws() -> None:
+    """With 2 draws alone, the interval of a change follows how alike its two draws happen to be."""
+    random = np.random.default_rng(0)
+    changes = {}
+    for number in range(7):
+        effects = random.normal(0, 0.05, (1, 2))
+        changes[f"m{number}"] = random.normal(0, 0.05, (20, 2)) + effects
+    gaps = gaps_of(changed_side(changes))
+    expected = differences_without_common_method(changes)
+    for method, gap in gaps.items():
+        difference = expected[method]
+        assert gap.mean == pytest.approx(difference.mean)
+        assert (gap.lo, gap.hi) == pytest.approx(difference.interval())
+        assert gap.kind == "two-way"
+        [alone] = gaps_of(changed_side({method: changes[method]})).values()
+        assert alone.lo != gap.lo
+        assert (alone.lo, alone.hi) == pytest.approx(plain_interval(changes[method]))
+    twice = gaps_of(changed_side({**changes, "again": changes["m0"]}))
+    assert twice["m1"].lo == pytest.approx(gaps["m1"].lo)  # rows that changed alike count once
+
+
+def test_changes_of_failed_rows_stay_out_of_the_pool() -> None:
+    random = np.random.default_rng(0)
+    changes = {f"m{number}": random.normal(0, 0.05, (20, 2)) for number in range(7)}
+    gaps = gaps_of(changed_side(changes, status="failed", reason="time"))
+    for method, gap in gaps.items():
+        assert (gap.lo, gap.hi) == pytest.approx(plain_interval(changes[method]))
+
+
+def plain_interval(table: np.ndarray) -> tuple[float | None, float | None]:
+    interval = mean_interval(table)
+    return interval.lo, interval.hi
 
 
 def test_lower_is_better_for_distances() -> None:

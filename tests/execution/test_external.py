@@ -73,7 +73,7 @@ def test_perfect_predictions_score_one_in_every_format(
     run(make_suite(folder), store)
     rows = {(row.method, row.fraction, row.metric): row for row in build(store).rows}
     row = rows["external", 0.3, "dice"]
-    assert (row.mean, row.status, row.n_subsets, row.interval) == (1.0, "ok", 1, "cases only")
+    assert (row.mean, row.status, row.n_subsets, row.interval) == (1.0, "ok", 1, "few draws")
     assert rows["external", 0.3, "fp_rate"].mean == 0
     assert row.rank_lo == 1
     assert ("external", 1.0, "dice") not in rows

@@ -76,7 +76,7 @@ def test_each_board_says_who_leads_and_how_surely(
         "4 of 40 (10%)",
         awkward,
         "Dice 0.723 [0.672, 0.786]",
-        "tie not significantly different from supervised",
+        "tie not separated from supervised",
     ]
     assert lines[1][3:] == ["mean_teacher", "Dice 0.835 [0.783, 0.897]", "no other method ran"]
     assert len(lines) == 6 and lines[3][0] == "Photos"

@@ -13,10 +13,12 @@ from scipy.stats import t as student
 from bench.stats.intervals import (
     Interval,
     false_outperformance,
+    has_interval_of_mean,
     holm_adjusted,
     interval_over_subsets,
     mean_interval,
     mean_squares,
+    mean_with_interval_if_known,
     p_value,
     p_values,
     probability_of_superiority,
@@ -196,3 +198,18 @@ def test_holm_never_lowers_and_keeps_the_order(values: list[float]) -> None:
     assert all(a >= v - 1e-12 for a, v in zip(adjusted, values, strict=True))
     order = sorted(range(len(values)), key=lambda i: values[i])
     assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
+
+
+@pytest.mark.parametrize("subsets", [1, 2, 4])
+def test_a_mean_has_no_interval_below_five_draws(subsets: int) -> None:
+    scores = simulated(0, 20, subsets)
+    assert not has_interval_of_mean(subsets)
+    assert mean_with_interval_if_known(scores) == Interval(
+        float(scores.mean()), None, None, "few draws"
+    )
+
+
+def test_a_mean_has_its_interval_from_five_draws_on() -> None:
+    scores = simulated(0, 20, 5)
+    assert has_interval_of_mean(5)
+    assert mean_with_interval_if_known(scores) == mean_interval(scores)

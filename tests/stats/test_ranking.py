@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from bench.errors import BenchError
 from bench.stats.intervals import false_outperformance, mean_interval, tie_groups
 from bench.stats.ranking import (
     average_ranks,
@@ -21,6 +22,8 @@ from bench.stats.ranking import (
     rank_distributions,
     rank_shares,
 )
+from bench.stats.shared_variance import MethodTable, SharedVariance, all_pairs, share_variance
+from bench.stats.verdicts import not_separated_from_best
 
 
 def methods(
@@ -250,3 +253,48 @@ def test_tau_agrees_with_scipy(pairs: list[tuple[int, int]]) -> None:
         assert tau is None
     else:
         assert tau == pytest.approx(kendalltau(first, second).statistic)
+
+
+def shared_by(scores: dict[str, NDArray[np.float64]]) -> SharedVariance:
+    return share_variance([MethodTable(name, table) for name, table in scores.items()])
+
+
+def test_drawn_differences_fill_the_interval_of_a_shared_variance() -> None:
+    """Two of four methods: the others tell how much their difference varies from draw to draw."""
+    scores = methods(3, k=4, s=2)
+    shared = shared_by(scores)
+    names = ["m0", "m1"]
+    variances = shared.variances(all_pairs(names))
+    tables = np.stack([scores[name] for name in names])
+    drawn = joint_draws(tables, seed=3, draws=200_000, variances=variances) @ [1, -1]
+    expected = shared.difference("m0", "m1").interval()
+    assert expected is not None
+    tolerance = 0.02 * (expected[1] - expected[0])
+    ends = np.quantile(drawn, [0.025, 0.975])
+    assert ends == pytest.approx(expected, abs=tolerance)
+
+
+def test_variances_of_each_pair_alone_are_the_default() -> None:
+    scores = methods(4, k=3)  # too few to share a variance
+    tables = np.stack(list(scores.values()))
+    variances = shared_by(scores).variances(all_pairs(list(scores)))
+    given = joint_draws(tables, seed=1, variances=variances)
+    assert (given == joint_draws(tables, seed=1)).all()
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_methods_that_share_a_variance_tie_with_the_best_alone(higher_is_better: bool) -> None:
+    scores = methods(5, k=8, gap=0.03)
+    shared = shared_by(scores)
+    ranks = rank_distributions(scores, higher_is_better, shared)
+    tied = not_separated_from_best(shared, higher_is_better)
+    assert {name for name, rank in ranks.items() if rank.tie_group == 1} == tied
+    assert {rank.tie_group for rank in ranks.values()} == {1, 2}
+    smallest_hi = min(ranks[name].hi for name in tied)
+    assert max(ranks[name].lo for name in tied) <= smallest_hi
+
+
+def test_a_shared_variance_must_be_that_of_the_ranked_methods() -> None:
+    scores = methods(6)
+    with pytest.raises(BenchError, match="shared by others"):
+        rank_distributions(scores, True, shared_by({**scores, "another": scores["m0"]}))

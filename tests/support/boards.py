@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.board.rows import RowCells
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import Plan, header_of
 from bench.planning.suite import Suite
+from bench.scoring.tables import Means, Scores
 
 FACTS: dict[str, Any] = {
     "id": "d",
@@ -82,6 +86,22 @@ def toy_plan(suite: Suite, **changes: Any) -> Plan:
         "methods": {},
     }
     return Plan(header=header_of(suite, None), suite=suite, **{**content, **changes})
+
+
+def scored_row(row: RowId, table: NDArray[np.float64], **changes: Any) -> RowCells:
+    """A finished row with the Dice of each patient and draw; fields may be changed."""
+    scores = {}
+    names = np.array([f"p{number:03}" for number in range(len(table))], object)
+    for subset, values in enumerate(table.T):
+        means = Means(names, values[:, None])
+        scores[subset] = Scores({"dice": 0}, means, means)
+    content: dict[str, Any] = {
+        "fraction": 0.1,
+        "cells": [],
+        "states": ["done"] * table.shape[1],
+        "scores": scores,
+    }
+    return RowCells(row=row, **{**content, **changes})
 
 
 def row_cells(method: str, variant: str = "default", **changes: Any) -> RowCells:

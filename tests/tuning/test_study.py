@@ -120,6 +120,8 @@ def test_only_chooses_among_tuned_cells(
 
 def test_a_dry_run_counts_the_trials(tmp_path: Path) -> None:
     options = RunOptions(workers=1, device="cpu", plugins=PLUGINS)
-    last = forecast(plan_tuned(tmp_path / "out", options)).splitlines()[-1]
+    text = forecast(plan_tuned(tmp_path / "out", options))
+    last = text.splitlines()[-1]
+    assert text.count("Assumes that differences vary as in the demo.") == 2  # one for each budget
     # Two subsets of three labelled patients in two folds, two of all seven in two folds.
     assert last.startswith("4 studies of 4 trials, 32 trainings at most, then 4 tuned cells")

@@ -173,7 +173,7 @@ def test_reasons_stand_where_numbers_are_missing_or_worst(golden: Board) -> None
     assert r"\par mean\_teacher at 8 of 40 (20\%): Failed: 1 of 2 cells \& more." in paper
 
 
-def test_the_reference_then_the_best_comes_first_and_ties_have_a_letter(
+def test_the_reference_then_the_best_comes_first_and_ties_have_a_mark(
     golden: Board, awkward: str
 ) -> None:
     table = main_tables(golden)[0]
@@ -182,7 +182,7 @@ def test_the_reference_then_the_best_comes_first_and_ties_have_a_letter(
         ["mean_teacher"],
         ["supervised"],
     ]
-    assert [line.rank for line in table.blocks[0]] == ["1-2 a", "1-2 a", ""]
+    assert [line.rank for line in table.blocks[0]] == ["1-2 †", "1-2 †", ""]
 
 
 def test_two_tasks_on_one_dataset_are_two_tables(golden: Board) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench.board.schema import Board
 from reports.page import comparisons
+from reports.page.page import render_page
 
 Words = Callable[[str], str]
 
@@ -29,6 +30,14 @@ def test_marks_ask_for_a_significant_and_a_large_difference(compared: Board) -> 
         pair = replace(compared.pairs[0], p=p, superiority=superiority)
         marks.append(comparisons.significance_mark(pair))
     assert marks == ["**", "**", "*", ""]
+
+
+def test_a_pair_without_a_test_says_so(compared: Board, words: Words) -> None:
+    pair = replace(compared.pairs[0], p=None, false_outperformance=None)
+    text = render_page(replace(compared, pairs=[pair]), [], [])
+    assert "ss_net supervised +0.062 [0.031, 0.092] 81.2% not tested" in words(text)
+    assert "better on 18.8% of pairs; not tested" in text
+    assert comparisons.significance_mark(pair) == ""
 
 
 def test_rank_shares_are_stacked_and_told(compared_text: str, words: Words) -> None:

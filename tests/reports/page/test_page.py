@@ -75,8 +75,29 @@ def test_uncertain_intervals_carry_their_word_and_its_meaning(parsed: Any, hosti
     lines = [" ".join(line) for line in parsed.lines]
     assert any(line.startswith(hostile) and " wide " in line for line in lines)
     assert any(line.startswith("mean_teacher") and "cases only" in line for line in lines)
+    few = [line for line in lines if line.startswith("supervised baseline") and "few draws" in line]
+    assert len(few) == 2 and not any("[" in line for line in few)
     for word, meaning in tables.WEAK_INTERVALS.items():
         assert f"{word} {meaning}" in words
+
+
+def test_gains_carry_their_verdict_and_ties_with_the_best_a_mark(
+    board: Board, parse: Callable[[str], Any], hostile: str
+) -> None:
+    rows = []
+    for row in board.rows:
+        if row.metric == "gain" and row.method == hostile:
+            row = replace(row, verdict="better", adjusted_lo=0.01, adjusted_hi=0.2, p=0.012)
+        if row.labelled == 8 and row.method == "mean_teacher":
+            row = replace(row, tie_group=2)
+        rows.append(row)
+    page = parse(render_page(replace(board, rows=rows), [], []))
+    lines = [" ".join(" ".join(line).split()) for line in page.lines]
+    gains = [line for line in lines if line.startswith(hostile) and " better" in line]
+    assert len(gains) == 2  # one for each data set
+    ranked = [line for line in lines if "1-2 †" in line]
+    assert {line.split()[0] for line in ranked} == {"supervised", hostile.split()[0]}
+    assert not [line for line in lines if line.startswith("mean_teacher") and "†" in line]
 
 
 def test_ceiling_and_background_scores(board: Board, parsed: Any) -> None:

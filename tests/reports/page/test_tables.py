@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from bench.board.schema import Board
+from bench.board.schema import Board, PlanningNote
 from reports.formats.csv_json import rows_csv
 from reports.page import tables
+from reports.page.page import render_page
 from reports.page.tables import Problem
 
 
@@ -16,6 +19,18 @@ def test_display_is_clipped_but_data_are_not(board: Board) -> None:
     assert tables.interval(row, 3) == "[0.651, 1.000]"
     assert tables.interval(replace(row, metric="hd95", lo=-2.0, hi=9.0), 1) == "[0.0, 9.0]"
     assert str(row.hi) in rows_csv(board)
+
+
+def test_what_more_draws_would_show_stands_under_the_table(
+    board: Board, parse: Callable[[str], Any]
+) -> None:
+    note = PlanningNote("segmentation", "photos", 4, 0.1, "3 draws: half-width now 0.12.")
+    text = parse(render_page(replace(board, planning=[note]), [], [])).text
+    assert (
+        "What more draws would show, 4 of 40 (10%) labelled, Dice: 3 draws: half-width now 0.12."
+        in text
+    )
+    assert text.count("What more draws would show") == 1
 
 
 def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board, hostile: str) -> None:

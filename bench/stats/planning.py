@@ -1,0 +1,175 @@
+"""How many draws of the labels a gain needs, from how much differences vary.
+
+A difference of two methods over n patients and s draws has the standard error
+
+    sqrt(sd_draw^2 / s + sd_patient^2 / n + sd_rest^2 / (n s)),
+
+with the degrees of freedom of R4.1 where the variance between draws is shared by all methods
+(`shared_variance`). More draws shrink the first and last term alone: where sd_patient^2 / n is too
+large for a gain, only more patients help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.stats.intervals import MeanSquares, combine_mean_squares, mean_squares
+from bench.stats.shared_variance import (
+    FEWEST_COMPARISONS,
+    FEWEST_COMPARISONS_WITH_TWO_DRAWS,
+    SharedVariance,
+    freedom_of_draws,
+)
+from bench.stats.verdicts import adjusted_level
+
+POWER = 0.8
+MOST_DRAWS = 30
+PLANNED_GAINS = (0.05, 0.10)
+VERY_MANY = 10**9  # patients, when asking whether more of them would help
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Standard deviations of a difference of two methods, in the unit of the score.
+
+    `draw` is that of the draw's effect, `patient` that of the patient's, `rest` that of what is
+    left of one score.
+    """
+
+    draw: float
+    patient: float
+    rest: float
+
+
+# Before any run: the Dice of a difference in the demo, 14 methods with 4 of 40 patients labelled,
+# measured over one pair of draws, and therefore rough.
+DEFAULT_COMPONENTS = Components(draw=0.125, patient=0.180, rest=0.227)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawsNeeded:
+    """Draws with which a gain is found with 80% power; None if more than 30.
+
+    `patients_limit` says that 30 draws would be enough with more patients.
+    """
+
+    gain: float
+    draws: int | None
+    patients_limit: bool
+
+
+def measured_components(shared: SharedVariance) -> Components | None:
+    """Components of a difference, from the mean squares over all pairs of a board's methods.
+
+    Methods with failed cells are left out. None with fewer than 2 methods, patients or draws.
+    """
+    distinct = shared.pooled_tables
+    patients, draws = shared.shape
+    if len(distinct) < 2 or patients < 2 or draws < 2:
+        return None
+    tables = np.stack(distinct)
+    # The mean over the differences of all pairs is twice that of centred tables.
+    of_methods = mean_squares(tables - tables.mean(0))
+    case, subset, residual = (2 * float(each.sum()) / (len(tables) - 1) for each in of_methods)
+    return Components(
+        draw=max(0.0, (subset - residual) / patients) ** 0.5,
+        patient=max(0.0, (case - residual) / draws) ** 0.5,
+        rest=residual**0.5,
+    )
+
+
+def expected_error(
+    components: Components, patients: int, draws: int, methods: int
+) -> tuple[float, float]:
+    """Standard error of a difference and its degrees of freedom; n, s > 1."""
+    residual = components.rest**2
+    case = residual + draws * components.patient**2
+    subset = residual + patients * components.draw**2
+    subset_freedom: float = draws - 1
+    lower_bound: float = draws - 1
+    if methods - 1 >= FEWEST_COMPARISONS:
+        subset_freedom = freedom_of_draws(draws, (methods - 1) * (draws - 1))
+        lower_bound = min(subset_freedom, patients - 1)
+    squares = MeanSquares(np.array(case), np.array(subset), np.array(residual))
+    variance, freedom = combine_mean_squares(squares, patients, draws, subset_freedom)
+    return float(variance**0.5), max(float(freedom), lower_bound)
+
+
+def half_width(
+    components: Components, patients: int, draws: int, methods: int, comparisons: int = 1
+) -> float | None:
+    """Expected half-width of the 95% interval of a gain; None with one draw or patient.
+
+    With `comparisons` it is that of a bar adjusted for so many gains.
+    """
+    from scipy.special import stdtrit
+
+    if draws < 2 or patients < 2:
+        return None
+    error, freedom = expected_error(components, patients, draws, methods)
+    return error * float(stdtrit(freedom, 0.5 + adjusted_level(comparisons) / 2))
+
+
+def draws_needed(
+    components: Components, gain: float, patients: int, methods: int, comparisons: int = 1
+) -> DrawsNeeded:
+    """The smallest number of draws with which a gain is found with 80% power at the 5% level.
+
+    That is the case if the gain is as large as (t(0.975) + t(0.80)) standard errors: half-width
+    alone would find it in every second run only. With `comparisons` the test is adjusted for so
+    many gains. A board of fewer than 7 methods needs 3 draws for any verdict.
+    """
+    wanted = abs(gain)
+    fewest = 2 if methods - 1 >= FEWEST_COMPARISONS_WITH_TWO_DRAWS else 3
+    for draws in range(fewest, MOST_DRAWS + 1):
+        if detectable_gain(components, patients, draws, methods, comparisons) <= wanted:
+            return DrawsNeeded(gain, draws, False)
+    with_patients = detectable_gain(components, VERY_MANY, MOST_DRAWS, methods, comparisons)
+    return DrawsNeeded(gain, None, with_patients <= wanted)
+
+
+def detectable_gain(
+    components: Components, patients: int, draws: int, methods: int, comparisons: int = 1
+) -> float:
+    """The gain that is found with 80% power; infinite with one patient."""
+    from scipy.special import stdtrit
+
+    if patients < 2:
+        return float("inf")
+    error, freedom = expected_error(components, patients, draws, methods)
+    upper = 0.5 + adjusted_level(comparisons) / 2
+    return error * float(stdtrit(freedom, upper) + stdtrit(freedom, POWER))
+
+
+def planning_sentence(
+    components: Components,
+    patients: int,
+    draws: int,
+    methods: int,
+    gains: Sequence[float] = PLANNED_GAINS,
+    comparisons: int = 1,
+) -> str:
+    """What a board can resolve, and with how many draws it could resolve given gains.
+
+    For example "half-width now 0.22; a gain of 0.10 needs about 15 draws".
+    """
+    width = half_width(components, patients, draws, methods, comparisons)
+    parts = []
+    if width is not None:
+        parts.append(f"half-width now {width:.2g}")
+    for gain in gains:
+        needed = draws_needed(components, gain, patients, methods, comparisons)
+        parts.append(_words_for_gain(needed))
+    return "; ".join(parts)
+
+
+def _words_for_gain(needed: DrawsNeeded) -> str:
+    gain = f"a gain of {needed.gain:.2f}"
+    if needed.draws is not None:
+        return f"{gain} needs about {needed.draws} draws"
+    if needed.patients_limit:
+        return f"{gain} cannot be resolved with {MOST_DRAWS} draws: more patients are needed"
+    return f"{gain} cannot be resolved with {MOST_DRAWS} draws, however many patients there are"
