@@ -334,6 +334,32 @@ class MethodPair:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricGain:
+    """What a row gains over the reference with the same labels, in one metric (R4.1b, R4.3).
+
+    Signs are turned so that positive is better, for distances too.
+    """
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    metric: str
+    against: str  # variant of the reference: a tuned row is set against the tuned reference
+    mean: float
+    lo: float | None  # 95% interval of this gain alone
+    hi: float | None
+    adjusted_lo: float | None  # adjusted for all gains of the budget; None where nothing is tested
+    adjusted_hi: float | None
+    p: float | None
+    verdict: Verdict | None
+    subsets: Sequence[int]  # the draws that method and reference share
+    draws: Sequence[float]  # the gain of each of them, mean over test patients
+
+
+@dataclass(frozen=True, slots=True)
 class RuleRank:
     """Where a rule puts a method, and by which value."""
 
@@ -426,6 +452,7 @@ class Board:
     caveats: Mapping[str, str] = field(default_factory=dict)  # title -> sentence
     stability: Sequence[RankShares] = field(default_factory=list)
     pairs: Sequence[MethodPair] = field(default_factory=list)
+    gains: Sequence[MetricGain] = field(default_factory=list)
     orderings: Sequence[RuleOrdering] = field(default_factory=list)
     cost: Sequence[RowCost] = field(default_factory=list)
     columns: Sequence[ColumnFacts] = field(default_factory=list)
