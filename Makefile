@@ -1,6 +1,8 @@
 # make demo, make test: each sets itself up in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests of one file share what they set up.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 READY := .venv/.ready
 
 .PHONY: demo test lint benchmark gate gate-long
@@ -9,10 +11,10 @@ demo: $(READY)
 	$(BIN)/python run_bench.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 gate: $(READY)  # slow: trains on phantoms at full and at low budget, and checks the gap
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 gate-long: $(READY)  # simulates boards for minutes and holds what the statistics promise
 	$(BIN)/python -m pytest -m long

@@ -8,6 +8,8 @@ import pytest
 
 # Each new database takes 7 s; tests of the mirror turn it on.
 os.environ.setdefault("SCARCEBENCH_MLFLOW", "off")
+# Test files run side by side, and more threads than cores slow all of them down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
