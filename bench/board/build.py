@@ -6,8 +6,9 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
-from bench import __version__, registry
+from bench import __version__, hashing, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
@@ -55,7 +56,8 @@ def build(store: Store) -> Board:
     rows = row_cells(store, plan)
     reference = plan.suite.reference
     numbers = _board_rows(rows, columns, reference)
-    cells = _board_cells(store, plan, rows)
+    settings = distinct_settings(plan.cells)
+    cells = _board_cells(store, plan, rows, settings)
     histories = study_histories(store, plan)
     comparisons = compare_methods(rows, reference)
     return Board(
@@ -81,6 +83,7 @@ def build(store: Store) -> Board:
         cost=_costs(store, plan, rows),
         columns=[column.facts for column in columns],
         planning=planning_notes(rows),
+        settings=settings,
     )
 
 
@@ -94,6 +97,7 @@ def _suite_facts(plan: Plan) -> SuiteFacts:
         reference=header.reference,
         size=header.size,
         note=plan.suite.note,
+        published_steps={name: steps for name, steps in plan.published_steps.items() if steps},
     )
 
 
@@ -145,16 +149,34 @@ def _points_of(
     return points
 
 
-def _board_cells(store: Store, plan: Plan, rows: Sequence[RowCells]) -> list[BoardCell]:
+def distinct_settings(cells: Sequence[PlannedCell]) -> list[Mapping[str, Any]]:
+    """The settings of all cells, each once: most cells share theirs with others."""
+    distinct: dict[str, Mapping[str, Any]] = {}
+    for cell in cells:
+        distinct.setdefault(hashing.digest(cell.config), cell.config)
+    return list(distinct.values())
+
+
+def _board_cells(
+    store: Store,
+    plan: Plan,
+    rows: Sequence[RowCells],
+    settings: Sequence[Mapping[str, Any]],
+) -> list[BoardCell]:
     """How each cell of the plan ended, in the order of the plan."""
     states: dict[str, State] = {}
     for cells in rows:
         for cell, state in zip(cells.cells, cells.states, strict=True):
             states[cell.key] = state
-    return [_board_cell(store, cell, states[cell.key]) for cell in plan.cells]
+    positions = {hashing.digest(config): number for number, config in enumerate(settings)}
+    ended = []
+    for cell in plan.cells:
+        position = positions[hashing.digest(cell.config)]
+        ended.append(_board_cell(store, cell, states[cell.key], position))
+    return ended
 
 
-def _board_cell(store: Store, cell: PlannedCell, state: State) -> BoardCell:
+def _board_cell(store: Store, cell: PlannedCell, state: State, settings: int) -> BoardCell:
     status = STATUS[state]
     reason = None
     log: Sequence[str] = []
@@ -179,6 +201,8 @@ def _board_cell(store: Store, cell: PlannedCell, state: State) -> BoardCell:
         status=status,
         reason=reason,
         log=log,
+        seed=cell.seed,
+        settings=settings,
     )
 
 

@@ -128,6 +128,7 @@ class SuiteFacts:
     reference: str = "supervised"
     size: str | None = None  # the reduced profile that was run, None for the whole suite
     note: str | None = None  # a warning that the page carries on top
+    published_steps: Mapping[str, int] = field(default_factory=dict)  # by method, of its paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,8 @@ class BoardCell:
     status: Status
     reason: str | None = None
     log: Sequence[str] = field(default_factory=list)  # the last lines of a failed one
+    seed: int | None = None
+    settings: int | None = None  # which of the board's settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,6 +460,7 @@ class Board:
     cost: Sequence[RowCost] = field(default_factory=list)
     columns: Sequence[ColumnFacts] = field(default_factory=list)
     planning: Sequence[PlanningNote] = field(default_factory=list)
+    settings: Sequence[Mapping[str, Any]] = field(default_factory=list)  # each once, of all cells
     schema: int = 2
 
     @cached_property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from bench.board.schema import Board, MethodPair, RankShares, RuleOrdering
 from reports.page import tables
-from reports.page.svg import SERIES
 from reports.page.tables import Problem, item_label
 
 RULES = {
@@ -123,19 +122,6 @@ def shares_text(shares: Sequence[float]) -> str:
     """The shares of ranks as text; shares that would round to 0.0% are left out."""
     ranked = enumerate(shares, 1)
     return ", ".join(f"{rank}: {share:.1%}" for rank, share in ranked if share >= 0.0005)
-
-
-def rank_lines(
-    ordering: RuleOrdering, styles: Mapping[str, int]
-) -> list[tuple[str, int, list[int]]]:
-    """(label, colour, rank under each rule) of each method, coloured as in the other figures."""
-    lines = []
-    for item in ordering.methods:
-        label = item_label(item)
-        colour = styles[label] % len(SERIES)
-        ranks = [item.rules[rule].rank for rule in RULES]
-        lines.append((label, colour, ranks))
-    return lines
 
 
 def agreement_texts(ordering: RuleOrdering) -> list[str]:

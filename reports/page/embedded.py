@@ -15,13 +15,14 @@ from markupsafe import Markup
 from bench.board.schema import Board, CaseSeries, CaseTable
 from reports.page import tables
 from reports.page.tables import OfProblem, Problem
+from reports.wording import entry_name
 
 # Points of all scatters together; with more, the page would outweigh its pictures.
 MOST_VALUES = 150_000
 # None of these may stand in a script element as it is: "</script>" would end the element,
 # U+2028 and U+2029 end lines.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
-GZIP_FROM = 500_000  # characters; a longer table would outweigh the rest of the page
+GZIP_FROM = 100_000  # characters; many longer tables would outweigh the rest of the page
 BESIDE_FROM = 20_000_000  # characters; even packed it would
 
 MIME_TYPES = {
@@ -74,13 +75,13 @@ def as_json(value: Any) -> Markup:
     return Markup(text.translate(ESCAPES))
 
 
-def script_data(board: Board) -> dict[str, Any]:
-    """What the script needs beyond the tables: the score of each case, by task and dataset."""
+def case_scores(board: Board) -> dict[str, Any]:
+    """The score of each case, by task and dataset; nothing where there are too many."""
     problems: dict[str, Any] = {}
     if fits_in_page(board):
         for table in board.cases:
-            problems[problem_key(table)] = _case_scores(table)
-    return {"places": problems}
+            problems[problem_key(table)] = _scores_of(board, table)
+    return problems
 
 
 def fits_in_page(board: Board) -> bool:
@@ -94,24 +95,24 @@ def problem_key(item: OfProblem) -> str:
     return f"{item.task}/{item.dataset}"
 
 
-def _case_scores(table: CaseTable) -> dict[str, Any]:
-    series = [_series_scores(series) for series in table.series]
+def _scores_of(board: Board, table: CaseTable) -> dict[str, Any]:
+    series = [_series_scores(board, series) for series in table.series]
     return {"metric": table.metric, "cases": table.cases, "series": series}
 
 
-def _series_scores(series: CaseSeries) -> dict[str, Any]:
+def _series_scores(board: Board, series: CaseSeries) -> dict[str, Any]:
     return {
-        "name": series_name(series),
-        "method": tables.item_label(series),
+        "name": series_name(board, series),
+        "method": entry_name(board, series.method, series.variant),
         "labelled": series.labelled,
         "values": series.values,
     }
 
 
-def series_name(series: CaseSeries) -> str:
+def series_name(board: Board, series: CaseSeries) -> str:
     """A method at a budget, in words."""
     budget = "all labels" if series.fraction >= 1 else f"{series.labelled} labelled"
-    return f"{tables.item_label(series)}, {budget}"
+    return f"{entry_name(board, series.method, series.variant)}, {budget}"
 
 
 def scatter_choices(board: Board, problem: Problem) -> ScatterChoices | None:
@@ -123,7 +124,7 @@ def scatter_choices(board: Board, problem: Problem) -> ScatterChoices | None:
     if not case_tables or len(case_tables[0].series) < 2:
         return None
     table = case_tables[0]
-    names = [series_name(series) for series in table.series]
+    names = [series_name(board, series) for series in table.series]
     first, second = _first_choice(table.series, tables.reference_method(board))
     return ScatterChoices(
         key=problem_key(table),

@@ -1,0 +1,169 @@
+"""Everything that the page says about one task on one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.board.schema import (
+    HEADLINE,
+    Board,
+    ColumnFacts,
+    CurveArea,
+    DatasetFacts,
+    GeneratorCurve,
+    LabelEquivalent,
+    Panel,
+    RowCost,
+    Sheet,
+    SyntheticImages,
+)
+from reports.answer import Answer, answers
+from reports.page import banner, comparisons, costs, embedded, failures, overlays, tables
+from reports.page.column_sets import ColumnSet, list_sets
+from reports.page.lean_table import BudgetLines, companions, list_lines
+from reports.page.tables import Problem
+from reports.view import Choices, View, choices_of
+
+# The first item that used a generator, and the curve of its training.
+UsedGenerator = tuple[SyntheticImages, GeneratorCurve]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One task on one dataset."""
+
+    id: str
+    key: str  # of the problem in addresses and in the data of the script
+    task: str
+    name: str  # of the dataset
+    title: str
+    card: DatasetFacts
+    unit: str  # "patient"
+    units: str  # "patients"
+    head: ColumnFacts  # the headline metric
+    head_word: str  # its name inside a sentence
+    facts: list[str]
+    choices: Choices
+    view: View  # shown first
+    metrics: list[ColumnFacts]  # to choose from
+    companions: list[ColumnFacts]  # beside the first of them
+    answers: Mapping[View, Answer]
+    planning: Mapping[int, str]  # by labelled patients
+    budgets: list[BudgetLines]
+    sets: list[ColumnSet]
+    families: list[str]
+    notes: list[tuple[str, str, str]]  # (column, reason, methods)
+    label_equivalents: list[LabelEquivalent]
+    areas: list[CurveArea]
+    blocks: list[comparisons.Block]
+    scatter: embedded.ScatterChoices | None
+    cases: list[failures.Case]
+    lines: list[tuple[str, str]]  # of the outlines, by class
+    sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
+    synthetic: list[SyntheticImages]
+    generators: list[UsedGenerator]
+    cost: list[RowCost]
+    cost_columns: list[tuple[str, str, str]]
+
+    @property
+    def answer(self) -> Answer:
+        """The answer of the first view."""
+        return self.answers[self.view]
+
+
+def list_sections(
+    board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet]
+) -> list[Section]:
+    """The sections of a board that have any row."""
+    sections = []
+    for number, problem in enumerate(tables.list_problems(board)):
+        choices = choices_of(board, problem.task, problem.dataset)
+        if choices is not None:
+            sections.append(_make_section(board, panels, sheets, choices, number))
+    return sections
+
+
+def _make_section(
+    board: Board,
+    panels: Sequence[Panel],
+    sheets: Sequence[Sheet],
+    choices: Choices,
+    number: int,
+) -> Section:
+    problem = Problem(choices.task, choices.dataset)
+    section = f"dataset-{number}"
+    card = board.datasets[problem.dataset]
+    unit = tables.short_unit(card)
+    synthetic = tables.items_of(board.synthetic, problem)
+    areas = tables.items_of(board.areas, problem)
+    cost = tables.items_of(board.cost, problem)
+    metrics = [board.column(key) for key in choices.metrics]
+    beside = companions(problem.task, choices.metrics, choices.first.metric)
+    budgets = list_lines(board, problem, choices.metrics)
+    table = tables.budgets_of(board, problem)
+    return Section(
+        id=section,
+        key=embedded.problem_key(choices),
+        task=problem.task,
+        name=problem.dataset,
+        title=tables.problem_title(board, problem),
+        card=card,
+        unit=unit,
+        units=tables.plural(unit, 2),
+        head=board.column(HEADLINE[problem.task]),
+        head_word=_headline_word(board, problem.task),
+        facts=banner.fact_line(board, problem),
+        choices=choices,
+        view=choices.first,
+        metrics=metrics,
+        companions=[board.column(key) for key in beside],
+        answers=answers(board, choices.views),
+        planning={note.labelled: note.text for note in tables.items_of(board.planning, problem)},
+        budgets=budgets,
+        sets=list_sets(board, problem, budgets),
+        families=_families(budgets),
+        notes=tables.list_notes(table, tables.list_columns(board, problem)),
+        label_equivalents=tables.items_of(board.label_equivalents, problem),
+        areas=sorted(areas, key=lambda area: -area.mean),
+        blocks=comparisons.list_blocks(board, problem, section),
+        scatter=embedded.scatter_choices(board, problem),
+        cases=failures.list_cases(board, panels, problem),
+        lines=overlays.line_names(card.classes),
+        sheets=_sheets_of(sheets, problem),
+        synthetic=synthetic,
+        generators=_distinct_generators(synthetic),
+        cost=cost,
+        cost_columns=costs.measured_columns(cost),
+    )
+
+
+def _headline_word(board: Board, task: str) -> str:
+    """The headline metric inside a sentence; "Dice" is a name and keeps its capital."""
+    title = tables.headline_title(board, task)
+    return title if HEADLINE[task] == "dice" else title.lower()
+
+
+def _families(budgets: Sequence[BudgetLines]) -> list[str]:
+    families = set()
+    for budget in budgets:
+        families.update(line.family for line in budget.lines)
+    return sorted(families)
+
+
+def _sheets_of(
+    sheets: Sequence[Sheet], problem: Problem
+) -> list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]:
+    chosen = [sheet for sheet in sheets if (sheet.task, sheet.dataset) == problem]
+    return [(sheet, overlays.sheet_tiles(sheet)) for sheet in chosen]
+
+
+def _distinct_generators(synthetic: Sequence[SyntheticImages]) -> list[UsedGenerator]:
+    """Each generator's training curve once, with the first item that used it: cells share them."""
+    generators: dict[str, UsedGenerator] = {}
+    for item in synthetic:
+        for curve in item.curves:
+            if curve.points:
+                key = repr((item.method, item.variant, curve))
+                generators.setdefault(key, (item, curve))
+    return list(generators.values())
