@@ -12,7 +12,7 @@ from bench import __version__, hashing, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
-from bench.board.comparisons import compare_methods, planning_notes
+from bench.board.comparisons import compare_methods, compared_columns, planning_notes
 from bench.board.label_curves import curve_areas, label_equivalents
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
@@ -29,7 +29,6 @@ from bench.board.schema import (
     SuiteFacts,
     SyntheticImages,
 )
-from bench.board.studies import study_histories
 from bench.board.synthetic_rows import describe_images
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
@@ -37,6 +36,7 @@ from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
 from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, as_line, mean_of, score_fields
 from bench.store import Store
+from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
 
 LOG_LINES = 15  # of a failed cell: the end of a traceback
@@ -59,7 +59,7 @@ def build(store: Store) -> Board:
     settings = distinct_settings(plan.cells)
     cells = _board_cells(store, plan, rows, settings)
     histories = study_histories(store, plan)
-    comparisons = compare_methods(rows, reference)
+    comparisons = compare_methods(rows, reference, compared_columns(columns))
     return Board(
         suite=_suite_facts(plan),
         rows=numbers,
@@ -79,6 +79,7 @@ def build(store: Store) -> Board:
         caveats=caveats(plan, cells, histories),
         stability=comparisons.stability,
         pairs=comparisons.pairs,
+        gains=comparisons.gains,
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
         columns=[column.facts for column in columns],

@@ -1,7 +1,8 @@
-"""Comparison at one budget: rank stability, all pairs, other rules, and how many draws gains need.
+"""Comparison at one budget: gains and ranks by metric, all pairs, other rules, draws needed.
 
-For the headline of each task, over the subsets that all methods of a budget have. A method that
-failed counts as worst here, as everywhere; a checkpoint chosen on a list is left out.
+Gains and ranks stand for each compared metric, all else for the headline of each task, over the
+subsets that all methods of a budget have. A method that failed counts as worst here, as everywhere;
+a checkpoint chosen on a list is left out.
 """
 
 from __future__ import annotations
@@ -16,16 +17,25 @@ from numpy.typing import NDArray
 from bench.board.columns import COLUMNS
 from bench.board.rows import RowCells, rows_by_budget
 from bench.board.schema import (
+    COMPARED,
     HEADLINE,
+    ColumnFacts,
     MethodPair,
     MethodRanks,
+    MetricGain,
     PlanningNote,
     RankShares,
     RuleAgreement,
     RuleOrdering,
     RuleRank,
 )
-from bench.board.shared_draws import draws_of_all, share_tables
+from bench.board.shared_draws import (
+    PairedGain,
+    draws_of_all,
+    find_bases,
+    paired_gains,
+    share_tables,
+)
 from bench.names import DEFAULT
 from bench.stats import intervals
 from bench.stats.planning import Components, measured_components, planning_sentence
@@ -40,6 +50,7 @@ MOST = 12  # methods in a matrix: the reference and the best means; nobody reads
 class Comparisons:
     """The parts of a Board that compare methods with each other."""
 
+    gains: list[MetricGain] = field(default_factory=list)
     stability: list[RankShares] = field(default_factory=list)
     pairs: list[MethodPair] = field(default_factory=list)
     orderings: list[RuleOrdering] = field(default_factory=list)
@@ -47,10 +58,12 @@ class Comparisons:
 
 @dataclass(frozen=True)
 class BudgetScores:
-    """The methods of one budget and their headline scores, both by seed name."""
+    """The methods of one budget and their scores by one metric, both by seed name."""
 
     rows: Mapping[str, RowCells]
     tables: Mapping[str, NDArray[np.float64]]  # patients x shared subsets
+    metric: str = "dice"
+    higher_is_better: bool = True
 
     @cached_property
     def shared(self) -> SharedVariance:
@@ -58,32 +71,112 @@ class BudgetScores:
         return share_tables(self.rows, self.tables)
 
 
-def compare_methods(rows: Sequence[RowCells], reference: str) -> Comparisons:
-    """All comparisons of a plan."""
+def compared_columns(columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
+    """The metrics with gains and shares of ranks: the headlines first, those of plug-ins last."""
+    built_in = {column.key for column in COLUMNS}
+    by_key = {column.key: column for column in columns}
+    compared = [by_key[key] for keys in COMPARED.values() for key in keys]
+    return [*compared, *(column for column in columns if column.key not in built_in)]
+
+
+def compare_methods(
+    rows: Sequence[RowCells], reference: str, columns: Sequence[ColumnFacts]
+) -> Comparisons:
+    """All comparisons of a plan; gains and shares of ranks by each of these columns."""
     comparisons = Comparisons()
     ranked_by_case = {column.key for column in COLUMNS if column.pairs}
-    for budget in scores_by_budget(rows):
+    for group in rows_by_budget(rows):
+        task = group[0].row.task
+        of_task = [column for column in columns if column.task == task]
+        for column in of_task:
+            comparisons.gains += metric_gains(group, column, reference)
+            ranked = budget_scores(group, column.key, column.better == "higher")
+            if ranked is not None:
+                comparisons.stability += rank_shares(ranked, choose_shown(ranked, reference))
+        budget = budget_scores(group, HEADLINE[task])
+        if budget is None:
+            continue
         shown = choose_shown(budget, reference)
-        comparisons.stability += rank_shares(budget, shown)
         comparisons.pairs += method_pairs(budget, shown)
         # A metric of a whole test set has no ranks by case and no worst cases.
-        if HEADLINE[budget.rows[shown[0]].row.task] in ranked_by_case:
+        if HEADLINE[task] in ranked_by_case:
             comparisons.orderings.append(rule_ordering(budget, shown))
     return comparisons
 
 
+def budget_scores(
+    group: Sequence[RowCells], metric: str, higher_is_better: bool = True
+) -> BudgetScores | None:
+    """The rows of one budget that can be compared by a metric; None where none can."""
+    scored = [cells for cells in group if cells.scores and not cells.selected]
+    draws = draws_of_all(scored, metric)
+    if not draws.tables:
+        return None
+    return BudgetScores(draws.rows, draws.tables, metric, higher_is_better)
+
+
 def scores_by_budget(rows: Sequence[RowCells]) -> Iterator[BudgetScores]:
-    """The budgets at which any method is scored."""
-    scored = [cells for cells in rows if cells.scores and not cells.selected]
-    for group in rows_by_budget(scored):
-        draws = draws_of_all(group, HEADLINE[group[0].row.task])
-        if draws.tables:
-            yield BudgetScores(draws.rows, draws.tables)
+    """The headline scores of the budgets at which any method is scored."""
+    for group in rows_by_budget(rows):
+        budget = budget_scores(group, HEADLINE[group[0].row.task])
+        if budget is not None:
+            yield budget
+
+
+def metric_gains(
+    group: Sequence[RowCells], column: ColumnFacts, reference: str
+) -> list[MetricGain]:
+    """What each row of a budget gains over the reference in one metric; positive is better."""
+    bases = find_bases(group, reference)
+    by_row = paired_gains(group, bases, column.key, column.better == "higher")
+    gains = []
+    for cells in group:
+        paired = by_row.get(cells.row)
+        if paired is not None:
+            gains.append(_metric_gain(cells, column, bases[cells.row], paired))
+    return gains
+
+
+def _metric_gain(
+    cells: RowCells, column: ColumnFacts, base: RowCells, paired: PairedGain
+) -> MetricGain:
+    sign = 1 if column.better == "higher" else -1
+    gain = paired.gain
+    lo, hi = _turned(gain.lo, gain.hi, sign)
+    adjusted_lo, adjusted_hi = _turned(gain.bar_lo, gain.bar_hi, sign)
+    is_tested = paired.is_tested
+    of_draws = sign * paired.differences.mean(0) + 0.0  # no -0.0
+    return MetricGain(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        labelled=cells.row.labelled,
+        fraction=cells.fraction,
+        method=cells.row.method,
+        variant=cells.row.variant,
+        metric=column.key,
+        against=base.row.variant,
+        mean=sign * gain.mean + 0.0,
+        lo=lo,
+        hi=hi,
+        adjusted_lo=adjusted_lo if is_tested else None,
+        adjusted_hi=adjusted_hi if is_tested else None,
+        p=gain.adjusted_p if is_tested else None,
+        verdict=gain.verdict if is_tested else None,
+        subsets=list(paired.subsets),
+        draws=of_draws.tolist(),
+    )
+
+
+def _turned(lo: float | None, hi: float | None, sign: int) -> tuple[float | None, float | None]:
+    """Both ends of an interval, the sign turned where it is -1."""
+    if sign == 1 or lo is None or hi is None:
+        return lo, hi
+    return 0.0 - hi, 0.0 - lo
 
 
 def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
     """The reference and the best means, best first, MOST at most."""
-    best_first = intervals.best_first(budget.tables, True)
+    best_first = intervals.best_first(budget.tables, budget.higher_is_better)
     references = []
     for name in best_first:
         if budget.rows[name].row.contender == (reference, DEFAULT):
@@ -95,7 +188,7 @@ def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
 
 def rank_shares(budget: BudgetScores, shown: Sequence[str]) -> list[RankShares]:
     """In which share of draws of the true means each method shown is first, second, and so on."""
-    distributions = rank_distributions(budget.tables, True, budget.shared)
+    distributions = rank_distributions(budget.tables, budget.higher_is_better, budget.shared)
     shares = []
     for name in shown:
         cells = budget.rows[name]
@@ -109,6 +202,7 @@ def rank_shares(budget: BudgetScores, shown: Sequence[str]) -> list[RankShares]:
                 variant=cells.row.variant,
                 methods=len(budget.tables),
                 shares=_without_trailing_zeros(distributions[name].shares),
+                metric=budget.metric,
             )
         )
     return shares

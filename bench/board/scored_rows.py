@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,28 @@ from bench.board.rows import (
     find_reference,
     matrix_of,
     seed_name,
-    shared_subsets,
     status_of,
     with_gain,
     with_interval,
     with_rank,
 )
 from bench.board.schema import HEADLINE, ColumnFacts, Row
-from bench.board.shared_draws import SharedDraws, draws_of_all, method_table
+from bench.board.shared_draws import (
+    PairedGain,
+    SharedDraws,
+    draws_of_all,
+    find_bases,
+    method_table,
+    paired_gains,
+    untested_gain,
+)
 from bench.names import DEFAULT, TUNED, RowId
 from bench.scoring.tables import cases_of, pseudo_healthy_matrix, score_matrix
 from bench.stats.ranking import RankDistribution, rank_distributions
-from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
-from bench.stats.verdicts import Gain, gains_over_references
+from bench.stats.shared_variance import SharedVariance, share_variance
+from bench.stats.verdicts import gains_over_references
 
 Matrix = NDArray[np.float64]  # patients x subsets
-
-
-@dataclass(frozen=True)
-class PairedGain:
-    """The paired differences of a row to its reference, and what is known of their mean.
-
-    `is_tested` is False where the row is not compared with the others of its budget, as it lacks
-    draws: its gain is then known, without a verdict.
-    """
-
-    differences: Matrix
-    gain: Gain
-    is_tested: bool
 
 
 def case_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
@@ -57,8 +51,8 @@ def case_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) ->
 
 def gain_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
     """Paired differences of the headline to the reference, over the subsets that both have."""
-    bases = _find_bases(group, reference)
-    gains = _headline_gains(group, bases)
+    bases = find_bases(group, reference)
+    gains = paired_gains(group, bases, HEADLINE[group[0].row.task], True)
     rows = []
     for cells in group:
         base = bases.get(cells.row)
@@ -151,58 +145,6 @@ def _rank(group: Sequence[RowCells], column: ColumnFacts) -> dict[RowId, RankDis
     return {draws.rows[name].row: rank for name, rank in distributions.items()}
 
 
-def _find_bases(group: Sequence[RowCells], reference: str) -> dict[RowId, RowCells]:
-    """The row that each row's gain is measured from."""
-    bases = {}
-    for cells in group:
-        base = find_reference(cells, group, reference)
-        if not cells.selected and base is not None and base is not cells:
-            bases[cells.row] = base
-    return bases
-
-
-def _headline_gains(
-    group: Sequence[RowCells], bases: Mapping[RowId, RowCells]
-) -> dict[RowId, PairedGain]:
-    """The gain of each row that has scores, by one adjustment for all of them."""
-    headline = HEADLINE[group[0].row.task]
-    draws = draws_of_all(group, headline)
-    references = {}
-    gains = {}
-    for cells in group:
-        base = bases.get(cells.row)
-        if base is None:
-            continue
-        name, base_name = seed_name(cells.row), seed_name(base.row)
-        subsets = shared_subsets([cells, base])
-        if {name, base_name} <= draws.tables.keys() and subsets == draws.subsets:
-            references[name] = base_name
-        else:
-            own = matrix_of(cells, headline, subsets)
-            other = matrix_of(base, headline, subsets)
-            if own is not None and other is not None:
-                gains[cells.row] = _untested_gain(own, other)
-    if references:
-        gains.update(_tested_gains(draws, references))
-    return gains
-
-
-def _tested_gains(draws: SharedDraws, references: Mapping[str, str]) -> dict[RowId, PairedGain]:
-    by_name = gains_over_references(draws.share_variance(), references, True)
-    gains = {}
-    for name, gain in by_name.items():
-        differences = draws.tables[name] - draws.tables[gain.reference]
-        gains[draws.rows[name].row] = PairedGain(differences, gain, True)
-    return gains
-
-
-def _untested_gain(own: Matrix, other: Matrix) -> PairedGain:
-    """A gain that is known from the two methods alone."""
-    pair = share_variance([MethodTable("own", own), MethodTable("other", other)])
-    gain = gains_over_references(pair, {"own": "other"}, True)["own"]
-    return PairedGain(own - other, gain, False)
-
-
 def _no_better_than(base: RowCells, row: Row, column: ColumnFacts) -> Row:
     """A gain is no more certain than the reference that it is measured from."""
     status, reason = status_of(base, column, bool(base.scores))
@@ -239,12 +181,12 @@ def _augmented_gains(group: Sequence[RowCells], reference: str) -> dict[RowId, P
             tables[label] = own
             references[label] = seed_name(base.row)
         else:
-            gains[cells.row] = _untested_gain(own, other)
+            gains[cells.row] = untested_gain(own, other, subsets, True)
     if references:
         shared = _share_with_augmented(draws, augmented, tables)
         for label, gain in gains_over_references(shared, references, True).items():
             differences = tables[label] - draws.tables[gain.reference]
-            gains[augmented[label].row] = PairedGain(differences, gain, True)
+            gains[augmented[label].row] = PairedGain(differences, gain, draws.subsets, True)
     return gains
 
 

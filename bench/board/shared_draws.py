@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board.rows import RowCells, matrix_of, seed_name, shared_subsets
-from bench.names import DEFAULT, TUNED
+from bench.board.rows import RowCells, find_reference, matrix_of, seed_name, shared_subsets
+from bench.names import DEFAULT, TUNED, RowId
 from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
+from bench.stats.verdicts import Gain, gains_over_references
 
 Matrix = NDArray[np.float64]  # patients x draws
 
@@ -29,6 +30,20 @@ class SharedDraws:
     def share_variance(self) -> SharedVariance:
         """What the methods tell together about draws."""
         return share_tables(self.rows, self.tables)
+
+
+@dataclass(frozen=True)
+class PairedGain:
+    """The paired differences of a row to its reference, and what is known of their mean.
+
+    `is_tested` is False where the row is not compared with the others of its budget, as it lacks
+    draws: its gain is then known, without a verdict.
+    """
+
+    differences: Matrix
+    gain: Gain
+    subsets: Sequence[int]  # the draws that both have
+    is_tested: bool
 
 
 def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:
@@ -82,3 +97,64 @@ def _default_name(cells: RowCells, tables: Mapping[str, Matrix]) -> str | None:
         return None
     name = seed_name(cells.row._replace(variant=DEFAULT))
     return name if name in tables else None
+
+
+def find_bases(group: Sequence[RowCells], reference: str) -> dict[RowId, RowCells]:
+    """The row of its budget that each row's gain is measured from."""
+    bases = {}
+    for cells in group:
+        base = find_reference(cells, group, reference)
+        if not cells.selected and base is not None and base is not cells:
+            bases[cells.row] = base
+    return bases
+
+
+def paired_gains(
+    group: Sequence[RowCells],
+    bases: Mapping[RowId, RowCells],
+    metric: str,
+    higher_is_better: bool,
+) -> dict[RowId, PairedGain]:
+    """The gain in a metric of each row that has scores, by one adjustment for all of them.
+
+    In the unit of the metric: negative is better where lower scores are.
+    """
+    draws = draws_of_all(group, metric)
+    references = {}
+    gains = {}
+    for cells in group:
+        base = bases.get(cells.row)
+        if base is None:
+            continue
+        name, base_name = seed_name(cells.row), seed_name(base.row)
+        subsets = shared_subsets([cells, base])
+        if {name, base_name} <= draws.tables.keys() and subsets == draws.subsets:
+            references[name] = base_name
+        else:
+            own = matrix_of(cells, metric, subsets)
+            other = matrix_of(base, metric, subsets)
+            if own is not None and other is not None:
+                gains[cells.row] = untested_gain(own, other, subsets, higher_is_better)
+    if references:
+        gains.update(_tested_gains(draws, references, higher_is_better))
+    return gains
+
+
+def _tested_gains(
+    draws: SharedDraws, references: Mapping[str, str], higher_is_better: bool
+) -> dict[RowId, PairedGain]:
+    by_name = gains_over_references(draws.share_variance(), references, higher_is_better)
+    gains = {}
+    for name, gain in by_name.items():
+        differences = draws.tables[name] - draws.tables[gain.reference]
+        gains[draws.rows[name].row] = PairedGain(differences, gain, draws.subsets, True)
+    return gains
+
+
+def untested_gain(
+    own: Matrix, other: Matrix, subsets: Sequence[int], higher_is_better: bool
+) -> PairedGain:
+    """A gain that is known from the two methods alone."""
+    pair = share_variance([MethodTable("own", own), MethodTable("other", other)])
+    gain = gains_over_references(pair, {"own": "other"}, higher_is_better)["own"]
+    return PairedGain(own - other, gain, subsets, False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from bench.board.schema import Board, MethodPair, RankShares, RuleOrdering
+from bench.board.schema import HEADLINE, Board, MethodPair, RankShares, RuleOrdering
 from reports.page import tables
 from reports.page.tables import Problem, item_label
 
@@ -49,11 +49,13 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
         if not pairs:
             continue
         orderings = _items_at(board.orderings, problem, labelled)
+        stability = _items_at(board.stability, problem, labelled)
+        headline = HEADLINE[pairs[0].task]
         block = Block(
             id=f"{section}-{labelled}",
             text=budget.text,
             labelled=labelled,
-            stability=_items_at(board.stability, problem, labelled),
+            stability=[shares for shares in stability if shares.metric == headline],
             pairs=_both_ways(pairs),
             listed=pairs,
             ordering=orderings[0] if orderings else None,

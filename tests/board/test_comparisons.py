@@ -106,4 +106,4 @@ def test_a_long_list_keeps_the_best_and_the_reference() -> None:
 def test_a_checkpoint_chosen_on_a_list_is_compared_with_nothing() -> None:
     selected = row_cells("a", selected=True)
     assert list(comparisons.scores_by_budget([selected])) == []
-    assert comparisons.compare_methods([], "a") == Comparisons()
+    assert comparisons.compare_methods([], "a", []) == Comparisons()
