@@ -12,6 +12,7 @@ from reports.view import View, kept_defaults, settings_of
 from reports.wording import (
     capitalised,
     count_word,
+    entry_name,
     joined,
     listed,
     number_text,
@@ -144,7 +145,7 @@ def _make_field(
         is_repeated = view.settings == "all" and row.variant == TUNED and place in repeated
         if is_repeated:
             continue
-        name = training_name(board, row.method, _spoken_variant(view, row))
+        name = entry_name(board, row.method, _spoken_variant(view, row))
         rivals.append(Rival(name, row, by_id.get(row_id)))
     return Field(
         view=view,
@@ -240,8 +241,9 @@ def _others_better(field: Field, best: Rival, others: Sequence[Rival]) -> str:
         tied = [rival.name for rival in others if rival.row.ties_with_best]
     if not tied:
         return f"{sentence}."
-    whom = "not separated" if len(tied) == len(names) else f"{listed(tied)} not separated"
-    return f"{sentence}; {whom} from {best.name}."
+    if len(tied) == len(names):
+        return f"{sentence}, and not separated from {best.name}."
+    return f"{sentence}; {_subject(tied)} not separated from {best.name}."
 
 
 def _higher_but_unresolved(field: Field, best: Rival) -> str:
@@ -262,10 +264,12 @@ def _none_better(field: Field) -> str:
     if len(worse) == count:
         if count == 1:
             return f"{worse[0]} is worse."
-        return f"All {count_word(count)} other methods are worse."
+        everyone = "Both" if count == 2 else f"All {count_word(count)}"
+        return f"{everyone} other methods are worse."
     if count == 1:
         return f"{field.scored[0].name} is not shown to be better."
-    sentence = f"None of the {count_word(count)} other methods is shown to be better"
+    nobody = "Neither" if count == 2 else "None"
+    sentence = f"{nobody} of the {count_word(count)} other methods is shown to be better"
     if worse:
         sentence = f"{sentence}; {_subject(worse)} worse"
     return f"{sentence}."
@@ -319,11 +323,11 @@ def _remarks(field: Field) -> str:
         sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
     if without and len(without) < len(rows):
         verb = "has" if len(without) == 1 else "have"
-        sentences.append(f"{capitalised(joined(without))} {verb} no result yet.")
+        sentences.append(f"{capitalised(listed(without))} {verb} no result yet.")
     if by_status["no not_applicable"]:
         names = by_status["no not_applicable"]
         verb = "does" if len(names) == 1 else "do"
-        sentences.append(f"{capitalised(joined(names))} {verb} not apply here.")
+        sentences.append(f"{capitalised(listed(names))} {verb} not apply here.")
     return " ".join(sentences)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from bench.board.schema import HEADLINE, Board, Row
+from bench.board.schema import COMPARED, HEADLINE, Board, Row
 from bench.names import DEFAULT, TUNED
 
 # "default" holds every row that is not tuned: the suite's own variants too.
@@ -93,15 +93,14 @@ def _settings_in(rows: list[Row]) -> list[Settings]:
 
 
 def _metrics_in(board: Board, task: str, rows: list[Row]) -> list[str]:
-    """The metrics of predictions that any row has, the headline always."""
+    """The headline, and the other metrics that have gains or are compared on every board."""
     headline = HEADLINE[task]
     scored = {row.metric for row in rows if row.mean is not None}
-    others = []
-    for column in board.columns:
-        is_shown = column.kind == "case" and column.key in scored
-        if is_shown and column.key != headline:
-            others.append(column.key)
-    return [headline, *others]
+    places = {(row.task, row.dataset) for row in rows}
+    gained = {gain.metric for gain in board.gains if (gain.task, gain.dataset) in places}
+    chosen = gained | (scored & set(COMPARED[task]))
+    others = [column.key for column in board.columns if column.key in chosen]
+    return [headline, *(key for key in others if key != headline)]
 
 
 def kept_defaults(board: Board) -> frozenset[tuple[str, str, int, str]]:

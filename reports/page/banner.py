@@ -65,5 +65,5 @@ def _shared(board: Board, problem: Problem) -> str:
     cells = tables.items_of(board.cells, problem)
     steps = {cell.steps for cell in cells if cell.steps}
     if len(steps) == 1:
-        return f"same splits and {steps.pop():,} training steps for all"
-    return "same splits for all"
+        return f"same splits, {steps.pop():,} steps each"
+    return "same splits"

@@ -38,6 +38,7 @@ class Block:
     pairs: dict[tuple[str, str], MethodPair]  # by labels, both ways round
     listed: list[MethodPair]  # each pair once
     ordering: RuleOrdering | None
+    other_ranks: dict[str, list[RankShares]]  # the same shares by each other metric
 
 
 def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
@@ -59,9 +60,20 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
             pairs=_both_ways(pairs),
             listed=pairs,
             ordering=orderings[0] if orderings else None,
+            other_ranks=_by_other_metric(stability, headline),
         )
         blocks.append(block)
     return blocks
+
+
+def _by_other_metric(
+    stability: Sequence[RankShares], headline: str
+) -> dict[str, list[RankShares]]:
+    by_metric: dict[str, list[RankShares]] = {}
+    for shares in stability:
+        if shares.metric != headline:
+            by_metric.setdefault(shares.metric, []).append(shares)
+    return by_metric
 
 
 def _items_at(items: Sequence[ItemT], problem: Problem, labelled: int) -> list[ItemT]:

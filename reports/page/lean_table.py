@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.board.schema import HEADLINE, Board, MetricGain, Row, RowCost
 from bench.names import TUNED
@@ -125,8 +125,24 @@ def list_lines(board: Board, problem: Problem, metrics: Sequence[str]) -> list[B
             has_kept = (row.task, row.dataset, row.labelled, row.method) in repeated
             lines.append(_line(board, metrics, budget, entry, own, cost, has_kept))
         lines.sort(key=_reference_then_best)
+        lines = _with_informative_ties(lines, metrics)
         budgets.append(BudgetLines(budget.labelled, budget.fraction, budget.text, lines))
     return budgets
+
+
+def _with_informative_ties(lines: Sequence[Line], metrics: Sequence[str]) -> list[Line]:
+    """Lines without the mark of a metric in which no method is separated from the best."""
+    informative = set()
+    for key in metrics:
+        if any(key in line.scores and not line.scores[key].is_tied for line in lines):
+            informative.add(key)
+    marked = []
+    for line in lines:
+        scores = dict(line.scores)
+        for key, score in scores.items():
+            scores[key] = replace(score, is_tied=score.is_tied and key in informative)
+        marked.append(replace(line, scores=scores))
+    return marked
 
 
 def _gains_by_budget(board: Board, problem: Problem) -> dict[int, list[MetricGain]]:

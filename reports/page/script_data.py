@@ -22,6 +22,7 @@ def script_data(board: Board, sections: Sequence[Section]) -> dict[str, Any]:
         "places": case_scores(board),
         "settings": board.settings,
         "verdicts": VERDICTS,
+        "titles": {column.key: column.title for column in board.columns},
     }
 
 

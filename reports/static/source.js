@@ -58,10 +58,10 @@
     const { labelled, method, variant } = row;
     const { runs, means, gains } = now.problem.sources;
     const own = runs[id] ?? [];
-    const title = now.problem.metrics[metric][0];
-    const [, text] = row.scores[metric] ?? [null, "n/a"];
+    const title = data.titles[metric];
+    const [, text] = row.scores[metric] ?? [null, ""];
     const name = `${row.name}, ${labelled} labelled ${now.problem.units}`;
-    document.getElementById("source-title").textContent = `${title} ${text}: ${name}`;
+    document.getElementById("source-title").textContent = `${title} ${text}`.trim() + `: ${name}`;
     const meanOf = new Map(means[metric]?.[id] ?? []);
     const gainOf = new Map(gains[metric]?.[id] ?? []);
     const draws = own.map(([key, draw, seed, steps, status]) => {
@@ -91,7 +91,7 @@
   const show = () => {
     const now = view();
     const [id, metric] = state().source.split("~");
-    const isKnown = now && now.problem.rows[id] && now.problem.metrics[metric];
+    const isKnown = now && now.problem.rows[id] && data.titles[metric];
     if (!isKnown) {
       if (dialog.open) dialog.close();
       return;
@@ -114,7 +114,7 @@
     const line = cell.closest("tr");
     opener = line.querySelector("button.number") ?? null;
     const now = view();
-    const metric = now.problem.metrics[cell.dataset.metric] ? cell.dataset.metric : now.metric;
+    const metric = data.titles[cell.dataset.metric] ? cell.dataset.metric : now.metric;
     set({ source: `${line.dataset.row}~${metric}` });
   });
 })();

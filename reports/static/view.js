@@ -116,6 +116,9 @@
     for (const block of all("tbody[data-labelled], .at-budget")) {
       block.hidden = Number(block.dataset.labelled) !== now.labelled;
     }
+    for (const block of all("[data-of-metric]")) {
+      block.hidden = block.dataset.ofMetric !== now.metric;
+    }
     let found = 0, shown = 0;
     for (const row of all("tr[data-filter]")) {
       const own = row.dataset;
@@ -132,7 +135,6 @@
       "verdicts and the ranks stay those of the whole leaderboard.";
     for (const line of all('[data-part="told"]')) line.textContent = told;
   };
-  for (const block of all(".at-budget")) block.dataset.block = "";
 
   // Sorting: the reference first; equal values and rows without a number keep their order
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.board.schema import Board, CopyCounts, Distance, GeneratorCurve, SyntheticImages
+from bench.board.schema import Board, GeneratorCurve, SyntheticImages
+from bench.cell_folder import CopyCounts, Distance
 from bench.cell_folder import CurvePoint
 from reports.page.page import render_page
 
