@@ -215,9 +215,7 @@ def _reference_alone(field: Field, reference: Row, remarks: str) -> Answer:
     return Answer(lead, f" ({field.score(reference)}).", remarks)
 
 
-def _with_better(
-    field: Field, reference: Row, better: Sequence[Rival], remarks: str
-) -> Answer:
+def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:
     best, *others = better
     lead = f"{_budget_words(field)}, use {best.name}"
     scores = f"{field.score(best.row)}; {field.reference_name} {field.value(reference)}"
@@ -248,9 +246,7 @@ def _others_better(field: Field, best: Rival, others: Sequence[Rival]) -> str:
 
 def _higher_but_unresolved(field: Field, best: Rival) -> str:
     """Methods whose mean beats the recommended one though their gain is not resolved."""
-    higher = [
-        rival.name for rival in field.of("not resolved") if _gain_of(rival) > _gain_of(best)
-    ]
+    higher = [rival.name for rival in field.of("not resolved") if _gain_of(rival) > _gain_of(best)]
     if not higher:
         return ""
     verb = "scores" if len(higher) == 1 else "score"

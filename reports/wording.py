@@ -68,14 +68,14 @@ def number_text(value: float | None, digits: int) -> str:
     """A number with a real minus sign; "n/a" where there is none."""
     if value is None or not math.isfinite(value):
         return "n/a"
-    return _with_minus(f"{value:.{digits}f}")
+    return with_minus(f"{value:.{digits}f}")
 
 
 def signed_text(value: float, digits: int) -> str:
     """A difference with its sign; no sign on what rounds to zero."""
     text = f"{value:+.{digits}f}"
     is_zero = float(text) == 0
-    return text[1:] if is_zero else _with_minus(text)
+    return text[1:] if is_zero else with_minus(text)
 
 
 def interval_text(lo: float | None, hi: float | None, digits: int) -> str:
@@ -85,7 +85,8 @@ def interval_text(lo: float | None, hi: float | None, digits: int) -> str:
     return f"[{signed_text(lo, digits)}, {signed_text(hi, digits)}]"
 
 
-def _with_minus(text: str) -> str:
+def with_minus(text: str) -> str:
+    """The text with real minus signs."""
     return text.replace("-", MINUS)
 
 

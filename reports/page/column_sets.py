@@ -10,7 +10,7 @@ from reports.page import tables
 from reports.page.costs import cost_text, measured_columns
 from reports.page.lean_table import BudgetLines, Line
 from reports.page.tables import Problem
-from reports.wording import interval_text, number_text
+from reports.wording import number_text, with_minus
 
 BOUNDARY = frozenset({"nsd", "hd95", "asd"})
 OVERLAP = frozenset({"dice", "dice_all", "jaccard", "fp_rate"})
@@ -51,9 +51,7 @@ class ColumnSet:
     budgets: list[tuple[str, int, list[SetLine]]]  # budget in words, labelled, lines
 
 
-def list_sets(
-    board: Board, problem: Problem, budgets: Sequence[BudgetLines]
-) -> list[ColumnSet]:
+def list_sets(board: Board, problem: Problem, budgets: Sequence[BudgetLines]) -> list[ColumnSet]:
     """The sets in which any method has a number, cost last."""
     rows = {}
     for row in tables.rows_of(board, problem):
@@ -72,8 +70,7 @@ def list_sets(
 def _columns_by_set(board: Board, problem: Problem) -> dict[str, list[ColumnFacts]]:
     by_set: dict[str, list[ColumnFacts]] = {}
     for column in tables.list_columns(board, problem):
-        if column.kind != "gain":
-            by_set.setdefault(set_title(column, problem.task), []).append(column)
+        by_set.setdefault(set_title(column, problem.task), []).append(column)
     return by_set
 
 
@@ -87,7 +84,8 @@ def set_title(column: ColumnFacts, task: str) -> str:
         return "Classification"
     if column.key in BOUNDARY:
         return "Boundary"
-    return "Overlap" if column.key in OVERLAP else "Other metrics"
+    is_overlap = column.key in OVERLAP or column.kind == "gain"
+    return "Overlap" if is_overlap else "Other metrics"
 
 
 def _metric_set(
@@ -129,9 +127,7 @@ def _metric_cell(column: ColumnFacts, row: Row | None) -> SetCell:
         why = f"{tables.status_title(row.status)}: {tables.reason(row)}"
     if row.mean is None or not tables.known(row.mean):
         return SetCell(column.key, None, "n/a", "", why)
-    interval = tables.interval(row, column.digits)
-    if column.key == "augmented_gain":
-        interval = interval_text(row.lo, row.hi, column.digits)
+    interval = with_minus(tables.interval(row, column.digits))
     text = number_text(row.mean, column.digits)
     return SetCell(column.key, row.mean, text, interval, why)
 
@@ -145,7 +141,9 @@ def _cost_set(cost: Sequence[RowCost], budgets: Sequence[BudgetLines]) -> Column
         for line in budget.lines:
             item = by_row.get((line.head.labelled, line.head.method, line.head.variant))
             if item is not None:
-                lines.append(SetLine(line, [_cost_cell(item, key, unit) for key, _, unit in columns]))
+                lines.append(
+                    SetLine(line, [_cost_cell(item, key, unit) for key, _, unit in columns])
+                )
         if lines:
             blocks.append((budget.text, budget.labelled, lines))
     heads = [(title, "", "Mean over the finished runs of the row.") for _, title, _ in columns]

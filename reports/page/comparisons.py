@@ -66,9 +66,7 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
     return blocks
 
 
-def _by_other_metric(
-    stability: Sequence[RankShares], headline: str
-) -> dict[str, list[RankShares]]:
+def _by_other_metric(stability: Sequence[RankShares], headline: str) -> dict[str, list[RankShares]]:
     by_metric: dict[str, list[RankShares]] = {}
     for shares in stability:
         if shares.metric != headline:
@@ -94,6 +92,10 @@ def _turned_round(pair: MethodPair) -> MethodPair:
     """The numbers of the matrix from the other side; p is the same from both."""
     return replace(
         pair,
+        method=pair.other,
+        variant=pair.other_variant,
+        other=pair.method,
+        other_variant=pair.variant,
         mean=-pair.mean,
         lo=_negated(pair.hi),
         hi=_negated(pair.lo),

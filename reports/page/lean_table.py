@@ -213,9 +213,7 @@ def _score(board: Board, row: Row, key: str) -> Score:
     return Score(row.mean, number_text(row.mean, digits), row.ties_with_best, flag)
 
 
-def _marks(
-    board: Board, budget: Budget, entry: Entry, has_kept: bool
-) -> list[tuple[str, str]]:
+def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[tuple[str, str]]:
     head = entry.head
     marks = []
     if entry.reference:
@@ -296,4 +294,3 @@ def _gain_text(gain: MetricGain, digits: int, low: float, high: float) -> Gain:
         word=word,
         bar=Bar(spot(start), spot(end), spot(gain.mean), spot(0.0)),
     )
-

@@ -72,9 +72,7 @@ class Section:
         return self.answers[self.view]
 
 
-def list_sections(
-    board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet]
-) -> list[Section]:
+def list_sections(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet]) -> list[Section]:
     """The sections of a board that have any row."""
     sections = []
     for number, problem in enumerate(tables.list_problems(board)):

@@ -17,6 +17,7 @@
     box.querySelector(".remarks").textContent = remarks;
     const note = now.problem.planning[now.labelled];
     const planning = part(section, "planning");
+    if (!planning) return;
     const isHeadline = now.metric === Object.keys(now.problem.metrics)[0];
     planning.hidden = !note || !isHeadline;
     planning.querySelector("span").textContent = note ?? "";
@@ -70,8 +71,11 @@
       told.dataset.word = verdict;
       word.replaceChildren(told);
       word.dataset.value = verdict;
-    } else if (!line.hasAttribute("data-reference")) {
-      word.replaceChildren();
+    } else {
+      words.textContent = "–";
+      words.classList.add("quiet");
+      const told = line.hasAttribute("data-reference") ? "reference" : "–";
+      word.replaceChildren(ScarcePage.html("span", { className: "quiet", textContent: told }));
       delete word.dataset.value;
     }
     cell.append(words);

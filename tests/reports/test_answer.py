@@ -207,7 +207,10 @@ def test_without_the_reference_nothing_is_recommended() -> None:
 def test_failed_and_missing_methods_and_those_that_do_not_apply_are_named() -> None:
     board = compared({"mean_teacher": WORSE})
     rows = [
-        *(replace(row, status="failed") if row.method == "mean_teacher" else row for row in board.rows),
+        *(
+            replace(row, status="failed") if row.method == "mean_teacher" else row
+            for row in board.rows
+        ),
         make_row("ss_net", None),
         make_row("ssgnet", None, status="not_applicable"),
         make_row("smile", None, status="not_applicable"),

@@ -114,7 +114,8 @@ class Lines(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.inside:
             words, value = self.lines[-1][-1]
-            self.lines[-1][-1] = (" ".join([words, *data.split()]).strip(), value)
+            seen = data.replace("\N{MINUS SIGN}", "-").split()
+            self.lines[-1][-1] = (" ".join([words, *seen]).strip(), value)
 
 
 def expected(board: Board) -> Iterator[tuple[Row, tuple[str, str, str, str], str]]:
