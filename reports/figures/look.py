@@ -1,0 +1,66 @@
+"""What all figures share: colours of the page, sizes of text, and parts of specifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.figures.figure import Spec
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+# Colours are those of the style sheet, light and dark. Saved files get the light ones.
+INK = "var(--ink)"
+QUIET = "var(--quiet)"
+RULE = "var(--rule)"
+PAPER = "var(--paper)"
+BLUE = "var(--series-1)"
+ORANGE = "var(--series-2)"
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+SMALL = 12  # px; nothing is smaller
+TEXT = 14
+SETTINGS = "(settings == 'all' || datum.settings == settings)"
+
+CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": SMALL,
+        "titleFontSize": SMALL + 1,
+        "titleFontWeight": "normal",
+        "labelColor": QUIET,
+        "titleColor": INK,
+        "gridColor": RULE,
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+    },
+    "title": {
+        "anchor": "start",
+        "frame": "group",
+        "color": INK,
+        "fontSize": 15,
+        "fontWeight": 600,
+        "subtitleColor": QUIET,
+        "subtitleFontSize": SMALL + 1,
+        "subtitlePadding": 5,
+        "offset": 12,
+    },
+    "legend": {"labelFontSize": 13, "titleFontSize": 13, "labelColor": INK, "titleColor": INK},
+    "text": {"fontSize": TEXT, "color": INK},
+    "header": {"labelFontSize": TEXT, "labelFontWeight": 600, "labelColor": INK},
+    # A table beside each figure has its numbers; marks would be read out one by one.
+    "aria": False,
+}
+
+
+def one_view(description: str, values: list[dict[str, Any]], params: Spec) -> Spec:
+    """The outer part of a figure that is a single view as wide as the page allows."""
+    return {
+        "$schema": SCHEMA,
+        "description": description,
+        "config": CONFIG,
+        "params": [{"name": name, "value": value} for name, value in params.items()],
+        "data": {"values": values},
+        # Room beside the plot is given, not measured: fonts differ between computers.
+        "autosize": "none",
+    }
