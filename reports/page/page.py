@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.board.schema import Board, Panel, Sheet
 from reports import templating
+from reports.figures.library import script_bundle
 from reports.page import banner, embedded, tables
 from reports.page.embedded import Download
 from reports.page.script_data import script_data
@@ -20,7 +21,7 @@ MEASURED = (  # of the protocol, in the table of how it was measured
     "Near-duplicates",
     "Classes without labels",
 )
-SCRIPTS = ("page.js", "view.js", "source.js", "cases.js", "start.js")
+SCRIPTS = ("figures.js", "page.js", "view.js", "source.js", "cases.js", "start.js")
 
 
 def render_page(
@@ -57,8 +58,9 @@ def render_page(
         "data": embedded.as_json(script_data(board, sections)),
     }
     script = "\n".join(templating.read_static(name) for name in SCRIPTS)
+    library = script_bundle() if any(section.forest for section in sections) else ""
     return templating.render_template(
-        "page.html.j2", {**TEMPLATE_WORDS, **values}, template_filters(board), script
+        "page.html.j2", {**TEMPLATE_WORDS, **values}, template_filters(board), script, library
     )
 
 

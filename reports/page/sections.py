@@ -19,6 +19,8 @@ from bench.board.schema import (
     SyntheticImages,
 )
 from reports.answer import Answer, answers
+from reports.figures import forest
+from reports.figures.figure import Figure
 from reports.page import banner, comparisons, costs, embedded, failures, overlays, tables
 from reports.page.column_sets import ColumnSet, list_sets
 from reports.page.lean_table import BudgetLines, companions, list_lines
@@ -50,6 +52,7 @@ class Section:
     companions: list[ColumnFacts]  # beside the first of them
     answers: Mapping[View, Answer]
     planning: Mapping[int, str]  # by labelled patients
+    forest: Figure | None
     budgets: list[BudgetLines]
     sets: list[ColumnSet]
     families: list[str]
@@ -118,6 +121,7 @@ def _make_section(
         companions=[board.column(key) for key in beside],
         answers=answers(board, choices.views),
         planning={note.labelled: note.text for note in tables.items_of(board.planning, problem)},
+        forest=forest.section_figure(board, problem.task, problem.dataset),
         budgets=budgets,
         sets=list_sets(board, problem, budgets),
         families=_families(budgets),

@@ -214,9 +214,7 @@
       numbers(section, now);
     }
     const { labelled, settings, metric, task, dataset } = now;
-    if (typeof ScarceFigures !== "undefined") {
-      ScarceFigures.setView({ labelled, settings, metric, task, dataset });
-    }
+    ScarceFigures.setView({ labelled, settings, metric, task, dataset });
   };
   onChange(VIEW, draw);
   onChange([...VIEW, "family", "q"], filter);
