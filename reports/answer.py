@@ -311,7 +311,9 @@ def _remarks(field: Field) -> str:
     rows += [(rival.name, rival.row) for rival in field.rivals]
     by_status: dict[str, list[str]] = defaultdict(list)
     for name, row in rows:
-        by_status[row.status if row.mean is not None else f"no {row.status}"].append(name)
+        has_score = row.mean is not None
+        status = row.status if has_score else f"no {row.status}"
+        by_status[status].append(name)
     failed = by_status["failed"]
     without = by_status["no failed"] + by_status["no missing"] + by_status["no ok"]
     sentences = []

@@ -28,7 +28,7 @@ def method_name(board: Board, method: str) -> str:
 
 
 def method_remark(board: Board, method: str) -> str:
-    """What the title of a method's card says in brackets, such as "reconstructed"; "" if nothing."""
+    """What a card's title says in brackets, such as "reconstructed"; "" if nothing."""
     return _title_parts(board, method)[1]
 
 

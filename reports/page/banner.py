@@ -22,7 +22,8 @@ def warning_line(board: Board) -> str:
 
 
 def _sentence(note: str) -> str:
-    return capitalised(note if note.endswith((".", "!")) else f"{note}.")
+    is_closed = note.endswith((".", "!"))
+    return capitalised(note) if is_closed else f"{capitalised(note)}."
 
 
 def _shortened_steps(board: Board) -> str:

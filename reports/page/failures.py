@@ -15,8 +15,6 @@ from reports.wording import entry_name
 FIRST = ("worst", "median", "largest disagreement")  # the rules whose cases stand open
 BESIDE = 2  # tiles before the predictions: the image and its reference
 
-Prediction = tuple[str, float | None, object]
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -56,9 +54,9 @@ def _make_case(board: Board, panel: Panel, cells: Mapping[str, BoardCell]) -> Ca
         if cell is None or not is_tuned or _place(cell) not in repeated:
             kept.append(prediction)
     chosen = _pick(board, panel, cells, [(label, dice) for label, dice, _ in kept])
-    order = sorted(range(len(kept)), key=lambda n: chosen.index(n) if n in chosen else len(kept))
+    others = [number for number in range(len(kept)) if number not in chosen]
     ordered = []
-    for number in order:
+    for number in [*chosen, *others]:
         label, dice, label_map = kept[number]
         ordered.append((_title(board, panel, cells.get(label), label), dice, label_map))
     tiles = case_tiles(replace(panel, predictions=tuple(ordered)))
@@ -80,14 +78,16 @@ def _pick(
 
     Of default settings at the budget of the panel; of the first four where no cell is known.
     """
-    reference = []
-    others = []
+    reference: list[int] = []
+    others: list[int] = []
     for number, (label, _) in enumerate(predictions):
         cell = cells.get(label)
         if cell is None or cell.labelled != panel.labelled or cell.variant != DEFAULT:
             continue
-        is_reference = cell.method == board.suite.reference
-        (reference if is_reference else others).append(number)
+        if cell.method == board.suite.reference:
+            reference.append(number)
+        else:
+            others.append(number)
     if not reference and not others:
         return list(range(min(4, len(predictions))))
     others.sort(key=lambda number: -(predictions[number][1] or 0.0))

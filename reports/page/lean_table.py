@@ -168,23 +168,8 @@ def _line(
     has_kept: bool,
 ) -> Line:
     head = entry.head
-    scores = {}
-    ranks = {}
-    reasons = {}
-    for key in metrics:
-        row = entry.rows.get(key)
-        if row is not None and row.rank_lo is not None:
-            ranks[key] = tables.rank_text(row)
-        if row is None:
-            reasons[key] = "Not scored in this run."
-        elif row.mean is None or not tables.known(row.mean):
-            reasons[key] = f"{tables.status_title(row.status)}: {tables.reason(row)}"
-        else:
-            scores[key] = _score(board, row, key)
-    seconds = None
-    if cost is not None and cost.train_seconds is not None:
-        seconds = cost.train_seconds + (cost.part_seconds or 0.0)
-    is_repeated = has_kept and head.variant == TUNED
+    rows = {key: entry.rows.get(key) for key in metrics}
+    seconds = _seconds(cost)
     return Line(
         id=row_id(head.labelled, head.method, head.variant),
         head=head,
@@ -193,14 +178,47 @@ def _line(
         marks=_marks(board, budget, entry, has_kept),
         settings=settings_of(head.variant)[0],
         is_reference=entry.reference,
-        is_repeated=is_repeated,
-        scores=scores,
+        is_repeated=has_kept and head.variant == TUNED,
+        scores=_scores(board, rows),
         gains=gains,
         seconds=seconds,
-        time=cost_text(seconds, "seconds") if seconds is not None else "n/a",
-        ranks=ranks,
-        reasons=reasons,
+        time="n/a" if seconds is None else cost_text(seconds, "seconds"),
+        ranks=_ranks(rows),
+        reasons=_reasons(rows),
     )
+
+
+def _seconds(cost: RowCost | None) -> float | None:
+    """What a run took, with its shared parts."""
+    if cost is None or cost.train_seconds is None:
+        return None
+    return cost.train_seconds + (cost.part_seconds or 0.0)
+
+
+def _scores(board: Board, rows: Mapping[str, Row | None]) -> dict[str, Score]:
+    scores = {}
+    for key, row in rows.items():
+        if row is not None and tables.known(row.mean):
+            scores[key] = _score(board, row, key)
+    return scores
+
+
+def _ranks(rows: Mapping[str, Row | None]) -> dict[str, str]:
+    ranks = {}
+    for key, row in rows.items():
+        if row is not None and row.rank_lo is not None:
+            ranks[key] = tables.rank_text(row)
+    return ranks
+
+
+def _reasons(rows: Mapping[str, Row | None]) -> dict[str, str]:
+    reasons = {}
+    for key, row in rows.items():
+        if row is None:
+            reasons[key] = "Not scored in this run."
+        elif not tables.known(row.mean):
+            reasons[key] = f"{tables.status_title(row.status)}: {tables.reason(row)}"
+    return reasons
 
 
 def _score(board: Board, row: Row, key: str) -> Score:

@@ -58,7 +58,7 @@ def render_page(
         "data": embedded.as_json(script_data(board, sections)),
     }
     script = "\n".join(templating.read_static(name) for name in SCRIPTS)
-    library = script_bundle() if any(section.forest for section in sections) else ""
+    library = script_bundle() if any(section.results.forest for section in sections) else ""
     return templating.render_template(
         "page.html.j2", {**TEMPLATE_WORDS, **values}, template_filters(board), script, library
     )

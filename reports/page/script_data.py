@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.board.schema import Board
 from reports.page.embedded import case_scores
-from reports.page.lean_table import Gain, Line, Score, companions
+from reports.page.lean_table import Gain, Line, companions
 from reports.page.sections import Section
 from reports.page.sources import problem_sources
 from reports.page.tables import Problem
@@ -16,9 +16,12 @@ from reports.page.words import VERDICTS
 
 def script_data(board: Board, sections: Sequence[Section]) -> dict[str, Any]:
     """All of it, ready for JSON."""
+    problems = {}
+    for section in sections:
+        problems[section.key] = _problem(board, section)
     return {
         "suite": {"name": board.suite.name, "size": board.suite.size},
-        "problems": {section.key: _problem(board, section) for section in sections},
+        "problems": problems,
         "places": case_scores(board),
         "settings": board.settings,
         "verdicts": VERDICTS,
@@ -27,42 +30,49 @@ def script_data(board: Board, sections: Sequence[Section]) -> dict[str, Any]:
 
 
 def _problem(board: Board, section: Section) -> dict[str, Any]:
-    metrics = [column.key for column in section.metrics]
-    beside = {key: companions(section.task, metrics, key) for key in metrics}
-    lines = [line for budget in section.budgets for line in budget.lines]
+    metrics = [column.key for column in section.results.metrics]
     answers = {}
-    for view, answer in section.answers.items():
+    for view, answer in section.results.answers.items():
         name = f"{view.labelled}/{view.settings}/{view.metric}"
         answers[name] = [answer.lead, answer.detail, answer.remarks]
+    rows = {}
+    for budget in section.results.budgets:
+        for line in budget.lines:
+            rows[line.id] = _line(line)
     return {
         "task": section.task,
         "dataset": section.name,
         "units": section.units,
-        "budgets": [[budget.labelled, budget.fraction] for budget in section.budgets],
-        "settings": section.choices.settings,
-        "metrics": {c.key: [c.title, c.better] for c in section.metrics},
-        "beside": beside,
+        "budgets": section.results.choices.budgets,
+        "settings": section.results.choices.settings,
+        "metrics": {
+            column.key: (column.title, column.better) for column in section.results.metrics
+        },
+        "beside": dict(zip(metrics, _all_companions(section.task, metrics), strict=True)),
         "answers": answers,
-        "planning": section.planning,
-        "rows": {line.id: _line(line) for line in lines},
+        "planning": section.results.planning,
+        "rows": rows,
         "sources": problem_sources(board, Problem(section.task, section.name)),
     }
 
 
+def _all_companions(task: str, metrics: Sequence[str]) -> list[list[str]]:
+    return [companions(task, metrics, key) for key in metrics]
+
+
 def _line(line: Line) -> dict[str, Any]:
+    scores = {}
+    for key, score in line.scores.items():
+        scores[key] = (score.value, score.text, score.is_tied, score.flag)
     return {
         "name": line.name,
         "labelled": line.head.labelled,
         "method": line.head.method,
         "variant": line.head.variant,
-        "scores": {key: _score(score) for key, score in line.scores.items()},
+        "scores": scores,
         "gains": {key: _gain(gain) for key, gain in line.gains.items()},
         "reasons": line.reasons,
     }
-
-
-def _score(score: Score) -> list[Any]:
-    return [score.value, score.text, score.is_tied, score.flag]
 
 
 def _gain(gain: Gain) -> list[Any]:

@@ -32,6 +32,45 @@ UsedGenerator = tuple[SyntheticImages, GeneratorCurve]
 
 
 @dataclass(frozen=True, slots=True)
+class Results:
+    """What the controls choose from: answer, forest plot and tables of every view."""
+
+    choices: Choices
+    view: View  # shown first
+    metrics: list[ColumnFacts]  # to choose from
+    companions: list[ColumnFacts]  # beside the first of them
+    answers: Mapping[View, Answer]
+    planning: Mapping[int, str]  # by labelled patients
+    forest: Figure | None
+    budgets: list[BudgetLines]
+    sets: list[ColumnSet]
+    families: list[str]
+    notes: list[tuple[str, str, str]]  # (column, reason, methods)
+
+    @property
+    def answer(self) -> Answer:
+        """The answer of the first view."""
+        return self.answers[self.view]
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What is closed at first, but for the open cases."""
+
+    label_equivalents: list[LabelEquivalent]
+    areas: list[CurveArea]
+    blocks: list[comparisons.Block]
+    scatter: embedded.ScatterChoices | None
+    cases: list[failures.Case]
+    lines: list[tuple[str, str]]  # of the outlines, by class
+    sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
+    synthetic: list[SyntheticImages]
+    generators: list[UsedGenerator]
+    cost: list[RowCost]
+    cost_columns: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One task on one dataset."""
 
@@ -46,33 +85,8 @@ class Section:
     head: ColumnFacts  # the headline metric
     head_word: str  # its name inside a sentence
     facts: list[str]
-    choices: Choices
-    view: View  # shown first
-    metrics: list[ColumnFacts]  # to choose from
-    companions: list[ColumnFacts]  # beside the first of them
-    answers: Mapping[View, Answer]
-    planning: Mapping[int, str]  # by labelled patients
-    forest: Figure | None
-    budgets: list[BudgetLines]
-    sets: list[ColumnSet]
-    families: list[str]
-    notes: list[tuple[str, str, str]]  # (column, reason, methods)
-    label_equivalents: list[LabelEquivalent]
-    areas: list[CurveArea]
-    blocks: list[comparisons.Block]
-    scatter: embedded.ScatterChoices | None
-    cases: list[failures.Case]
-    lines: list[tuple[str, str]]  # of the outlines, by class
-    sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
-    synthetic: list[SyntheticImages]
-    generators: list[UsedGenerator]
-    cost: list[RowCost]
-    cost_columns: list[tuple[str, str, str]]
-
-    @property
-    def answer(self) -> Answer:
-        """The answer of the first view."""
-        return self.answers[self.view]
+    results: Results
+    details: Details
 
 
 def list_sections(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet]) -> list[Section]:
@@ -93,18 +107,10 @@ def _make_section(
     number: int,
 ) -> Section:
     problem = Problem(choices.task, choices.dataset)
-    section = f"dataset-{number}"
     card = board.datasets[problem.dataset]
     unit = tables.short_unit(card)
-    synthetic = tables.items_of(board.synthetic, problem)
-    areas = tables.items_of(board.areas, problem)
-    cost = tables.items_of(board.cost, problem)
-    metrics = [board.column(key) for key in choices.metrics]
-    beside = companions(problem.task, choices.metrics, choices.first.metric)
-    budgets = list_lines(board, problem, choices.metrics)
-    table = tables.budgets_of(board, problem)
     return Section(
-        id=section,
+        id=f"dataset-{number}",
         key=embedded.problem_key(choices),
         task=problem.task,
         name=problem.dataset,
@@ -115,23 +121,48 @@ def _make_section(
         head=board.column(HEADLINE[problem.task]),
         head_word=_headline_word(board, problem.task),
         facts=banner.fact_line(board, problem),
+        results=_make_results(board, problem, choices),
+        details=_make_details(board, panels, sheets, problem, f"dataset-{number}"),
+    )
+
+
+def _make_results(board: Board, problem: Problem, choices: Choices) -> Results:
+    beside = companions(problem.task, choices.metrics, choices.first.metric)
+    budgets = list_lines(board, problem, choices.metrics)
+    rows = tables.budgets_of(board, problem)
+    notes = tables.items_of(board.planning, problem)
+    return Results(
         choices=choices,
         view=choices.first,
-        metrics=metrics,
+        metrics=[board.column(key) for key in choices.metrics],
         companions=[board.column(key) for key in beside],
         answers=answers(board, choices.views),
-        planning={note.labelled: note.text for note in tables.items_of(board.planning, problem)},
+        planning={note.labelled: note.text for note in notes},
         forest=forest.section_figure(board, problem.task, problem.dataset),
         budgets=budgets,
         sets=list_sets(board, problem, budgets),
         families=_families(budgets),
-        notes=tables.list_notes(table, tables.list_columns(board, problem)),
+        notes=tables.list_notes(rows, tables.list_columns(board, problem)),
+    )
+
+
+def _make_details(
+    board: Board,
+    panels: Sequence[Panel],
+    sheets: Sequence[Sheet],
+    problem: Problem,
+    section: str,
+) -> Details:
+    synthetic = tables.items_of(board.synthetic, problem)
+    areas = tables.items_of(board.areas, problem)
+    cost = tables.items_of(board.cost, problem)
+    return Details(
         label_equivalents=tables.items_of(board.label_equivalents, problem),
         areas=sorted(areas, key=lambda area: -area.mean),
         blocks=comparisons.list_blocks(board, problem, section),
         scatter=embedded.scatter_choices(board, problem),
         cases=failures.list_cases(board, panels, problem),
-        lines=overlays.line_names(card.classes),
+        lines=overlays.line_names(board.datasets[problem.dataset].classes),
         sheets=_sheets_of(sheets, problem),
         synthetic=synthetic,
         generators=_distinct_generators(synthetic),
@@ -147,7 +178,7 @@ def _headline_word(board: Board, task: str) -> str:
 
 
 def _families(budgets: Sequence[BudgetLines]) -> list[str]:
-    families = set()
+    families: set[str] = set()
     for budget in budgets:
         families.update(line.family for line in budget.lines)
     return sorted(families)
