@@ -29,6 +29,7 @@ from bench.board.schema import (
     SuiteFacts,
     SyntheticImages,
 )
+from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
@@ -55,11 +56,12 @@ def build(store: Store) -> Board:
     columns = board_columns(registry.case_metrics(plan.suite.metrics))
     rows = row_cells(store, plan)
     reference = plan.suite.reference
-    numbers = _board_rows(rows, columns, reference)
+    budgets = [Budget(group) for group in rows_by_budget(rows)]
+    numbers = _board_rows(budgets, columns, reference)
     settings = distinct_settings(plan.cells)
     cells = _board_cells(store, plan, rows, settings)
     histories = study_histories(store, plan)
-    comparisons = compare_methods(rows, reference, compared_columns(columns))
+    comparisons = compare_methods(budgets, reference, compared_columns(columns))
     return Board(
         suite=_suite_facts(plan),
         rows=numbers,
@@ -83,7 +85,7 @@ def build(store: Store) -> Board:
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
         columns=[column.facts for column in columns],
-        planning=planning_notes(rows),
+        planning=planning_notes(budgets),
         settings=settings,
     )
 
@@ -102,13 +104,12 @@ def _suite_facts(plan: Plan) -> SuiteFacts:
     )
 
 
-def _board_rows(rows: Sequence[RowCells], columns: Sequence[Column], reference: str) -> list[Row]:
+def _board_rows(budgets: Sequence[Budget], columns: Sequence[Column], reference: str) -> list[Row]:
     """All numbers, by task, dataset, budget and method, then in the order of the columns."""
     numbers: list[Row] = []
-    groups = rows_by_budget(rows)
     for column in columns:
-        for group in groups:
-            numbers += column.rows(group, reference)
+        for budget in budgets:
+            numbers += column.rows(budget, reference)
     return sorted(numbers, key=_reading_order)
 
 

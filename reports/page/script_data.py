@@ -35,6 +35,9 @@ def _problem(board: Board, section: Section) -> dict[str, Any]:
     for view, answer in section.results.answers.items():
         name = f"{view.labelled}/{view.settings}/{view.metric}"
         answers[name] = [answer.lead, answer.detail, answer.remarks]
+    names = {}
+    for column in section.results.metrics:
+        names[column.key] = (column.title, column.better)
     rows = {}
     for budget in section.results.budgets:
         for line in budget.lines:
@@ -45,9 +48,7 @@ def _problem(board: Board, section: Section) -> dict[str, Any]:
         "units": section.units,
         "budgets": section.results.choices.budgets,
         "settings": section.results.choices.settings,
-        "metrics": {
-            column.key: (column.title, column.better) for column in section.results.metrics
-        },
+        "metrics": names,
         "beside": dict(zip(metrics, _all_companions(section.task, metrics), strict=True)),
         "answers": answers,
         "planning": section.results.planning,

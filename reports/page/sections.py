@@ -130,14 +130,17 @@ def _make_results(board: Board, problem: Problem, choices: Choices) -> Results:
     beside = companions(problem.task, choices.metrics, choices.first.metric)
     budgets = list_lines(board, problem, choices.metrics)
     rows = tables.budgets_of(board, problem)
-    notes = tables.items_of(board.planning, problem)
+    columns = {column.key: column for column in board.columns}
+    planning = {}
+    for note in tables.items_of(board.planning, problem):
+        planning[note.labelled] = note.text
     return Results(
         choices=choices,
         view=choices.first,
-        metrics=[board.column(key) for key in choices.metrics],
-        companions=[board.column(key) for key in beside],
+        metrics=list(map(columns.__getitem__, choices.metrics)),
+        companions=list(map(columns.__getitem__, beside)),
         answers=answers(board, choices.views),
-        planning={note.labelled: note.text for note in notes},
+        planning=planning,
         forest=forest.section_figure(board, problem.task, problem.dataset),
         budgets=budgets,
         sets=list_sets(board, problem, budgets),

@@ -11,6 +11,7 @@ from bench.board.comparisons import compare_methods, compared_columns
 from bench.board.rows import RowCells
 from bench.board.schema import MetricGain
 from bench.board.scored_rows import gain_rows
+from bench.board.shared_draws import Budget
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric
 from bench.names import RowId
@@ -47,8 +48,8 @@ def by_contender(gains: list[MetricGain]) -> dict[tuple[str, str], MetricGain]:
 
 def test_the_headline_has_the_gains_of_the_rows(group: list[RowCells]) -> None:
     [column] = [column.facts for column in COLUMNS if column.key == "gain"]
-    rows = [row for row in gain_rows(group, column, "base") if row.mean is not None]
-    gains = by_contender(comparisons.metric_gains(group, DICE, "base"))
+    rows = [row for row in gain_rows(Budget(group), column, "base") if row.mean is not None]
+    gains = by_contender(comparisons.metric_gains(Budget(group), DICE, "base"))
     assert len(gains) == len(rows) == 5
     for row in rows:
         gain = gains[row.method, row.variant]
@@ -60,7 +61,7 @@ def test_the_headline_has_the_gains_of_the_rows(group: list[RowCells]) -> None:
 
 
 def test_a_tuned_row_is_set_against_the_tuned_reference(group: list[RowCells]) -> None:
-    gains = by_contender(comparisons.metric_gains(group, DICE, "base"))
+    gains = by_contender(comparisons.metric_gains(Budget(group), DICE, "base"))
     assert gains["good", "tuned"].against == "tuned"
     assert gains["good", "default"].against == gains["base", "tuned"].against == "default"
     tables = {}
@@ -73,8 +74,8 @@ def test_a_tuned_row_is_set_against_the_tuned_reference(group: list[RowCells]) -
 
 def test_less_distance_is_a_gain(group: list[RowCells]) -> None:
     """HD95 is 100 (1 - Dice) here: its gains are those of Dice a hundredfold."""
-    of_dice = comparisons.metric_gains(group, DICE, "base")
-    of_distance = comparisons.metric_gains(group, HD95, "base")
+    of_dice = comparisons.metric_gains(Budget(group), DICE, "base")
+    of_distance = comparisons.metric_gains(Budget(group), HD95, "base")
     assert len(of_dice) == len(of_distance) == 5
     for dice, distance in zip(of_dice, of_distance, strict=True):
         assert distance.verdict == dice.verdict
@@ -87,7 +88,7 @@ def test_less_distance_is_a_gain(group: list[RowCells]) -> None:
 
 
 def test_a_row_without_all_draws_has_a_gain_without_a_verdict(group: list[RowCells]) -> None:
-    gain = by_contender(comparisons.metric_gains(group, HD95, "base"))["late", "default"]
+    gain = by_contender(comparisons.metric_gains(Budget(group), HD95, "base"))["late", "default"]
     assert (gain.verdict, gain.p, gain.adjusted_lo, gain.adjusted_hi) == (None, None, None, None)
     assert gain.subsets == [0] and gain.lo is not None and gain.lo < gain.mean
 
@@ -112,7 +113,7 @@ def test_compared_metrics_are_headlines_distances_and_those_of_plug_ins() -> Non
 
 def test_gains_and_shares_of_ranks_stand_for_each_metric(group: list[RowCells]) -> None:
     columns = compared_columns(COLUMNS)
-    compared = compare_methods(group, "base", columns)
+    compared = compare_methods([Budget(group)], "base", columns)
     assert list(dict.fromkeys(gain.metric for gain in compared.gains)) == ["dice", "hd95"]
     shares = {(item.metric, item.method, item.variant): item.shares for item in compared.stability}
     assert {key[0] for key in shares} == {"dice", "hd95"}
