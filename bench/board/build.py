@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from bench import __version__, hashing, registry
+from bench import __version__, csv_text, hashing, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
@@ -35,7 +35,7 @@ from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
-from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, as_line, mean_of, score_fields
+from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
@@ -271,31 +271,29 @@ def per_case_csv(store: Store, task: str) -> str:
     fields: tuple[str, ...] = LABEL_FIELDS
     if task == "segmentation":
         fields = score_fields(registry.case_metrics(plan.suite.metrics))
-    lines = [",".join((*CSV_LABELS, *fields))]
+    parts = [csv_text.write_rows([(*CSV_LABELS, *fields)])]
     for cell in sorted(cells, key=_csv_order):
         folder = store.cell(cell.key)
         if store.state(cell.key) not in ("done", "failed"):
             continue
-        lines += _csv_lines(cell, cell.variant, folder, "last")
+        parts.append(_csv_rows(cell, cell.variant, folder, "last"))
         if select and cell.select and folder.scores("last").exists():
             variant = selected_variant(cell.variant, select.by)
             # A failed cell has no chosen checkpoint, and is at its worst here too.
             which: PredictionSet = "best" if folder.scores("best").exists() else "last"
-            lines += _csv_lines(cell, variant, folder, which)
-    return "".join(f"{line}\n" for line in lines)
+            parts.append(_csv_rows(cell, variant, folder, which))
+    return "".join(parts)
 
 
 def _csv_order(cell: PlannedCell) -> list[str]:
     return [str(getattr(cell, name)) for name in CSV_LABELS]
 
 
-def _csv_lines(
-    cell: PlannedCell, variant: str, folder: CellFolder, which: PredictionSet
-) -> list[str]:
+def _csv_rows(cell: PlannedCell, variant: str, folder: CellFolder, which: PredictionSet) -> str:
     """The lines of one score table, each behind the row and subset that it belongs to."""
     file = folder.scores(which)
     if not file.exists():
-        return []
+        return ""
     labels = (
         cell.task,
         cell.dataset,
@@ -305,9 +303,7 @@ def _csv_lines(
         variant,
         cell.subset,
     )
-    prefix = as_line(labels)
-    _, *lines = file.read_text().splitlines()
-    return [f"{prefix},{line}" for line in lines]
+    return csv_text.rows_behind(file.read_bytes().decode(), labels)
 
 
 def _overlays(rows: Sequence[RowCells], reference: str) -> list[Overlay]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from bench import csv_text
 from bench.board.schema import Board, Point, Row
 
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
@@ -57,11 +56,12 @@ def flat_fields(row: Row | Point) -> dict[str, Any]:
 
 def rows_csv(board: Board) -> str:
     """One line for each Row; an empty field is a number that does not exist."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_without_nan(flat_fields(row)) for row in board.rows)
-    return out.getvalue()
+    header = [field.name for field in fields(Row)]
+    lines: list[list[Any]] = [header]
+    for row in board.rows:
+        values = _without_nan(flat_fields(row))
+        lines.append([csv_text.quote_formula(values[name]) for name in header])
+    return csv_text.write_rows(lines)
 
 
 def _without_nan(value: Any) -> Any:
