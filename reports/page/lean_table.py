@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.board.schema import HEADLINE, Board, MetricGain, Row, RowCost
-from bench.names import TUNED
+from bench.names import DEFAULT, TUNED
 from reports.page import tables
 from reports.page.costs import cost_text
 from reports.page.filters import method_family
@@ -38,6 +38,7 @@ class Score:
     value: float
     text: str
     is_tied: bool  # the best of its budget by this metric, or not separated from it
+    is_best: bool  # alone so
     flag: str  # what is wrong with it, "" if nothing
 
 
@@ -59,6 +60,7 @@ class Gain:
     text: str
     interval: str
     word: str
+    ends: tuple[float, float] | None  # of the interval
     bar: Bar
 
 
@@ -125,22 +127,26 @@ def list_lines(board: Board, problem: Problem, metrics: Sequence[str]) -> list[B
             has_kept = (row.task, row.dataset, row.labelled, row.method) in repeated
             lines.append(_line(board, metrics, budget, entry, own, cost, has_kept))
         lines.sort(key=_reference_then_best)
-        lines = _with_informative_ties(lines, metrics)
+        lines = _with_informative_ties(lines)
         budgets.append(BudgetLines(budget.labelled, budget.fraction, budget.text, lines))
     return budgets
 
 
-def _with_informative_ties(lines: Sequence[Line], metrics: Sequence[str]) -> list[Line]:
+def _with_informative_ties(lines: Sequence[Line]) -> list[Line]:
     """Lines without the mark of a metric in which no method is separated from the best."""
-    informative = set()
-    for key in metrics:
-        if any(key in line.scores and not line.scores[key].is_tied for line in lines):
-            informative.add(key)
+    tied: Counter[str] = Counter()
+    separated: Counter[str] = Counter()
+    for line in lines:
+        for key, score in line.scores.items():
+            counted = tied if score.is_tied else separated
+            counted[key] += 1
     marked = []
     for line in lines:
         scores = dict(line.scores)
         for key, score in scores.items():
-            scores[key] = replace(score, is_tied=score.is_tied and key in informative)
+            is_tied = score.is_tied and separated[key] > 0
+            is_best = is_tied and tied[key] == 1
+            scores[key] = replace(score, is_tied=is_tied, is_best=is_best)
         marked.append(replace(line, scores=scores))
     return marked
 
@@ -177,7 +183,7 @@ def _line(
         family=method_family(board, head.method),
         marks=_marks(board, budget, entry, has_kept),
         settings=settings_of(head.variant)[0],
-        is_reference=entry.reference,
+        is_reference=_is_reference(board, head),
         is_repeated=has_kept and head.variant == TUNED,
         scores=_scores(board, rows),
         gains=gains,
@@ -186,6 +192,10 @@ def _line(
         ranks=_ranks(rows),
         reasons=_reasons(rows),
     )
+
+
+def _is_reference(board: Board, head: Row) -> bool:
+    return head.method == board.suite.reference and head.variant in (DEFAULT, TUNED)
 
 
 def _seconds(cost: RowCost | None) -> float | None:
@@ -228,13 +238,14 @@ def _score(board: Board, row: Row, key: str) -> Score:
     digits = score_digits(board.column(key).digits, half_width)
     assert row.mean is not None
     flag = "" if row.status == "ok" else f"{tables.status_title(row.status)}: {tables.reason(row)}"
-    return Score(row.mean, number_text(row.mean, digits), row.ties_with_best, flag)
+    text = number_text(row.mean, digits)
+    return Score(row.mean, text, row.ties_with_best, False, flag)
 
 
 def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[tuple[str, str]]:
     head = entry.head
     marks = []
-    if entry.reference:
+    if _is_reference(board, head):
         label = "reference, all labels" if budget.full else "reference"
         marks.append((label, "Gains are measured against this row, or its tuned form."))
     remark = method_remark(board, head.method)
@@ -310,5 +321,6 @@ def _gain_text(gain: MetricGain, digits: int, low: float, high: float) -> Gain:
         text=signed_text(gain.mean, shown),
         interval=interval_text(lo, hi, shown),
         word=word,
+        ends=ends,
         bar=Bar(spot(start), spot(end), spot(gain.mean), spot(0.0)),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.board.schema import Board, Panel, Sheet
 from reports import templating
+from reports.formats.cite import bibliography
 from reports.figures.library import script_bundle
 from reports.page import banner, embedded, tables
 from reports.page.embedded import Download
@@ -21,7 +22,7 @@ MEASURED = (  # of the protocol, in the table of how it was measured
     "Near-duplicates",
     "Classes without labels",
 )
-SCRIPTS = ("figures.js", "page.js", "view.js", "source.js", "cases.js", "start.js")
+SCRIPTS = ("figures.js", "page.js", "view.js", "source.js", "cases.js", "copy.js", "start.js")
 
 
 def render_page(
@@ -55,6 +56,7 @@ def render_page(
         "units": _labelled_units(board),
         "reference": tables.reference_method(board),
         "files": files,
+        "bibliography": bibliography(board),
         "data": embedded.as_json(script_data(board, sections)),
     }
     script = "\n".join(templating.read_static(name) for name in SCRIPTS)

@@ -64,7 +64,7 @@ def _all_companions(task: str, metrics: Sequence[str]) -> list[list[str]]:
 def _line(line: Line) -> dict[str, Any]:
     scores = {}
     for key, score in line.scores.items():
-        scores[key] = (score.value, score.text, score.is_tied, score.flag)
+        scores[key] = (score.value, score.text, score.is_tied, score.flag, score.is_best)
     return {
         "name": line.name,
         "labelled": line.head.labelled,
@@ -78,4 +78,6 @@ def _line(line: Line) -> dict[str, Any]:
 
 def _gain(gain: Gain) -> list[Any]:
     bar = gain.bar
-    return [gain.value, gain.text, gain.interval, gain.word, bar.start, bar.end, bar.at, bar.zero]
+    ends = gain.ends or (None, None)
+    words = [gain.value, gain.text, gain.interval, gain.word, *ends]
+    return [*words, bar.start, bar.end, bar.at, bar.zero]

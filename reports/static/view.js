@@ -26,12 +26,14 @@
   // Numbers of the main table
 
   const score = (cell, row, metric) => {
-    const [value, text, tied, flag] = row.scores[metric] ?? [null, "n/a", false, ""];
+    const none = [null, "n/a", false, "", false];
+    const [value, text, tied, flag, best] = row.scores[metric] ?? none;
     const button = cell.querySelector("button");
     cell.dataset.metric = metric;
     cell.title = flag || row.reasons[metric] || "";
     if (value === null) delete cell.dataset.value;
     else cell.dataset.value = value;
+    cell.toggleAttribute("data-best", best);
     if (!button) {
       cell.textContent = text;
       return;
@@ -42,7 +44,10 @@
       const mark = { className: "tie", textContent: "†", title: "Not separated from the best." };
       button.after(" ", ScarcePage.html("span", mark));
     }
-    if (flag) ScarcePage.html("span", { className: "why", textContent: flag }, cell);
+    if (flag) {
+      const told = ScarcePage.html("span", { className: "why", textContent: flag }, cell);
+      told.dataset.copySkip = "";
+    }
   };
   const bar = (word, ends) => {
     const drawn = ScarcePage.html("span", { className: "bar", ariaHidden: "true" });
@@ -59,10 +64,10 @@
     const given = row.gains[metric];
     const words = ScarcePage.html("span", { className: "words" });
     cell.replaceChildren();
-    delete cell.dataset.value;
+    for (const key of ["value", "lo", "hi"]) delete cell.dataset[key];
     if (given) {
-      const [value, text, interval, verdict, ...ends] = given;
-      cell.dataset.value = value;
+      const [value, text, interval, verdict, lo, hi, ...ends] = given;
+      Object.assign(cell.dataset, { value, ...(lo === null ? {} : { lo, hi }) });
       ScarcePage.html("b", { textContent: text }, words);
       words.append(" ", ScarcePage.html("span", { className: "interval", textContent: interval }));
       cell.append(bar(verdict, ends));
@@ -204,6 +209,16 @@
       if (details) details.open = Boolean(chosen);
     }
   };
+  const caption = (section, now) => {
+    const table = section.querySelector("table.results");
+    const [title] = now.problem.metrics[now.metric];
+    const settings = now.settings === "all" ? "default and tuned" : now.settings;
+    const name = section.querySelector("h2").textContent;
+    table.dataset.caption = `${name}: ${title} with ${now.labelled} labelled ${now.problem.units}, ` +
+      `${settings} settings. Gain over the reference with the same labels; 95% interval, adjusted ` +
+      "for all gains at the budget.";
+    table.dataset.label = `${now.dataset}-${now.labelled}-${now.settings}-${now.metric}`;
+  };
   const draw = () => {
     const now = view();
     if (!now) return;
@@ -212,6 +227,7 @@
       if (section.hidden) continue;
       answer(section, now);
       numbers(section, now);
+      caption(section, now);
     }
     const { labelled, settings, metric, task, dataset } = now;
     ScarceFigures.setView({ labelled, settings, metric, task, dataset });

@@ -57,7 +57,7 @@ def test_points_open_cases_with_and_without_pictures(visit: Any) -> None:
     page.page.keyboard.press("ArrowRight")
     page.page.keyboard.press("Enter")
     named = page.page.locator("#case-title").inner_text().removeprefix("Test case ")
-    assert page.hash() == f"case=segmentation%2Fdrawn%2F{named}"
+    assert page.hash() == f"case=segmentation%2Fdrawn%2F{named}&at=cases"
     page.page.locator("#case [data-close]").click()
     plot.locator('.dot[data-case="segmentation/drawn/case_0"]').click()
     assert page.page.locator("#case .numbers tr").count() == 5

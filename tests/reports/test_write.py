@@ -12,7 +12,7 @@ import pytest
 
 from bench.board.schema import Board
 from bench.errors import BenchError
-from reports.formats.csv_json import board_json, rows_csv
+from reports.formats.csv_json import board_json, rows_csv, tables_csv
 from reports.formats.latex import render_latex
 from reports.formats.markdown import render_markdown
 from reports.page import embedded
@@ -32,6 +32,7 @@ def test_downloads_are_the_files(board: Board, parsed: Any) -> None:
         ).decode()
     assert texts == {
         "results.csv": "case,dice\na,0.5\n",
+        "tables.csv": tables_csv(board),
         "rows.csv": rows_csv(board),
         "board.json": board_json(board),
         "tables.md": render_markdown(board),
@@ -71,7 +72,7 @@ def test_no_file_of_an_older_board_stays(golden: Board, tmp_path: Any) -> None:
 
     write(tmp_path, golden, [], [], PER_CASE, ["html", "md"])
     assert write(tmp_path, golden, [], [], PER_CASE, ["csv"]) == tmp_path / "report"
-    assert there() == ["index.html", "results.csv", "rows.csv", "tables.md"]
+    assert there() == [*("index.html", "results.csv", "rows.csv", "tables.csv", "tables.md")]
     write(tmp_path, replace(golden, rows=golden.rows[1:]), [], [], PER_CASE, ["tex"])
     assert there() == ["tables.tex"]
     assert (tmp_path / "board.json").exists()
