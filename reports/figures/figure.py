@@ -13,7 +13,8 @@ from reports.figures.library import draw_svg
 
 WIDE = 900  # px, of a drawing in print and on a wide screen
 NARROW = 358  # of a phone with 390 px
-NARROW_BELOW = 620  # px; `figures.js` chooses by the same number
+NARROW_BELOW = 620  # px; `figures.js` chooses by the same numbers
+WIDEST_PANEL = 400  # px
 # None of these may stand in a script element as it is: "</script>" would end the element,
 # U+2028 and U+2029 end lines.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
@@ -22,11 +23,22 @@ Spec = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A list beside a figure that sets one of its signals to a number."""
+
+    signal: str
+    label: str
+    options: list[tuple[int, str]]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A figure for `figure.html.j2`.
 
-    `spec` is for wide screens. Its `usermeta.narrow` holds the parts that replace those of the
-    same name on narrow ones; `usermeta.panel` of a faceted figure is the least width of a panel.
+    `spec` is for wide screens. Its `usermeta.narrow` holds the parts that replace those of the same
+    name on narrow ones; `usermeta` of a faceted figure says how many panels it has, their
+    least width, and the margin around each.
     """
 
     name: str  # of the kind of figure: "forest"
@@ -34,6 +46,14 @@ class Figure:
     caption: str
     spec: Spec
     svg: Markup  # both widths; the style sheet shows one of them
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def budgets(self) -> list[int]:
+        """The numbers of labelled patients between which it chooses; empty if it does not."""
+        if "labelled" not in {param["name"] for param in self.spec["params"]}:
+            return []
+        return sorted({value["labelled"] for value in self.spec["data"]["values"]})
 
     @property
     def json(self) -> Markup:
@@ -56,9 +76,11 @@ def fit_to(spec: Mapping[str, Any], room: int) -> Spec:
     if room < NARROW_BELOW:
         fitted.update(meta.get("narrow", {}))
     if "panel" not in meta:
+        room = min(room, meta.get("widest", room))
         fitted["width"] = room - fitted["padding"]["left"] - fitted["padding"]["right"]
         return fitted
-    columns = max(1, room // meta["panel"])
+    columns = max(1, min(meta["panels"], room // meta["panel"]))
     fitted["columns"] = columns
-    fitted["spec"] = {**spec["spec"], "width": room // columns - meta["margin"]}
+    width = min(room // columns - meta["margin"], WIDEST_PANEL)
+    fitted["spec"] = {**spec["spec"], "width": width}
     return fitted

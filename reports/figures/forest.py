@@ -70,7 +70,7 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
         headings[_heading_key(view)] = view_heading(board, view)
         for row in forest_rows(board, view):
             rows[row] = None
-    spec = forest_spec(list(rows), headings, first_view(views))
+    spec = forest_spec(list(rows), headings, first_view(board, task, dataset))
     title = f"Gain over {reference_words(board)}"
     return make_figure("forest", title, CAPTION, spec)
 

@@ -14,9 +14,13 @@ RULE = "var(--rule)"
 PAPER = "var(--paper)"
 BLUE = "var(--series-1)"
 ORANGE = "var(--series-2)"
+SERIES = tuple(f"var(--series-{number})" for number in range(8))
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 SMALL = 12  # px; nothing is smaller
 TEXT = 14
+PANEL_WIDTH, PANEL_HEIGHT = 178, 120  # px; as many panels stand side by side as fit
+PANEL_SPACING = 14
+PANEL_MARGIN = 52  # px of a panel that its axis and the space beside it take
 SETTINGS = "(settings == 'all' || datum.settings == settings)"
 
 CONFIG: dict[str, Any] = {
@@ -64,3 +68,27 @@ def one_view(description: str, values: list[dict[str, Any]], params: Spec) -> Sp
         # Room beside the plot is given, not measured: fonts differ between computers.
         "autosize": "none",
     }
+
+
+def small_multiples(
+    description: str, values: list[dict[str, Any]], params: Spec, panel: Spec
+) -> Spec:
+    """The outer part of a figure with a panel for each `panel` of its values."""
+    panels = len({value["panel"] for value in values})
+    return {
+        **one_view(description, values, params),
+        "autosize": "pad",
+        "title": {"frame": "bounds"},
+        "padding": 2,
+        "spacing": {"row": 14, "column": PANEL_SPACING},
+        "columns": 1,
+        "resolve": {"axis": {"x": "independent"}},
+        "spec": {"height": PANEL_HEIGHT, **panel},
+        "usermeta": {"panels": panels, "panel": PANEL_WIDTH, "margin": PANEL_MARGIN},
+    }
+
+
+def facet(sort: Any) -> Spec:
+    """Panels in an order."""
+    header = {"title": None, "labelAnchor": "start", "labelLimit": PANEL_WIDTH - 20}
+    return {"field": "panel", "type": "nominal", "sort": sort, "header": header}

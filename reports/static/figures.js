@@ -6,6 +6,7 @@ window.ScarceFigures = (() => {
   // As in reports/figures/figure.py.
   const WIDE = 900;
   const NARROW_BELOW = 620;
+  const WIDEST_PANEL = 400;
   const PNG_SCALE = 3;
   const NEAR = "600px";
   const RESIZE_DELAY = 150;
@@ -58,11 +59,12 @@ window.ScarceFigures = (() => {
     const meta = spec.usermeta ?? {};
     const fitted = { ...spec, ...(room < NARROW_BELOW ? meta.narrow : {}) };
     if (!meta.panel) {
-      fitted.width = room - fitted.padding.left - fitted.padding.right;
+      const used = Math.min(room, meta.widest ?? room);
+      fitted.width = used - fitted.padding.left - fitted.padding.right;
       return fitted;
     }
-    fitted.columns = Math.max(1, Math.floor(room / meta.panel));
-    const width = Math.floor(room / fitted.columns) - meta.margin;
+    fitted.columns = Math.max(1, Math.min(meta.panels, Math.floor(room / meta.panel)));
+    const width = Math.min(Math.floor(room / fitted.columns) - meta.margin, WIDEST_PANEL);
     fitted.spec = { ...fitted.spec, width };
     return fitted;
   }
@@ -107,6 +109,10 @@ window.ScarceFigures = (() => {
     }
     entry.view = view;
     before?.view?.finalize();
+    view.addEventListener("click", (_event, item) => {
+      const told = { bubbles: true, detail: item?.datum };
+      if (item?.datum) figure.dispatchEvent(new CustomEvent("figure-pick", told));
+    });
     place.replaceChildren(target);
     await apply(figure); // what was chosen while the library was read
     figure.dataset.drawn = "";
@@ -115,15 +121,26 @@ window.ScarceFigures = (() => {
   async function apply(figure) {
     const view = drawn.get(figure)?.view;
     if (!view) return;
-    const known = view.getState({ signals: (name) => name in chosen || name in (own.get(figure) ?? {}), data: () => false });
     const signals = { ...chosen, ...own.get(figure) };
-    for (const name of Object.keys(known.signals)) view.signal(name, signals[name]);
+    const state = view.getState({ signals: (name) => name in signals, data: () => false });
+    for (const name of Object.keys(state.signals)) view.signal(name, signals[name]);
     await view.runAsync();
+  }
+
+  function figures() {
+    return [...document.querySelectorAll("figure[data-figure]")];
+  }
+
+  function markEmpty(figure) {
+    const budgets = (figure.dataset.budgets ?? "").split(" ").filter(Boolean).map(Number);
+    const empty = budgets.length > 0 && "labelled" in chosen && !budgets.includes(chosen.labelled);
+    figure.toggleAttribute("data-empty", empty);
   }
 
   /* Budget, settings and metric of all figures: {labelled: 4, settings: "default", metric: "dice"}. */
   function setView(view) {
     Object.assign(chosen, view);
+    figures().forEach(markEmpty);
     return Promise.all([...drawn.keys()].map(apply));
   }
 
@@ -145,7 +162,7 @@ window.ScarceFigures = (() => {
       clearTimeout(waiting);
       waiting = setTimeout(() => [...drawn.keys()].forEach(draw), RESIZE_DELAY);
     });
-    for (const figure of document.querySelectorAll("figure[data-figure]")) {
+    for (const figure of figures()) {
       near.observe(figure);
       resized.observe(figure);
     }
@@ -203,6 +220,11 @@ window.ScarceFigures = (() => {
     tip.style.top = `${Math.max(8, top)}px`;
   }
 
+  document.addEventListener("change", (event) => {
+    const select = event.target.closest("select[data-signal]");
+    const figure = select?.closest("figure[data-figure]");
+    if (figure) setSignals(figure, { [select.dataset.signal]: Number(select.value) });
+  });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-save]");
     if (button) save(button.closest("figure[data-figure]"), button.dataset.save);

@@ -14,9 +14,19 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from reports import templating
-from reports.figures import forest
+from reports.figures import (
+    case_strips,
+    cases,
+    cost,
+    forest,
+    generators,
+    label_curves,
+    rank_rules,
+    rank_stability,
+    tuning,
+)
 from reports.figures.library import script_bundle
-from tests.support.gains import make_board, seven_methods
+from tests.support.gains import full_board
 
 PAGE = """{% from "figure.html.j2" import figure, library %}
 <!DOCTYPE html>
@@ -31,13 +41,24 @@ PAGE = """{% from "figure.html.j2" import figure, library %}
 {{ library(figure_library) }}
 <script>{{ script }}</script></body></html>
 """
+FIGURES = (
+    forest.section_figure,
+    label_curves.section_figure,
+    cost.section_figure,
+    rank_stability.section_figure,
+    rank_rules.section_figure,
+    tuning.section_figure,
+    generators.section_figure,
+    cases.section_figure,
+    case_strips.section_figure,
+)
 FOREST = "figure[data-figure=forest]"
 
 
 def draw_figures_page() -> str:
     """A page of figures alone, as HTML text."""
-    board = make_board(seven_methods())
-    figures = [forest.section_figure(board, "segmentation", "d")]
+    board = full_board()
+    figures = [make(board, "segmentation", "d") for make in FIGURES]
     loader = FileSystemLoader(templating.HERE / "templates")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True)
     script = templating.read_static("figures.js") + "document.documentElement.dataset.js = '';"
@@ -156,3 +177,37 @@ def test_the_tooltip_has_name_and_id(visit: Any) -> None:
     tip = page.page.locator(".figure-tip")
     tip.wait_for()
     assert "ssgnet" in tip.inner_text() and "\u22120.42" in tip.inner_text()
+
+
+def test_every_figure_is_drawn_when_it_comes_near_the_screen(visit: Any) -> None:
+    page = visit()
+    wait_until_drawn(page)
+    figures = page.page.locator("figure[data-figure]")
+    assert figures.count() == len(FIGURES)
+    assert figures.last.get_attribute("data-drawn") is None
+    for number in range(len(FIGURES)):
+        figures.nth(number).scroll_into_view_if_needed()
+        page.page.wait_for_selector(f"figure[data-figure] >> nth={number} >> .drawing > div > svg")
+    page.page.wait_for_function(
+        f"document.querySelectorAll('figure[data-drawn]').length === {len(FIGURES)}"
+    )
+
+
+def test_lists_choose_the_methods_of_the_scatter(visit: Any) -> None:
+    page = visit()
+    scatter = page.page.locator("figure[data-figure=cases]")
+    scatter.scroll_into_view_if_needed()
+    page.page.wait_for_selector("figure[data-figure=cases][data-drawn]")
+    scatter.locator("select[data-signal=up]").select_option(label="SS-Net, 4 labelled")
+    title = scatter.locator("svg text", has_text="Dice by case: SS-Net, 4 labelled")
+    title.wait_for(timeout=10_000)
+
+
+def test_a_budget_without_data_leaves_no_empty_plot(visit: Any) -> None:
+    page = visit()
+    wait_until_drawn(page)
+    set_view(page, "{labelled: 8}")
+    ranks = page.page.locator("figure[data-figure=rank_stability]")
+    assert ranks.locator(".nothing").is_visible() and not ranks.locator(".drawing").is_visible()
+    set_view(page, "{labelled: 4}")
+    assert not ranks.locator(".nothing").is_visible()
