@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.board.schema import Board, CaseSeries, CaseTable
-from reports.page import tables
-from reports.page.tables import OfProblem, Problem
+from reports.page.tables import OfProblem
 from reports.wording import entry_name
 
 # Points of all scatters together; with more, the page would outweigh its pictures.
@@ -40,17 +38,6 @@ class Download:
     name: str
     title: str
     uri: str | None  # None where the file is too long to be carried
-
-
-@dataclass(frozen=True, slots=True)
-class ScatterChoices:
-    """What the scatter of cases offers."""
-
-    key: str  # of its scores in the data of the script
-    metric: str
-    names: list[str]  # methods at a budget
-    first: tuple[str, str]  # those shown first, on the x and the y axis
-    fits: bool  # whether the page holds the scores
 
 
 def make_download(name: str, title: str, text: str) -> Download:
@@ -113,33 +100,3 @@ def series_name(board: Board, series: CaseSeries) -> str:
     """A method at a budget, in words."""
     budget = "all labels" if series.fraction >= 1 else f"{series.labelled} labelled"
     return f"{entry_name(board, series.method, series.variant)}, {budget}"
-
-
-def scatter_choices(board: Board, problem: Problem) -> ScatterChoices | None:
-    """The choices of the scatter, of which the reference and its first rival are shown first.
-
-    None where there are no two methods to choose from.
-    """
-    case_tables = tables.items_of(board.cases, problem)
-    if not case_tables or len(case_tables[0].series) < 2:
-        return None
-    table = case_tables[0]
-    names = [series_name(board, series) for series in table.series]
-    first, second = _first_choice(table.series, tables.reference_method(board))
-    return ScatterChoices(
-        key=problem_key(table),
-        metric=table.metric,
-        names=names,
-        first=(names[first], names[second]),
-        fits=fits_in_page(board),
-    )
-
-
-def _first_choice(series: Sequence[CaseSeries], reference: str) -> tuple[int, int]:
-    """Positions of the reference and of another method, at the same budget where there is one."""
-    numbers = range(len(series))
-    first = next((n for n in numbers if series[n].method == reference), 0)
-    rivals = [n for n in numbers if n != first]
-    labelled = series[first].labelled
-    second = next((n for n in rivals if series[n].labelled == labelled), rivals[0])
-    return first, second

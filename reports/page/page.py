@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bench.board.schema import Board, Panel, Sheet
 from reports import templating
-from reports.formats.cite import bibliography
 from reports.figures.library import script_bundle
+from reports.formats.cite import bibliography
 from reports.page import banner, embedded, tables
 from reports.page.embedded import Download
 from reports.page.script_data import script_data
@@ -60,7 +60,7 @@ def render_page(
         "data": embedded.as_json(script_data(board, sections)),
     }
     script = "\n".join(templating.read_static(name) for name in SCRIPTS)
-    library = script_bundle() if any(section.results.forest for section in sections) else ""
+    library = script_bundle() if any(section.figures for section in sections) else ""
     return templating.render_template(
         "page.html.j2", {**TEMPLATE_WORDS, **values}, template_filters(board), script, library
     )

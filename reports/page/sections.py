@@ -19,7 +19,17 @@ from bench.board.schema import (
     SyntheticImages,
 )
 from reports.answer import Answer, answers
-from reports.figures import forest
+from reports.figures import (
+    case_strips,
+    cases,
+    cost,
+    forest,
+    generators,
+    label_curves,
+    rank_rules,
+    rank_stability,
+    tuning,
+)
 from reports.figures.figure import Figure
 from reports.page import banner, comparisons, costs, embedded, failures, overlays, tables
 from reports.page.column_sets import ColumnSet, list_sets
@@ -27,6 +37,10 @@ from reports.page.lean_table import BudgetLines, companions, list_lines
 from reports.page.tables import Problem
 from reports.view import Choices, View, choices_of
 
+FIGURES = (
+    *(forest, label_curves, cases, case_strips, cost),
+    *(rank_stability, rank_rules, tuning, generators),
+)
 # The first item that used a generator, and the curve of its training.
 UsedGenerator = tuple[SyntheticImages, GeneratorCurve]
 
@@ -41,7 +55,6 @@ class Results:
     companions: list[ColumnFacts]  # beside the first of them
     answers: Mapping[View, Answer]
     planning: Mapping[int, str]  # by labelled patients
-    forest: Figure | None
     budgets: list[BudgetLines]
     sets: list[ColumnSet]
     families: list[str]
@@ -60,12 +73,11 @@ class Details:
     label_equivalents: list[LabelEquivalent]
     areas: list[CurveArea]
     blocks: list[comparisons.Block]
-    scatter: embedded.ScatterChoices | None
-    cases: list[failures.Case]
+    shown_cases: list[failures.Case]
     lines: list[tuple[str, str]]  # of the outlines, by class
     sheets: list[tuple[Sheet, list[tuple[overlays.Tile, ...]]]]
     synthetic: list[SyntheticImages]
-    generators: list[UsedGenerator]
+    used_generators: list[UsedGenerator]
     cost: list[RowCost]
     cost_columns: list[tuple[str, str, str]]
 
@@ -87,6 +99,7 @@ class Section:
     facts: list[str]
     results: Results
     details: Details
+    figures: Mapping[str, Figure]  # by the kind of figure
 
 
 def list_sections(board: Board, panels: Sequence[Panel], sheets: Sequence[Sheet]) -> list[Section]:
@@ -123,7 +136,18 @@ def _make_section(
         facts=banner.fact_line(board, problem),
         results=_make_results(board, problem, choices),
         details=_make_details(board, panels, sheets, problem, f"dataset-{number}"),
+        figures=_make_figures(board, problem),
     )
+
+
+def _make_figures(board: Board, problem: Problem) -> dict[str, Figure]:
+    """Each kind of figure that the problem has data for."""
+    figures = {}
+    for kind in FIGURES:
+        figure = kind.section_figure(board, problem.task, problem.dataset)
+        if figure is not None:
+            figures[figure.name] = figure
+    return figures
 
 
 def _make_results(board: Board, problem: Problem, choices: Choices) -> Results:
@@ -141,7 +165,6 @@ def _make_results(board: Board, problem: Problem, choices: Choices) -> Results:
         companions=list(map(columns.__getitem__, beside)),
         answers=answers(board, choices.views),
         planning=planning,
-        forest=forest.section_figure(board, problem.task, problem.dataset),
         budgets=budgets,
         sets=list_sets(board, problem, budgets),
         families=_families(budgets),
@@ -158,19 +181,18 @@ def _make_details(
 ) -> Details:
     synthetic = tables.items_of(board.synthetic, problem)
     areas = tables.items_of(board.areas, problem)
-    cost = tables.items_of(board.cost, problem)
+    costs_of_rows = tables.items_of(board.cost, problem)
     return Details(
         label_equivalents=tables.items_of(board.label_equivalents, problem),
         areas=sorted(areas, key=lambda area: -area.mean),
         blocks=comparisons.list_blocks(board, problem, section),
-        scatter=embedded.scatter_choices(board, problem),
-        cases=failures.list_cases(board, panels, problem),
+        shown_cases=failures.list_cases(board, panels, problem),
         lines=overlays.line_names(board.datasets[problem.dataset].classes),
         sheets=_sheets_of(sheets, problem),
         synthetic=synthetic,
-        generators=_distinct_generators(synthetic),
-        cost=cost,
-        cost_columns=costs.measured_columns(cost),
+        used_generators=_distinct_generators(synthetic),
+        cost=costs_of_rows,
+        cost_columns=costs.measured_columns(costs_of_rows),
     )
 
 
@@ -196,10 +218,10 @@ def _sheets_of(
 
 def _distinct_generators(synthetic: Sequence[SyntheticImages]) -> list[UsedGenerator]:
     """Each generator's training curve once, with the first item that used it: cells share them."""
-    generators: dict[str, UsedGenerator] = {}
+    distinct: dict[str, UsedGenerator] = {}
     for item in synthetic:
         for curve in item.curves:
             if curve.points:
                 key = repr((item.method, item.variant, curve))
-                generators.setdefault(key, (item, curve))
-    return list(generators.values())
+                distinct.setdefault(key, (item, curve))
+    return list(distinct.values())

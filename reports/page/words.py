@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.board.schema import Board, Interval, MethodPair
 from reports import templating
-from reports.page import comparisons, filters, overlays, tables, tuning_history
+from reports.page import comparisons, filters, overlays, tables
 from reports.page.costs import cost_text
 from reports.page.tables import known
 from reports.wording import capitalised, entry_name, interval_text, method_name, signed_text
@@ -38,7 +38,6 @@ TEMPLATE_WORDS: Mapping[str, Any] = {
     "stack": comparisons.stack_shares,
     "in_words": comparisons.shares_text,
     "taus": comparisons.agreement_texts,
-    "history": tuning_history.draw_history,
 }
 
 

@@ -2,129 +2,28 @@
 (() => {
   const { data, all, html, set, onChange, state } = ScarcePage;
 
-  // Scatter of test cases
-
-  const SVG = "http://www.w3.org/2000/svg";
-  const svg = (name, attributes, parent, text) => {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text !== undefined) element.textContent = text;
-    if (parent) parent.append(element);
-    return element;
-  };
   const number = (value) => (value === null || value === undefined ? "n/a" : value.toFixed(3));
-  const boxes = all(".scatter");
-  const axisOf = (box, key) => {
-    const prefix = `${box.dataset.key}|`;
-    const select = box.querySelector(`select[data-axis="${key}"]`);
-    const wanted = state()[key].startsWith(prefix) ? state()[key].slice(prefix.length) : null;
-    const option = [...select.options].find((one) => one.value === wanted);
-    select.value = option ? wanted : select.dataset.first;
-    return data.places[box.dataset.key].series[select.selectedIndex];
-  };
-  const SIDE = 320, LEFT = 46, TOP = 12;
-  const drawDot = (drawing, key, words, shape) => {
-    const looks = { class: pictures.has(key) ? "dot pictured" : "dot" };
-    const button = { role: "button", tabindex: -1, "aria-label": words };
-    const dot = svg("circle", { ...shape, ...looks, ...button }, drawing);
-    dot.dataset.case = key;
-    svg("title", {}, dot, words);
-  };
-  const scatter = (box) => {
-    const place = data.places[box.dataset.key];
-    const [across, up] = [axisOf(box, "across"), axisOf(box, "up")];
-    const axes = `${across.name} on the x axis, ${up.name} on the y axis`;
-    const viewBox = `0 0 ${LEFT + SIDE + 14} ${TOP + SIDE + 44}`;
-    const drawing = svg("svg", { viewBox, role: "group" });
-    drawing.setAttribute("aria-label", `${place.metric} of each test case, ${axes}`);
-    const x = (value) => LEFT + SIDE * value;
-    const y = (value) => TOP + SIDE * (1 - value);
-    svg("path", { class: "axis", d: `M${x(0)} ${y(1)}V${y(0)}H${x(1)}` }, drawing);
-    svg("path", { class: "same", d: `M${x(0)} ${y(0)}L${x(1)} ${y(1)}` }, drawing);
-    for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-      svg("text", { x: x(tick), y: y(0) + 16, "text-anchor": "middle" }, drawing, String(tick));
-      svg("text", { x: x(0) - 6, y: y(tick) + 4, "text-anchor": "end" }, drawing, String(tick));
-    }
-    svg("text", { x: x(0.5), y: y(0) + 36, "text-anchor": "middle" }, drawing, across.name);
-    const turned = `rotate(-90 10 ${y(0.5)})`;
-    const upright = { x: 10, y: y(0.5), "text-anchor": "middle", transform: turned };
-    svg("text", upright, drawing, up.name);
-    const points = place.cases.map((name, index) => [name, across.values[index], up.values[index]]);
-    const known = points.filter((point) => point[1] !== null && point[2] !== null);
-    for (const [name, one, other] of known) {
-      const words = `${name}: x ${number(one)}, y ${number(other)}`;
-      const key = `${box.dataset.key}/${name}`;
-      drawDot(drawing, key, words, { cx: x(one), cy: y(other), r: 5 });
-    }
-    const first = drawing.querySelector(".dot");
-    if (first) first.setAttribute("tabindex", 0);
-    box.querySelector(".plot").replaceChildren(drawing);
-  };
-  // All methods at the budget of the x axis, one under the other: quartiles, a point for each case
-  const NAMES = 130, ROW = 24;
-  const quantile = (sorted, share) => {
-    const at = share * (sorted.length - 1);
-    const low = Math.floor(at);
-    return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
-  };
-  const strips = (box) => {
-    const place = data.places[box.dataset.key];
-    const budget = axisOf(box, "across").labelled;
-    const rows = place.series.filter((one) => one.labelled === budget);
-    const height = TOP + ROW * rows.length;
-    const viewBox = `0 0 ${NAMES + SIDE + 14} ${height + 24}`;
-    const drawing = svg("svg", { viewBox, role: "group" });
-    const label = `${place.metric} of every test case, ${budget} labelled, one line per method`;
-    drawing.setAttribute("aria-label", label);
-    const x = (value) => NAMES + SIDE * value;
-    for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-      svg("path", { class: "same", d: `M${x(tick)} ${TOP}V${height}` }, drawing);
-      svg("text", { x: x(tick), y: height + 16, "text-anchor": "middle" }, drawing, String(tick));
-    }
-    rows.forEach((one, line) => {
-      const middle = TOP + ROW * (line + 0.5);
-      const short = one.method.length > 20 ? `${one.method.slice(0, 19)}…` : one.method;
-      svg("text", { x: NAMES - 8, y: middle + 4, "text-anchor": "end" }, drawing, short);
-      const points = place.cases.map((name, index) => [name, one.values[index], index]);
-      const known = points.filter((point) => point[1] !== null);
-      if (!known.length) return;
-      const sorted = known.map((point) => point[1]).sort((a, b) => a - b);
-      const [low, half, high] = [0.25, 0.5, 0.75].map((share) => x(quantile(sorted, share)));
-      const outline = `M${low} ${middle - 8}H${high}V${middle + 8}H${low}Z`;
-      svg("path", { class: "box", d: outline }, drawing);
-      for (const [name, value, index] of known) {
-        const words = `${name}: ${one.method} ${number(value)}`;
-        const aside = ((index * 7) % 13) - 6; // fixed offsets, so that equal values show
-        const key = `${box.dataset.key}/${name}`;
-        drawDot(drawing, key, words, { cx: x(value), cy: middle + aside, r: 3 });
+  const boxes = all(".by-case[data-key]");
+
+  // The two methods of the scatter, by name in the address and by number in the figure
+
+  const axes = () => {
+    for (const box of boxes) {
+      const figure = box.querySelector('figure[data-figure="cases"]');
+      for (const select of all("select[data-signal]", figure)) {
+        const wanted = state()[select.dataset.signal];
+        const prefix = `${box.dataset.key}|`;
+        const option = [...select.options].find((one) => prefix + one.text === wanted);
+        if (!option || option.selected) continue;
+        option.selected = true;
+        ScarceFigures.setSignals(figure, { [select.dataset.signal]: Number(select.value) });
       }
-      svg("path", { class: "half", d: `M${half} ${middle - 10}V${middle + 10}` }, drawing);
-    });
-    const first = drawing.querySelector(".dot");
-    if (first) first.setAttribute("tabindex", 0);
-    box.parentElement.querySelector(".strips").replaceChildren(drawing);
-  };
-  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-  // One stop of the Tab key for all points; arrows walk from the left to the right.
-  const walk = (event) => {
-    const dot = event.target.closest(".dot");
-    if (!dot) return;
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      set({ case: dot.dataset.case });
-    } else if (STEPS[event.key]) {
-      event.preventDefault();
-      const place = (one) => Number(one.getAttribute("cx"));
-      const dots = all(".dot", dot.closest("svg")).sort((a, b) => place(a) - place(b));
-      const next = dots[(dots.indexOf(dot) + STEPS[event.key] + dots.length) % dots.length];
-      dot.setAttribute("tabindex", -1);
-      next.setAttribute("tabindex", 0);
-      next.focus();
     }
   };
 
   // One case in a window of its own: its numbers, and its pictures where it has some
 
+  let opener = null;
   const dialog = document.getElementById("case");
   const pictures = new Map(all("figure[data-case]").map((figure) => [figure.dataset.case, figure]));
   const placeOf = (key) => Object.keys(data.places).find((place) => key.startsWith(`${place}/`));
@@ -182,17 +81,26 @@
   };
 
 
-  onChange(["across", "up"], () => boxes.forEach(scatter));
-  onChange(["across"], () => boxes.forEach(strips));
+  onChange(["across", "up"], axes);
   onChange(["case"], () => (state().case ? openCase() : dialog.close()));
-  for (const select of all("select[data-axis]")) {
-    const key = select.closest(".scatter").dataset.key;
-    select.addEventListener("change", () => {
-      set({ [select.dataset.axis]: `${key}|${select.value}` });
+  for (const box of boxes) {
+    const { key } = box.dataset;
+    box.addEventListener("change", (event) => {
+      const select = event.target;
+      const { signal } = select.dataset;
+      if (signal) set({ [signal]: `${key}|${select.selectedOptions[0].text}` });
+      else if (select.value) {
+        opener = select;
+        set({ case: `${key}/${select.value}` });
+      }
     });
+    box.addEventListener("figure-pick", (event) => {
+      const name = event.detail.case;
+      if (data.places[key]?.cases.includes(name)) set({ case: `${key}/${name}` });
+    });
+    const list = box.querySelector("[data-case-list]");
+    for (const name of data.places[key]?.cases ?? []) html("option", { textContent: name }, list);
   }
-  for (const box of boxes) box.parentElement.addEventListener("keydown", walk);
-  let opener = null;
   dialog.addEventListener("close", () => {
     if (state().case) set({ case: "" });
     if (opener && opener.isConnected) opener.focus();
@@ -200,13 +108,13 @@
   });
   dialog.addEventListener("keydown", turn);
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-open], .dot[data-case], #case [data-step], #case [data-close]");
+    const target = event.target.closest("[data-open], #case [data-step], #case [data-close]");
     if (!target) return;
     if (target.matches("[data-step]")) neighbour(Number(target.dataset.step));
     else if (target.matches("[data-close]")) dialog.close();
     else {
       opener = target;
-      set({ case: target.dataset.open ?? target.dataset.case });
+      set({ case: target.dataset.open });
     }
   });
 })();

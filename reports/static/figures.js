@@ -141,7 +141,9 @@ window.ScarceFigures = (() => {
   function setView(view) {
     Object.assign(chosen, view);
     figures().forEach(markEmpty);
-    return Promise.all([...drawn.keys()].map(apply));
+    // Figures of another section do not know this view; they follow when theirs is shown again.
+    const shown = [...drawn.keys()].filter((figure) => !figure.closest("[hidden]"));
+    return Promise.all(shown.map(apply));
   }
 
   /* Signals of one figure, such as the two methods of a scatter. */

@@ -223,7 +223,6 @@
     const now = view();
     if (!now) return;
     for (const section of sections) {
-      section.hidden = section.dataset.problem !== now.key;
       if (section.hidden) continue;
       answer(section, now);
       numbers(section, now);
@@ -232,8 +231,8 @@
     const { labelled, settings, metric, task, dataset } = now;
     ScarceFigures.setView({ labelled, settings, metric, task, dataset });
   };
-  onChange(VIEW, draw);
   onChange([...VIEW, "family", "q"], filter);
+  onChange(VIEW, draw);
   onChange([...VIEW, "sort"], sort);
   onChange(["theme", "layers", "opacity"], looks);
   onChange(["columns"], columns);

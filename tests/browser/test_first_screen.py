@@ -140,7 +140,11 @@ def test_links_to_older_pages_still_choose_a_budget(visit: Any) -> None:
 
 
 def test_nonsense_in_the_address_does_no_harm(visit: Any) -> None:
-    for hash in ("#50%", "#labelled=7&settings=x&metric=y&sort=nothing+up", "#task=%3Cb%3E&at=none"):
+    for hash in (
+        "#50%",
+        "#labelled=7&settings=x&metric=y&sort=nothing+up",
+        "#task=%3Cb%3E&at=none",
+    ):
         page = visit(hash)
         assert page.answer().startswith("With 4 labelled patients")
         assert page.names()[0] == "supervised"

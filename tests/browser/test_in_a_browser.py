@@ -49,45 +49,38 @@ def test_a_case_opens_turns_and_closes_by_keyboard(visit: Any) -> None:
     assert not dialog.is_visible() and page.hash() == ""
 
 
-def test_points_open_cases_with_and_without_pictures(visit: Any) -> None:
+def test_cases_open_from_the_list_with_and_without_pictures(visit: Any) -> None:
     page = visit("#at=cases")
-    plot = page.page.locator("#cases .plot:visible")
-    assert plot.locator(".dot").count() == 6 and plot.locator(".pictured").count() == 2
-    plot.locator('.dot[tabindex="0"]').focus()
-    page.page.keyboard.press("ArrowRight")
-    page.page.keyboard.press("Enter")
-    named = page.page.locator("#case-title").inner_text().removeprefix("Test case ")
-    assert page.hash() == f"case=segmentation%2Fdrawn%2F{named}&at=cases"
-    page.page.locator("#case [data-close]").click()
-    plot.locator('.dot[data-case="segmentation/drawn/case_0"]').click()
+    cases = page.page.locator("#cases select[data-case-list]:visible")
+    cases.select_option("case_0")
+    assert page.page.locator("#case-title").inner_text() == "Test case case_0"
+    assert page.hash() == "case=segmentation%2Fdrawn%2Fcase_0&at=cases"
     assert page.page.locator("#case .numbers tr").count() == 5
     assert page.page.locator("#case .pictures > *").count() == 0
+    page.page.locator("#case [data-close]").click()
+    cases.select_option("case_4")
+    assert page.page.locator("#case .pictures svg.layered").count() == 2
+
+
+def test_a_dot_of_the_scatter_opens_its_case(visit: Any) -> None:
+    page = visit("#at=cases")
+    page.page.wait_for_selector("#cases figure[data-figure=cases][data-drawn]")
+    dots = page.page.locator("#cases figure[data-figure=cases]:visible .mark-symbol path")
+    dots.first.click()
+    assert page.hash().startswith("case=segmentation%2Fdrawn%2Fcase_")
+    assert page.page.locator("#case").is_visible()
 
 
 def test_the_scatter_shows_the_two_methods_that_are_chosen(visit: Any) -> None:
     page = visit("#at=cases&dataset=photos")
-    page.page.locator('select[data-axis="up"]:visible').select_option("gan, 4 labelled")
-    label = page.page.locator(".plot svg:visible").get_attribute("aria-label")
-    assert "supervised, 4 labelled on the x axis, gan, 4 labelled on the y axis" in str(label)
+    choice = '#cases select[data-signal="up"]:visible'
+    page.page.locator(choice).select_option(label="gan, 4 labelled")
+    assert "up=segmentation%2Fphotos%7Cgan%2C+4+labelled" in page.hash()
     again = visit(f"#{page.hash()}")
-    assert again.page.locator(".plot svg:visible").get_attribute("aria-label") == label
-    dot = again.page.locator('.plot .dot[data-case$="photos/case_0"]').first
-    assert dot.get_attribute("aria-label") == "case_0: x 0.540, y 0.630"
-
-
-def test_strips_show_every_case_of_every_method_at_one_budget(visit: Any) -> None:
-    page = visit("#at=cases")
-    strips = page.page.locator("#cases .strips:visible")
-    assert strips.locator(".box").count() == 4 and strips.locator(".dot").count() == 4 * 6
-    dot = strips.locator('.dot[aria-label^="case_0: supervised"]')
-    assert dot.get_attribute("aria-label") == "case_0: supervised 0.540"
-    # The middle of six values, as the box says it, is where half of the points lie on either side.
-    half = float(str(strips.locator(".half").first.get_attribute("d")).split()[0][1:])
-    places = [float(str(one.get_attribute("cx"))) for one in strips.locator(".dot").all()[:6]]
-    assert sum(place <= half for place in places) == sum(place >= half for place in places) == 3
-    strips.locator('.dot[tabindex="0"]').focus()
-    page.page.keyboard.press("Enter")
-    assert page.hash().startswith("case=segmentation%2Fdrawn%2Fcase_")
+    chosen = f"document.querySelectorAll('{choice.replace(':visible', '')}')"
+    names = f"[...{chosen}].map(one => one.selectedOptions[0].text)"
+    assert again.page.evaluate(names) == page.page.evaluate(names)
+    assert again.page.evaluate(names)[1] == "gan, 4 labelled"
 
 
 def test_layers_are_switched_on_and_off(visit: Any) -> None:

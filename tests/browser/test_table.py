@@ -81,7 +81,9 @@ def test_every_other_number_of_a_row_opens_its_source_too(visit: Any) -> None:
     assert page.page.locator("#source h2").inner_text().startswith("NSD 0.51: gan")
     page.page.locator("#source [data-close]").click()
     page.choose("Overlap")
-    page.page.locator('#dataset-0 table.set:visible tr[data-name="gan"]:visible [data-metric=jaccard]').click()
+    page.page.locator(
+        '#dataset-0 table.set:visible tr[data-name="gan"]:visible [data-metric=jaccard]'
+    ).click()
     assert page.page.locator("#source h2").inner_text().startswith("Jaccard: gan")
     assert page.page.locator("#source tbody tr").first.inner_text().split()[1] == "0.300"
 
