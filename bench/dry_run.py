@@ -48,13 +48,15 @@ def forecast(bench: Bench) -> str:
 def _measured_planning(bench: Bench) -> list[str]:
     """What the draws of each budget will resolve, as far as finished cells tell."""
     from bench.board.comparisons import planning_notes
-    from bench.board.rows import row_cells
+    from bench.board.rows import row_cells, rows_by_budget
+    from bench.board.shared_draws import Budget
     from bench.stages import make_plan
 
     test_groups = {}
     for name, dataset in bench.datasets.items():
         test_groups[name] = dataset.split.patients(dataset.split.test)
-    notes = planning_notes(row_cells(bench.store, make_plan(bench)))
+    rows = row_cells(bench.store, make_plan(bench))
+    notes = planning_notes([Budget(group) for group in rows_by_budget(rows)])
     return planning_lines(bench.cells, test_groups, notes)
 
 

@@ -19,11 +19,16 @@ NO_FILTERS: Filters = MappingProxyType({})
 
 
 def render_template(
-    template: str, values: Mapping[str, Any], filters: Filters = NO_FILTERS, script: str = ""
+    template: str,
+    values: Mapping[str, Any],
+    filters: Filters = NO_FILTERS,
+    script: str = "",
+    figure_library: str = "",
 ) -> str:
     """A page as HTML text; the same values give the same bytes.
 
-    Templates also see `style` (the style sheet), `script` and `csp` (the content security policy).
+    Templates also see `style` (the style sheet), `script`, `figure_library` (the script that draws
+    figures, which `script` starts where one is needed) and `csp` (the content security policy).
     """
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -34,9 +39,10 @@ def render_template(
     )
     environment.filters.update(filters)
     shared = {
-        "style": Markup(read_static("page.css")),
+        "style": Markup(read_static("page.css") + read_static("figures.css")),
         "script": Markup(script),
-        "csp": content_policy(script),
+        "figure_library": Markup(figure_library),
+        "csp": content_policy(script, figure_library),
     }
     return environment.get_template(template).render({**values, **shared})
 
@@ -46,11 +52,16 @@ def read_static(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
-def content_policy(script: str) -> str:
-    """The policy of a page: nothing is fetched, and only this script runs, known by its hash."""
+def content_policy(*scripts: str) -> str:
+    """The policy of a page: nothing is fetched, and only these scripts run, known by their hash."""
     rules = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"]
-    if script:
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        rules.append(f"script-src 'sha256-{digest}'")
+    hashes = [_script_hash(script) for script in scripts if script]
+    if hashes:
+        rules.append(f"script-src {' '.join(hashes)}")
     rules += ["base-uri 'none'", "form-action 'none'"]
     return "; ".join(rules)
+
+
+def _script_hash(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

@@ -15,12 +15,13 @@ from reports.page.embedded import Download, make_download
 
 FILES = {  # format -> what it writes into report/
     "html": ("index.html",),
-    "csv": ("rows.csv", *csv_json.RESULTS.values()),
+    "csv": ("tables.csv", "rows.csv", *csv_json.RESULTS.values()),
     "md": ("tables.md",),
     "tex": ("tables.tex",),
 }
 TITLES = {
-    "rows.csv": "every number of the tables",
+    "tables.csv": "the main tables as numbers",
+    "rows.csv": "every number of the leaderboard",
     "board.json": "the whole leaderboard",
     "tables.md": "the main tables for documents and wikis",
     "tables.tex": "the main tables for a paper",
@@ -93,6 +94,7 @@ def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
     tables = {csv_json.RESULTS[task]: table for task, table in per_case.items() if table}
     return {
         **tables,
+        "tables.csv": csv_json.tables_csv(board),
         "rows.csv": csv_json.rows_csv(board),
         "board.json": csv_json.board_json(board),
         "tables.md": markdown.render_markdown(board),
@@ -141,7 +143,7 @@ def list_downloads(contents: Mapping[str, str], splits: Mapping[str, str]) -> li
         downloads.append(make_download(name, TITLES[name], contents[name]))
     for name, text in splits.items():
         downloads.append(make_download(f"split_{name}", SPLIT_TITLE, text))
-    for name in ("tables.md", "tables.tex"):
+    for name in ("tables.csv", "tables.md", "tables.tex"):
         downloads.append(make_download(name, TITLES[name], contents[name]))
     return downloads
 

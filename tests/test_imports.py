@@ -18,7 +18,7 @@ FILES = sorted(
 # From the bottom up; the rooms of one line may not use each other, but for those named below.
 ORDER = (
     ("errors", "api"),
-    ("hashing", "names", "records", "metrics", "stats"),
+    ("hashing", "names", "records", "csv_text", "metrics", "stats"),
     ("cell_folder",),
     ("store", "registry", "data"),
     ("worker", "scoring"),
@@ -42,7 +42,14 @@ OUTSIDE = ("methods", "datasets", "reports")
 FREE = {  # what rooms outside of bench/ may use of it
     "methods": ("bench.api", "bench.errors"),
     "datasets": ("bench.api", "bench.errors"),
-    "reports": ("bench.board", "bench.diff", "bench.names", "bench.errors", "bench.records"),
+    "reports": (
+        "bench.board",
+        "bench.diff",
+        "bench.names",
+        "bench.errors",
+        "bench.records",
+        "bench.csv_text",
+    ),
 }
 
 

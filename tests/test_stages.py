@@ -78,6 +78,7 @@ def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
     assert sorted(file.name for file in (store.out / "report").iterdir()) == [
         "results.csv",
         "rows.csv",
+        "tables.csv",
         "tables.md",
     ]
     assert "2 of 2 cells not finished" in (store.out / "report" / "tables.md").read_text()

@@ -6,12 +6,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
-from bench import __version__, registry
+from bench import __version__, csv_text, hashing, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
-from bench.board.comparisons import compare_methods, planning_notes
+from bench.board.comparisons import compare_methods, compared_columns, planning_notes
 from bench.board.label_curves import curve_areas, label_equivalents
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
@@ -28,14 +29,15 @@ from bench.board.schema import (
     SuiteFacts,
     SyntheticImages,
 )
-from bench.board.studies import study_histories
+from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
-from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, as_line, mean_of, score_fields
+from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, mean_of, score_fields
 from bench.store import Store
+from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
 
 LOG_LINES = 15  # of a failed cell: the end of a traceback
@@ -54,10 +56,12 @@ def build(store: Store) -> Board:
     columns = board_columns(registry.case_metrics(plan.suite.metrics))
     rows = row_cells(store, plan)
     reference = plan.suite.reference
-    numbers = _board_rows(rows, columns, reference)
-    cells = _board_cells(store, plan, rows)
+    budgets = [Budget(group) for group in rows_by_budget(rows)]
+    numbers = _board_rows(budgets, columns, reference)
+    settings = distinct_settings(plan.cells)
+    cells = _board_cells(store, plan, rows, settings)
     histories = study_histories(store, plan)
-    comparisons = compare_methods(rows, reference)
+    comparisons = compare_methods(budgets, reference, compared_columns(columns))
     return Board(
         suite=_suite_facts(plan),
         rows=numbers,
@@ -77,10 +81,12 @@ def build(store: Store) -> Board:
         caveats=caveats(plan, cells, histories),
         stability=comparisons.stability,
         pairs=comparisons.pairs,
+        gains=comparisons.gains,
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
         columns=[column.facts for column in columns],
-        planning=planning_notes(rows),
+        planning=planning_notes(budgets),
+        settings=settings,
     )
 
 
@@ -94,16 +100,16 @@ def _suite_facts(plan: Plan) -> SuiteFacts:
         reference=header.reference,
         size=header.size,
         note=plan.suite.note,
+        published_steps={name: steps for name, steps in plan.published_steps.items() if steps},
     )
 
 
-def _board_rows(rows: Sequence[RowCells], columns: Sequence[Column], reference: str) -> list[Row]:
+def _board_rows(budgets: Sequence[Budget], columns: Sequence[Column], reference: str) -> list[Row]:
     """All numbers, by task, dataset, budget and method, then in the order of the columns."""
     numbers: list[Row] = []
-    groups = rows_by_budget(rows)
     for column in columns:
-        for group in groups:
-            numbers += column.rows(group, reference)
+        for budget in budgets:
+            numbers += column.rows(budget, reference)
     return sorted(numbers, key=_reading_order)
 
 
@@ -145,16 +151,34 @@ def _points_of(
     return points
 
 
-def _board_cells(store: Store, plan: Plan, rows: Sequence[RowCells]) -> list[BoardCell]:
+def distinct_settings(cells: Sequence[PlannedCell]) -> list[Mapping[str, Any]]:
+    """The settings of all cells, each once: most cells share theirs with others."""
+    distinct: dict[str, Mapping[str, Any]] = {}
+    for cell in cells:
+        distinct.setdefault(hashing.digest(cell.config), cell.config)
+    return list(distinct.values())
+
+
+def _board_cells(
+    store: Store,
+    plan: Plan,
+    rows: Sequence[RowCells],
+    settings: Sequence[Mapping[str, Any]],
+) -> list[BoardCell]:
     """How each cell of the plan ended, in the order of the plan."""
     states: dict[str, State] = {}
     for cells in rows:
         for cell, state in zip(cells.cells, cells.states, strict=True):
             states[cell.key] = state
-    return [_board_cell(store, cell, states[cell.key]) for cell in plan.cells]
+    positions = {hashing.digest(config): number for number, config in enumerate(settings)}
+    ended = []
+    for cell in plan.cells:
+        position = positions[hashing.digest(cell.config)]
+        ended.append(_board_cell(store, cell, states[cell.key], position))
+    return ended
 
 
-def _board_cell(store: Store, cell: PlannedCell, state: State) -> BoardCell:
+def _board_cell(store: Store, cell: PlannedCell, state: State, settings: int) -> BoardCell:
     status = STATUS[state]
     reason = None
     log: Sequence[str] = []
@@ -179,6 +203,8 @@ def _board_cell(store: Store, cell: PlannedCell, state: State) -> BoardCell:
         status=status,
         reason=reason,
         log=log,
+        seed=cell.seed,
+        settings=settings,
     )
 
 
@@ -245,31 +271,29 @@ def per_case_csv(store: Store, task: str) -> str:
     fields: tuple[str, ...] = LABEL_FIELDS
     if task == "segmentation":
         fields = score_fields(registry.case_metrics(plan.suite.metrics))
-    lines = [",".join((*CSV_LABELS, *fields))]
+    parts = [csv_text.write_rows([(*CSV_LABELS, *fields)])]
     for cell in sorted(cells, key=_csv_order):
         folder = store.cell(cell.key)
         if store.state(cell.key) not in ("done", "failed"):
             continue
-        lines += _csv_lines(cell, cell.variant, folder, "last")
+        parts.append(_csv_rows(cell, cell.variant, folder, "last"))
         if select and cell.select and folder.scores("last").exists():
             variant = selected_variant(cell.variant, select.by)
             # A failed cell has no chosen checkpoint, and is at its worst here too.
             which: PredictionSet = "best" if folder.scores("best").exists() else "last"
-            lines += _csv_lines(cell, variant, folder, which)
-    return "".join(f"{line}\n" for line in lines)
+            parts.append(_csv_rows(cell, variant, folder, which))
+    return "".join(parts)
 
 
 def _csv_order(cell: PlannedCell) -> list[str]:
     return [str(getattr(cell, name)) for name in CSV_LABELS]
 
 
-def _csv_lines(
-    cell: PlannedCell, variant: str, folder: CellFolder, which: PredictionSet
-) -> list[str]:
+def _csv_rows(cell: PlannedCell, variant: str, folder: CellFolder, which: PredictionSet) -> str:
     """The lines of one score table, each behind the row and subset that it belongs to."""
     file = folder.scores(which)
     if not file.exists():
-        return []
+        return ""
     labels = (
         cell.task,
         cell.dataset,
@@ -279,9 +303,7 @@ def _csv_lines(
         variant,
         cell.subset,
     )
-    prefix = as_line(labels)
-    _, *lines = file.read_text().splitlines()
-    return [f"{prefix},{line}" for line in lines]
+    return csv_text.rows_behind(file.read_bytes().decode(), labels)
 
 
 def _overlays(rows: Sequence[RowCells], reference: str) -> list[Overlay]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.board.rows import RowCells
 from bench.board.schema import HEADLINE as HEADLINE
 from bench.board.schema import ColumnFacts, Row
 from bench.board.scored_rows import (
@@ -18,12 +17,13 @@ from bench.board.scored_rows import (
     gain_rows,
     pseudo_healthy_rows,
 )
+from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import distance_rows, healthy_distance_rows, kid_rows
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric
 
 # The rows of one budget, given the column and the name of the reference method.
-BuildRows = Callable[[Sequence[RowCells], ColumnFacts, str], list[Row]]
+BuildRows = Callable[[Budget, ColumnFacts, str], list[Row]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,11 @@ class Column(ColumnFacts):
 
     build_rows: BuildRows
 
-    def rows(self, group: Sequence[RowCells], reference: str) -> list[Row]:
+    def rows(self, budget: Budget, reference: str) -> list[Row]:
         """The rows of one budget; none where the metric is of another task."""
-        task = group[0].row.task
-        if self.task not in ("", task):
+        if self.task not in ("", budget.task):
             return []
-        return self.build_rows(group, self, reference)
+        return self.build_rows(budget, self, reference)
 
     @property
     def facts(self) -> ColumnFacts:

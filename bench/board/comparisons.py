@@ -1,36 +1,41 @@
-"""Comparison at one budget: rank stability, all pairs, other rules, and how many draws gains need.
+"""Comparison at one budget: gains and ranks by metric, all pairs, other rules, draws needed.
 
-For the headline of each task, over the subsets that all methods of a budget have. A method that
-failed counts as worst here, as everywhere; a checkpoint chosen on a list is left out.
+Gains and ranks stand for each compared metric, all else for the headline of each task, over the
+subsets that all methods of a budget have. A method that failed counts as worst here, as everywhere;
+a checkpoint chosen on a list is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bench.board.columns import COLUMNS
-from bench.board.rows import RowCells, rows_by_budget
+from bench.board.rows import RowCells
 from bench.board.schema import (
+    COMPARED,
     HEADLINE,
+    ColumnFacts,
     MethodPair,
     MethodRanks,
+    MetricGain,
     PlanningNote,
     RankShares,
     RuleAgreement,
     RuleOrdering,
     RuleRank,
 )
-from bench.board.shared_draws import draws_of_all, share_tables
+from bench.board.shared_draws import (
+    Budget,
+    PairedGain,
+    SharedDraws,
+    find_bases,
+    paired_gains,
+)
 from bench.names import DEFAULT
 from bench.stats import intervals
 from bench.stats.planning import Components, measured_components, planning_sentence
-from bench.stats.ranking import Ordering, order_by_rules, rank_agreement, rank_distributions
-from bench.stats.shared_variance import SharedVariance
+from bench.stats.ranking import Ordering, order_by_rules, rank_agreement
 from bench.stats.verdicts import PairTest, compare_all_pairs
 
 MOST = 12  # methods in a matrix: the reference and the best means; nobody reads more
@@ -40,65 +45,109 @@ MOST = 12  # methods in a matrix: the reference and the best means; nobody reads
 class Comparisons:
     """The parts of a Board that compare methods with each other."""
 
+    gains: list[MetricGain] = field(default_factory=list)
     stability: list[RankShares] = field(default_factory=list)
     pairs: list[MethodPair] = field(default_factory=list)
     orderings: list[RuleOrdering] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class BudgetScores:
-    """The methods of one budget and their headline scores, both by seed name."""
-
-    rows: Mapping[str, RowCells]
-    tables: Mapping[str, NDArray[np.float64]]  # patients x shared subsets
-
-    @cached_property
-    def shared(self) -> SharedVariance:
-        """What the methods tell together about draws."""
-        return share_tables(self.rows, self.tables)
+def compared_columns(columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
+    """The metrics with gains and shares of ranks: the headlines first, those of plug-ins last."""
+    built_in = {column.key for column in COLUMNS}
+    by_key = {column.key: column for column in columns}
+    compared = [by_key[key] for keys in COMPARED.values() for key in keys]
+    return [*compared, *(column for column in columns if column.key not in built_in)]
 
 
-def compare_methods(rows: Sequence[RowCells], reference: str) -> Comparisons:
-    """All comparisons of a plan."""
+def compare_methods(
+    budgets: Sequence[Budget], reference: str, columns: Sequence[ColumnFacts]
+) -> Comparisons:
+    """All comparisons of a plan; gains and shares of ranks by each of these columns."""
     comparisons = Comparisons()
     ranked_by_case = {column.key for column in COLUMNS if column.pairs}
-    for budget in scores_by_budget(rows):
-        shown = choose_shown(budget, reference)
-        comparisons.stability += rank_shares(budget, shown)
-        comparisons.pairs += method_pairs(budget, shown)
+    for budget in budgets:
+        for column in columns:
+            if column.task == budget.task:
+                comparisons.gains += metric_gains(budget, column, reference)
+                ranked = budget.draws(column.key, column.better == "higher")
+                comparisons.stability += rank_shares(ranked, choose_shown(ranked, reference))
+        headline = budget.draws(HEADLINE[budget.task])
+        if not headline.tables:
+            continue
+        shown = choose_shown(headline, reference)
+        comparisons.pairs += method_pairs(headline, shown)
         # A metric of a whole test set has no ranks by case and no worst cases.
-        if HEADLINE[budget.rows[shown[0]].row.task] in ranked_by_case:
-            comparisons.orderings.append(rule_ordering(budget, shown))
+        if HEADLINE[budget.task] in ranked_by_case:
+            comparisons.orderings.append(rule_ordering(headline, shown))
     return comparisons
 
 
-def scores_by_budget(rows: Sequence[RowCells]) -> Iterator[BudgetScores]:
-    """The budgets at which any method is scored."""
-    scored = [cells for cells in rows if cells.scores and not cells.selected]
-    for group in rows_by_budget(scored):
-        draws = draws_of_all(group, HEADLINE[group[0].row.task])
-        if draws.tables:
-            yield BudgetScores(draws.rows, draws.tables)
+def metric_gains(budget: Budget, column: ColumnFacts, reference: str) -> list[MetricGain]:
+    """What each row of a budget gains over the reference in one metric; positive is better."""
+    bases = find_bases(budget, reference)
+    by_row = paired_gains(budget, bases, column.key, column.better == "higher")
+    gains = []
+    for cells in budget.rows:
+        paired = by_row.get(cells.row)
+        if paired is not None:
+            gains.append(_metric_gain(cells, column, bases[cells.row], paired))
+    return gains
 
 
-def choose_shown(budget: BudgetScores, reference: str) -> list[str]:
+def _metric_gain(
+    cells: RowCells, column: ColumnFacts, base: RowCells, paired: PairedGain
+) -> MetricGain:
+    sign = 1 if column.better == "higher" else -1
+    gain = paired.gain
+    lo, hi = _turned(gain.lo, gain.hi, sign)
+    adjusted_lo, adjusted_hi = _turned(gain.bar_lo, gain.bar_hi, sign)
+    is_tested = paired.is_tested
+    of_draws = sign * paired.differences.mean(0) + 0.0  # no -0.0
+    return MetricGain(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        labelled=cells.row.labelled,
+        fraction=cells.fraction,
+        method=cells.row.method,
+        variant=cells.row.variant,
+        metric=column.key,
+        against=base.row.variant,
+        mean=sign * gain.mean + 0.0,
+        lo=lo,
+        hi=hi,
+        adjusted_lo=adjusted_lo if is_tested else None,
+        adjusted_hi=adjusted_hi if is_tested else None,
+        p=gain.adjusted_p if is_tested else None,
+        verdict=gain.verdict if is_tested else None,
+        subsets=list(paired.subsets),
+        draws=of_draws.tolist(),
+    )
+
+
+def _turned(lo: float | None, hi: float | None, sign: int) -> tuple[float | None, float | None]:
+    """Both ends of an interval, the sign turned where it is -1."""
+    if sign == 1 or lo is None or hi is None:
+        return lo, hi
+    return 0.0 - hi, 0.0 - lo
+
+
+def choose_shown(draws: SharedDraws, reference: str) -> list[str]:
     """The reference and the best means, best first, MOST at most."""
-    best_first = intervals.best_first(budget.tables, True)
+    best_first = intervals.best_first(draws.tables, draws.higher_is_better)
     references = []
     for name in best_first:
-        if budget.rows[name].row.contender == (reference, DEFAULT):
+        if draws.rows[name].row.contender == (reference, DEFAULT):
             references.append(name)
     others = [name for name in best_first if name not in references]
     shown = {*references, *others[: MOST - len(references)]}
     return [name for name in best_first if name in shown]
 
 
-def rank_shares(budget: BudgetScores, shown: Sequence[str]) -> list[RankShares]:
+def rank_shares(draws: SharedDraws, shown: Sequence[str]) -> list[RankShares]:
     """In which share of draws of the true means each method shown is first, second, and so on."""
-    distributions = rank_distributions(budget.tables, True, budget.shared)
     shares = []
     for name in shown:
-        cells = budget.rows[name]
+        cells = draws.rows[name]
         shares.append(
             RankShares(
                 task=cells.row.task,
@@ -107,8 +156,9 @@ def rank_shares(budget: BudgetScores, shown: Sequence[str]) -> list[RankShares]:
                 fraction=cells.fraction,
                 method=cells.row.method,
                 variant=cells.row.variant,
-                methods=len(budget.tables),
-                shares=_without_trailing_zeros(distributions[name].shares),
+                methods=len(draws.tables),
+                shares=_without_trailing_zeros(draws.ranks[name].shares),
+                metric=draws.metric,
             )
         )
     return shares
@@ -121,19 +171,19 @@ def _without_trailing_zeros(shares: Sequence[float]) -> list[float]:
     return kept
 
 
-def method_pairs(budget: BudgetScores, shown: Sequence[str]) -> list[MethodPair]:
+def method_pairs(draws: SharedDraws, shown: Sequence[str]) -> list[MethodPair]:
     """Each two of the methods shown; p is adjusted after Holm over all of these pairs."""
     pairs = []
-    for test in compare_all_pairs(budget.shared, shown):
-        pairs.append(_method_pair(budget, test))
+    for test in compare_all_pairs(draws.shared, shown):
+        pairs.append(_method_pair(draws, test))
     return pairs
 
 
-def _method_pair(budget: BudgetScores, test: PairTest) -> MethodPair:
-    cells, other = budget.rows[test.first], budget.rows[test.second]
-    difference = budget.tables[test.first] - budget.tables[test.second]
+def _method_pair(draws: SharedDraws, test: PairTest) -> MethodPair:
+    cells, other = draws.rows[test.first], draws.rows[test.second]
+    difference = draws.tables[test.first] - draws.tables[test.second]
     patients, subsets = difference.shape
-    known = budget.shared.difference(test.first, test.second)
+    known = draws.shared.difference(test.first, test.second)
     return MethodPair(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -153,19 +203,19 @@ def _method_pair(budget: BudgetScores, test: PairTest) -> MethodPair:
     )
 
 
-def rule_ordering(budget: BudgetScores, shown: Sequence[str]) -> RuleOrdering:
+def rule_ordering(draws: SharedDraws, shown: Sequence[str]) -> RuleOrdering:
     """Value and rank of each method shown under each rule (R4.4); Kendall's tau over all."""
-    by_rule = order_by_rules(budget.tables, True)
+    by_rule = order_by_rules(draws.tables, True)
     taus = []
     for rules, tau in rank_agreement(by_rule).items():
         taus.append(RuleAgreement(list(rules), tau))
-    first = budget.rows[shown[0]]
+    first = draws.rows[shown[0]]
     return RuleOrdering(
         task=first.row.task,
         dataset=first.row.dataset,
         labelled=first.row.labelled,
         fraction=first.fraction,
-        methods=[_method_ranks(budget.rows[name], name, by_rule) for name in shown],
+        methods=[_method_ranks(draws.rows[name], name, by_rule) for name in shown],
         agreement=taus,
     )
 
@@ -185,26 +235,27 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
     )
 
 
-def planning_notes(rows: Sequence[RowCells]) -> list[PlanningNote]:
+def planning_notes(budgets: Sequence[Budget]) -> list[PlanningNote]:
     """A note for each budget at which two methods have scores of two draws and two patients."""
     notes = []
-    for budget in scores_by_budget(rows):
-        components = measured_components(budget.shared)
+    for budget in budgets:
+        draws = budget.draws(HEADLINE[budget.task])
+        components = measured_components(draws.shared) if draws.tables else None
         if components is not None:
-            notes.append(_planning_note(budget, components))
+            notes.append(_planning_note(draws, components))
     return notes
 
 
-def _planning_note(budget: BudgetScores, components: Components) -> PlanningNote:
-    first = next(iter(budget.rows.values()))
-    patients, draws = budget.shared.shape
-    methods = len(set(budget.shared.same_as.values()))
+def _planning_note(draws: SharedDraws, components: Components) -> PlanningNote:
+    first = next(iter(draws.rows.values()))
+    patients, count = draws.shared.shape
+    methods = len(set(draws.shared.same_as.values()))
     return PlanningNote(
         task=first.row.task,
         dataset=first.row.dataset,
         labelled=first.row.labelled,
         fraction=first.fraction,
-        text=note_text(components, patients, draws, methods),
+        text=note_text(components, patients, count, methods),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,53 +14,47 @@ from bench.board.rows import (
     find_reference,
     matrix_of,
     seed_name,
-    shared_subsets,
     status_of,
     with_gain,
     with_interval,
     with_rank,
 )
 from bench.board.schema import HEADLINE, ColumnFacts, Row
-from bench.board.shared_draws import SharedDraws, draws_of_all, method_table
+from bench.board.shared_draws import (
+    Budget,
+    PairedGain,
+    SharedDraws,
+    find_bases,
+    method_table,
+    paired_gains,
+    untested_gain,
+)
 from bench.names import DEFAULT, TUNED, RowId
 from bench.scoring.tables import cases_of, pseudo_healthy_matrix, score_matrix
-from bench.stats.ranking import RankDistribution, rank_distributions
-from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
-from bench.stats.verdicts import Gain, gains_over_references
+from bench.stats.ranking import RankDistribution
+from bench.stats.shared_variance import SharedVariance, share_variance
+from bench.stats.verdicts import gains_over_references
 
 Matrix = NDArray[np.float64]  # patients x subsets
 
 
-@dataclass(frozen=True)
-class PairedGain:
-    """The paired differences of a row to its reference, and what is known of their mean.
-
-    `is_tested` is False where the row is not compared with the others of its budget, as it lacks
-    draws: its gain is then known, without a verdict.
-    """
-
-    differences: Matrix
-    gain: Gain
-    is_tested: bool
-
-
-def case_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+def case_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of a metric of all predictions, with ranks."""
-    ranks = _rank(group, column)
+    ranks = _rank(budget, column)
     rows = []
-    for cells in group:
+    for cells in budget.rows:
         matrix = matrix_of(cells, column.key, sorted(cells.scores))
         row = _scored_row(cells, column, column.key, matrix)
         rows.append(with_rank(row, ranks.get(cells.row)))
     return rows
 
 
-def gain_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+def gain_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Paired differences of the headline to the reference, over the subsets that both have."""
-    bases = _find_bases(group, reference)
-    gains = _headline_gains(group, bases)
+    bases = find_bases(budget, reference)
+    gains = paired_gains(budget, bases, HEADLINE[budget.task], True)
     rows = []
-    for cells in group:
+    for cells in budget.rows:
         base = bases.get(cells.row)
         if base is None:
             continue
@@ -71,23 +65,21 @@ def gain_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) ->
     return rows
 
 
-def augmented_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+def augmented_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Dice of the segmenter that was trained on synthetic images too."""
     rows = []
-    for cells in _augmenting(group):
+    for cells in _augmenting(budget):
         scores = [cells.augmented[subset] for subset in sorted(cells.augmented)]
         matrix = score_matrix(scores, "dice")
         rows.append(_augmented_row(cells, column, matrix))
     return rows
 
 
-def augmented_gain_rows(
-    group: Sequence[RowCells], column: ColumnFacts, reference: str
-) -> list[Row]:
+def augmented_gain_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Paired differences of that Dice to the reference's."""
-    gains = _augmented_gains(group, reference)
+    gains = _augmented_gains(budget, reference)
     rows = []
-    for cells in _augmenting(group):
+    for cells in _augmenting(budget):
         paired = gains.get(cells.row)
         row = _augmented_row(cells, column, None)
         if paired is not None:
@@ -97,12 +89,10 @@ def augmented_gain_rows(
     return rows
 
 
-def pseudo_healthy_rows(
-    group: Sequence[RowCells], column: ColumnFacts, reference: str
-) -> list[Row]:
+def pseudo_healthy_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of methods that take lesions out of images, by their pseudo-healthy test images."""
     rows = []
-    for cells in group:
+    for cells in budget.rows:
         if not cells.pseudo_healthy or cells.selected:
             continue
         scores = [scores for _, scores in sorted(cells.pseudo_healthy_scores.items())]
@@ -141,66 +131,12 @@ def _with_paired_gain(row: Row, paired: PairedGain, n_cases: int) -> Row:
     return replace(row, verdict=None, adjusted_lo=None, adjusted_hi=None, p=None)
 
 
-def _rank(group: Sequence[RowCells], column: ColumnFacts) -> dict[RowId, RankDistribution]:
+def _rank(budget: Budget, column: ColumnFacts) -> dict[RowId, RankDistribution]:
     """Ranks over the subsets that all methods have; none where there is no such subset."""
-    draws = draws_of_all(group, column.key)
+    draws = budget.draws(column.key, column.better == "higher")
     if not draws.tables:
         return {}
-    is_higher = column.better == "higher"
-    distributions = rank_distributions(draws.tables, is_higher, draws.share_variance())
-    return {draws.rows[name].row: rank for name, rank in distributions.items()}
-
-
-def _find_bases(group: Sequence[RowCells], reference: str) -> dict[RowId, RowCells]:
-    """The row that each row's gain is measured from."""
-    bases = {}
-    for cells in group:
-        base = find_reference(cells, group, reference)
-        if not cells.selected and base is not None and base is not cells:
-            bases[cells.row] = base
-    return bases
-
-
-def _headline_gains(
-    group: Sequence[RowCells], bases: Mapping[RowId, RowCells]
-) -> dict[RowId, PairedGain]:
-    """The gain of each row that has scores, by one adjustment for all of them."""
-    headline = HEADLINE[group[0].row.task]
-    draws = draws_of_all(group, headline)
-    references = {}
-    gains = {}
-    for cells in group:
-        base = bases.get(cells.row)
-        if base is None:
-            continue
-        name, base_name = seed_name(cells.row), seed_name(base.row)
-        subsets = shared_subsets([cells, base])
-        if {name, base_name} <= draws.tables.keys() and subsets == draws.subsets:
-            references[name] = base_name
-        else:
-            own = matrix_of(cells, headline, subsets)
-            other = matrix_of(base, headline, subsets)
-            if own is not None and other is not None:
-                gains[cells.row] = _untested_gain(own, other)
-    if references:
-        gains.update(_tested_gains(draws, references))
-    return gains
-
-
-def _tested_gains(draws: SharedDraws, references: Mapping[str, str]) -> dict[RowId, PairedGain]:
-    by_name = gains_over_references(draws.share_variance(), references, True)
-    gains = {}
-    for name, gain in by_name.items():
-        differences = draws.tables[name] - draws.tables[gain.reference]
-        gains[draws.rows[name].row] = PairedGain(differences, gain, True)
-    return gains
-
-
-def _untested_gain(own: Matrix, other: Matrix) -> PairedGain:
-    """A gain that is known from the two methods alone."""
-    pair = share_variance([MethodTable("own", own), MethodTable("other", other)])
-    gain = gains_over_references(pair, {"own": "other"}, True)["own"]
-    return PairedGain(own - other, gain, False)
+    return {draws.rows[name].row: rank for name, rank in draws.ranks.items()}
 
 
 def _no_better_than(base: RowCells, row: Row, column: ColumnFacts) -> Row:
@@ -211,23 +147,23 @@ def _no_better_than(base: RowCells, row: Row, column: ColumnFacts) -> Row:
     return replace(row, status=status, reason=f"reference {base.row.method}: {reason}")
 
 
-def _augmenting(group: Sequence[RowCells]) -> list[RowCells]:
-    return [c for c in group if c.pseudo_healthy and c.augmented and not c.selected]
+def _augmenting(budget: Budget) -> list[RowCells]:
+    return [c for c in budget.rows if c.pseudo_healthy and c.augmented and not c.selected]
 
 
-def _augmented_gains(group: Sequence[RowCells], reference: str) -> dict[RowId, PairedGain]:
+def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
     """The gain of each segmenter trained on synthetic images too.
 
     Its variance between draws is shared with all predictions of the budget: they are trained on
     the same draws.
     """
-    draws = draws_of_all(group, "dice")
+    draws = budget.draws("dice")
     augmented: dict[str, RowCells] = {}
     tables: dict[str, Matrix] = {}
     references = {}
     gains = {}
-    for cells in _augmenting(group):
-        base = find_reference(cells, group, reference)
+    for cells in _augmenting(budget):
+        base = find_reference(cells, budget.rows, reference)
         subsets = sorted(set(cells.augmented) & set(base.scores)) if base is not None else []
         own = score_matrix([cells.augmented[subset] for subset in subsets], "dice")
         other = matrix_of(base, "dice", subsets)
@@ -239,19 +175,19 @@ def _augmented_gains(group: Sequence[RowCells], reference: str) -> dict[RowId, P
             tables[label] = own
             references[label] = seed_name(base.row)
         else:
-            gains[cells.row] = _untested_gain(own, other)
+            gains[cells.row] = untested_gain(own, other, subsets, True)
     if references:
         shared = _share_with_augmented(draws, augmented, tables)
         for label, gain in gains_over_references(shared, references, True).items():
             differences = tables[label] - draws.tables[gain.reference]
-            gains[augmented[label].row] = PairedGain(differences, gain, True)
+            gains[augmented[label].row] = PairedGain(differences, gain, draws.subsets, True)
     return gains
 
 
 def _share_with_augmented(
     draws: SharedDraws, augmented: Mapping[str, RowCells], tables: Mapping[str, Matrix]
 ) -> SharedVariance:
-    methods = list(draws.share_variance().tables.values())
+    methods = list(draws.shared.tables.values())
     for label, cells in augmented.items():
         default = _augmented_label(cells.row._replace(variant=DEFAULT))
         is_twin = cells.row.variant == TUNED and default in tables

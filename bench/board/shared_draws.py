@@ -6,14 +6,17 @@ Rows whose cells are not all scored are left out: they would take draws from all
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board.rows import RowCells, matrix_of, seed_name, shared_subsets
-from bench.names import DEFAULT, TUNED
+from bench.board.rows import RowCells, find_reference, matrix_of, seed_name, shared_subsets
+from bench.names import DEFAULT, TUNED, RowId
+from bench.stats.ranking import RankDistribution, rank_distributions
 from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
+from bench.stats.verdicts import Gain, gains_over_references
 
 Matrix = NDArray[np.float64]  # patients x draws
 
@@ -25,10 +28,51 @@ class SharedDraws:
     rows: Mapping[str, RowCells]
     tables: Mapping[str, Matrix]
     subsets: Sequence[int]
+    metric: str = "dice"
+    higher_is_better: bool = True
 
-    def share_variance(self) -> SharedVariance:
+    @cached_property
+    def shared(self) -> SharedVariance:
         """What the methods tell together about draws."""
         return share_tables(self.rows, self.tables)
+
+    @cached_property
+    def ranks(self) -> dict[str, RankDistribution]:
+        """The ranks of the methods."""
+        return rank_distributions(self.tables, self.higher_is_better, self.shared)
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """The rows of one task, data set and number of labels; what they share is worked out once."""
+
+    rows: Sequence[RowCells]
+    _draws: dict[str, SharedDraws] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """The task of all rows."""
+        return self.rows[0].row.task
+
+    def draws(self, metric: str, higher_is_better: bool = True) -> SharedDraws:
+        """The rows that can be compared by a metric; maybe none."""
+        if metric not in self._draws:
+            self._draws[metric] = draws_of_all(self.rows, metric, higher_is_better)
+        return self._draws[metric]
+
+
+@dataclass(frozen=True)
+class PairedGain:
+    """The paired differences of a row to its reference, and what is known of their mean.
+
+    `is_tested` is False where the row is not compared with the others of its budget, as it lacks
+    draws: its gain is then known, without a verdict.
+    """
+
+    differences: Matrix
+    gain: Gain
+    subsets: Sequence[int]  # the draws that both have
+    is_tested: bool
 
 
 def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:
@@ -38,7 +82,9 @@ def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:
     return finished if len(finished) > 1 else scored
 
 
-def draws_of_all(rows: Sequence[RowCells], metric: str) -> SharedDraws:
+def draws_of_all(
+    rows: Sequence[RowCells], metric: str, higher_is_better: bool = True
+) -> SharedDraws:
     """The rows of one budget that can be compared by a metric; maybe none."""
     defined = [cells for cells in rows if _is_defined(cells, metric)]
     compared = rows_to_compare(defined)
@@ -49,7 +95,8 @@ def draws_of_all(rows: Sequence[RowCells], metric: str) -> SharedDraws:
         if table is not None:
             tables[seed_name(cells.row)] = table
     by_name = {seed_name(cells.row): cells for cells in compared}
-    return SharedDraws({name: by_name[name] for name in tables}, tables, subsets)
+    compared_rows = {name: by_name[name] for name in tables}
+    return SharedDraws(compared_rows, tables, subsets, metric, higher_is_better)
 
 
 def _is_defined(cells: RowCells, metric: str) -> bool:
@@ -82,3 +129,64 @@ def _default_name(cells: RowCells, tables: Mapping[str, Matrix]) -> str | None:
         return None
     name = seed_name(cells.row._replace(variant=DEFAULT))
     return name if name in tables else None
+
+
+def find_bases(budget: Budget, reference: str) -> dict[RowId, RowCells]:
+    """The row of its budget that each row's gain is measured from."""
+    bases = {}
+    for cells in budget.rows:
+        base = find_reference(cells, budget.rows, reference)
+        if not cells.selected and base is not None and base is not cells:
+            bases[cells.row] = base
+    return bases
+
+
+def paired_gains(
+    budget: Budget,
+    bases: Mapping[RowId, RowCells],
+    metric: str,
+    higher_is_better: bool,
+) -> dict[RowId, PairedGain]:
+    """The gain in a metric of each row that has scores, by one adjustment for all of them.
+
+    In the unit of the metric: negative is better where lower scores are.
+    """
+    draws = budget.draws(metric, higher_is_better)
+    references = {}
+    gains = {}
+    for cells in budget.rows:
+        base = bases.get(cells.row)
+        if base is None:
+            continue
+        name, base_name = seed_name(cells.row), seed_name(base.row)
+        subsets = shared_subsets([cells, base])
+        if {name, base_name} <= draws.tables.keys() and subsets == draws.subsets:
+            references[name] = base_name
+        else:
+            own = matrix_of(cells, metric, subsets)
+            other = matrix_of(base, metric, subsets)
+            if own is not None and other is not None:
+                gains[cells.row] = untested_gain(own, other, subsets, higher_is_better)
+    if references:
+        gains.update(_tested_gains(draws, references, higher_is_better))
+    return gains
+
+
+def _tested_gains(
+    draws: SharedDraws, references: Mapping[str, str], higher_is_better: bool
+) -> dict[RowId, PairedGain]:
+    by_name = gains_over_references(draws.shared, references, higher_is_better)
+    gains = {}
+    for name, gain in by_name.items():
+        differences = draws.tables[name] - draws.tables[gain.reference]
+        gains[draws.rows[name].row] = PairedGain(differences, gain, draws.subsets, True)
+    return gains
+
+
+def untested_gain(
+    own: Matrix, other: Matrix, subsets: Sequence[int], higher_is_better: bool
+) -> PairedGain:
+    """A gain that is known from the two methods alone."""
+    pair = share_variance([MethodTable("own", own), MethodTable("other", other)])
+    gain = gains_over_references(pair, {"own": "other"}, higher_is_better)["own"]
+    return PairedGain(own - other, gain, subsets, False)

@@ -16,6 +16,7 @@ from bench.board.rows import (
     with_rank,
 )
 from bench.board.schema import ColumnFacts, Row, SyntheticImages
+from bench.board.shared_draws import Budget
 from bench.cell_folder import CopyCounts, Distance, Judgement
 from bench.stats import intervals
 from bench.stats.ranking import RankDistribution, rank_distributions
@@ -35,18 +36,18 @@ class Measured:
 BySubset = Mapping[int, Measured]
 
 
-def distance_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+def distance_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of the generators at one budget."""
     rows = []
-    for cells in group:
+    for cells in budget.rows:
         if cells.generator and not cells.selected:
             rows.append(_row(cells, column, _measured(cells, column.key)))
     return _with_content(rows)
 
 
-def kid_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> list[Row]:
+def kid_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of KID, which alone is ranked, being unbiased, over the subsets that all have."""
-    generators = [cells for cells in group if cells.generator and not cells.selected]
+    generators = [cells for cells in budget.rows if cells.generator and not cells.selected]
     measured = [_measured(cells, column.key) for cells in generators]
     ranks = _rank(generators, measured)
     rows = []
@@ -55,12 +56,10 @@ def kid_rows(group: Sequence[RowCells], column: ColumnFacts, reference: str) -> 
     return _with_content(rows)
 
 
-def healthy_distance_rows(
-    group: Sequence[RowCells], column: ColumnFacts, reference: str
-) -> list[Row]:
+def healthy_distance_rows(budget: Budget, column: ColumnFacts, reference: str) -> list[Row]:
     """Rows of methods that take lesions out: how far their images are from healthy ones."""
     rows = []
-    for cells in group:
+    for cells in budget.rows:
         if cells.pseudo_healthy and not cells.selected:
             rows.append(_row(cells, column, _measured(cells, column.key)))
     return _with_content(rows)

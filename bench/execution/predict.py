@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import csv_text
 from bench.api import Spec
 from bench.data import cache, geometry
 from bench.errors import BenchError
+from bench.records import write_text
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -126,20 +127,19 @@ def _write_labels(
     read_image: ImageReader,
 ) -> None:
     """Write labels.csv: each image with its label and the probability of every label."""
-    with (target / "labels.csv").open("w", newline="") as text:
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "label", *labels])
-        for file in files:
-            if _is_volume(file):
-                raise BenchError(
-                    f"{file} given; the model was trained on images; "
-                    f"expected {' or '.join(PICTURES)}"
-                )
-            _, grid = _read_picture(file, predictor.spec, read_image)
-            probabilities = predictor.probabilities(grid[None])[0].tolist()
-            predicted = labels[probabilities.index(max(probabilities))]
-            columns = [f"{probability:.6f}" for probability in probabilities]
-            writer.writerow([file.name, predicted, *columns])
+    rows: list[list[str]] = [["image", "label", *labels]]
+    for file in files:
+        if _is_volume(file):
+            raise BenchError(
+                f"{file} given; the model was trained on images; expected {' or '.join(PICTURES)}"
+            )
+        _, grid = _read_picture(file, predictor.spec, read_image)
+        probabilities = predictor.probabilities(grid[None])[0].tolist()
+        predicted = labels[probabilities.index(max(probabilities))]
+        columns = [f"{probability:.6f}" for probability in probabilities]
+        names = [csv_text.quote_formula(name) for name in (file.name, predicted)]
+        rows.append([*names, *columns])
+    write_text(target / "labels.csv", csv_text.write_rows(rows))
 
 
 def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import csv_text
 from bench.errors import BenchError
 from bench.metrics import classification, pseudo_healthy
 from bench.metrics.built_in import BUILT_IN
@@ -53,23 +54,15 @@ FIELDS = score_fields(BUILT_IN)
 
 def as_csv(rows: Sequence[Row], fields: Sequence[str]) -> str:
     """Rows as text; None is an empty field, numbers keep all their digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def as_line(values: Sequence[Any]) -> str:
-    """Values as one CSV line without its end."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+    lines: list[Sequence[Any]] = [fields]
+    for row in rows:
+        lines.append([row.get(field) for field in fields])
+    return csv_text.write_rows(lines)
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
     """The lines of a score table, as text by column."""
-    with file.open(newline="") as text:
+    with file.open(newline="", encoding="utf-8") as text:
         return list(csv.DictReader(text))
 
 
@@ -174,8 +167,15 @@ def _join_tables(files: Sequence[Path]) -> tuple[bytes, list[int]]:
         if columns != header:
             raise BenchError(f"{file} has other columns than {files[0]}; {SCORE_AGAIN}")
         parts.append(lines)
-        counts.append(lines.count(b"\n"))
+        counts.append(_count_lines(lines))
     return b"".join(parts), counts
+
+
+def _count_lines(lines: bytes) -> int:
+    """How many lines of a table these are; a name in quotes may hold line breaks of its own."""
+    if b'"' not in lines:
+        return lines.count(b"\n")
+    return len(csv_text.read_rows(lines.decode(errors="replace")))
 
 
 def _unreadable(files: Sequence[Path], metrics: Sequence[CaseMetric]) -> Path:

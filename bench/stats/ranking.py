@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.stats.intervals import LEVEL, best_first, tie_groups, variances_of_means
-from bench.stats.shared_variance import SharedVariance, all_pairs
+from bench.stats.shared_variance import SharedVariance
 from bench.stats.verdicts import not_separated_from_best
 
 DRAWS = 2000
@@ -94,7 +94,8 @@ def _shares_of_ranks(
     tables = np.stack([scores[name] for name in names]) * sign
     variances = None
     if shared is not None and len(names) > 1:
-        variances = shared.variances(all_pairs(names))
+        every_pair = shared.every_pair
+        variances = (every_pair.variance, every_pair.freedom)
     draws = joint_draws(tables, draw_seed(names, tables.shape), variances=variances)
     return dict(zip(names, rank_shares(draws), strict=True))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -101,6 +102,26 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PairDifferences:
+    """The differences first - second of all pairs of labels, as arrays with one entry a pair."""
+
+    pairs: Sequence[tuple[str, str]]
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]  # of the mean
+    freedom: NDArray[np.float64]
+    tested: NDArray[np.bool_]
+
+    def p_values(self) -> NDArray[np.float64]:
+        """Two-sided p of "no difference"; NaN of pairs that are not tested."""
+        from scipy.special import stdtr
+
+        without_variance = np.where(self.mean == 0, 0.0, -np.inf)
+        error = np.sqrt(self.variance)
+        t = np.divide(-np.abs(self.mean), error, out=without_variance, where=error > 0)
+        return np.where(self.tested, 2 * stdtr(self.freedom, t), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
 class SharedVariance:
     """The methods of one task, data set and budget, and what they tell together about draws.
 
@@ -151,19 +172,24 @@ class SharedVariance:
         pools = [self._pool_of(first, second) for first, second in pairs]
         return _differences(tables, pools)
 
-    def variances(
-        self, pairs: Sequence[tuple[str, str]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Variance and degrees of freedom of each mean difference; more than one patient."""
+    @cached_property
+    def every_pair(self) -> PairDifferences:
+        """All pairs of labels, as `all_pairs` lists them; more than one patient and label."""
+        pairs = all_pairs(self.labels)
+        tables = self._difference_tables(pairs)
         pools = [self._pool_of(first, second) for first, second in pairs]
-        return _variances(self._difference_tables(pairs), pools)
+        variance, freedom = _variances(tables, pools)
+        draws = tables.shape[-1]
+        tested = np.array([_supports_test(pool, draws) for pool in pools])
+        return PairDifferences(pairs, tables.mean((-2, -1)), variance, freedom, tested)
 
     def _difference_tables(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         """Paired differences of each pair: pairs x n x s."""
-        differences = []
-        for first, second in pairs:
-            differences.append(self.tables[first].table - self.tables[second].table)
-        return np.stack(differences)
+        numbers = {label: number for number, label in enumerate(self.tables)}
+        scores = np.stack([method.table for method in self.tables.values()])
+        firsts = [numbers[first] for first, _ in pairs]
+        seconds = [numbers[second] for _, second in pairs]
+        return np.asarray(scores[firsts] - scores[seconds])
 
     def _pool_of(self, first: str, second: str) -> Pool | None:
         """The pool of a pair; None for failed methods, which share no draw variance."""

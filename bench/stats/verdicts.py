@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Literal
 
 from bench.stats.intervals import LEVEL, holm_adjusted
@@ -144,10 +145,10 @@ def _holm_over_distinct(
     pairs: Sequence[tuple[str, str]],
     p_values: Sequence[float | None],
 ) -> dict[frozenset[str], float]:
-    """Holm's adjusted p of each distinct pair that is tested."""
+    """Holm's adjusted p of each distinct pair that is tested; p is None or NaN of others."""
     tested: dict[frozenset[str], float] = {}
     for (first, second), p in zip(pairs, p_values, strict=True):
-        if p is not None and not shared.are_identical(first, second):
+        if p is not None and not isnan(p) and not shared.are_identical(first, second):
             tested[_distinct_pair(shared, first, second)] = p
     return dict(zip(tested, holm_adjusted(list(tested.values())), strict=True))
 
@@ -156,9 +157,15 @@ def not_separated_from_best(shared: SharedVariance, higher_is_better: bool) -> f
     """The best mean, and all methods that Holm's rule over all pairs cannot tell from it."""
     sign = 1 if higher_is_better else -1
     best = min(shared.labels, key=lambda label: (-sign * shared.mean(label), label))
+    patients, _ = shared.shape
+    if patients < 2 or len(shared.labels) < 2:
+        return frozenset(shared.labels)
+    pairs = shared.every_pair.pairs
+    p_values = shared.every_pair.p_values().tolist()
+    adjusted = _holm_over_distinct(shared, pairs, p_values)
     kept = {best}
-    for pair in compare_all_pairs(shared, shared.labels):
-        is_separated = pair.adjusted_p is not None and pair.adjusted_p < 1 - LEVEL
-        if best in (pair.first, pair.second) and not is_separated:
-            kept.update((pair.first, pair.second))
+    for first, second in pairs:
+        p = adjusted.get(_distinct_pair(shared, first, second))
+        if best in (first, second) and (p is None or p >= 1 - LEVEL):
+            kept.update((first, second))
     return frozenset(kept)

@@ -28,11 +28,6 @@ def read_trials(store: Store, study_id: str) -> list[Trial]:
     return study_folder(store, study_id).read_trials()
 
 
-def read_importances(store: Store, study_id: str) -> dict[str, float]:
-    """Share of each setting of a study in the spread of its values; empty where it is not known."""
-    return study_folder(store, study_id).read_importances()
-
-
 def trial_seconds(store: Store, study_id: str | None, trials: int) -> float:
     """What the trials asked for have cost; 0 for cells that no study chose settings for."""
     if study_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any, Protocol
 
-from bench import __version__
+from bench import __version__, csv_text
 from bench.board import build
 from bench.board.schema import TASKS, Board
 from bench.errors import BenchError
@@ -165,13 +166,18 @@ def _check_cases(store: Store, texts: Mapping[str, str]) -> Check:
     mismatches = []
     count = 0
     for file, text in texts.items():
-        stored_header, *stored_lines = _stored_lines(store, file) or [""]
-        header, *lines = text.splitlines() or [""]
-        count += len(stored_lines)
+        try:
+            stored_header, *stored_rows = csv_text.read_rows(_stored_text(store, file)) or [[]]
+        except csv.Error as problem:
+            mismatches.append(Mismatch(f"report/{file}", "", "", f"no table: {problem}", "a table"))
+            continue
+        header, *rows = csv_text.read_rows(text) or [[]]
+        count += len(stored_rows)
         if stored_header != header:
-            mismatches.append(Mismatch(f"report/{file}", "line 1", "", stored_header, header))
-        stored_counts = Counter(stored_lines)
-        counts = Counter(lines)
+            old_header, new_header = ",".join(stored_header), ",".join(header)
+            mismatches.append(Mismatch(f"report/{file}", "line 1", "", old_header, new_header))
+        stored_counts = Counter(map(tuple, stored_rows))
+        counts = Counter(map(tuple, rows))
         old_entries = _named_lines(header, stored_counts - counts)
         new_entries = _named_lines(header, counts - stored_counts)
         where = f"report/{file} against scores/"
@@ -180,9 +186,10 @@ def _check_cases(store: Store, texts: Mapping[str, str]) -> Check:
     return Check("lines of results.csv", count, mismatches)
 
 
-def _named_lines(header: str, lines: Counter[str]) -> Any:
+def _named_lines(header: Sequence[str], rows: Counter[tuple[str, ...]]) -> Any:
     """Lines of a CSV table by what they are of."""
-    return entries_by_name(list(csv.DictReader([header, *lines.elements()])))
+    text = csv_text.write_rows([header, *rows.elements()])
+    return entries_by_name(list(csv.DictReader(io.StringIO(text, newline=""))))
 
 
 def _check_report_tables(store: Store, texts: Mapping[str, str]) -> Check:
@@ -190,7 +197,9 @@ def _check_report_tables(store: Store, texts: Mapping[str, str]) -> Check:
     mismatches = []
     count = 0
     for file, text in texts.items():
-        pairs = zip_longest(_stored_lines(store, file), text.splitlines(), fillvalue=NOTHING)
+        stored_lines = _stored_text(store, file).removesuffix("\n").split("\n")
+        lines = text.removesuffix("\n").split("\n")
+        pairs = zip_longest(stored_lines, lines, fillvalue=NOTHING)
         for number, (old, new) in enumerate(pairs, 1):
             count += 1
             if old != new:
@@ -198,6 +207,6 @@ def _check_report_tables(store: Store, texts: Mapping[str, str]) -> Check:
     return Check("lines of tables", count, mismatches)
 
 
-def _stored_lines(store: Store, file: str) -> list[str]:
-    text = (store.out / "report" / file).read_text(encoding="utf-8", errors="replace")
-    return text.splitlines()
+def _stored_text(store: Store, file: str) -> str:
+    """A file of report/, with the line breaks that it has."""
+    return (store.out / "report" / file).read_bytes().decode(errors="replace")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from bench import csv_text
 from bench.board.schema import Board, Point, Row
+from reports.formats.main_table import GAIN, Line, Table, main_tables
 
+TABLE_START = ("task", "dataset", "labelled", "method", "id", "variant")
+TABLE_END = ("draws", "rank", "status", "reason")
+GAIN_COLUMNS = ("gain_lo", "gain_hi", "verdict")
 RESULTS = {"segmentation": "results.csv", "classification": "results_classification.csv"}
 
 
@@ -57,11 +61,70 @@ def flat_fields(row: Row | Point) -> dict[str, Any]:
 
 def rows_csv(board: Board) -> str:
     """One line for each Row; an empty field is a number that does not exist."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_without_nan(flat_fields(row)) for row in board.rows)
-    return out.getvalue()
+    header = [field.name for field in fields(Row)]
+    lines: list[list[Any]] = [header]
+    for row in board.rows:
+        values = _without_nan(flat_fields(row))
+        lines.append([csv_text.quote_formula(values[name]) for name in header])
+    return csv_text.write_rows(lines)
+
+
+def tables_csv(board: Board) -> str:
+    """The tables of `main_table` as one, with a line for each method and numbers in full."""
+    drawn = main_tables(board)
+    metrics = _metrics_of(drawn)
+    lines: list[list[Any]] = [[*TABLE_START, *metrics, *TABLE_END]]
+    for table in drawn:
+        for line in table.all_lines:
+            values = {**_line_labels(table, line), **_line_numbers(table, line)}
+            named = [*TABLE_START, *metrics, *TABLE_END]
+            lines.append([csv_text.quote_formula(values.get(name)) for name in named])
+    return csv_text.write_rows(_without_nan(lines))
+
+
+def _metrics_of(drawn: Sequence[Table]) -> list[str]:
+    """The columns of numbers in all tables; a gain has its interval and verdict behind it."""
+    names: dict[str, None] = {}
+    for table in drawn:
+        for column in table.columns:
+            names[column.key] = None
+            if column.key == GAIN:
+                names.update(dict.fromkeys(GAIN_COLUMNS))
+    return list(names)
+
+
+def _line_labels(table: Table, line: Line) -> dict[str, Any]:
+    head = line.entry.head
+    ties = [cell for cell in line.cells if cell.best or cell.tied]
+    best = ""
+    if ties and ties[0] is line.cells[0]:
+        best = "best" if ties[0].best else "not separated from the best"
+    return {
+        "task": table.task,
+        "dataset": table.dataset,
+        "labelled": head.labelled,
+        "method": line.name,
+        "id": head.method,
+        "variant": head.variant,
+        "draws": head.n_subsets,
+        "rank": best,
+        "status": head.status,
+        "reason": head.reason,
+    }
+
+
+def _line_numbers(table: Table, line: Line) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for column in table.columns:
+        row = line.entry.rows.get(column.key)
+        if row is None:
+            continue
+        if column.key != GAIN:
+            numbers[column.key] = row.mean
+        elif not line.entry.reference:
+            verdict = line.verdict
+            numbers |= {GAIN: row.mean, "gain_lo": row.lo, "gain_hi": row.hi, "verdict": verdict}
+    return numbers
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,4 +1,4 @@
-r"""The main tables of a board as LaTeX: `\input` the file; it needs the package booktabs alone."""
+r"""The tables of a board as LaTeX: `\input` the file; it needs the package booktabs alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import re
 from collections.abc import Sequence
 
 from bench.board.schema import Board
-from reports.formats.main_table import Cell, Line, Table, list_warnings, made_with, main_tables
+from reports.formats.main_table import (
+    GAIN,
+    Cell,
+    Line,
+    Table,
+    list_warnings,
+    made_with,
+    main_tables,
+)
 
-ACROSS = 4  # metrics side by side: more do not fit a page
 NAMED = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -20,81 +27,103 @@ NAMED = {
 ESCAPED = {sign: f"\\{sign}" for sign in "&%$#_{}"}
 # After a line break these would be its arguments.
 BRACED = {sign: f"{{{sign}}}" for sign in "[]*"}
-SPECIAL = {**NAMED, **ESCAPED, **BRACED, "†": r"$\dagger$"}
-PATTERN = re.compile(r"[\\~^<>|&%$#_{}\[\]*†]|-(?=-)")
+MATHS = {
+    "†": r"$\dagger$",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+}
+SPECIAL = {**NAMED, **ESCAPED, **BRACED, **MATHS}
+# reports/static/copy.js escapes alike.
+PATTERN = re.compile(r"[\\~^<>|&%$#_{}\[\]*†−±×≤≥↑↓]|-(?=-)")
 ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
 
 
 def render_latex(board: Board) -> str:
-    """Every main table as floats of at most four metrics, with the warnings in the caption."""
+    """Each table as a float with caption and label; warnings are comments above."""
     lines = [
-        f"% {_on_one_line(board.suite.title)}. {_on_one_line(made_with(board))}.",
+        f"% {on_one_line(board.suite.title)}. {on_one_line(made_with(board))}.",
         r"% Needs \usepackage{booktabs}.",
     ]
-    warnings = [f"{title}: {text}" for title, text in list_warnings(board)]
+    for title, text in list_warnings(board):
+        lines.append(f"% {title}: {on_one_line(text)}")
     for table in main_tables(board):
-        for start in range(0, len(table.columns), ACROSS):
-            shown = slice(start, start + ACROSS)
-            heading = warnings if start == 0 else []
-            lines += ["", *_float_lines(table, shown, heading)]
+        lines += ["", *_float_lines(table)]
     return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:
     """Text as itself, on one line; two hyphens do not melt into a dash."""
-    return PATTERN.sub(lambda sign: SPECIAL.get(sign[0], "-{}"), _on_one_line(text))
+    return PATTERN.sub(lambda sign: SPECIAL.get(sign[0], "-{}"), on_one_line(text))
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """Text with single spaces instead of line breaks and other white space."""
     return " ".join(text.split())
 
 
-def _float_lines(table: Table, shown: slice, warnings: Sequence[str]) -> list[str]:
-    columns = table.columns[shown]
-    caption = " ".join([f"{table.title}. {table.caption}", *warnings])
-    heads = ["Method", f"Labelled {escape(table.units)}", "Rank"]
-    for head, column in zip(table.heads[shown], columns, strict=True):
-        heads.append(f"{escape(head)} {ARROWS[column.better]}")
-    heads.append("Draws")
+def _float_lines(table: Table) -> list[str]:
     lines = [
         r"\begin{table}",
-        rf"\caption{{{escape(caption)}}}",
-        r"\centering\footnotesize",
-        rf"\begin{{tabular}}{{lll{'c' * len(columns)}r}}",
+        r"\centering",
+        rf"\caption{{{escape(table.caption)}}}",
+        rf"\label{{tab:{table.label}}}",
+        rf"\begin{{tabular}}{{{_alignment(table)}}}",
         r"\toprule",
-        _table_row(heads),
+        _table_row(_heads(table)),
+        r"\midrule",
+        *[_line_row(table, line) for line in table.lines],
     ]
-    for block in table.blocks:
-        lines.append(r"\midrule")
-        lines += [_line_row(line, shown, len(columns)) for line in block]
+    if table.ceiling:
+        lines += [r"\midrule", _line_row(table, table.ceiling)]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par {escape(note)}" for note in _list_notes(table)]
+    if table.notes:
+        notes = " ".join(escape(note) for note in table.notes)
+        lines.append(rf"\par\smallskip{{\footnotesize {notes}\par}}")
     return [*lines, r"\end{table}"]
 
 
-def _list_notes(table: Table) -> list[str]:
-    """Remarks of lines that have numbers, then the notes of the table."""
-    remarked = [line for line in table.lines if line.remark and line.cells]
-    remarks = [f"{line.label} at {line.budget}: {line.remark}." for line in remarked]
-    return [*remarks, *table.notes]
+def _alignment(table: Table) -> str:
+    """A letter for each column: numbers to the right, gains with their verdict to the left."""
+    letters = "l"
+    for column in table.columns:
+        letters += "ll" if column.key == GAIN else "r"
+    return letters
 
 
-def _line_row(line: Line, shown: slice, columns: int) -> str:
-    start = [escape(line.label), escape(line.budget)]
+def _heads(table: Table) -> list[str]:
+    heads = ["Method"]
+    for head, column in zip(table.heads, table.columns, strict=True):
+        if column.key == GAIN:
+            heads += [rf"{escape(head)} {{[}}95\% CI{{]}}", f"vs {escape(table.reference)}"]
+        else:
+            heads.append(f"{escape(head)} {ARROWS[column.better]}")
+    return heads
+
+
+def _line_row(table: Table, line: Line) -> str:
     if not line.cells:
-        across = rf"\multicolumn{{{columns + 2}}}{{p{{.5\linewidth}}}}"
-        return _table_row([*start, f"{across}{{{escape(line.remark)}}}"])
-    numbers = [_cell_text(cell) for cell in line.cells[shown]]
-    return _table_row([*start, escape(line.rank), *numbers, str(line.subsets)])
+        width = len(_heads(table)) - 1
+        across = rf"\multicolumn{{{width}}}{{l}}{{{escape(line.status.lower())}}}"
+        return _table_row([escape(line.name), across])
+    cells = [escape(line.name)]
+    for cell, column in zip(line.cells, table.columns, strict=True):
+        cells.append(_cell_text(cell))
+        if column.key == GAIN:
+            cells.append(escape(line.verdict))
+    return _table_row(cells)
+
+
+def _cell_text(cell: Cell) -> str:
+    text = escape(cell.text)
+    if cell.best:
+        return rf"\textbf{{{text}}}"
+    return rf"{text}$^\dagger$" if cell.tied else text
 
 
 def _table_row(cells: Sequence[str]) -> str:
     return rf"{' & '.join(cells)} \\"
-
-
-def _cell_text(cell: Cell) -> str:
-    r"""The mean over its interval; `\shortstack` breaks lines inside a cell."""
-    below = " ".join(part for part in (cell.interval, cell.word) if part)
-    if not below:
-        return cell.mean
-    return rf"\shortstack{{{cell.mean} \\ {{\scriptsize {below}}}}}"

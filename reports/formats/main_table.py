@@ -1,52 +1,70 @@
-"""The main tables of a board as words, one for each task and dataset: for Markdown and LaTeX."""
+"""The tables that a paper prints, one for each task, data set and budget; every format draws these.
+
+They are lean: the headline, its gain over the reference with a verdict, and one or two metrics
+more. Every number of a board is in rows.csv.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.board.schema import Board, ColumnFacts, DatasetFacts, Row
+from bench.board.columns import COLUMNS
+from bench.board.schema import HEADLINE, Board, BoardCell, ColumnFacts, DatasetFacts, Row
+from bench.names import DEFAULT, TUNED, RowId
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
+
+GAIN = "gain"
+# Beside the headline and its gain; the metrics of plug-ins follow.
+FURTHER = {"segmentation": ("nsd", "hd95"), "classification": ("macro_f1", "auroc")}
+BUILT_IN = frozenset(column.key for column in COLUMNS)
+REFERENCE = "reference"  # instead of a verdict
+NONE = "n/a"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number in words."""
+    """One number in words, with real minus signs; gains have a sign and an interval."""
 
-    mean: str  # "n/a" where there is none
-    interval: str  # "[0.795, 0.829]", or ""
-    word: str  # a verdict, or what weakens the interval unless the line has said so already
+    text: str  # NONE where there is no number
+    best: bool = False  # better than every other method of the budget, by the adjusted test
+    tied: bool = False  # one of several that are not separated from the best
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One method at one budget."""
+    """One method of a table."""
 
-    label: str
-    budget: str  # "4 of 40 (10%)"
-    rank: str  # "1-2 †": the range of ranks, and whether it ties with the best
-    cells: tuple[Cell, ...]  # none where the line has no number at all
-    subsets: int
-    remark: str  # status and reason where they are not "ok"
+    name: str
+    entry: Entry
+    cells: tuple[Cell, ...]  # none where the method has no number at all
+    verdict: str
+    status: str  # in words where it is not "ok", with or without numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One task on one dataset."""
+    """One task on one data set at one budget."""
 
     title: str
     caption: str
-    units: str  # what is labelled
+    label: str  # of a reference in LaTeX: letters, digits and hyphens
+    task: str
+    dataset: str
+    labelled: int
     columns: tuple[ColumnFacts, ...]
     heads: tuple[str, ...]  # title and unit of each column
-    blocks: tuple[tuple[Line, ...], ...]  # by budget, best first
-    notes: tuple[str, ...]  # why numbers are absent, and what weakens intervals
+    reference: str  # what the verdicts are against
+    lines: tuple[Line, ...]  # the reference and other baselines, then the best first
+    ceiling: Line | None  # the reference with all labels, below a reduced budget
+    notes: tuple[str, ...]
 
     @property
-    def lines(self) -> list[Line]:
-        """The lines of all budgets."""
-        return [line for block in self.blocks for line in block]
+    def all_lines(self) -> list[Line]:
+        """The lines of the budget, then the ceiling."""
+        return [*self.lines, self.ceiling] if self.ceiling else list(self.lines)
 
 
 def list_warnings(board: Board) -> list[tuple[str, str]]:
@@ -70,99 +88,252 @@ def made_with(board: Board) -> str:
 
 
 def main_tables(board: Board) -> list[Table]:
-    """Every main table, its numbers rounded and clipped as on the page."""
-    problems = tables.list_problems(board)
-    return [_make_table(board, problem) for problem in problems if tables.rows_of(board, problem)]
+    """The tables of a board, its numbers rounded and clipped as on the page."""
+    made = []
+    for problem in tables.list_problems(board):
+        budgets = tables.budgets_of(board, problem)
+        for budget in budgets:
+            if not _is_ceiling_alone(budget, budgets):
+                made.append(_make_table(board, problem, budget, budgets))
+    return made
 
 
-def _make_table(board: Board, problem: Problem) -> Table:
+def method_name(board: Board, method: str, variant: str) -> str:
+    """A method by the title of its card, with its variant unless that is the default."""
+    card = board.methods.get(method)
+    title = method
+    if card and card.title:
+        title = card.title
+    if variant == DEFAULT:
+        return title
+    # One pair of brackets is enough: "SMILE (reconstructed, tuned)".
+    return f"{title[:-1]}, {variant})" if title.endswith(")") else f"{title} ({variant})"
+
+
+def columns_of(board: Board, problem: Problem) -> list[ColumnFacts]:
+    """The headline, its gain, one or two metrics more, and those of plug-ins."""
+    wanted = (HEADLINE[problem.task], GAIN, *FURTHER[problem.task])
+    present = tables.list_columns(board, problem)
+    chosen = [column for column in present if column.key in wanted]
+    chosen.sort(key=lambda column: wanted.index(column.key))
+    return chosen + [column for column in present if column.key not in BUILT_IN]
+
+
+# ---- One table
+
+
+def _is_ceiling_alone(budget: Budget, budgets: Sequence[Budget]) -> bool:
+    """Whether a budget of all labels holds the reference alone, which the others show below."""
+    is_alone = all(entry.reference for entry in budget.entries)
+    return budget.full and is_alone and len(budgets) > 1
+
+
+def _make_table(board: Board, problem: Problem, budget: Budget, budgets: Sequence[Budget]) -> Table:
+    columns = columns_of(board, problem)
     card = board.datasets[problem.dataset]
-    budgets = tables.budgets_of(board, problem)
-    columns = tables.list_columns(board, problem)
-    blocks = []
-    for budget in budgets:
-        blocks.append(tuple(_make_line(budget, entry, columns) for entry in budget.entries))
+    kept = _keeping_defaults(board, budget)
+    entries = [entry for entry in budget.entries if entry not in kept]
+    ties = {column.key: _not_separated(entries, column.key) for column in columns}
+    lines = [_make_line(board, entry, columns, ties) for entry in entries]
+    units = tables.plural(tables.short_unit(card), 2)
+    title = f"{tables.problem_title(board, problem)}, {budget.text} {units} labelled"
     return Table(
-        title=tables.problem_title(board, problem),
-        caption=_caption(card),
-        units=tables.plural(tables.short_unit(card), 2),
+        title=title,
+        caption=_caption(board, problem, budget, lines),
+        label=_label(board, problem, budget),
+        task=problem.task,
+        dataset=problem.dataset,
+        labelled=budget.labelled,
         columns=tuple(columns),
-        heads=tuple(_head(column, card.distance_unit) for column in columns),
-        blocks=tuple(blocks),
-        notes=tuple(_list_notes(card, budgets, columns)),
+        heads=tuple(_head(column, card) for column in columns),
+        reference=method_name(board, tables.reference_method(board), DEFAULT),
+        lines=tuple(lines),
+        ceiling=_ceiling_line(board, budget, budgets, columns),
+        notes=tuple(_list_notes(board, budget, lines, kept)),
     )
 
 
-def _caption(card: DatasetFacts) -> str:
+def _make_line(
+    board: Board,
+    entry: Entry,
+    columns: Sequence[ColumnFacts],
+    ties: dict[str, list[Entry]],
+) -> Line:
+    head = entry.head
+    name = method_name(board, head.method, head.variant)
+    status = "" if head.status == "ok" else tables.status_title(head.status)
+    if entry.empty:
+        return Line(name, entry, (), "", status)
+    cells = [_make_cell(entry, column, ties[column.key]) for column in columns]
+    return Line(name, entry, tuple(cells), _verdict(entry), status)
+
+
+def _make_cell(entry: Entry, column: ColumnFacts, tied: Sequence[Entry]) -> Cell:
+    row = entry.rows.get(column.key)
+    if row is None or not tables.known(row.mean):
+        return Cell(NONE)
+    if column.key == GAIN:
+        # A gain of the reference over itself is no result.
+        return Cell("") if entry.reference else Cell(_gain_text(row, column.digits))
+    text = with_minus(tables.number(row.mean, column.digits))
+    is_tied = any(other is entry for other in tied)
+    return Cell(text, best=is_tied and len(tied) == 1, tied=is_tied and len(tied) > 1)
+
+
+def _not_separated(entries: Sequence[Entry], metric: str) -> list[Entry]:
+    """The best by a metric and all that are not separated from it; none where nothing competes."""
+    rows = [(entry, entry.rows.get(metric)) for entry in entries]
+    ranked = [(entry, row) for entry, row in rows if row is not None and row.rank_lo is not None]
+    if len(ranked) < 2:
+        return []
+    return [entry for entry, row in ranked if row.ties_with_best]
+
+
+def _gain_text(row: Row, digits: int) -> str:
+    """A signed difference and its interval, clipped to what a difference can be."""
+    mean = signed(row.mean, digits)
+    if not (tables.known(row.lo) and tables.known(row.hi)):
+        return mean
+    lo, hi = tables.clip(row.lo, row.metric), tables.clip(row.hi, row.metric)
+    return f"{mean} [{signed(lo, digits)}, {signed(hi, digits)}]"
+
+
+def signed(value: float | None, digits: int) -> str:
+    """A number with its sign; what rounds to 0 has none."""
+    text = tables.number(value, digits)
+    if not text.strip("-0."):
+        return text.removeprefix("-")
+    return with_minus(text) if text.startswith("-") else f"+{text}"
+
+
+def with_minus(number: str) -> str:
+    """A number with a real minus sign instead of a hyphen."""
+    return f"−{number[1:]}" if number.startswith("-") else number
+
+
+def _verdict(entry: Entry) -> str:
+    if entry.reference:
+        return REFERENCE
+    row = entry.rows.get(GAIN)
+    return tables.verdict_text(row) if row is not None else ""
+
+
+def _ceiling_line(
+    board: Board, budget: Budget, budgets: Sequence[Budget], columns: Sequence[ColumnFacts]
+) -> Line | None:
+    """The reference with all labels, to stand below a reduced budget."""
+    if budget.full:
+        return None
+    none_tied: dict[str, list[Entry]] = {column.key: [] for column in columns}
+    for full in budgets:
+        for entry in full.entries:
+            if full.full and entry.reference and not entry.empty:
+                line = _make_line(board, entry, columns, none_tied)
+                name = f"{line.name}, all {full.labelled} labelled"
+                return Line(name, entry, line.cells, "", line.status)
+    return None
+
+
+def _keeping_defaults(board: Board, budget: Budget) -> list[Entry]:
+    """Tuned entries whose runs are those of the defaults: tuning kept the default settings."""
+    keys = {entry.label: _keys_of(board, entry) for entry in budget.entries}
+    defaults = {}
+    for entry in budget.entries:
+        if entry.head.variant == DEFAULT:
+            defaults[entry.head.method] = keys[entry.label]
+    kept = []
+    for entry in budget.entries:
+        own = keys[entry.label]
+        if entry.head.variant == TUNED and own and own == defaults.get(entry.head.method):
+            kept.append(entry)
+    return kept
+
+
+def _keys_of(board: Board, entry: Entry) -> set[str]:
+    """The keys of the runs behind an entry."""
+    return {cell.key for cell in board.cells if _row_of(cell) == _row_of(entry.head)}
+
+
+def _row_of(item: BoardCell | Row) -> RowId:
+    return RowId(item.task, item.dataset, item.labelled, item.method, item.variant)
+
+
+# ---- Words
+
+
+def _head(column: ColumnFacts, card: DatasetFacts) -> str:
+    if column.key == "nsd":
+        return f"{column.title} ({card.nsd_tolerance:g} {card.distance_unit})"
+    unit = tables.unit(column, card.distance_unit)
+    return column.title if unit in ("", "0 to 1") else f"{column.title} ({unit})"
+
+
+def _label(board: Board, problem: Problem, budget: Budget) -> str:
+    parts = [board.suite.name, problem.dataset, str(budget.labelled)]
+    if len(board.suite.tasks) > 1:
+        parts.insert(2, problem.task)
+    return re.sub(r"[^0-9A-Za-z]+", "-", "-".join(parts)).strip("-")
+
+
+def _caption(board: Board, problem: Problem, budget: Budget, lines: Sequence[Line]) -> str:
+    card = board.datasets[problem.dataset]
+    unit = tables.short_unit(card)
+    title = board.column(HEADLINE[problem.task]).title
+    sentences = [
+        f"{title} on {tables.problem_title(board, problem)} with {budget.text} "
+        f"{tables.plural(unit, 2)} labelled: mean over {_tested(card)}{_draws(lines)}."
+    ]
+    verdicts = {line.verdict for line in lines} - {"", REFERENCE}
+    if any("[" in cell.text for line in lines for cell in line.cells):
+        reference = method_name(board, tables.reference_method(board), DEFAULT)
+        sentences.append(f"Gain: over {reference} with the same labels, 95% CI.")
+    if verdicts:
+        sentences.append("Verdicts are adjusted for all gains.")
+    if any(cell.best for line in lines for cell in line.cells):
+        sentences.append("Bold: separated from all other methods.")
+    if any(cell.tied for line in lines for cell in line.cells):
+        sentences.append(f"{tables.TIE} not separated from the best.")
+    return " ".join(sentences)
+
+
+def _tested(card: DatasetFacts) -> str:
     unit = tables.short_unit(card)
     tested = f"{card.test_groups} test {tables.plural(unit, card.test_groups)}"
     if unit != "image":
         tested += f" ({card.test_cases} {tables.plural('image', card.test_cases)})"
-    return f"Mean over {tested}, with 95% confidence intervals from 5 draws on."
+    return tested
 
 
-def _head(column: ColumnFacts, distance_unit: str) -> str:
-    unit = tables.unit(column, distance_unit)
-    return column.title if unit in ("", "0 to 1") else f"{column.title}, {unit}"
-
-
-def _make_line(budget: Budget, entry: Entry, columns: Sequence[ColumnFacts]) -> Line:
-    head = entry.head
-    remark = ""
-    if head.status != "ok":
-        remark = f"{tables.status_title(head.status)}: {tables.reason(head)}"
-    if entry.empty:
-        return Line(entry.label, budget.text, "", (), head.n_subsets, remark)
-    rank = tables.rank_text(head)
-    if entry.label in budget.tied:
-        rank = f"{rank} {tables.TIE}"
-    cells = tuple(_make_cell(entry.rows.get(column.key), head, column) for column in columns)
-    return Line(entry.label, budget.text, rank, cells, head.n_subsets, remark)
-
-
-def _make_cell(row: Row | None, head: Row, column: ColumnFacts) -> Cell:
-    if row is None:
-        return Cell("n/a", "", "")
-    mean = tables.number(row.mean, column.digits)
-    interval = tables.interval(row, column.digits)
-    said = row is not head and row.interval == head.interval
-    words = [tables.verdict_text(row)]
-    if row.interval in tables.WEAK_INTERVALS and not said:
-        words.append(row.interval)
-    return Cell(mean, interval, ", ".join(filter(None, words)))
+def _draws(lines: Sequence[Line]) -> str:
+    """How many draws the means are over, where there are means."""
+    counts = sorted({line.entry.head.n_subsets for line in lines if line.cells})
+    if not counts:
+        return ""
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f" and {span} {tables.plural('draw', counts[-1])}"
 
 
 def _list_notes(
-    card: DatasetFacts, budgets: list[Budget], columns: list[ColumnFacts]
+    board: Board, budget: Budget, lines: Sequence[Line], kept: Sequence[Entry]
 ) -> Iterator[str]:
     """Why numbers are absent, what they rest on, and what weakens them."""
-    for title, why, methods in tables.list_notes(budgets, columns):
-        yield f"{title}, {methods}: {why}."
-    if "nsd" in {column.key for column in columns}:
-        yield f"NSD: tolerance {card.nsd_tolerance} {card.distance_unit}."
-    kinds: set[str] = set()
-    for budget in budgets:
-        for entry in budget.entries:
-            yield from _feature_notes(budget, entry, columns)
-            kinds.update(row.interval for row in entry.rows.values())
-    if any(budget.tied for budget in budgets):
-        yield f"{tables.TIE}: {tables.TIE_MEANING}"
+    for line in lines:
+        if line.status:
+            yield f"{line.name}: {line.status}: {tables.reason(line.entry.head)}."
+    for entry in kept:
+        yield f"{method_name(board, entry.head.method, DEFAULT)}: tuning kept the defaults."
+    is_tuned = any(line.entry.head.variant == TUNED for line in lines)
+    if is_tuned and not budget.full and any(study.subset is None for study in board.tuning):
+        yield (
+            f"Tuning used {budget.labelled} further labels from a separate draw: "
+            f"tuned methods have seen {2 * budget.labelled}."
+        )
     for word, meaning in tables.WEAK_INTERVALS.items():
-        if word in kinds:
-            yield f"{word}: {meaning}"
+        names = [line.name for line in lines if _gain_interval(line) == word]
+        if names and word != "few draws":  # that is of means, which have no interval here
+            yield f"Gain of {', '.join(names)}, {word}: {meaning}"
 
 
-def _feature_notes(budget: Budget, entry: Entry, columns: list[ColumnFacts]) -> Iterator[str]:
-    """What a number of synthetic images must not be read without."""
-    for column in columns:
-        row = entry.rows.get(column.key)
-        if row is None or not row.extractor:
-            continue
-        parts = [f"features {row.extractor}"]
-        if row.n is not None:
-            parts.append(f"n = {row.n}")
-        if tables.known(row.floor):
-            parts.append(f"real images score {tables.number(row.floor, column.digits)}")
-        if column.key in tables.FRECHET and (row.n or 0) < 2048:
-            parts.append("biased upward below n = 2048")
-        yield f"{column.title}, {entry.label} at {budget.text}: {', '.join(parts)}."
+def _gain_interval(line: Line) -> str:
+    row = line.entry.rows.get(GAIN)
+    return row.interval if row is not None and not line.entry.reference else ""

@@ -6,7 +6,16 @@ import re
 from collections.abc import Sequence
 
 from bench.board.schema import Board
-from reports.formats.main_table import Cell, Line, Table, list_warnings, made_with, main_tables
+from reports.formats.main_table import (
+    GAIN,
+    Cell,
+    Line,
+    Table,
+    list_warnings,
+    made_with,
+    main_tables,
+)
+from reports.page.tables import TIE
 
 # Underscores inside a word need no escape: "mean_teacher" stays as it is.
 SPECIAL = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
@@ -18,8 +27,10 @@ def render_markdown(board: Board) -> str:
     lines = [f"# {escape(board.suite.title)}", ""]
     for title, text in list_warnings(board):
         lines += [f"> **{title}.** {escape(text)}", ""]
-    for table in main_tables(board):
+    drawn = main_tables(board)
+    for table in drawn:
         lines += _table_lines(table)
+    lines += _column_lines(drawn)
     lines += [
         f"Numbers are rounded; `board.json` has them in full. {escape(made_with(board))}.",
         "",
@@ -33,34 +44,50 @@ def escape(text: str) -> str:
 
 
 def _table_lines(table: Table) -> list[str]:
-    heads = []
-    for title, column in zip(table.heads, table.columns, strict=True):
-        heads.append(f"{escape(title)} {ARROWS[column.better]}")
-    titles = ["Method", f"Labelled {escape(table.units)}", "Rank", *heads, "Draws", "Remark"]
-    alignments = ["---", "---", *["---:"] * (len(heads) + 2), "---"]
+    heads = ["Method"]
+    alignments = ["---"]
+    for head, column in zip(table.heads, table.columns, strict=True):
+        if column.key == GAIN:
+            heads += [f"{escape(head)} \\[95% CI\\]", f"vs {escape(table.reference)}"]
+            alignments += ["---", "---"]
+        else:
+            heads.append(f"{escape(head)} {ARROWS[column.better]}")
+            alignments.append("---:")
     lines = [f"## {escape(table.title)}", "", escape(table.caption), ""]
-    lines += [_pipe_row(titles), _pipe_row(alignments)]
-    lines += [_pipe_line(line, len(heads)) for line in table.lines]
+    lines += [_pipe_row(heads), _pipe_row(alignments)]
+    lines += [_pipe_line(table, line, len(heads)) for line in table.all_lines]
     lines.append("")
     lines += [f"- {escape(note)}" for note in table.notes]
-    for column in table.columns:
-        better = f"{column.better.capitalize()} is better."
-        lines.append(f"- {escape(column.title)}: {escape(column.help)} {better}")
     return [*lines, ""]
 
 
-def _pipe_line(line: Line, columns: int) -> str:
-    numbers = [""] * columns
-    subsets = ""
-    if line.cells:
-        numbers = [_cell_text(cell) for cell in line.cells]
-        subsets = str(line.subsets)
-    start = [escape(line.label), line.budget, line.rank]
-    return _pipe_row([*start, *numbers, subsets, escape(line.remark)])
+def _column_lines(drawn: Sequence[Table]) -> list[str]:
+    """What each column means, once for all tables."""
+    meanings: dict[str, str] = {}
+    for table in drawn:
+        for column in table.columns:
+            better = f"{column.better.capitalize()} is better."
+            meanings[column.title] = f"- {escape(column.title)}: {escape(column.help)} {better}"
+    return ["## Columns", "", *meanings.values(), ""]
+
+
+def _pipe_line(table: Table, line: Line, columns: int) -> str:
+    cells = [escape(line.name)]
+    if not line.cells:
+        blank = [""] * (columns - 2)
+        return _pipe_row([*cells, escape(line.status.lower()), *blank])
+    for cell, column in zip(line.cells, table.columns, strict=True):
+        cells.append(_cell_text(cell))
+        if column.key == GAIN:
+            cells.append(escape(line.verdict))
+    return _pipe_row(cells)
 
 
 def _cell_text(cell: Cell) -> str:
-    return " ".join(part for part in (cell.mean, cell.interval, cell.word) if part)
+    text = escape(cell.text)
+    if cell.best:
+        return f"**{text}**"
+    return f"{text} {TIE}" if cell.tied else text
 
 
 def _pipe_row(cells: Sequence[str]) -> str:

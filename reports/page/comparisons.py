@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from bench.board.schema import Board, MethodPair, RankShares, RuleOrdering
+from bench.board.schema import HEADLINE, Board, MethodPair, RankShares, RuleOrdering
 from reports.page import tables
-from reports.page.svg import SERIES
 from reports.page.tables import Problem, item_label
 
 RULES = {
@@ -39,6 +38,7 @@ class Block:
     pairs: dict[tuple[str, str], MethodPair]  # by labels, both ways round
     listed: list[MethodPair]  # each pair once
     ordering: RuleOrdering | None
+    other_ranks: dict[str, list[RankShares]]  # the same shares by each other metric
 
 
 def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
@@ -50,17 +50,28 @@ def list_blocks(board: Board, problem: Problem, section: str) -> list[Block]:
         if not pairs:
             continue
         orderings = _items_at(board.orderings, problem, labelled)
+        stability = _items_at(board.stability, problem, labelled)
+        headline = HEADLINE[pairs[0].task]
         block = Block(
             id=f"{section}-{labelled}",
             text=budget.text,
             labelled=labelled,
-            stability=_items_at(board.stability, problem, labelled),
+            stability=[shares for shares in stability if shares.metric == headline],
             pairs=_both_ways(pairs),
             listed=pairs,
             ordering=orderings[0] if orderings else None,
+            other_ranks=_by_other_metric(stability, headline),
         )
         blocks.append(block)
     return blocks
+
+
+def _by_other_metric(stability: Sequence[RankShares], headline: str) -> dict[str, list[RankShares]]:
+    by_metric: dict[str, list[RankShares]] = {}
+    for shares in stability:
+        if shares.metric != headline:
+            by_metric.setdefault(shares.metric, []).append(shares)
+    return by_metric
 
 
 def _items_at(items: Sequence[ItemT], problem: Problem, labelled: int) -> list[ItemT]:
@@ -81,6 +92,10 @@ def _turned_round(pair: MethodPair) -> MethodPair:
     """The numbers of the matrix from the other side; p is the same from both."""
     return replace(
         pair,
+        method=pair.other,
+        variant=pair.other_variant,
+        other=pair.method,
+        other_variant=pair.variant,
         mean=-pair.mean,
         lo=_negated(pair.hi),
         hi=_negated(pair.lo),
@@ -123,19 +138,6 @@ def shares_text(shares: Sequence[float]) -> str:
     """The shares of ranks as text; shares that would round to 0.0% are left out."""
     ranked = enumerate(shares, 1)
     return ", ".join(f"{rank}: {share:.1%}" for rank, share in ranked if share >= 0.0005)
-
-
-def rank_lines(
-    ordering: RuleOrdering, styles: Mapping[str, int]
-) -> list[tuple[str, int, list[int]]]:
-    """(label, colour, rank under each rule) of each method, coloured as in the other figures."""
-    lines = []
-    for item in ordering.methods:
-        label = item_label(item)
-        colour = styles[label] % len(SERIES)
-        ranks = [item.rules[rule].rank for rule in RULES]
-        lines.append((label, colour, ranks))
-    return lines
 
 
 def agreement_texts(ordering: RuleOrdering) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,15 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.board.schema import Board, CaseSeries, CaseTable
-from reports.page import tables
-from reports.page.tables import OfProblem, Problem
+from reports.page.tables import OfProblem
+from reports.wording import entry_name
 
 # Points of all scatters together; with more, the page would outweigh its pictures.
 MOST_VALUES = 150_000
 # None of these may stand in a script element as it is: "</script>" would end the element,
 # U+2028 and U+2029 end lines.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
-GZIP_FROM = 500_000  # characters; a longer table would outweigh the rest of the page
+GZIP_FROM = 100_000  # characters; many longer tables would outweigh the rest of the page
 BESIDE_FROM = 20_000_000  # characters; even packed it would
 
 MIME_TYPES = {
@@ -39,17 +38,6 @@ class Download:
     name: str
     title: str
     uri: str | None  # None where the file is too long to be carried
-
-
-@dataclass(frozen=True, slots=True)
-class ScatterChoices:
-    """What the scatter of cases offers."""
-
-    key: str  # of its scores in the data of the script
-    metric: str
-    names: list[str]  # methods at a budget
-    first: tuple[str, str]  # those shown first, on the x and the y axis
-    fits: bool  # whether the page holds the scores
 
 
 def make_download(name: str, title: str, text: str) -> Download:
@@ -74,13 +62,13 @@ def as_json(value: Any) -> Markup:
     return Markup(text.translate(ESCAPES))
 
 
-def script_data(board: Board) -> dict[str, Any]:
-    """What the script needs beyond the tables: the score of each case, by task and dataset."""
+def case_scores(board: Board) -> dict[str, Any]:
+    """The score of each case, by task and dataset; nothing where there are too many."""
     problems: dict[str, Any] = {}
     if fits_in_page(board):
         for table in board.cases:
-            problems[problem_key(table)] = _case_scores(table)
-    return {"places": problems}
+            problems[problem_key(table)] = _scores_of(board, table)
+    return problems
 
 
 def fits_in_page(board: Board) -> bool:
@@ -94,51 +82,21 @@ def problem_key(item: OfProblem) -> str:
     return f"{item.task}/{item.dataset}"
 
 
-def _case_scores(table: CaseTable) -> dict[str, Any]:
-    series = [_series_scores(series) for series in table.series]
+def _scores_of(board: Board, table: CaseTable) -> dict[str, Any]:
+    series = [_series_scores(board, series) for series in table.series]
     return {"metric": table.metric, "cases": table.cases, "series": series}
 
 
-def _series_scores(series: CaseSeries) -> dict[str, Any]:
+def _series_scores(board: Board, series: CaseSeries) -> dict[str, Any]:
     return {
-        "name": series_name(series),
-        "method": tables.item_label(series),
+        "name": series_name(board, series),
+        "method": entry_name(board, series.method, series.variant),
         "labelled": series.labelled,
         "values": series.values,
     }
 
 
-def series_name(series: CaseSeries) -> str:
+def series_name(board: Board, series: CaseSeries) -> str:
     """A method at a budget, in words."""
     budget = "all labels" if series.fraction >= 1 else f"{series.labelled} labelled"
-    return f"{tables.item_label(series)}, {budget}"
-
-
-def scatter_choices(board: Board, problem: Problem) -> ScatterChoices | None:
-    """The choices of the scatter, of which the reference and its first rival are shown first.
-
-    None where there are no two methods to choose from.
-    """
-    case_tables = tables.items_of(board.cases, problem)
-    if not case_tables or len(case_tables[0].series) < 2:
-        return None
-    table = case_tables[0]
-    names = [series_name(series) for series in table.series]
-    first, second = _first_choice(table.series, tables.reference_method(board))
-    return ScatterChoices(
-        key=problem_key(table),
-        metric=table.metric,
-        names=names,
-        first=(names[first], names[second]),
-        fits=fits_in_page(board),
-    )
-
-
-def _first_choice(series: Sequence[CaseSeries], reference: str) -> tuple[int, int]:
-    """Positions of the reference and of another method, at the same budget where there is one."""
-    numbers = range(len(series))
-    first = next((n for n in numbers if series[n].method == reference), 0)
-    rivals = [n for n in numbers if n != first]
-    labelled = series[first].labelled
-    second = next((n for n in rivals if series[n].labelled == labelled), rivals[0])
-    return first, second
+    return f"{entry_name(board, series.method, series.variant)}, {budget}"

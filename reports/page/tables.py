@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 from bench.board.schema import HEADLINE, Board, ColumnFacts, DatasetFacts, Row, row_key
 from bench.names import DEFAULT, method_label
 
-# Percent of colour behind the best number of a budget; text on it keeps its contrast.
-STRONGEST = 16
 SHARES = frozenset(  # cannot leave [0, 1]
     {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
     | {"augmented_dice", "healthiness_dice", "identity", "harmonic", "anomaly_auroc"}
@@ -192,16 +190,6 @@ def list_columns(board: Board, problem: Problem) -> list[ColumnFacts]:
     return [column for column in board.columns if column.key in present]
 
 
-def find_ceiling(budgets: Iterable[Budget]) -> Row | None:
-    """The headline of the reference method with all labels."""
-    for budget in budgets:
-        for entry in budget.entries:
-            head = entry.head
-            if budget.full and entry.reference and is_headline(head) and known(head.mean):
-                return head
-    return None
-
-
 def find_leaders(budget: Budget) -> list[Entry]:
     """The entry with the best mean headline, then those that cannot be told apart from it."""
     ranked = ranked_entries(budget)
@@ -247,36 +235,6 @@ def list_entries(budgets: Iterable[Budget]) -> Iterator[Entry]:
     """The entries of all budgets."""
     for budget in budgets:
         yield from budget.entries
-
-
-def list_shades(
-    budgets: Iterable[Budget], columns: Sequence[ColumnFacts]
-) -> dict[tuple[int, str, str], int]:
-    """(labelled, label, column) -> strength in percent, the best of a budget strongest.
-
-    A column in which all numbers of a budget are equal has no shades.
-    """
-    strengths = {}
-    for budget in budgets:
-        for column in columns:
-            values = _known_means(budget, column)
-            low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
-            if high <= low:
-                continue
-            for label, value in values.items():
-                share = (value - low) / (high - low)
-                better = share if column.better == "higher" else 1 - share
-                strengths[budget.labelled, label, column.key] = round(STRONGEST * better)
-    return strengths
-
-
-def _known_means(budget: Budget, column: ColumnFacts) -> dict[str, float]:
-    means = {}
-    for entry in budget.entries:
-        row = entry.rows.get(column.key)
-        if row is not None and row.mean is not None and known(row.mean):
-            means[entry.label] = float(row.mean)
-    return means
 
 
 # ---- Words

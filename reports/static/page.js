@@ -1,17 +1,20 @@
 "use strict";
-/* The page works without this script, which sorts, filters and opens cases.
-   All of its state is in the hash of the address. */
-(() => {
-  const root = document.documentElement;
+/* The page works without these scripts, which choose what is shown and open windows.
+   All state is in the hash of the address; a part of the page registers what it draws from it. */
+const ScarcePage = (() => {
   const data = JSON.parse(document.getElementById("board-data").textContent);
   const DEFAULTS = {
-    task: "", dataset: "", fraction: "", family: "", variant: "", q: "",
-    sort: "", columns: "", theme: "",
-    case: "", layers: "reference,prediction", opacity: "100",
+    task: "", dataset: "", labelled: "", settings: "", metric: "",
+    family: "", q: "", sort: "", columns: "", theme: "",
+    case: "", source: "", layers: "reference,prediction", opacity: "100",
     across: "", up: "", at: "",
   };
-  const FILTERS = ["task", "dataset", "fraction", "family", "variant"];
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const html = (name, properties, parent) => {
+    const element = Object.assign(document.createElement(name), properties);
+    if (parent) parent.append(element);
+    return element;
+  };
 
   // State and address
 
@@ -22,10 +25,21 @@
       return ""; // such as "50%"
     }
   };
+  // Links to older pages name a share of the labels and a variant.
+  const renamed = (given) => {
+    const { fraction, variant, ...rest } = given;
+    if (variant === "default" || variant === "tuned") rest.settings ??= variant;
+    if (fraction !== undefined && rest.labelled === undefined) {
+      const budgets = Object.values(data.problems).flatMap((problem) => problem.budgets);
+      const match = budgets.find((budget) => Math.abs(budget[1] - Number(fraction)) < 1e-5);
+      if (match) rest.labelled = String(match[0]);
+    }
+    return rest;
+  };
   const read = () => {
     const text = location.hash.slice(1);
     if (text && !text.includes("=")) return { ...DEFAULTS, at: decoded(text) };
-    const given = Object.fromEntries(new URLSearchParams(text));
+    const given = renamed(Object.fromEntries(new URLSearchParams(text)));
     const entries = Object.entries(DEFAULTS).map(([key, value]) => [key, given[key] ?? value]);
     return Object.fromEntries(entries);
   };
@@ -36,23 +50,53 @@
   };
   let state = read();
   let shown = {};
+  const views = [];
+  const onChange = (keys, draw) => views.push([keys, draw]);
   const set = (changes) => {
     state = { ...state, ...changes };
     write();
     show();
   };
-  // Each view is drawn again only when a part of the state that it reads has changed.
+  // Each part is drawn again only when something that it reads has changed.
   const show = () => {
     const changed = new Set(Object.keys(state).filter((key) => state[key] !== shown[key]));
     shown = { ...state };
-    for (const [keys, draw] of VIEWS) if (keys.some((key) => changed.has(key))) draw();
+    for (const [keys, draw] of views) if (keys.some((key) => changed.has(key))) draw();
+  };
+
+  // The view: what the state asks for, where the data have it, and the first choice otherwise
+
+  const problemKey = () => {
+    const keys = Object.keys(data.problems);
+    const fits = (key) => {
+      const { task, dataset } = data.problems[key];
+      return [[task, state.task], [dataset, state.dataset]].filter(([own, wanted]) => {
+        return !wanted || own === wanted;
+      }).length;
+    };
+    return keys.reduce((best, key) => (fits(key) > fits(best) ? key : best), keys[0]);
+  };
+  const view = () => {
+    const key = problemKey();
+    const problem = data.problems[key];
+    if (!problem) return null;
+    const chosen = (options, wanted) => (options.includes(wanted) ? wanted : options[0]);
+    return {
+      key, problem, task: problem.task, dataset: problem.dataset,
+      labelled: Number(chosen(problem.budgets.map((one) => String(one[0])), state.labelled)),
+      settings: chosen(problem.settings, state.settings),
+      metric: chosen(Object.keys(problem.metrics), state.metric),
+    };
   };
 
   // Controls: every input with data-state mirrors one key
 
   const controls = () => {
+    const now = view();
     for (const input of all("[data-state]")) {
-      const value = state[input.dataset.state];
+      const key = input.dataset.state;
+      const isOfView = ["task", "dataset", "labelled", "settings", "metric"].includes(key);
+      const value = isOfView && now ? String(now[key]) : state[key];
       if (input.type === "radio") input.checked = input.value === value;
       else if (input.type === "checkbox") input.checked = value.split(",").includes(input.value);
       else if (input.value !== value) input.value = value;
@@ -68,324 +112,39 @@
     });
   };
 
-  // Filters: an element with data-filter is hidden if one of its data-* differs from the state
-
-  const filtered = all("[data-filter]");
-  const counted = all("table.results tr[data-filter]");
-  const filter = () => {
-    const wanted = FILTERS.filter((key) => state[key]);
-    const text = state.q.trim().toLowerCase();
-    for (const element of filtered) {
-      const own = element.dataset;
-      const fits = wanted.every((key) => own[key] === undefined || own[key] === state[key]);
-      element.hidden = !(fits && (own.name === undefined || own.name.toLowerCase().includes(text)));
-    }
-    const count = counted.filter((row) => !row.hidden && !row.closest("section[hidden]")).length;
-    const words = count === counted.length ? `${count} rows` : `${count} of ${counted.length} rows`;
-    const told = count ? words : `${words}: nothing matches, clear a filter`;
-    document.getElementById("count").textContent = told;
-    document.getElementById("clear").hidden = !(wanted.length || text);
-  };
-  const clear = () => set(Object.fromEntries([...FILTERS, "q"].map((key) => [key, ""])));
-
-  // Sorting: inside each label budget, baselines first; equal values keep the order of the board
-
-  const tables = all("table.results");
-  const bodiesOf = (table) => [...table.tBodies].map((body) => [body, [...body.rows]]);
-  const bodies = tables.flatMap(bodiesOf);
-  const orders = new Map(tables.map((table) => [table, [...table.tBodies]]));
-  const valueOf = (row, column) => {
-    const cell = column === undefined ? undefined : row.cells[column];
-    const text = cell && cell.colSpan === 1 ? cell.dataset.value ?? cell.dataset.order : undefined;
-    if (text === undefined || text === "") return null;
-    return Number.isNaN(Number(text)) ? text.toLowerCase() : Number(text);
-  };
-  const compare = (a, b, sign) => {
-    if (a === null || b === null) return (a === null) - (b === null); // without a number: last
-    return a < b ? -sign : a > b ? sign : 0;
-  };
-  const sort = () => {
-    const [key, direction] = state.sort.split(" ");
-    const sign = direction === "descending" ? -1 : 1;
-    const places = new Map();
-    for (const table of tables) {
-      const heads = [...table.tHead.rows[0].cells];
-      for (const head of heads) {
-        const sorted = key && head.dataset.column === key;
-        head.setAttribute("aria-sort", sorted ? direction : "none");
-      }
-      places.set(table, heads.findIndex((head) => head.dataset.column === key));
-      const order = orders.get(table);
-      table.append(...(key === "labelled" && sign < 0 ? [...order].reverse() : order));
-    }
-    for (const [body, rows] of bodies) {
-      const place = places.get(body.parentElement);
-      if (place < 0 || key === "labelled") {
-        body.append(...rows);
-        continue;
-      }
-      const keyed = rows.map((row, index) => {
-        const rival = row.dataset.role !== "baseline";
-        return [rival, valueOf(row, place), index, row];
-      });
-      keyed.sort((a, b) => a[0] - b[0] || compare(a[1], b[1], sign) || a[2] - b[2]);
-      body.append(...keyed.map((entry) => entry[3]));
-    }
-  };
-  const nextSort = (head) => {
-    const first = head.dataset.better === "higher" ? "descending" : "ascending";
-    const second = first === "ascending" ? "descending" : "ascending";
-    const [key, direction] = state.sort.split(" ");
-    if (key !== head.dataset.column) return `${head.dataset.column} ${first}`;
-    return direction === first ? `${key} ${second}` : "";
-  };
-
-  // Looks
-
-  const looks = () => {
-    root.dataset.theme = state.theme || "system";
-    root.dataset.columns = state.columns || "full";
-    root.dataset.layers = state.layers.split(",").join(" ");
-    const share = Number(state.opacity);
-    root.style.setProperty("--layer", String(share >= 0 && share <= 100 ? share / 100 : 1));
-  };
-
-  // Scatter of test cases
-
-  const SVG = "http://www.w3.org/2000/svg";
-  const svg = (name, attributes, parent, text) => {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text !== undefined) element.textContent = text;
-    if (parent) parent.append(element);
-    return element;
-  };
-  const html = (name, properties, parent) => {
-    const element = Object.assign(document.createElement(name), properties);
-    if (parent) parent.append(element);
-    return element;
-  };
-  const number = (value) => (value === null || value === undefined ? "n/a" : value.toFixed(3));
-  const boxes = all(".scatter");
-  const axisOf = (box, key) => {
-    const prefix = `${box.dataset.key}|`;
-    const select = box.querySelector(`select[data-axis="${key}"]`);
-    const wanted = state[key].startsWith(prefix) ? state[key].slice(prefix.length) : null;
-    const option = [...select.options].find((one) => one.value === wanted);
-    select.value = option ? wanted : select.dataset.first;
-    return data.places[box.dataset.key].series[select.selectedIndex];
-  };
-  const SIDE = 320, LEFT = 46, TOP = 12;
-  const drawDot = (drawing, key, words, shape) => {
-    const looks = { class: pictures.has(key) ? "dot pictured" : "dot" };
-    const button = { role: "button", tabindex: -1, "aria-label": words };
-    const dot = svg("circle", { ...shape, ...looks, ...button }, drawing);
-    dot.dataset.case = key;
-    svg("title", {}, dot, words);
-  };
-  const scatter = (box) => {
-    const place = data.places[box.dataset.key];
-    const [across, up] = [axisOf(box, "across"), axisOf(box, "up")];
-    const axes = `${across.name} on the x axis, ${up.name} on the y axis`;
-    const viewBox = `0 0 ${LEFT + SIDE + 14} ${TOP + SIDE + 44}`;
-    const drawing = svg("svg", { viewBox, role: "group" });
-    drawing.setAttribute("aria-label", `${place.metric} of each test case, ${axes}`);
-    const x = (value) => LEFT + SIDE * value;
-    const y = (value) => TOP + SIDE * (1 - value);
-    svg("path", { class: "axis", d: `M${x(0)} ${y(1)}V${y(0)}H${x(1)}` }, drawing);
-    svg("path", { class: "same", d: `M${x(0)} ${y(0)}L${x(1)} ${y(1)}` }, drawing);
-    for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-      svg("text", { x: x(tick), y: y(0) + 16, "text-anchor": "middle" }, drawing, String(tick));
-      svg("text", { x: x(0) - 6, y: y(tick) + 4, "text-anchor": "end" }, drawing, String(tick));
-    }
-    svg("text", { x: x(0.5), y: y(0) + 36, "text-anchor": "middle" }, drawing, across.name);
-    const turned = `rotate(-90 10 ${y(0.5)})`;
-    const upright = { x: 10, y: y(0.5), "text-anchor": "middle", transform: turned };
-    svg("text", upright, drawing, up.name);
-    const points = place.cases.map((name, index) => [name, across.values[index], up.values[index]]);
-    const known = points.filter((point) => point[1] !== null && point[2] !== null);
-    for (const [name, one, other] of known) {
-      const words = `${name}: x ${number(one)}, y ${number(other)}`;
-      const key = `${box.dataset.key}/${name}`;
-      drawDot(drawing, key, words, { cx: x(one), cy: y(other), r: 5 });
-    }
-    const first = drawing.querySelector(".dot");
-    if (first) first.setAttribute("tabindex", 0);
-    box.querySelector(".plot").replaceChildren(drawing);
-  };
-  // All methods at the budget of the x axis, one under the other: quartiles, a point for each case
-  const NAMES = 130, ROW = 24;
-  const quantile = (sorted, share) => {
-    const at = share * (sorted.length - 1);
-    const low = Math.floor(at);
-    return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
-  };
-  const strips = (box) => {
-    const place = data.places[box.dataset.key];
-    const budget = axisOf(box, "across").labelled;
-    const rows = place.series.filter((one) => one.labelled === budget);
-    const height = TOP + ROW * rows.length;
-    const viewBox = `0 0 ${NAMES + SIDE + 14} ${height + 24}`;
-    const drawing = svg("svg", { viewBox, role: "group" });
-    const label = `${place.metric} of every test case, ${budget} labelled, one line per method`;
-    drawing.setAttribute("aria-label", label);
-    const x = (value) => NAMES + SIDE * value;
-    for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-      svg("path", { class: "same", d: `M${x(tick)} ${TOP}V${height}` }, drawing);
-      svg("text", { x: x(tick), y: height + 16, "text-anchor": "middle" }, drawing, String(tick));
-    }
-    rows.forEach((one, line) => {
-      const middle = TOP + ROW * (line + 0.5);
-      const short = one.method.length > 20 ? `${one.method.slice(0, 19)}…` : one.method;
-      svg("text", { x: NAMES - 8, y: middle + 4, "text-anchor": "end" }, drawing, short);
-      const points = place.cases.map((name, index) => [name, one.values[index], index]);
-      const known = points.filter((point) => point[1] !== null);
-      if (!known.length) return;
-      const sorted = known.map((point) => point[1]).sort((a, b) => a - b);
-      const [low, half, high] = [0.25, 0.5, 0.75].map((share) => x(quantile(sorted, share)));
-      const outline = `M${low} ${middle - 8}H${high}V${middle + 8}H${low}Z`;
-      svg("path", { class: "box", d: outline }, drawing);
-      for (const [name, value, index] of known) {
-        const words = `${name}: ${one.method} ${number(value)}`;
-        const aside = ((index * 7) % 13) - 6; // fixed offsets, so that equal values show
-        const key = `${box.dataset.key}/${name}`;
-        drawDot(drawing, key, words, { cx: x(value), cy: middle + aside, r: 3 });
-      }
-      svg("path", { class: "half", d: `M${half} ${middle - 10}V${middle + 10}` }, drawing);
-    });
-    const first = drawing.querySelector(".dot");
-    if (first) first.setAttribute("tabindex", 0);
-    box.parentElement.querySelector(".strips").replaceChildren(drawing);
-  };
-  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-  // One stop of the Tab key for all points; arrows walk from the left to the right.
-  const walk = (event) => {
-    const dot = event.target.closest(".dot");
-    if (!dot) return;
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      set({ case: dot.dataset.case });
-    } else if (STEPS[event.key]) {
-      event.preventDefault();
-      const place = (one) => Number(one.getAttribute("cx"));
-      const dots = all(".dot", dot.closest("svg")).sort((a, b) => place(a) - place(b));
-      const next = dots[(dots.indexOf(dot) + STEPS[event.key] + dots.length) % dots.length];
-      dot.setAttribute("tabindex", -1);
-      next.setAttribute("tabindex", 0);
-      next.focus();
-    }
-  };
-
-  // One case in a window of its own: its numbers, and its pictures where it has some
-
-  const dialog = document.getElementById("case");
-  const pictures = new Map(all("figure[data-case]").map((figure) => [figure.dataset.case, figure]));
-  const placeOf = (key) => Object.keys(data.places).find((place) => key.startsWith(`${place}/`));
-  const openCase = () => {
-    const key = state.case;
-    const place = placeOf(key);
-    if (place === undefined && !pictures.has(key)) return dialog.close();
-    const name = place === undefined ? key : key.slice(place.length + 1);
-    const known = place === undefined ? null : data.places[place];
-    document.getElementById("case-title").textContent = `Test case ${name}`;
-    const figure = pictures.get(key);
-    dialog.querySelector(".layers").hidden = !(figure && figure.querySelector(".layer"));
-    dialog.querySelector(".pictures").replaceChildren(...(figure ? copied(figure) : []));
-    dialog.querySelector(".numbers").replaceChildren(...(known ? numbers(known, name) : []));
-    if (!dialog.open) dialog.showModal();
-    return undefined;
-  };
-  const copied = (figure) => all(":scope > figcaption p, :scope > .tiles", figure).map((part) => {
-    const copy = part.cloneNode(true);
-    for (const named of all("[id]", copy)) named.removeAttribute("id"); // a page has each id once
-    return copy;
-  });
-  const numbers = (place, name) => {
-    const index = place.cases.indexOf(name);
-    if (index < 0) {
-      return [html("p", { textContent: `${place.metric} is not defined for this case.` })];
-    }
-    const table = document.createElement("table");
-    html("caption", { textContent: `${place.metric} of this case, mean over draws` }, table);
-    const head = table.createTHead().insertRow();
-    for (const title of ["Method", place.metric]) {
-      html("th", { scope: "col", textContent: title }, head);
-    }
-    const body = table.createTBody();
-    for (const one of place.series) {
-      const row = body.insertRow();
-      html("th", { scope: "row", textContent: one.name }, row);
-      row.insertCell().textContent = number(one.values[index]);
-    }
-    return [table];
-  };
-  const neighbour = (step) => {
-    const place = placeOf(state.case);
-    const names = place === undefined ? [] : data.places[place].cases;
-    const listed = names.map((name) => `${place}/${name}`);
-    const keys = pictures.has(state.case) ? [...pictures.keys()] : listed;
-    const next = (keys.indexOf(state.case) + step + keys.length) % keys.length;
-    if (keys.length) set({ case: keys[next] });
-  };
-  const turn = (event) => {
-    if (event.target.closest("input, select")) return;
-    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    event.preventDefault();
-    neighbour(event.key === "ArrowLeft" ? -1 : 1);
-  };
+  // Links inside the page: the address keeps the state, of which `at` is one part
 
   const go = () => {
     const target = state.at && document.getElementById(state.at);
     if (!target) return;
+    for (let one = target; one; one = one.parentElement) {
+      if (one.tagName === "DETAILS") one.open = true;
+    }
     target.scrollIntoView();
-    if (target.tabIndex < 0) target.tabIndex = -1;
-    target.focus({ preventScroll: true });
+    const focused = target.tagName === "DETAILS" ? target.querySelector("summary") : target;
+    if (focused.tabIndex < 0) focused.tabIndex = -1;
+    focused.focus({ preventScroll: true });
+  };
+  const follow = (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (!link || link.closest("svg")) return;
+    event.preventDefault();
+    state.at = shown.at = "";
+    set({ at: link.getAttribute("href").slice(1) });
   };
 
-  const VIEWS = [
-    [Object.keys(DEFAULTS), controls],
-    [[...FILTERS, "q"], filter],
-    [["sort"], sort],
-    [["theme", "columns", "layers", "opacity"], looks],
-    [["across", "up"], () => boxes.forEach(scatter)],
-    [["across"], () => boxes.forEach(strips)],
-    [["case"], () => (state.case ? openCase() : dialog.close())],
-    [["at"], go],
-  ];
-
-  root.dataset.js = "";
-  for (const button of all("button[disabled]")) button.disabled = false;
-  all("[data-state]").forEach(listen);
-  for (const button of all("th button")) {
-    button.addEventListener("click", () => set({ sort: nextSort(button.closest("th")) }));
-  }
-  for (const select of all("select[data-axis]")) {
-    const key = select.closest(".scatter").dataset.key;
-    select.addEventListener("change", () => {
-      set({ [select.dataset.axis]: `${key}|${select.value}` });
+  const start = () => {
+    document.documentElement.dataset.js = "";
+    for (const button of all("button[disabled]")) button.disabled = false;
+    all("[data-state]").forEach(listen);
+    document.addEventListener("click", follow);
+    window.addEventListener("hashchange", () => {
+      state = read();
+      show();
     });
-  }
-  for (const box of boxes) box.parentElement.addEventListener("keydown", walk);
-  document.getElementById("clear").addEventListener("click", clear);
-  dialog.addEventListener("close", () => state.case && set({ case: "" }));
-  dialog.addEventListener("keydown", turn);
-  document.addEventListener("click", (event) => {
-    const active = 'a[href^="#"], [data-open], .dot, [data-step], [data-close]';
-    const target = event.target.closest(active);
-    if (!target) return;
-    if (target.matches("[data-open], .dot")) {
-      set({ case: target.dataset.open ?? target.dataset.case });
-    } else if (target.matches("[data-step]")) neighbour(Number(target.dataset.step));
-    else if (target.matches("[data-close]")) dialog.close();
-    else {
-      event.preventDefault(); // the address keeps the state, of which `at` is one part
-      state.at = shown.at = "";
-      set({ at: target.getAttribute("href").slice(1) });
-    }
-  });
-  window.addEventListener("hashchange", () => {
-    state = read();
+    onChange(Object.keys(DEFAULTS), controls);
+    onChange(["at"], go);
     show();
-  });
-  show();
+  };
+  return { data, all, html, view, set, onChange, start, state: () => state };
 })();

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from bench.board import comparisons
-from bench.board.comparisons import BudgetScores, Comparisons
+from bench.board.comparisons import Comparisons
 from bench.board.rows import seed_name
+from bench.board.shared_draws import Budget, SharedDraws
 from bench.stats.intervals import holm_adjusted
 from tests.support.boards import row_cells
 
@@ -16,15 +17,15 @@ random = np.random.default_rng(0)
 BASE = random.normal(0.6, 0.1, (20, 3))
 
 
-def budget_scores(**tables: Any) -> BudgetScores:
+def budget_scores(**tables: Any) -> SharedDraws:
     rows = {}
     for method in tables:
         cells = row_cells(method)
         rows[seed_name(cells.row)] = cells
-    return BudgetScores(rows, dict(zip(rows, tables.values(), strict=True)))
+    return SharedDraws(rows, dict(zip(rows, tables.values(), strict=True)), range(3))
 
 
-def names_of(budget: BudgetScores) -> list[str]:
+def names_of(budget: SharedDraws) -> list[str]:
     return list(budget.tables)
 
 
@@ -105,5 +106,6 @@ def test_a_long_list_keeps_the_best_and_the_reference() -> None:
 
 def test_a_checkpoint_chosen_on_a_list_is_compared_with_nothing() -> None:
     selected = row_cells("a", selected=True)
-    assert list(comparisons.scores_by_budget([selected])) == []
-    assert comparisons.compare_methods([], "a") == Comparisons()
+    budget = Budget([selected])
+    assert budget.draws("dice").tables == {}
+    assert comparisons.compare_methods([budget], "a", []) == Comparisons()

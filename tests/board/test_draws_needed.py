@@ -8,6 +8,7 @@ import pytest
 from bench.board.comparisons import note_text, planning_notes
 from bench.board.rows import RowCells
 from bench.board.schema import PlanningNote
+from bench.board.shared_draws import Budget
 from bench.dry_run import planning_lines
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
@@ -37,7 +38,7 @@ def simulated_rows(draws: int, patients: int = 200, methods: int = 12) -> list[R
 
 
 def test_a_board_is_planned_by_the_variance_of_its_differences() -> None:
-    [note] = planning_notes(simulated_rows(draws=5))
+    [note] = planning_notes([Budget(simulated_rows(draws=5))])
     assert (note.task, note.dataset, note.labelled) == ("segmentation", "d", 4)
     assert note.text.startswith("5 draws, adjusted for 11 gains: half-width now 0.")
     found = re.search("now ([0-9.]+);", note.text)
@@ -48,8 +49,8 @@ def test_a_board_is_planned_by_the_variance_of_its_differences() -> None:
 
 
 def test_one_draw_or_one_method_measures_nothing() -> None:
-    assert planning_notes(simulated_rows(draws=1)) == []
-    assert planning_notes(simulated_rows(draws=3, methods=1)) == []
+    assert planning_notes([Budget(simulated_rows(draws=1))]) == []
+    assert planning_notes([Budget(simulated_rows(draws=3, methods=1))]) == []
 
 
 def planned(method: str, subset: int, **changes: object) -> PlannedCell:

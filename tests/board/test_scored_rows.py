@@ -10,7 +10,7 @@ from bench.board import scored_rows
 from bench.board.columns import COLUMNS
 from bench.board.rows import RowCells, seed_name
 from bench.board.schema import Row
-from bench.board.shared_draws import draws_of_all, share_tables
+from bench.board.shared_draws import Budget, draws_of_all, share_tables
 from bench.names import RowId
 from bench.stats.verdicts import gains_over_references
 from tests.support.boards import scored_row
@@ -35,7 +35,7 @@ def rows_by_method(rows: list[Row]) -> dict[tuple[str, str], Row]:
 
 
 def gains_of(group: list[RowCells]) -> dict[tuple[str, str], Row]:
-    return rows_by_method(scored_rows.gain_rows(group, FACTS["gain"], "base"))
+    return rows_by_method(scored_rows.gain_rows(Budget(group), FACTS["gain"], "base"))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_gains_carry_words_and_intervals_adjusted_for_all_of_them(group: list[Ro
 def test_twins_failures_and_pools_are_told_apart(group: list[RowCells]) -> None:
     failed = scored("lost", np.zeros(BASE.shape), failures=["time"])
     draws = draws_of_all([*group, failed], "dice")
-    tables = draws.share_variance().tables
+    tables = draws.shared.tables
     by_method = {draws.rows[name].row.contender: table for name, table in tables.items()}
     assert {key for key, table in by_method.items() if not table.pooled} == {("lost", "default")}
     twins = {key: table.twin_of for key, table in by_method.items() if table.twin_of}
@@ -90,7 +90,7 @@ def test_an_unfinished_row_takes_no_draw_from_the_others(group: list[RowCells]) 
     assert gains == alone
     assert (late.verdict, late.p, late.adjusted_lo, late.n_subsets) == (None, None, None, 1)
     assert late.lo is not None and late.status == "missing"
-    rows = rows_by_method(scored_rows.case_rows([*group, begun], FACTS["dice"], "base"))
+    rows = rows_by_method(scored_rows.case_rows(Budget([*group, begun]), FACTS["dice"], "base"))
     assert rows["late", "default"].rank_lo is None
     assert rows["good", "default"].rank_lo == 1
 
@@ -116,13 +116,13 @@ def test_two_draws_give_an_interval_of_a_gain_but_no_verdict_on_a_small_board() 
 @pytest.mark.parametrize(("draws", "kind"), [(1, "few draws"), (4, "few draws"), (5, "two-way")])
 def test_a_mean_has_an_interval_from_five_draws_on(draws: int, kind: str) -> None:
     table = random.normal(0.6, 0.1, (20, draws))
-    [row] = scored_rows.case_rows([scored("base", table)], FACTS["dice"], "base")
+    [row] = scored_rows.case_rows(Budget([scored("base", table)]), FACTS["dice"], "base")
     assert row.mean == pytest.approx(table.mean())
     assert row.interval == kind
     assert (row.lo is None, row.hi is None) == (draws < 5, draws < 5)
 
 
 def test_methods_that_are_not_separated_from_the_best_are_marked(group: list[RowCells]) -> None:
-    rows = rows_by_method(scored_rows.case_rows(group, FACTS["dice"], "base"))
+    rows = rows_by_method(scored_rows.case_rows(Budget(group), FACTS["dice"], "base"))
     first = [key for key, row in rows.items() if row.tie_group == 1]
     assert first == [("good", "default"), ("good", "tuned")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -15,10 +16,14 @@ import pytest
 from bench.board.columns import COLUMNS
 from bench.board.schema import (
     Board,
+    BoardCell,
     CaseSeries,
     CaseTable,
     MethodPair,
+    MetricGain,
     Panel,
+    PlanningNote,
+    Point,
     RankShares,
     Row,
     RowCost,
@@ -28,6 +33,7 @@ from bench.board.schema import (
 )
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard
+from bench.stats.verdicts import Verdict
 from reports.write import draw_page
 from tests.support.boards import dataset_facts
 
@@ -66,10 +72,10 @@ def problems() -> list[tuple[str, str]]:
 
 
 def entries() -> Iterator[tuple[str, str, int, str, str]]:
-    """Every method at every budget; the generator also with tuned settings."""
+    """Every method at every budget; the reference and the generator also with tuned settings."""
     for (task, dataset), labelled, method in itertools.product(problems(), (4, 40), MEANS):
         yield task, dataset, labelled, method, "default"
-        if method == "gan":
+        if method in ("gan", "supervised"):
             yield task, dataset, labelled, method, "tuned"
 
 
@@ -78,7 +84,7 @@ def rows() -> list[Row]:
     made = []
     for task, dataset, labelled, method, variant in entries():
         base = MEANS[method] + labelled / 400
-        tuned = variant == "tuned"
+        tuned = variant == "tuned" and method == "gan"
         for number, metric in enumerate(HEADS[task]):
             mean = base + 0.01 * tuned - 0.2 * number * (method == "gan")
             row = Row(
@@ -103,6 +109,93 @@ def rows() -> list[Row]:
                 reason=None,
             )
             made.append(row)
+    return made
+
+
+def gains() -> list[MetricGain]:
+    """Gains in two metrics; at 4 patients the hostile one is better, at 40 nothing is resolved."""
+    made = []
+    scored = {(r.task, r.dataset, r.labelled, r.method, r.variant, r.metric): r for r in rows()}
+    for (*place, method, variant, metric), row in scored.items():
+        reference = scored[(*place, "supervised", variant, metric)] if method == "gan" else None
+        reference = reference or scored[(*place, "supervised", "default", metric)]
+        if method == "supervised" or metric not in (*HEADS[row.task][:2],):
+            continue
+        assert row.mean is not None and reference.mean is not None
+        made.append(make_gain(row, row.mean - reference.mean))
+    return made
+
+
+def make_gain(row: Row, mean: float) -> MetricGain:
+    """A gain with an interval of 0.1 to both sides at 4 patients and of 0.3 at 40."""
+    half_width = 0.1 if row.labelled == 4 else 0.3
+    verdict: Verdict = "not resolved"
+    if abs(mean) > half_width:
+        verdict = "better" if mean > 0 else "worse"
+    return MetricGain(
+        task=row.task,
+        dataset=row.dataset,
+        labelled=row.labelled,
+        fraction=row.fraction,
+        method=row.method,
+        variant=row.variant,
+        metric=row.metric,
+        against=row.variant,
+        mean=mean,
+        lo=mean - half_width / 2,
+        hi=mean + half_width / 2,
+        adjusted_lo=mean - half_width,
+        adjusted_hi=mean + half_width,
+        p=0.04,
+        verdict=verdict,
+        subsets=[0, 1, 2],
+        draws=[mean - 0.01, mean, mean + 0.01],
+    )
+
+
+def cells() -> list[BoardCell]:
+    """Three runs of each entry; tuning kept the defaults of the reference."""
+    made = []
+    for task, dataset, labelled, method, variant in entries():
+        kept = "default" if method == "supervised" else variant
+        for subset in range(3):
+            name = f"{task}{dataset}{labelled}{method}{kept}{subset}"
+            cell = BoardCell(
+                key=hashlib.sha256(name.encode()).hexdigest()[:20],
+                task=task,
+                dataset=dataset,
+                fraction=labelled / 40,
+                labelled=labelled,
+                subset=subset,
+                method=method,
+                variant=variant,
+                steps=100,
+                status="ok",
+                seed=9_007_199_254_740_993 + subset,
+                settings=int(variant == "tuned"),
+            )
+            made.append(cell)
+    return made
+
+
+def points() -> list[Point]:
+    """The score of each draw."""
+    made = []
+    for row in rows():
+        for subset, shift in enumerate((-0.01, 0.0, 0.01)):
+            assert row.mean is not None
+            point = Point(
+                task=row.task,
+                dataset=row.dataset,
+                fraction=row.fraction,
+                labelled=row.labelled,
+                method=row.method,
+                variant=row.variant,
+                metric=row.metric,
+                subset=subset,
+                mean=row.mean + shift,
+            )
+            made.append(point)
     return made
 
 
@@ -157,7 +250,9 @@ def stability(task: str, dataset: str) -> list[RankShares]:
     """How often each of the two is first."""
     shares = []
     for name in ("gan", "supervised"):
-        shares.append(RankShares(**of(task, dataset, name), methods=2, shares=[0.75, 0.25]))
+        place = of(task, dataset, name)
+        for metric in HEADS[task][:2]:
+            shares.append(RankShares(**place, methods=2, shares=[0.75, 0.25], metric=metric))
     return shares
 
 
@@ -227,10 +322,13 @@ def make_board() -> Board:
     return Board(
         suite=SuiteFacts(name="t", title="Test page", description="", tasks=list(HEADS)),
         rows=rows(),
-        points=[],
+        points=points(),
+        gains=gains(),
+        settings=[{"learning_rate": 0.01}, {"learning_rate": 0.1}],
+        planning=[PlanningNote("segmentation", "drawn", 4, 0.1, "half-width now 0.1.")],
         datasets={"drawn": card("drawn", "Drawn set"), "photos": card("photos", "Photo set")},
         protocol={"Test": "20 patients"},
-        cells=[],
+        cells=cells(),
         overlays=[],
         provenance={},
         methods={name: method_card(name, family) for name, family in METHODS.items()},
@@ -244,21 +342,21 @@ def make_board() -> Board:
     )
 
 
-def panel(case: str) -> Panel:
+def panel(case: str, rule: str) -> Panel:
+    """A test case with one prediction, and one that is missing."""
     reference = np.zeros((32, 32), np.uint8)
     reference[6:18, 6:18] = 1
     image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
     predictions = (("supervised", 0.5, np.roll(reference, 4, 0)), ("gan", None, None))
-    return Panel("drawn", 0.1, 4, 0, case, "worst", image, reference, predictions)
+    return Panel("drawn", 0.1, 4, 0, case, rule, image, reference, predictions)
 
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page as a file."""
     file = tmp_path_factory.mktemp("page") / "index.html"
-    file.write_text(
-        draw_page(make_board(), [panel("case_1"), panel("case_4")], [], {"segmentation": "case\n"})
-    )
+    panels = [panel("case_1", "worst"), panel("case_4", "median")]
+    file.write_text(draw_page(make_board(), panels, [], {"segmentation": "case\n"}))
     return file.as_uri()
 
 
@@ -311,9 +409,16 @@ class Visit:
     def names(self, dataset: str = "dataset-0") -> list[str]:
         """The methods of the lines that are seen of one main table, from above."""
         shown = self.page.locator(f"#{dataset} table.results tbody tr:visible")
-        return [
-            str(name) for name in shown.evaluate_all("rows => rows.map(row => row.dataset.name)")
-        ]
+        names = shown.evaluate_all("rows => rows.map(row => row.dataset.name ?? '')")
+        return [str(name) for name in names if name]
+
+    def answer(self, dataset: str = "dataset-0") -> str:
+        """The sentence on top of one section."""
+        return str(self.page.locator(f"#{dataset} .answer p").first.inner_text())
+
+    def choose(self, words: str) -> None:
+        """Click on one option of a control that is seen."""
+        self.page.locator(f'.chips label:visible:has(span:text-is("{words}"))').first.click()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The page in a real browser: script, looks, and what people without mouse or sight get of it.
+"""The page in a real browser: its cases, its looks, and what people without mouse or sight get.
 
 Each test also fails, by the fixture `visit`, if the console says or requests anything.
 """
@@ -9,110 +9,31 @@ from typing import Any
 
 import pytest
 
-BASE = ["supervised", "mean_teacher"]
-HOSTILE = "</script><img src=x onerror=alert(1)>"
-LOW = ["mean_teacher", "supervised", HOSTILE, "gan (tuned)", "gan"]
+SMALLEST = 12  # px
 
 
-def test_the_main_table_needs_no_script(visit: Any) -> None:
-    page = visit(java_script_enabled=False)
-    assert page.names() == LOW + LOW
-    assert page.page.locator(".js-only:visible").count() == 0
-    assert page.page.locator("thead button:enabled").count() == 0
-    page.page.locator('.tasks label:has-text("classification")').click()
-    assert page.names() == [] and page.names("dataset-2") == LOW + LOW
-
-
-def test_sorting_keeps_budgets_and_baselines_and_comes_back(visit: Any) -> None:
-    page = visit()
-    button = page.page.locator('#dataset-0 th[data-column="nsd"] button')
-    head = page.page.locator('#dataset-0 th[data-column="nsd"]')
-    button.click()
-    assert head.get_attribute("aria-sort") == "descending" and page.hash() == "sort=nsd+descending"
-    assert page.names() == [*LOW[:2], HOSTILE, "gan (tuned)", "gan"] * 2
-    button.focus()
-    page.page.keyboard.press("Enter")
-    assert head.get_attribute("aria-sort") == "ascending"
-    assert page.names() == ["supervised", "mean_teacher", "gan", "gan (tuned)", HOSTILE] * 2
-    button.click()
-    assert head.get_attribute("aria-sort") == "none" and (page.names(), page.hash()) == (
-        LOW + LOW,
-        "",
-    )
-
-
-def test_equal_values_keep_their_order_and_budgets_turn_round(visit: Any) -> None:
-    page = visit("#sort=subsets+descending")
-    assert page.names() == LOW + LOW
-    page = visit("#sort=labelled+descending")
-    first = page.page.locator("#dataset-0 table.results tbody tr .budget").first
-    assert first.inner_text().split() == ["40", "of", "40", "(100%)"]
-
-
-def test_filters_add_up_and_are_told(visit: Any) -> None:
-    page = visit()
-    assert page.page.locator("#count").inner_text() == "40 rows"
-    for chip in ("Photo set", "10%", "generation", "tuned"):
-        page.page.locator(f'.chips label:has(span:text-is("{chip}"))').click()
-    assert page.hash() == "dataset=photos&fraction=0.1&family=generation&variant=tuned"
-    assert (
-        page.names("dataset-1") == ["gan (tuned)"]
-        and not page.page.locator("#dataset-0").is_visible()
-    )
-    assert page.page.locator("#count").inner_text() == "2 of 40 rows"
-    page.page.locator("#search").fill("teacher")
-    assert (
-        page.page.locator("#count").inner_text() == "0 of 40 rows: nothing matches, clear a filter"
-    )
-    page.page.locator("#clear").click()
-    assert page.hash() == "" and page.names() == LOW + LOW
-
-
-def test_search_finds_parts_of_names(visit: Any) -> None:
-    page = visit()
-    page.page.locator("#search").fill("TEACH")
-    assert page.names() == ["mean_teacher"] * 2 and page.hash() == "q=TEACH"
-
-
-def test_a_link_brings_back_the_whole_view(visit: Any) -> None:
-    page = visit(
-        "#task=segmentation&dataset=drawn&q=gan&sort=nsd+ascending&columns=compact&theme=dark&at=dataset-0"
-    )
-    assert page.names() == ["gan", "gan (tuned)"] * 2
-    assert page.page.locator('.chips input[name="task"]:checked').input_value() == "segmentation"
-    assert page.page.locator("#search").input_value() == "gan"
-    assert not page.page.locator('#dataset-0 th[data-column="jaccard"]').is_visible()
-    assert page.page.locator('#dataset-0 th[data-column="nsd"]').is_visible()
-    assert page.page.evaluate("document.activeElement.id") == "dataset-0"
-
-
-def test_nonsense_in_the_address_does_no_harm(visit: Any) -> None:
-    page = visit(
-        "#sort=nothing+sideways&case=no/such&across=a|b&layers=&opacity=x&task=%3Cb%3E&at=nowhere"
-    )
-    assert not page.page.locator("dialog").is_visible()
-    assert (
-        page.page.locator("#count").inner_text() == "0 of 40 rows: nothing matches, clear a filter"
-    )
-    assert (
-        visit("#50%").page.locator("#count").inner_text() == "40 rows"
-    )  # no escape that could be decoded
-
-
-def test_links_inside_the_page_keep_the_view(visit: Any) -> None:
+def test_links_inside_the_page_keep_the_view_and_open_what_is_closed(visit: Any) -> None:
     page = visit("#q=gan", reduced_motion="reduce")
-    page.page.locator('nav a[href="#cost"]').click()
-    assert page.hash() == "q=gan&at=cost"
-    assert page.page.locator("#cost").bounding_box()["y"] < 300
+    page.page.locator('.facts a[href="#measured"]:visible').click()
+    assert page.hash() == "q=gan&at=measured"
+    page.page.locator('footer a[href="#downloads"]').click()
+    assert page.hash() == "q=gan&at=downloads"
+    assert page.page.locator("#downloads .files").is_visible()
     page.page.locator(".skip").focus()
     page.page.keyboard.press("Enter")
     assert page.page.evaluate("document.activeElement.id") == "main"
 
 
+def test_closed_it_is_a_few_screens(visit: Any) -> None:
+    page = visit(viewport={"width": 1440, "height": 900})
+    assert page.page.locator("details[open]:visible").count() == 0
+    assert page.page.evaluate("document.documentElement.scrollHeight") <= 6 * 900
+
+
 def test_a_case_opens_turns_and_closes_by_keyboard(visit: Any) -> None:
     page = visit()
-    page.page.locator('button:has-text("Open case_1")').press("Enter")
-    dialog = page.page.locator("dialog")
+    page.page.locator('button[data-open$="case_1"]').press("Enter")
+    dialog = page.page.locator("#case")
     assert dialog.is_visible() and dialog.locator("h2").inner_text() == "Test case case_1"
     assert dialog.locator(".pictures svg.layered").count() == 2
     assert [cell.strip() for cell in dialog.locator("td").all_inner_texts()] == [
@@ -128,45 +49,38 @@ def test_a_case_opens_turns_and_closes_by_keyboard(visit: Any) -> None:
     assert not dialog.is_visible() and page.hash() == ""
 
 
-def test_points_open_cases_with_and_without_pictures(visit: Any) -> None:
-    page = visit()
-    plot = page.page.locator("#dataset-0 .plot")
-    assert plot.locator(".dot").count() == 6 and plot.locator(".pictured").count() == 2
-    plot.locator('.dot[tabindex="0"]').focus()
-    page.page.keyboard.press("ArrowRight")
-    page.page.keyboard.press("Enter")
-    named = page.page.locator("#case-title").inner_text().removeprefix("Test case ")
-    assert page.hash() == f"case=segmentation%2Fdrawn%2F{named}"
-    page.page.locator("[data-close]").click()
-    plot.locator('.dot[data-case="segmentation/drawn/case_0"]').click()
-    assert page.page.locator("dialog .numbers tr").count() == 5
-    assert page.page.locator("dialog .pictures > *").count() == 0
+def test_cases_open_from_the_list_with_and_without_pictures(visit: Any) -> None:
+    page = visit("#at=cases")
+    cases = page.page.locator("#cases select[data-case-list]:visible")
+    cases.select_option("case_0")
+    assert page.page.locator("#case-title").inner_text() == "Test case case_0"
+    assert page.hash() == "case=segmentation%2Fdrawn%2Fcase_0&at=cases"
+    assert page.page.locator("#case .numbers tr").count() == 5
+    assert page.page.locator("#case .pictures > *").count() == 0
+    page.page.locator("#case [data-close]").click()
+    cases.select_option("case_4")
+    assert page.page.locator("#case .pictures svg.layered").count() == 2
+
+
+def test_a_dot_of_the_scatter_opens_its_case(visit: Any) -> None:
+    page = visit("#at=cases")
+    page.page.wait_for_selector("#cases figure[data-figure=cases][data-drawn]")
+    dots = page.page.locator("#cases figure[data-figure=cases]:visible .mark-symbol path")
+    dots.first.click()
+    assert page.hash().startswith("case=segmentation%2Fdrawn%2Fcase_")
+    assert page.page.locator("#case").is_visible()
 
 
 def test_the_scatter_shows_the_two_methods_that_are_chosen(visit: Any) -> None:
-    page = visit()
-    page.page.locator('#dataset-1 select[data-axis="up"]').select_option("gan, 4 labelled")
-    label = page.page.locator("#dataset-1 .plot svg").get_attribute("aria-label")
-    assert "supervised, 4 labelled on the x axis, gan, 4 labelled on the y axis" in str(label)
+    page = visit("#at=cases&dataset=photos")
+    choice = '#cases select[data-signal="up"]:visible'
+    page.page.locator(choice).select_option(label="gan, 4 labelled")
+    assert "up=segmentation%2Fphotos%7Cgan%2C+4+labelled" in page.hash()
     again = visit(f"#{page.hash()}")
-    assert again.page.locator("#dataset-1 .plot svg").get_attribute("aria-label") == label
-    dot = again.page.locator('#dataset-1 .plot .dot[data-case$="case_0"]')
-    assert dot.get_attribute("aria-label") == "case_0: x 0.540, y 0.630"
-
-
-def test_strips_show_every_case_of_every_method_at_one_budget(visit: Any) -> None:
-    page = visit()
-    strips = page.page.locator("#dataset-0 .strips")
-    assert strips.locator(".box").count() == 4 and strips.locator(".dot").count() == 4 * 6
-    dot = strips.locator('.dot[aria-label^="case_0: supervised"]')
-    assert dot.get_attribute("aria-label") == "case_0: supervised 0.540"
-    # The middle of six values, as the box says it, is where half of the points lie on either side.
-    half = float(str(strips.locator(".half").first.get_attribute("d")).split()[0][1:])
-    places = [float(str(one.get_attribute("cx"))) for one in strips.locator(".dot").all()[:6]]
-    assert sum(place <= half for place in places) == sum(place >= half for place in places) == 3
-    strips.locator('.dot[tabindex="0"]').focus()
-    page.page.keyboard.press("Enter")
-    assert page.hash().startswith("case=segmentation%2Fdrawn%2Fcase_")
+    chosen = f"document.querySelectorAll('{choice.replace(':visible', '')}')"
+    names = f"[...{chosen}].map(one => one.selectedOptions[0].text)"
+    assert again.page.evaluate(names) == page.page.evaluate(names)
+    assert again.page.evaluate(names)[1] == "gan, 4 labelled"
 
 
 def test_layers_are_switched_on_and_off(visit: Any) -> None:
@@ -203,12 +117,19 @@ def test_dark_and_light_by_choice_and_by_system(visit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "hash", ["#theme=light", "#theme=dark", "#theme=dark&case=segmentation/drawn/case_1"]
+    ("hash", "width"),
+    [
+        ("#theme=light", 1200),
+        ("#theme=dark", 1200),
+        ("#theme=light&settings=all", 390),
+        ("#theme=dark&case=segmentation/drawn/case_1", 1200),
+        ("#theme=light&source=4|gan|default~dice", 1200),
+    ],
 )
-def test_axe_finds_nothing_serious(visit: Any, hash: str) -> None:
+def test_axe_finds_nothing_serious(visit: Any, hash: str, width: int) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    page = visit(hash)
+    page = visit(hash, viewport={"width": width, "height": 900})
     page.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     found = Axe().run(page.page).response["violations"]
     bad = [
@@ -219,11 +140,27 @@ def test_axe_finds_nothing_serious(visit: Any, hash: str) -> None:
     assert bad == []
 
 
-@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("width", [390, 1024, 1440])
 def test_the_page_never_scrolls_sideways(visit: Any, width: int) -> None:
-    page = visit("#sort=dice+descending", viewport={"width": width, "height": 800})
+    page = visit("#settings=all", viewport={"width": width, "height": 800})
     page.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_text_is_small(visit: Any, width: int) -> None:
+    page = visit("#at=cases", viewport={"width": width, "height": 900})
+    page.page.wait_for_selector("#dataset-0 figure[data-figure=forest][data-drawn]")
+    page.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    # The size on screen: a drawing may be scaled.
+    small = """smallest => [...document.querySelectorAll('body *')].filter(one => {
+        if (!one.checkVisibility() || one.closest('.unseen')) return false;
+        const owns = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+        const svg = one.ownerSVGElement;
+        const scale = svg ? svg.getScreenCTM().a : 1;
+        return owns && parseFloat(getComputedStyle(one).fontSize) * scale < smallest - 0.01;
+    }).map(one => `${getComputedStyle(one).fontSize} ${one.outerHTML.slice(0, 120)}`)"""
+    assert page.page.evaluate(small, SMALLEST) == []
 
 
 def test_targets_are_large_enough_to_touch(visit: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from bench.board.schema import Board
 from bench.errors import BenchError
-from reports.formats.csv_json import board_json, rows_csv
+from reports.formats.csv_json import board_json, rows_csv, tables_csv
 from reports.formats.latex import render_latex
 from reports.formats.markdown import render_markdown
 from reports.page import embedded
@@ -22,11 +23,16 @@ PER_CASE = {"segmentation": "case,dice\n", "classification": ""}
 
 def test_downloads_are_the_files(board: Board, parsed: Any) -> None:
     found = {tag["download"]: str(tag["href"]) for tag in parsed.all("a") if "download" in tag}
-    texts = {
-        name: base64.b64decode(uri.split("base64,")[1]).decode() for name, uri in found.items()
-    }
+    texts = {}
+    for name, uri in found.items():
+        content = base64.b64decode(uri.split("base64,")[1])
+        is_packed = name.endswith(".gz")
+        texts[name.removesuffix(".gz")] = (
+            gzip.decompress(content) if is_packed else content
+        ).decode()
     assert texts == {
         "results.csv": "case,dice\na,0.5\n",
+        "tables.csv": tables_csv(board),
         "rows.csv": rows_csv(board),
         "board.json": board_json(board),
         "tables.md": render_markdown(board),
@@ -66,7 +72,7 @@ def test_no_file_of_an_older_board_stays(golden: Board, tmp_path: Any) -> None:
 
     write(tmp_path, golden, [], [], PER_CASE, ["html", "md"])
     assert write(tmp_path, golden, [], [], PER_CASE, ["csv"]) == tmp_path / "report"
-    assert there() == ["index.html", "results.csv", "rows.csv", "tables.md"]
+    assert there() == [*("index.html", "results.csv", "rows.csv", "tables.csv", "tables.md")]
     write(tmp_path, replace(golden, rows=golden.rows[1:]), [], [], PER_CASE, ["tex"])
     assert there() == ["tables.tex"]
     assert (tmp_path / "board.json").exists()

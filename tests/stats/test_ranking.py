@@ -22,7 +22,7 @@ from bench.stats.ranking import (
     rank_distributions,
     rank_shares,
 )
-from bench.stats.shared_variance import MethodTable, SharedVariance, all_pairs, share_variance
+from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
 from bench.stats.verdicts import not_separated_from_best
 
 
@@ -264,7 +264,8 @@ def test_drawn_differences_fill_the_interval_of_a_shared_variance() -> None:
     scores = methods(3, k=4, s=2)
     shared = shared_by(scores)
     names = ["m0", "m1"]
-    variances = shared.variances(all_pairs(names))
+    assert shared.every_pair.pairs[0] == tuple(names)
+    variances = (shared.every_pair.variance[:1], shared.every_pair.freedom[:1])
     tables = np.stack([scores[name] for name in names])
     drawn = joint_draws(tables, seed=3, draws=200_000, variances=variances) @ [1, -1]
     expected = shared.difference("m0", "m1").interval()
@@ -277,8 +278,8 @@ def test_drawn_differences_fill_the_interval_of_a_shared_variance() -> None:
 def test_variances_of_each_pair_alone_are_the_default() -> None:
     scores = methods(4, k=3)  # too few to share a variance
     tables = np.stack(list(scores.values()))
-    variances = shared_by(scores).variances(all_pairs(list(scores)))
-    given = joint_draws(tables, seed=1, variances=variances)
+    every_pair = shared_by(scores).every_pair
+    given = joint_draws(tables, seed=1, variances=(every_pair.variance, every_pair.freedom))
     assert (given == joint_draws(tables, seed=1)).all()
 
 

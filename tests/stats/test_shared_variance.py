@@ -293,11 +293,30 @@ def test_changes_of_methods_share_the_mean_of_their_variances() -> None:
     assert differences_without_common_method({}) == {}
 
 
+@pytest.mark.parametrize(("k", "s"), [(3, 2), (5, 2), (7, 2), (5, 4), (3, 1)])
+def test_every_pair_at_once_is_each_pair_on_its_own(k: int, s: int) -> None:
+    methods = [MethodTable(label, table) for label, table in simulated(14, k, 9, s).items()]
+    methods[0] = MethodTable(methods[0].label, methods[0].table, pooled=False)
+    shared = share_variance(methods)
+    every_pair = shared.every_pair
+    assert list(every_pair.pairs) == list(combinations(shared.labels, 2))
+    p_values = every_pair.p_values()
+    for number, (first, second) in enumerate(every_pair.pairs):
+        difference = shared.difference(first, second)
+        assert every_pair.mean[number] == pytest.approx(difference.mean)
+        assert every_pair.variance[number] ** 0.5 == pytest.approx(difference.error)
+        assert every_pair.freedom[number] == pytest.approx(difference.freedom)
+        assert every_pair.tested[number] == difference.tested
+        p = difference.p_value()
+        assert p_values[number] == pytest.approx(np.nan if p is None else p, nan_ok=True)
+
+
 def test_no_variation_at_all() -> None:
     tables = {f"m{index}": np.full((5, 3), index / 8) for index in range(7)}
     difference = shared_by(tables).difference("m1", "m0")
     assert difference.interval() == (0.125, 0.125)
     assert difference.p_value() == 0
+    assert (shared_by(tables).every_pair.p_values() == 0).all()
 
 
 def test_tables_that_do_not_belong_together_are_refused() -> None:

@@ -89,12 +89,15 @@ def toy_plan(suite: Suite, **changes: Any) -> Plan:
 
 
 def scored_row(row: RowId, table: NDArray[np.float64], **changes: Any) -> RowCells:
-    """A finished row with the Dice of each patient and draw; fields may be changed."""
+    """A finished row with the Dice of each patient and draw; fields may be changed.
+
+    HD95 is 100 times what the Dice lacks, and no other metric is scored.
+    """
     scores = {}
     names = np.array([f"p{number:03}" for number in range(len(table))], object)
     for subset, values in enumerate(table.T):
-        means = Means(names, values[:, None])
-        scores[subset] = Scores({"dice": 0}, means, means)
+        means = Means(names, np.stack([values, 100 * (1 - values), values + np.nan], 1))
+        scores[subset] = Scores({"dice": 0, "hd95": 1, "nsd": 2}, means, means)
     content: dict[str, Any] = {
         "fraction": 0.1,
         "cells": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import re
 from dataclasses import replace
 
@@ -33,8 +34,9 @@ def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
     assert public.rows[0].reason == "lost w.pth, see https://example.org/a/b"
     assert public.protocol["Settings"] == "vgg19=v.pth" and public.datasets == board.datasets
     text = draw_page(secret, [], [], {}, public=True)
-    found = [
-        base64.b64decode(part).decode()
-        for part in re.findall(r'href="data:[^;]+;base64,([^"]+)"', text)
-    ]
+    found = []
+    for kind, part in re.findall(r'href="data:([^;]+);base64,([^"]+)"', text):
+        content = base64.b64decode(part)
+        is_packed = kind == "application/gzip"
+        found.append((gzip.decompress(content) if is_packed else content).decode())
     assert len(found) >= 4 and not any("anna" in part for part in [text, *found])

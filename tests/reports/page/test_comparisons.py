@@ -16,10 +16,10 @@ def test_a_pair_is_seen_from_both_sides_and_in_all_its_numbers(
     compared_text: str, words: Words
 ) -> None:
     seen = words(compared_text)
-    assert "ss_net supervised +0.062 [0.031, 0.092] 81.2% 0.004 0.002" in seen
-    assert "ss_net · +0.062**" in seen and "supervised -0.062** ·" in seen
+    assert "SS supervised +0.062 [0.031, 0.092] 81.2% 0.004 0.002" in seen
+    assert "SS · +0.062**" in seen and "supervised −0.062** ·" in seen
     assert (
-        "supervised - ss_net: 95% CI [-0.092, -0.031]; better on 18.8% of pairs; p 0.004"
+        "supervised minus SS: 95% CI [-0.092, -0.031]; better on 18.8% of pairs; p 0.004"
         in compared_text
     )
 
@@ -35,7 +35,7 @@ def test_marks_ask_for_a_significant_and_a_large_difference(compared: Board) -> 
 def test_a_pair_without_a_test_says_so(compared: Board, words: Words) -> None:
     pair = replace(compared.pairs[0], p=None, false_outperformance=None)
     text = render_page(replace(compared, pairs=[pair]), [], [])
-    assert "ss_net supervised +0.062 [0.031, 0.092] 81.2% not tested" in words(text)
+    assert "SS supervised +0.062 [0.031, 0.092] 81.2% not tested" in words(text)
     assert "better on 18.8% of pairs; not tested" in text
     assert comparisons.significance_mark(pair) == ""
 
@@ -50,6 +50,5 @@ def test_rank_shares_are_stacked_and_told(compared_text: str, words: Words) -> N
 
 
 def test_orderings_under_three_rules(compared_text: str, words: Words) -> None:
-    assert "ss_net 1 (0.712) 1 (1.250) 2 (0.123)" in words(compared_text)
+    assert "SS 1 (0.712) 1 (1.250) 2 (0.123)" in words(compared_text)
     assert "by mean and by the worst 5% of cases -1.00" in words(compared_text)
-    assert 'd="M60 34L210 34L360 56"' in compared_text

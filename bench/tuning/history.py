@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from bench.board.schema import StudyHistory, TrialPoint
 from bench.planning.plan_file import Plan, StudyFacts
 from bench.store import Store
 from bench.tuning.search import selection_noise, winner
-from bench.tuning.study_folder import Trial
-from bench.tuning.trials import read_importances, read_trials
+from bench.tuning.study_folder import Trial, study_folder
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPoint:
+    """A trial of a study, and the best value until then."""
+
+    number: int
+    params: Mapping[str, Any]
+    state: str
+    value: float | None
+    reason: str | None
+    best: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyHistory(StudyFacts):
+    """A search for settings that has begun, and how it went."""
+
+    asked: int  # trials
+    trials: Sequence[TrialPoint]
+    winner: int | None = None  # number of the best trial
+    noise: float | None = None  # standard error of the selection score
+    best_of: float | None = None  # what the best of so many trials gains by chance
+    importances: Mapping[str, float] = field(default_factory=dict)
 
 
 def study_histories(store: Store, plan: Plan) -> list[StudyHistory]:
     """The studies of a plan that have begun."""
     histories = []
     for study in plan.studies:
-        trials = read_trials(store, study.id)[: plan.trials]
+        folder = study_folder(store, study.id)
+        trials = folder.read_trials()[: plan.trials]
         if trials:
-            importances = read_importances(store, study.id)
+            importances = folder.read_importances()
             histories.append(_history(study, trials, plan.trials, importances))
     return histories
 

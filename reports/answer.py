@@ -1,0 +1,360 @@
+"""The answer to the question of the page, for each view: one or two sentences."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.board.schema import Board, ColumnFacts, MetricGain, Row
+from bench.names import DEFAULT, TUNED
+from reports.view import View, kept_defaults, settings_of
+from reports.wording import (
+    capitalised,
+    count_word,
+    entry_name,
+    joined,
+    listed,
+    number_text,
+    score_digits,
+    training_name,
+)
+
+FEW_DRAWS = 5  # below it, what is not resolved is put down to the number of draws
+DISTANCES = frozenset({"hd95", "asd"})
+
+# Rows or gains of one budget in one metric: (task, dataset, labelled, metric).
+Place = tuple[str, str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to use, what is known of the others, and what has no result or a failed one."""
+
+    lead: str
+    detail: str
+    remarks: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return " ".join(part for part in (self.lead + self.detail, self.remarks) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A row that is compared with the reference."""
+
+    name: str
+    row: Row
+    gain: MetricGain | None
+
+    @property
+    def verdict(self) -> str:
+        """The word for it; "" where it is not compared."""
+        if self.gain is None:
+            return ""
+        return self.gain.verdict or ""
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether the word comes from a test."""
+        return self.gain is not None and self.gain.p is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Everything that one view compares."""
+
+    view: View
+    column: ColumnFacts
+    unit: str  # what is labelled: "patient"
+    total: int  # of them, for training
+    distance_unit: str
+    reference: Row | None
+    reference_name: str
+    rivals: Sequence[Rival]
+
+    def of(self, verdict: str) -> list[Rival]:
+        """The rivals with a verdict, the largest gain first."""
+        chosen = [rival for rival in self.rivals if rival.verdict == verdict and rival.gain]
+        return sorted(chosen, key=_gain_of, reverse=True)
+
+    @property
+    def scored(self) -> list[Rival]:
+        """The rivals that have a score."""
+        return [rival for rival in self.rivals if rival.row.mean is not None]
+
+    def score(self, row: Row) -> str:
+        """A score with its metric, such as "Dice 0.75" or "HD95 5.1 px"."""
+        return f"{self.column.title} {self.value(row)}"
+
+    def value(self, row: Row) -> str:
+        """A score alone."""
+        digits = score_digits(self.column.digits, _half_width(row))
+        text = number_text(row.mean, digits)
+        return f"{text} {self.distance_unit}" if self.column.key in DISTANCES else text
+
+
+def answers(board: Board, views: Iterable[View]) -> dict[View, Answer]:
+    """The answer of each view."""
+    rows: dict[Place, list[Row]] = defaultdict(list)
+    for row in board.rows:
+        rows[row.task, row.dataset, row.labelled, row.metric].append(row)
+    gains: dict[Place, list[MetricGain]] = defaultdict(list)
+    for gain in board.gains:
+        gains[gain.task, gain.dataset, gain.labelled, gain.metric].append(gain)
+    repeated = kept_defaults(board)
+    made = {}
+    for view in views:
+        place = (view.task, view.dataset, view.labelled, view.metric)
+        field = _make_field(board, view, rows[place], gains[place], repeated)
+        made[view] = _answer(field)
+    return made
+
+
+def answer(board: Board, view: View) -> Answer:
+    """The answer of one view."""
+    return answers(board, [view])[view]
+
+
+# ---- What is compared
+
+
+def _make_field(
+    board: Board,
+    view: View,
+    rows: Sequence[Row],
+    gains: Sequence[MetricGain],
+    repeated: frozenset[tuple[str, str, int, str]],
+) -> Field:
+    card = board.datasets[view.dataset]
+    own_settings = TUNED if view.settings == "tuned" else DEFAULT
+    reference_id = (board.suite.reference, own_settings)
+    by_id: Mapping[tuple[str, str], MetricGain] = {(g.method, g.variant): g for g in gains}
+    reference = None
+    rivals = []
+    for row in rows:
+        if view.settings not in settings_of(row.variant) or "best on " in row.variant:
+            continue
+        row_id = (row.method, row.variant)
+        if row_id == reference_id:
+            reference = row
+            continue
+        place = (row.task, row.dataset, row.labelled, row.method)
+        is_repeated = view.settings == "all" and row.variant == TUNED and place in repeated
+        if is_repeated:
+            continue
+        name = entry_name(board, row.method, _spoken_variant(view, row))
+        rivals.append(Rival(name, row, by_id.get(row_id)))
+    return Field(
+        view=view,
+        column=board.column(view.metric),
+        unit=card.unit.split(" (")[0],
+        total=card.train_groups,
+        distance_unit=card.distance_unit,
+        reference=reference,
+        reference_name=training_name(board, board.suite.reference, DEFAULT),
+        rivals=rivals,
+    )
+
+
+def _spoken_variant(view: View, row: Row) -> str:
+    """Tuned settings need no word where every row has them."""
+    is_said = view.settings == "tuned" and row.variant == TUNED
+    return DEFAULT if is_said else row.variant
+
+
+def _gain_of(rival: Rival) -> float:
+    return rival.gain.mean if rival.gain else 0.0
+
+
+def _half_width(row: Row) -> float | None:
+    if row.lo is None or row.hi is None:
+        return None
+    return (row.hi - row.lo) / 2
+
+
+# ---- The sentences
+
+
+def _answer(field: Field) -> Answer:
+    remarks = _remarks(field)
+    reference = field.reference
+    if reference is None or reference.mean is None:
+        return _without_reference(field, remarks)
+    if not field.scored:
+        return _reference_alone(field, reference, remarks)
+    better = field.of("better")
+    if better:
+        return _with_better(field, reference, better, remarks)
+    lead = f"{_budget_words(field)}, use {field.reference_name}"
+    sentences = [_none_better(field), _unresolved(field, bool(field.of("worse")))]
+    detail = f" ({field.score(reference)}). {_in_a_row(sentences)}"
+    return Answer(lead, detail, remarks)
+
+
+def _without_reference(field: Field, remarks: str) -> Answer:
+    scored = field.scored
+    if not scored:
+        return Answer(f"{_budget_words(field)}, there is no result yet.", "", remarks)
+    lead = f"{_budget_words(field)}, no method can be recommended yet."
+    best = _best_score(field, scored)
+    why = f" {capitalised(field.reference_name)} has no result to compare the others with;"
+    detail = f"{why} {best.name} scores best so far ({field.score(best.row)})."
+    return Answer(lead, detail, remarks)
+
+
+def _best_score(field: Field, scored: Sequence[Rival]) -> Rival:
+    sign = 1 if field.column.better == "higher" else -1
+    return max(scored, key=lambda rival: sign * (rival.row.mean or 0.0))
+
+
+def _reference_alone(field: Field, reference: Row, remarks: str) -> Answer:
+    lead = f"{_budget_words(field)}, only {field.reference_name} has a result"
+    return Answer(lead, f" ({field.score(reference)}).", remarks)
+
+
+def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:
+    best, *others = better
+    lead = f"{_budget_words(field)}, use {best.name}"
+    scores = f"{field.score(best.row)}; {field.reference_name} {field.value(reference)}"
+    sentences = [_others_better(field, best, others)]
+    worse = [rival.name for rival in field.of("worse")]
+    if worse:
+        sentences.append(f"{_subject(worse)} worse than {field.reference_name}.")
+    sentences.append(_higher_but_unresolved(field, best))
+    sentences.append(_unresolved(field, True))
+    return Answer(lead, f" ({scores}). {_in_a_row(sentences)}", remarks)
+
+
+def _others_better(field: Field, best: Rival, others: Sequence[Rival]) -> str:
+    """Who else is better, and who of them cannot be told apart from the best."""
+    if not others:
+        return f"No other method is shown to be better than {field.reference_name}."
+    names = [rival.name for rival in others]
+    sentence = f"{_subject(names)} better than {field.reference_name} too"
+    tied = []
+    if best.row.ties_with_best:
+        tied = [rival.name for rival in others if rival.row.ties_with_best]
+    if not tied:
+        return f"{sentence}."
+    if len(tied) == len(names):
+        return f"{sentence}, and not separated from {best.name}."
+    return f"{sentence}; {_subject(tied)} not separated from {best.name}."
+
+
+def _higher_but_unresolved(field: Field, best: Rival) -> str:
+    """Methods whose mean beats the recommended one though their gain is not resolved."""
+    higher = [rival.name for rival in field.of("not resolved") if _gain_of(rival) > _gain_of(best)]
+    if not higher:
+        return ""
+    verb = "scores" if len(higher) == 1 else "score"
+    whose = "its gain is" if len(higher) == 1 else "their gains are"
+    return f"{listed(higher)} {verb} higher on average, but {whose} not resolved."
+
+
+def _none_better(field: Field) -> str:
+    worse = [rival.name for rival in field.of("worse")]
+    count = len(field.scored)
+    if len(worse) == count:
+        if count == 1:
+            return f"{worse[0]} is worse."
+        everyone = "Both" if count == 2 else f"All {count_word(count)}"
+        return f"{everyone} other methods are worse."
+    if count == 1:
+        return f"{field.scored[0].name} is not shown to be better."
+    nobody = "Neither" if count == 2 else "None"
+    sentence = f"{nobody} of the {count_word(count)} other methods is shown to be better"
+    if worse:
+        sentence = f"{sentence}; {_subject(worse)} worse"
+    return f"{sentence}."
+
+
+def _unresolved(field: Field, has_others: bool) -> str:
+    """Why the rest is open; "" where nothing is."""
+    unresolved = [r for r in field.scored if r.verdict not in ("better", "worse")]
+    if not unresolved:
+        return ""
+    rest = "For the rest, " if has_others else ""
+    draws = _draws_of(field, unresolved)
+    what = _draw_words(field, draws)
+    if not any(rival.is_tested for rival in unresolved):
+        verb = "allows" if draws == 1 else "allow"
+        return capitalised(f"{rest}{what} {verb} no test.")
+    if draws >= FEW_DRAWS:
+        words = "the differences are not statistically significant."
+        return capitalised(f"{rest}{words}")
+    verb = "is" if draws == 1 else "are"
+    return capitalised(f"{rest}{what} {verb} too few to tell.")
+
+
+def _draws_of(field: Field, rivals: Sequence[Rival]) -> int:
+    """The draws that are compared: those that method and reference share."""
+    shared = [len(rival.gain.subsets) for rival in rivals if rival.gain is not None]
+    if shared:
+        return max(shared)
+    return field.reference.n_subsets if field.reference is not None else 0
+
+
+def _draw_words(field: Field, draws: int) -> str:
+    """ "two draws of the labelled patients"; with all labels, draws differ in the seed alone."""
+    plural = "" if draws == 1 else "s"
+    if _has_all_labels(field):
+        return f"{count_word(draws)} repeat{plural} of each training"
+    return f"{count_word(draws)} draw{plural} of the labelled {_plural(field.unit)}"
+
+
+def _remarks(field: Field) -> str:
+    """Methods that failed, have no result, or do not apply."""
+    rows = [(field.reference_name, field.reference)] if field.reference is not None else []
+    rows += [(rival.name, rival.row) for rival in field.rivals]
+    by_status: dict[str, list[str]] = defaultdict(list)
+    for name, row in rows:
+        has_score = row.mean is not None
+        status = row.status if has_score else f"no {row.status}"
+        by_status[status].append(name)
+    failed = by_status["failed"]
+    without = by_status["no failed"] + by_status["no missing"] + by_status["no ok"]
+    sentences = []
+    if failed:
+        sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
+    if without and len(without) < len(rows):
+        verb = "has" if len(without) == 1 else "have"
+        sentences.append(f"{capitalised(listed(without))} {verb} no result yet.")
+    if by_status["no not_applicable"]:
+        names = by_status["no not_applicable"]
+        verb = "does" if len(names) == 1 else "do"
+        sentences.append(f"{capitalised(listed(names))} {verb} not apply here.")
+    return " ".join(sentences)
+
+
+# ---- Parts of sentences
+
+
+def _budget_words(field: Field) -> str:
+    labelled = field.view.labelled
+    if _has_all_labels(field):
+        words = f"With all {labelled} {_plural(field.unit)} labelled"
+    elif labelled == 1:
+        words = f"With 1 labelled {field.unit}"
+    else:
+        words = f"With {labelled} labelled {_plural(field.unit)}"
+    return f"{words} and tuned settings" if field.view.settings == "tuned" else words
+
+
+def _has_all_labels(field: Field) -> bool:
+    return field.view.labelled >= field.total
+
+
+def _plural(unit: str) -> str:
+    return unit if unit.endswith("s") else f"{unit}s"
+
+
+def _subject(names: Sequence[str]) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    return f"{listed(names)} {verb}"
+
+
+def _in_a_row(sentences: Iterable[str]) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)

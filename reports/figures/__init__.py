@@ -1,0 +1,1 @@
+"""The figures of a page as Vega-Lite specifications, one for each section and question."""

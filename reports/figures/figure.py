@@ -1,0 +1,86 @@
+"""One figure of a page: its specification, and its first view drawn for readers without script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from reports.figures.library import draw_svg
+
+WIDE = 900  # px, of a drawing in print and on a wide screen
+NARROW = 358  # of a phone with 390 px
+NARROW_BELOW = 620  # px; `figures.js` chooses by the same numbers
+WIDEST_PANEL = 400  # px
+# None of these may stand in a script element as it is: "</script>" would end the element,
+# U+2028 and U+2029 end lines.
+ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A list beside a figure that sets one of its signals to a number."""
+
+    signal: str
+    label: str
+    options: list[tuple[int, str]]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure for `figure.html.j2`.
+
+    `spec` is for wide screens. Its `usermeta.narrow` holds the parts that replace those of the same
+    name on narrow ones; `usermeta` of a faceted figure says how many panels it has, their
+    least width, and the margin around each.
+    """
+
+    name: str  # of the kind of figure: "forest"
+    title: str
+    caption: str
+    spec: Spec
+    svg: Markup  # both widths; the style sheet shows one of them
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def budgets(self) -> list[int]:
+        """The numbers of labelled patients between which it chooses; empty if it does not."""
+        if "labelled" not in {param["name"] for param in self.spec["params"]}:
+            return []
+        return sorted({value["labelled"] for value in self.spec["data"]["values"]})
+
+    @property
+    def json(self) -> Markup:
+        """The specification for a script element: no name inside it can end the element."""
+        text = json.dumps(self.spec, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return Markup(text.translate(ESCAPES))
+
+
+def make_figure(name: str, title: str, caption: str, spec: Spec) -> Figure:
+    """The figure, drawn at both widths."""
+    wide = f'<div class="wide">{draw_svg(fit_to(spec, WIDE))}</div>'
+    narrow = f'<div class="narrow">{draw_svg(fit_to(spec, NARROW))}</div>'
+    return Figure(name, title, caption, spec, Markup(wide + narrow))
+
+
+def fit_to(spec: Mapping[str, Any], room: int) -> Spec:
+    """The specification for so many pixels; `figures.js` does the same."""
+    meta = spec.get("usermeta", {})
+    fitted = dict(spec)
+    if room < NARROW_BELOW:
+        fitted.update(meta.get("narrow", {}))
+    if "panel" not in meta:
+        room = min(room, meta.get("widest", room))
+        fitted["width"] = room - fitted["padding"]["left"] - fitted["padding"]["right"]
+        return fitted
+    columns = max(1, min(meta["panels"], room // meta["panel"]))
+    fitted["columns"] = columns
+    width = min(room // columns - meta["margin"], WIDEST_PANEL)
+    fitted["spec"] = {**spec["spec"], "width": width}
+    return fitted

@@ -1,0 +1,134 @@
+"""The ranks of methods under three rules, as lines from rule to rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.board.schema import Board, RuleOrdering
+from bench.names import method_label
+from reports.figures import look
+from reports.figures.figure import Figure, Spec, make_figure
+from reports.figures.views import first_view, own_settings
+from reports.figures.words import method_name
+
+MOST = 30  # methods of a budget
+RULES = {
+    "mean": "mean",
+    "mean_rank": "mean rank",
+    "worst_case": "worst cases",
+}
+CAPTION = (
+    "Rank of each method by its mean, by its mean rank over cases, and by the mean of its worst 5% "
+    "of cases, among all methods and settings of this budget. Lines that cross: the rule decides."
+)
+VIEW_FILTER = f"datum.labelled == labelled && {look.SETTINGS}"
+LINE = 24  # px for each rank
+LEFT, TOP = 44, 60
+NAMES_WIDTH, NARROW_NAMES_WIDTH = 230, 130
+NAME_LIMIT = {"expr": f"width < 300 ? {NARROW_NAMES_WIDTH - 20} : {NAMES_WIDTH - 20}"}
+
+
+def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
+    """The figure of a section; None where no two methods were ordered."""
+    values = list_ranks(board, task, dataset)
+    if not values:
+        return None
+    spec = rules_spec(board, task, dataset, values)
+    return make_figure("rank_rules", "Ranks under three rules", CAPTION, spec)
+
+
+def list_ranks(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
+    """One value for each method and rule at a budget."""
+    values = []
+    for ordering in board.orderings:
+        if (ordering.task, ordering.dataset) == (task, dataset):
+            values += _ranks_of(board, ordering)
+    return values
+
+
+def _ranks_of(board: Board, ordering: RuleOrdering) -> list[dict[str, Any]]:
+    values = []
+    for method in ordering.methods[:MOST]:
+        for rule, title in RULES.items():
+            value = {
+                "labelled": ordering.labelled,
+                "settings": own_settings(method.variant),
+                "name": method_name(board, method.method, method.variant),
+                "id": method_label(method.method, method.variant),
+                "rule": title,
+                "rank": method.rules[rule].rank,
+                "score": float(f"{method.rules[rule].value:.4g}"),
+            }
+            values.append(value)
+    return values
+
+
+# ---- Specification
+
+
+def rules_spec(board: Board, task: str, dataset: str, values: list[dict[str, Any]]) -> Spec:
+    """Lines that follow budget and settings; names stand at the last rule."""
+    view = first_view(board, task, dataset)
+    params = {"labelled": view.labelled, "settings": view.settings}
+    spec = look.one_view("Ranks under three rules, one line a method", values, params)
+    spec["transform"] = [{"filter": VIEW_FILTER}]
+    spec["title"] = {"text": "Ranks under three rules", "dx": -LEFT}
+    spec["height"] = LINE * max(value["rank"] for value in values)
+    spec["padding"] = {"left": LEFT, "right": NAMES_WIDTH, "top": TOP, "bottom": 8}
+    spec["layer"] = _layers()
+    narrow = {**spec["padding"], "right": NARROW_NAMES_WIDTH}
+    spec["usermeta"] = {"narrow": {"padding": narrow}, "widest": 760}
+    return spec
+
+
+def _layers() -> list[Spec]:
+    x = {
+        "field": "rule",
+        "type": "ordinal",
+        "sort": list(RULES.values()),
+        "scale": {"type": "point", "padding": 0},
+        "axis": {
+            "title": None,
+            "orient": "top",
+            "labelAngle": 0,
+        },
+    }
+    y = {
+        "field": "rank",
+        "type": "quantitative",
+        "scale": {"reverse": True, "zero": False, "nice": False, "padding": 10},
+        "axis": {"title": None, "format": "d", "tickMinStep": 1, "grid": False},
+    }
+    colour = {
+        "field": "name",
+        "type": "nominal",
+        "scale": {"range": list(look.SERIES)},
+        "legend": None,
+    }
+    tooltip = [
+        {"field": "name", "title": "Method"},
+        {"field": "id", "title": "Id"},
+        {"field": "rule", "title": "Rule"},
+        {"field": "rank", "title": "Rank"},
+        {"field": "score", "title": "Value"},
+    ]
+    line = {
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {"x": x, "y": y, "color": colour},
+    }
+    dots = {
+        "mark": {"type": "circle", "size": 70, "opacity": 1},
+        "encoding": {"x": x, "y": y, "color": colour, "tooltip": tooltip},
+    }
+    last = list(RULES.values())[-1]
+    names = {
+        "transform": [{"filter": f"datum.rule == '{last}'"}],
+        "mark": {"type": "text", "align": "left", "baseline": "middle", "limit": NAME_LIMIT},
+        "encoding": {
+            "x": {"value": {"expr": "width + 14"}},
+            "y": y,
+            "text": {"field": "name"},
+            "color": colour,
+        },
+    }
+    return [line, dots, names]

@@ -1,0 +1,1 @@
+ScarcePage.start();
