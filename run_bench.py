@@ -37,7 +37,9 @@ Size = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", help="Run some cells only: method=NAME,fraction=0.1; may be repeated."),
+    typer.Option(
+        "--only", help="Limit it to some runs: method=NAME,fraction=0.1; may be repeated."
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -75,10 +77,10 @@ def run(
         Path | None, typer.Option(help="The file of FID's Inception network; adds a column FID.")
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option(help="Run failed cells and failed trials again.")
+        bool, typer.Option(help="Repeat failed runs and failed trials.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the cells and the predicted time.")
+        bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")
     ] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
@@ -117,7 +119,7 @@ def _exit_with(code: int, failed: bool) -> NoReturn:
 
 
 def _run_and_tune(bench: Bench) -> Progress:
-    """Run all cells, then the studies, then the cells that these chose settings for."""
+    """Make all runs, then the studies, then the runs that these chose settings for."""
     from bench import console, stages, tracking
     from bench.live_page import LivePage
     from reports import write
@@ -211,10 +213,11 @@ def report(
         str, typer.Option("--format", help="Some of html, csv, md and tex, separated by commas.")
     ] = "html,csv,md,tex",
     public: Annotated[
-        bool, typer.Option("--public", help="Leave out pictures of data that may not be passed on.")
+        bool,
+        typer.Option("--public", help="Leave out pictures whose licence forbids redistribution."),
     ] = False,
 ) -> None:
-    """Draw the leaderboard of all finished cells of OUT: board.json and files in OUT/report."""
+    """Draw the leaderboard of all finished runs in OUT: board.json and files in OUT/report."""
     from bench.store import Store
 
     _report(Store(out), formats, public)
@@ -312,7 +315,7 @@ def sync(out: Out) -> None:
 
 @app.command()
 def status(out: Out) -> None:
-    """Say how many cells of OUT are done, running, failed and missing."""
+    """Say how many runs of OUT are done, running, failed and missing."""
     from bench import console
     from bench.store import Store
 
@@ -323,7 +326,7 @@ def status(out: Out) -> None:
 def predict(
     out: Out,
     key: Annotated[
-        str, typer.Argument(help="The key of a cell, or its first characters; see the page.")
+        str, typer.Argument(help="The key of a run, or its first characters; see the page.")
     ],
     images: Annotated[
         Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
@@ -333,7 +336,7 @@ def predict(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Write masks for a folder of images with the model of one cell."""
+    """Write masks for a folder of images with the model of one run."""
     from bench.execution import predict as predicting
     from bench.store import Store
     from datasets.readers.image_file import read_image_file
@@ -352,10 +355,12 @@ def splits(
         Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
     ] = None,
     plugin: Plugins = None,
-    subsets: Annotated[int, typer.Option(min=1, help="How many labelling orders to draw.")] = 5,
+    subsets: Annotated[
+        int, typer.Option(min=1, help="How many draws of the labelled patients.")
+    ] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
-    """Show or write the split and the labelling orders of a data set."""
+    """Show or write the split and the draws of labelled patients of a data set."""
     from bench import stages
     from bench.planning import split
 

@@ -32,7 +32,7 @@ def board_table(board: Board) -> str:
 def _task_table(board: Board, task: str) -> str:
     headline = HEADLINE[task]
     rows = [row for row in board.rows if row.task == task and row.metric == headline]
-    lines = [["dataset", "labelled", "method", headline, "95% interval", "rank", ""]]
+    lines = [["dataset", "labelled", "method", headline, "95% CI", "rank", ""]]
     for row in sorted(rows, key=_reading_order):
         labelled = f"{row.labelled} ({row.fraction:.0%})"
         method = method_label(row.method, row.variant)
@@ -128,7 +128,7 @@ def _progress_lines(progress: Progress) -> list[str]:
 
 def summary(progress: Progress) -> str:
     """Cells done, running and failed, and the time left."""
-    counts = f"{progress.done} of {progress.total} cells done"
+    counts = f"{progress.done} of {progress.total} runs done"
     if progress.kept:
         counts += f" ({progress.kept} from before)"
     counts += f", {len(progress.running)} running, {progress.failed} failed"
@@ -148,7 +148,7 @@ def status_text(store: Store) -> str:
         f"{status.done} done, {status.running} running, "
         f"{status.failed} failed, {status.missing} missing"
     )
-    lines = [f"{status.total} cells: {counts}"]
+    lines = [f"{status.total} runs: {counts}"]
     lines += _running_lines(status)
     lines += _failure_lines(status)
     if status.seconds["cell"]:
@@ -156,7 +156,7 @@ def status_text(store: Store) -> str:
     if status.aside:
         lines.append(
             f"{status.aside} results of other settings or older code are kept aside, "
-            "not on the board"
+            "not on the leaderboard"
         )
     return "\n".join(lines)
 
@@ -189,7 +189,7 @@ def _time_shares(seconds: Mapping[str, float]) -> str:
         if seconds[kind] or kind != "part_wait":
             shares.append(f"{seconds[kind] / total:.1%} {words}")
     shares.append(f"{rest / total:.1%} everything else (predicting, writing)")
-    return f"{total:.0f} s in cells: {', '.join(shares)}"
+    return f"{total:.0f} s in runs: {', '.join(shares)}"
 
 
 # --- lists

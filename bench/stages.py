@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from bench.planning.dataset_facts import describe_dataset, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
+from bench.records import read_json
 from bench.scoring import score_cell
 from bench.store import Store
 
@@ -161,8 +163,20 @@ def make_plan(bench: Bench) -> Plan:
         cautions=plan_file.cautions(suite, plugins),
         studies=studies,
         methods=plan_file.method_cards(suite, plugins),
-        provenance={"commit": commit()},
+        provenance={"commit": commit(), "started": started_on(bench.store)},
     )
+
+
+def started_on(store: Store) -> str:
+    """The day (UTC) on which a folder was first planned, as 2026-01-31; later runs keep it."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    try:
+        content = read_json(store.out / "plan.json")
+    except BenchError:  # torn: it is written anew
+        return today
+    provenance = content.get("provenance") if isinstance(content, dict) else None
+    started = provenance.get("started") if isinstance(provenance, dict) else None
+    return started if isinstance(started, str) else today
 
 
 def commit() -> str:

@@ -1,5 +1,6 @@
 """Stages from plan to page: a split from a file, and a page from whatever is finished."""
 
+import datetime
 import json
 from itertools import pairwise, product
 from pathlib import Path
@@ -168,3 +169,19 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
         live(Progress(9, done=done, running={"key": RunningCell("a cell", 1, 3)}))
     assert calls == ["drawn"]  # said once, and not tried again
     assert capsys.readouterr().err == "cannot draw the page yet: KeyError: 'nsd'; the run goes on\n"
+
+
+def test_the_day_on_which_a_folder_was_started_is_kept(tmp_path: Path) -> None:
+    """A citation has the date of the run, not that of the drawing."""
+    store = Store(tmp_path / "toy")
+    plan(toy_suite(), store)
+    file = store.out / "plan.json"
+    content = json.loads(file.read_text())
+    today = content["provenance"]["started"]
+    assert datetime.date.fromisoformat(today)
+    content["provenance"]["started"] = "2026-01-31"
+    file.write_text(json.dumps(content))
+    plan(toy_suite(), store)
+    assert read_plan(store.out).provenance["started"] == "2026-01-31"
+    file.write_text("{")
+    assert stages.started_on(store) >= today

@@ -37,7 +37,9 @@ def _settings(plan: Plan, board: Board) -> dict[str, Any]:
     methods = {}
     for entry in plan.suite.methods:
         methods[f"{entry.method} ({entry.variant})"] = entry.model_dump(mode="json")
-    return {**settings, "methods": methods, "made with": board.provenance}
+    made_with = dict(board.provenance)
+    made_with.pop("started", None)  # the day of a run is no setting
+    return {**settings, "methods": methods, "made with": made_with}
 
 
 def _read_tables(rows: Sequence[RowCells], board: Board) -> dict[tuple[RowId, str], Table]:

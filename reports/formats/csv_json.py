@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import csv_text
 from bench.board.schema import Board, Point, Row
-from reports.formats.main_table import GAIN, Line, Table, main_tables
+from reports.formats.main_table import GAIN, Line, Table, gain_interval, main_tables
 
 TABLE_START = ("task", "dataset", "labelled", "method", "id", "variant")
 TABLE_END = ("draws", "rank", "status", "reason")
@@ -122,8 +122,8 @@ def _line_numbers(table: Table, line: Line) -> dict[str, Any]:
         if column.key != GAIN:
             numbers[column.key] = row.mean
         elif not line.entry.reference:
-            verdict = line.verdict
-            numbers |= {GAIN: row.mean, "gain_lo": row.lo, "gain_hi": row.hi, "verdict": verdict}
+            lo, hi = gain_interval(row) or (None, None)
+            numbers |= {GAIN: row.mean, "gain_lo": lo, "gain_hi": hi, "verdict": line.verdict}
     return numbers
 
 

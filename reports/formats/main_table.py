@@ -21,7 +21,9 @@ GAIN = "gain"
 FURTHER = {"segmentation": ("nsd", "hd95"), "classification": ("macro_f1", "auroc")}
 BUILT_IN = frozenset(column.key for column in COLUMNS)
 REFERENCE = "reference"  # instead of a verdict
+UNTESTED = "not tested"  # too few draws for a test
 NONE = "n/a"
+SURE_TO_3 = 0.01  # half-width of an interval up to which a third decimal means something
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,8 @@ def _make_cell(entry: Entry, column: ColumnFacts, tied: Sequence[Entry]) -> Cell
     if column.key == GAIN:
         # A gain of the reference over itself is no result.
         return Cell("") if entry.reference else Cell(_gain_text(row, column.digits))
-    text = with_minus(tables.number(row.mean, column.digits))
+    ends = None if row.lo is None or row.hi is None else (row.lo, row.hi)
+    text = with_minus(tables.number(row.mean, _digits(column.digits, ends)))
     is_tied = any(other is entry for other in tied)
     return Cell(text, best=is_tied and len(tied) == 1, tied=is_tied and len(tied) > 1)
 
@@ -189,13 +192,31 @@ def _not_separated(entries: Sequence[Entry], metric: str) -> list[Entry]:
     return [entry for entry, row in ranked if row.ties_with_best]
 
 
-def _gain_text(row: Row, digits: int) -> str:
+def gain_interval(row: Row) -> tuple[float, float] | None:
+    """The interval adjusted for all gains of the budget; that of the gain alone if untested."""
+    lo, hi = row.adjusted_lo, row.adjusted_hi
+    if lo is None or hi is None:
+        lo, hi = row.lo, row.hi
+    if lo is None or hi is None or not (tables.known(lo) and tables.known(hi)):
+        return None
+    return tables.clip(lo, row.metric), tables.clip(hi, row.metric)
+
+
+def _gain_text(row: Row, column_digits: int) -> str:
     """A signed difference and its interval, clipped to what a difference can be."""
+    ends = gain_interval(row)
+    digits = _digits(column_digits, ends)
     mean = signed(row.mean, digits)
-    if not (tables.known(row.lo) and tables.known(row.hi)):
+    if ends is None:
         return mean
-    lo, hi = tables.clip(row.lo, row.metric), tables.clip(row.hi, row.metric)
-    return f"{mean} [{signed(lo, digits)}, {signed(hi, digits)}]"
+    return f"{mean} [{signed(ends[0], digits)}, {signed(ends[1], digits)}]"
+
+
+def _digits(column_digits: int, ends: tuple[float, float] | None) -> int:
+    """Decimals of a number: two, unless its interval is so narrow that a third is known."""
+    if ends is not None and (ends[1] - ends[0]) / 2 <= SURE_TO_3:
+        return column_digits
+    return min(column_digits, 2)
 
 
 def signed(value: float | None, digits: int) -> str:
@@ -215,7 +236,9 @@ def _verdict(entry: Entry) -> str:
     if entry.reference:
         return REFERENCE
     row = entry.rows.get(GAIN)
-    return tables.verdict_text(row) if row is not None else ""
+    if row is None or row.verdict is None:
+        return ""
+    return str(row.verdict) if row.p is not None else UNTESTED
 
 
 def _ceiling_line(
@@ -283,12 +306,11 @@ def _caption(board: Board, problem: Problem, budget: Budget, lines: Sequence[Lin
         f"{title} on {tables.problem_title(board, problem)} with {budget.text} "
         f"{tables.plural(unit, 2)} labelled: mean over {_tested(card)}{_draws(lines)}."
     ]
-    verdicts = {line.verdict for line in lines} - {"", REFERENCE}
+    verdicts = {line.verdict for line in lines} - {"", REFERENCE, UNTESTED}
     if any("[" in cell.text for line in lines for cell in line.cells):
         reference = method_name(board, tables.reference_method(board), DEFAULT)
-        sentences.append(f"Gain: over {reference} with the same labels, 95% CI.")
-    if verdicts:
-        sentences.append("Verdicts are adjusted for all gains.")
+        adjusted = ", adjusted for all gains" if verdicts else ""
+        sentences.append(f"Gain: over {reference} with the same labels, 95% CI{adjusted}.")
     if any(cell.best for line in lines for cell in line.cells):
         sentences.append("Bold: separated from all other methods.")
     if any(cell.tied for line in lines for cell in line.cells):

@@ -53,7 +53,7 @@ def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:
     command = [sys.executable, script, "run", "suite.yaml", "--plugin", "stripes.py"]
     result = run_in_folder(command, tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "1 of 1 cells done" in result.stderr
+    assert "1 of 1 runs done" in result.stderr
 
 
 def test_every_key_of_a_suite_is_documented() -> None:
