@@ -364,7 +364,9 @@ def splits(
     from bench import stages
     from bench.planning import split
 
-    drawn = stages.splits(dataset, data, Path("runs") / "cache", subsets, seed, plugin or [])
+    cache = Path("runs") / "cache"
+    drawn, notes = stages.splits(dataset, data, cache, subsets, seed, plugin or [])
+    _print_notes(notes)
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
         typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")

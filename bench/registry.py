@@ -269,7 +269,7 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
 
 
 def networks() -> ModuleType:
-    """The module of shared networks, with `NDIM`, `GRID` and `build(backbone, spec, weights)`."""
+    """The module of shared networks, with `NDIM`, `grid(name)`, `load_weights` and `build`."""
     return importlib.import_module(f"{METHODS.name}.networks")
 
 

@@ -28,7 +28,7 @@ from bench.planning.cells import (
     plan_cells,
     reference_models,
 )
-from bench.planning.dataset_facts import describe_dataset, warnings
+from bench.planning.dataset_facts import describe_dataset, left_out, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
@@ -436,10 +436,10 @@ def splits(
     subsets: int,
     seed: int,
     plugins: Sequence[Path] = (),
-) -> split.Split:
-    """The split that a suite without `split:` draws for a data set."""
+) -> tuple[split.Split, list[str]]:
+    """The split that a suite without `split:` draws for a data set, and what it leaves out."""
     dataset, code = registry.dataset(name, data, plugins)
     train, test = split.draw_sides(dataset.records(), seed, None)
     grid = decode.Grid((64, 64))  # strata come from native masks: any grid gives the same orders
     prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
-    return split.draw(name, prepared.index, seed, subsets)
+    return split.draw(name, prepared.index, seed, subsets), left_out(name, prepared.index)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,8 @@ class Report:
     largest: tuple[int, ...] | None = None
     sizes: int = 0  # distinct image sizes
     normals: int = 0  # cases with an empty mask
-    hash_pairs: int = 0  # pairs of two sides that are alike by hash alone
-    duplicates: list[Duplicate] = field(default_factory=list)  # those confirmed by their thumbnails
+    look_alikes: int = 0  # pairs of two sides that are alike as thumbnails
+    duplicates: list[Duplicate] = field(default_factory=list)  # those that their pixels confirm
     notes: dict[str, int] = field(default_factory=dict)  # what had to be corrected -> cases
     problems: list[str] = field(default_factory=list)
     usable: bool = False
@@ -69,7 +70,6 @@ class _CaseSummary:
     shape: tuple[int, ...]
     areas: NDArray[np.float64] | None  # share of each class; None without a mask
     notes: tuple[str, ...]
-    hash: np.uint64
     thumbnail: NDArray[np.float32]
 
 
@@ -87,17 +87,19 @@ def check(dataset: Dataset) -> Report:
             summaries.append(_summarise_case(record, dataset.read(record), card))
         except DataProblem as problem:
             fatal.append(str(problem))
-    return _build_report(card, records, summaries, fatal)
+    look_alikes, duplicates = _find_duplicates(summaries, dataset)
+    report = _build_report(card, records, summaries, fatal)
+    return replace(report, look_alikes=look_alikes, duplicates=duplicates)
 
 
 def _build_report(
     card: Card, records: Sequence[Record], summaries: Sequence[_CaseSummary], fatal: list[str]
 ) -> Report:
+    """All of the report but near-duplicates."""
     shapes = {summary.shape for summary in summaries}
     sizes = sorted(shapes, key=lambda shape: (np.prod(shape), shape))
     empty = _empty_cases(card, summaries)
     classes = _count_classes(card, summaries)
-    hash_pairs, duplicates = _find_duplicates(summaries)
     notes: Counter[str] = Counter()
     for summary in summaries:
         notes.update(set(summary.notes))
@@ -109,8 +111,6 @@ def _build_report(
         largest=sizes[-1] if sizes else None,
         sizes=len(sizes),
         normals=len(empty),
-        hash_pairs=hash_pairs,
-        duplicates=duplicates,
         notes=dict(notes),
         problems=fatal + _mild_problems(card, records, classes, empty),
         usable=not fatal,
@@ -128,7 +128,6 @@ def _summarise_case(record: Record, raw: RawCase, card: Card) -> _CaseSummary:
         raw.image.shape[1:],
         areas,
         raw.notes,
-        near_duplicates.dhash(raw.image, card.slice_axis),
         near_duplicates.thumbnail(raw.image, card.slice_axis),
     )
 
@@ -230,23 +229,28 @@ def _count_classes(card: Card, summaries: Sequence[_CaseSummary]) -> list[ClassC
     return [ClassCount(name, int(cases), float(area)) for name, cases, area in columns]
 
 
-def _find_duplicates(summaries: Sequence[_CaseSummary]) -> tuple[int, list[Duplicate]]:
-    """The number of pairs with close hashes, and the pairs that their thumbnails confirm.
+def _find_duplicates(
+    summaries: Sequence[_CaseSummary], dataset: Dataset
+) -> tuple[int, list[Duplicate]]:
+    """The number of look-alike pairs, and the pairs that their pixels confirm.
 
     Pairs are counted across the sides of the data's own split, or across patients without one.
     """
     if not summaries:
         return 0, []
-    hashes = np.array([summary.hash for summary in summaries])
     thumbnails = np.stack([summary.thumbnail for summary in summaries])
     names = _compared_names(summaries)
     sides = np.unique(names, return_inverse=True)[1]
-    pairs = near_duplicates.close_hashes(hashes, hashes)
+    pairs = near_duplicates.alike_in_the_gross(thumbnails, thumbnails)
     in_order = pairs[:, 0] < pairs[:, 1]
     apart = sides[pairs[:, 0]] != sides[pairs[:, 1]]
-    pairs = pairs[in_order & apart]
+    pairs = near_duplicates.alike_in_outline(pairs[in_order & apart], thumbnails, thumbnails)
+
+    def read(position: int) -> NDArray[Any]:
+        return dataset.read(summaries[position].record).image
+
     duplicates = []
-    for a, b in near_duplicates.confirmed(pairs, thumbnails, thumbnails):
+    for a, b in near_duplicates.confirmed(pairs, read, read):
         first = summaries[a].record.id
         second = summaries[b].record.id
         duplicates.append(Duplicate(first, second, (names[a], names[b])))
@@ -292,9 +296,15 @@ def _size_text(size: tuple[int, ...]) -> str:
 def _duplicate_lines(report: Report) -> list[str]:
     has_split = [side.name for side in report.splits] != ["all"]
     where = "splits" if has_split else "patients"
-    pairs = f"{len(report.duplicates)} pairs ({report.hash_pairs} by hash alone)"
+    pairs = f"{len(report.duplicates)} of {report.look_alikes} pairs that look alike"
     names = [f"{pair.first} = {pair.second}" for pair in report.duplicates]
-    return [f"near-duplicates across {where}: {pairs}", *_first_lines(names)]
+    lines = [f"near-duplicates across {where}: {pairs}", *_first_lines(names)]
+    if names:
+        lines += [
+            "  'run' leaves out training images that nearly equal a test image;",
+            "  'drop_copies: false' in a suite keeps them",
+        ]
+    return lines
 
 
 def _table_lines(

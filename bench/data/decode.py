@@ -26,6 +26,7 @@ from bench.data.index import (
     read_index,
     write_index,
 )
+from bench.data.near_duplicates import SIDE, thumbnail
 from bench.errors import BenchError, DataProblem
 from bench.records import write_json
 
@@ -47,26 +48,26 @@ class _PackWriter:
         return stored
 
 
-class _Fingerprints:
-    """Hashes and thumbnails of all images in the order they are decoded: training images first."""
+def _find_copies(
+    dataset: Dataset, sides: Sides, thumbs: Mapping[str, Sequence[NDArray[np.float32]]]
+) -> list[DroppedCase]:
+    """The training cases that nearly equal a test case, in list order (protocol R1.6)."""
+    train = np.array(thumbs["train"], np.float32).reshape(-1, SIDE, SIDE)
+    test = np.array(thumbs["test"], np.float32).reshape(-1, SIDE, SIDE)
+    pairs = near_duplicates.alike_in_the_gross(train, test)
+    pairs = near_duplicates.alike_in_outline(pairs, train, test)
 
-    def __init__(self, slice_axis: int) -> None:
-        self.slice_axis = slice_axis
-        self.hashes: list[np.uint64] = []
-        self.thumbnails: list[NDArray[np.float32]] = []
+    def read_train(position: int) -> NDArray[Any]:
+        return dataset.read(sides["train"][position]).image
 
-    def add(self, image: NDArray[Any]) -> None:
-        self.hashes.append(near_duplicates.dhash(image, self.slice_axis))
-        self.thumbnails.append(near_duplicates.thumbnail(image, self.slice_axis))
+    def read_test(position: int) -> NDArray[Any]:
+        return dataset.read(sides["test"][position]).image
 
-    def copies(self, train: int) -> dict[int, int]:
-        """Which of the first `train` images nearly equals which test image (protocol R1.6)."""
-        hashes = np.array(self.hashes)
-        thumbnails = np.stack(self.thumbnails)
-        pairs = near_duplicates.near_duplicates(
-            hashes[:train], thumbnails[:train], hashes[train:], thumbnails[train:]
-        )
-        return dict(pairs)
+    copies = dict(near_duplicates.confirmed(pairs, read_train, read_test))
+    dropped = []
+    for copy, original in sorted(copies.items()):
+        dropped.append(DroppedCase(sides["train"][copy].id, sides["test"][original].id))
+    return dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,50 +136,42 @@ def _write_packs(
     """Write all files of a data set in the cache; the index comes last."""
     content = hashlib.sha256()
     writers = {name: _PackWriter(folder / f"{name}.bin", content) for name in PACKS}
-    fingerprints = _Fingerprints(dataset.card.slice_axis)
+    thumbs: dict[str, list[NDArray[np.float32]]] = {"train": [], "test": [], "validation": []}
     entries: dict[str, list[CaseEntry]] = {}
     for side in ("train", "test", "validation"):
         entries[side] = []
         for record in sides.get(side, ()):
             case = _read_case(dataset, record, grid)
-            if side != "validation":
-                fingerprints.add(case.raw.image)
+            thumbs[side].append(case.thumbnail())
             if side == "train":
                 entries[side] += case.write_training(writers)
             else:
                 entries[side].append(case.write_test(writers))
     for writer in writers.values():
         writer.stream.close()
-    copies: dict[int, int] = {}
-    if drop_copies and _can_hold_copies(dataset.card, grid):
-        copies = fingerprints.copies(len(entries["train"]))
+    dropped: Sequence[DroppedCase] = ()
+    if drop_copies and not dataset.card.synthetic:  # drawn images are never copies
+        dropped = _find_copies(dataset, sides, thumbs)
     # Workers read the index: the labels of test cases go into a file that scoring alone opens.
     labels = {entry.id: entry.label for entry in entries["test"]}
     write_json(folder / "test_labels.json", labels)
-    index = _index_of(dataset, grid, entries, copies)
+    index = _index_of(dataset, grid, entries, dropped)
     data = _content_hash(index, labels, content.hexdigest())
     write_index(folder, replace(index, data=data))
-
-
-def _can_hold_copies(card: Card, grid: Grid) -> bool:
-    """Drawn images are never copies, and neighbouring slices of a volume always look alike."""
-    return card.ndim == len(grid.size) and not card.synthetic
 
 
 def _index_of(
     dataset: Dataset,
     grid: Grid,
     entries: Mapping[str, Sequence[CaseEntry]],
-    copies: Mapping[int, int],
+    dropped: Sequence[DroppedCase],
 ) -> Index:
     """The index of all entries, without near-copies and without test labels; `data` is empty."""
     train = entries["train"]
     test = entries["test"]
-    kept = [entry for position, entry in enumerate(train) if position not in copies]
+    left_out = {case.id for case in dropped}
+    kept = [entry for entry in train if entry.record not in left_out]
     unlabelled = [replace(entry, label=None) for entry in test]
-    dropped = []
-    for copy, original in sorted(copies.items()):
-        dropped.append(DroppedCase(train[copy].id, test[original].id))
     return Index(
         card=dataset.card,
         spec=_segmentation_spec(dataset, grid.size),
@@ -212,6 +205,10 @@ class _DecodedCase:
     def is_sliced(self) -> bool:
         """Whether it is a volume that is trained on in slices."""
         return self.raw.image.ndim == 4 and len(self.grid.size) == 2
+
+    def thumbnail(self) -> NDArray[np.float32]:
+        """What look-alikes are found by (32 32)."""
+        return thumbnail(self.raw.image, self.card.slice_axis)
 
     def write_test(self, writers: Mapping[str, _PackWriter]) -> CaseEntry:
         """Store a test or validation case: its images on the training grid, the rest native."""

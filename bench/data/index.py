@@ -44,9 +44,9 @@ class CaseEntry:
 
 @dataclass(frozen=True, slots=True)
 class DroppedCase:
-    """A training image that is left out because it nearly equals a test image."""
+    """A training case that is left out because it nearly equals a test case."""
 
-    id: str
+    id: str  # in the data set
     copy_of: str
 
 

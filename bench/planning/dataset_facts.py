@@ -14,6 +14,8 @@ from bench.planning.cells import PlannedDataset
 from bench.planning.split import Split
 from bench.planning.suite import Suite
 
+SHOWN = 10  # near-copies that are named before a run
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFacts(Card):
@@ -97,9 +99,24 @@ def all_background(index: Index) -> dict[str, float]:
 def warnings(suite: Suite, datasets: Mapping[str, PlannedDataset]) -> list[str]:
     """What a user should know before any training starts."""
     lines: list[str] = []
-    for dataset in datasets.values():
+    for name, dataset in datasets.items():
+        lines += left_out(name, dataset.prepared.index)
         for task in suite.tasks:
             lines += absent_classes(dataset, suite, task)
+    return lines
+
+
+def left_out(name: str, index: Index) -> list[str]:
+    """A line for each training case that is left out as a copy of a test case, for some of them."""
+    lines = []
+    for case in index.dropped[:SHOWN]:
+        lines.append(
+            f"{name}: {case.id} nearly equals test case {case.copy_of} and is left out of "
+            "training; 'drop_copies: false' keeps it"
+        )
+    more = len(index.dropped) - len(lines)
+    if more > 0:
+        lines.append(f"{name}: {more} more training cases are left out as copies of test cases")
     return lines
 
 

@@ -228,7 +228,7 @@ class Suite(_Strict):
                 f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; "
                 "use 'unet' in 2D, 'vnet' in 3D"
             )
-        grid = networks.GRID.get(self.backbone.name, 1)
+        grid = networks.grid(self.backbone.name)
         if any(side % grid for side in self.size):
             raise ValueError(
                 f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}"

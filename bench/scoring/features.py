@@ -254,22 +254,13 @@ def _timm(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:
 
 
 def _fill(network: torch.nn.Module, extractor: Extractor, file: Path) -> None:
-    """All parameters from a state dict file (.safetensors or torch's), no more and no fewer."""
-    import torch
-    from safetensors.torch import load_file
-
+    """All parameters from a state dict file (.safetensors or torch's)."""
     try:
-        if file.suffix == ".safetensors":
-            state = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
-    except Exception as problem:  # broken or foreign files fail in many ways in these libraries
-        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-        reason = " ".join(lines[:2])[:200]
+        registry.networks().load_weights(network, file, "network", "give its state dict")
+    except BenchError as problem:
         raise Unavailable(
             f"extractor {extractor.name} is unavailable because {file} is no state dict of "
-            f"{extractor.net} ({reason}); give a file saved from this network's state_dict()"
+            f"{extractor.net} ({problem}); give a file saved from this network's state_dict()"
         ) from None
 
 

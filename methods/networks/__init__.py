@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Besides smp:<architecture>/<encoder>, which is 2D.
 NDIM = {"unet": 2, "vnet": 3}
 GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
+SMP_GRID = 32  # five levels, each of half the size
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
@@ -39,3 +40,17 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
     from methods.networks.smp import build_smp
 
     return build_smp(backbone["name"], spec, weights)
+
+
+def grid(name: str) -> int:
+    """What the sides of a training image must be multiples of, for a network of this name."""
+    if name.startswith("smp:"):
+        return SMP_GRID
+    return GRID.get(name, 1)
+
+
+def load_weights(network: nn.Module, file: Path, part: str, advice: str) -> None:
+    """Fill a whole network from a file with a state dict. Raises BenchError if it does not fit."""
+    from methods.networks import weights
+
+    weights.load_weights(network, file, part, advice=advice)

@@ -78,23 +78,10 @@ def load_body(model: nn.Module, file: Path) -> None:
 
     Raises BenchError if a tensor is missing or has another shape.
     """
-    from safetensors.torch import load_file
+    from methods.networks.weights import load_weights
 
-    if file.suffix == ".safetensors":
-        given = load_file(file)
-    else:
-        given = torch.load(file, weights_only=True)
     published: Any = model.default_cfg
     last_layers = published["classifier"]  # one name, or several
-    if not isinstance(last_layers, str):
-        last_layers = tuple(last_layers)
-    wanted = {
-        key: value for key, value in model.state_dict().items() if not key.startswith(last_layers)
-    }
-    missing = [key for key in wanted if key not in given or given[key].shape != wanted[key].shape]
-    if missing:
-        raise BenchError(
-            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the network "
-            f"are not in it, such as {missing[0]!r}; give the file of this timm network"
-        )
-    model.load_state_dict({key: given[key] for key in wanted}, strict=False)
+    if isinstance(last_layers, str):
+        last_layers = (last_layers,)
+    load_weights(model, file, "network", last_layers, "give the file of this timm network")

@@ -113,14 +113,7 @@ def load_encoder(encoder: nn.Module, file: Path) -> None:
 
     Raises BenchError if a tensor of the encoder is missing or has another shape.
     """
-    given = torch.load(file, weights_only=True)
-    given = {key.removeprefix("model."): value for key, value in given.items()}
+    from methods.networks.weights import load_weights
+
     target = getattr(encoder, "model", encoder)  # timm encoders keep their network in `model`
-    wanted = target.state_dict()
-    missing = [key for key in wanted if key not in given or given[key].shape != wanted[key].shape]
-    if missing:
-        raise BenchError(
-            f"weights {file.name} given; {len(missing)} of {len(wanted)} tensors of the encoder "
-            f"are not in it, such as {missing[0]!r}; give the file of this encoder"
-        )
-    nn.Module.load_state_dict(target, {key: given[key] for key in wanted})
+    load_weights(target, file, "encoder", advice="give the file of this encoder")

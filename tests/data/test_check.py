@@ -191,7 +191,7 @@ def test_duplicates_count_across_splits_or_else_across_patients() -> None:
         ("a", "c", ("train", "test")),
         ("b", "c", ("train", "test")),
     ]
-    assert split.hash_pairs == 2
+    assert split.look_alikes == 2
     drawn = check(Toy(cases, groups={"a": "p", "b": "p"}))
     assert [(d.first, d.second) for d in drawn.duplicates] == [("a", "c"), ("b", "c")]
 
@@ -215,8 +215,10 @@ cyst             2      50.0%
 
 image size: 10x20
 empty masks: 0
-near-duplicates across splits: 1 pairs (1 by hash alone)
+near-duplicates across splits: 1 of 1 pairs that look alike
   a = b
+  'run' leaves out training images that nearly equal a test image;
+  'drop_copies: false' in a suite keeps them
 mask resized: 2 cases
 
 problems: none

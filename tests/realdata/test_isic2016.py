@@ -46,3 +46,7 @@ def test_values(isic: Dataset) -> None:
     assert (case.image.shape, case.image.dtype) == ((3, 224, 224), np.uint8)
     assert case.mask is not None
     assert np.unique(case.mask).tolist() == [0, 1]
+
+
+def test_no_lesion_is_on_both_sides(report: Report) -> None:
+    assert report.duplicates == []

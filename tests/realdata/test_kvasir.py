@@ -35,6 +35,6 @@ def test_it_can_be_used_as_it_is(report: Report) -> None:
 
 
 def test_one_training_image_is_a_test_image(report: Report) -> None:
-    """Two frames of one video, a moment apart, outlined twice; other close hashes are chance."""
+    """Two frames of one video, a moment apart, outlined twice; others only look alike."""
     assert [(pair.first, pair.second) for pair in report.duplicates] == [("train_222", "test_16")]
-    assert report.hash_pairs == 6
+    assert report.look_alikes > 20

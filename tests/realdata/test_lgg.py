@@ -83,3 +83,9 @@ def test_tumour_is_bright_in_flair(lgg: Dataset, records: list[Record]) -> None:
         flair, inside = case.image[1].astype(float), case.mask > 0
         brighter.append(flair[inside].mean() > flair[(flair > 20) & ~inside].mean())
     assert np.mean(brighter) > 0.9
+
+
+def test_no_two_patients_share_a_slice(report: Report) -> None:
+    """With the older rule, two nearly black slices of TCGA_HT_7686 and TCGA_HT_8105 were a pair."""
+    assert report.duplicates == []
+    assert report.look_alikes > 500

@@ -1,0 +1,177 @@
+"""State dicts from the files that people have, fitted to a network; nothing loads in part unseen.
+
+Names are compared without the prefixes that wrappers add, and without the difference between `.`
+and `_`, which timm's `features_only` networks rewrite.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.errors import BenchError
+
+log = logging.getLogger("methods.networks.weights")
+State = dict[str, torch.Tensor]
+
+# Under which a checkpoint may keep its state dict; a teacher comes before its student.
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_ema",
+    "teacher",
+    "model",
+    "student",
+    "network",
+    "net",
+    "encoder",
+    "backbone",
+)
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "network.",
+    "net.",
+    "backbone.",
+    "encoder.",
+    "encoder_q.",
+    "teacher.",
+)
+COUNTER = "num_batches_tracked"  # of batch norm; older files lack it, and nothing here reads it
+SHOWN = 3
+
+
+def load_weights(
+    network: nn.Module, file: Path, part: str, own: Sequence[str] = (), advice: str = ""
+) -> None:
+    """Fill a network from a file and log how many of its tensors came from there.
+
+    Parameters whose names begin with one of `own` keep their values. What the file holds beyond
+    the network, such as a classifier, is left over, and the log says so. Raises BenchError naming
+    tensors that are missing or of another shape. `part` is what to call the network.
+    """
+    given = read_state(file)
+    wanted = network.state_dict()
+    if own:
+        wanted = {key: value for key, value in wanted.items() if not key.startswith(tuple(own))}
+    state, used = _match(wanted, given)
+    _refuse_incomplete(wanted, state, file, part, advice)
+    network.load_state_dict({**network.state_dict(), **state})
+    left_over = [key for key in given if key not in used]
+    more = f"; left over: {_some(left_over)}" if left_over else ""
+    log.info("weights %s: %d of %d tensors of the %s%s", *_counts(file, state, wanted, part), more)
+
+
+def read_state(file: Path) -> State:
+    """The tensors of a .safetensors file, or of one that torch.save wrote, on the CPU.
+
+    Raises BenchError if the file is neither.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if file.suffix.lower() == ".safetensors":
+            return load_file(file, device="cpu")
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError) as problem:
+        raise _unreadable(file, problem) from None
+    except (pickle.UnpicklingError, SafetensorError) as problem:
+        raise _unreadable(file, problem) from None
+    return _unwrap(content, file)
+
+
+def _unreadable(file: Path, problem: Exception) -> BenchError:
+    reason = " ".join(str(problem).split())[:120]
+    return BenchError(
+        f"weights {file} given; no state dict can be read from it ({reason}); give a .safetensors "
+        "file, or a .pth saved from state_dict()"
+    )
+
+
+def _unwrap(content: Any, file: Path) -> State:
+    """The state dict in what a file holds. Raises BenchError if there is none."""
+    while isinstance(content, Mapping):
+        inner = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = content[inner]
+    state: State = {}
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if isinstance(value, torch.Tensor):
+                state[str(key)] = value
+    if not state:
+        raise _unreadable(file, ValueError("it holds no tensors by name"))
+    return state
+
+
+def _match(wanted: State, given: State) -> tuple[State, set[str]]:
+    """For each wanted name the tensor of the file, and which of the file's names were used."""
+    by_name: dict[str, list[str]] = {}
+    for key in given:
+        by_name.setdefault(_bare(key), []).append(key)
+    state: State = {}
+    used = set()
+    for key, value in wanted.items():
+        candidates = [key] if key in given else by_name.get(_bare(key), [])
+        for candidate in candidates:
+            tensor = _fit_channels(given[candidate], value)
+            if tensor.shape == value.shape or len(candidates) == 1:
+                state[key] = tensor.to(value.dtype)
+                used.add(candidate)
+                break
+    return state, used
+
+
+def _bare(key: str) -> str:
+    """A name without the prefixes of wrappers, and with one sign between its parts."""
+    while True:
+        prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), None)
+        if prefix is None:
+            return key.replace(".", "_")
+        key = key.removeprefix(prefix)
+
+
+def _fit_channels(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """A first convolution of three channels for one: the sum over them, as timm does it."""
+    if given.ndim == 4 and wanted.ndim == 4 and (given.shape[1], wanted.shape[1]) == (3, 1):
+        return given.float().sum(1, keepdim=True)
+    return given
+
+
+def _refuse_incomplete(wanted: State, state: State, file: Path, part: str, advice: str) -> None:
+    """Raise BenchError if a wanted tensor is missing or has another shape."""
+    missing = [key for key in wanted if key not in state and not key.endswith(COUNTER)]
+    misfits = []
+    for key, tensor in state.items():
+        if tensor.shape != wanted[key].shape:
+            shapes = f"{tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}"
+            misfits.append(f"{key!r} of shape {shapes}")
+    problems = []
+    if missing:
+        names = _some(missing)
+        problems.append(
+            f"{len(missing)} of {len(wanted)} tensors of the {part} are not in it, such as {names}"
+        )
+    if misfits:
+        problems.append(f"{len(misfits)} of {len(wanted)} have another shape, such as {misfits[0]}")
+    if problems:
+        raise BenchError(f"weights {file.name} given; {'; '.join(problems)}; {advice}")
+
+
+def _some(keys: Sequence[str]) -> str:
+    """The first names of many."""
+    names = ", ".join(repr(key) for key in keys[:SHOWN])
+    return f"{names} and {len(keys) - SHOWN} more" if len(keys) > SHOWN else names
+
+
+def _counts(file: Path, state: State, wanted: State, part: str) -> tuple[str, int, int, str]:
+    return file.name, len(state), len(wanted), part
