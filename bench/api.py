@@ -62,12 +62,16 @@ class TrainView:
 
 
 class Saved(Protocol):
-    """Lets a long build of a shared part resume where a killed one stopped."""
+    """Lets a training, or a long build of a shared part, go on where a killed one stopped."""
 
     last: dict[str, torch.Tensor] | None  # the state kept last; None on the first start
 
+    def is_due(self) -> bool:
+        """Whether the state kept last is so old that it is time for another one."""
+        ...
+
     def keep(self, state: dict[str, torch.Tensor]) -> None:
-        """Keep a state until the part is built; it replaces the one kept before."""
+        """Keep a state until the training has ended; it replaces the one kept before."""
         ...
 
 
@@ -96,6 +100,13 @@ class Run(Protocol):
 
     def progress(self, step: int) -> None:
         """Report that `step` of `steps` is done; to be called after every step."""
+        ...
+
+    def saved(self) -> Saved:
+        """What a killed launch kept of the next loop over steps, and where to keep more.
+
+        Each call is for another loop, in the order of the training; `methods.training.steps` asks.
+        """
         ...
 
     def backbone(self) -> torch.nn.Module:

@@ -87,6 +87,7 @@ class CellJob:
     pseudo_healthy: bool = False  # the method removes lesions from images
     plugins: Sequence[str] = ()  # files
     keep_model: bool = False
+    checkpoint_s: float = 300.0  # of training, between two states that a killed one goes on from
     spec: Spec | None = None
     card: Card | None = None
 
@@ -104,6 +105,7 @@ class CellCost:
     peak_memory_mb: float
     parameters: int
     segmenter_steps: int
+    launches: int = 1  # over which the training was spread; all seconds are sums over them
 
 
 @dataclass(frozen=True)
@@ -344,6 +346,11 @@ class CellFolder:
         """The state of the final checkpoint."""
         return self.path / "model.safetensors"
 
+    @property
+    def snapshot(self) -> Path:
+        """The state of an unfinished training; with a dot, so that `clear` leaves it."""
+        return self.path / ".training.snapshot"
+
     # --- what it predicted and made
 
     def predictions(self, which: PredictionSet) -> Path:
@@ -414,11 +421,17 @@ class CellFolder:
         """Record what is known about the images that the cell made."""
         write_record(self.judged, judgement)
 
-    def clear(self) -> None:
-        """Remove what an earlier attempt left; only the process that holds the claim may do so."""
+    def clear(self, goes_on: bool = False) -> None:
+        """Remove what an earlier attempt left; only the process that holds the claim may do so.
+
+        A training that `goes_on` keeps its log and its candidates of a selection.
+        """
+        kept = ["claim", "cell.json"]
+        if goes_on:
+            kept += [self.log.name, self.checkpoints.name]
         for entry in self.path.iterdir():
             # A name with a dot: another launch is writing cell.json.
-            if entry.name in ("claim", "cell.json") or entry.name.startswith("."):
+            if entry.name in kept or entry.name.startswith("."):
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry)

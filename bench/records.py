@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -103,9 +106,38 @@ def read_json(file: Path, remedy: str = "remove it and run again") -> Any:
 
 def write_text(file: Path, text: str) -> None:
     """Write a text under a temporary name, then rename it: readers see the old or the new one."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    with replacing(file) as [temporary]:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(*files: Path) -> Iterator[list[Path]]:
+    """A temporary name to write to for each of some files.
+
+    What is written is flushed to disk, then takes the place of the files. Raises OSError, and
+    leaves all files as they were and nothing behind, where that cannot be done.
+    """
+    if not all(file.name for file in files):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(files[0]))
+    temporaries = [file.with_name(f".{file.name}.{os.getpid()}") for file in files]
+    try:
+        yield temporaries
+        for temporary in temporaries:
+            flush(temporary)
+        for temporary, file in zip(temporaries, files, strict=True):
+            temporary.replace(file)
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def flush(file: Path) -> None:
+    """Wait until a file, or the entries of a folder, have reached the disk."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -7,6 +7,7 @@ class TestMine(MethodContract):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,9 +18,12 @@ import torch
 
 from bench import hashing, registry
 from bench.api import Build, Case, Classifies, Method, Segments, Spec, Task, TrainView
+from bench.api import Saved as SavedProtocol
 from bench.errors import BenchError
 from bench.registry import MethodInfo
+from bench.worker.snapshots import SnapshotFacts, read_snapshot, write_snapshot
 
+MOST_LAUNCHES = 1000
 SIDE = 32  # of the toy images
 
 
@@ -69,9 +73,35 @@ class Saved:
     def __init__(self) -> None:
         self.last: dict[str, torch.Tensor] | None = None
 
+    def is_due(self) -> bool:
+        """A toy training is over before it is time to keep anything."""
+        return False
+
     def keep(self, state: dict[str, torch.Tensor]) -> None:
         """Keep a state in place of the one before."""
         self.last = state
+
+
+class KilledError(BaseException):
+    """Ends a toy training as a killed process ends: no method catches it."""
+
+
+class KillingSaved:
+    """Keeps a state in a file, as the harness does, and ends the training there."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        kept = read_snapshot(file, "toy")
+        self.last = kept[0] if kept else None
+
+    def is_due(self) -> bool:
+        """After every step."""
+        return True
+
+    def keep(self, state: dict[str, torch.Tensor]) -> None:
+        """Write a state in place of the one before. Raises KilledError."""
+        write_snapshot(state, SnapshotFacts("toy"), self.file)
+        raise KilledError
 
 
 class ToyRun:
@@ -111,7 +141,16 @@ class ToyRun:
     ) -> dict[str, torch.Tensor]:
         """A part that is built anew on each call; `parts` keeps what was asked for."""
         self.parts.append((name, dict(config), list(inputs)))
-        return build(hashing.seed(name, dict(config), list(inputs)), Saved())
+        seed = hashing.seed(name, dict(config), list(inputs))
+        return build(seed, self.saved_of_part(str(seed)))
+
+    def saved(self) -> SavedProtocol:
+        """Nothing is kept."""
+        return Saved()
+
+    def saved_of_part(self, name: str) -> SavedProtocol:
+        """Nothing is kept."""
+        return Saved()
 
     def network(self) -> dict[str, Any]:
         """The network that `backbone` builds, as a suite names it."""
@@ -125,6 +164,24 @@ class ToyRun:
             torch.manual_seed(self.seed("backbone"))
             network: torch.nn.Module = registry.networks().build(self.network(), self.spec)
         return network
+
+
+class KillingRun(ToyRun):
+    """A launch that is killed after its next step; the one after it finds what it kept."""
+
+    def __init__(self, spec: Spec, folder: Path) -> None:
+        super().__init__(spec)
+        self.folder = folder
+        self.loops = 0
+
+    def saved(self) -> SavedProtocol:
+        """What earlier launches kept of the next loop over steps."""
+        self.loops += 1
+        return KillingSaved(self.folder / f"loop {self.loops}")
+
+    def saved_of_part(self, name: str) -> SavedProtocol:
+        """What earlier launches kept of a shared part."""
+        return KillingSaved(self.folder / name)
 
 
 class MethodContract:
@@ -209,6 +266,19 @@ class MethodContract:
         first = self.fitted(view)[0].state()
         again = self.fitted(view)[0].state()
         assert _equal(first, again)
+
+    def test_a_training_killed_after_every_step_ends_with_the_same_bytes(
+        self, tmp_path: Path
+    ) -> None:
+        """Shared parts are killed too; a method that keeps nothing starts over."""
+        view = toy_view()
+        undisturbed = self.fitted(view)[0].state()
+        for _ in range(MOST_LAUNCHES):
+            method = self._built(view)
+            with suppress(KilledError):
+                method.fit(view, KillingRun(view.spec, tmp_path))
+                break
+        assert _equal(method.state(), undisturbed)
 
     def test_hidden_masks_change_nothing(self) -> None:
         """Wrong masks and labels on unlabelled cases give the same model."""

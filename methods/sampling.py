@@ -5,8 +5,8 @@ What is drawn and how: docs/methods/common.md#batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch.nn.functional import pad
@@ -18,9 +18,12 @@ from methods.augment import AUGMENT
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 Known = TypeVar("Known")
+Given = TypeVar("Given")
 
 
-def labelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -> Iterator[Batch]:
+def labelled_batches(
+    cases: Sequence[Case], size: int, run: Run, augment: str
+) -> CaseBatches[Batch]:
     """Endless batches of `size` labelled cases on the device of the run.
 
     Images are cropped to the training grid and augmented; the targets are masks or, in
@@ -29,18 +32,33 @@ def labelled_batches(cases: Sequence[Case], size: int, run: Run, augment: str) -
     if run.spec.task == "classification":
         known_labels = [_require(case.label, case, "label") for case in cases]
         labels = torch.tensor(known_labels, device=run.device)
-        drawn = _draw_batches(_without_masks(cases, run), size, run, augment, "labelled")
-        return ((images, labels[chosen]) for chosen, images, _ in drawn)
-    drawn = _draw_batches(_with_masks(cases, run), size, run, augment, "labelled")
-    return ((images, masks) for _, images, masks in drawn)
+
+        def with_labels(chosen: torch.Tensor, images: torch.Tensor, _: torch.Tensor) -> Batch:
+            return images, labels[chosen]
+
+        return CaseBatches(_without_masks(cases, run), size, run, augment, "labelled", with_labels)
+    return CaseBatches(
+        _with_masks(cases, run),
+        size,
+        run,
+        augment,
+        "labelled",
+        lambda chosen, images, masks: (images, masks),
+    )
 
 
 def unlabelled_batches(
     cases: Sequence[Case], size: int, run: Run, augment: str
-) -> Iterator[torch.Tensor]:
+) -> CaseBatches[torch.Tensor]:
     """Endless batches of images alone (B C *S); masks and labels of the cases are never read."""
-    drawn = _draw_batches(_without_masks(cases, run), size, run, augment, "unlabelled")
-    return (images for _, images, _ in drawn)
+    return CaseBatches(
+        _without_masks(cases, run),
+        size,
+        run,
+        augment,
+        "unlabelled",
+        lambda chosen, images, masks: images,
+    )
 
 
 def _require(value: Known | None, case: Case, what: str) -> Known:
@@ -66,19 +84,46 @@ def _without_masks(cases: Sequence[Case], run: Run) -> list[Batch]:
     return pool
 
 
-def _draw_batches(
-    pool: Sequence[Batch], size: int, run: Run, augment: str, role: str
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Positions in the pool (B), images (B C *S) and masks (B *S)."""
-    order = batches(len(pool), size, run.seed(f"{role} batches"))
-    generator = torch.Generator().manual_seed(run.seed(f"{role} augmentation"))
-    while True:
-        chosen = next(order)
-        crops = [crop(pool[position], run.spec.size, generator) for position in chosen.tolist()]
+class CaseBatches(Iterator[Given], Generic[Given]):
+    """Endless batches of a pool, cropped and augmented; its state can be kept and restored.
+
+    `give` makes a batch of positions in the pool (B), images (B C *S) and masks (B *S).
+    """
+
+    def __init__(
+        self,
+        pool: Sequence[Batch],
+        size: int,
+        run: Run,
+        augment: str,
+        role: str,
+        give: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Given],
+    ) -> None:
+        self.pool = pool
+        self.size = run.spec.size
+        self.device = run.device
+        self.augment = AUGMENT[augment]
+        self.give = give
+        self.order = batches(len(pool), size, run.seed(f"{role} batches"))
+        self.generator = torch.Generator().manual_seed(run.seed(f"{role} augmentation"))
+
+    def __next__(self) -> Given:
+        chosen = next(self.order)
+        positions = chosen.tolist()
+        crops = [crop(self.pool[position], self.size, self.generator) for position in positions]
         images = torch.stack([image for image, _ in crops])
         masks = torch.stack([mask for _, mask in crops])
-        images, masks = AUGMENT[augment](images, masks, generator)
-        yield chosen.to(run.device), images, masks
+        images, masks = self.augment(images, masks, self.generator)
+        return self.give(chosen.to(self.device), images, masks)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the order and the random numbers are."""
+        return {"order": self.order.state_dict(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the batch that came next."""
+        self.order.load_state_dict(state["order"])
+        self.generator.set_state(state["generator"])
 
 
 def crop(case: Batch, size: Sequence[int], generator: torch.Generator) -> Batch:
@@ -108,15 +153,36 @@ def _pad_to(size: Sequence[int], image: torch.Tensor, mask: torch.Tensor) -> Bat
     return pad(image, gaps), pad(mask, gaps)
 
 
-def batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
+def batches(count: int, size: int, seed: int) -> IndexBatches:
     """Endless batches of indices (size,), cut from one random permutation after another.
 
     A batch may span two permutations, so that fewer cases than a batch holds can be trained on.
     """
-    generator = torch.Generator().manual_seed(seed)
-    queue = torch.empty(0, dtype=torch.long)
-    while True:
-        while len(queue) < size:
-            queue = torch.cat([queue, torch.randperm(count, generator=generator)])
-        yield queue[:size]
-        queue = queue[size:]
+    return IndexBatches(count, size, seed)
+
+
+class IndexBatches(Iterator[torch.Tensor]):
+    """See `batches`."""
+
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self.count = count
+        self.size = size
+        self.generator = torch.Generator().manual_seed(seed)
+        self.queue = torch.empty(0, dtype=torch.long)
+
+    def __next__(self) -> torch.Tensor:
+        while len(self.queue) < self.size:
+            more = torch.randperm(self.count, generator=self.generator)
+            self.queue = torch.cat([self.queue, more])
+        batch = self.queue[: self.size]
+        self.queue = self.queue[self.size :]
+        return batch
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The rest of the permutation, and how far the random numbers are."""
+        return {"queue": self.queue, "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on with the batch that came next."""
+        self.queue = state["queue"].clone()
+        self.generator.set_state(state["generator"])

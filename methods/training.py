@@ -1,6 +1,7 @@
 """What methods repeat: the parts of a training step, a supervised training, and a small base class.
 
-Batches and losses are in `methods.sampling` and `methods.losses`; import them from here.
+Batches, losses and the loop over steps are in `methods.sampling`, `methods.losses` and
+`methods.resume`; import them from here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import nn
 from bench.api import Case, Run, Spec
 from methods.config import TrainingConfig
 from methods.losses import Loss, class_dice, dice_loss, segmentation_loss, task_loss
+from methods.resume import steps
 from methods.sampling import Batch, batches, crop, labelled_batches, unlabelled_batches
 from methods.schedules import polynomial_decay
 
@@ -35,6 +37,7 @@ __all__ = [
     "probabilities",
     "segmentation_loss",
     "set_learning_rate",
+    "steps",
     "strip_prefix",
     "task_loss",
     "train_supervised",
@@ -140,14 +143,18 @@ def train_supervised(
 ) -> None:
     """T supervised steps on labelled cases; the network is left as it is after the last one.
 
-    Minimises `loss_of` (logits, targets), by default the loss of the task.
+    Minimises `loss_of` (logits, targets), by default the loss of the task. A loss that changes from
+    step to step has `state_dict` and `load_state_dict`.
     """
     loss_of = loss_of or task_loss(run.spec.task)
     network.to(run.device).train()
     optimiser = optimizer(network.parameters(), config)
     labelled = labelled_batches(cases, config.batch_size, run, config.augment)
+    carried: list[Any] = [network, optimiser, labelled]
+    if hasattr(loss_of, "state_dict"):
+        carried.append(loss_of)
     torch.manual_seed(run.seed("dropout"))
-    for step in range(run.steps):
+    for step in steps(run, *carried):
         x, y = next(labelled)
         with autocast(run):
             loss = loss_of(network(x), y)

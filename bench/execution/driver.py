@@ -45,6 +45,7 @@ def write_jobs(
             pseudo_healthy=cell.pseudo_healthy,
             plugins=plugin_files,
             keep_model=(suite.keep_models and not held_out) or cell.key in judging,
+            checkpoint_s=suite.checkpoint_s,
             spec=prepared.index.spec,
             card=prepared.index.card,
         )

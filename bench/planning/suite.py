@@ -124,6 +124,8 @@ class Suite(_Strict):
     threads: int = Field(default=1, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     time_limit_s: float = Field(default=3600, gt=0)  # for one cell
+    # of training, between two states that a killed one goes on from
+    checkpoint_s: float = Field(default=300, ge=0)
     test_cases: int | None = Field(default=None, ge=1)  # use only the first N test cases
     drop_copies: bool = True  # leave out training images that nearly equal a test image
     samples: int = Field(default=200, ge=4)  # synthetic images that each generator is judged by

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import resource
 import signal
 import sys
@@ -26,7 +25,7 @@ from bench.data.index import Index, read_index
 from bench.errors import NotFiniteError
 from bench.worker import held_out
 from bench.worker.checkpoints import Checkpoints
-from bench.worker.method_run import MethodRun
+from bench.worker.method_run import MethodRun, environment_of
 from bench.worker.model import build_method, choose_device, predictor_of
 from bench.worker.predictors import ClassPredictor, Predictor, batch_of
 from bench.worker.shared_parts import save_state
@@ -46,7 +45,7 @@ def main(path: Path) -> None:
         if folder.has_result:
             sys.exit(FINISHED)
         try:
-            folder.clear()
+            folder.clear(goes_on=folder.snapshot.exists())
             _log_to(folder.log)
             run_cell(folder)
         except BaseException as problem:
@@ -82,9 +81,9 @@ def run_cell(folder: CellFolder) -> None:
     import_seconds = time.perf_counter() - started
 
     run = training.run
-    select = training.job.cell.select
-    checkpoints = Checkpoints(training.method, select, run.steps, folder.checkpoints)
+    checkpoints = _checkpoints_of(training)
     run.after_step = checkpoints.keep
+    _go_on(run, checkpoints)
     fit_seconds = _timed_fit(training)
     predictions, inference_ms = _predict(training)
     state = _copy_state(training.method)
@@ -97,17 +96,19 @@ def run_cell(folder: CellFolder) -> None:
         checkpoints.predict(training.predictor, training.decoded, training.index, run)
     folder.write_history(run.history)
     cost = CellCost(
-        train_seconds=fit_seconds - run.parts.spent_s,
+        train_seconds=fit_seconds - run.kept.part_seconds,
         part_seconds=float(sum(run.parts.used.values())),
-        part_wait_seconds=run.parts.spent_s,
+        part_wait_seconds=run.kept.part_seconds,
         import_seconds=import_seconds,
-        cell_seconds=time.perf_counter() - started,
+        cell_seconds=run.kept.seconds_before + time.perf_counter() - started,
         inference_ms=inference_ms,
         peak_memory_mb=_peak_memory_mb(run.device),
         parameters=sum(tensor.numel() for tensor in state.values()),
         segmenter_steps=getattr(training.method, "segmenter_steps", run.steps),
+        launches=run.kept.launches,
     )
     folder.write_result(_result_of(training, predictions, samples, cost))
+    folder.snapshot.unlink(missing_ok=True)
 
 
 def _prepare(folder: CellFolder) -> _Training:
@@ -125,6 +126,20 @@ def _prepare(folder: CellFolder) -> _Training:
     return _Training(job, folder, decoded, index, view, method, run, predictor)
 
 
+def _checkpoints_of(training: _Training) -> Checkpoints:
+    folder = training.folder
+    select = training.job.cell.select
+    return Checkpoints(training.method, select, training.run.steps, folder.checkpoints, folder.key)
+
+
+def _go_on(run: MethodRun, checkpoints: Checkpoints) -> None:
+    """Take up what an earlier launch kept, if it kept all that a selection needs too."""
+    run.kept.load()
+    if run.kept.before is not None and not checkpoints.are_whole(run.kept.before.step):
+        log.warning("a state to select from is damaged: the training starts over")
+        run.kept.forget()
+
+
 def _copy_state(method: Method) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in method.state().items()}
 
@@ -137,17 +152,18 @@ def _result_of(training: _Training, predictions: int, samples: int, cost: CellCo
         parts=training.run.parts.used,
         facts=getattr(training.method, "facts", {}),
         cost=cost,
-        environment=_environment(training.run.device),
+        environment=environment_of(training.run.device),
     )
 
 
 def _timed_fit(training: _Training) -> float:
-    """Fit the method; returns the seconds."""
+    """Fit the method; returns the seconds, with those of launches that were killed."""
     view = training.view
     log.info("fit on %d labelled and %d unlabelled cases", len(view.fit), len(view.unlabelled))
-    started = time.perf_counter()
+    kept = training.run.kept
+    kept.started = time.perf_counter()
     training.method.fit(view, training.run)
-    return time.perf_counter() - started
+    return kept.seconds()
 
 
 def _predict(training: _Training) -> tuple[int, float]:
@@ -255,18 +271,6 @@ def _peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _environment(device: torch.device) -> dict[str, str]:
-    name = f"{platform.machine()} CPU"
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    return {
-        "device": name,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def _describe_failure(problem: BaseException) -> tuple[str, str]:

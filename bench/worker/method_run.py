@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench import hashing, registry
 from bench.api import Build, Spec
 from bench.cell_folder import CellFolder, CellJob, CellProgress
 from bench.errors import NotFiniteError
+from bench.worker.kept_training import KeptLoop, KeptTraining
 from bench.worker.shared_parts import Parts
 
 
@@ -27,10 +30,17 @@ class MethodRun:
         self.device = device
         self.precision = job.cell.precision
         self.steps = job.cell.steps
-        self.history: dict[str, list[tuple[int, float]]] = {}
+        self.kept = KeptTraining(
+            folder.snapshot, folder.key, environment_of(device), job.checkpoint_s
+        )
         self.after_step: Callable[[int], None] = lambda step: None  # keeps checkpoints
         self.progress_written_at = 0.0
-        self.parts = Parts(folder.parts, _shared_context(job))
+        self.parts = Parts(folder.parts, _shared_context(job), job.checkpoint_s)
+
+    @property
+    def history(self) -> dict[str, list[tuple[int, float]]]:
+        """Curves of the training by name, as (step, value)."""
+        return self.kept.history
 
     def seed(self, role: str) -> int:
         """A seed that does not depend on the method; see `bench.api.Run.seed`."""
@@ -47,6 +57,7 @@ class MethodRun:
     def progress(self, step: int) -> None:
         """Keep the state if this step is due; write progress.json at most once a second."""
         self.after_step(step)
+        self.kept.step = step
         if time.monotonic() - self.progress_written_at >= 1 or step == self.steps:
             self.progress_written_at = time.monotonic()
             self.folder.write_progress(CellProgress(step, self.steps))
@@ -55,7 +66,14 @@ class MethodRun:
         self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build
     ) -> dict[str, torch.Tensor]:
         """A component that cells share; its seconds are charged to each of them."""
-        return self.parts.get(name, config, inputs, build)
+        waited = self.parts.spent_s
+        state = self.parts.get(name, config, inputs, build)
+        self.kept.part_seconds += self.parts.spent_s - waited
+        return state
+
+    def saved(self) -> KeptLoop:
+        """What earlier launches kept of the next loop of the training."""
+        return self.kept.next_loop()
 
     def backbone(self) -> torch.nn.Module:
         """The suite's network, with the same initial weights for every method of a draw."""
@@ -67,6 +85,19 @@ class MethodRun:
         # Channels last: faster on GPUs and on CPUs, where volumes take a third of the time.
         innermost = torch.channels_last if self.spec.ndim == 2 else torch.channels_last_3d
         return network.to(memory_format=innermost)  # type: ignore[call-overload, no-any-return]
+
+
+def environment_of(device: torch.device) -> dict[str, str]:
+    """What a training runs on, as far as its results may depend on it."""
+    name = f"{platform.machine()} CPU"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "device": name,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _shared_context(job: CellJob) -> dict[str, Any]:

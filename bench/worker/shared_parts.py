@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import hashing
 from bench.api import Build
-from bench.records import read_record, write_record
+from bench.records import read_record, replacing, write_record
+from bench.worker.snapshots import Snapshot
 
 if TYPE_CHECKING:
     import torch
@@ -43,18 +44,12 @@ class PartRecord:
         return {**named, **self.context}
 
 
-@dataclass(frozen=True)
-class BuildClock:
-    """How long an unfinished build has taken so far."""
-
-    seconds: float
-
-
 class Parts:
     """The parts that one cell uses; it is charged their seconds whichever cell built them."""
 
-    def __init__(self, folder: Path, context: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, context: Mapping[str, Any], every_s: float = 300.0) -> None:
         self.folder = folder
+        self.every_s = every_s  # between two states of a build
         self.context = context
         self.used: dict[str, float] = {}  # key -> seconds
         self.spent_s = 0.0  # on building, awaiting and loading: not part of the training time
@@ -78,16 +73,16 @@ class Parts:
             record = read_record(file.with_suffix(".json"), PartRecord, REMEDY)
             if record is None or not file.exists():
                 log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
-                record = _build_part(part, build, file)
+                record = _build_part(part, build, file, self.every_s)
         self.used[key] = record.seconds
         state: State = load_file(file)
         self.spent_s += time.perf_counter() - started
         return state
 
 
-def _build_part(part: PartRecord, build: Build, file: Path) -> PartRecord:
+def _build_part(part: PartRecord, build: Build, file: Path, every_s: float) -> PartRecord:
     """Build a part into `file` and leave its record; its seconds include those of killed builds."""
-    saved = Snapshot(file.with_suffix(".snapshot.safetensors"))
+    saved = Snapshot(file.with_suffix(".snapshot"), file.stem, every_s)
     seeded = {name: value for name, value in part.identity.items() if name not in UNSEEDED}
     save_state(build(hashing.seed("part", seeded), saved), file)
     record = replace(part, seconds=saved.seconds())
@@ -96,45 +91,13 @@ def _build_part(part: PartRecord, build: Build, file: Path) -> PartRecord:
     return record
 
 
-class Snapshot:
-    """The state of an unfinished build on disk, and the seconds it took; see `bench.api.Saved`."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.clock = file.with_suffix(".json")
-        self.started = time.perf_counter()
-        self.last: State | None = None
-        self.seconds_before = 0.0
-        clock = read_record(self.clock, BuildClock, REMEDY)
-        if clock is not None and file.exists():
-            from safetensors.torch import load_file
-
-            self.last = load_file(file)
-            self.seconds_before = clock.seconds
-
-    def keep(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Write a state in place of the one before."""
-        save_state(state, self.file)
-        write_record(self.clock, BuildClock(self.seconds()))
-
-    def seconds(self) -> float:
-        """Seconds spent on the build so far, those of killed attempts included."""
-        return self.seconds_before + time.perf_counter() - self.started
-
-    def forget(self) -> None:
-        """Remove the state and its seconds."""
-        self.file.unlink(missing_ok=True)
-        self.clock.unlink(missing_ok=True)
-
-
 def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
     """Write tensors to a safetensors file, atomically."""
     from safetensors.torch import save_file
 
-    temporary = file.with_name(f".{file.name}.part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_file(tensors, temporary)
-    temporary.replace(file)
+    with replacing(file) as [temporary]:
+        save_file(tensors, temporary)
 
 
 @contextmanager

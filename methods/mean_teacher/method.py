@@ -15,6 +15,7 @@ from methods.training import (
     log_losses,
     optimise,
     optimizer,
+    steps,
     task_loss,
     unlabelled_batches,
 )
@@ -42,7 +43,7 @@ class MeanTeacher(BackboneMethod):
         supervised_loss = task_loss(run.spec.task)
         optimiser = optimizer(student.parameters(), config)
         torch.manual_seed(run.seed("dropout"))
-        for step in range(run.steps):
+        for step in steps(run, student, teacher, optimiser, labelled, unlabelled):
             progress = step / run.steps
             x, y = next(labelled)
             u = next(unlabelled)

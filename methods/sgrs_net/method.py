@@ -28,6 +28,7 @@ from methods.training import (
     optimise,
     optimizer,
     segmentation_loss,
+    steps,
     unlabelled_batches,
 )
 
@@ -56,7 +57,7 @@ class SGRSNet(BackboneMethod):
         self.network = student
         optimiser = optimizer(student.parameters(), config)
         torch.manual_seed(run.seed("dropout"))
-        for step in range(run.steps):
+        for step in steps(run, student, teacher, optimiser, labelled, unlabelled):
             progress = step / run.steps
             x, y = next(labelled)
             u = next(unlabelled)

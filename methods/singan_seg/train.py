@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
+from bench.api import Saved
 from bench.errors import BenchError
+from methods.resume import State, keep_step, restore_step
 from methods.schedules import step_decay
 from methods.singan_seg.config import PyramidConfig
 from methods.singan_seg.networks import Critic, Generator, filters_at, initialise_weights
@@ -18,28 +22,37 @@ from methods.singan_seg.sample import (
     Scale,
     draw_noise,
     draw_samples,
+    pyramid_from_tensors,
     reconstruct_image,
 )
-from methods.training import optimise
+from methods.training import add_prefix, optimise, strip_prefix
 
 MOMENTUM = 0.1  # weight of each pass in the running statistics of batch norm
 
 
 def train_pyramid(
-    pair: torch.Tensor, config: PyramidConfig, seed: int, device: torch.device
+    pair: torch.Tensor,
+    config: PyramidConfig,
+    seed: int,
+    device: torch.device,
+    saved: Saved | None = None,
 ) -> Pyramid:
-    """The pyramid of a pair (1 C H W) in [-1, 1].
+    """The pyramid of a pair (1 C H W) in [-1, 1]; goes on with the one that `saved` holds.
 
     Raises BenchError if the image is too small or the training diverges.
     """
     plan = plan_scales(pair.shape[-2], pair.shape[-1], config)
     pyramid = Pyramid((), plan.factor, torch.zeros((1, 1, *plan.sizes[0]), device=device))
     random = torch.Generator().manual_seed(seed)
+    progress = PyramidProgress(saved, device)
+    pyramid = progress.finished or pyramid
     generator_below: Generator | None = None
     critic_below: Critic | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for n, real in enumerate(images_at_scales(pair.to(device), plan)):
+            if n < len(pyramid.scales):
+                continue  # trained by a launch that was killed
             width = filters_at(n, config.filters)
             generator = Generator(pair.shape[1], width)
             critic = Critic(pair.shape[1], width)
@@ -47,14 +60,18 @@ def train_pyramid(
             initialise_from_below(critic, critic_below)
             generator.to(device).train()
             critic.to(device).train()
-            pyramid = train_scale(real, pyramid, generator, critic, config, random)
+            pyramid = train_scale(real, pyramid, generator, critic, config, random, progress)
             generator_below = generator
             critic_below = critic
+    _check_convergence(pyramid, config)
+    return pyramid
+
+
+def _check_convergence(pyramid: Pyramid, config: PyramidConfig) -> None:
     if not reconstruct_image(pyramid).isfinite().all():
         raise BenchError(
             f"gan_learning_rate {config.gan_learning_rate} given; the pyramid diverged; lower it"
         )
-    return pyramid
 
 
 def initialise_from_below(network: nn.Module, below: nn.Module | None) -> None:
@@ -75,12 +92,48 @@ def train_scale(
     critic: Critic,
     config: PyramidConfig,
     random: torch.Generator,
+    progress: PyramidProgress | None = None,
 ) -> Pyramid:
     """`below` with one more scale, trained to give patches of real (1 C H W)."""
     training = ScaleTraining(real, below, generator, critic, config, random)
-    for step in range(config.iterations):
+    first = progress.restore(training) if progress else 0
+    for step in range(first, config.iterations):
         training.run_iteration(step)
+        if progress:
+            progress.keep(training, step + 1)
     return training.pyramid()
+
+
+class PyramidProgress:
+    """What a killed launch has left of a pyramid, and what this one keeps.
+
+    That are the scales that are trained, and all that changes in the steps of the next one.
+    """
+
+    def __init__(self, saved: Saved | None, device: torch.device) -> None:
+        self.saved = saved
+        self.device = device
+        self.finished: Pyramid | None = None
+        self.unfinished: State | None = None  # of the scale above
+        if saved is not None and saved.last is not None:
+            self.unfinished = strip_prefix("scale/", saved.last)
+            self.finished = pyramid_from_tensors(strip_prefix("below/", saved.last), device)
+
+    def restore(self, training: ScaleTraining) -> int:
+        """Fill a scale with what was kept of it; returns how many steps were done."""
+        if self.unfinished is None:
+            return 0
+        step = restore_step(self.unfinished, training.carried(), self.device)
+        self.unfinished = None
+        return step
+
+    def keep(self, training: ScaleTraining, step: int) -> None:
+        """Keep the state after `step` steps of a scale, if that is due."""
+        if self.saved is None or not self.saved.is_due():
+            return
+        scale = keep_step(step, training.carried(), self.device)
+        below = training.below.tensors()
+        self.saved.keep({**add_prefix("below/", below), **add_prefix("scale/", scale)})
 
 
 class ScaleTraining:
@@ -111,6 +164,21 @@ class ScaleTraining:
         self.reconstruction_noise = torch.zeros_like(real)
         self.generator_optimiser = build_adam(generator, config)
         self.critic_optimiser = build_adam(critic, config)
+
+    def carried(self) -> list[Any]:
+        """All that changes from step to step."""
+        optimisers = [self.generator_optimiser, self.critic_optimiser]
+        return [self.generator, self.critic, *optimisers, self.random, self]
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """What steps change besides networks, optimisers and random numbers."""
+        return {"noise": self.reconstruction_noise[:, :1]}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on with the noise of an earlier launch: one map for all channels, as it was drawn."""
+        noise = state["noise"].to(self.real.device)
+        if self.scale == 0:
+            self.reconstruction_noise = noise.expand(-1, self.real.shape[1], -1, -1)
 
     def run_iteration(self, step: int) -> None:
         """`critic_steps` updates of the critic and the update of the generator.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +24,7 @@ from methods.training import (
     log_losses,
     optimise,
     segmentation_loss,
+    steps,
     unlabelled_batches,
 )
 
@@ -46,7 +48,7 @@ def train_adversarially(
         lesion_segmenter, generator, reconstructor, labelled, hidden, normals, config, run
     )
     torch.manual_seed(run.seed("game"))  # the name of the role decides all draws, so it stays
-    for step in range(run.steps):
+    for step in steps(run, *training.carried()):
         training.run_step(step)
         run.progress(step + 1)
 
@@ -87,6 +89,14 @@ class AdversarialTraining:
         self.labelled = labelled_batches(labelled, config.batch_size, run, config.augment)
         self.hidden = unlabelled_batches(hidden, hidden_size, run, config.augment)
         self.normals = unlabelled_batches(normals, normal_size, run, config.augment)
+
+    def carried(self) -> list[Any]:
+        """All that changes from step to step."""
+        networks = [self.teacher, self.student, self.generator, self.reconstructor]
+        carried: list[Any] = [*networks, self.maker_adam, self.student_adam]
+        if self.critic is not None:
+            carried += [self.critic, self.critic_adam]
+        return [*carried, self.labelled, self.hidden, self.normals]
 
     def run_step(self, step: int) -> None:
         """Update the critic, then generator and reconstructor, then S, and average S into S0."""

@@ -21,6 +21,7 @@ from methods.training import (
     optimise,
     optimizer,
     segmentation_loss,
+    steps,
     unlabelled_batches,
 )
 
@@ -44,7 +45,7 @@ class SSNet(BackboneMethod):
         self.network.train()
         optimiser = optimizer([*self.network.parameters(), *heads.parameters()], config)
         torch.manual_seed(run.seed("dropout"))
-        for step in range(run.steps):
+        for step in steps(run, self.network, heads, optimiser, labelled, unlabelled):
             progress = step / run.steps
             x, y = next(labelled)
             images = torch.cat([x, next(unlabelled)])

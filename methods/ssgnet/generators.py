@@ -52,7 +52,15 @@ def _build_generator(
     else:
         snapshot = without_curve(saved.last)
     state = train_generator(
-        images, config.generator, steps, seed, run.device, snapshot, every, recorder.record
+        images,
+        config.generator,
+        steps,
+        seed,
+        run.device,
+        snapshot,
+        every,
+        recorder.record,
+        recorder,
     )
     if f"curve/{steps * batch}" not in recorder.curve:
         recorder.record(steps * batch, state)
@@ -60,10 +68,11 @@ def _build_generator(
 
 
 class CurveRecorder:
-    """Draws pictures during the training and keeps them with the snapshot of that moment."""
+    """Draws pictures during the training and keeps them with each snapshot."""
 
     def __init__(self, saved: Saved, run: Run) -> None:
         self.saved = saved
+        self.last = saved.last
         self.size = run.spec.size
         self.device = run.device
         self.curve: State = {}
@@ -76,6 +85,14 @@ class CurveRecorder:
         drawn = torch.cat(list(draw_pictures(state, CURVE, 0, device=self.device)))
         pictures = resize_images(drawn, self.size)
         self.curve[f"curve/{shown}"] = (255 * pictures).round().to(torch.uint8)
+        self.keep(state)
+
+    def is_due(self) -> bool:
+        """Whether it is time for another snapshot."""
+        return self.saved.is_due()
+
+    def keep(self, state: State) -> None:
+        """Save what resuming needs, with the curve so far."""
         self.saved.keep({**state, **self.curve})
 
 

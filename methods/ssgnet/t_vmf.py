@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch.nn.functional import normalize, one_hot
 
@@ -31,6 +34,15 @@ class TvmfDiceLoss:
         if self.adaptive and self.steps % self.epoch == 0:
             self.kappa = adaptive_kappa(class_dice(probabilities.detach(), masks))
         return t_vmf_dice_loss(probabilities, masks, self.kappa)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes from step to step."""
+        return {"kappa": self.kappa, "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with concentrations and steps of an earlier launch."""
+        self.kappa = state["kappa"].to(self.kappa.device)
+        self.steps = state["steps"]
 
 
 def t_vmf_dice_loss(

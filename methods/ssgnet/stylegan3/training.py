@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from bench.api import Saved
 from bench.errors import BenchError
 from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.stylegan3.ada import augment_images
@@ -46,11 +47,13 @@ def train_generator(
     snapshot: State | None = None,
     every: int = 0,
     report: Callable[[int, State], None] | None = None,
+    saved: Saved | None = None,
 ) -> State:
     """Train until `steps` batches of images (N C R R) in [0, 1] were shown, and return a snapshot.
 
     Begins at `snapshot` if one is given. `report(images shown, snapshot)` is called each time that
-    `every` more images were shown. Raises BenchError for images of another shape.
+    `every` more images were shown; in between, `saved` is given a snapshot whenever one is due.
+    Raises BenchError for images of another shape.
     """
     if images.ndim != 4 or images.shape[2] != images.shape[3] or not len(images):
         raise BenchError(
@@ -67,6 +70,8 @@ def train_generator(
         train_batch(training, real[next(order)])
         if report and every and training.shown % every < config.batch_size:
             report(training.shown, take_snapshot(training))
+        elif saved and saved.is_due():
+            saved.keep(take_snapshot(training))
     return take_snapshot(training)
 
 
