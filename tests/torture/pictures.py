@@ -199,10 +199,10 @@ def try_one(seed: int, work: Path) -> Outcome:
         Image.fromarray(mask).save(data / "masks" / f"{name}.png")
     image, mask = draw_pair(rng)
     words = rng.choice(WAYS)(image, mask, data, rng)
-    ended = commands.run(["data", "check", "folder:odd", "--data", "data"], folder, 20)
+    ended = commands.run(["data", "check", "folder:odd", "--data", "data"], folder, 60)
     fault = fault_of_check(ended)
     if not fault and ended.code == 0:
-        read = commands.call(lambda: disagreement("folder:odd", folder / "data"), folder, 20)
+        read = commands.call(lambda: disagreement("folder:odd", folder / "data"), folder, 60)
         fault = commands.fault_of(read, allowed=(0,)) or read.out.strip()
     if not fault and ended.code == 0 and "must be refused" in words:
         fault = "accepted"

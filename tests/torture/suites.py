@@ -131,7 +131,7 @@ def try_one(seed: int, work: Path) -> Outcome:
     text, words, must_refuse = rng.choice(WAYS)(rng)
     (folder / "suite.yaml").write_text(text, errors="surrogatepass")
     arguments = ["run", "suite.yaml", "--dry-run", "--out", "out", *subject.options()]
-    ended = commands.run(arguments, folder, 20)
+    ended = commands.run(arguments, folder, 60)
     fault = commands.fault_of(ended, allowed=(0, 2))
     if not fault and must_refuse and ended.code == 0:
         fault = "accepted"

@@ -57,11 +57,11 @@ def try_one(seed: int, work: Path) -> Outcome:
     }
     (root / "dataset.json").write_text(json.dumps(facts))
     check = ["data", "check", "nnunet:Dataset001_Odd", "--data", "data"]
-    ended = commands.run(check, folder, 20)
+    ended = commands.run(check, folder, 60)
     fault = pictures.fault_of_check(ended)
     if not fault and ended.code == 0:
         read = commands.call(
-            lambda: pictures.disagreement("nnunet:Dataset001_Odd", folder / "data"), folder, 20
+            lambda: pictures.disagreement("nnunet:Dataset001_Odd", folder / "data"), folder, 60
         )
         fault = commands.fault_of(read, allowed=(0,)) or read.out.strip()
     if not fault and ended.code == 0 and way in ("other affine", "shifted"):
