@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 READY := .venv/.ready
 
-.PHONY: demo test lint benchmark gate gate-long
+.PHONY: demo test lint benchmark gate gate-long torture
 
 demo: $(READY)
 	$(BIN)/python run_bench.py
@@ -18,6 +18,12 @@ gate: $(READY)  # slow: trains on phantoms at full and at low budget, and checks
 
 gate-long: $(READY)  # simulates boards for minutes and holds what the statistics promise
 	$(BIN)/python -m pytest -m long
+
+# Kills, damages and misuses a small run, at most 15 minutes; make torture SEED=7 SIZE=0.2
+SEED ?= 0
+SIZE ?= 1
+torture: $(READY)
+	$(BIN)/python -m tests.torture --seed $(SEED) --size $(SIZE) --minutes 15
 
 lint: $(READY)
 	$(BIN)/ruff check .
