@@ -105,6 +105,8 @@ class Suite(_Strict):
     datasets: list[str] = Field(min_length=1)
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
     labelled: list[Annotated[int, Field(ge=1)]] = []
+    # Further budgets, in the unit of the others, at which the reference alone is run.
+    reference_budgets: list[Annotated[float, Field(gt=0)]] = []
     subsets: int | dict[float, int] = 5  # one number, or one for each fraction (or count)
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
@@ -176,6 +178,25 @@ class Suite(_Strict):
             counts += self.subsets.values()
         if min(counts) < 1:
             raise ValueError("'subsets' must be at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_budgets_fit(self) -> Suite:
+        for budget_ in self.reference_budgets:
+            if self.fractions and budget_ > 1:
+                raise ValueError(
+                    f"'reference_budgets: {budget_:g}' given; expected fractions, at most 1"
+                )
+            if self.labelled and not budget_.is_integer():
+                raise ValueError(
+                    f"'reference_budgets: {budget_:g}' given; expected whole numbers of patients"
+                )
+        every_budget = [*self.budgets, *self.reference_budgets]
+        if len(set(every_budget)) < len(every_budget):
+            raise ValueError(
+                f"'reference_budgets: {self.reference_budgets}' given; "
+                "name each once, and none of the other budgets"
+            )
         return self
 
     @model_validator(mode="after")
@@ -292,16 +313,38 @@ class Suite(_Strict):
             )
         return {float(count): count for count in self.labelled}
 
+    def reference_counts(self, patients: int) -> dict[float, int]:
+        """L of each budget at which the reference alone is run.
+
+        Raises BenchError as `labelled_counts`, or if one of them comes to the L of another budget.
+        """
+        if self.fractions:
+            counts = budget.budgets([*self.fractions, *self.reference_budgets], patients)
+            return {budget_: counts[budget_] for budget_ in self.reference_budgets}
+        too_many = [count for count in self.reference_budgets if count > patients]
+        if too_many:
+            raise BenchError(
+                f"reference_budgets: {too_many[0]:g} given; the data has {patients} training "
+                "patients; give at most that many"
+            )
+        return {count: int(count) for count in self.reference_budgets}
+
     def subsets_of(self, budget_: float) -> int:
-        """How many draws of labelled patients a budget is run on."""
+        """How many draws of labelled patients a budget is run on.
+
+        A budget of the reference alone has as many as any other, unless `subsets` names it.
+        """
         if isinstance(self.subsets, int):
             return self.subsets
-        return self.subsets[budget_]
+        if budget_ in self.subsets:
+            return self.subsets[budget_]
+        return max(self.subsets[other] for other in self.budgets)
 
     @property
     def most_subsets(self) -> int:
         """The largest number of draws of any budget."""
-        return max(self.subsets_of(budget_) for budget_ in self.budgets)
+        every_budget = [*self.budgets, *self.reference_budgets]
+        return max(self.subsets_of(budget_) for budget_ in every_budget)
 
     @property
     def draws(self) -> int:

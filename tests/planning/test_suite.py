@@ -57,6 +57,12 @@ def cell(**changes: object) -> PlannedCell:
     [
         ({"fractons": [0.1]}, "unknown key 'fractons'; did you mean 'fractions'?"),
         ({"fractions": [0.0]}, "0.0 given; Input should be greater than 0"),
+        ({"reference_budgets": [0.1]}, "name each once, and none of the other budgets"),
+        ({"reference_budgets": [2.0]}, "'reference_budgets: 2' given; expected fractions"),
+        (
+            {"fractions": [], "labelled": [4], "reference_budgets": [2.5]},
+            "'reference_budgets: 2.5' given; expected whole numbers of patients",
+        ),
         ({"fractions": [1.5]}, "1.5 given; Input should be less than or equal to 1"),
         ({"labelled": [4]}, "expected either 'fractions' or 'labelled'"),
         ({"subsets": {0.1: 2}}, "'subsets' has no number for 1"),
