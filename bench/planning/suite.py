@@ -13,6 +13,12 @@ from bench.errors import BenchError
 from bench.names import DEFAULT, EXTERNAL, TUNED
 from bench.planning import budget
 
+# Draws where a suite names none: a mean has an interval from 5 on, and results of few labels differ
+# most from draw to draw.
+FEW_LABELS = 0.2  # of the training patients
+DRAWS_OF_FEW_LABELS = 5
+DRAWS = 3
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -107,7 +113,8 @@ class Suite(_Strict):
     labelled: list[Annotated[int, Field(ge=1)]] = []
     # Further budgets, in the unit of the others, at which the reference alone is run.
     reference_budgets: list[Annotated[float, Field(gt=0)]] = []
-    subsets: int | dict[float, int] = 5  # one number, or one for each fraction (or count)
+    # One number, or one for each fraction (or count); 5 up to 20% of the labels, 3 above, if None.
+    subsets: int | dict[float, int] | None = None
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
     backbone: Backbone = Backbone()
@@ -166,10 +173,10 @@ class Suite(_Strict):
     def _budgets_fit(self) -> Suite:
         if bool(self.fractions) == bool(self.labelled):
             raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
-        counts: list[int] = []
+        counts = [DRAWS]
         if isinstance(self.subsets, int):
             counts.append(self.subsets)
-        else:
+        elif self.subsets is not None:
             missing = [budget_ for budget_ in self.budgets if budget_ not in self.subsets]
             if missing:
                 raise ValueError(
@@ -329,22 +336,30 @@ class Suite(_Strict):
             )
         return {count: int(count) for count in self.reference_budgets}
 
-    def subsets_of(self, budget_: float) -> int:
-        """How many draws of labelled patients a budget is run on.
+    def subsets_of(self, budget_: float, patients: int) -> int:
+        """How many draws of labelled patients a budget is run on, of so many training patients.
 
         A budget of the reference alone has as many as any other, unless `subsets` names it.
         """
         if isinstance(self.subsets, int):
             return self.subsets
-        if budget_ in self.subsets:
+        if self.subsets is not None and budget_ in self.subsets:
             return self.subsets[budget_]
-        return max(self.subsets[other] for other in self.budgets)
+        if budget_ not in self.budgets:
+            return max(self.subsets_of(other, patients) for other in self.budgets)
+        share = budget_ if self.fractions else budget_ / patients
+        return DRAWS_OF_FEW_LABELS if share <= FEW_LABELS else DRAWS
 
     @property
     def most_subsets(self) -> int:
-        """The largest number of draws of any budget."""
-        every_budget = [*self.budgets, *self.reference_budgets]
-        return max(self.subsets_of(budget_) for budget_ in every_budget)
+        """The largest number of draws of any budget, on data of any size."""
+        if isinstance(self.subsets, int):
+            return self.subsets
+        if self.subsets is not None:
+            every_budget = [*self.budgets, *self.reference_budgets]
+            return max(self.subsets.get(budget_, 0) for budget_ in every_budget)
+        has_few_labels = bool(self.labelled) or min(self.fractions) <= FEW_LABELS
+        return DRAWS_OF_FEW_LABELS if has_few_labels else DRAWS
 
     @property
     def draws(self) -> int:
