@@ -13,7 +13,7 @@ from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
-from bench.board.label_curves import curve_areas, label_equivalents
+from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
 from bench.board.rows import RowCells, row_cells, rows_by_budget
@@ -54,13 +54,15 @@ def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = read_plan(store.out)
     columns = board_columns(registry.case_metrics(plan.suite.metrics))
-    rows = row_cells(store, plan)
+    every_row = row_cells(store, plan)
+    rows = [cells for cells in every_row if not cells.ladder]
     reference = plan.suite.reference
     budgets = [Budget(group) for group in rows_by_budget(rows)]
     numbers = _board_rows(budgets, columns, reference)
     settings = distinct_settings(plan.cells)
-    cells = _board_cells(store, plan, rows, settings)
+    cells = _board_cells(store, plan, every_row, settings)
     histories = study_histories(store, plan)
+    equivalents = label_equivalents(every_row, reference, plan.datasets)
     comparisons = compare_methods(budgets, reference, compared_columns(columns))
     return Board(
         suite=_suite_facts(plan),
@@ -70,9 +72,11 @@ def build(store: Store) -> Board:
         protocol=protocol_card(plan),
         cells=cells,
         overlays=_overlays(rows, reference),
-        provenance={"scarcebench": __version__, **plan.provenance, **_environments(rows)},
+        provenance={"scarcebench": __version__, **plan.provenance, **_environments(every_row)},
         paper=compare_with_papers(plan, numbers),
-        label_equivalents=label_equivalents(rows, reference),
+        label_equivalents=equivalents.known,
+        without_equivalents=equivalents.notes,
+        ladder=reference_ladder(every_row),
         areas=curve_areas(rows, reference),
         tuning=histories,
         synthetic=_synthetic_images(rows),

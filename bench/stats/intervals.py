@@ -233,6 +233,19 @@ def probability_of_superiority(difference: NDArray[np.float64]) -> float:
     return float(wins / difference.size)
 
 
+def superiority_interval(difference: NDArray[np.float64]) -> tuple[float, float] | None:
+    """95% interval of P(A > B): R4.1 on 1 for each pair (patient, subset) won and 0.5 for ties.
+
+    `difference` (n x s) is positive where A is better; ends are cut at 0 and 1. None with one
+    patient, and where all pairs are equal, which says nothing about the next one.
+    """
+    wins = np.where(difference > 0, 1.0, 0.0) + np.where(difference == 0, 0.5, 0.0)
+    interval = mean_interval(wins)
+    if interval.lo is None or interval.hi is None or not np.ptp(wins):
+        return None
+    return max(0.0, interval.lo), min(1.0, interval.hi)
+
+
 def holm_adjusted(values: Sequence[float]) -> list[float]:
     """P values adjusted by Holm's step-down rule for testing all of them, in the given order.
 
