@@ -80,7 +80,7 @@ def test_the_cache_is_used_again_until_something_changes(tmp_path: Path) -> None
     [
         (
             RawCase(np.zeros((1, 8, 8), np.uint8), np.full((8, 8), 2, np.uint8)),
-            "mask value 2 given; expected 0 to 1",
+            "mask value 2; expected 0 to 1",
         ),
         (RawCase(np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)), "expected 1 channels"),
         (RawCase(np.zeros((1, 8, 8), np.uint8), None), "no mask given"),

@@ -218,6 +218,7 @@ empty masks: 0
 near-duplicates across splits: 1 pairs (1 by hash alone)
   a = b
 mask resized: 2 cases
+  a, b
 
 problems: none
 usable: yes"""
