@@ -339,7 +339,7 @@ def predict(
     from datasets.readers.image_file import read_image_file
 
     _check_device(device)
-    target = to or images.with_name(f"{images.name}_masks")
+    target = to or predicting.default_target(images)
     count = predicting.predict(Store(out), key, images, target, device, read_image_file)
     typer.echo(f"{count} masks in {target}")
 

@@ -109,13 +109,15 @@ def grid_from(size: str, shrink: str) -> Grid | None:
     if not size and not shrink:
         return None
     sides = _numbers_of(size)
-    factors = _numbers_of(shrink) if shrink else (1,) * len(sides)
+    factors = _numbers_of(shrink or "x".join("1" * len(sides)))
     if len(sides) not in (2, 3) or len(factors) != len(sides):
         raise BenchError(
             f"size '{size}' and shrink '{shrink}' given; expected two or three numbers each, "
             "such as 64x64, or 96x96x96 with 2x2x2"
         )
-    return Grid(sides, factors if len(sides) == 3 else ())
+    if len(sides) == 2:
+        return Grid(sides)
+    return Grid(sides, factors)
 
 
 def _numbers_of(text: str) -> tuple[int, ...]:
@@ -154,9 +156,7 @@ def _build_report(
     )
 
 
-def _summarise_case(
-    record: Record, raw: RawCase, card: Card, grid: Grid | None
-) -> _CaseSummary:
+def _summarise_case(record: Record, raw: RawCase, card: Card, grid: Grid | None) -> _CaseSummary:
     """A case in short. Raises DataProblem where it contradicts the card."""
     raw = checked(raw, record.id, card)
     areas = None

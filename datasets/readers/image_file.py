@@ -72,11 +72,7 @@ def read_label_file(
     if affine is not None:
         grid = grid_of_case(shape, np.array(affine, np.float64))
     if _is_volume(path):
-        levels, own = read_levels(path)
-        if grid is not None:
-            return grid.to_harness(align(path, levels, own, grid, "the image of this case"))
-        stored = levels[:, :, 0] if own.is_slice else levels
-        return np.ascontiguousarray(stored.T if transposed or own.is_slice else stored)
+        return _read_label_volume(path, grid, transposed)
     if path.suffix.lower() != ".npy":
         return read_numbers(path)
     with naming_file(path):
@@ -90,6 +86,16 @@ def read_label_file(
             "slices first; save it in that order, or as NIfTI"
         )
     return grid.to_harness(array.T)
+
+
+def _read_label_volume(path: Path, grid: StoredGrid | None, transposed: bool) -> NDArray[Any]:
+    """The values (*S) of a NIfTI label map: on the grid of its image if that is known."""
+    levels, own = read_levels(path)
+    if grid is not None:
+        return grid.to_harness(align(path, levels, own, grid, "the image of this case"))
+    if own.is_slice:
+        return np.ascontiguousarray(levels[:, :, 0].T)
+    return np.ascontiguousarray(levels.T) if transposed else levels
 
 
 def _read_npz(path: Path) -> NDArray[Any]:

@@ -129,6 +129,7 @@ def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
         image.set_sform(*header.get_sform(coded=True))
         image.set_qform(*header.get_qform(coded=True))
         image.header.set_xyzt_units(*header.get_xyzt_units())
+    image.header["descrip"] = b"ScarceBench"
     nibabel.save(image, path)
 
 

@@ -109,7 +109,8 @@ def _refuse_deep_colour(path: Path, picture: Image.Image) -> None:
     """Raise DataProblem on 16 bits for each colour, of which the decoder would drop 8."""
     if picture.mode.startswith("I"):
         return
-    if any(";16" in str(tile[3]) for tile in picture.tile):
+    tiles = getattr(picture, "tile", [])
+    if any(";16" in str(tile[3]) for tile in tiles):
         raise DataProblem(
             f"{path}: 16 bits for each of its colours; expected 8, or grey of 16; "
             "save it with 8 bits or as a .npy array of floats from 0 to 1"

@@ -119,8 +119,8 @@ def align(
     affine = _turned_affine(own, turn)
     if turned.shape != onto.shape:
         raise DataProblem(
-            f"{path}: shape {_shown(turned.shape)}; expected {_shown(onto.shape)}, as {other}, "
-            "in its order of axes; save both on one grid"
+            f"{path}: shape {turned.shape[::-1]}; expected {onto.shape[::-1]}, as {other} "
+            "is stored, slices first; save both on one grid"
         )
     reason = _difference(affine, onto.affine, onto.shape)
     if reason:
@@ -143,21 +143,29 @@ def _turned_affine(grid: StoredGrid, turn: Turn) -> Affine:
 
 def _difference(own: Affine, expected: Affine, shape: Sequence[int]) -> str | None:
     """How two affines of one shape differ, in words; None where they agree."""
-    corners = np.array([(*corner, 1) for corner in product(*((0, side - 1) for side in shape))])
-    apart = np.linalg.norm((corners @ (own - expected).T)[:, :3], axis=1).max()
+    apart = _corner_distance(own, expected, shape)
+    own_steps = np.linalg.norm(own[:3, :3], axis=0)
     steps = np.linalg.norm(expected[:3, :3], axis=0)
     if apart <= PLACE_TOLERANCE * steps.min():
         return None
-    own_steps = np.linalg.norm(own[:3, :3], axis=0)
     if (abs(own_steps / steps - 1) > SPACING_TOLERANCE).any():
         return f"spacing {_shown(own_steps)} mm; expected {_shown(steps)}"
-    turned = abs(own[:3, :3] / own_steps - expected[:3, :3] / steps)
-    if (turned > DIRECTION_TOLERANCE).any():
-        return f"direction {_shown(own[:3, :3].T)}; expected {_shown(expected[:3, :3].T)}"
+    directions = own[:3, :3] / own_steps
+    expected_directions = expected[:3, :3] / steps
+    if (abs(directions - expected_directions) > DIRECTION_TOLERANCE).any():
+        return f"directions {_shown(directions.T)}; expected {_shown(expected_directions.T)}"
     return (
         f"origin {_shown(own[:3, 3])} mm; expected {_shown(expected[:3, 3])} "
         f"(corners lie {apart:.3g} mm apart)"
     )
+
+
+def _corner_distance(own: Affine, expected: Affine, shape: Sequence[int]) -> float:
+    """mm between the corners of two grids of one shape, at most."""
+    ends = [(0, side - 1) for side in shape]
+    corners = np.array([(*corner, 1) for corner in product(*ends)])
+    offsets = corners @ (own - expected).T
+    return float(np.linalg.norm(offsets[:, :3], axis=1).max())
 
 
 def _shown(values: Any) -> str:

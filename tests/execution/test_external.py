@@ -10,10 +10,10 @@ from PIL import Image
 from bench import stages
 from bench.board.build import build
 from bench.errors import BenchError
-from bench.execution import external
 from bench.planning.plan_file import read_plan
 from bench.planning.suite import Suite
 from bench.store import Store
+from datasets.readers.image_file import read_label_file
 from tests.support.tiny_bench import plan, planned, report, toy_suite
 from tests.support.tiny_bench import run as run_suite
 
@@ -117,7 +117,8 @@ def test_nifti_is_turned_as_datasets_read_it(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     volume = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii.gz")
-    assert np.array_equal(external.read_label_map(tmp_path / "a.nii.gz"), volume.transpose(2, 1, 0))
+    turned = read_label_file(tmp_path / "a.nii.gz", (4, 3, 2), None, transposed=True)
+    assert np.array_equal(turned, volume.transpose(2, 1, 0))
 
 
 @pytest.mark.parametrize(
