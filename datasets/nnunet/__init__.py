@@ -22,7 +22,7 @@ from datasets.readers.nifti import (
     read_volume,
     thickest_axis,
 )
-from datasets.readers.pairing import missing_folder
+from datasets.readers.pairing import is_long, missing_folder
 from datasets.readers.pictures import read_image, read_number_mask
 from datasets.readers.user_files import read_table
 
@@ -174,10 +174,10 @@ def _refuse_other_shapes(files: Sequence[Path], shapes: Sequence[tuple[int, ...]
 def _find_root(dataset_id: str, data_folder: Path | None) -> Path:
     """DATA/Dataset<ddd>_<Name>. Raises DataProblem where there is none."""
     name = dataset_id.partition(":")[2]
-    if not re.fullmatch(r"Dataset[0-9]{3}_[^\\/]+", name):
+    if not re.fullmatch(r"Dataset[0-9]{3}_[^\\/\0]+", name) or is_long(name):
         raise DataProblem(
-            f"dataset '{dataset_id}'; expected nnunet:Dataset<ddd>_<Name>, a folder under --data; "
-            "fix the name"
+            f"dataset '{dataset_id[:80]}'; expected nnunet:Dataset<ddd>_<Name>, "
+            "a folder under --data; fix the name"
         )
     if data_folder is None or not (data_folder / name).is_dir():
         raise missing_folder(dataset_id, data_folder, f"{name}/{{dataset.json,imagesTr,labelsTr}}")

@@ -159,7 +159,7 @@ def _grid_of(path: Path, file: Any) -> StoredGrid:
     is_slice = len(trimmed) == 2
     shape = (*trimmed, 1) if is_slice else trimmed
     scale = _unit_of(file)
-    steps = np.array(file.header.get_zooms()[: len(trimmed)], np.float64) * scale
+    steps = _stated_steps(path, file)[: len(trimmed)] * scale
     if not (np.isfinite(steps).all() and (steps > 0).all()):
         raise DataProblem(
             f"{path}: spacing {steps.tolist()} in the header; expected mm above 0; fix pixdim"
@@ -176,6 +176,16 @@ def _grid_of(path: Path, file: Any) -> StoredGrid:
             f"{stated.round(6).tolist()} mm (affine); expected one; fix the header"
         )
     return StoredGrid(shape, is_slice, affine)
+
+
+def _stated_steps(path: Path, file: Any) -> NDArray[np.float64]:
+    """The steps along all axes as the header states them: nibabel itself takes 1 for 0."""
+    header = file.header
+    if "pixdim" not in header:
+        return np.array(header.get_zooms(), np.float64)
+    with naming_file(path), file.file_map["image"].get_prepare_fileobj("rb") as stream:
+        stated = type(header).from_fileobj(stream, check=False)
+    return np.array(stated["pixdim"][1:], np.float64)
 
 
 def _unit_of(file: Any) -> float:
