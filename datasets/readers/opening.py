@@ -71,7 +71,8 @@ def open_picture(path: Path) -> Iterator[Picture]:
     Raises DataProblem naming the file where it is damaged or holds more than this can give:
     several frames, transparent pixels, 16 bits for each colour.
     """
-    with naming_file(path), Image.open(path) as picture:
+    # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble what is turned.
+    with naming_file(path), path.open("rb") as stream, Image.open(stream) as picture:
         _refuse_frames(path, picture)
         _refuse_deep_colour(path, picture)
         _refuse_inverted_depth(path, picture)
