@@ -342,7 +342,7 @@ def predict(
     from datasets.readers.image_file import read_image_file
 
     _check_device(device)
-    target = to or images.with_name(f"{images.name}_masks")
+    target = to or predicting.default_target(images)
     count = predicting.predict(Store(out), key, images, target, device, read_image_file)
     typer.echo(f"{count} masks in {target}")
 
@@ -398,6 +398,10 @@ def data_check(
     ],
     data: Data = None,
     plugin: Plugins = None,
+    size: Annotated[
+        str, typer.Option(help="The size of a suite, such as 64x64: names classes lost on it.")
+    ] = "",
+    shrink: Annotated[str, typer.Option(help="With a size in 3D: its shrink, such as 2x2x2.")] = "",
 ) -> None:
     """Read a whole data set and print what it holds and all its problems."""
     from bench import registry
@@ -405,7 +409,7 @@ def data_check(
     from bench.planning.datasets import obstacle
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
-    result = checks.check(chosen)
+    result = checks.check(chosen, checks.grid_from(size, shrink))
     typer.echo(checks.render(result))
     reason = obstacle(chosen) if result.usable else None
     if reason:

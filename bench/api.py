@@ -228,6 +228,8 @@ class Card:
     normalised: bool = False  # volumes are stored z-scored: the harness keeps their values
     # names of `Record.label` 0, 1, ...; a data set without them has no classification
     labels: tuple[str, ...] = ()
+    # images are NIfTI, and their reader turns them to one orientation: Z Y X in RAS+, or its H W
+    oriented: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,7 @@ class Record:
     image: Path | None = None
     masks: tuple[Path, ...] = ()  # several masks of one image are united
     channels: tuple[Path, ...] = ()  # files of further channels, if each has its own
+    volume: str | None = None  # of a single slice: the volume that it is part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,9 @@ class RawCase:
     image: NDArray[Any]  # C *S; uint8 (0..255) or float32
     mask: NDArray[np.uint8] | None  # *S
     spacing: tuple[float, ...] | None = None  # mm per pixel or voxel, in the order of *S
-    notes: tuple[str, ...] = ()  # what was repaired, like a resized mask; `data check` counts them
+    notes: tuple[str, ...] = ()  # what was repaired, like a resized mask; `data check` names them
+    # 4 4, of a NIfTI image: voxel indices as stored (X Y Z) -> mm; predictions must lie there too
+    affine: NDArray[np.float64] | None = None
 
 
 class Dataset(Protocol):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 EXTERNAL = "external"  # the method name of predictions made elsewhere
 DEFAULT = "default"  # the variant of an entry that names none
 TUNED = "tuned"  # the variant of the cells that tuning adds
+LONGEST_FILE_NAME = 200  # of the 255 bytes of a file name: endings and temporary names need some
+DIGEST_FROM = 160
 
 
 class RowId(NamedTuple):
@@ -87,7 +90,14 @@ def duration(seconds: float) -> str:
 
 
 def file_name(name: str) -> str:
-    """A name as one path component; characters that could lead out of the folder are quoted."""
+    """A name as one path component; characters that could lead out of the folder are quoted.
+
+    A name that is too long for a file when quoted, as long Chinese ones are, ends in its digest.
+    """
     if not name.strip("."):
         return name.replace(".", "%2E")
-    return quote(name, safe=" ()+,=@")
+    quoted = quote(name, safe=" ()+,=@")
+    if len(quoted) <= LONGEST_FILE_NAME:
+        return quoted
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{quoted[:DIGEST_FROM]}-{digest[:32]}"

@@ -261,11 +261,22 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
         raise BenchError(unknown("dataset", name, list(families)))
     module, factory = families[family]
     source = Path(module.__file__ or "")
-    # Families share helpers, so that any change in datasets/ makes all data be decoded again. The
-    # keys of cells contain the hash of the decoded content, not of this code.
-    if source.is_relative_to(DATASETS):
-        source = DATASETS
-    return factory(name, data), hashing.code_hash([source])
+    # Families share readers, plug-ins too, so that any change in datasets/ makes all data be
+    # decoded again. The keys of cells hold the hash of the decoded content, not of this code.
+    sources = [DATASETS]
+    if not source.is_relative_to(DATASETS):
+        sources.append(source)
+    return factory(name, data), hashing.code_hash(sources)
+
+
+def image_files() -> ModuleType:
+    """The module that reads images and label maps as data sets do, with `read_label_file`."""
+    return importlib.import_module(f"{DATASETS.name}.readers.image_file")
+
+
+def image_files_code() -> str:
+    """A hash of the code that reads predictions made elsewhere: with another rule, read again."""
+    return hashing.code_hash([DATASETS / "readers", ROOT / "bench" / "execution" / "external.py"])
 
 
 def networks() -> ModuleType:

@@ -268,7 +268,7 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
         folder.write_job(jobs[cell.key])
         index = bench.datasets[cell.dataset].prepared.index
         predictions = Path(cell.config["predictions"])
-        external.take_over(folder, predictions, index.test, index.spec.classes)
+        external.take_over(folder, predictions, index, registry.image_files().read_label_file)
 
 
 def score(store: Store) -> int:

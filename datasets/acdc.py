@@ -98,7 +98,8 @@ def _list_records(root: Path, side: Side) -> list[Record]:
     records: list[Record] = []
     for name, file in zip(names, files, strict=True):
         patient = name.partition("_")[0]  # patient038 of patient038_frame01_slice_3
-        records.append(Record(name, patient, side.split, image=file))
+        volume = name.rpartition("_slice_")[0] or None  # patient038_frame01; None of a volume
+        records.append(Record(name, patient, side.split, image=file, volume=volume))
     return records
 
 

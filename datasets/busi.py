@@ -15,6 +15,8 @@ from datasets.readers.pairing import find_pairs_beside, first_names, missing_fol
 from datasets.readers.pictures import count_channels, read_case
 
 KINDS = ("normal", "benign", "malignant")  # the folders; a label is an index into this list
+# Some copies hold images that were squeezed into this square (H W) after their masks were drawn.
+SQUEEZED = (416, 416)
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R BT.601
 
 CARD = Card(
@@ -61,7 +63,7 @@ class Busi:
         """Decode one image in grey and unite its masks, resized where their size differs."""
         assert record.image is not None
         channels = 1 if count_channels(record.image) == 1 else 3
-        case = read_case(record, channels, self.card.classes)
+        case = read_case(record, channels, self.card.classes, squeezed=SQUEEZED)
         return replace(case, image=_to_grey(case.image))
 
     def _find_root(self) -> Path:

@@ -9,9 +9,15 @@ from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
-from datasets.readers.pairing import find_pairs, list_pictures, missing_folder
+from datasets.readers.pairing import find_pairs, is_long, list_pictures, missing_folder
 from datasets.readers.pictures import count_channels, read_case
-from datasets.readers.user_files import FolderFacts, Table, read_folder_facts, read_table
+from datasets.readers.user_files import (
+    MOST_CLASSES,
+    FolderFacts,
+    Table,
+    read_folder_facts,
+    read_table,
+)
 
 Split = Literal["train", "validation", "test"]
 
@@ -101,8 +107,9 @@ def _to_labels(table: Table | None) -> dict[str, int]:
     if table is None:
         return {}
     for case, value in table.values.items():
-        if not re.fullmatch(r"[0-9]{1,9}", value):
-            raise table.problem(case, f"label '{value}'", "a whole number from 0")
+        if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) >= MOST_CLASSES:
+            expected = f"a whole number from 0 to {MOST_CLASSES - 1}"
+            raise table.problem(case, f"label '{value[:80]}'", expected)
     return {case: int(value) for case, value in table.values.items()}
 
 
@@ -145,10 +152,11 @@ def _refuse_crossing(table: Table, patients: Mapping[str, str]) -> None:
 def _find_root(dataset_id: str, data_folder: Path | None) -> Path:
     """DATA/NAME for folder:NAME; DATA/folder or DATA itself for folder. Raises DataProblem."""
     name = dataset_id.partition(":")[2]
-    if ":" in dataset_id and (name in ("", ".", "..") or re.search(r"[\\/]", name)):
+    is_odd = name in ("", ".", "..") or bool(re.search(r"[\\/\0]", name)) or is_long(name)
+    if ":" in dataset_id and is_odd:
         raise DataProblem(
-            f"dataset '{dataset_id}'; expected folder:NAME, NAME being one folder under --data; "
-            "fix the name"
+            f"dataset '{dataset_id[:80]}'; expected folder:NAME, "
+            "NAME being one folder under --data; fix the name"
         )
     if data_folder is not None:
         subfolders = [name] if name else ["folder", "."]

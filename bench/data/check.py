@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
-from bench.data import near_duplicates
-from bench.errors import DataProblem
+from bench.data import geometry, near_duplicates
+from bench.data.decode import Grid, classes_in, mask_on_grid
+from bench.data.raw_case import checked
+from bench.errors import BenchError, DataProblem
 
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
@@ -58,6 +61,7 @@ class Report:
     look_alikes: int = 0  # pairs of two sides that are alike as thumbnails
     duplicates: list[Duplicate] = field(default_factory=list)  # those that their pixels confirm
     notes: dict[str, int] = field(default_factory=dict)  # what had to be corrected -> cases
+    noted: dict[str, list[str]] = field(default_factory=dict)  # the same -> ids of these cases
     problems: list[str] = field(default_factory=list)
     usable: bool = False
 
@@ -70,11 +74,15 @@ class _CaseSummary:
     shape: tuple[int, ...]
     areas: NDArray[np.float64] | None  # share of each class; None without a mask
     notes: tuple[str, ...]
+    lost: tuple[int, ...]  # classes that are gone on the training grid
     thumbnail: NDArray[np.float32]
 
 
-def check(dataset: Dataset) -> Report:
-    """Read all cases. A bad one becomes one line among the problems, and reading goes on."""
+def check(dataset: Dataset, grid: Grid | None = None) -> Report:
+    """Read all cases. A bad one becomes one line among the problems, and reading goes on.
+
+    With the `grid` of a suite, classes that cases lose on it are problems too.
+    """
     try:
         card = dataset.card
         records = dataset.records()
@@ -84,12 +92,40 @@ def check(dataset: Dataset) -> Report:
     summaries = []
     for record in records:
         try:
-            summaries.append(_summarise_case(record, dataset.read(record), card))
+            summaries.append(_summarise_case(record, dataset.read(record), card, grid))
         except DataProblem as problem:
             fatal.append(str(problem))
     look_alikes, duplicates = _find_duplicates(summaries, dataset)
     report = _build_report(card, records, summaries, fatal)
+    if grid is not None:
+        report.problems.extend(_lost_classes(card, summaries, grid))
     return replace(report, look_alikes=look_alikes, duplicates=duplicates)
+
+
+def grid_from(size: str, shrink: str) -> Grid | None:
+    """The training grid of texts such as 64x64 and 2x2x2, or None without a size.
+
+    Raises BenchError on other texts.
+    """
+    if not size and not shrink:
+        return None
+    sides = _numbers_of(size)
+    factors = _numbers_of(shrink or "x".join("1" * len(sides)))
+    if len(sides) not in (2, 3) or len(factors) != len(sides):
+        raise BenchError(
+            f"size '{size}' and shrink '{shrink}' given; expected two or three numbers each, "
+            "such as 64x64, or 96x96x96 with 2x2x2"
+        )
+    if len(sides) == 2:
+        return Grid(sides)
+    return Grid(sides, factors)
+
+
+def _numbers_of(text: str) -> tuple[int, ...]:
+    """The numbers above 0 in a text such as 64x64; none where it is another text."""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})*", text):
+        return ()
+    return tuple(int(number) for number in text.split("x"))
 
 
 def _build_report(
@@ -100,9 +136,10 @@ def _build_report(
     sizes = sorted(shapes, key=lambda shape: (np.prod(shape), shape))
     empty = _empty_cases(card, summaries)
     classes = _count_classes(card, summaries)
-    notes: Counter[str] = Counter()
+    noted: dict[str, list[str]] = {}
     for summary in summaries:
-        notes.update(set(summary.notes))
+        for note in dict.fromkeys(summary.notes):
+            noted.setdefault(note, []).append(summary.record.id)
     return Report(
         card=card,
         splits=_count_splits(records),
@@ -111,49 +148,57 @@ def _build_report(
         largest=sizes[-1] if sizes else None,
         sizes=len(sizes),
         normals=len(empty),
-        notes=dict(notes),
+        notes={note: len(cases) for note, cases in noted.items()},
+        noted=noted,
         problems=fatal + _mild_problems(card, records, classes, empty),
         usable=not fatal,
     )
 
 
-def _summarise_case(record: Record, raw: RawCase, card: Card) -> _CaseSummary:
+def _summarise_case(record: Record, raw: RawCase, card: Card, grid: Grid | None) -> _CaseSummary:
     """A case in short. Raises DataProblem where it contradicts the card."""
-    _check_case(record, raw, card)
+    raw = checked(raw, record.id, card)
     areas = None
+    lost: tuple[int, ...] = ()
     if raw.mask is not None:
         areas = np.bincount(raw.mask.ravel(), minlength=len(card.classes)) / raw.mask.size
+        if grid is not None:
+            lost = _classes_lost(raw.mask, card, grid)
     return _CaseSummary(
         record,
         raw.image.shape[1:],
         areas,
         raw.notes,
+        lost,
         near_duplicates.thumbnail(raw.image, card.slice_axis),
     )
 
 
-def _check_case(record: Record, raw: RawCase, card: Card) -> None:
-    """Check channels, dimensions, mask shape and mask values. Raises DataProblem."""
-    # A data set of volumes may hold single slices to train on.
-    is_slice = card.ndim == 3 and raw.image.ndim == 3
-    has_dimensions = raw.image.ndim == card.ndim + 1 or is_slice
-    if not has_dimensions or raw.image.shape[0] != card.channels:
-        raise DataProblem(
-            f"case {record.id}: image of shape {raw.image.shape}; expected {card.channels} "
-            f"channels and {card.ndim} dimensions"
+def _classes_lost(mask: NDArray[np.uint8], card: Card, grid: Grid) -> tuple[int, ...]:
+    """The classes of a mask (*S) of which nothing is left on the training grid."""
+    parts: Iterable[NDArray[np.uint8]] = [mask]
+    if mask.ndim > len(grid.size):
+        parts = geometry.mask_slices(mask, card.slice_axis)
+    left: set[int] = set()
+    for part in parts:
+        left.update(classes_in(mask_on_grid(part, grid)))
+    return tuple(number for number in classes_in(mask) if number not in left)
+
+
+def _lost_classes(card: Card, summaries: Sequence[_CaseSummary], grid: Grid) -> list[str]:
+    """A line for each class that cases lose on the training grid, which names them."""
+    lines = []
+    for number, name in enumerate(card.classes):
+        lost = [summary.record.id for summary in summaries if number in summary.lost]
+        if not lost:
+            continue
+        areas = [summary.areas for summary in summaries if summary.areas is not None]
+        holders = int((np.stack(areas)[:, number] > 0).sum())
+        lines.append(
+            f"{len(lost)} of {holders} cases with {name!r} have none after "
+            f"{grid.describe()} ({', '.join(lost)}); choose a finer grid"
         )
-    if raw.mask is None:
-        return
-    if raw.mask.shape != raw.image.shape[1:]:
-        raise DataProblem(
-            f"case {record.id}: mask of shape {raw.mask.shape}; expected {raw.image.shape[1:]}, "
-            "as its image"
-        )
-    if raw.mask.max(initial=0) >= len(card.classes):
-        raise DataProblem(
-            f"case {record.id}: mask value {raw.mask.max()}; expected 0 to {len(card.classes) - 1} "
-            f"({', '.join(card.classes)})"
-        )
+    return lines
 
 
 def _record_problems(records: Sequence[Record]) -> list[str]:
@@ -277,7 +322,8 @@ def render(report: Report) -> str:
         lines += ["", _size_line(report.smallest, report.largest, report.sizes)]
         lines.append(f"empty masks: {report.normals}")
         lines += _duplicate_lines(report)
-    lines += [f"{note}: {cases} cases" for note, cases in report.notes.items()]
+    for note, cases in report.noted.items():
+        lines += [f"{note}: {len(cases)} cases", f"  {', '.join(cases)}"]
     usable = "yes" if report.usable else "no"
     lines += ["", f"problems: {len(report.problems) or 'none'}", *_first_lines(report.problems)]
     return "\n".join([*lines, f"usable: {usable}"]).strip()

@@ -27,6 +27,7 @@ from bench.data.index import (
     write_index,
 )
 from bench.data.near_duplicates import SIDE, thumbnail
+from bench.data.raw_case import checked
 from bench.errors import BenchError, DataProblem
 from bench.records import write_json
 
@@ -77,6 +78,12 @@ class Grid:
     size: tuple[int, ...]
     shrink: tuple[int, ...] = ()  # 3D: along each axis, how many voxels become one
 
+    def describe(self) -> str:
+        """How masks come to this grid, in words."""
+        if len(self.size) == 2:
+            return f"resizing to {'x'.join(map(str, self.size))}"
+        return f"shrinking by {'x'.join(map(str, self.shrink))}"
+
 
 Sides = Mapping[str, Sequence[Record]]  # train, test, and validation if a suite selects on it
 
@@ -97,7 +104,9 @@ def prepare(
     traces = {}
     for side, records in sides.items():
         traces[side] = [_trace(record, side) for record in records]
-    name = hashing.digest([asdict(dataset.card), asdict(grid), code, drop_copies, traces])[:16]
+    # The rules of this folder decide what is written as much as those of the loader do.
+    codes = [code, hashing.code_hash([Path(__file__).parent])]
+    name = hashing.digest([asdict(dataset.card), asdict(grid), codes, drop_copies, traces])[:16]
     folder = root / dataset.card.id.replace(":", "_") / name
     if not is_decoded(folder):
         _decode_all(dataset, sides, grid, folder, drop_copies)
@@ -107,8 +116,19 @@ def prepare(
 def _trace(record: Record, side: str) -> list[Any]:
     """What changes when a case is no longer the one that was decoded."""
     files = [path for path in (record.image, *record.channels, *record.masks) if path is not None]
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return [record.id, record.group, record.label, side, stats]
+    states = [_file_state(path) for path in files]
+    return [record.id, record.group, record.label, side, states]
+
+
+def _file_state(path: Path) -> tuple[str, int, int]:
+    """Path, size and time of change of a file. Raises DataProblem where there is none."""
+    try:
+        state = path.stat()
+    except OSError as problem:
+        raise DataProblem(
+            f"{path}: cannot be read ({problem.strerror}); expected a file; copy it again"
+        ) from None
+    return str(path), state.st_size, state.st_mtime_ns
 
 
 def _decode_all(
@@ -187,8 +207,18 @@ def _content_hash(index: Index, labels: Mapping[str, int | None], packs: str) ->
     """sha256 of all decoded arrays and of how the index describes them."""
     described: list[Any] = [labels, asdict(index.spec)]
     for side in (index.train, index.test, index.validation):
-        described.append([asdict(entry) for entry in side])
+        described.append([_described(entry) for entry in side])
     return hashing.digest([packs, described])
+
+
+def _described(entry: CaseEntry) -> dict[str, Any]:
+    """An entry as the hash of the content sees it: without what follows from the arrays."""
+    fields = asdict(entry)
+    del fields["classes_on_grid"]
+    for name in ("volume", "affine"):
+        if fields[name] is None:
+            del fields[name]
+    return fields
 
 
 @dataclass(frozen=True)
@@ -236,8 +266,10 @@ class _DecodedCase:
         entries = []
         for name, image, mask in zip(names, images, masks, strict=True):
             stored = writers["train_images"].add(_on_grid(image, self.grid, self.card))
-            stored_mask = writers["train_masks"].add(_mask_on_grid(mask, self.grid))
-            entries.append(self._entry(name, mask, stored, stored_mask))
+            small = mask_on_grid(mask, self.grid)
+            stored_mask = writers["train_masks"].add(small)
+            entry = self._entry(name, mask, stored, stored_mask)
+            entries.append(replace(entry, classes_on_grid=classes_in(small)))
         return entries
 
     def _entry(
@@ -254,18 +286,36 @@ class _DecodedCase:
             label=self.record.label,
             spacing=tuple(spacing) if spacing else None,
             shape=mask.shape,
-            classes=tuple(int(value) for value in np.unique(mask) if value),
+            classes=classes_in(mask),
             area=float((mask > 0).sum() / plane),
             images=images,
             masks=masks,
+            volume=self.record.volume,
+            affine=_plain_affine(self.raw),
         )
+
+
+def classes_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
+    """The foreground classes in a mask."""
+    return tuple(int(value) for value in np.unique(mask) if value)
+
+
+def _plain_affine(raw: RawCase) -> tuple[tuple[float, ...], ...] | None:
+    if raw.affine is None:
+        return None
+    return tuple(tuple(row) for row in raw.affine.tolist())
 
 
 def _read_case(dataset: Dataset, record: Record, grid: Grid) -> _DecodedCase:
     """Read a case. Raises DataProblem if it cannot be used."""
-    raw = dataset.read(record)
-    mask = _checked_mask(raw, record, dataset.card, grid.size)
-    return _DecodedCase(dataset.card, record, raw, mask, grid)
+    slices_fit = len(grid.size) == 2
+    raw = checked(dataset.read(record), record.id, dataset.card, slices_fit)
+    if raw.mask is None:
+        raise DataProblem(
+            f"case {record.id}: no mask given; expected one for every case; "
+            "add it or remove the case"
+        )
+    return _DecodedCase(dataset.card, record, raw, raw.mask, grid)
 
 
 def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
@@ -276,36 +326,11 @@ def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
     return geometry.shrink_image(values, grid.shrink)
 
 
-def _mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+def mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    """A mask (H W) at the grid's size, or a volume (*S) shrunk."""
     if mask.ndim == 2:
         return geometry.mask_to_grid(mask, grid.size)
     return geometry.shrink_mask(mask, grid.shrink)
-
-
-def _checked_mask(
-    raw: RawCase, record: Record, card: Card, size: tuple[int, ...]
-) -> NDArray[np.uint8]:
-    """The mask of a case. Raises DataProblem if image or mask do not fit the card."""
-    shape = raw.image.shape
-    single_slice = card.ndim == 3 and len(shape) == 3 and len(size) == 2
-    fits = len(shape) == card.ndim + 1 or single_slice
-    if shape[0] != card.channels or not fits:
-        raise DataProblem(
-            f"case {record.id}: image of shape {shape} given; "
-            f"expected {card.channels} channels and {card.ndim} dimensions; fix or remove it"
-        )
-    if raw.mask is None:
-        raise DataProblem(
-            f"case {record.id}: no mask given; expected one for every case; "
-            "add it or remove the case"
-        )
-    if raw.mask.max(initial=0) >= len(card.classes):
-        raise DataProblem(
-            f"case {record.id}: mask value {raw.mask.max()} given; "
-            f"expected 0 to {len(card.classes) - 1} ({', '.join(card.classes)}); "
-            "fix the mask or name the class"
-        )
-    return raw.mask
 
 
 def _segmentation_spec(dataset: Dataset, size: tuple[int, ...]) -> Spec:

@@ -40,6 +40,16 @@ class CaseEntry:
     masks: StoredArray  # *S on the training grid, for a test case on its native grid
     native: StoredArray | None = None  # the image of a test case on its native grid, for pictures
     slice_axis: int | None = None  # of a volume that is segmented in slices
+    # of a training case: the classes that are left on the training grid
+    classes_on_grid: tuple[int, ...] | None = None
+    volume: str | None = None  # of a single slice: the volume that it is part of
+    # 4 4, of a NIfTI image: voxel indices as stored (X Y Z) -> mm
+    affine: tuple[tuple[float, ...], ...] | None = None
+
+    @property
+    def learnable(self) -> tuple[int, ...]:
+        """The classes that a method can see: those that are left on the training grid."""
+        return self.classes if self.classes_on_grid is None else self.classes_on_grid
 
 
 @dataclass(frozen=True, slots=True)

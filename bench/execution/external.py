@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import store
 from bench.cell_folder import CellFolder, CellResult
-from bench.data.index import CaseEntry
+from bench.data.index import CaseEntry, Index
+from bench.errors import BenchError
 from bench.names import file_name
 
-ENDINGS = (".npz", ".npy", ".png", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii")
+# Arrays of probabilities often lie beside label maps, as nnU-Net writes them: .npz comes last.
+ENDINGS = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".bmp", ".npy", ".npz")
 
 
-def take_over(
-    folder: CellFolder, predictions: Path, entries: Sequence[CaseEntry], classes: int
-) -> None:
+class LabelReader(Protocol):
+    """Reads a label map of a case, by the rules that hold for the masks of data sets."""
+
+    def __call__(
+        self,
+        path: Path,
+        shape: Sequence[int],
+        affine: Sequence[Sequence[float]] | None,
+        transposed: bool,
+    ) -> NDArray[Any]:
+        """Class numbers (*S) for a case of a shape (*S). Raises BenchError naming the file.
+
+        `affine` (4 4) is that of the case's NIfTI image. Without one, volumes are taken as stored,
+        `transposed` to (Z Y X) if cases are.
+        """
+        ...
+
+
+def take_over(folder: CellFolder, predictions: Path, index: Index, read: LabelReader) -> None:
     """Copy label maps into the folder of a cell; missing and unusable ones count as worst."""
     with store.claim(folder.path) as mine:
         if not mine:
@@ -27,51 +46,67 @@ def take_over(
         folder.clear()
         target = folder.predictions("last")
         target.mkdir(parents=True)
+        files = _files_by_case(predictions)
         problems: list[str] = []
-        for entry in entries:
-            label_map, problem = _find_label_map(predictions, entry, classes)
+        for entry in index.test:
+            candidates = files.get(_normal(entry.id), [])
+            label_map, problem = _find_label_map(candidates, entry, index, read)
             if label_map is None:
                 problems.append(f"{entry.id}: {problem}")
             else:
                 file = target / f"{file_name(entry.id)}.npz"
                 np.savez_compressed(file, label_map=label_map)
-        copied = len(entries) - len(problems)
+        copied = len(index.test) - len(problems)
         folder.write_result(CellResult(folder.key, copied, problems=problems))
 
 
+def _normal(name: str) -> str:
+    """A name in the one form of Unicode in which names are compared."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _files_by_case(predictions: Path) -> dict[str, list[Path]]:
+    """The files of a folder by the name of the case; endings may be in upper case."""
+    files: dict[str, list[Path]] = {}
+    for file in sorted(predictions.iterdir()):
+        lower = file.name.lower()
+        ending = next((ending for ending in ENDINGS if lower.endswith(ending)), None)
+        if ending is not None:
+            case = _normal(file.name[: -len(ending)])
+            files.setdefault(case, []).append(file)
+    return files
+
+
 def _find_label_map(
-    predictions: Path, entry: CaseEntry, classes: int
+    candidates: Sequence[Path], entry: CaseEntry, index: Index, read: LabelReader
 ) -> tuple[NDArray[np.uint8] | None, str | None]:
     """The label map of a case, or why there is none."""
-    candidates = [predictions / f"{entry.id}{ending}" for ending in ENDINGS]
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if file is None:
+    label_maps = [file for file in candidates if file.suffix.lower() != ".npz"] or candidates
+    if not label_maps:
         return None, "no file"
+    if len(label_maps) > 1:
+        names = " and ".join(file.name for file in label_maps)
+        return None, f"{names} are both there, expected one file for each case"
+    [file] = label_maps
+    transposed = len(entry.shape) == 3 and index.card.slice_axis == 0
     try:
-        values = read_label_map(file)
+        values = read(file, entry.shape, entry.affine, transposed)
+    except BenchError as problem:
+        return None, str(problem).removeprefix(f"{file.parent}/")
     except Exception as problem:  # whatever a decoder raises: the file is not usable
         return None, f"{file.name} cannot be read ({type(problem).__name__})"
+    return _checked(values, file.name, entry, index.spec.classes)
+
+
+def _checked(
+    values: NDArray[Any], name: str, entry: CaseEntry, classes: int
+) -> tuple[NDArray[np.uint8] | None, str | None]:
+    """The values as a label map, or why they are none."""
+    if values.dtype.kind not in "buif":
+        return None, f"{name} holds values of type {values.dtype}, expected whole numbers"
     if values.shape != entry.shape:
-        return None, f"{file.name} has size {values.shape}, expected {entry.shape}"
-    in_range = values.min() >= 0 and values.max() < classes
+        return None, f"{name} has size {values.shape}, expected {entry.shape}"
+    in_range = values.min() >= 0 and values.max() < classes  # not so where a value is NaN
     if not in_range or not np.array_equal(values, values.astype(np.uint8)):
-        return None, f"{file.name} holds values other than 0 to {classes - 1}"
+        return None, f"{name} holds values other than 0 to {classes - 1}"
     return values.astype(np.uint8), None
-
-
-def read_label_map(file: Path) -> NDArray[Any]:
-    """Class numbers (*S) of a file; those of NIfTI are transposed to (Z Y X), as in data sets."""
-    if file.suffix == ".npz":
-        with np.load(file) as content:
-            return np.asarray(content["label_map"])
-    if file.suffix == ".npy":
-        return np.asarray(np.load(file))
-    if file.name.endswith((".nii", ".nii.gz")):
-        import nibabel
-
-        volume: Any = nibabel.load(file)
-        return np.ascontiguousarray(np.asanyarray(volume.dataobj).T)
-    from PIL import Image
-
-    with Image.open(file) as picture:
-        return np.asarray(picture)

@@ -283,7 +283,7 @@ def _external_cells(
                 f"predictions {folder} given; expected a folder with one file for each test case"
             )
         config = {"predictions": str(folder)}
-        code = hashing.folder_hash(folder)
+        code = hashing.digest([hashing.folder_hash(folder), registry.image_files_code()])
         cells.append(replace(template, subset=draw, split=splits[draw], config=config, code=code))
     return cells
 

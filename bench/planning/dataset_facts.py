@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from bench import hashing
 from bench.api import Card, Task
 from bench.data import cache
+from bench.data.decode import Grid
 from bench.data.index import DroppedCase, Index
 from bench.planning.cells import PlannedDataset
 from bench.planning.split import Split
@@ -101,6 +102,8 @@ def warnings(suite: Suite, datasets: Mapping[str, PlannedDataset]) -> list[str]:
     lines: list[str] = []
     for name, dataset in datasets.items():
         lines += left_out(name, dataset.prepared.index)
+        if "segmentation" in suite.tasks:
+            lines += lost_classes(dataset, suite)
         for task in suite.tasks:
             lines += absent_classes(dataset, suite, task)
     return lines
@@ -117,6 +120,29 @@ def left_out(name: str, index: Index) -> list[str]:
     more = len(index.dropped) - len(lines)
     if more > 0:
         lines.append(f"{name}: {more} more training cases are left out as copies of test cases")
+    return lines
+
+
+def lost_classes(dataset: PlannedDataset, suite: Suite) -> list[str]:
+    """A line for each class that some training cases lose on the training grid."""
+    index = dataset.prepared.index
+    native: dict[str, set[int]] = {}  # classes by case; the slices of a volume are one case
+    left: dict[str, set[int]] = {}
+    for entry in index.train:
+        case = entry.volume or entry.record
+        native.setdefault(case, set()).update(entry.classes)
+        left.setdefault(case, set()).update(entry.learnable)
+    grid = Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
+    cure = "a larger 'size'" if len(suite.size) == 2 else "a smaller 'shrink'"
+    lines = []
+    for number, name in enumerate(index.card.classes):
+        holders = [case for case, classes in native.items() if number in classes]
+        lost = [case for case in holders if number not in left[case]]
+        if lost:
+            lines.append(
+                f"{dataset.split.dataset}: {len(lost)} of {len(holders)} training cases with "
+                f"{name!r} have none after {grid.describe()}, such as {lost[0]!r}; use {cure}"
+            )
     return lines
 
 
@@ -152,6 +178,6 @@ def _examples_by_patient(index: Index, task: Task) -> dict[str, set[int | None]]
     for entry in index.train:
         shown: Sequence[int | None] = [entry.label]
         if task == "segmentation":
-            shown = entry.classes
+            shown = entry.learnable
         examples.setdefault(entry.group, set()).update(shown)
     return examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +203,12 @@ def read(file: Path) -> Split:
 
 
 def _split_from(content: Mapping[str, Any]) -> Split:
-    """A split from the content of its file; raises whatever a bad file leads to."""
+    """A split from the content of its file; raises whatever a bad file leads to.
+
+    Names are compared in the form of Unicode (NFC) in which data sets give them.
+    """
+    text = json.dumps(content, ensure_ascii=False)
+    content = json.loads(unicodedata.normalize("NFC", text))
     orders: dict[int, tuple[str, ...]] = {}
     for subset, order in content["orders"].items():
         orders[int(subset)] = tuple(order)

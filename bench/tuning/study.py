@@ -195,4 +195,4 @@ def _has_classes(folds: Sequence[Fold], dataset: PlannedDataset) -> bool:
     for _, patients in folds:
         held_out.update(patients)
     entries = dataset.prepared.index.train
-    return any(entry.classes for entry in entries if entry.group in held_out)
+    return any(entry.learnable for entry in entries if entry.group in held_out)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,7 @@ def _mask_rows(
 ) -> Iterator[Mapping[str, Any]]:
     """Dice of each class; the slices of a volume are one case, as on the leaderboard."""
     pack = cache.open_pack(decoded, "train_masks")
-    for record, slices in groupby(entries, key=lambda entry: entry.record):
-        parts = list(slices)
+    for case, parts in _volumes(entries).items():
         probabilities = predictor.probabilities(_images(decoded, parts))
         label_maps = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
         whole = label_maps[0] if len(parts) == 1 else label_maps
@@ -71,12 +70,27 @@ def _mask_rows(
             predicted = label_maps == number
             reference = references == number
             yield {
-                "case": record,
+                "case": case,
                 "group": parts[0].group,
                 "class": number,
                 "reference": int(reference.any()),
                 "dice": _dice(predicted, reference),
             }
+
+
+def _volumes(entries: Sequence[CaseEntry]) -> dict[str, list[CaseEntry]]:
+    """Entries by the case that they are part of: slices by volume, each volume in order."""
+    cases: dict[str, list[CaseEntry]] = {}
+    for entry in entries:
+        cases.setdefault(entry.volume or entry.record, []).append(entry)
+    for parts in cases.values():
+        parts.sort(key=_slice_order)
+    return cases
+
+
+def _slice_order(entry: CaseEntry) -> list[int]:
+    """The numbers in the name of a slice: slice 2 comes before slice 10."""
+    return [int(number) for number in re.findall(r"\d+", entry.id)]
 
 
 def _dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float:

@@ -14,8 +14,15 @@ from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
 from datasets.nnunet.dataset_json import DatasetJson, read_dataset_json
 from datasets.nnunet.files import Side, check_side, read_side, refuse_repeated_cases
-from datasets.readers.nifti import Spacing, count_dimensions, read_nifti, read_nifti_mask
-from datasets.readers.pairing import missing_folder
+from datasets.readers.nifti import (
+    NO_ORIENTATION,
+    count_dimensions,
+    read_aligned_volume,
+    read_nifti_mask,
+    read_volume,
+    thickest_axis,
+)
+from datasets.readers.pairing import is_long, missing_folder
 from datasets.readers.pictures import read_image, read_number_mask
 from datasets.readers.user_files import read_table
 
@@ -49,28 +56,35 @@ class NnUNet:
 
     def read(self, record: Record) -> RawCase:
         """Decode all channels of a case and its label. Raises DataProblem naming the file."""
-        assert record.image is not None
-        files = [record.image, *record.channels]
-        spacing: Spacing = None
         if self.facts.is_nifti:
-            channels, spacing = _read_nifti_channels(files)
-        else:
-            channels = _read_picture_channels(files)
+            return self._read_volume(record)
+        assert record.image is not None
+        channels = _read_picture_channels([record.image, *record.channels])
         image = np.concatenate(channels)
         self._check_image(record.image, image)
-        mask = self._read_mask(record.masks[0])
+        mask = read_number_mask(record.masks[0], self.card.classes)
         if mask.shape != image.shape[1:]:
             raise DataProblem(
                 f"{record.masks[0]}: label of shape {mask.shape}; expected {image.shape[1:]}, "
                 f"as {record.image.name}; save both on one grid"
             )
-        return RawCase(image, mask, spacing)
+        return RawCase(image, mask)
 
-    def _read_mask(self, path: Path) -> NDArray[np.uint8]:
-        """The class numbers of a case (*S). Raises DataProblem naming the file."""
-        if self.facts.is_nifti:
-            return read_nifti_mask(path, self.card.classes)
-        return read_number_mask(path, self.card.classes)
+    def _read_volume(self, record: Record) -> RawCase:
+        """Decode a case of NIfTI files: channels and label on the grid of the first channel."""
+        assert record.image is not None
+        first = read_volume(record.image)
+        grid = first.grid
+        channels = [grid.to_harness(first.voxels)]
+        for path in record.channels:
+            voxels = read_aligned_volume(path, grid, record.image.name)
+            channels.append(grid.to_harness(voxels))
+        image = np.stack(channels)
+        self._check_image(record.image, image)
+        mask = read_nifti_mask(record.masks[0], self.card.classes, grid, record.image.name)
+        if grid.is_oriented:
+            return RawCase(image, mask, grid.spacing, affine=grid.affine)
+        return RawCase(image, mask, grid.spacing, notes=(NO_ORIENTATION,))
 
     def _check_image(self, path: Path, image: NDArray[Any]) -> None:
         """Raise DataProblem where an image (C *S) is not what the card says."""
@@ -114,10 +128,11 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         )
     first_case = next(iter(images.values()))
     first_file = next(iter(first_case.values()))
+    ndim = count_dimensions(first_file) if facts.is_nifti else 2
     return Card(
         id=dataset_id,
         title=facts.title or root.name,
-        ndim=count_dimensions(first_file) if facts.is_nifti else 2,
+        ndim=ndim,
         channels=len(facts.channels),
         classes=facts.classes,
         normals=facts.normals,
@@ -126,19 +141,9 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         licence=facts.licence,
         citation=facts.reference,
         redistribute=False,
+        slice_axis=thickest_axis(first_file) if ndim == 3 else 0,
+        oriented=facts.is_nifti,
     )
-
-
-def _read_nifti_channels(files: Sequence[Path]) -> tuple[list[NDArray[Any]], Spacing]:
-    """The channels (1 *S) of a case, and the spacing of the first."""
-    channels: list[NDArray[Any]] = []
-    spacings: list[Spacing] = []
-    for path in files:
-        pixels, spacing = read_nifti(path)
-        channels.append(pixels[None])
-        spacings.append(spacing)
-    _refuse_other_shapes(files, [channel[0].shape for channel in channels])
-    return channels, spacings[0]
 
 
 def _read_picture_channels(files: Sequence[Path]) -> list[NDArray[Any]]:
@@ -169,10 +174,10 @@ def _refuse_other_shapes(files: Sequence[Path], shapes: Sequence[tuple[int, ...]
 def _find_root(dataset_id: str, data_folder: Path | None) -> Path:
     """DATA/Dataset<ddd>_<Name>. Raises DataProblem where there is none."""
     name = dataset_id.partition(":")[2]
-    if not re.fullmatch(r"Dataset[0-9]{3}_[^\\/]+", name):
+    if not re.fullmatch(r"Dataset[0-9]{3}_[^\\/\0]+", name) or is_long(name):
         raise DataProblem(
-            f"dataset '{dataset_id}'; expected nnunet:Dataset<ddd>_<Name>, a folder under --data; "
-            "fix the name"
+            f"dataset '{dataset_id[:80]}'; expected nnunet:Dataset<ddd>_<Name>, "
+            "a folder under --data; fix the name"
         )
     if data_folder is None or not (data_folder / name).is_dir():
         raise missing_folder(dataset_id, data_folder, f"{name}/{{dataset.json,imagesTr,labelsTr}}")

@@ -59,7 +59,7 @@ def _load_object(path: Path) -> dict[str, Any]:
         raise DataProblem(f"no file {path}; expected the dataset.json of nnU-Net; copy it there")
     try:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:  # of JSON or of UTF-8
+    except (ValueError, RecursionError) as error:  # of JSON or of UTF-8
         raise DataProblem(
             f"{path}: not a JSON file ({error}); expected the dataset.json of nnU-Net; "
             "fix that line"

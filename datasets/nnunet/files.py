@@ -9,7 +9,13 @@ from pathlib import Path
 
 from bench.errors import DataProblem
 from datasets.nnunet.dataset_json import DatasetJson
-from datasets.readers.pairing import first_names, natural_key, refuse_odd_name, refuse_unpaired
+from datasets.readers.pairing import (
+    first_names,
+    natural_key,
+    normal_name,
+    refuse_odd_name,
+    refuse_unpaired,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,24 @@ def read_side(root: Path, name: str, facts: DatasetJson) -> Side:
 
 
 def _list_files(folder: Path, ending: str) -> list[tuple[str, Path]]:
-    """Name without ending and path of each file; none where the folder does not exist."""
+    """Name without ending and path of each file; none where the folder does not exist.
+
+    Raises DataProblem where two names differ in nothing but case or form of Unicode.
+    """
     if not folder.is_dir():
         return []
     files: list[tuple[str, Path]] = []
     for path in folder.iterdir():
         # macOS leaves hidden twins beside the files
-        if path.name.endswith(ending) and not path.name.startswith("."):
-            files.append((path.name.removesuffix(ending), path))
+        if path.name.lower().endswith(ending) and not path.name.startswith("."):
+            files.append((normal_name(path.name[: -len(ending)]), path))
+    first: dict[str, Path] = {}
+    for name, path in files:
+        other = first.setdefault(name, path)
+        if other is not path:
+            raise DataProblem(
+                f"{path}: {other.name} has the same name; expected each once; remove one"
+            )
     return sorted(files, key=lambda file: natural_key(file[0]))
 
 

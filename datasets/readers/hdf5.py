@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from bench.api import RawCase
 from bench.errors import DataProblem
-from datasets.readers.pictures import as_class_numbers, as_unit_floats, naming_file
+from datasets.readers.masks import as_class_numbers
+from datasets.readers.opening import naming_file
+from datasets.readers.pictures import as_unit_floats
 
 KEYS = ("image", "label")
 

@@ -1,7 +1,9 @@
-"""Reads one image file of any kind that a trained model may be asked about."""
+"""Reads one image or label map of any kind, as predictions and their images come."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +11,112 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataProblem
-from datasets.readers.nifti import open_nifti
-from datasets.readers.pictures import naming_file, read_image
+from datasets.readers.masks import read_numbers
+from datasets.readers.nifti import read_levels, read_volume, write_label_map
+from datasets.readers.opening import naming_file
+from datasets.readers.pictures import read_image
+from datasets.readers.stored_grid import StoredGrid, align, grid_of_case
 
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 
 
-def read_image_file(path: Path) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
-    """The pixels of a picture or volume, and the affine of a volume.
+@dataclass(frozen=True, slots=True)
+class VolumeFile:
+    """A NIfTI file that was read: turns arrays to the harness and back, and writes label maps."""
 
-    A PNG, JPEG, BMP, TIFF or .npy file gives (C H W), uint8 (0..255) or float32 (0..1), and None.
-    A NIfTI file gives its one channel (1 X Y Z) with the axes as stored, float32 in the units of
-    the file, and the affine (4 4) that takes voxel indices to mm. Raises DataProblem naming the
-    file where it is damaged or has other dimensions.
+    path: Path
+    grid: StoredGrid
+
+    def to_harness(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Stored voxels (X Y Z) as data sets read them: Z Y X in RAS+, or H W of a slice."""
+        return self.grid.to_harness(voxels)
+
+    def to_stored(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `to_harness`."""
+        return self.grid.to_stored(array)
+
+    def write_labels(self, labels: NDArray[np.uint8], file: Path) -> None:
+        """Write a label map (X Y Z) with the shape, spacing and orientation of this file."""
+        write_label_map(file, labels, self.path)
+
+
+def read_image_file(path: Path) -> tuple[NDArray[Any], VolumeFile | None]:
+    """The pixels of a picture, or of a volume with the file's grid.
+
+    A PNG, JPEG, BMP, TIFF or .npy file gives (C H W) as `read_image` does, and None. A NIfTI file
+    gives its one channel (1 X Y Z) with the axes as stored, float32 in the units of the file.
+    Raises DataProblem naming the file where it is damaged or has other dimensions.
     """
-    if path.name.lower().endswith(VOLUME_ENDINGS):
-        return _read_volume(path)
+    if _is_volume(path):
+        volume = read_volume(path)
+        return volume.voxels[None], VolumeFile(path, volume.grid)
     return read_image(path), None
 
 
-def _read_volume(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The voxels (1 X Y Z) and the affine (4 4). Raises DataProblem naming the file."""
-    file = open_nifti(path)
+def read_label_file(
+    path: Path,
+    shape: Sequence[int],
+    affine: Sequence[Sequence[float]] | None,
+    transposed: bool,
+) -> NDArray[Any]:
+    """The class numbers (*S) that a file predicts for a case of a shape (*S).
+
+    `affine` (4 4) is that of the case's NIfTI image: a NIfTI file must lie there and is turned as
+    the image was; a .npy array counts as (Z Y X) of the image as stored. The `label_map` of a .npz
+    file is as the harness writes it. Without an affine, volumes are taken as stored, `transposed`
+    to (Z Y X) if cases are. Raises DataProblem naming the file.
+    """
+    if path.suffix.lower() == ".npz":
+        return _read_npz(path)
+    grid: StoredGrid | None = None
+    if affine is not None:
+        grid = grid_of_case(shape, np.array(affine, np.float64))
+    if _is_volume(path):
+        return _read_label_volume(path, grid, transposed)
+    if path.suffix.lower() != ".npy":
+        return read_numbers(path)
     with naming_file(path):
-        stored = np.asanyarray(file.dataobj)
-        affine = np.asarray(file.affine, np.float64)
-    if stored.ndim != 3:
+        array = without_single_axes(np.load(path, allow_pickle=False), len(shape))
+    if grid is None:
+        return array
+    as_stored = grid.shape[:2] if grid.is_slice else grid.shape
+    if array.T.shape != as_stored:
         raise DataProblem(
-            f"{path}: {stored.ndim} dimensions; expected 3; save each volume in a file of its own"
+            f"{path}: shape {array.shape}; expected {as_stored[::-1]}, as the image is stored, "
+            "slices first; save it in that order, or as NIfTI"
         )
-    return stored[None].astype(np.float32), affine
+    return grid.to_harness(array.T)
+
+
+def _read_label_volume(path: Path, grid: StoredGrid | None, transposed: bool) -> NDArray[Any]:
+    """The values (*S) of a NIfTI label map: on the grid of its image if that is known."""
+    levels, own = read_levels(path)
+    if grid is not None:
+        return grid.to_harness(align(path, levels, own, grid, "the image of this case"))
+    if own.is_slice:
+        return np.ascontiguousarray(levels[:, :, 0].T)
+    return np.ascontiguousarray(levels.T) if transposed else levels
+
+
+def _read_npz(path: Path) -> NDArray[Any]:
+    """The label map that the harness wrote. Raises DataProblem where the file holds none."""
+    with naming_file(path), np.load(path, allow_pickle=False) as content:
+        if "label_map" not in content:
+            raise DataProblem(
+                f"{path}: no label_map in it ({', '.join(content)}); expected class numbers; "
+                "save the label map, not probabilities"
+            )
+        return np.asarray(content["label_map"])
+
+
+def without_single_axes(array: NDArray[Any], ndim: int) -> NDArray[Any]:
+    """An array without leading and trailing axes of length 1, as far as it has more than `ndim`."""
+    while array.ndim > ndim and array.shape[0] == 1:
+        array = array[0]
+    while array.ndim > ndim and array.shape[-1] == 1:
+        array = array[..., 0]
+    return array
+
+
+def _is_volume(path: Path) -> bool:
+    return path.name.lower().endswith(VOLUME_ENDINGS)

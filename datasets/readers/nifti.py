@@ -1,8 +1,10 @@
-"""Decodes NIfTI files with their axes reversed: files hold (X Y Z), the harness takes (Z Y X)."""
+"""Decodes NIfTI files, turns them to one orientation and compares where they lie."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,56 +12,128 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataProblem
-from datasets.readers.pictures import as_class_numbers, naming_file
+from datasets.readers.masks import as_class_numbers
+from datasets.readers.opening import naming_file
+from datasets.readers.stored_grid import Affine, StoredGrid, align
 
-Spacing = tuple[float, ...] | None
+NO_ORIENTATION = "no orientation in the header (qform_code and sform_code are 0); axes as stored"
+MOST_VOXELS = 2**30
+MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+STEP_TOLERANCE = 0.01  # between pixdim and affine, relative
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A decoded NIfTI image, as stored: float32 in the units of the file."""
+
+    voxels: NDArray[np.float32]  # X Y Z
+    grid: StoredGrid
+
+
+def read_volume(path: Path) -> Volume:
+    """An image with its grid. Raises DataProblem naming the file."""
+    file = open_nifti(path)
+    grid = _grid_of(path, file)
+    with naming_file(path), np.errstate(over="ignore"):  # what float32 cannot hold is refused
+        voxels = file.get_fdata(dtype=np.float32, caching="unchanged")
+    unusable = int((~np.isfinite(voxels)).sum())
+    if unusable:
+        raise DataProblem(
+            f"{path}: values that are not finite ({unusable} of {voxels.size}); "
+            "expected numbers; replace them"
+        )
+    return Volume(voxels.reshape(grid.shape), grid)
+
+
+def read_aligned_volume(path: Path, onto: StoredGrid, other: str) -> NDArray[np.float32]:
+    """Another channel (X Y Z) of an image on its grid. Raises DataProblem naming the file."""
+    volume = read_volume(path)
+    return align(path, volume.voxels, volume.grid, onto, other)
+
+
+def read_nifti_mask(
+    path: Path, classes: Sequence[str], onto: StoredGrid, other: str
+) -> NDArray[np.uint8]:
+    """A mask of class numbers (*S as the harness has it) on the grid of its image `other`.
+
+    Raises DataProblem naming the file where it lies elsewhere or holds other values.
+    """
+    levels, grid = read_levels(path)
+    numbers = as_class_numbers(path, levels, classes)
+    return onto.to_harness(align(path, numbers, grid, onto, other))
+
+
+def read_levels(path: Path) -> tuple[NDArray[Any], StoredGrid]:
+    """The values of a mask (X Y Z) and its grid. Raises DataProblem naming the file."""
+    file = open_nifti(path)
+    grid = _grid_of(path, file)
+    with naming_file(path):
+        levels = np.asanyarray(file.dataobj)
+    return levels.reshape(grid.shape), grid
 
 
 def count_dimensions(path: Path) -> int:
     """2 for a single slice, 3 for a volume, from the header. Raises DataProblem naming the file."""
-    header = open_nifti(path)
-    return len(_grid_of(path, header.shape))
+    with naming_file(path):
+        shape = open_nifti(path).shape
+    return len(_trimmed_shape(path, shape))
 
 
-def read_nifti(path: Path) -> tuple[NDArray[np.float32], Spacing]:
-    """An image (*S, slices first) and its spacing in mm along these axes.
+def thickest_axis(path: Path) -> int:
+    """The axis of the harness (0 of Z Y X) across thick slices; 0 unless one axis is far coarser.
 
-    The spacing is None where the header gives none. Raises DataProblem naming the file.
+    Raises DataProblem naming the file.
     """
-    file = open_nifti(path)
-    grid = _grid_of(path, file.shape)
-    with naming_file(path):
-        pixels = file.get_fdata(dtype=np.float32, caching="unchanged")
-        zooms = [float(step) for step in file.header.get_zooms()]
-    if not np.isfinite(pixels).all():
-        raise DataProblem(f"{path}: values that are not finite; expected numbers; replace them")
-    spacing = tuple(zooms[: len(grid)][::-1])
-    is_known = all(np.isfinite(step) and step > 0 for step in spacing)
-    slices_first = np.ascontiguousarray(pixels.reshape(grid).T)
-    if not is_known:
-        return slices_first, None
-    return slices_first, spacing
-
-
-def read_nifti_mask(path: Path, classes: Sequence[str]) -> NDArray[np.uint8]:
-    """A mask of class numbers (*S, slices first). Raises DataProblem naming the file."""
-    file = open_nifti(path)
-    grid = _grid_of(path, file.shape)
-    with naming_file(path):
-        levels = np.asanyarray(file.dataobj)
-    numbers = as_class_numbers(path, levels, classes)
-    return np.ascontiguousarray(numbers.reshape(grid).T)
+    spacing = _grid_of(path, open_nifti(path)).spacing
+    coarsest = int(np.argmax(spacing))
+    others = [step for axis, step in enumerate(spacing) if axis != coarsest]
+    return coarsest if spacing[coarsest] > 1.5 * max(others) else 0
 
 
 def open_nifti(path: Path) -> Any:
-    """The file's header; its pixels are read later. Raises DataProblem naming the file."""
+    """The file's header; its voxels are read later. Raises DataProblem naming the file.
+
+    Refused by name: complex and colour values, and more voxels than fit in memory.
+    """
     import nibabel  # only those who have such files pay for the import
 
     with naming_file(path):
-        return nibabel.load(path)
+        file: Any = nibabel.load(path)
+        stored = np.dtype(file.get_data_dtype())
+        shape = tuple(file.shape)
+        _ = file.affine, file.header.get_zooms()
+    if stored.kind not in "iuf":
+        kind = "colours" if stored.names else str(stored)
+        raise DataProblem(
+            f"{path}: values of type {kind}; expected real numbers; "
+            "save each channel or part in a file of its own"
+        )
+    if prod(shape) > MOST_VOXELS:
+        raise DataProblem(
+            f"{path}: shape {shape}; expected at most {MOST_VOXELS} voxels; crop or resample it"
+        )
+    return file
 
 
-def _grid_of(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
+    """Write a label map (X Y Z) in the shape and with the orientation of another NIfTI file."""
+    import nibabel
+
+    source = open_nifti(like)
+    header = source.header
+    affine = source.affine if _is_oriented(source) else None
+    voxels = labels.reshape(source.shape)
+    image: Any = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
+    image.header.set_zooms(header.get_zooms())
+    if hasattr(header, "get_sform"):
+        image.set_sform(*header.get_sform(coded=True))
+        image.set_qform(*header.get_qform(coded=True))
+        image.header.set_xyzt_units(*header.get_xyzt_units())
+    image.header["descrip"] = b"ScarceBench"
+    nibabel.save(image, path)
+
+
+def _trimmed_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
     """X Y of a single slice, X Y Z of a volume. Raises DataProblem on fewer or more dimensions."""
     grid = shape
     while len(grid) > 2 and grid[-1] == 1:
@@ -69,3 +143,68 @@ def _grid_of(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
             f"{path}: shape {shape}; expected (X, Y) or (X, Y, Z); save one file for each channel"
         )
     return grid
+
+
+def _is_oriented(file: Any) -> bool:
+    """Whether a header says where the axes point; formats other than NIfTI always do."""
+    header = file.header
+    if "sform_code" not in header:
+        return True
+    return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+
+
+def _grid_of(path: Path, file: Any) -> StoredGrid:
+    """The grid of a file, in mm. Raises DataProblem on a header that does not say where it lies."""
+    trimmed = _trimmed_shape(path, tuple(file.shape))
+    is_slice = len(trimmed) == 2
+    shape = (*trimmed, 1) if is_slice else trimmed
+    scale = _unit_of(file)
+    steps = _stated_steps(path, file)[: len(trimmed)] * scale
+    if not (np.isfinite(steps).all() and (steps > 0).all()):
+        raise DataProblem(
+            f"{path}: spacing {steps.tolist()} in the header; expected mm above 0; fix pixdim"
+        )
+    if not _is_oriented(file):
+        affine = np.diag([*steps, *[1.0] * (4 - len(steps))])
+        return StoredGrid(shape, is_slice, affine, is_oriented=False)
+    affine = _usable_affine(path, np.asarray(file.affine, np.float64), is_slice)
+    affine[:3] *= scale
+    stated = np.linalg.norm(affine[:3, : len(trimmed)], axis=0)
+    if (abs(stated / steps - 1) > STEP_TOLERANCE).any():
+        raise DataProblem(
+            f"{path}: two spacings in the header, {steps.round(6).tolist()} mm (pixdim) and "
+            f"{stated.round(6).tolist()} mm (affine); expected one; fix the header"
+        )
+    return StoredGrid(shape, is_slice, affine)
+
+
+def _stated_steps(path: Path, file: Any) -> NDArray[np.float64]:
+    """The steps along all axes as the header states them: nibabel itself takes 1 for 0."""
+    header = file.header
+    if "pixdim" not in header:
+        return np.array(header.get_zooms(), np.float64)
+    with naming_file(path), file.file_map["image"].get_prepare_fileobj("rb") as stream:
+        stated = type(header).from_fileobj(stream, check=False)
+    return np.array(stated["pixdim"][1:], np.float64)
+
+
+def _unit_of(file: Any) -> float:
+    """mm in one unit of length of a header."""
+    if not hasattr(file.header, "get_xyzt_units"):
+        return 1.0
+    return MM[file.header.get_xyzt_units()[0]]
+
+
+def _usable_affine(path: Path, affine: Affine, is_slice: bool) -> Affine:
+    """The affine, with a step across a slice that has none. Raises DataProblem on a broken one."""
+    usable = affine.copy()
+    if is_slice and np.isfinite(usable).all() and not usable[:3, 2].any():
+        usable[:3, 2] = np.cross(usable[:3, 0], usable[:3, 1])
+    steps = np.linalg.norm(usable[:3, :3], axis=0)
+    is_finite = bool(np.isfinite(usable).all())
+    if not is_finite or not steps.all() or abs(np.linalg.det(usable[:3, :3] / steps)) < 1e-3:
+        raise DataProblem(
+            f"{path}: an affine of {affine[:3].round(6).tolist()}; expected finite numbers and "
+            "three directions; fix the header, or copy that of the image"
+        )
+    return usable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ LOSSY = frozenset({".jpg", ".jpeg"})
 ENDINGS = LOSSY | {".png", ".tif", ".tiff", ".bmp", ".npy"}
 HOW_TO_POINT = "give --data DIR or set SCARCEBENCH_DATA"
 NAMES_SHOWN = 3  # in a message
+LONGEST_NAME = 255  # bytes in UTF-8 that file systems take
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,24 @@ class Layout:
 
 
 PLAIN = Layout()
+
+
+def normal_name(name: str) -> str:
+    """A name in the one form of Unicode (NFC) in which names are compared.
+
+    macOS writes an accent as a character of its own, Excel and most others do not.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def is_long(name: str) -> bool:
+    """Whether a name is too long for a file on some systems."""
+    return len(name.encode(errors="surrogateescape")) > LONGEST_NAME
+
+
+def name_of(path: Path) -> str:
+    """The name of a picture file without its ending, as names are compared."""
+    return normal_name(path.stem)
 
 
 def missing_folder(name: str, data_folder: Path | None, layout: str) -> DataProblem:
@@ -70,7 +90,7 @@ def list_pictures(folder: Path) -> list[Path]:
             f"no folder {folder}; expected one with pictures ({endings}); copy it there"
         )
     files = [path for path in folder.iterdir() if _is_picture(path)]
-    return sorted(files, key=lambda path: natural_key(path.stem))
+    return sorted(files, key=lambda path: natural_key(name_of(path)))
 
 
 def _is_picture(path: Path) -> bool:
@@ -103,9 +123,10 @@ def find_pairs(folder: Path, layout: Layout = PLAIN) -> list[Pair]:
 
 def _image_stem(mask: Path, images: dict[str, Path], suffix: str) -> str:
     """The stem of the image that a mask belongs to; an exact name goes before one with a suffix."""
-    if mask.stem in images:
-        return mask.stem
-    return re.sub(rf"{suffix}(_\d+)?$", "", mask.stem)
+    name = name_of(mask)
+    if name in images:
+        return name
+    return re.sub(rf"{suffix}(_\d+)?$", "", name)
 
 
 def find_pairs_beside(folder: Path, suffix: str = "_mask") -> list[Pair]:
@@ -116,7 +137,7 @@ def find_pairs_beside(folder: Path, suffix: str = "_mask") -> list[Pair]:
     images: list[Path] = []
     masks: dict[str, list[Path]] = {}
     for path in list_pictures(folder):
-        match = re.fullmatch(rf"(.+){suffix}(_\d+)?", path.stem)
+        match = re.fullmatch(rf"(.+){suffix}(_\d+)?", name_of(path))
         if match:
             masks.setdefault(match[1], []).append(path)
         else:
@@ -141,13 +162,14 @@ def _images_by_stem(paths: list[Path]) -> dict[str, Path]:
     """Images by case name. Raises DataProblem on two of one name and on unusable names."""
     images: dict[str, Path] = {}
     for path in paths:
-        if path.stem in images:
+        name = name_of(path)
+        if name in images:
             raise DataProblem(
-                f"{path}: a second image named '{path.stem}' beside {images[path.stem].name}; "
+                f"{path}: a second image named '{name}' beside {images[name].name}; "
                 "expected one image per case; rename or remove one"
             )
-        refuse_odd_name(path.parent, path.stem)
-        images[path.stem] = path
+        refuse_odd_name(path.parent, name)
+        images[name] = path
     return images
 
 
@@ -156,6 +178,11 @@ def refuse_odd_name(folder: Path, name: str) -> None:
 
     Result files are named after their cases.
     """
+    if is_long(name):
+        raise DataProblem(
+            f"{folder}: image name '{name[:40]}...' has {len(name)} characters; "
+            f"expected at most {LONGEST_NAME} bytes, as files can have; rename the image"
+        )
     if re.search(r'[\\/:*?"<>|]|[ .]$', name) or not name.isprintable():
         raise DataProblem(
             f"{folder}: image name {name!r} cannot name a result file; expected printable "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataProblem
-from datasets.readers.pairing import first_names
+from datasets.readers.pairing import first_names, normal_name
 
 FACT_TYPES: dict[str, Any] = {
     "title": str,
@@ -65,7 +65,7 @@ def read_folder_facts(path: Path) -> FolderFacts:
         return FolderFacts()
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of TOML or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML or of UTF-8
         raise DataProblem(
             f'{path}: not a TOML file ({error}); expected lines such as title = "Ours"; '
             "fix that line"
@@ -166,7 +166,8 @@ def _read_rows(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
                 )
             rows.fieldnames = header
             for row in rows:
-                yield rows.line_num, (row["case"] or "").strip(), (row[column] or "").strip()
+                case = normal_name(row["case"] or "").strip()
+                yield rows.line_num, case, normal_name(row[column] or "").strip()
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataProblem(
             f"{path}: cannot be read ({error}); expected a CSV file in UTF-8; save it as one"

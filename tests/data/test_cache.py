@@ -80,7 +80,7 @@ def test_the_cache_is_used_again_until_something_changes(tmp_path: Path) -> None
     [
         (
             RawCase(np.zeros((1, 8, 8), np.uint8), np.full((8, 8), 2, np.uint8)),
-            "mask value 2 given; expected 0 to 1",
+            "mask value 2; expected 0 to 1",
         ),
         (RawCase(np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)), "expected 1 channels"),
         (RawCase(np.zeros((1, 8, 8), np.uint8), None), "no mask given"),
@@ -246,3 +246,41 @@ def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None
     assert [entry.id for entry, _ in validation] == ["p7_f0", "p7_f1"]
     masks = cache.native_masks(prepared.folder, prepared.index, "validation")
     assert np.array_equal(masks["p7_f0"], dataset.read(test[0]).mask)
+
+
+def test_a_changed_rule_of_decoding_makes_a_new_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = tiny()
+    before = prepare(tmp_path, dataset).folder
+    monkeypatch.setattr(decode.hashing, "code_hash", lambda sources: "another rule")
+    assert prepare(tmp_path, dataset).folder != before
+
+
+@pytest.mark.parametrize("highest", [1000, 4095, 65535])
+def test_deep_grey_keeps_its_contrast(tmp_path: Path, highest: int) -> None:
+    """B07: 12-bit data in a picture of 16 bits was nearly black."""
+    dataset = tiny()
+    read = dataset.read
+
+    def deep(record: Record) -> RawCase:
+        flat = read(record)
+        ramp = np.linspace(0, highest, flat.image.size).reshape(flat.image.shape)
+        return RawCase(ramp.astype(np.float32), flat.mask)
+
+    dataset.read = deep
+    prepared = prepare(tmp_path, dataset)
+    view = cache.train_view(prepared.folder, prepared.index, ["p1"])
+    assert view.fit[0].image.min() < 0.05
+    assert view.fit[0].image.max() > 0.95
+
+
+def test_a_missing_file_is_named_before_anything_is_decoded(tmp_path: Path) -> None:
+    """T13: a broken link ended `run` with a traceback."""
+    dataset = tiny()
+    broken = tmp_path / "broken.png"
+    broken.symlink_to(broken)
+    records = [replace(record, image=broken) for record in dataset.records()]
+    dataset.records = lambda: records
+    with pytest.raises(DataProblem, match=r"broken\.png: cannot be read"):
+        prepare(tmp_path, dataset)

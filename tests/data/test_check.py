@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.api import Card, RawCase, Record
-from bench.data.check import Report, check, render
-from bench.errors import DataProblem
+from bench.data.check import Report, check, grid_from, render
+from bench.errors import BenchError, DataProblem
 
 CARD = Card(
     id="toy",
@@ -220,6 +220,7 @@ near-duplicates across splits: 1 of 1 pairs that look alike
   'run' leaves out training images that nearly equal a test image;
   'drop_copies: false' in a suite keeps them
 mask resized: 2 cases
+  a, b
 
 problems: none
 usable: yes"""
@@ -230,3 +231,37 @@ def test_long_lists_are_cut_in_the_text_only() -> None:
     report = check(Toy({f"c{n}": f"c{n}.png: broken" for n in range(25)}))
     assert len(report.problems) == 25
     assert "c9.png: broken\n  ... and 15 more" in render(report)
+
+
+def test_classes_that_vanish_on_the_grid_are_named() -> None:
+    """B12: a lesion of 6 x 6 pixels in 1024 x 1024 is gone at 64 x 64."""
+    small = np.zeros((1024, 1024), np.uint8)
+    small[2:8, 2:8] = 1
+    large = np.zeros_like(small)
+    large[:512] = 1
+    image = np.zeros((1, 1024, 1024), np.uint8)
+    toy = Toy({"a": RawCase(image, small), "b": RawCase(image, large)})
+    assert check(toy).problems == []
+    assert check(toy, grid_from("512x512", "")).problems == []
+    report = check(toy, grid_from("64x64", ""))
+    assert report.problems == [
+        "1 of 2 cases with 'cyst' have none after resizing to 64x64 (a); choose a finer grid"
+    ]
+    assert report.usable
+
+
+def test_vessels_of_one_voxel_vanish_when_volumes_shrink() -> None:
+    vessel = np.zeros((8, 8, 8), np.uint8)
+    vessel[3, 3] = 1
+    volume = RawCase(np.zeros((1, 8, 8, 8), np.float32), vessel)
+    toy = Toy({"a": volume}, replace(CARD, ndim=3))
+    assert check(toy, grid_from("4x4x4", "")).problems == []
+    assert "after shrinking by 2x2x2 (a)" in check(toy, grid_from("4x4x4", "2x2x2")).problems[0]
+    # In slices, the vessel is one line of one slice: nearest neighbour may pass between its rows.
+    assert "after resizing to 2x2 (a)" in check(toy, grid_from("2x2", "")).problems[0]
+
+
+@pytest.mark.parametrize(("size", "shrink"), [("64", ""), ("64x", ""), ("0x8", ""), ("", "2x2x2")])
+def test_a_grid_that_is_none_is_refused(size: str, shrink: str) -> None:
+    with pytest.raises(BenchError, match="expected two or three numbers each, such as 64x64"):
+        grid_from(size, shrink)

@@ -187,3 +187,19 @@ def test_a_dataset_toml_with_a_mistake_is_refused(mine: Path) -> None:
     (mine / "dataset.toml").write_text("titel = 'x'")
     with pytest.raises(DataProblem, match=r"dataset\.toml: unknown key 'titel'; expected some of"):
         own(mine.parent)
+
+
+@pytest.mark.parametrize("label", ["256", "999999999", "-1", "1.5"])
+def test_a_label_that_is_no_class_number_is_refused(mine: Path, label: str) -> None:
+    """T12: one large number made a list of as many names."""
+    (mine / "labels.csv").write_text(f"case,label\na,0\nb,{label}\nc,1\n")
+    with pytest.raises(
+        DataProblem, match=rf"labels\.csv line 3: label '{label}'; expected a whole"
+    ):
+        own(mine.parent)
+
+
+def test_an_id_of_any_length_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataProblem, match="expected folder:NAME") as caught:
+        own(tmp_path, f"folder:{'x' * 5000}")
+    assert len(str(caught.value)) < 300

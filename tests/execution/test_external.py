@@ -10,10 +10,10 @@ from PIL import Image
 from bench import stages
 from bench.board.build import build
 from bench.errors import BenchError
-from bench.execution import external
 from bench.planning.plan_file import read_plan
 from bench.planning.suite import Suite
 from bench.store import Store
+from datasets.readers.image_file import read_label_file
 from tests.support.tiny_bench import plan, planned, report, toy_suite
 from tests.support.tiny_bench import run as run_suite
 
@@ -117,7 +117,8 @@ def test_nifti_is_turned_as_datasets_read_it(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     volume = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii.gz")
-    assert np.array_equal(external.read_label_map(tmp_path / "a.nii.gz"), volume.transpose(2, 1, 0))
+    turned = read_label_file(tmp_path / "a.nii.gz", (4, 3, 2), None, transposed=True)
+    assert np.array_equal(turned, volume.transpose(2, 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -147,3 +148,62 @@ def test_external_is_marked_in_the_board(tmp_path: Path, masks: dict[str, np.nda
     board = json.loads((store.out / "board.json").read_text())
     assert {cell["method"] for cell in board["cells"]} == {"threshold", "external"}
     assert "nnU-Net" in (store.out / "report" / "index.html").read_text()
+
+
+def row_of(folder: Path, out: Path) -> tuple[float, str]:
+    """The Dice of predictions in a folder, and what is said about them."""
+    store = Store(out / "runs" / "toy")
+    run(make_suite(folder), store)
+    [row] = [row for row in build(store).rows if row.method == "external" and row.metric == "dice"]
+    assert row.mean is not None
+    return row.mean, row.reason or ""
+
+
+def test_files_as_other_tools_leave_them_are_taken(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
+    """B08, B09: probabilities beside label maps, upper case, macOS twins, single axes."""
+    nibabel = pytest.importorskip("nibabel")
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    first, second, third, fourth, fifth, sixth = masks
+    Image.fromarray(masks[first]).save(folder / f"{first}.png")
+    np.savez(folder / f"{first}.npz", probabilities=np.zeros((2, 16, 20)))
+    (folder / f"{first}.pkl").write_bytes(b"anything")
+    (folder / f"._{first}.png").write_bytes(b"anything")
+    Image.fromarray(masks[second]).save(folder / f"{second}.PNG", format="PNG")
+    np.save(folder / f"{third}.npy", masks[third][None])
+    np.save(folder / f"{fourth}.npy", masks[fourth][:, :, None].astype(np.float64))
+    flat = nibabel.Nifti1Image(masks[fifth].T[:, :, None], np.eye(4))
+    nibabel.save(flat, folder / f"{fifth}.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(masks[sixth].T, np.eye(4)), folder / f"{sixth}.nii")
+    assert row_of(folder, tmp_path) == (1.0, "")
+
+
+def test_unusable_values_of_every_kind_are_named(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
+    """T11: strings, dates and records ended the whole run."""
+    folder = saved(tmp_path / "theirs", masks)
+    shape = (16, 20)
+    odd = {
+        "p7_f0": np.full(shape, "1"),
+        "p7_f1": np.zeros(shape, "datetime64[D]"),
+        "p8_f0": np.zeros(shape, [("a", int)]),
+        "p8_f1": np.ones(shape, complex),
+        "p9_f0": np.full(shape, np.nan),
+        "p9_f1": np.full(shape, -1),
+    }
+    for case, values in odd.items():
+        np.save(folder / f"{case}.npy", values)
+    mean, reason = row_of(folder, tmp_path)
+    assert mean == 0
+    assert "6 predictions are missing or do not fit" in reason
+    for case in odd:
+        assert f"{case}.npy" in reason or "..." in reason
+
+
+def test_two_files_for_one_case_are_named(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
+    folder = saved(tmp_path / "theirs", masks)
+    Image.fromarray(0 * masks["p7_f0"]).save(folder / "p7_f0.png")
+    assert "p7_f0.npy and p7_f0.png are both there" in row_of(folder, tmp_path)[1]

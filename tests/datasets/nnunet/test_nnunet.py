@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.api import Dataset
+from bench.data.check import check
 from bench.errors import DataProblem
 from datasets.nnunet import DATASETS
+from datasets.readers.nifti import NO_ORIENTATION
 
 NAME = "Dataset001_Toy"
 RNG = np.random.default_rng(7)
@@ -191,7 +193,8 @@ def test_8_and_16_bit_channels_stand_together(tmp_path: Path) -> None:
     dataset = pictures(tmp_path / NAME, np.full((6, 7), 51, np.uint8), np.ones((6, 7), np.uint8))
     case = dataset.read(dataset.records()[0])
     assert case.image.dtype == np.float32
-    np.testing.assert_allclose(case.image[:, 0, 0], [0.2, 1.0])
+    # Grey of 16 bits keeps the units of the file: the harness scales it by its own range.
+    np.testing.assert_allclose(case.image[:, 0, 0], [0.2, 65535])
 
 
 def test_a_case_without_one_of_its_channels_is_named(root: Path) -> None:
@@ -228,7 +231,7 @@ def test_shapes_that_differ_are_refused(root: Path) -> None:
     save(root / "labelsTr/toy_2.nii.gz", np.zeros((4, 5, 3), np.uint8))
     with pytest.raises(
         DataProblem,
-        match=r"toy_2\.nii\.gz: label of shape \(3, 5, 4\); expected \(3, 4, 5\), as toy",
+        match=r"toy_2\.nii\.gz: shape \(3, 5, 4\); expected \(3, 4, 5\), as toy_2_0000",
     ):
         dataset.read(dataset.records()[0])
     save(root / "imagesTr/toy_2_0000.nii.gz", np.zeros((5, 4), np.float32))
@@ -317,3 +320,59 @@ def test_it_says_where_it_looked(tmp_path: Path) -> None:
         DataProblem, match=r"no images in .*imagesTr; expected CASE_0000\.nii\.gz and so on"
     ):
         toy(tmp_path)
+
+
+def test_volumes_of_two_orientations_come_out_alike(root: Path) -> None:
+    """B03: the same volume as R,A,S and as S,R,A."""
+    voxels = RNG.normal(size=(40, 30, 20)).astype(np.float32)
+    upright = nibabel.Nifti1Image(voxels, np.diag([1.0, 1, 3, 1]))
+    turned = upright.as_reoriented([[1, 1], [2, 1], [0, 1]])
+    label = nibabel.Nifti1Image((voxels > 1).astype(np.uint8), upright.affine)
+    assert nibabel.aff2axcodes(turned.affine) == ("S", "R", "A")
+    for case, image in (("toy_2", upright), ("toy_10", turned)):
+        nibabel.save(image, root / f"imagesTr/{case}_0000.nii.gz")
+        nibabel.save(label, root / f"labelsTr/{case}.nii.gz")
+    dataset = toy(root.parent)
+    first, second = (dataset.read(record) for record in dataset.records())
+    for case in (first, second):
+        assert case.image.shape == (1, 20, 30, 40)
+        assert case.spacing == pytest.approx((3, 1, 1))
+        np.testing.assert_array_equal(case.image[0], voxels.T)
+        np.testing.assert_array_equal(case.mask, voxels.T > 1)
+    assert dataset.card.oriented
+
+
+def test_a_label_that_lies_elsewhere_is_a_problem(root: Path) -> None:
+    """B01."""
+    label = np.zeros(SHAPE, np.uint8)
+    affine = np.diag([0.5, 0.7, 2.0, 1])
+    affine[0, 3] = 1.0
+    nibabel.save(nibabel.Nifti1Image(label, affine), root / "labelsTr/toy_2.nii.gz")
+    report = check(toy(root.parent))
+    assert not report.usable
+    assert "toy_2.nii.gz: origin (1, 0, 0) mm; expected (0, 0, 0)" in report.problems[0]
+
+
+def test_files_without_orientation_are_named_by_the_check(root: Path) -> None:
+    for name in ("imagesTr/toy_2_0000", "labelsTr/toy_2"):
+        pixels = np.asarray(nibabel.load(root / f"{name}.nii.gz").dataobj)
+        nibabel.save(nibabel.Nifti1Image(pixels, None), root / f"{name}.nii.gz")
+    report = check(toy(root.parent))
+    assert report.usable
+    assert report.noted == {NO_ORIENTATION: ["toy_2"]}
+
+
+def test_thick_slices_are_cut_as_they_were_acquired(root: Path) -> None:
+    """Sagittal slices of 4 mm stay slices with a 2D size."""
+    for case in ("toy_2", "toy_10"):
+        for path in (f"imagesTr/{case}_0000.nii.gz", f"labelsTr/{case}.nii.gz"):
+            pixels = np.asarray(nibabel.load(root / path).dataobj)
+            save(root / path, pixels, (4.0, 0.7, 0.7))
+    assert toy(root.parent).card.slice_axis == 2
+
+
+def test_two_files_of_one_name_are_refused(root: Path) -> None:
+    source = root / "labelsTr/toy_2.nii.gz"
+    (root / "labelsTr/toy_2.NII.GZ").write_bytes(source.read_bytes())
+    with pytest.raises(DataProblem, match="has the same name; expected each once"):
+        toy(root.parent).records()

@@ -1,5 +1,6 @@
 """Images and their masks, in two folders or in one: what belongs together, what is refused."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import DataProblem
-from datasets.readers.pairing import Pair, find_pairs, find_pairs_beside
+from datasets.readers.pairing import Pair, find_pairs, find_pairs_beside, refuse_odd_name
 
 
 def fill(folder: Path, *names: str) -> None:
@@ -135,3 +136,29 @@ def test_a_name_that_cannot_be_a_result_file_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "a?.png", "a?_mask.png")
     with pytest.raises(DataProblem, match=r"image name 'a\?' cannot name a result file"):
         find_pairs_beside(tmp_path)
+
+
+NFC = "M\u00e4dchen \u00e9"
+NFD = unicodedata.normalize("NFD", NFC)
+
+
+@pytest.mark.parametrize(("image", "mask"), [(NFC, NFD), (NFD, NFC), (NFD, f"{NFC}_mask")])
+def test_names_are_compared_in_one_form_of_unicode(mine: Path, image: str, mask: str) -> None:
+    """B31: macOS zips write accents as characters of their own, Excel does not."""
+    fill(mine / "images", f"{image}.png")
+    fill(mine / "masks", f"{mask}.png")
+    pair = next(pair for pair in find_pairs(mine) if pair.stem == NFC)
+    assert (pair.image.stem, [path.stem for path in pair.masks]) == (image, [mask])
+
+
+def test_pairs_beside_each_other_in_two_forms_of_unicode(tmp_path: Path) -> None:
+    fill(tmp_path, f"{NFD}.png", f"{NFC}_mask.png", f"{NFD}_mask_1.png")
+    [pair] = find_pairs_beside(tmp_path)
+    assert (pair.stem, len(pair.masks)) == (NFC, 2)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    """T13: a row of a list with 5000 letters."""
+    with pytest.raises(DataProblem, match=r"has 5000 characters; expected at most 255 bytes"):
+        refuse_odd_name(tmp_path, "x" * 5000)
+    refuse_odd_name(tmp_path, "\u4e00" * 41)

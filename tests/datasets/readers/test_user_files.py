@@ -105,3 +105,19 @@ def test_lines_keep_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "test.list"
     path.write_bytes(b"\xef\xbb\xbffirst\r\n\r\n third \r\n")
     assert read_lines(path) == [(1, "first"), (3, "third")]
+
+
+def test_cases_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
+    """B31: Excel writes NFC, the names of a macOS zip are NFD."""
+    path = tmp_path / "groups.csv"
+    path.write_text("case,patient\nMa\u0308dchen,p1\n", encoding="utf-8")
+    table = read_table(path, "patient", ["M\u00e4dchen"])
+    assert table is not None
+    assert table.values == {"M\u00e4dchen": "p1"}
+
+
+def test_a_dataset_toml_of_endless_depth_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.toml"
+    path.write_text(f"title = {'[' * 5000}{']' * 5000}")
+    with pytest.raises(DataProblem, match=r"dataset\.toml: not a TOML file"):
+        read_folder_facts(path)
