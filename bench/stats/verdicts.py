@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.stats import many_pairs
 from bench.stats.intervals import LEVEL, holm_adjusted
 from bench.stats.shared_variance import Difference, SharedVariance, all_pairs
 
@@ -156,6 +157,8 @@ def not_separated_from_best(shared: SharedVariance, higher_is_better: bool) -> f
     """The best mean, and all methods that Holm's rule over all pairs cannot tell from it."""
     sign = 1 if higher_is_better else -1
     best = min(shared.labels, key=lambda label: (-sign * shared.mean(label), label))
+    if many_pairs.can_compute(shared, shared.labels):
+        return many_pairs.not_separated(shared, best)
     kept = {best}
     for pair in compare_all_pairs(shared, shared.labels):
         is_separated = pair.adjusted_p is not None and pair.adjusted_p < 1 - LEVEL
