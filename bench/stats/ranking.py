@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.stats import many_pairs
 from bench.stats.intervals import LEVEL, best_first, tie_groups, variances_of_means
 from bench.stats.shared_variance import SharedVariance
 from bench.stats.verdicts import not_separated_from_best
@@ -93,7 +94,11 @@ def _shares_of_ranks(
     sign = 1 if higher_is_better else -1
     tables = np.stack([scores[name] for name in names]) * sign
     variances = None
-    if shared is not None and len(names) > 1:
+    if shared is not None and many_pairs.can_compute(shared, names):
+        upper = np.triu_indices(len(names), 1)
+        variance, freedom = many_pairs.variances_of_all_pairs(shared, names)
+        variances = variance[upper], freedom[upper]
+    elif shared is not None and len(names) > 1:
         every_pair = shared.every_pair
         variances = (every_pair.variance, every_pair.freedom)
     draws = joint_draws(tables, draw_seed(names, tables.shape), variances=variances)
@@ -173,12 +178,25 @@ def rank_shares(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     Ties take the best rank.
     """
     tolerance = 1e-9 * np.ptp(draws)  # identical methods still differ by rounding
-    methods = np.ascontiguousarray(draws.T)
+    better = _count_better(draws, tolerance)
     counts = []
-    for method in methods:
-        better = np.count_nonzero(methods > method + tolerance, axis=0)
-        counts.append(np.bincount(better, minlength=len(methods)))
+    for of_method in better.T:
+        counts.append(np.bincount(of_method, minlength=len(better.T)))
     return np.stack(counts) / len(draws)
+
+
+def _count_better(draws: NDArray[np.float64], tolerance: float) -> NDArray[np.intp]:
+    """How many methods are better than each in each draw (B x k); sorting pays for many methods."""
+    methods = draws.shape[1]
+    better = np.empty(draws.shape, np.intp)
+    if methods > many_pairs.MANY:
+        for number, draw in enumerate(draws):
+            better[number] = methods - np.searchsorted(np.sort(draw), draw + tolerance, "right")
+        return better
+    by_method = np.ascontiguousarray(draws.T)
+    for number, method in enumerate(by_method):
+        better[:, number] = np.count_nonzero(by_method > method + tolerance, axis=0)
+    return better
 
 
 def percentile_ranks(shares: NDArray[np.float64]) -> tuple[int, int]:

@@ -180,7 +180,7 @@ class SharedVariance:
         pools = [self._pool_of(first, second) for first, second in pairs]
         variance, freedom = _variances(tables, pools)
         draws = tables.shape[-1]
-        tested = np.array([_supports_test(pool, draws) for pool in pools])
+        tested = np.array([supports_test(pool, draws) for pool in pools])
         return PairDifferences(pairs, tables.mean((-2, -1)), variance, freedom, tested)
 
     def _difference_tables(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -283,7 +283,7 @@ def _couples_pool(
         if first.pooled and second.pooled:
             differences.append(first.table - second.table)
     pool = _pool_of_independent(differences)
-    if pool is None or not _supports_test(pool, differences[0].shape[1]):
+    if pool is None or not supports_test(pool, differences[0].shape[1]):
         return None
     return pool
 
@@ -297,7 +297,7 @@ def _pool_of_independent(differences: Sequence[NDArray[np.float64]]) -> Pool | N
     return Pool(float(mean_square), len(differences))
 
 
-def _supports_test(pool: Pool | None, draws: int) -> bool:
+def supports_test(pool: Pool | None, draws: int) -> bool:
     """Whether a test holds its level: from 3 draws on, or with 2 on a large pool."""
     if draws > 2:
         return True
@@ -336,12 +336,23 @@ def moderated_variances(
     or has one for each table.
     """
     patients, draws = differences.shape[-2:]
-    case, subset, residual = mean_squares(differences)
+    return moderate(mean_squares(differences), patients, draws, pooled_square, pool_freedom)
+
+
+def moderate(
+    squares: MeanSquares,
+    patients: int,
+    draws: int,
+    pooled_square: float | NDArray[np.float64],
+    pool_freedom: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same from the mean squares of the differences."""
+    case, subset, residual = squares
     weighted = PRIOR_FREEDOM * np.asarray(pooled_square) + (draws - 1) * subset
     moderated = np.asarray(weighted / (PRIOR_FREEDOM + draws - 1))
     subset_freedom = freedom_of_draws(draws, pool_freedom)
-    squares = MeanSquares(case, moderated, residual)
-    variance, freedom = combine_mean_squares(squares, patients, draws, subset_freedom)
+    combined = MeanSquares(case, moderated, residual)
+    variance, freedom = combine_mean_squares(combined, patients, draws, subset_freedom)
     return variance, np.maximum(freedom, min(subset_freedom, patients - 1))
 
 
@@ -375,7 +386,7 @@ def _differences(tables: NDArray[np.float64], pools: Sequence[Pool | None]) -> l
             mean=means[index],
             error=float(variance[index] ** 0.5),
             freedom=float(freedom[index]),
-            tested=_supports_test(pool, draws),
+            tested=supports_test(pool, draws),
         )
         differences.append(difference)
     return differences

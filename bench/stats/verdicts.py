@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
+from bench.stats import many_pairs
 from bench.stats.intervals import LEVEL, holm_adjusted
 from bench.stats.shared_variance import Difference, SharedVariance, all_pairs
 
@@ -160,6 +161,8 @@ def not_separated_from_best(shared: SharedVariance, higher_is_better: bool) -> f
     patients, _ = shared.shape
     if patients < 2 or len(shared.labels) < 2:
         return frozenset(shared.labels)
+    if many_pairs.can_compute(shared, shared.labels):
+        return many_pairs.not_separated(shared, best)
     pairs = shared.every_pair.pairs
     p_values = shared.every_pair.p_values().tolist()
     adjusted = _holm_over_distinct(shared, pairs, p_values)
