@@ -30,12 +30,12 @@ from bench.board.schema import (
     SyntheticImages,
 )
 from bench.board.shared_draws import Budget
-from bench.board.synthetic_rows import describe_images
+from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
-from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, mean_of, score_fields
+from bench.scoring.tables import LABEL_FIELDS, Scores, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
@@ -122,37 +122,42 @@ def _reading_order(row: Row) -> tuple[int, str, float, str, str]:
 
 
 def _points(rows: Sequence[RowCells], columns: Sequence[Column]) -> list[Point]:
-    """The mean of each cell by each metric of its predictions."""
+    """The mean of each cell by each metric of its predictions, and what its images measure."""
     scored = [column for column in columns if column.kind == "case"]
+    of_images = [column.key for column in columns if column.kind == "synthetic"]
     points: list[Point] = []
     for cells in rows:
         keys = [column.key for column in scored if column.task == cells.row.task]
         for subset, scores in sorted(cells.scores.items()):
-            points += _points_of(cells, subset, scores, keys)
+            means = [(key, mean_of(scores, key)) for key in keys]
+            points += [_point(cells, subset, key, mean) for key, mean in means if mean is not None]
+        points += _points_of_images(cells, of_images)
     return points
 
 
-def _points_of(
-    cells: RowCells, subset: int, scores: Scores | LabelScores, keys: Sequence[str]
-) -> list[Point]:
-    points = []
+def _points_of_images(cells: RowCells, keys: Sequence[str]) -> list[Point]:
+    """The numbers of synthetic and pseudo-healthy images, where a row of theirs has some."""
+    points: list[Point] = []
+    if cells.selected:
+        return points
     for key in keys:
-        mean = mean_of(scores, key)
-        if mean is None:
-            continue
-        point = Point(
-            task=cells.row.task,
-            dataset=cells.row.dataset,
-            fraction=cells.fraction,
-            labelled=cells.row.labelled,
-            method=cells.row.method,
-            variant=cells.row.variant,
-            metric=key,
-            subset=subset,
-            mean=mean,
-        )
-        points.append(point)
+        for subset, value in value_of_each_draw(cells, key).items():
+            points.append(_point(cells, subset, key, value))
     return points
+
+
+def _point(cells: RowCells, subset: int, metric: str, mean: float) -> Point:
+    return Point(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        fraction=cells.fraction,
+        labelled=cells.row.labelled,
+        method=cells.row.method,
+        variant=cells.row.variant,
+        metric=metric,
+        subset=subset,
+        mean=mean,
+    )
 
 
 def distinct_settings(cells: Sequence[PlannedCell]) -> list[Mapping[str, Any]]:

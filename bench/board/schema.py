@@ -127,7 +127,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The mean over test patients of one cell: what the intervals summarise."""
+    """What one cell scores, as a mean over test patients or of all its images (R4.2c)."""
 
     task: str
     dataset: str

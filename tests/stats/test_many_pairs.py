@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.stats import many_pairs
-from bench.stats.shared_variance import MethodTable, all_pairs, share_variance
+from bench.stats.shared_variance import MethodTable, share_variance
 from bench.stats.verdicts import not_separated_from_best
 
 
@@ -28,9 +28,9 @@ def test_variances_are_those_of_each_pair(draws: int) -> None:
     labels = shared.labels
     variance, freedom = many_pairs.variances_of_all_pairs(shared, labels)
     upper = np.triu_indices(len(labels), 1)
-    of_each = shared.variances(all_pairs(labels))
-    np.testing.assert_allclose(variance[upper], of_each[0], rtol=1e-9)
-    np.testing.assert_allclose(freedom[upper], of_each[1], rtol=1e-9)
+    of_each = shared.every_pair
+    np.testing.assert_allclose(variance[upper], of_each.variance, rtol=1e-9)
+    np.testing.assert_allclose(freedom[upper], of_each.freedom, rtol=1e-9)
 
 
 @pytest.mark.parametrize("draws", [2, 3, 4])
