@@ -10,11 +10,13 @@ from typing import Literal, cast
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
 from datasets.readers.pairing import find_pairs, is_long, list_pictures, missing_folder
+from datasets.readers.palette import Palette
 from datasets.readers.pictures import count_channels, read_case
 from datasets.readers.user_files import (
     MOST_CLASSES,
     FolderFacts,
     Table,
+    is_given,
     read_folder_facts,
     read_table,
 )
@@ -30,6 +32,7 @@ class Folder:
     def __init__(self, dataset_id: str, root: Path, card: Card | None = None) -> None:
         """`root` holds images/ and masks/. Raises DataProblem where no card can be made of it."""
         self.root = root
+        self.palette = Palette()
         self.card = card or _make_card(dataset_id, root, read_folder_facts(root / "dataset.toml"))
 
     def records(self) -> list[Record]:
@@ -48,12 +51,15 @@ class Folder:
 
     def read(self, record: Record) -> RawCase:
         """Decode one image and unite its masks. Raises DataProblem naming the file."""
+        if len(self.card.classes) > 2:
+            for path in record.masks:
+                self.palette.compare(path)
         return read_case(record, self.card.channels, self.card.classes, self.card.spacing)
 
 
 def _make_card(dataset_id: str, root: Path, facts: FolderFacts) -> Card:
     """The card of a folder, from dataset.toml and the first image that opens."""
-    grouped = (root / "groups.csv").is_file()
+    grouped = is_given(root / "groups.csv")
     unit = "patient" if grouped else "image"
     patients_known = grouped or bool(facts.unit)
     source = facts.source if patients_known else f"{facts.source}; patients unknown"

@@ -36,7 +36,8 @@ LA = Family(
         classes=("background", "left atrium"),
         normals=False,
         unit="patient",
-        source="2018 Atrial Segmentation Challenge, STACOM 2018; HDF5 files and lists as in UA-MT",
+        source="2018 Atrial Segmentation Challenge, STACOM 2018; HDF5 files and lists as in UA-MT, "
+        "cropped around the atrium by its mask, unlabelled volumes too",
         licence="2018 Atrial Segmentation Challenge terms; research use only",
         citation="Xiong et al., A global benchmark of algorithms for segmenting the left atrium "
         "from late gadolinium-enhanced cardiac magnetic resonance imaging, "

@@ -322,8 +322,7 @@ def render(report: Report) -> str:
         lines += ["", _size_line(report.smallest, report.largest, report.sizes)]
         lines.append(f"empty masks: {report.normals}")
         lines += _duplicate_lines(report)
-    for note, cases in report.noted.items():
-        lines += [f"{note}: {len(cases)} cases", f"  {', '.join(cases)}"]
+    lines += _note_lines(report)
     usable = "yes" if report.usable else "no"
     lines += ["", f"problems: {len(report.problems) or 'none'}", *_first_lines(report.problems)]
     return "\n".join([*lines, f"usable: {usable}"]).strip()
@@ -350,6 +349,18 @@ def _duplicate_lines(report: Report) -> list[str]:
             "  'run' leaves out training images that nearly equal a test image;",
             "  'drop_copies: false' in a suite keeps them",
         ]
+    return lines
+
+
+def _note_lines(report: Report) -> list[str]:
+    """What had to be corrected, and in which cases."""
+    lines: list[str] = []
+    total = sum(side.cases for side in report.splits)
+    for note, cases in report.noted.items():
+        names = ", ".join(cases)
+        if len(cases) > SHOWN and len(cases) == total:
+            names = "all of them"
+        lines += [f"{note}: {len(cases)} cases", f"  {names}"]
     return lines
 
 

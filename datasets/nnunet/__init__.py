@@ -23,8 +23,9 @@ from datasets.readers.nifti import (
     thickest_axis,
 )
 from datasets.readers.pairing import is_long, missing_folder
+from datasets.readers.palette import Palette
 from datasets.readers.pictures import read_image, read_number_mask
-from datasets.readers.user_files import read_table
+from datasets.readers.user_files import is_given, read_table
 
 Split = Literal["train", "test"]
 
@@ -35,6 +36,7 @@ class NnUNet:
     def __init__(self, dataset_id: str, root: Path) -> None:
         """`root` is the Dataset<ddd>_<Name> folder. Raises DataProblem where it gives no card."""
         self.root = root
+        self.palette = Palette()
         self.facts = read_dataset_json(root / "dataset.json")
         self.card = _make_card(dataset_id, root, self.facts)
 
@@ -62,6 +64,7 @@ class NnUNet:
         channels = _read_picture_channels([record.image, *record.channels])
         image = np.concatenate(channels)
         self._check_image(record.image, image)
+        self.palette.compare(record.masks[0])
         mask = read_number_mask(record.masks[0], self.card.classes)
         if mask.shape != image.shape[1:]:
             raise DataProblem(
@@ -119,7 +122,7 @@ def _make_records(side: Side, split: Split | None, patients: Mapping[str, str]) 
 
 def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
     """The card, from dataset.json and the first image. Raises DataProblem where there is none."""
-    grouped = (root / "groups.csv").is_file()
+    grouped = is_given(root / "groups.csv")
     images = read_side(root, "Tr", facts).images
     if not images:
         raise DataProblem(

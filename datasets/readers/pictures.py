@@ -23,6 +23,7 @@ from datasets.readers.opening import naming_file as naming_file
 
 Pixels = NDArray[Any]
 
+DEEP = "grey of more than 8 bits, scaled by the range of each image"
 MOST_CHANNELS = 16  # more in the last axis of an array means that its axes are in another order
 
 
@@ -48,6 +49,8 @@ def read_case(
     grid = image.shape[1:]
     on_grid: list[NDArray[np.uint8]] = []
     notes: set[str] = set()
+    if image.dtype != np.uint8 and image.max() > 1:
+        notes.add(DEEP)
     for path in record.masks:
         mask = decode_mask(path, classes)
         numbers = mask.numbers

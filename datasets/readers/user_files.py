@@ -59,9 +59,24 @@ class Table:
         )
 
 
+def is_given(path: Path) -> bool:
+    """Whether an optional file is there. Raises DataProblem on anything else of its name.
+
+    A broken link or a pipe is not taken for a file that was left out.
+    """
+    if path.is_file():
+        return True
+    if path.is_symlink() or path.exists():
+        raise DataProblem(
+            f"{path}: a broken link, folder, pipe or device; expected a file; "
+            "remove it or copy the file there"
+        )
+    return False
+
+
 def read_folder_facts(path: Path) -> FolderFacts:
     """The facts of a dataset.toml, or the defaults where there is none. Raises DataProblem."""
-    if not path.is_file():
+    if not is_given(path):
         return FolderFacts()
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -118,7 +133,7 @@ def _is_spacing(values: list[Any]) -> bool:
 
 def read_table(path: Path, column: str, cases: Collection[str]) -> Table | None:
     """One column by case, with a line for every case; None without the file. Raises DataProblem."""
-    if not path.is_file():
+    if not is_given(path):
         return None
     table = Table(path)
     for line, case, value in _read_rows(path, column):

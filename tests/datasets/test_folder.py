@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from bench.api import Dataset
+from bench.data.check import check
 from bench.errors import DataProblem
 from datasets.folder import DATASETS
+from datasets.readers.pictures import DEEP
 
 RNG = np.random.default_rng(3)
 
@@ -203,3 +205,38 @@ def test_an_id_of_any_length_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataProblem, match="expected folder:NAME") as caught:
         own(tmp_path, f"folder:{'x' * 5000}")
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["groups.csv", "labels.csv", "split.csv", "dataset.toml"])
+def test_a_table_that_is_a_broken_link_is_not_taken_as_absent(mine: Path, name: str) -> None:
+    """Without groups.csv, images count as patients: that must not happen silently."""
+    (mine / name).symlink_to(mine / "nowhere")
+    with pytest.raises(DataProblem, match=rf"{name}: a broken link, folder, pipe or device"):
+        own(mine.parent).records()
+
+
+def test_palettes_that_disagree_are_named(mine: Path) -> None:
+    """Number 1 is red in two masks and green in the third: its numbers are no classes."""
+    (mine / "dataset.toml").write_text('classes = ["background", "cyst", "solid"]\n')
+    numbers = np.tile(np.array([0, 0, 1, 2], np.uint8), (12, 4))
+    red_first = [0, 0, 0, 255, 0, 0, 0, 255, 0]
+    green_first = [0, 0, 0, 0, 255, 0, 255, 0, 0]
+    for name, colours in (("a", red_first), ("b", red_first), ("c", green_first)):
+        picture = Image.fromarray(numbers, mode="P")
+        picture.putpalette(colours)
+        picture.save(mine / "masks" / f"{name}.png")
+    report = check(own(mine.parent))
+    assert len(report.problems) == 1
+    assert (
+        "c.png: number 1 of its palette is (0, 255, 0); expected (255, 0, 0), as in a.png"
+        in (report.problems[0])
+    )
+
+
+def test_deep_grey_amid_8_bits_is_named(mine: Path) -> None:
+    for number, name in enumerate("abc"):
+        pixels = RNG.integers(0, 4096, (12, 16)).astype(np.uint16)
+        if number:
+            pixels = (pixels // 16).astype(np.uint8)
+        Image.fromarray(pixels).save(mine / "images" / f"{name}.png")
+    assert check(own(mine.parent)).noted == {DEEP: ["a"]}
