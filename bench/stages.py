@@ -67,6 +67,7 @@ class RunOptions:
     device: str = "auto"
     plugins: Sequence[Path] = ()
     retry_failed: bool = False
+    retries: int = 2  # of a cell that the machine could not finish
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
         options.device,
         options.plugins,
         options.retry_failed,
+        options.retries,
     )
     if wanted:
         trials.export_database(studies, suite.tuning.trials, bench.store, options.plugins)
@@ -239,7 +241,15 @@ def run(
 
     limit = suite.time_limit_s
     return driver.execute(
-        chosen, jobs, store, executor, limit, score_one, show, options.retry_failed
+        chosen,
+        jobs,
+        store,
+        executor,
+        limit,
+        score_one,
+        show,
+        options.retry_failed,
+        options.retries,
     )
 
 

@@ -84,7 +84,18 @@ def claim(folder: Path) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield True
+
+
+def claimed_by(folder: Path) -> int | None:
+    """The process that claimed a cell last, whether it runs or not; None if that is not known."""
+    try:
+        return int((folder / "claim").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def is_claimed(folder: Path) -> bool:
