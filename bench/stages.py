@@ -239,18 +239,18 @@ def run(
         score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
         tell(key)
 
-    limit = suite.time_limit_s
-    return driver.execute(
-        chosen,
-        jobs,
-        store,
-        executor,
-        limit,
-        score_one,
-        show,
-        options.retry_failed,
-        options.retries,
-    )
+    with store.launched():
+        return driver.execute(
+            chosen,
+            jobs,
+            store,
+            executor,
+            suite.time_limit_s,
+            score_one,
+            show,
+            options.retry_failed,
+            options.retries,
+        )
 
 
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:

@@ -1,5 +1,7 @@
 """A worker that is killed in the middle of its training is started again and goes on."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,24 @@ def test_a_killed_cell_ends_with_the_same_bytes(tmp_path: Path, damage: bool) ->
     assert ("launch 2 goes on after step 5" in text) == (not damage)
     assert (".training.snapshot is damaged: the training starts over" in text) == damage
     assert not killed.snapshot.exists()
+
+
+def test_what_killed_launches_left_is_swept(tmp_path: Path) -> None:
+    """A full disk or a kill left .NAME.PID for ever."""
+    store = Store(tmp_path / "toy")
+    suite = toy_suite(fractions=[1.0], subsets=1)
+    run(suite, store)
+    [cell] = planned(store)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    folders = [store.out, store.out / "splits", store.cell(cell.key).path]
+    left = [folder / f".a.json.{ended.pid}" for folder in folders]
+    left.append(store.out / f".running.{ended.pid}")
+    of_this_one = store.out / f".b.json.{os.getpid()}"
+    for file in [*left, of_this_one]:
+        file.touch()
+    run(suite, store)
+    assert [file for file in left if file.exists()] == []
+    assert of_this_one.exists()
+    of_this_one.unlink()
+    assert list(store.out.glob(".*")) == []
