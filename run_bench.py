@@ -50,6 +50,10 @@ Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugin", help="A file with a method or data set of yours; may be repeated."),
 ]
+Retries = Annotated[
+    int,
+    typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),
+]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 
 
@@ -79,6 +83,7 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option(help="Repeat failed runs and failed trials.")
     ] = False,
+    retries: Retries = 2,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")
     ] = False,
@@ -90,7 +95,7 @@ def run(
     from bench.planning.dataset_facts import warnings
     from bench.store import Store
 
-    options = _options(only, workers, device, plugin, retry_failed)
+    options = _options(only, workers, device, plugin, retry_failed, retries)
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
@@ -104,8 +109,15 @@ def run(
         typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
     typer.echo(console.summary(progress), err=True)
+    _end_run(store, progress)
+
+
+def _end_run(store: Store, progress: Progress) -> NoReturn:
+    """Say what was interrupted, draw the board, and exit."""
+    for reason in sorted(set(progress.interrupted.values())):
+        typer.echo(f"interrupted: {reason}; run the same command to go on", err=True)
     _report(store)
-    _exit_with(1, progress.failed > 0)
+    _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
 
 
 def _print_notes(notes: Iterable[str]) -> None:
@@ -143,6 +155,7 @@ def _options(
     device: str,
     plugins: list[Path] | None,
     retry_failed: bool,
+    retries: int,
 ) -> RunOptions:
     """The options of a run. Raises BenchError for values that cannot be used."""
     from bench.planning.cells import parse_filters
@@ -150,7 +163,7 @@ def _options(
 
     _check_device(device)
     parse_filters(only or [])
-    return RunOptions(only or [], workers, device, plugins or [], retry_failed)
+    return RunOptions(only or [], workers, device, plugins or [], retry_failed, retries)
 
 
 def _check_device(device: str) -> None:
@@ -158,6 +171,16 @@ def _check_device(device: str) -> None:
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    number = int(device.partition(":")[2] or 0)
+    devices = torch.cuda.device_count()
+    if number >= devices:
+        raise BenchError(
+            f"--device {device} given; torch finds {devices} GPUs here; give another one, or auto"
+        )
 
 
 @app.command()
@@ -173,6 +196,7 @@ def tune(
     retry_failed: Annotated[
         bool, typer.Option(help="Run failed trials and those after them again.")
     ] = False,
+    retries: Retries = 2,
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
     from bench import console, stages
@@ -180,7 +204,7 @@ def tune(
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = _options(only, workers, device, plugin, retry_failed)
+    options = _options(only, workers, device, plugin, retry_failed, retries)
     loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size)
@@ -427,6 +451,13 @@ def command_line() -> None:
         app()
     except BenchError as problem:
         print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as problem:
+        if problem.errno is None:
+            raise
+        place = problem.filename or "a file"
+        reason = f"{place} cannot be used ({problem.strerror})"
+        print(f"error: {reason}; mend that and run the same command", file=sys.stderr)
         sys.exit(2)
 
 

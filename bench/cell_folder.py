@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,6 +20,8 @@ PROTOCOL = "1"  # raise it when a rule of the protocol or of scoring changes wha
 RUN_AGAIN = "remove the folder of this cell and give its suite to 'run' again"
 SCORE_AGAIN = "remove the file and run 'score'"
 JUDGE_AGAIN = "remove the file and run 'report'"
+LOG_BYTES = 2_000_000  # of a log, at most
+LOG_END_BYTES = 50_000  # that stay where the middle is cut out
 
 State = Literal["done", "failed", "running", "missing"]
 PredictionSet = Literal["last", "best", "augmented"]
@@ -130,6 +133,19 @@ class CellFailure:
     kind: str
     message: str
     log: Sequence[str] = ()  # the last lines of log.txt
+
+    @property
+    def reason(self) -> str:
+        """Kind and message in one line."""
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class CellInterruption:
+    """interrupted.json: why the machine could not finish a cell; it is run again."""
+
+    kind: str
+    message: str
 
     @property
     def reason(self) -> str:
@@ -311,6 +327,23 @@ class CellFolder:
             tail = self.log.read_text(errors="replace").splitlines()[-50:]
         write_record(self.path / "failure.json", CellFailure(self.key, kind, message[:500], tail))
 
+    def read_interruption(self) -> CellInterruption | None:
+        """Why the machine could not finish the cell, or None."""
+        return read_record(self.path / "interrupted.json", CellInterruption, RUN_AGAIN)
+
+    def write_interruption(self, kind: str, message: str) -> None:
+        """Record why the machine could not finish the cell."""
+        interruption = CellInterruption(kind, message[:500])
+        write_record(self.path / "interrupted.json", interruption)
+
+    def forget_interruption(self) -> None:
+        """Remove what the machine did to an earlier launch."""
+        (self.path / "interrupted.json").unlink(missing_ok=True)
+
+    def forget_result(self) -> None:
+        """Take the mark of a finished cell away, so that it runs again."""
+        (self.path / "result.json").unlink(missing_ok=True)
+
     def forget_failure(self) -> None:
         """Remove the failure, so that the cell runs again."""
         (self.path / "failure.json").unlink(missing_ok=True)
@@ -329,8 +362,24 @@ class CellFolder:
 
     @property
     def log(self) -> Path:
-        """All that the worker printed."""
+        """All that the worker printed, as far as `cap_log` leaves it."""
         return self.path / "log.txt"
+
+    def cap_log(self) -> None:
+        """Cut the middle out of a log that is too long; a process may still write to its end."""
+        try:
+            size = self.log.stat().st_size
+        except OSError:
+            return
+        if size <= LOG_BYTES:
+            return
+        with self.log.open("r+b") as file:
+            file.seek(size - LOG_END_BYTES)
+            end = file.read(LOG_END_BYTES)
+            file.truncate(LOG_BYTES // 2)
+            file.seek(0, os.SEEK_END)
+            file.write(f"\n[cut here: the log was longer than {LOG_BYTES} bytes]\n".encode())
+            file.write(end)
 
     def read_history(self) -> dict[str, list[tuple[int, float]]]:
         """Curves of the training by name, as (step, value); empty if there are none."""

@@ -132,6 +132,8 @@ def summary(progress: Progress) -> str:
     if progress.kept:
         counts += f" ({progress.kept} from before)"
     counts += f", {len(progress.running)} running, {progress.failed} failed"
+    if progress.interrupted:
+        counts += f", {len(progress.interrupted)} interrupted"
     seconds_left = progress.seconds_left()
     if seconds_left:
         counts += f", about {duration(seconds_left)} left"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from bench.execution.progress import Progress
 
 DRAWING_SHARE = 0.05  # of the time of a run, at most
+AGAIN_AFTER_S = 60.0  # where it could not be drawn
 FIRST_AFTER_S = 10.0  # a run that ends sooner needs no page before its end
 
 
@@ -26,6 +26,7 @@ class LivePage:
         self.draw_page = draw_page
         self.finished_cells = 0  # when it was drawn last
         self.is_drawn = False
+        self.has_failed = False
         self.next_at = time.monotonic() + FIRST_AFTER_S
 
     def __call__(self, progress: Progress) -> None:
@@ -42,8 +43,11 @@ class LivePage:
         except Exception as problem:
             # Days of training must not end for a page; at the end of the run the error is raised.
             reason = f"{type(problem).__name__}: {problem}"
-            print(f"cannot draw the page yet: {reason}; the run goes on", file=sys.stderr)
-            self.next_at = math.inf
+            if not self.has_failed:
+                print(f"cannot draw the page yet: {reason}; the run goes on", file=sys.stderr)
+            self.has_failed = True
+            # It may be that another launch was just writing what the page shows.
+            self.next_at = time.monotonic() + AGAIN_AFTER_S
             return
         if not self.is_drawn:
             print(f"page so far: {page}", file=sys.stderr, flush=True)

@@ -69,6 +69,7 @@ class RunOptions:
     device: str = "auto"
     plugins: Sequence[Path] = ()
     retry_failed: bool = False
+    retries: int = 2  # of a cell that the machine could not finish
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,7 @@ def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
         options.device,
         options.plugins,
         options.retry_failed,
+        options.retries,
     )
     if wanted:
         trials.export_database(studies, suite.tuning.trials, bench.store, options.plugins)
@@ -251,10 +253,18 @@ def run(
         score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
         tell(key)
 
-    limit = suite.time_limit_s
-    return driver.execute(
-        chosen, jobs, store, executor, limit, score_one, show, options.retry_failed
-    )
+    with store.launched():
+        return driver.execute(
+            chosen,
+            jobs,
+            store,
+            executor,
+            suite.time_limit_s,
+            score_one,
+            show,
+            options.retry_failed,
+            options.retries,
+        )
 
 
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:

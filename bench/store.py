@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from bench.cell_folder import CellFolder, State
 from bench.errors import BenchError
 from bench.names import file_name
 
+RUNNING = ".running."  # and a process: the mark of a launch
+TEMPORARY = re.compile(r"\..+\.(\d+)")  # as `bench.records.replacing` names a file
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
 
@@ -49,6 +52,23 @@ class Store:
                 "give a writable folder"
             ) from None
 
+    @contextmanager
+    def launched(self) -> Iterator[None]:
+        """Marks a launch while it runs, and removes what killed ones left behind.
+
+        Cells are looked through only where a launch did not come to its end: there are many.
+        """
+        swept = sweep(self.out, self.out / "report", self.out / "splits", self.out / "parts")
+        if any(file.name.startswith(RUNNING) for file in swept):
+            folders = [self.cell(key).path for key in self.cell_keys()]
+            sweep(*folders, *(self.out / "studies").glob("*/"), self.out / "studies")
+        mark = self.out / f"{RUNNING}{os.getpid()}"
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
     def state(self, key: str) -> State:
         """Whether a cell is done, failed, running or missing."""
         folder = self.cell(key)
@@ -70,6 +90,31 @@ class Store:
         return any(folder.stated_key().get("dataset") == dataset for folder in done)
 
 
+def sweep(*folders: Path) -> list[Path]:
+    """Remove files that processes were writing when they were killed; returns them.
+
+    Such a file is named .NAME.PID, see `bench.records.replacing`.
+    """
+    left: list[Path] = []
+    for folder in folders:
+        for file in folder.glob(".*"):
+            number = TEMPORARY.fullmatch(file.name)
+            if number and file.is_file() and not _runs(int(number[1])):
+                file.unlink(missing_ok=True)
+                left.append(file)
+    return left
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
+
+
 @contextmanager
 def claim(folder: Path) -> Iterator[bool]:
     """Claim a cell; yields False if another process holds it.
@@ -84,7 +129,18 @@ def claim(folder: Path) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield True
+
+
+def claimed_by(folder: Path) -> int | None:
+    """The process that claimed a cell last, whether it runs or not; None if that is not known."""
+    try:
+        return int((folder / "claim").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def is_claimed(folder: Path) -> bool:

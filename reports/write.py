@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bench.board.schema import Board, Panel, Sheet
 from bench.errors import BenchError
-from bench.records import write_text
+from bench.records import replacing, write_text
 from reports.formats import csv_json, latex, markdown
 from reports.formats.public import without_folders
 from reports.page.embedded import Download, make_download
@@ -54,14 +54,15 @@ def write(
     """Write board.json and the wanted formats under report/; returns the page, or report/.
 
     Files of other formats stay as long as the board stays the same: nothing in report/ shows an
-    older board.
+    older board. All files are complete on disk before the first one takes the place of an older
+    one, so that a full disk leaves the older board whole.
     """
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     contents = texts(board, per_case)
+    outdated: list[str] = []
     if not _is_unchanged(out / "board.json", contents["board.json"]):
-        _remove_files(folder, FILES)
-    write_text(out / "board.json", contents["board.json"])
+        outdated = [name for name in FILES if name not in wanted]
     if "html" in wanted:
         splits = _read_splits(out)
         if public:
@@ -71,11 +72,31 @@ def write(
         contents["index.html"] = page
     elif public:
         # An older page may hold pictures that must not be passed on.
-        _remove_files(folder, ["html"])
+        outdated.append("html")
+    new = {out / "board.json": contents["board.json"]}
     for name in _files_of(wanted):
         if name in contents:
-            write_text(folder / name, contents[name])
+            new[folder / name] = contents[name]
+    _write_all(new)
+    _remove_files(folder, outdated)
+    _remove_tables_without_rows(folder, wanted, contents)
     return folder / "index.html" if "html" in wanted else folder
+
+
+def _write_all(texts_of: Mapping[Path, str]) -> None:
+    """Write all files, or where one cannot be written, none."""
+    with replacing(*texts_of) as temporaries:
+        for temporary, text in zip(temporaries, texts_of.values(), strict=True):
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _remove_tables_without_rows(
+    folder: Path, wanted: Collection[str], contents: Mapping[str, str]
+) -> None:
+    """Remove tables that the board no longer has, such as those of a task that was dropped."""
+    for name in _files_of(wanted):
+        if name not in contents:
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_page(file: Path, text: str) -> None:

@@ -167,8 +167,12 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_run(
     live = LivePage(lambda _: None, draw)
     for done in range(1, 4):
         live(Progress(9, done=done, running={"key": RunningCell("a cell", 1, 3)}))
-    assert calls == ["drawn"]  # said once, and not tried again
+    assert calls == ["drawn"]  # said once, and not tried again at once
     assert capsys.readouterr().err == "cannot draw the page yet: KeyError: 'nsd'; the run goes on\n"
+    live.next_at = 0.0  # a minute later
+    live(Progress(9, done=4, running={"key": RunningCell("a cell", 1, 3)}))
+    assert calls == ["drawn", "drawn"]
+    assert capsys.readouterr().err == ""
 
 
 def test_the_day_on_which_a_folder_was_started_is_kept(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
 from bench.planning.suite import Suite
 from bench.store import Store
+from bench.worker.failures import MACHINE, MEMORY, describe_failure
+from bench.worker.snapshots import seconds_in
 
 BUSY_PAUSE_S = 2.0
 
@@ -85,14 +87,16 @@ def execute(
     score: Callable[[str], None],
     show: Callable[[Progress], None],
     retry_failed: bool = False,
+    retries: int = 2,
 ) -> Progress:
     """Run all cells that are not done, and call `score` with the key of each cell that is.
 
-    Returns the final counts. The workers are ended on any exception.
+    A cell that the machine could not finish is run again, `retries` times at most. Returns the
+    final counts. The workers are ended on any exception.
     """
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
-    launches = _Launches(unique, jobs, store, executor, time_limit_s)
+    launches = _Launches(unique, jobs, store, executor, time_limit_s, retries)
     for key, cell in unique.items():
         state = store.state(key)
         # An untuned cell failed because all trials of its study did: these are run again instead.
@@ -107,7 +111,7 @@ def execute(
             launches.waiting.append((0.0, key))
     try:
         while launches.waiting or executor.running():
-            launches.start_due()
+            launches.start_due(progress)
             progress.running = launches.running_cells()
             show(progress)
             for finished in executor.wait(0.5):
@@ -129,6 +133,7 @@ class _Launches:
         store: Store,
         executor: Executor,
         time_limit_s: float,
+        retries: int = 2,
     ) -> None:
         self.cells = cells
         self.jobs = jobs
@@ -137,22 +142,38 @@ class _Launches:
         self.time_limit_s = time_limit_s
         self.waiting: deque[tuple[float, str]] = deque()  # (not before, key)
         self.started: dict[Path, float] = {}  # folder of a cell -> time
+        self.retries = retries
+        self.interruptions: Counter[str] = Counter()  # of each cell, by the machine
+        self.alone: set[str] = set()  # cells that have one more try, with all memory for themselves
 
-    def start_due(self) -> None:
+    def start_due(self, progress: Progress) -> None:
         """Hand waiting cells to the executor as long as it has free slots."""
         for _ in range(len(self.waiting)):
-            if len(self.executor.running()) >= self.executor.slots:
+            running = self.executor.running()
+            if len(running) >= self.executor.slots:
+                return
+            if any(folder.name in self.alone for folder in running):
                 return
             not_before, key = self.waiting.popleft()
             if time.monotonic() < not_before:
                 self.waiting.append((not_before, key))
                 continue
-            folder = self.store.cell(key)
-            folder.make()
-            folder.write_job(self.jobs[key])
-            folder.forget_progress()  # left by an attempt that was killed
-            self.started[folder.path] = time.monotonic()
-            self.executor.submit(folder.path, self.time_limit_s)
+            if key in self.alone and running:
+                self.waiting.append((not_before, key))
+                return
+            try:
+                self._start(self.store.cell(key))
+            except OSError as problem:
+                _interrupt(key, *describe_failure(problem), self, progress)
+
+    def _start(self, folder: CellFolder) -> None:
+        folder.make()
+        folder.write_job(self.jobs[folder.key])
+        folder.forget_progress()  # left by an attempt that was killed
+        folder.forget_interruption()
+        self.started[folder.path] = time.monotonic()
+        limit = self.time_limit_s - seconds_in(folder.snapshot)
+        self.executor.submit(folder.path, max(1.0, limit))
 
     def wait_again(self, key: str) -> None:
         """Try a cell again a little later, because another launch holds it."""
@@ -175,22 +196,82 @@ def _settle(
     progress: Progress,
     score: Callable[[str], None],
 ) -> None:
-    """Count a cell whose worker ended, and score it or record why it failed."""
-    store = launches.store
-    key = finished.folder.name
-    ended = store.state(key) in ("done", "failed")
-    if finished.how == "busy" and not ended:
+    """Count a cell whose worker ended, and score it, run it again, or record why it failed."""
+    folder = launches.store.cell(finished.folder.name)
+    try:
+        folder.cap_log()
+        _restore_job(folder, launches.jobs)
+        if folder.has_result:
+            _score_finished(folder, score)
+        elif not folder.has_failed and finished.how == "busy":
+            launches.wait_again(folder.key)
+            return
+        elif not folder.has_failed:
+            _settle_unfinished(finished, folder, launches, progress)
+    except OSError as problem:
+        _interrupt(folder.key, *describe_failure(problem), launches, progress)
+        return
+    if folder.has_failed:
+        progress.failed += 1
+    elif folder.has_result:
+        progress.done += 1
+        progress.seconds.append(time.monotonic() - launches.started[finished.folder])
+
+
+def _restore_job(folder: CellFolder, jobs: Mapping[str, CellJob]) -> None:
+    """Write the job again where a method removed the folder of its cell."""
+    if folder.key in jobs and folder.read_job() is None:
+        folder.make()
+        folder.write_job(jobs[folder.key])
+
+
+def _score_finished(folder: CellFolder, score: Callable[[str], None]) -> None:
+    """Score a cell; one whose files cannot be scored has failed."""
+    try:
+        score(folder.key)
+    except Exception as problem:
+        kind, message = describe_failure(problem)
+        if kind in MACHINE:
+            return  # the cell is done; what draws the board scores it again, and says what is wrong
+        folder.forget_result()
+        folder.write_failure("error", f"its files cannot be scored: {message}")
+
+
+def _settle_unfinished(
+    finished: Finished, folder: CellFolder, launches: _Launches, progress: Progress
+) -> None:
+    """Record why a cell failed, or run it again where it was the machine."""
+    interruption = folder.read_interruption()
+    if interruption is not None:
+        _interrupt(folder.key, interruption.kind, interruption.message, launches, progress)
+    elif finished.how in MACHINE:
+        _interrupt(folder.key, finished.how, finished.detail, launches, progress)
+    else:
+        kind = "timeout" if finished.how == "timeout" else "crash"
+        folder.snapshot.unlink(missing_ok=True)
+        folder.write_failure(kind, finished.detail)
+
+
+def _interrupt(key: str, kind: str, message: str, launches: _Launches, progress: Progress) -> None:
+    """Run a cell again that the machine could not finish, unless that was tried often enough.
+
+    One that needs too much memory has failed then; a full disk or a lost device never counts.
+    """
+    launches.interruptions[key] += 1
+    tries = launches.interruptions[key]
+    if tries <= launches.retries:
+        if kind == MEMORY and tries == launches.retries:
+            launches.alone.add(key)
         launches.wait_again(key)
         return
-    if not ended:
-        kind = "timeout" if finished.how == "timed out" else "crash"
-        store.cell(key).write_failure(kind, finished.detail)
-    if store.state(key) == "failed":
-        progress.failed += 1
-        return
-    progress.done += 1
-    progress.seconds.append(time.monotonic() - launches.started[finished.folder])
-    score(key)
+    launches.alone.discard(key)
+    folder = launches.store.cell(key)
+    if kind == MEMORY:
+        folder.snapshot.unlink(missing_ok=True)
+        folder.write_failure("too large for this machine", f"{message}, {tries} times")
+        folder.forget_interruption()
+    else:
+        progress.interrupted[key] = f"{kind}: {message}"
 
 
 def available_cores() -> int:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+# busy: another launch holds the cell. Other words are kinds of failures, as in
+# `bench.worker.failures`.
+How = Literal["ended", "busy", "crash", "timeout", "out of memory", "lost"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A worker that ended; its results are in the folder of its cell."""
 
     folder: Path
-    how: Literal["ended", "busy", "crashed", "timed out"]  # busy: another launch holds the cell
+    how: How
     detail: str = ""
 
 

@@ -6,12 +6,17 @@ import importlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from multiprocessing import connection
+from contextlib import suppress
+from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import cast
 
-from bench.execution.executor import Finished
+from bench import store
+from bench.execution.executor import Finished, How
+from bench.worker.failures import describe_signal
 
 PRELOAD = [
     "torch",
@@ -19,7 +24,8 @@ PRELOAD = [
     "pydantic",
     "bench.worker.main",
 ]
-BUSY = 3  # exit code of a worker whose cell is held by another launch
+BUSY, NO_MEMORY = 3, 4  # exit codes of workers; see bench.worker.main
+SERVER_DIED = 255  # what multiprocessing says where the server of a process is gone
 
 
 def work(folder: str) -> None:
@@ -39,11 +45,18 @@ class LocalExecutor:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
         self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}
+        self.lost: list[Finished] = []  # that could not be started
 
     def submit(self, folder: Path, time_limit_s: float) -> None:
         """Start a worker on a cell."""
         process = self.context.Process(target=work, args=(str(folder),), daemon=True)
-        process.start()
+        try:
+            _start_server()
+            process.start()
+        except (OSError, EOFError) as problem:
+            reason = f"no worker could be started ({type(problem).__name__}: {problem})"
+            self.lost.append(Finished(folder, "lost", reason))
+            return
         self.processes[folder] = (process, time.monotonic() + time_limit_s, time_limit_s)
 
     def running(self) -> list[Path]:
@@ -52,6 +65,10 @@ class LocalExecutor:
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """The workers that ended or ran past their limit; see `Executor.wait`."""
+        if self.lost:
+            lost = self.lost
+            self.lost = []
+            return lost
         deadlines = [deadline for _, deadline, _ in self.processes.values()]
         pause = timeout_s
         for deadline in deadlines:
@@ -70,14 +87,14 @@ class LocalExecutor:
             process.kill()
         process.join()
         del self.processes[folder]
+        assert process.pid is not None
+        was_lost = process.exitcode == SERVER_DIED and _holds(folder, process.pid)
+        _kill_group(process.pid)
         if late:
-            return Finished(folder, "timed out", f"no result after {limit:g} s")
-        code = process.exitcode or 0
-        if code < 0:
-            return Finished(folder, "crashed", f"killed by {_signal_name(-code)}")
-        if code == BUSY:
-            return Finished(folder, "busy", f"exit code {code}")
-        return Finished(folder, "ended", f"exit code {code}")
+            return Finished(folder, "timeout", f"no result after {limit:g} s")
+        if was_lost:
+            return Finished(folder, "lost", "the server of the workers was killed")
+        return _by_exit_code(folder, process.exitcode or 0, process.pid)
 
     def close(self) -> None:
         """Kill all workers; the next run starts their cells again."""
@@ -85,11 +102,50 @@ class LocalExecutor:
             process.kill()
         for process, _, _ in self.processes.values():
             process.join()
+            if process.pid is not None:
+                _kill_group(process.pid)
         self.processes.clear()
 
 
-def _signal_name(number: int) -> str:
-    name = signal.Signals(number).name
-    if name == "SIGKILL":
-        return f"{name} (out of memory?)"
-    return name
+def _start_server() -> None:
+    """Start the server that forks workers, deaf to Ctrl-C from its first moment on.
+
+    While it imports torch it would print a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _by_exit_code(folder: Path, code: int, process: int) -> Finished:
+    """How a worker ended that was not killed here."""
+    if code < 0:
+        kind, message = describe_signal(-code)
+        return Finished(folder, cast(How, kind), message)
+    if code == BUSY and _is_held_elsewhere(folder, process):
+        return Finished(folder, "busy", f"exit code {code}")
+    if code == NO_MEMORY:
+        return Finished(folder, "out of memory", f"exit code {code}; see log.txt")
+    return Finished(folder, "ended", f"exit code {code}")
+
+
+def _is_held_elsewhere(folder: Path, process: int) -> bool:
+    """Whether another launch holds a cell: any method can end with the exit code that says so."""
+    holder = store.claimed_by(folder)
+    return holder != process and (holder is not None or store.is_claimed(folder))
+
+
+def _holds(folder: Path, process: int) -> bool:
+    """Whether a worker still runs on a cell."""
+    return store.claimed_by(folder) == process and store.is_claimed(folder)
+
+
+def _kill_group(process: int) -> None:
+    """Kill what a worker has left running, itself included where its server is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.cell_folder import CellJob
+from bench.errors import BenchError
 from bench.execution import driver
 from bench.execution.local import LocalExecutor
 from bench.execution.progress import Progress
@@ -46,6 +47,7 @@ def run_studies(
     device: str,
     plugins: Sequence[Path] = (),
     retry_failed: bool = False,
+    retries: int = 2,
 ) -> None:
     """Run all studies to their end: the trials of each one in order, the studies side by side."""
     assert suite.tuning is not None
@@ -60,7 +62,12 @@ def run_studies(
         executor = LocalExecutor(workers or driver.available_cores(), suite.threads)
         # A cell that fails makes its trial fail. A launch that was killed leaves cells that are
         # simply run again.
-        driver.execute(due, jobs, store, executor, suite.time_limit_s, lambda key: None, show)
+        limit = suite.time_limit_s
+        progress = driver.execute(
+            due, jobs, store, executor, limit, lambda key: None, show, False, retries
+        )
+        for reason in progress.interrupted.values():
+            raise BenchError(f"tuning was interrupted ({reason}); run the same command to go on")
     for study in studies:
         _finish_study(study, infos[study.base.method], trials, store)
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,36 +24,66 @@ from bench.cell_folder import CellCost, CellFolder, CellJob, CellResult
 from bench.data import cache
 from bench.data.index import Index, read_index
 from bench.errors import NotFiniteError
+from bench.records import flush_all
 from bench.worker import held_out
 from bench.worker.checkpoints import Checkpoints
+from bench.worker.failures import MACHINE, MEMORY, describe_failure
 from bench.worker.method_run import MethodRun, environment_of
 from bench.worker.model import build_method, choose_device, predictor_of
 from bench.worker.predictors import ClassPredictor, Predictor, batch_of
 from bench.worker.shared_parts import save_state
 
 log = logging.getLogger("bench.worker.main")
-FINISHED, FAILED, BUSY = 0, 1, 3  # exit codes of a worker
+FINISHED, FAILED, BUSY, NO_MEMORY = 0, 1, 3, 4  # exit codes of a worker
+CAP_EVERY_S = 0.5  # between two looks at the size of the log
 
 
 def main(path: Path) -> None:
-    """Run the cell of a folder that holds its cell.json; exits with FINISHED, FAILED or BUSY."""
+    """Run the cell of a folder that holds its cell.json; exits with one of the codes above."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    with suppress(OSError):
+        os.setpgid(0, 0)  # what a method starts ends with its worker
     _end_with_parent()
     folder = CellFolder(path)
-    with store.claim(path) as mine:
-        if not mine:
-            sys.exit(BUSY)
-        if folder.has_result:
-            sys.exit(FINISHED)
-        try:
-            folder.clear(goes_on=folder.snapshot.exists())
-            _log_to(folder.log)
-            run_cell(folder)
-        except BaseException as problem:
-            traceback.print_exc()
-            kind, message = _describe_failure(problem)
+    try:
+        with store.claim(path) as mine:
+            code = _run_claimed(folder) if mine else BUSY
+    except OSError as problem:
+        code = _record_failure(folder, problem)
+    sys.exit(code)
+
+
+def _run_claimed(folder: CellFolder) -> int:
+    """Run a cell that this process holds; returns an exit code."""
+    if folder.has_result:
+        return FINISHED
+    own = os.getpid()
+    try:
+        folder.clear(goes_on=folder.snapshot.exists())
+        _log_to(folder)
+        run_cell(folder)
+    except BaseException as problem:
+        if os.getpid() != own:
+            os._exit(FAILED)  # a process that the method forked off
+        return _record_failure(folder, problem)
+    return FINISHED
+
+
+def _record_failure(folder: CellFolder, problem: BaseException) -> int:
+    """Write why a cell failed, or why the machine could not finish it; returns an exit code."""
+    traceback.print_exception(problem)
+    kind, message = describe_failure(problem)
+    folder.cap_log()
+    try:
+        folder.make()
+        if kind in MACHINE:
+            folder.write_interruption(kind, message)
+        else:
+            folder.snapshot.unlink(missing_ok=True)
             folder.write_failure(kind, message)
-            sys.exit(FAILED)
+    except (OSError, MemoryError):
+        traceback.print_exc()
+    return NO_MEMORY if kind == MEMORY else FAILED
 
 
 @dataclass(frozen=True)
@@ -107,7 +138,15 @@ def run_cell(folder: CellFolder) -> None:
         segmenter_steps=getattr(training.method, "segmenter_steps", run.steps),
         launches=run.kept.launches,
     )
-    folder.write_result(_result_of(training, predictions, samples, cost))
+    _finish(folder, _result_of(training, predictions, samples, cost))
+
+
+def _finish(folder: CellFolder, result: CellResult) -> None:
+    """Mark the cell as done, when all that it wrote has reached the disk."""
+    if folder.read_job() is None:
+        raise RuntimeError("the method removed the folder of its cell")
+    flush_all(folder.path)
+    folder.write_result(result)
     folder.snapshot.unlink(missing_ok=True)
 
 
@@ -162,7 +201,10 @@ def _timed_fit(training: _Training) -> float:
     log.info("fit on %d labelled and %d unlabelled cases", len(view.fit), len(view.unlabelled))
     kept = training.run.kept
     kept.started = time.perf_counter()
+    own = os.getpid()
     training.method.fit(view, training.run)
+    if os.getpid() != own:
+        os._exit(FINISHED)  # a process that the method forked off
     return kept.seconds()
 
 
@@ -273,22 +315,20 @@ def _peak_memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _describe_failure(problem: BaseException) -> tuple[str, str]:
-    """The kind of a failure, and its message in one line."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
-    if isinstance(problem, NotFiniteError):
-        return "not finite", text
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return "out of memory", text
-    return "error", f"{type(problem).__name__}: {text}"
-
-
-def _log_to(file: Path) -> None:
+def _log_to(folder: CellFolder) -> None:
     """Send all output of this process to the cell's log, including that of native code."""
-    with file.open("a") as target:
+    with folder.log.open("a") as target:
         os.dup2(target.fileno(), 1)
         os.dup2(target.fileno(), 2)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+
+    def cap() -> None:
+        while True:
+            time.sleep(CAP_EVERY_S)
+            with suppress(OSError):
+                folder.cap_log()
+
+    threading.Thread(target=cap, daemon=True).start()
 
 
 def _end_with_parent() -> None:
@@ -301,6 +341,8 @@ def _end_with_parent() -> None:
 
     def watch() -> None:
         connection.wait([parent.sentinel])
+        with suppress(OSError):
+            os.killpg(os.getpid(), signal.SIGKILL)  # with all that the method started
         os._exit(FAILED)
 
     threading.Thread(target=watch, daemon=True).start()

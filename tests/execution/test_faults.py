@@ -1,5 +1,6 @@
 """When a cell fails, the others finish, the reason is kept and the row counts as worst."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -7,21 +8,29 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
+from bench.cell_folder import LOG_BYTES, CellFolder, CellJob
+from bench.errors import NotFiniteError
 from bench.execution.progress import Progress
-from bench.store import Store
-from tests.support.tiny_bench import planned, run, toy_suite
+from bench.planning.suite import Suite
+from bench.store import Store, is_claimed
+from bench.worker.failures import DEVICE, DISK, MEMORY, describe_failure
+from tests.support.tiny_bench import plan, planned, run, toy_suite
 
 FAULTS = {
     "raise": ("error", "RuntimeError: the plug-in is broken"),
     "raise late": ("error", "RuntimeError: after the predictions were written"),
     "crash": ("crash", "killed by SIGSEGV"),
-    "killed": ("crash", "killed by SIGKILL (out of memory?)"),
+    "killed": ("too large for this machine", "killed by SIGKILL (out of memory?), 2 times"),
     "hang": ("timeout", "no result after 4 s"),
     "nan loss": ("not finite", "loss is nan at step 3"),
     "nan probabilities": ("not finite", "segment returned probabilities that are NaN or infinite"),
-    "out of memory": ("out of memory", "allocate"),
+    "out of memory": ("too large for this machine", "allocate"),
     "wrong shape": ("error", "segment returned shape (6, 2, 4, 4); expected (6, 2, 16, 16)"),
     "exit": ("error", "SystemExit: 0"),
+    "exit at once": ("crash", "exit code 3"),
+    "fork": ("error", "RuntimeError: the parent"),
+    "remove folder": ("error", "RuntimeError: the method removed the folder of its cell"),
+    "print": ("error", "RuntimeError: enough"),
 }
 
 
@@ -32,7 +41,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Progress]:
         {"method": "faulty", "variant": fault, "config": {"fault": fault}} for fault in FAULTS
     ]
     loaded = toy_suite(methods=["threshold", *methods], fractions=[0.3], subsets=1, time_limit_s=4)
-    return store, run(loaded, store)
+    return store, run(loaded, store, retries=1)
 
 
 def test_the_others_finish(faulty: tuple[Store, Progress]) -> None:
@@ -50,6 +59,121 @@ def test_each_fault_is_named(faulty: tuple[Store, Progress], fault: str) -> None
     assert failure.kind == kind
     assert message in failure.message
     assert store.cell(cell.key).read_result() is None
+
+
+def test_a_log_without_end_is_cut_in_the_middle(faulty: tuple[Store, Progress]) -> None:
+    store, _ = faulty
+    [cell] = planned(store, variant="print")
+    text = store.cell(cell.key).log.read_text()
+    assert len(text) < LOG_BYTES
+    assert "[cut here: the log was longer than 2000000 bytes]" in text
+    assert text.startswith("fit on")
+    assert "RuntimeError: enough" in text
+
+
+def test_what_a_method_started_ends_with_it(faulty: tuple[Store, Progress]) -> None:
+    """A process that was forked off held the cell for ever."""
+    store, _ = faulty
+    for cell in planned(store):
+        assert not is_claimed(store.cell(cell.key).path)
+
+
+def interrupted_suite(fault: str) -> Suite:
+    method = {"method": "faulty", "config": {"fault": fault}}
+    return toy_suite(methods=["threshold", method], fractions=[0.3], subsets=1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("disk full", "disk: [Errno 28] No space left on device"),
+        ("no device", "no device: No CUDA GPUs are available"),
+        ("terminated", "lost: killed by SIGTERM"),
+        ("file too large", "disk: [Errno 27] File too large"),
+    ],
+)
+def test_what_the_machine_lacks_never_counts(tmp_path: Path, fault: str, reason: str) -> None:
+    store = Store(tmp_path / "toy")
+    progress = run(interrupted_suite(fault), store, retries=0)
+    [cell] = planned(store, method="faulty")
+    assert progress.interrupted == {cell.key: reason}
+    assert (progress.done, progress.failed, store.state(cell.key)) == (1, 0, "missing")
+    [row] = [row for row in build(store).rows if (row.method, row.metric) == ("faulty", "dice")]
+    assert row.status == "missing"
+
+
+def test_a_cell_that_was_interrupted_is_run_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    progress = run(interrupted_suite("disk full once"), store, retries=1)
+    assert (progress.done, progress.failed, progress.interrupted) == (2, 0, {})
+    [cell] = planned(store, method="faulty")
+    assert not (store.cell(cell.key).path / "interrupted.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+            MEMORY,
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), MEMORY),
+        (MemoryError(), MEMORY),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), MEMORY),
+        (OSError(errno.ENOSPC, "No space left on device"), DISK),
+        (OSError(errno.EFBIG, "File too large"), DISK),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), DISK),
+        (RuntimeError("No CUDA GPUs are available"), DEVICE),
+        (NotFiniteError("loss is nan"), "not finite"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "error"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "error"),
+    ],
+)
+def test_failures_of_the_machine_and_of_the_method(problem: Exception, kind: str) -> None:
+    assert describe_failure(problem)[0] == kind
+
+
+def test_a_full_disk_under_the_driver_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing cell.json failed with a traceback, and no further cell ran."""
+    store = Store(tmp_path / "toy")
+    bench = plan(interrupted_suite("raise"), store, retries=0)
+    [blocked] = [cell.key for cell in bench.cells if cell.method == "faulty"]
+    write_job = CellFolder.write_job
+
+    def write(folder: CellFolder, job: CellJob) -> None:
+        if folder.key == blocked:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_job(folder, job)
+
+    monkeypatch.setattr(CellFolder, "write_job", write)
+    progress = stages.run(bench, lambda _: None)
+    assert progress.done == 1
+    assert progress.interrupted == {blocked: "disk: [Errno 28] No space left on device"}
+
+
+def test_a_killed_server_of_workers_is_started_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    progress = run(interrupted_suite("kill server once"), store, retries=1)
+    assert (progress.done, progress.failed, progress.interrupted) == (2, 0, {})
+
+
+def test_the_last_try_for_memory_runs_alone(tmp_path: Path) -> None:
+    from bench.execution.driver import _interrupt, _Launches
+    from bench.execution.local import LocalExecutor
+
+    launches = _Launches({}, {}, Store(tmp_path), LocalExecutor(2, 1), 1.0, retries=2)
+    progress = Progress(1)
+    _interrupt("k", MEMORY, "x", launches, progress)
+    assert launches.alone == set()
+    _interrupt("k", MEMORY, "x", launches, progress)
+    assert launches.alone == {"k"}
+    launches.executor.running = lambda: [Path("other")]  # type: ignore[method-assign]
+    launches.waiting.clear()
+    launches.waiting.append((0.0, "k"))
+    launches.start_due(progress)
+    assert list(launches.waiting) == [(0.0, "k")]
 
 
 def test_a_method_without_the_capability_fails_before_training(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 """A method that fails in the way its config names."""
 
 import ctypes
+import errno
 import os
+import resource
+import shutil
+import signal
+import tempfile
 import time
 from typing import Literal
 
@@ -22,6 +27,16 @@ Fault = Literal[
     "exit",
     "slow",
     "killed",
+    "exit at once",
+    "fork",
+    "remove folder",
+    "print",
+    "disk full",
+    "disk full once",
+    "no device",
+    "terminated",
+    "file too large",
+    "kill server once",
 ]
 
 
@@ -43,6 +58,19 @@ class Faulty:
             os.kill(os.getpid(), 9)
         if self.fault == "hang":
             time.sleep(600)
+        self.break_the_machine(run)
+        if self.fault == "exit at once":
+            os._exit(3)
+        if self.fault == "fork" and os.fork():
+            raise RuntimeError("the parent")
+        if self.fault == "fork":
+            time.sleep(600)
+        if self.fault == "remove folder":
+            shutil.rmtree(run.folder.path)  # type: ignore[attr-defined]
+        if self.fault == "print":
+            for _ in range(300):
+                print("all work and no play " * 500)
+            raise RuntimeError("enough")
         if self.fault == "slow":
             for step in range(run.steps):
                 run.progress(step)
@@ -53,6 +81,25 @@ class Faulty:
             torch.empty(2**46)
         if self.fault == "nan loss":
             run.log(3, loss=float("nan"))
+
+    def break_the_machine(self, run: Run) -> None:
+        """What the machine lacks, or lacks in the first launch alone."""
+        mark = run.folder.parts.parent / "launched"  # type: ignore[attr-defined]
+        is_first = not mark.exists()
+        mark.touch()
+        if self.fault == "disk full" or (self.fault == "disk full once" and is_first):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if self.fault == "no device":
+            raise RuntimeError("No CUDA GPUs are available")
+        if self.fault == "terminated":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if self.fault == "kill server once" and is_first:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(600)
+        if self.fault == "file too large":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(10_000))
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         value = float("nan") if self.fault == "nan probabilities" else 0.5

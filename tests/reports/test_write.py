@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import gzip
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench import records
 from bench.board.schema import Board
 from bench.errors import BenchError
 from reports.formats.csv_json import board_json, rows_csv, tables_csv
@@ -76,3 +78,22 @@ def test_no_file_of_an_older_board_stays(golden: Board, tmp_path: Any) -> None:
     write(tmp_path, replace(golden, rows=golden.rows[1:]), [], [], PER_CASE, ["tex"])
     assert there() == ["tables.tex"]
     assert (tmp_path / "board.json").exists()
+
+
+def test_a_full_disk_leaves_the_older_board_whole(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read in a review: tables and page were removed before the new ones were on disk."""
+    write(tmp_path, board, [], [], PER_CASE)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    flush = records.flush
+
+    def full_at_the_page(file: Path) -> None:
+        if "index.html" in file.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(file)
+
+    monkeypatch.setattr(records, "flush", full_at_the_page)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, replace(board, rows=board.rows[:1]), [], [], PER_CASE)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before

@@ -1,0 +1,60 @@
+"""Workers on this machine: their server, and how their ends are read."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.execution.local import BUSY, NO_MEMORY, _by_exit_code
+from bench.store import claim
+from bench.worker import main
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_server_of_workers_is_deaf_to_ctrl_c_from_its_start() -> None:
+    """Ctrl-C in the first seconds, while it imports torch, printed a traceback."""
+    code = """
+import signal
+from multiprocessing import forkserver
+from bench.execution.local import LocalExecutor, _start_server
+executor = LocalExecutor(1, 1)
+_start_server()
+status = open(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read()
+ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+print(bool(ignored & 1 << signal.SIGINT - 1), signal.getsignal(signal.SIGINT).__name__)
+"""
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.split() == ["True", "default_int_handler"]
+
+
+def test_exit_codes_are_those_of_the_worker() -> None:
+    assert (main.BUSY, main.NO_MEMORY) == (BUSY, NO_MEMORY)
+
+
+def test_busy_is_believed_where_another_launch_holds_the_cell(tmp_path: Path) -> None:
+    """A method that ended its process with code 3 was started again for ever."""
+    with claim(tmp_path) as mine:
+        assert mine
+        assert _by_exit_code(tmp_path, BUSY, process=1).how == "busy"
+    own = int((tmp_path / "claim").read_text())
+    assert _by_exit_code(tmp_path, BUSY, process=own).how == "ended"
+    (tmp_path / "claim").unlink()
+    assert _by_exit_code(tmp_path, BUSY, process=own).how == "ended"
+
+
+@pytest.mark.parametrize(
+    ("code", "how", "detail"),
+    [
+        (-11, "crash", "killed by SIGSEGV"),
+        (-9, "out of memory", "killed by SIGKILL (out of memory?)"),
+        (-15, "lost", "killed by SIGTERM"),
+        (NO_MEMORY, "out of memory", "exit code 4; see log.txt"),
+        (0, "ended", "exit code 0"),
+    ],
+)
+def test_ends_are_told_apart(tmp_path: Path, code: int, how: str, detail: str) -> None:
+    finished = _by_exit_code(tmp_path, code, process=1)
+    assert (finished.how, finished.detail) == (how, detail)
