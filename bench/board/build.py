@@ -33,7 +33,7 @@ from bench.board.synthetic_rows import describe_images
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, read_plan
+from bench.planning.plan_file import Plan, metric_files, read_plan
 from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, as_line, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.trials import trial_seconds
@@ -51,7 +51,7 @@ CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "s
 def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = read_plan(store.out)
-    columns = board_columns(registry.case_metrics(plan.suite.metrics))
+    columns = board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
     rows = row_cells(store, plan)
     reference = plan.suite.reference
     numbers = _board_rows(rows, columns, reference)
@@ -244,7 +244,7 @@ def per_case_csv(store: Store, task: str) -> str:
         return ""
     fields: tuple[str, ...] = LABEL_FIELDS
     if task == "segmentation":
-        fields = score_fields(registry.case_metrics(plan.suite.metrics))
+        fields = score_fields(registry.case_metrics(metric_files(plan, store.plugins)))
     lines = [",".join((*CSV_LABELS, *fields))]
     for cell in sorted(cells, key=_csv_order):
         folder = store.cell(cell.key)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.api import Spec
 from bench.data import cache, geometry
 from bench.errors import BenchError
-from bench.store import Store
+from bench.store import Store, refuse_links
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
@@ -46,10 +46,11 @@ def predict(
     from bench.worker.model import load_model
     from bench.worker.predictors import ClassPredictor
 
+    refuse_links(store.out)
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     target.mkdir(parents=True, exist_ok=True)
-    predictor = load_model(folder, device)
+    predictor = load_model(folder, device, store.plugins)
     card = folder.expect_job().card
     assert card is not None  # every cell that has a model has one
     if isinstance(predictor, ClassPredictor):

@@ -20,7 +20,7 @@ from bench.records import parse_record
 from bench.scoring.tables import held_out_headline
 from bench.tuning.study import study_label
 from bench.tuning.study_folder import Trial, study_folder
-from bench.verify.files import ResultFolder, read_if_whole, read_object, stated_key
+from bench.verify.files import ResultFolder, read_if_whole, read_unsealed, stated_key
 from bench.verify.mismatch import NOTHING, Check, Mismatch, differences
 from bench.verify.plain_metrics import read_lines, value_of
 
@@ -108,7 +108,7 @@ class StudyCheck:
         """One trial, and what its file and the files of its cells say otherwise."""
         file = self.folder.trial_file(number)
         where = self.results.relative_name(file)
-        content = read_object(file)
+        content = read_unsealed(file)
         try:
             stored = parse_record(content, Trial, where, "run 'tune'")
         except BenchError:

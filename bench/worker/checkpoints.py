@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import Method
+from bench.cell_folder import RUN_AGAIN
 from bench.data import cache
 from bench.data.index import Index
+from bench.digests import FileDigest, check
 from bench.worker.method_run import MethodRun
 from bench.worker.predictors import Predictor
 from bench.worker.shared_parts import save_state
@@ -25,6 +27,7 @@ class Checkpoints:
         self.method = method
         self.folder = folder
         self.due: set[int] = set()
+        self.digests: dict[int, FileDigest] = {}
         self.by_validation = False
         if select is not None:
             start = min(select["start"], steps)
@@ -37,7 +40,7 @@ class Checkpoints:
         if step in self.due:
             target = self.folder / str(step)
             target.mkdir(parents=True, exist_ok=True)
-            save_state(self.method.state(), target / STATE)
+            self.digests[step] = save_state(self.method.state(), target / STATE)
 
     def predict(self, predictor: Predictor, decoded: Path, index: Index, run: MethodRun) -> None:
         """Write the label maps of each state and delete it. The method keeps the last state."""
@@ -45,7 +48,8 @@ class Checkpoints:
 
         for step in sorted(self.due):
             target = self.folder / str(step)
-            self.method.load(load_file(target / STATE), run)
+            state = check(target / STATE, self.digests.get(step), RUN_AGAIN)
+            self.method.load(load_file(state), run)
             predictor.write(cache.test_images(decoded, index), target / "predictions")
             if self.by_validation:
                 images = cache.test_images(decoded, index, "validation")

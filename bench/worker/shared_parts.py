@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import hashing
 from bench.api import Build
+from bench.digests import FileDigest, check, digest_of, is_whole
+from bench.errors import BenchError, cut
 from bench.records import read_record, write_record
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bench.worker.shared_parts")
 State = dict[str, "torch.Tensor"]
+KEY_PATTERN = r"[0-9a-f]{20}"
 # Hashes decide the key of a part but not its seed: a changed line of code or a corrected image
 # must not draw other random numbers.
 UNSEEDED = ("code", "data")
@@ -35,6 +39,7 @@ class PartRecord:
     inputs: Sequence[str]  # ids of the images that it was built from
     context: Mapping[str, Any]
     seconds: float
+    weights: FileDigest | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -48,6 +53,8 @@ class BuildClock:
     """How long an unfinished build has taken so far."""
 
     seconds: float
+    # Of the state, and of the one before: a build may be killed before the new one is in place.
+    states: Sequence[FileDigest] = ()
 
 
 class Parts:
@@ -75,8 +82,8 @@ class Parts:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{key}.safetensors"
         with _claim(self.folder / f"{key}.claim"):
-            record = read_record(file.with_suffix(".json"), PartRecord, REMEDY)
-            if record is None or not file.exists():
+            record = _whole_record(file)
+            if record is None:
                 log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
                 record = _build_part(part, build, file)
         self.used[key] = record.seconds
@@ -85,12 +92,39 @@ class Parts:
         return state
 
 
+def part_file(folder: Path, key: str) -> Path:
+    """The weights of a part. Raises BenchError if they are not as they were written."""
+    if not re.fullmatch(KEY_PATTERN, key):
+        raise BenchError(f"{folder} given; it has no part {cut(key)}; {REMEDY}")
+    file = folder / f"{key}.safetensors"
+    record = read_record(file.with_suffix(".json"), PartRecord, REMEDY)
+    if record is None:
+        raise BenchError(f"{file} is gone; {REMEDY}")
+    return check(file, record.weights, REMEDY)
+
+
+def _whole_record(file: Path) -> PartRecord | None:
+    """The record of a part; None where it was not built yet, or is damaged."""
+    record = file.with_suffix(".json")
+    if not record.exists():
+        return None
+    try:
+        part = read_record(record, PartRecord, REMEDY)
+    except BenchError as problem:
+        part = None
+        log.warning("%s", problem)
+    if part is None or not is_whole(file, part.weights):
+        log.warning("%s is damaged: the part is built again", file)
+        return None
+    return part
+
+
 def _build_part(part: PartRecord, build: Build, file: Path) -> PartRecord:
     """Build a part into `file` and leave its record; its seconds include those of killed builds."""
     saved = Snapshot(file.with_suffix(".snapshot.safetensors"))
     seeded = {name: value for name, value in part.identity.items() if name not in UNSEEDED}
-    save_state(build(hashing.seed("part", seeded), saved), file)
-    record = replace(part, seconds=saved.seconds())
+    weights = save_state(build(hashing.seed("part", seeded), saved), file)
+    record = replace(part, seconds=saved.seconds(), weights=weights)
     write_record(file.with_suffix(".json"), record)
     saved.forget()
     return record
@@ -105,17 +139,30 @@ class Snapshot:
         self.started = time.perf_counter()
         self.last: State | None = None
         self.seconds_before = 0.0
-        clock = read_record(self.clock, BuildClock, REMEDY)
-        if clock is not None and file.exists():
+        self.digests: Sequence[FileDigest] = ()
+        clock = self._read_clock()
+        if clock is not None:
+            self.digests = [digest for digest in clock.states if is_whole(file, digest)]
+        if clock is not None and self.digests:
             from safetensors.torch import load_file
 
             self.last = load_file(file)
             self.seconds_before = clock.seconds
 
+    def _read_clock(self) -> BuildClock | None:
+        """How long the build took so far; None where it is not known, and starts over."""
+        try:
+            return read_record(self.clock, BuildClock, REMEDY)
+        except BenchError as problem:
+            log.warning("%s: the part is built from its beginning", problem)
+            return None
+
     def keep(self, state: Mapping[str, torch.Tensor]) -> None:
         """Write a state in place of the one before."""
-        save_state(state, self.file)
-        write_record(self.clock, BuildClock(self.seconds()))
+        temporary = _write_tensors(state, self.file)
+        self.digests = [digest_of(temporary), *self.digests][:2]
+        write_record(self.clock, BuildClock(self.seconds(), self.digests))
+        temporary.replace(self.file)
 
     def seconds(self) -> float:
         """Seconds spent on the build so far, those of killed attempts included."""
@@ -127,14 +174,20 @@ class Snapshot:
         self.clock.unlink(missing_ok=True)
 
 
-def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
-    """Write tensors to a safetensors file, atomically."""
+def save_state(state: Mapping[str, torch.Tensor], file: Path) -> FileDigest:
+    """Write tensors to a safetensors file, atomically; returns its digest."""
+    _write_tensors(state, file).replace(file)
+    return digest_of(file)
+
+
+def _write_tensors(state: Mapping[str, torch.Tensor], file: Path) -> Path:
+    """Write tensors beside a file; returns where."""
     from safetensors.torch import save_file
 
     temporary = file.with_name(f".{file.name}.part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(tensors, temporary)
-    temporary.replace(file)
+    return temporary
 
 
 @contextmanager

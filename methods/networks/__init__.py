@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 # Besides smp:<architecture>/<encoder>, which is 2D.
 NDIM = {"unet": 2, "vnet": 3}
 GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
+SMP_GRID = {"deeplabv3": 8, "deeplabv3plus": 16, "pan": 16}  # 32 for the other architectures
+
+
+def grid_of(name: str) -> int:
+    """What the sides of images must be multiples of; 1 where only the built network knows.
+
+    Encoders of timm (`tu-`) halve images as often as they like.
+    """
+    if not name.startswith("smp:"):
+        return GRID.get(name, 1)
+    architecture, _, encoder = name.removeprefix("smp:").partition("/")
+    return 1 if encoder.startswith("tu-") else SMP_GRID.get(architecture.lower(), 32)
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
