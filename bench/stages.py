@@ -408,7 +408,7 @@ def report(
     if judged:
         judge(store)
     for file in sorted((store.out / "splits").glob("*.json")):
-        split.read_kept(file)  # the page holds them
+        split.read_kept(file, with_hash=True)  # the page holds them
     board = build.build(store)
     panels: Sequence[Any] = ()
     sheets: Sequence[Any] = ()

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record
-from bench.errors import DataProblem
+from bench.errors import DataProblem, cut
 from datasets.readers.pairing import find_pairs, list_pictures, missing_folder
 from datasets.readers.pictures import count_channels, read_case
-from datasets.readers.user_files import FolderFacts, Table, read_folder_facts, read_table
+from datasets.readers.user_files import (
+    MOST_CLASSES,
+    FolderFacts,
+    Table,
+    read_folder_facts,
+    read_table,
+)
 
 Split = Literal["train", "validation", "test"]
 
@@ -101,8 +107,9 @@ def _to_labels(table: Table | None) -> dict[str, int]:
     if table is None:
         return {}
     for case, value in table.values.items():
-        if not re.fullmatch(r"[0-9]{1,9}", value):
-            raise table.problem(case, f"label '{value}'", "a whole number from 0")
+        if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) >= MOST_CLASSES:
+            expected = f"a whole number from 0 to {MOST_CLASSES - 1}"
+            raise table.problem(case, f"label '{cut(value)}'", expected)
     return {case: int(value) for case, value in table.values.items()}
 
 

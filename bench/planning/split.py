@@ -175,16 +175,19 @@ def export(split: Split, file: Path) -> None:
         raise BenchError(f"cannot write {file} ({problem.strerror}); give another path") from None
 
 
-def read_kept(file: Path) -> Split:
-    """Read the split that a run keeps in its folder. Raises BenchError if it was changed."""
+def read_kept(file: Path, with_hash: bool = False) -> Split:
+    """Read the split that a run keeps in its folder.
+
+    Raises BenchError if it was changed; with `with_hash`, also if it does not say its hash.
+    """
     text = read_bytes(file, RUN_AGAIN)
     try:
         content = json.loads(text or b"")
         stated = content.pop("sha256", None)
         split = _split_from(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        stated = None
-    if stated is None or stated != hashing.digest(content):
+        raise BenchError(f"{file} is no split; {RUN_AGAIN}") from None
+    if (stated is None and with_hash) or stated not in (None, hashing.digest(content)):
         raise BenchError(f"{file} {CHANGED}; {RUN_AGAIN}")
     return split
 

@@ -32,7 +32,8 @@ def judge_cell(
     its method may be in one of the plug-ins.
     """
     job = folder.expect_job()
-    has_samples = folder.samples.exists()
+    result = folder.read_result()
+    has_samples = result is not None and result.samples > 0
     if not has_samples and not job.pseudo_healthy:
         return
     inputs = _inputs(decoded, reference, extractors, why)

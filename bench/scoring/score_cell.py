@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,15 @@ def score_inputs(
     metric_code: str,
 ) -> str:
     """A hash of all that score tables depend on besides the predictions."""
-    keys = [metric.key for metric in metrics]
-    inputs = [tolerance, decoded.name, scoring_code(), finished, keys, metric_code]
+    keys = tuple(metric.key for metric in metrics)
+    return _digest_of_inputs(tolerance, decoded.name, finished, keys, metric_code)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_inputs(
+    tolerance: float, decoded: str, finished: bool, keys: tuple[str, ...], metric_code: str
+) -> str:
+    inputs = [tolerance, decoded, scoring_code(), finished, keys, metric_code]
     return hashing.digest(inputs)
 
 
@@ -128,8 +136,9 @@ def expect_whole_predictions(folder: CellFolder) -> None:
         log.warning("%s is gone (%d such) and counts as worst; %s", gone[0], len(gone), RUN_AGAIN)
 
 
+@lru_cache(maxsize=1)
 def scoring_code() -> str:
-    """The hash of all code that scores depend on."""
+    """The hash of all code that scores depend on; read once, for runs of 10,000 cells."""
     return hashing.code_hash(scoring_sources())
 
 
@@ -170,9 +179,14 @@ def score_masks(
     return rows
 
 
+def label_map_file(folder: Path, case: str) -> Path:
+    """Where the label map of a case is stored."""
+    return folder / f"{store.file_name(case)}.npz"
+
+
 def read_label_map(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """A stored label map (*S), or None where it is missing, unreadable or of another shape."""
-    file = folder / f"{store.file_name(case)}.npz"
+    file = label_map_file(folder, case)
     try:
         with np.load(file) as content:
             label_map: NDArray[np.uint8] = content["label_map"]
