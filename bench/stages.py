@@ -108,8 +108,11 @@ def plan_bench(
         registry.method(name, options.plugins)
     registry.case_metrics(suite.metrics)
     synthetic_images.check_extractors(suite.extractors)
-    if not dry:
+    try:
         store.open()
+    except BenchError:  # a dry run may look at a folder that can only be read
+        if not dry:
+            raise
     datasets = prepare_datasets(suite, data, store, options.plugins)
     cells = plan_cells(suite, datasets, options.plugins)
     bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size))
