@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bench.store import Store
 
 HERE = Path(__file__).resolve().parent
+MOST_STEPS = 10**8
+MOST_WORKERS = 4096
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
@@ -43,7 +45,12 @@ Only = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="How many trainings at once; all cores if not given."),
+    typer.Option(
+        "--workers",
+        min=1,
+        max=MOST_WORKERS,
+        help="How many trainings at once; all cores if not given.",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Plugins = Annotated[
@@ -55,6 +62,13 @@ Retries = Annotated[
     typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
+Trusted = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        help="A plug-in that OUT was run with: imported only if named here; may be repeated.",
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -71,7 +85,8 @@ def run(
     out: NewOut = None,
     size: Size = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Train for another number of steps.")
+        int | None,
+        typer.Option(min=1, max=MOST_STEPS, help="Train for another number of steps."),
     ] = None,
     only: Only = None,
     workers: Workers = None,
@@ -183,6 +198,25 @@ def _check_device(device: str) -> None:
         )
 
 
+def _check_file(option: str, file: Path) -> None:
+    """Raise BenchError if a file to be written has no name, or is a folder."""
+    from bench.errors import BenchError
+
+    if not file.name or file.is_dir():
+        raise BenchError(f"{option} {file} given; expected a file; give its name")
+
+
+def _check_index_folder(folder: Path, outs: Iterable[Path]) -> None:
+    """Raise BenchError if an index would replace a page of a leaderboard."""
+    from bench.errors import BenchError
+
+    for out in outs:
+        if folder.resolve() in (out.resolve(), (out / "report").resolve()):
+            raise BenchError(
+                f"--to {folder} given; it holds the page of {out} itself; give another folder"
+            )
+
+
 @app.command()
 def tune(
     suite: SuiteFile,
@@ -222,12 +256,12 @@ def tune(
 
 
 @app.command()
-def score(out: Out) -> None:
+def score(out: Out, plugin: Trusted = None) -> None:
     """Score the predictions in OUT, as far as they need it."""
     from bench import stages
     from bench.store import Store
 
-    typer.echo(f"{stages.score(Store(out))} cells scored")
+    typer.echo(f"{stages.score(Store(out, plugin or []))} cells scored")
 
 
 @app.command()
@@ -240,11 +274,12 @@ def report(
         bool,
         typer.Option("--public", help="Leave out pictures whose licence forbids redistribution."),
     ] = False,
+    plugin: Trusted = None,
 ) -> None:
     """Draw the leaderboard of all finished runs in OUT: board.json and files in OUT/report."""
     from bench.store import Store
 
-    _report(Store(out), formats, public)
+    _report(Store(out, plugin or []), formats, public)
 
 
 def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
@@ -263,13 +298,14 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Score the stored predictions again too.")
     ] = False,
+    plugin: Trusted = None,
 ) -> None:
     """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
     from bench.store import Store
     from bench.verify import verify as verifying
     from reports import write
 
-    checks = verifying.verify(Store(out), write, deep)
+    checks = verifying.verify(Store(out, plugin or []), write, deep)
     for check in checks:
         for mismatch in check.mismatches[:20]:
             typer.echo(str(mismatch))
@@ -292,12 +328,16 @@ def diff(
             "--fail-on-drop", help="Exit code 1 if a headline score fell beyond its interval."
         ),
     ] = False,
+    plugin: Trusted = None,
 ) -> None:
     """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
     from bench.diff import compare, text
     from bench.diff.read import read
 
-    difference = compare.compare(read(before), read(after))
+    if page is not None:
+        _check_file("--page", page)
+    plugins = plugin or []
+    difference = compare.compare(read(before, plugins), read(after, plugins))
     for alarm in difference.alarms:
         typer.secho(f"NOT COMPARABLE: {alarm}", fg="red")
     typer.echo("\n".join(text.lines(difference)))
@@ -321,6 +361,7 @@ def index(
     """Write an index page of several leaderboards, with their pages, for any static host."""
     from reports import index as indexing
 
+    _check_index_folder(to, outs)
     entries = indexing.read(outs)
     page = indexing.write(entries, to)
     for entry in entries:
@@ -331,12 +372,12 @@ def index(
 
 
 @app.command()
-def sync(out: Out) -> None:
+def sync(out: Out, plugin: Trusted = None) -> None:
     """Write the results of OUT to MLflow: to mlflow.db beside OUT, or to MLFLOW_TRACKING_URI."""
     from bench import tracking
     from bench.store import Store
 
-    typer.echo(f"{tracking.sync(Store(out))} runs written")
+    typer.echo(f"{tracking.sync(Store(out, plugin or []))} runs written")
 
 
 @app.command()
@@ -361,6 +402,7 @@ def predict(
         Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    plugin: Trusted = None,
 ) -> None:
     """Write masks for a folder of images with the model of one run."""
     from bench.execution import predict as predicting
@@ -369,7 +411,9 @@ def predict(
 
     _check_device(device)
     target = to or predicting.default_target(images)
-    count = predicting.predict(Store(out), key, images, target, device, read_image_file)
+    count = predicting.predict(
+        Store(out, plugin or []), key, images, target, device, read_image_file
+    )
     typer.echo(f"{count} masks in {target}")
 
 
@@ -382,7 +426,7 @@ def splits(
     ] = None,
     plugin: Plugins = None,
     subsets: Annotated[
-        int, typer.Option(min=1, help="How many draws of the labelled patients.")
+        int, typer.Option(min=1, max=1000, help="How many draws of the labelled patients.")
     ] = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
@@ -390,6 +434,8 @@ def splits(
     from bench import stages
     from bench.planning import split
 
+    if export is not None:
+        _check_file("--export", export)
     cache = Path("runs") / "cache"
     drawn, notes = stages.splits(dataset, data, cache, subsets, seed, plugin or [])
     _print_notes(notes)

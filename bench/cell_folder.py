@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,26 @@ from typing import Any, Literal
 
 from bench import hashing
 from bench.api import Card, Spec, Task
+from bench.digests import (
+    DIGESTS,
+    FileDigest,
+    FolderDigests,
+    digests_of,
+    is_whole,
+    write_digests,
+)
 from bench.errors import BenchError
 from bench.names import EXTERNAL
-from bench.records import plain_data, read_json, read_record, write_json, write_record
+from bench.records import (
+    is_sealed,
+    plain_data,
+    read_json,
+    read_record,
+    read_sealed,
+    write_json,
+    write_record,
+    write_sealed,
+)
 
 PROTOCOL = "1"  # raise it when a rule of the protocol or of scoring changes what a result means
 RUN_AGAIN = "remove the folder of this cell and give its suite to 'run' again"
@@ -22,6 +39,17 @@ SCORE_AGAIN = "remove the file and run 'score'"
 JUDGE_AGAIN = "remove the file and run 'report'"
 LOG_BYTES = 2_000_000  # of a log, at most
 LOG_END_BYTES = 50_000  # that stay where the middle is cut out
+
+# What a cell holds besides the work of its worker, which digests.json describes.
+NOT_OF_THE_WORK = (
+    "claim",
+    "cell.json",
+    "failure.json",
+    "progress.json",
+    "log.txt",
+    "result.json",
+    DIGESTS,
+)
 
 State = Literal["done", "failed", "running", "missing"]
 PredictionSet = Literal["last", "best", "augmented"]
@@ -89,6 +117,7 @@ class CellJob:
     device: str = "auto"
     pseudo_healthy: bool = False  # the method removes lesions from images
     plugins: Sequence[str] = ()  # files
+    plugin_code: str | None = None  # hash of the plug-in that brings the method, if one does
     keep_model: bool = False
     checkpoint_s: float = 300.0  # of training, between two states that a killed one goes on from
     spec: Spec | None = None
@@ -166,6 +195,7 @@ class ScoreStamp:
     """scores.json: what the score tables were computed from."""
 
     inputs: str  # a hash
+    tables: Mapping[str, FileDigest] = field(default_factory=dict)  # by their path in the cell
 
 
 @dataclass(frozen=True)
@@ -249,6 +279,8 @@ class Judgement:
     agreement: float | None = None  # of masks, or labels, with predictions of the reference model
     normal: Sequence[Distance] = ()  # from pseudo-healthy images to images of healthy patients
     reason: str | None = None  # why pseudo-healthy images could not be judged
+    # Of pseudo-healthy images: the images and their scores, by their path in the cell.
+    files: Mapping[str, FileDigest] = field(default_factory=dict)
 
 
 class CellFolder:
@@ -295,8 +327,8 @@ class CellFolder:
         """Say what a worker is to do; an equal file is left alone."""
         file = self.path / "cell.json"
         content = plain_data(job)
-        if read_json(file) != content:
-            write_json(file, content)
+        if not is_sealed(file) or read_sealed(file, RUN_AGAIN) != content:
+            write_sealed(file, content)
 
     @property
     def has_result(self) -> bool:
@@ -314,7 +346,45 @@ class CellFolder:
 
     def write_result(self, result: CellResult) -> None:
         """Mark the cell as finished; to be called when all its other files are written."""
+        write_digests(self.path, digests_of(self.path, self._files_of_the_work()))
         write_record(self.path / "result.json", result)
+
+    def _files_of_the_work(self) -> list[Path]:
+        files = []
+        for file in self.path.rglob("*"):
+            inside = file.relative_to(self.path).parts
+            if inside[0] not in NOT_OF_THE_WORK and not inside[0].startswith("."):
+                files.append(file)
+        return [file for file in files if file.is_file()]
+
+    def forget_result(self) -> None:
+        """Take the mark of a finished cell away, so that it runs again."""
+        (self.path / "result.json").unlink(missing_ok=True)
+
+    # --- whether files are as they were written
+
+    @property
+    def has_whole_job(self) -> bool:
+        """Whether cell.json is there as it was written."""
+        return is_sealed(self.path / "cell.json")
+
+    @property
+    def has_whole_result(self) -> bool:
+        """Whether result.json is there as it was written."""
+        return is_sealed(self.path / "result.json")
+
+    @property
+    def work(self) -> FolderDigests:
+        """The files that the worker left, as they were written."""
+        return FolderDigests(self.path, RUN_AGAIN)
+
+    def digests_of(self, files: Iterable[Path]) -> dict[str, FileDigest]:
+        """The digests of some files by their path in the cell."""
+        return dict(digests_of(self.path, files).files)
+
+    def are_whole(self, files: Mapping[str, FileDigest]) -> bool:
+        """Whether all files with these digests are as they were written."""
+        return all(is_whole(self.path / name, digest) for name, digest in files.items())
 
     def read_failure(self) -> CellFailure | None:
         """Why the cell failed, or None."""
@@ -339,10 +409,6 @@ class CellFolder:
     def forget_interruption(self) -> None:
         """Remove what the machine did to an earlier launch."""
         (self.path / "interrupted.json").unlink(missing_ok=True)
-
-    def forget_result(self) -> None:
-        """Take the mark of a finished cell away, so that it runs again."""
-        (self.path / "result.json").unlink(missing_ok=True)
 
     def forget_failure(self) -> None:
         """Remove the failure, so that the cell runs again."""
@@ -382,8 +448,14 @@ class CellFolder:
             file.write(end)
 
     def read_history(self) -> dict[str, list[tuple[int, float]]]:
-        """Curves of the training by name, as (step, value); empty if there are none."""
-        content: dict[str, list[tuple[int, float]]] = read_json(self.path / "history.json") or {}
+        """Curves of the training by name, as (step, value); empty if there are none.
+
+        Raises BenchError if those of a finished cell were changed since.
+        """
+        file = self.path / "history.json"
+        if self.has_result and file.exists():
+            self.work.check(file)
+        content: dict[str, list[tuple[int, float]]] = read_json(file, RUN_AGAIN) or {}
         return content
 
     def write_history(self, history: Mapping[str, Sequence[tuple[int, float]]]) -> None:
@@ -445,17 +517,32 @@ class CellFolder:
         """What the score tables were computed from, or None."""
         return read_record(self.path / "scores.json", ScoreStamp, SCORE_AGAIN)
 
+    def whole_stamp(self) -> ScoreStamp | None:
+        """The stamp of score tables that are all as they were written, else None."""
+        try:
+            stamp = self.read_stamp()
+        except BenchError:
+            return None
+        if stamp is None or not stamp.tables or not self.are_whole(stamp.tables):
+            return None
+        return stamp
+
     def write_stamp(self, stamp: ScoreStamp) -> None:
         """Record what the score tables were computed from; to be called after they are written."""
         write_record(self.path / "scores.json", stamp)
 
+    @property
+    def selected(self) -> Path:
+        """selected.json, which may not exist."""
+        return self.path / "selected.json"
+
     def read_selected(self) -> SelectedCheckpoint | None:
         """Which checkpoint was best on a list, or None."""
-        return read_record(self.path / "selected.json", SelectedCheckpoint, SCORE_AGAIN)
+        return read_record(self.selected, SelectedCheckpoint, SCORE_AGAIN)
 
     def write_selected(self, selected: SelectedCheckpoint) -> None:
         """Record which checkpoint was best on a list."""
-        write_record(self.path / "selected.json", selected)
+        write_record(self.selected, selected)
 
     @property
     def judged(self) -> Path:

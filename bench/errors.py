@@ -1,5 +1,14 @@
 """Errors: bad input, told in one line (given, expected, what to do), and trainings that diverge."""
 
+from __future__ import annotations
+
+from reprlib import Repr
+from typing import Any
+
+LONGEST_VALUE = 200  # characters of a value in a message
+LONGEST_MESSAGE = 600  # characters about one key
+MOST_PROBLEMS = 10  # of one file that a message names
+
 
 class BenchError(Exception):
     """Bad input from the user: the command line prints the message alone, with exit code 2."""
@@ -11,3 +20,47 @@ class DataProblem(BenchError):
 
 class NotFiniteError(ArithmeticError):
     """A loss or a probability is NaN or infinite."""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as in Python, in 200 characters at most.
+
+    Deep, long and huge values are cut before they are written out.
+    """
+    short = Repr()
+    short.maxstring = short.maxother = short.maxlong = LONGEST_VALUE
+    short.maxdict = short.maxlist = short.maxtuple = 10
+    short.maxlevel = 4
+    try:
+        return cut(short.repr(value))
+    except Exception as problem:  # such as a number of more digits than Python writes
+        return f"a {type(value).__name__} that cannot be shown ({type(problem).__name__})"
+
+
+def cut(text: str) -> str:
+    """A text in one line of 200 characters at most."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_VALUE else f"{line[: LONGEST_VALUE - 3]}..."
+
+
+def one_line(problem: Any) -> str:
+    """A pydantic ValidationError as one line: each bad key, what was given, what was expected."""
+    parts = []
+    errors = problem.errors()
+    for error in errors[:MOST_PROBLEMS]:
+        key = cut(".".join(str(step) for step in error["loc"]))
+        message = " ".join(error["msg"].removeprefix("Value error, ").split())
+        message = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+        if error["type"] == "extra_forbidden":
+            parts.append(
+                f"unknown key {key!r}; expected a key it knows; fix the spelling or drop it"
+            )
+        elif error["type"] == "missing":
+            parts.append(f"key {key!r} is missing; add it")
+        elif not key:
+            parts.append(message)  # of the whole: it names its keys itself
+        else:
+            parts.append(f"{key}: {shown(error['input'])} given; {message}")
+    if len(errors) > MOST_PROBLEMS:
+        parts.append(f"and {len(errors) - MOST_PROBLEMS} more")
+    return " | ".join(parts)

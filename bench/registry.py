@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-import sys
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,9 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import hashing
+from bench import hashing, plugin_files
 from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
-from bench.errors import BenchError
+from bench.errors import BenchError, one_line, shown
 from bench.metrics import built_in
 from bench.metrics.case_metric import CaseMetric
 
@@ -73,6 +72,12 @@ class MethodInfo:
             resolved: dict[str, Any] = part.Config(**given).model_dump(mode="json")
         except ValidationError as problem:
             raise BenchError(f"config of method {self.name}: {one_line(problem)}") from None
+        for name, value in values.items():
+            if _is_other_kind(value, resolved.get(name, value)):
+                raise BenchError(
+                    f"config of method {self.name}: {name}: {shown(value)} given; "
+                    f"it would count as {shown(resolved[name])}; give the value that is meant"
+                )
         return resolved
 
     def config_keys(self) -> set[str]:
@@ -137,6 +142,17 @@ class MethodInfo:
         return self.module or importlib.import_module(f"{METHODS.name}.{self.name}.{part}")
 
 
+def _is_other_kind(given: Any, taken: Any) -> bool:
+    """Whether yes or a text was taken for a number, or a number for yes, at any depth."""
+    if isinstance(given, dict) and isinstance(taken, dict):
+        return any(_is_other_kind(given[name], taken.get(name, given[name])) for name in given)
+    if isinstance(given, list | tuple) and isinstance(taken, list | tuple):
+        return any(_is_other_kind(old, new) for old, new in zip(given, taken, strict=False))
+    if isinstance(given, bool) or isinstance(taken, bool):
+        return isinstance(given, bool) != isinstance(taken, bool)
+    return isinstance(given, str) and isinstance(taken, int | float)
+
+
 def methods(plugins: Sequence[Path] = ()) -> dict[str, MethodInfo]:
     """All methods by name: folders of `methods/` with a card, entry points, plug-ins with METHOD.
 
@@ -167,9 +183,11 @@ def _from_entry_point(point: metadata.EntryPoint) -> MethodInfo:
     """A method of an installed package; its results depend on every file of the package."""
     try:
         module = importlib.import_module(point.module)
-    except Exception as problem:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
         broken = (
-            f"entry point {point.name} does not import: {_in_short(problem)}; "
+            f"entry point {point.name} does not import: {plugin_files.in_short(problem)}; "
             "fix or remove its package"
         )
         return MethodInfo(point.name, (), {"summary": broken}, broken=broken)
@@ -177,52 +195,25 @@ def _from_entry_point(point: metadata.EntryPoint) -> MethodInfo:
     source = file
     if "." in point.module or file.name == "__init__.py":
         source = file.parent
-    return MethodInfo(point.name, (source,), _plugin_card(module, file), module)
+    return MethodInfo(point.name, (source,), plugin_files.card_of(module, file), module)
 
 
 def _from_file(file: Path) -> MethodInfo | None:
     """The method in a plug-in file, or None if it has none."""
     try:
-        module = load_plugin(file)
+        module = plugin_files.load_plugin(file)
     except BenchError as problem:
         return MethodInfo(file.stem, (file,), {"summary": str(problem)}, broken=str(problem))
     if not hasattr(module, "METHOD"):
         return None
-    return MethodInfo(file.stem, (file,), _plugin_card(module, file), module)
+    return MethodInfo(file.stem, (file,), plugin_files.card_of(module, file), module)
 
 
-def _plugin_card(module: ModuleType, file: Path) -> dict[str, Any]:
-    missing = [name for name in ("METHOD", "CARD", "Config") if not hasattr(module, name)]
-    if missing:
-        raise BenchError(
-            f"plug-in {file} given; it has no {' and no '.join(missing)}; see docs/add_a_method.md"
-        )
-    return {"summary": "", **module.CARD}
-
-
-def load_plugin(file: Path) -> ModuleType:
-    """Import a plug-in file, once. Raises BenchError if it cannot be imported."""
-    if not file.is_file():
-        raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
-    name = f"scarcebench_plugin_{hashing.digest(str(file.resolve()))[:8]}_{file.stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as problem:
-        del sys.modules[name]
-        raise BenchError(
-            f"plug-in {file.name} does not import: {_in_short(problem)}; fix it"
-        ) from None
-    return module
-
-
-def _in_short(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+def plugin_code(name: str, plugins: Sequence[Path]) -> str | None:
+    """The hash of the plug-in file that brings a method, or None if no plug-in does."""
+    info = method(name, plugins)
+    sources = [source for source in info.sources if source in plugins]
+    return hashing.code_hash(sources) if sources else None
 
 
 def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
@@ -240,10 +231,10 @@ def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType
     modules = [importlib.import_module(name) for name in names]
     for file in plugins:
         with suppress(BenchError):
-            modules.append(load_plugin(file))
+            modules.append(plugin_files.load_plugin(file))
     families: dict[str, tuple[ModuleType, DatasetFactory]] = {}
     for module in modules:
-        for name, factory in getattr(module, "DATASETS", {}).items():
+        for name, factory in plugin_files.factories_of(module).items():
             families[name] = (module, factory)
     return families
 
@@ -257,7 +248,7 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     family = name.partition(":")[0]
     if family not in families:
         for file in plugins:
-            load_plugin(file)  # raises: the plug-in that does not import may be the one that has it
+            plugin_files.load_plugin(file)  # raises: the one that does not import may have it
         raise BenchError(unknown("dataset", name, list(families)))
     module, factory = families[family]
     source = Path(module.__file__ or "")
@@ -266,7 +257,13 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     sources = [DATASETS]
     if not source.is_relative_to(DATASETS):
         sources.append(source)
-    return factory(name, data), hashing.code_hash(sources)
+    chosen = factory(name, data)
+    if chosen.card.id != name:
+        raise BenchError(
+            f"unknown dataset {shown(name)}; {family!r} takes no name after a colon; "
+            f"give {chosen.card.id!r}"
+        )
+    return chosen, hashing.code_hash(sources)
 
 
 def image_files() -> ModuleType:
@@ -289,12 +286,13 @@ def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
     extra: list[CaseMetric] = []
     modules = [importlib.import_module(point.module) for point in installed("scarcebench.metrics")]
     for file in files:
-        module = load_plugin(file)
+        module = plugin_files.load_plugin(file)
         if not hasattr(module, "METRICS"):
             raise BenchError(
                 f"metrics: {file} given; it has no METRICS; "
                 "add a tuple of CaseMetric, see CONTRIBUTING.md"
             )
+        plugin_files.check_metrics(module.METRICS, file)
         modules.append(module)
     for module in modules:
         extra += module.METRICS
@@ -312,27 +310,8 @@ def metric_code(files: Sequence[Path] = ()) -> str:
 
 def unknown(kind: str, given: str, known: Sequence[str]) -> str:
     """One line about a name that does not exist, with the most similar one that does."""
-    similar = get_close_matches(given, known, 1)
+    similar = get_close_matches(given[:100], known, 1)
     hint = f"choose from {', '.join(sorted(known))}"
     if similar:
         hint = f"did you mean {similar[0]!r}?"
-    return f"unknown {kind} {given!r}; {hint}"
-
-
-def one_line(problem: Any) -> str:
-    """A pydantic ValidationError as one line: each bad key, what was given, what was expected."""
-    parts = []
-    for error in problem.errors():
-        key = ".".join(str(step) for step in error["loc"])
-        message = error["msg"].removeprefix("Value error, ")
-        if error["type"] == "extra_forbidden":
-            parts.append(
-                f"unknown key {key!r}; expected a key it knows; fix the spelling or drop it"
-            )
-        elif error["type"] == "missing":
-            parts.append(f"key {key!r} is missing; add it")
-        elif not key:
-            parts.append(message)  # of the whole: it names its keys itself
-        else:
-            parts.append(f"{key}: {error['input']!r} given; {message}")
-    return " | ".join(parts)
+    return f"unknown {kind} {shown(given)}; {hint}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from bench import registry
 from bench.board import build, pictures
 from bench.board.schema import TASKS, Board
-from bench.cell_folder import CellFailure, CellFolder, CellProgress
+from bench.cell_folder import CellFailure, CellFolder, CellJob, CellProgress
 from bench.data import decode
 from bench.data.index import is_decoded
 from bench.errors import BenchError
@@ -32,10 +33,11 @@ from bench.planning.dataset_facts import describe_dataset, left_out, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
-from bench.records import read_json
+from bench.records import CHANGED, is_sealed, read_json
 from bench.scoring import score_cell
-from bench.store import Store
+from bench.store import Store, refuse_links
 
+log = logging.getLogger("bench.stages")
 ALL_FORMATS = "html,csv,md,tex"
 
 
@@ -103,11 +105,16 @@ def plan_bench(
     """
     from bench.scoring import synthetic_images
 
+    store.plugins = [*options.plugins, *suite.metrics]
     for name in suite.trained_methods:
         registry.method(name, options.plugins)
     registry.case_metrics(suite.metrics)
     synthetic_images.check_extractors(suite.extractors)
-    store.open()
+    try:
+        store.open()
+    except BenchError:  # a dry run may look at a folder that can only be read
+        if not dry:
+            raise
     datasets = prepare_datasets(suite, data, store, options.plugins)
     cells = plan_cells(suite, datasets, options.plugins)
     bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size))
@@ -165,6 +172,7 @@ def make_plan(bench: Bench) -> Plan:
         studies=studies,
         methods=plan_file.method_cards(suite, plugins),
         provenance={"commit": commit(), "started": started_on(bench.store)},
+        metric_code=plan_file.metric_code(suite),
     )
 
 
@@ -235,22 +243,21 @@ def run(
     suite = bench.suite
     store = bench.store
     options = bench.options
-    matching = matching_cells(bench.cells, options.only, suite.reference)
-    # A cell that is not final waits for its study, or failed together with it.
-    chosen = []
-    for cell in matching:
-        if cell.phase == "final" or store.state(cell.key) == "failed":
-            chosen.append(cell)
-    _take_external(chosen, bench)
+    chosen = _cells_to_run(bench)
     executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
     jobs = driver.write_jobs(chosen, suite, bench.datasets, options.device, options.plugins)
     decoded = {cell.key: bench.datasets[cell.dataset].prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics)
     metric_code = registry.metric_code(suite.metrics)
+    score_settings = (suite.nsd_tolerance, metrics, metric_code)
+    mended = {
+        key: mend_cell(store.cell(key), jobs[key], decoded[key], *score_settings) for key in jobs
+    }
+    _take_external(chosen, bench)
 
     def score_one(key: str) -> None:
-        folder = store.cell(key)
-        score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
+        if not mended[key]:
+            score_cell.score_cell(store.cell(key), decoded[key], *score_settings)
         tell(key)
 
     with store.launched():
@@ -267,11 +274,64 @@ def run(
         )
 
 
+def _cells_to_run(bench: Bench) -> list[PlannedCell]:
+    """The cells that the options ask for.
+
+    One that is not final waits for its study, or failed together with it.
+    """
+    chosen = []
+    for cell in matching_cells(bench.cells, bench.options.only, bench.suite.reference):
+        if cell.phase == "final" or bench.store.state(cell.key) == "failed":
+            chosen.append(cell)
+    return chosen
+
+
+def mend_cell(
+    folder: CellFolder,
+    job: CellJob,
+    decoded: Path,
+    tolerance: float,
+    metrics: Sequence[CaseMetric],
+    metric_code: str,
+) -> bool:
+    """Make what is damaged in a cell that has ended due again; returns whether it is scored.
+
+    A torn cell.json is written again, a torn failure or result leaves the cell to be run again, as
+    do damaged predictions that have to be scored.
+    """
+    if not folder.has_result:
+        if folder.has_failed and not is_sealed(folder.path / "failure.json"):
+            folder.forget_failure()
+        return False
+    if not folder.has_whole_job:
+        folder.write_job(job)
+    if not folder.has_whole_result:
+        _run_again(folder, "its result was changed after it was written")
+        return False
+    if score_cell.is_scored(folder, decoded, tolerance, metrics, metric_code):
+        return True
+    try:
+        changed = folder.work.changed(folder.predictions("last"))
+        changed += folder.work.changed(folder.checkpoints)
+    except BenchError as problem:
+        _run_again(folder, str(problem).partition(";")[0])
+        return False
+    if changed:
+        _run_again(folder, f"{changed[0]} was changed after it was written")
+    return False
+
+
+def _run_again(folder: CellFolder, reason: str) -> None:
+    log.warning("cell %s is run again: %s", folder.key, reason)
+    folder.forget_result()
+
+
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
     """Copy predictions made elsewhere, unless that is done already."""
-    jobs = driver.write_jobs(cells, bench.suite, bench.datasets, bench.options.device)
-    for cell in cells:
-        if cell.method != EXTERNAL or bench.store.state(cell.key) == "done":
+    given = [cell for cell in cells if cell.method == EXTERNAL]
+    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.options.device)
+    for cell in given:
+        if bench.store.state(cell.key) == "done":
             continue
         folder = bench.store.cell(cell.key)
         folder.make()
@@ -286,23 +346,35 @@ def score(store: Store) -> int:
 
     Returns the number of these cells.
     """
+    refuse_links(store.out)
     plan = read_plan(store.out)
-    metrics = registry.case_metrics(plan.suite.metrics)
+    files = plan_file.metric_files(plan, store.plugins)
+    metrics = registry.case_metrics(files)
+    metric_code = registry.metric_code(files)
     count = 0
     for cell in plan.cells:
         if store.state(cell.key) in ("done", "failed"):
-            _score_again(store.cell(cell.key), plan.caches[cell.dataset], plan, metrics)
+            folder = store.cell(cell.key)
+            _score_again(folder, plan.caches[cell.dataset], plan, metrics, metric_code)
             count += 1
     return count
 
 
 def _score_again(
-    folder: CellFolder, decoded: Path, plan: Plan, metrics: Sequence[CaseMetric]
+    folder: CellFolder,
+    decoded: Path,
+    plan: Plan,
+    metrics: Sequence[CaseMetric],
+    metric_code: str,
 ) -> None:
     """Score a cell; one that was copied from another machine keeps the scores that came with it."""
     if is_decoded(decoded):
-        metric_code = registry.metric_code(plan.suite.metrics)
         score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics, metric_code)
+    elif folder.scores("last").exists() and folder.whole_stamp() is None:
+        raise BenchError(
+            f"{folder.path / 'scores'} {CHANGED}, and the decoded images in {decoded} are gone; "
+            "give the suite to 'run' again to decode and score them"
+        )
     elif not folder.scores("last").exists():
         raise BenchError(
             f"the decoded images in {decoded} are gone; 'run' the suite again to decode them"
@@ -324,7 +396,7 @@ def judge(store: Store) -> None:
         folder = store.cell(cell.key)
         reference, reason = _reference_model(store, plan, cell)
         device = folder.expect_job().device
-        judge_cell(folder, decoded, reference, plan.suite.extractors, device, reason)
+        judge_cell(folder, decoded, reference, plan.suite.extractors, device, reason, store.plugins)
 
 
 def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:
@@ -361,6 +433,8 @@ def report(
     score(store)
     if judged:
         judge(store)
+    for file in sorted((store.out / "splits").glob("*.json")):
+        split.read_kept(file, with_hash=True)  # the page holds them
     board = build.build(store)
     panels: Sequence[Any] = ()
     sheets: Sequence[Any] = ()

@@ -5,28 +5,39 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.cell_folder import CellFolder, State
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 from bench.names import file_name
 
+KEY = re.compile(r"[0-9a-f]{20}")  # of a cell, a part or a study
 RUNNING = ".running."  # and a process: the mark of a launch
 TEMPORARY = re.compile(r"\..+\.(\d+)")  # as `bench.records.replacing` names a file
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
 
 class Store:
-    """The folder of one suite: cells, parts, splits, studies, plan.json, board.json and report."""
+    """The folder of one suite: cells, parts, splits, studies, plan.json, board.json and report.
 
-    def __init__(self, out: Path) -> None:
+    `plugins` are the Python files that the user named. Nothing else that the folder names is
+    imported on its behalf: it may come from anywhere.
+    """
+
+    def __init__(self, out: Path, plugins: Sequence[Path] = ()) -> None:
         self.out = out
+        self.plugins = list(plugins)
         self._cells = out / "cells"
 
     def cell(self, key: str) -> CellFolder:
-        """The folder of a cell, whether it exists or not."""
+        """The folder of a cell, whether it exists or not.
+
+        Raises BenchError for what is no key, so that none leads out of the folder.
+        """
+        if not KEY.fullmatch(key):
+            raise BenchError(f"cell {cut(key)} given; expected a key of 20 hex characters")
         return CellFolder(self._cells / key)
 
     def split(self, dataset: str, test_cases: int | None) -> Path:
@@ -82,7 +93,8 @@ class Store:
         """The keys of all cells that have a folder, sorted."""
         if not self._cells.is_dir():
             return []
-        return sorted(entry.name for entry in os.scandir(self._cells) if entry.is_dir())
+        entries = os.scandir(self._cells)
+        return sorted(entry.name for entry in entries if KEY.fullmatch(entry.name))
 
     def has_results(self, dataset: str) -> bool:
         """Whether any finished cell was trained on a data set."""
@@ -113,6 +125,41 @@ def _runs(process: int) -> bool:
     except PermissionError:
         return True  # of another user
     return True
+
+
+def refuse_links(out: Path) -> None:
+    """Raise BenchError where a file of a result folder is a link to outside of it, or no file.
+
+    What reads a folder from elsewhere must neither read nor write anything else.
+    """
+    root = out.resolve()
+    folders = [root]
+    while folders:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            elif entry.is_symlink():
+                _refuse_outside(Path(entry.path), root)
+            elif not entry.is_file(follow_symlinks=False):
+                raise BenchError(
+                    f"{entry.path} is neither a file nor a folder; remove it and try again"
+                )
+
+
+def _refuse_outside(link: Path, root: Path) -> None:
+    try:
+        is_inside = link.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # a loop, or a link to nothing
+        is_inside = False
+    if not is_inside:
+        raise BenchError(
+            f"{link} is a link that leads out of {root}; expected the file itself; "
+            "put it in the place of the link"
+        )
 
 
 @contextmanager
@@ -148,7 +195,7 @@ def is_claimed(folder: Path) -> bool:
     try:
         with (folder / "claim").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except BlockingIOError:
         return True

@@ -25,10 +25,11 @@ from bench.errors import BenchError
 from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import StudyFacts, read_plan
+from bench.planning.plan_file import StudyFacts, metric_files, read_plan
 from bench.records import plain_data
+from bench.scoring.score_cell import expect_whole_scores
 from bench.scoring.tables import LABEL_METRICS, mean_of, read_scores
-from bench.store import Store
+from bench.store import Store, refuse_links
 from bench.tuning.search import winner
 from bench.tuning.study import study_label
 from bench.tuning.study_folder import Trial
@@ -76,6 +77,9 @@ def sync(store: Store, uri: str | None = None) -> int:
 
     Raises BenchError.
     """
+    refuse_links(store.out)
+    cells = [cell for cell in read_plan(store.out).cells if not cell.refusal]
+    expect_whole_scores(store.cell(cell.key) for cell in cells)
     try:
         return Mirror(store, uri).write_all()
     except BenchError:
@@ -176,7 +180,7 @@ class Mirror:
         self.plan = plan
         # A tuned cell whose settings came out as the defaults is the default cell.
         self.cells = {cell.key: cell for cell in reversed(plan.cells) if not cell.refusal}
-        self.metrics = registry.case_metrics(plan.suite.metrics)
+        self.metrics = registry.case_metrics(metric_files(plan, store.plugins))
         self.root = store.out.parent.resolve()
         default_uri = f"sqlite:///{self.root / 'mlflow.db'}"
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri

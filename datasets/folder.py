@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record
-from bench.errors import DataProblem
+from bench.errors import DataProblem, cut
 from datasets.readers.pairing import find_pairs, is_long, list_pictures, missing_folder
 from datasets.readers.palette import Palette
 from datasets.readers.pictures import count_channels, read_case
@@ -115,7 +115,7 @@ def _to_labels(table: Table | None) -> dict[str, int]:
     for case, value in table.values.items():
         if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) >= MOST_CLASSES:
             expected = f"a whole number from 0 to {MOST_CLASSES - 1}"
-            raise table.problem(case, f"label '{value[:80]}'", expected)
+            raise table.problem(case, f"label '{cut(value)}'", expected)
     return {case: int(value) for case, value in table.values.items()}
 
 

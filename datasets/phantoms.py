@@ -241,7 +241,7 @@ def _make_card(
 def open_phantoms(dataset_id: str, folder: Path | None) -> Phantoms:
     """2D phantoms; nothing is read from the folder."""
     card = _make_card(
-        dataset_id, "Phantom lesions", ndim=2, channels=3, normals=True, labels=("normal", "lesion")
+        "phantoms", "Phantom lesions", ndim=2, channels=3, normals=True, labels=("normal", "lesion")
     )
     return Phantoms(
         Family(card, train=40, test=30, frames=6, normals=(1, 2), shape=(64, 64), jitter=0)
@@ -250,7 +250,7 @@ def open_phantoms(dataset_id: str, folder: Path | None) -> Phantoms:
 
 def open_phantoms3d(dataset_id: str, folder: Path | None) -> Phantoms:
     """3D phantoms, one volume per patient, for tests; nothing is read from the folder."""
-    card = _make_card(dataset_id, "Phantom lesions in volumes", ndim=3, channels=1, normals=False)
+    card = _make_card("phantoms3d", "Phantom lesions in volumes", ndim=3, channels=1, normals=False)
     return Phantoms(
         Family(
             card,

@@ -19,7 +19,8 @@ FILES = sorted(
 ORDER = (
     ("errors", "api"),
     ("hashing", "names", "records", "csv_text", "metrics", "stats"),
-    ("cell_folder",),
+    ("digests",),
+    ("cell_folder", "plugin_files"),
     ("store", "registry", "data"),
     ("worker", "scoring"),
     ("planning",),
@@ -36,6 +37,7 @@ SAME_LINE = {
     ("hashing", "errors"),
     ("scoring", "worker.model"),
     ("scoring", "worker.predictors"),
+    ("scoring", "worker.shared_parts"),  # to read what a part holds, and whether it is whole
     ("stats", "metrics"),
 }
 OUTSIDE = ("methods", "datasets", "reports")

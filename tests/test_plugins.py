@@ -6,7 +6,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
+
+from bench import registry
+from bench.errors import BenchError
+from bench.plugin_files import named_plugin
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = ROOT / "tests" / "plugins"
@@ -79,3 +84,78 @@ def test_an_installed_package_offers_a_method_and_a_dataset(tmp_path: Path) -> N
     )
     assert result.returncode == 0, result.stderr
     assert "outside_tiny" in result.stdout
+
+
+GOOD = """
+from pydantic import BaseModel
+class Config(BaseModel):
+    rate: float = 0.1
+METHOD = dict
+CARD = {"summary": "Nothing."}
+"""
+ODD_PLUGINS = {
+    "exit": "import sys\nsys.exit(0)",
+    "hard exit": "import os\nos._exit(0)",
+    "base exception": "class Odd(BaseException): pass\nraise Odd()",
+    "generator exit": "raise GeneratorExit",
+    "long message": "raise ValueError('x' * 100000)",
+    "syntax": "def",
+    "null": "\0",
+    "card text": GOOD + "CARD = 'a card'",
+    "card none": GOOD + "CARD = None",
+    "card key": GOOD + "CARD = {1: 2}",
+    "card role": GOOD + "CARD = {'role': 5}",
+    "card requires": GOOD + "CARD = {'requires': ['x']}",
+    "card tasks": GOOD + "CARD = {'requires': {'tasks': 'segmentation'}}",
+    "card files": GOOD + "CARD = {'files': 7}",
+    "card steps": GOOD + "CARD = {'published_steps': {'2d': 'many'}}",
+    "config": GOOD + "class Config: pass",
+    "config text": GOOD + "Config = 'x'",
+    "method": GOOD + "METHOD = 5",
+}
+
+
+@pytest.mark.parametrize("name", ODD_PLUGINS)
+def test_an_odd_plug_in_is_named_in_one_line(tmp_path: Path, name: str) -> None:
+    """Found with odd plug-ins: sys.exit(0) at import ended `run` with exit code 0 (T10)."""
+    file = tmp_path / "odd.py"
+    file.write_text(ODD_PLUGINS[name])
+    try:
+        info = registry.methods([file])["odd"]
+        message = info.broken or ""
+    except BenchError as problem:
+        message = str(problem)
+    assert "odd" in message
+    assert "\n" not in message
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize("table", ["5", "['a']", "{1: dict}", "{'a': 5}"])
+def test_odd_data_sets_are_named_in_one_line(tmp_path: Path, table: str) -> None:
+    file = tmp_path / "odd_data.py"
+    file.write_text(f"DATASETS = {table}")
+    with pytest.raises(BenchError, match="expected a dictionary of functions by id"):
+        registry.dataset("a", None, [file])
+
+
+@pytest.mark.parametrize("metrics", ["5", "[5]", "'x'"])
+def test_odd_metrics_are_named_in_one_line(tmp_path: Path, metrics: str) -> None:
+    file = tmp_path / "odd_metrics.py"
+    file.write_text(f"METRICS = {metrics}")
+    with pytest.raises(BenchError, match="expected a tuple of CaseMetric"):
+        registry.case_metrics([file])
+
+
+def test_a_plug_in_is_taken_only_with_the_recorded_code(tmp_path: Path) -> None:
+    """Found with hostile folders: `predict` and `report` imported files that they named (X1)."""
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD)
+    code = registry.plugin_code("mine", [file])
+    assert code is not None
+    assert registry.plugin_code("supervised", [file]) is None
+    assert named_plugin("mine.py", code, [file]) == file
+    with pytest.raises(BenchError, match="imported only if you name it; add --plugin"):
+        named_plugin("mine.py", code, [])
+    file.write_text(GOOD + "x = 1")
+    with pytest.raises(BenchError, match=r"its code is .*, that of the results is"):
+        named_plugin("mine.py", code, [file])

@@ -54,6 +54,7 @@ JOB = CellJob(
     spec=SPEC,
     card=CARD,
 )
+STUDY = "5" * 20
 COST = CellCost(60.5, 1.0, 0.5, 2.0, 64.0, 3.5, 500.0, 1000, 100)
 RESULT = CellResult(
     key="a",
@@ -146,12 +147,23 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     suite = toy_suite(subsets={0.3: 1, 1.0: 2}, select={"by": "test", "every": 2})
     cells = [
         planned_cell(),
-        planned_cell(method="n", fraction=0.5, variant="tuned", study="s", generator=True),
+        planned_cell(method="n", fraction=0.5, variant="tuned", study=STUDY, generator=True),
         planned_cell(method="o", refusal="it cannot", pseudo_healthy=True, samples=8),
     ]
     published = PublishedNumber("m", "d", 4, {"test": "ab"}, "final", False, 10, [16, 16], dice=0.5)
     study = StudyFacts(
-        "s", "segmentation", "d", 4, 0.1, "m", None, 1, 3, False, {"rate": 0.1}, {"rate": [0.1, 1]}
+        STUDY,
+        "segmentation",
+        "d",
+        4,
+        0.1,
+        "m",
+        None,
+        1,
+        3,
+        False,
+        {"rate": 0.1},
+        {"rate": [0.1, 1]},
     )
     facts = dataset_facts(dropped=[DroppedCase("a", "b")], labelled_cases={"4": [8, 9]})
     plan = toy_plan(
@@ -225,7 +237,7 @@ def test_torn_files_are_refused_in_one_line(tmp_path: Path, text: str) -> None:
 def test_each_refusal_names_the_command_that_writes_the_file_anew(tmp_path: Path) -> None:
     folder = CellFolder(tmp_path)
     for name in ("cell", "failure", "progress", "scores", "selected", "judged", "index", "plan"):
-        (tmp_path / f"{name}.json").write_text('{"layout": 5, "colour": "red"}')
+        (tmp_path / f"{name}.json").write_text('{"layout": 6, "colour": "red"}')
     readers: list[tuple[Callable[[], object], str, str]] = [
         (folder.read_job, "cell.json", "give its suite to 'run' again"),
         (folder.expect_job, "cell.json", "give its suite to 'run' again"),

@@ -34,7 +34,7 @@ from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, read_plan
+from bench.planning.plan_file import Plan, metric_files, read_plan
 from bench.scoring.tables import LABEL_FIELDS, Scores, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.history import study_histories
@@ -53,7 +53,7 @@ CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "s
 def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = read_plan(store.out)
-    columns = board_columns(registry.case_metrics(plan.suite.metrics))
+    columns = board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
     every_row = row_cells(store, plan)
     rows = [cells for cells in every_row if not cells.ladder]
     reference = plan.suite.reference
@@ -279,7 +279,7 @@ def per_case_csv(store: Store, task: str) -> str:
         return ""
     fields: tuple[str, ...] = LABEL_FIELDS
     if task == "segmentation":
-        fields = score_fields(registry.case_metrics(plan.suite.metrics))
+        fields = score_fields(registry.case_metrics(metric_files(plan, store.plugins)))
     parts = [csv_text.write_rows([(*CSV_LABELS, *fields)])]
     for cell in sorted(cells, key=_csv_order):
         folder = store.cell(cell.key)

@@ -15,9 +15,10 @@ from bench.board.schema import Board, BoardCell, Overlay, Panel, Sheet
 from bench.cell_folder import CellFolder, Judgement
 from bench.data import cache, geometry
 from bench.data.index import Index, is_decoded, read_index
+from bench.errors import BenchError
 from bench.names import method_label
 from bench.planning.plan_file import read_plan
-from bench.scoring.score_cell import read_label_map
+from bench.scoring.score_cell import label_map_file, read_label_map
 from bench.scoring.tables import DICE, read_rows, read_scores
 from bench.store import Store
 
@@ -39,7 +40,10 @@ def panels(store: Store, board: Board, public: bool = False) -> list[Panel]:
         if public and withheld(board, overlay.dataset):
             drawn.append(_panel(overlay, None, None, ()))
         elif is_decoded(decoded):
-            drawn.append(_draw_panel(store, board, overlay, decoded))
+            try:
+                drawn.append(_draw_panel(store, board, overlay, decoded))
+            except BenchError as problem:
+                log.warning("case %s is not drawn: %s", overlay.case, problem)
         else:
             log.warning(
                 "case %s is not drawn: the decoded images in %s are gone", overlay.case, decoded
@@ -98,7 +102,7 @@ def _prediction(
 ) -> tuple[str, float | None, NDArray[np.uint8] | None]:
     """Label, Dice and label map (H W) of a method on a case."""
     folder = store.cell(cell.key)
-    label_map = read_label_map(folder.predictions("last"), case, shape)
+    label_map = _whole_label_map(folder, case, shape)
     scores = read_scores(folder.scores("last"), "segmentation", [DICE])
     budget = "all labels" if cell.fraction == 1 else f"{cell.labelled} labelled"
     label = f"{method_label(cell.method, cell.variant)}, {budget}"
@@ -106,6 +110,20 @@ def _prediction(
     if label_map is None:
         return label, dice, None
     return label, dice, label_map[cut]
+
+
+def _whole_label_map(
+    folder: CellFolder, case: str, shape: tuple[int, ...]
+) -> NDArray[np.uint8] | None:
+    """The prediction of a case; none, and a warning, where it is not as it was written."""
+    predictions = folder.predictions("last")
+    try:
+        if label_map_file(predictions, case).exists():
+            folder.work.check(label_map_file(predictions, case))
+    except BenchError as problem:
+        log.warning("a prediction of case %s is not drawn: %s", case, problem)
+        return None
+    return read_label_map(predictions, case, shape)
 
 
 def _shown_slice(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
@@ -135,17 +153,31 @@ def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:
         if public and withheld(board, cell.dataset):
             drawn[name] = _make_sheet(cell)
         elif is_decoded(decoded):
-            sheet = _draw_sheet(folder, cell, judgement, decoded)
+            sheet = _draw_whole_sheet(folder, cell, judgement, decoded)
             if sheet is not None:
                 drawn[name] = sheet
     return list(drawn.values())
 
 
+def _draw_whole_sheet(
+    folder: CellFolder, cell: BoardCell, judgement: Judgement, decoded: Path
+) -> Sheet | None:
+    """The images of a cell; none, and a warning, where they are not as they were written."""
+    try:
+        return _draw_sheet(folder, cell, judgement, decoded)
+    except BenchError as problem:
+        log.warning("the images of cell %s are not drawn: %s", cell.key, problem)
+        return None
+
+
 def _draw_sheet(
     folder: CellFolder, cell: BoardCell, judgement: Judgement, decoded: Path
 ) -> Sheet | None:
-    if folder.samples.exists():
+    result = folder.read_result()
+    if result is not None and result.samples:
         return _draw_synthetic(folder, cell, judgement, decoded)
+    if not folder.are_whole(judgement.files):
+        raise BenchError("they were changed after they were written; run 'report' again")
     if folder.pseudo_healthy_scores.exists():
         return _draw_pseudo_healthy(folder, cell, decoded)
     return None
@@ -181,7 +213,7 @@ def _draw_synthetic(
 ) -> Sheet:
     """Some images of each label, each beside the training image nearest to it."""
     index = read_index(decoded)
-    with np.load(folder.samples) as content:
+    with np.load(folder.work.check(folder.samples)) as content:
         images, masks, labels = content["images"], content["masks"], content["labels"]
     shown = _spread_over_labels(labels)
     pairs = []

@@ -16,7 +16,7 @@ from bench.cell_folder import CellFolder, CellResult, Judgement, PredictionSet, 
 from bench.metrics.case_metric import CaseMetric
 from bench.names import DEFAULT, EXTERNAL, TUNED, RowId, selected_variant
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan
+from bench.planning.plan_file import Plan, metric_files
 from bench.scoring.tables import (
     LabelScores,
     PseudoHealthyScores,
@@ -67,7 +67,7 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
 
     Where a suite selects checkpoints, each row that has some stands there twice.
     """
-    metrics = registry.case_metrics(plan.suite.metrics)
+    metrics = registry.case_metrics(metric_files(plan, store.plugins))
     rows = [_read_row(store, cells, metrics) for cells in _cells_by_row(plan.cells).values()]
     select = plan.suite.select
     if select is not None:

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Case, Task, TrainView
-from bench.data.index import CaseEntry, Index, Side, StoredArray
+from bench.data.index import REMEDY, CaseEntry, Index, Side, StoredArray
+from bench.digests import FolderDigests
 from bench.records import read_json
 
 # On the training grid: train_images, train_masks, test_images.
 # On the native grid: test_native (for pictures), test_masks.
+TEST_LABELS = "test_labels.json"
 PACKS = ("train_images", "train_masks", "test_images", "test_native", "test_masks")
 
 
@@ -31,9 +33,17 @@ class DecodedDataset:
     index: Index
 
 
+def decoded_files(folder: Path) -> FolderDigests:
+    """The packs and test labels of a decoded data set, as they were written."""
+    return FolderDigests(folder, REMEDY)
+
+
 def open_pack(folder: Path, name: str) -> NDArray[np.uint8]:
-    """One flat file of the cache, memory-mapped as bytes."""
-    file = folder / f"{name}.bin"
+    """One flat file of the cache, memory-mapped as bytes.
+
+    Raises BenchError if it is not as it was written.
+    """
+    file = decoded_files(folder).check(folder / f"{name}.bin")
     if not file.stat().st_size:
         return np.zeros(0, np.uint8)
     return np.memmap(file, np.uint8, "r")
@@ -136,8 +146,12 @@ def test_images(
 
 
 def test_labels(folder: Path) -> dict[str, int | None]:
-    """The label of each test case by id; only for scoring."""
-    labels: dict[str, int | None] = read_json(folder / "test_labels.json")
+    """The label of each test case by id; only for scoring.
+
+    Raises BenchError if their file is not as it was written.
+    """
+    file = decoded_files(folder).check(folder / TEST_LABELS)
+    labels: dict[str, int | None] = read_json(file, REMEDY)
     return labels
 
 

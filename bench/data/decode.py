@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 from bench import hashing
 from bench.api import Card, Dataset, RawCase, Record, Spec
 from bench.data import geometry, near_duplicates
-from bench.data.cache import PACKS, DecodedDataset
+from bench.data.cache import PACKS, TEST_LABELS, DecodedDataset, decoded_files
 from bench.data.index import (
     CaseEntry,
     DroppedCase,
@@ -28,25 +31,37 @@ from bench.data.index import (
 )
 from bench.data.near_duplicates import SIDE, thumbnail
 from bench.data.raw_case import checked
+from bench.digests import Digests, FileDigest, digest_of, write_digests
 from bench.errors import BenchError, DataProblem
-from bench.records import write_json
+from bench.records import CHANGED, write_json
+
+log = logging.getLogger("bench.data.decode")
+PART = ".part"  # the end of the name of a folder that is not complete
 
 
 class _PackWriter:
     """Appends arrays to one flat file; `content` is updated with their bytes."""
 
     def __init__(self, file: Path, content: hashlib._Hash) -> None:
+        self.file = file
         self.stream = file.open("wb")
         self.content = content
+        self.own_content = hashlib.sha256()
         self.offset = 0
 
     def add(self, array: NDArray[Any]) -> StoredArray:
         array = np.ascontiguousarray(array)
         self.stream.write(array.data)
         self.content.update(array.data)
+        self.own_content.update(array.data)
         stored = StoredArray(self.offset, array.shape, array.dtype.name)
         self.offset += array.nbytes
         return stored
+
+    def close(self) -> FileDigest:
+        """The digest of the complete file."""
+        self.stream.close()
+        return digest_of(self.file, self.own_content.hexdigest())
 
 
 def _find_copies(
@@ -108,9 +123,25 @@ def prepare(
     codes = [code, hashing.code_hash([Path(__file__).parent])]
     name = hashing.digest([asdict(dataset.card), asdict(grid), codes, drop_copies, traces])[:16]
     folder = root / dataset.card.id.replace(":", "_") / name
-    if not is_decoded(folder):
+    index = _whole_index(folder)
+    if index is None:
         _decode_all(dataset, sides, grid, folder, drop_copies)
-    return DecodedDataset(folder, read_index(folder))
+        index = read_index(folder)
+    return DecodedDataset(folder, index)
+
+
+def _whole_index(folder: Path) -> Index | None:
+    """The index of a data set that was decoded before; None where any of its files is damaged."""
+    if not is_decoded(folder):
+        return None
+    try:
+        changed = decoded_files(folder).changed()
+        if changed:
+            raise BenchError(f"{changed[0]} {CHANGED}")
+        return read_index(folder)
+    except BenchError as problem:
+        log.warning("%s: the images are decoded again", str(problem).partition(";")[0])
+        return None
 
 
 def _trace(record: Record, side: str) -> list[Any]:
@@ -134,20 +165,57 @@ def _file_state(path: Path) -> tuple[str, int, int]:
 def _decode_all(
     dataset: Dataset, sides: Sides, grid: Grid, folder: Path, drop_copies: bool
 ) -> None:
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    part = folder.with_name(f"{folder.name}.{os.getpid()}{PART}")
     try:
         part.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent, part)
     except OSError as problem:
         raise BenchError(
             f"cannot write to {folder.parent} ({problem.strerror}); "
             "give a writable folder with --out"
         ) from None
     try:
-        _write_packs(dataset, sides, grid, part, drop_copies)
-        if not is_decoded(folder):
-            part.replace(folder)
+        with _held(part):
+            _write_packs(dataset, sides, grid, part, drop_copies)
+        if _whole_index(folder) is None:
+            _replace_folder(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _held(part: Path) -> Iterator[None]:
+    """Hold the lock of an unfinished folder, which the kernel releases however a process ends."""
+    held = os.open(part, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(held)
+
+
+def _sweep(parent: Path, own: Path) -> None:
+    """Remove what launches left behind that were killed while they decoded."""
+    for part in parent.glob(f"*{PART}*"):
+        if part == own or _is_running(part.name):
+            continue
+        with suppress(OSError), _held(part):  # another machine may hold it
+            shutil.rmtree(part)
+
+
+def _is_running(name: str) -> bool:
+    """Whether the process that an unfinished folder is named after runs on this machine."""
+    number = name.partition(PART)[0].rpartition(".")[2]
+    return number.isdecimal() and Path(f"/proc/{number}").exists()
+
+
+def _replace_folder(part: Path, folder: Path) -> None:
+    """Put a complete folder in the place of one that is absent or damaged."""
+    damaged = part.with_name(f"{part.name}.damaged")
+    with suppress(FileNotFoundError):
+        folder.replace(damaged)
+    part.replace(folder)
+    shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _write_packs(
@@ -156,6 +224,25 @@ def _write_packs(
     """Write all files of a data set in the cache; the index comes last."""
     content = hashlib.sha256()
     writers = {name: _PackWriter(folder / f"{name}.bin", content) for name in PACKS}
+    entries, thumbs = _write_cases(dataset, sides, grid, writers)
+    packs = {writer.file.name: writer.close() for writer in writers.values()}
+    dropped: Sequence[DroppedCase] = ()
+    if drop_copies and not dataset.card.synthetic:  # drawn images are never copies
+        dropped = _find_copies(dataset, sides, thumbs)
+    # Workers read the index: the labels of test cases go into a file that scoring alone opens.
+    labels = {entry.id: entry.label for entry in entries["test"]}
+    write_json(folder / TEST_LABELS, labels)
+    packs[TEST_LABELS] = digest_of(folder / TEST_LABELS)
+    write_digests(folder, Digests(packs))
+    index = _index_of(dataset, grid, entries, dropped)
+    data = _content_hash(index, labels, content.hexdigest())
+    write_index(folder, replace(index, data=data))
+
+
+def _write_cases(
+    dataset: Dataset, sides: Sides, grid: Grid, writers: Mapping[str, _PackWriter]
+) -> tuple[dict[str, list[CaseEntry]], dict[str, list[NDArray[np.float32]]]]:
+    """Write all cases to the packs; returns their entries and thumbnails by side."""
     thumbs: dict[str, list[NDArray[np.float32]]] = {"train": [], "test": [], "validation": []}
     entries: dict[str, list[CaseEntry]] = {}
     for side in ("train", "test", "validation"):
@@ -167,17 +254,7 @@ def _write_packs(
                 entries[side] += case.write_training(writers)
             else:
                 entries[side].append(case.write_test(writers))
-    for writer in writers.values():
-        writer.stream.close()
-    dropped: Sequence[DroppedCase] = ()
-    if drop_copies and not dataset.card.synthetic:  # drawn images are never copies
-        dropped = _find_copies(dataset, sides, thumbs)
-    # Workers read the index: the labels of test cases go into a file that scoring alone opens.
-    labels = {entry.id: entry.label for entry in entries["test"]}
-    write_json(folder / "test_labels.json", labels)
-    index = _index_of(dataset, grid, entries, dropped)
-    data = _content_hash(index, labels, content.hexdigest())
-    write_index(folder, replace(index, data=data))
+    return entries, thumbs
 
 
 def _index_of(

@@ -14,18 +14,25 @@ from bench.board.schema import HEADLINE, Board
 from bench.diff.compare import WHOLE_SET, Side, Table
 from bench.names import DEFAULT, RowId
 from bench.planning.plan_file import Plan, read_plan
+from bench.scoring.score_cell import expect_whole_scores
 from bench.scoring.tables import LabelScores, Scores, pseudo_healthy_matrix, score_matrix
-from bench.store import Store
+from bench.store import Store, refuse_links
 from bench.verify.plain_metrics import OF_PSEUDO_HEALTHY
 from bench.verify.recompute import AUGMENTED, SYNTHETIC, synthetic_value
 
 SUITE_LABELS = frozenset({"name", "title", "description"})  # they say nothing of what is run
 
 
-def read(out: Path) -> Side:
-    """Both sides are built by this version's code, whatever drew their pages. Raises BenchError."""
-    store = Store(out)
+def read(out: Path, plugins: Sequence[Path] = ()) -> Side:
+    """Both sides are built by this version's code, whatever drew their pages. Raises BenchError.
+
+    `plugins` are the files with metrics that the user named.
+    """
+    store = Store(out, plugins)
+    refuse_links(out)
     plan = read_plan(out)
+    cells = [cell for cell in plan.cells if not cell.refusal]
+    expect_whole_scores(store.cell(cell.key) for cell in cells)
     board = build.build(store)
     tables = _read_tables(row_cells(store, plan), board)
     return Side(str(out), board, _settings(plan, board), plan.cells, tables)

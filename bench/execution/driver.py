@@ -8,10 +8,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench import registry
 from bench.cell_folder import CellFolder, CellJob, CellProgress
 from bench.execution.executor import Executor, Finished
 from bench.execution.progress import Progress, RunningCell
-from bench.names import cell_label
+from bench.names import EXTERNAL, cell_label
 from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
 from bench.planning.suite import Suite
@@ -32,6 +33,7 @@ def write_jobs(
     """The job of each cell by key: all that its worker reads besides the decoded images."""
     judging = _reference_keys(cells, suite.reference)
     plugin_files = [str(file.resolve()) for file in plugins]
+    codes = _plugin_codes(cells, plugins)
     jobs: dict[str, CellJob] = {}
     for cell in cells:
         dataset = datasets[cell.dataset]
@@ -46,12 +48,22 @@ def write_jobs(
             device=device,
             pseudo_healthy=cell.pseudo_healthy,
             plugins=plugin_files,
+            plugin_code=codes[cell.method],
             keep_model=(suite.keep_models and not held_out) or cell.key in judging,
             checkpoint_s=suite.checkpoint_s,
             spec=prepared.index.spec,
             card=prepared.index.card,
         )
     return jobs
+
+
+def _plugin_codes(cells: Sequence[PlannedCell], plugins: Sequence[Path]) -> dict[str, str | None]:
+    """The hash of the plug-in that brings each method; None for the others."""
+    codes: dict[str, str | None] = {EXTERNAL: None}
+    for name in dict.fromkeys(cell.method for cell in cells):
+        if name != EXTERNAL:
+            codes[name] = registry.plugin_code(name, plugins)
+    return codes
 
 
 def _reference_keys(cells: Sequence[PlannedCell], reference: str) -> set[str]:

@@ -19,7 +19,7 @@ from bench.api import Card, Spec
 from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
-from bench.store import Store
+from bench.store import Store, refuse_links
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
@@ -77,10 +77,11 @@ def predict(
     """
     from bench.worker.predictors import ClassPredictor
 
+    refuse_links(store.out)
     folder = store.cell(_full_key(store, key))
     files = _images(images)
     _make_target(target, images)
-    predictor = _load(folder, device)
+    predictor = _load(folder, device, store.plugins)
     card = folder.expect_job().card
     assert card is not None  # every cell that has a model has one
     if isinstance(predictor, ClassPredictor):
@@ -94,12 +95,12 @@ def predict(
     return len(files)
 
 
-def _load(folder: CellFolder, device: str) -> Predictor | ClassPredictor:
+def _load(folder: CellFolder, device: str, plugins: Sequence[Path]) -> Predictor | ClassPredictor:
     """The model of a cell. Raises BenchError if there is none or if its file is damaged."""
     from bench.worker.model import load_model
 
     try:
-        return load_model(folder, device)
+        return load_model(folder, device, plugins)
     except BenchError:
         raise
     except Exception as problem:  # whatever the decoder of weights or the method's `load` raises

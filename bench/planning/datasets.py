@@ -97,7 +97,11 @@ def _given_sides(
 def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:
     """Raise BenchError if a split differs from the one that finished cells were trained on."""
     file = store.split(drawn.dataset, suite.test_cases)
-    if file.exists() and not _agree(split.read(file), drawn) and store.has_results(drawn.dataset):
+    if (
+        file.exists()
+        and not _agree(split.read_kept(file), drawn)
+        and store.has_results(drawn.dataset)
+    ):
         raise BenchError(
             f"the split of {drawn.dataset} differs from {file}, "
             f"which finished cells in {store.out} were trained on; "
@@ -109,7 +113,7 @@ def keep_split(drawn: split.Split, suite: Suite, store: Store) -> None:
     """Save a split under splits/, together with the subsets that are there already."""
     file = store.split(drawn.dataset, suite.test_cases)
     if file.exists():
-        old = split.read(file)
+        old = split.read_kept(file)
         if _agree(old, drawn):
             drawn = replace(drawn, orders={**old.orders, **drawn.orders})
     split.export(drawn, file)

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import registry
-from bench.errors import BenchError
+from bench import hashing, registry
+from bench.errors import BenchError, cut
 from bench.names import EXTERNAL
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.suite import Suite
-from bench.records import parse_record, plain_data, read_json, write_json
+from bench.plugin_files import named_plugin
+from bench.records import parse_record, plain_data, read_sealed, write_sealed
+from bench.store import KEY
 
-PLAN_LAYOUT = 5  # raise it when the layout of plan.json changes
+PLAN_LAYOUT = 6  # raise it when the layout of plan.json changes
 RUN_AGAIN = "give its suite to 'run' again"
 
 
@@ -97,6 +99,7 @@ class Plan:
     studies: Sequence[StudyFacts]
     methods: Mapping[str, MethodCard]
     provenance: Mapping[str, str] = field(default_factory=dict)
+    metric_code: Mapping[str, str] = field(default_factory=dict)  # hash of each file of `metrics`
 
     @property
     def trials(self) -> int:
@@ -186,15 +189,47 @@ def read_plan(out: Path) -> Plan:
     Raises BenchError if there is none, or if another version wrote it.
     """
     file = out / "plan.json"
-    content = read_json(file, RUN_AGAIN)
-    if not isinstance(content, dict):
+    content = read_sealed(file, RUN_AGAIN)
+    if content is None:
         raise BenchError(f"{out} given; it holds no plan.json; give a folder that 'run' wrote")
     layout = content.pop("layout", None)
     if layout != PLAN_LAYOUT:
         raise BenchError(f"{out} was planned by another version; {RUN_AGAIN}")
-    for cell in content.get("cells", []):
-        cell.pop("key", None)  # follows from the other fields
-    return parse_record(content, Plan, str(file), RUN_AGAIN)
+    cells = content.get("cells")
+    if isinstance(cells, list):
+        content["cells"] = [_without_key(cell) for cell in cells]
+    plan = parse_record(content, Plan, str(file), RUN_AGAIN)
+    for cell in plan.cells:
+        if cell.dataset not in plan.datasets or cell.dataset not in plan.caches:
+            raise BenchError(f"{file} says nothing of data set {cut(cell.dataset)}; {RUN_AGAIN}")
+    for study in plan.studies:
+        if not KEY.fullmatch(study.id):
+            raise BenchError(f"{file} names a study {cut(study.id)}, which is no key; {RUN_AGAIN}")
+    return plan
+
+
+def _without_key(cell: Any) -> Any:
+    """A cell without its key, which follows from its other fields."""
+    if not isinstance(cell, dict):
+        return cell
+    return {name: value for name, value in cell.items() if name != "key"}
+
+
+def metric_code(suite: Suite) -> dict[str, str]:
+    """The hash of each file with metrics that a suite names."""
+    return {str(file): hashing.code_hash([file]) for file in suite.metrics}
+
+
+def metric_files(plan: Plan, plugins: Sequence[Path]) -> list[Path]:
+    """The files with the metrics of a suite, of those that the user named.
+
+    Raises BenchError if one is not among them.
+    """
+    files = []
+    for file in plan.suite.metrics:
+        code = plan.metric_code.get(str(file), "unknown")
+        files.append(named_plugin(file.name, code, plugins))
+    return files
 
 
 def write_plan(out: Path, plan: Plan) -> None:
@@ -202,4 +237,4 @@ def write_plan(out: Path, plan: Plan) -> None:
     content = plain_data(plan)
     for cell, planned in zip(content["cells"], plan.cells, strict=True):
         cell["key"] = planned.key
-    write_json(out / "plan.json", {"layout": PLAN_LAYOUT, **content})
+    write_sealed(out / "plan.json", {"layout": PLAN_LAYOUT, **content})

@@ -13,9 +13,11 @@ from typing import Any
 from bench import hashing
 from bench.api import Record
 from bench.data.index import CaseEntry, Index
-from bench.errors import BenchError
+from bench.errors import BenchError, shown
 from bench.planning import budget
-from bench.records import write_json
+from bench.records import CHANGED, read_bytes, write_json
+
+RUN_AGAIN = "remove it and give the suite to 'run' again"
 
 
 @dataclass(frozen=True)
@@ -174,30 +176,48 @@ def export(split: Split, file: Path) -> None:
         raise BenchError(f"cannot write {file} ({problem.strerror}); give another path") from None
 
 
+def read_kept(file: Path, with_hash: bool = False) -> Split:
+    """Read the split that a run keeps in its folder.
+
+    Raises BenchError if it was changed; with `with_hash`, also if it does not say its hash.
+    """
+    text = read_bytes(file, RUN_AGAIN)
+    try:
+        content = json.loads(text or b"")
+        stated = content.pop("sha256", None)
+        split = _split_from(content)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BenchError(f"{file} is no split; {RUN_AGAIN}") from None
+    if (stated is None and with_hash) or stated not in (None, hashing.digest(content)):
+        raise BenchError(f"{file} {CHANGED}; {RUN_AGAIN}")
+    return split
+
+
 def read(file: Path) -> Split:
     """Read an exported split.
 
     Raises BenchError if the file is none, or if its content does not have the sha256 that it says.
     """
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_without_twins)
         stated = content.pop("sha256", None)
         split = _split_from(content)
     except FileNotFoundError:
         raise BenchError(
             f"split file {file} given; no such file; make one with 'splits DATASET --export'"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise BenchError(
             f"split file {file} given; "
-            f"expected JSON with dataset, train, test, groups, orders ({problem!r}); "
+            f"expected JSON with dataset, train, test, groups, orders ({shown(problem)}); "
             "make one with 'splits DATASET --export'"
         ) from None
     actual = hashing.digest(content)
     if stated is not None and stated != actual:
         raise BenchError(
             f"split file {file} was changed: its content has sha256 {actual[:12]}, "
-            f"it says {stated[:12]}; restore it, or remove its line 'sha256' to use it as your own"
+            f"it says {shown(stated)[:14]}; restore it, or remove its line 'sha256' to use it as "
+            "your own"
         )
     return split
 
@@ -211,14 +231,33 @@ def _split_from(content: Mapping[str, Any]) -> Split:
     content = json.loads(unicodedata.normalize("NFC", text))
     orders: dict[int, tuple[str, ...]] = {}
     for subset, order in content["orders"].items():
-        orders[int(subset)] = tuple(order)
+        orders[int(subset)] = _texts(order)
+    groups = dict(content["groups"])
+    _texts(list(groups.values()))
     return Split(
-        dataset=content["dataset"],
-        train=tuple(content["train"]),
-        test=tuple(content["test"]),
-        groups=dict(content["groups"]),
+        dataset=_texts([content["dataset"]])[0],
+        train=_texts(content["train"]),
+        test=_texts(content["test"]),
+        groups=groups,
         orders=orders,
     )
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """A list of texts as a tuple. Raises TypeError for anything else."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{shown(values)} is no list of texts")
+    return tuple(values)
+
+
+def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError if a key is given twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {shown(twice)} is given twice")
+    return content
 
 
 def check_against(split: Split, records: Sequence[Record], file: Path) -> None:
@@ -233,16 +272,35 @@ def check_against(split: Split, records: Sequence[Record], file: Path) -> None:
 def _mismatch(split: Split, known: Mapping[str, str]) -> str | None:
     """What in a split does not fit the known patient of each case, in words, or None."""
     cases = (*split.train, *split.test)
+    empty = [side for side in ("train", "test") if not getattr(split, side)]
+    if empty:
+        return f"no case in {empty[0]!r}"
+    for listed in (split.train, split.test, *split.orders.values()):
+        twice = _first_twice(listed)
+        if twice is not None:
+            return f"{shown(twice)} twice"
     unknown = [case for case in cases if case not in known]
     if unknown:
-        return f"{len(unknown)} cases that the data does not hold, such as {unknown[0]!r}"
+        return f"{len(unknown)} cases that the data does not hold, such as {shown(unknown[0])}"
     moved = [case for case in cases if split.groups.get(case) != known[case]]
     if moved:
-        return f"another patient for case {moved[0]!r} than the data"
+        return f"another patient for case {shown(moved[0])} than the data"
     trained = {known[case] for case in split.train}
     tested = {known[case] for case in split.test}
     if trained & tested:
         return "a patient on both sides"
+    if len(trained) < 2:
+        return "1 training patient instead of two or more"
     if any(sorted(order) != sorted(trained) for order in split.orders.values()):
         return "orders that are not the training patients"
+    return None
+
+
+def _first_twice(names: Sequence[str]) -> str | None:
+    """The first name that a list holds again, or None."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
     return None

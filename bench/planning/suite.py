@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench import registry
 from bench.api import Task
-from bench.errors import BenchError
+from bench.errors import BenchError, shown
 from bench.names import DEFAULT, EXTERNAL, TUNED
 from bench.planning import budget
 
@@ -18,6 +20,30 @@ from bench.planning import budget
 FEW_LABELS = 0.2  # of the training patients
 DRAWS_OF_FEW_LABELS = 5
 DRAWS = 3
+MOST_CELLS = 200_000  # of one suite
+LARGEST_GRID = 2**26  # pixels or voxels of one training image
+_SMP_NAME = re.compile(r"smp:[A-Za-z0-9_+-]{1,50}/[A-Za-z0-9_.+-]{1,100}")
+
+
+def _number(value: Any) -> Any:
+    """Anything but yes and no, which would count as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def between(least: int, most: int) -> Any:
+    """The bounds of a whole number; neither yes nor "8" is one."""
+    return Field(strict=True, ge=least, le=most)
+
+
+YesOrNo = Annotated[bool, Field(strict=True)]
+Fraction = Annotated[float, Field(strict=True, gt=0, le=1)]
+Budget = Annotated[float, BeforeValidator(_number), Field(gt=0, le=10**7)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Draws = Annotated[int, between(1, 1000)]
+Steps = Annotated[int, between(1, 10**8)]
+Side = Annotated[int, between(8, 8192)]
 
 
 class _Strict(BaseModel):
@@ -28,14 +54,14 @@ class Backbone(_Strict):
     """The segmentation network that all methods share."""
 
     name: str = "unet"
-    width: int = Field(default=16, ge=2)  # channels of the first level of `unet` and `vnet`
+    width: Annotated[int, between(2, 4096)] = 16  # channels of the first level of `unet` and `vnet`
     weights: Path | None = None  # a file with encoder weights of `smp:...`
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
         known = registry.networks().NDIM
-        if name not in known and not (name.startswith("smp:") and name.count("/") == 1):
+        if name not in known and not _SMP_NAME.fullmatch(name):
             raise ValueError(f"expected {', '.join(known)} or smp:<architecture>/<encoder>")
         return name
 
@@ -43,7 +69,7 @@ class Backbone(_Strict):
 class Classifier(_Strict):
     """The classification network that all methods share: any network of timm."""
 
-    name: str = "resnet18"
+    name: Name = "resnet18"
     weights: Path | None = None  # a file with a state dict of this network; its last layer is reset
 
 
@@ -55,12 +81,12 @@ class Entry(_Strict):
     is the entry of `fractions` (or of `labelled`) that the predictions were trained on.
     """
 
-    method: str
-    variant: str = DEFAULT  # the label of this entry beside others of the same method
+    method: Name
+    variant: Name = DEFAULT  # the label of this entry beside others of the same method
     tasks: list[Task] = []  # those of the suite that it takes part in; all if none is named
     config: dict[str, Any] = {}  # changes to the defaults of the method
     predictions: Path | None = None
-    budget: float | None = None
+    budget: Budget | None = None
 
     @model_validator(mode="after")
     def _external(self) -> Entry:
@@ -85,64 +111,72 @@ class Select(_Strict):
     """A checkpoint chosen by its scores, as papers do it, shown beside the final one."""
 
     by: Literal["test", "validation"]  # the list of cases whose mean Dice decides
-    every: int = Field(ge=1)  # steps between candidates
-    start: int = Field(default=0, ge=0)  # the step of the first candidate
+    every: Steps  # between candidates
+    start: Annotated[int, between(0, 10**8)] = 0  # the step of the first candidate
 
 
 class Tuning(_Strict):
     """One search for every method, with the same numbers of trials and steps."""
 
-    trials: int = Field(ge=1)  # the first one has the defaults
+    trials: Annotated[int, between(1, 10_000)]  # the first one has the defaults
     # subset: one search on the labels of each subset. fraction: one on a further draw of labels.
     per: Literal["subset", "fraction"] = "subset"
-    folds: int = Field(default=3, ge=2)  # if there are too few labels for a single hold-out
-    prune: bool = False  # stop a trial whose mean after a fold is below the median of earlier ones
+    folds: Annotated[int, between(2, 1000)] = 3  # if there are too few labels for a single hold-out
+    prune: YesOrNo = (
+        False  # stop a trial whose mean after a fold is below the median of earlier ones
+    )
     space: dict[str, dict[str, list[Any]]] = {}  # method -> setting -> [low, high], or choices
 
 
 class Suite(_Strict):
     """What to run. Keys are documented in docs/suites.md."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    title: str
-    description: str = ""
-    note: str | None = None  # a warning at the top of the page
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
+    title: str = Field(max_length=1000)
+    description: str = Field(default="", max_length=10_000)
+    note: str | None = Field(default=None, max_length=10_000)  # a warning at the top of the page
     tasks: list[Task] = Field(default=["segmentation"], min_length=1)
-    datasets: list[str] = Field(min_length=1)
-    fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
-    labelled: list[Annotated[int, Field(ge=1)]] = []
+    datasets: list[Name] = Field(min_length=1, max_length=1000)
+    fractions: list[Fraction] = Field(default=[], max_length=1000)
+    labelled: list[Annotated[int, between(1, 10**7)]] = Field(default=[], max_length=1000)
     # Further budgets, in the unit of the others, at which the reference alone is run.
-    reference_budgets: list[Annotated[float, Field(gt=0)]] = []
+    reference_budgets: list[Budget] = Field(default=[], max_length=1000)
     # One number, or one for each fraction (or count); 5 up to 20% of the labels, 3 above, if None.
-    subsets: int | dict[float, int] | None = None
-    methods: list[Entry] = Field(min_length=1)
-    reference: str = "supervised"
+    subsets: Draws | dict[Budget, Draws] | None = None
+    methods: list[Entry] = Field(min_length=1, max_length=10_000)
+    reference: Name = "supervised"
     backbone: Backbone = Backbone()
     classifier: Classifier = Classifier()
-    class_known: bool = False  # labels of images are free metadata, visible outside the budget too
+    class_known: YesOrNo = (
+        False  # labels of images are free metadata, visible outside the budget too
+    )
     # of images, or of patches of volumes
-    size: list[Annotated[int, Field(ge=8)]] = Field(min_length=2, max_length=3)
+    size: list[Side] = Field(min_length=2, max_length=3)
     # 3D: along each axis, how many voxels become one before training
-    shrink: list[Annotated[int, Field(ge=1)]] | None = None
+    shrink: list[Annotated[int, between(1, 1024)]] | None = None
     # 3D: from window to window; half a patch if not given
-    stride: list[Annotated[int, Field(ge=1)]] | None = None
-    largest_component: bool = False  # keep only the largest component of each predicted class
-    steps: int = Field(ge=1)
-    full_steps: int | None = None  # the steps of the suite, if --steps replaced them
+    stride: list[Annotated[int, between(1, 8192)]] | None = None
+    largest_component: YesOrNo = False  # keep only the largest component of each predicted class
+    steps: Steps
+    full_steps: Steps | None = None  # the steps of the suite, if --steps replaced them
     config: dict[str, Any] = {}  # settings that all methods share, such as learning_rate
-    threads: int = Field(default=1, ge=1)
+    threads: Annotated[int, between(1, 1024)] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
-    time_limit_s: float = Field(default=3600, gt=0)  # for one cell
+    time_limit_s: float = Field(default=3600, strict=True, gt=0, le=10**8)  # for one cell
     # of training, between two states that a killed one goes on from
-    checkpoint_s: float = Field(default=300, ge=0)
-    test_cases: int | None = Field(default=None, ge=1)  # use only the first N test cases
-    drop_copies: bool = True  # leave out training images that nearly equal a test image
-    samples: int = Field(default=200, ge=4)  # synthetic images that each generator is judged by
+    checkpoint_s: float = Field(default=300, strict=True, ge=0, le=10**8)
+    test_cases: Annotated[int, between(1, 10**7)] | None = None  # use only the first N test cases
+    drop_copies: YesOrNo = True  # leave out training images that nearly equal a test image
+    samples: Annotated[int, between(4, 100_000)] = (
+        200  # synthetic images that each generator is judged by
+    )
     extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD
     metrics: list[Path] = []  # files with per-case metrics of your own
-    nsd_tolerance: float = Field(default=2.0, gt=0)  # mm if the spacing is known, else pixels
-    keep_models: bool = True
-    seed: int = 0
+    nsd_tolerance: float = Field(
+        default=2.0, strict=True, gt=0, le=10**4
+    )  # mm if the spacing is known, else pixels
+    keep_models: YesOrNo = True
+    seed: Annotated[int, between(-(2**63), 2**63 - 1)] = 0
     # stratified: labelled patients are drawn. list: they are the first L of the data's own list.
     draw: Literal["stratified", "list"] = "stratified"
     select: Select | None = None
@@ -157,6 +191,14 @@ class Suite(_Strict):
         if len({features.parse(text).kind == "inception" for text in texts}) < len(texts):
             raise ValueError("expected one extractor, or 'inception' and one other")
         return texts
+
+    @field_validator("datasets", "fractions", "labelled", "metrics")
+    @classmethod
+    def _once(cls, values: list[Any]) -> list[Any]:
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise ValueError(f"{shown(twice[0])} is listed twice; list it once")
+        return values
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -175,18 +217,20 @@ class Suite(_Strict):
     def _budgets_fit(self) -> Suite:
         if bool(self.fractions) == bool(self.labelled):
             raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
-        counts = [DRAWS]
-        if isinstance(self.subsets, int):
-            counts.append(self.subsets)
-        elif self.subsets is not None:
+        if isinstance(self.subsets, dict):
             missing = [budget_ for budget_ in self.budgets if budget_ not in self.subsets]
             if missing:
                 raise ValueError(
                     f"'subsets' has no number for {missing[0]:g}; give one for each budget"
                 )
-            counts += self.subsets.values()
-        if min(counts) < 1:
-            raise ValueError("'subsets' must be at least 1")
+        draws = [DRAWS_OF_FEW_LABELS] * len(self.budgets)
+        if isinstance(self.subsets, int):
+            draws = [self.subsets] * len(self.budgets)
+        elif self.subsets is not None:
+            draws = [self.subsets[budget_] for budget_ in self.budgets]
+        cells = len(self.datasets) * len(self.tasks) * len(self.methods) * sum(draws)
+        if cells > MOST_CELLS:
+            raise ValueError(f"{cells} trainings asked for; expected at most {MOST_CELLS}")
         return self
 
     @model_validator(mode="after")
@@ -249,6 +293,8 @@ class Suite(_Strict):
     def _grid_fits(self) -> Suite:
         ndim = len(self.size)
         networks = registry.networks()
+        if math.prod(self.size) > LARGEST_GRID:
+            raise ValueError(f"'size: {self.size}' is larger than {LARGEST_GRID} pixels in all")
         if ndim == 3 and "classification" in self.tasks:
             raise ValueError(
                 f"'size: {self.size}' is 3D; classification takes images; give two numbers"

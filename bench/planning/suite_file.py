@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench import registry
-from bench.errors import BenchError
+from bench.errors import BenchError, cut, one_line, shown
 from bench.planning.suite import Suite
 
 
@@ -25,28 +25,34 @@ def load(
     sizes = _sizes(content.pop("sizes", None) or {}, file)
     if size is not None:
         if size not in sizes:
-            known = ", ".join(sizes) or "none"
-            raise BenchError(f"size {size!r} given; {file.name} has {known}; choose one of these")
+            known = cut(", ".join(sizes) or "none")
+            raise BenchError(
+                f"size {shown(size)} given; {file.name} has {known}; choose one of these"
+            )
         content = _overlay(content, sizes[size])
         content.setdefault("note", f"{size} run: {content.get('steps')} steps; do not cite")
     full_steps = content.get("steps")
-    if steps is not None and isinstance(full_steps, int) and steps != full_steps:
+    is_number = type(full_steps) is int and full_steps >= 1  # else the suite is refused below
+    if steps is not None and is_number and steps != full_steps:
         content = _with_steps(content, steps)
     if inception is not None:
         content = _with_inception(content, inception)
-    content = _with_resolved_paths(content, file.parent)
+    try:
+        content = _with_resolved_paths(content, file.parent)
+    except (OSError, RuntimeError, ValueError) as problem:
+        raise BenchError(f"{file}: a path cannot be used ({cut(str(problem))}); fix it") from None
     try:
         return Suite(**content)
     except ValidationError as problem:
-        raise BenchError(f"{file}: {registry.one_line(problem)}{_nearest_key(problem)}") from None
+        raise BenchError(f"{file}: {one_line(problem)}{_nearest_key(problem)}") from None
 
 
 def _sizes(given: Any, file: Path) -> dict[str, dict[str, Any]]:
     """The reduced profiles of a suite by name. Raises BenchError if they are anything else."""
-    changes = given.values() if isinstance(given, dict) else [None]
-    if not all(isinstance(change, dict) for change in changes):
+    changes = given.items() if isinstance(given, dict) else [(None, None)]
+    if not all(isinstance(name, str) and isinstance(keys, dict) for name, keys in changes):
         raise BenchError(
-            f"{file}: sizes: {given!r} given; "
+            f"{file}: sizes: {shown(given)} given; "
             "expected names with keys below them, such as small: {...}"
         )
     sizes: dict[str, dict[str, Any]] = given
@@ -122,14 +128,16 @@ def _nearest_key(problem: ValidationError) -> str:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
-    import yaml
+    from bench.planning.strict_yaml import read_yaml
 
     try:
-        content = yaml.safe_load(file.read_text())
+        if file.exists() and not file.is_file():
+            raise BenchError(f"suite {file} given; expected a file; see 'list suites'")
+        content = read_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BenchError(f"suite {file} given; no such file; see 'list suites'") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        text = " ".join(str(problem).split())
+    except (OSError, ValueError) as problem:
+        text = cut(str(problem))
         raise BenchError(f"suite {file} given; it is not readable YAML ({text}); fix it") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise BenchError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import hashing
 from bench.cell_folder import CellFolder, Judgement
+from bench.errors import BenchError
 from bench.scoring import features
 from bench.scoring.pseudo_healthy import judge_pseudo_healthy
 from bench.scoring.reference_model import load_reference
@@ -23,20 +24,23 @@ def judge_cell(
     extractors: Sequence[str],
     device: str,
     why: str,
+    plugins: Sequence[Path] = (),
 ) -> None:
     """Write judged.json of a finished cell that made images, where that is due.
 
-    `reference` is the cell of the reference model, None where there is none, for the reason `why`.
+    `reference` is the cell of the reference model, None where there is none, for the reason `why`;
+    its method may be in one of the plug-ins.
     """
     job = folder.expect_job()
-    has_samples = folder.samples.exists()
+    result = folder.read_result()
+    has_samples = result is not None and result.samples > 0
     if not has_samples and not job.pseudo_healthy:
         return
     inputs = _inputs(decoded, reference, extractors, why)
-    previous = folder.read_judgement()
+    previous = _whole_judgement(folder)
     if previous is not None and previous.inputs == inputs and not _lacks_distances(previous):
         return
-    model = load_reference(reference, device)
+    model = load_reference(reference, device, plugins)
     if has_samples:
         samples = read_samples(folder)
         curves = read_curves(folder)
@@ -45,7 +49,20 @@ def judge_cell(
         )
     else:
         judgement = judge_pseudo_healthy(folder, job, decoded, model, extractors, device, why)
-    folder.write_judgement(replace(judgement, inputs=inputs))
+    made = [folder.pseudo_healthy_images, folder.pseudo_healthy_scores]
+    files = folder.digests_of(file for file in made if file.exists())
+    folder.write_judgement(replace(judgement, inputs=inputs, files=files))
+
+
+def _whole_judgement(folder: CellFolder) -> Judgement | None:
+    """What was judged before; None where it, or a file that came of it, is damaged."""
+    try:
+        judgement = folder.read_judgement()
+    except BenchError:
+        return None
+    if judgement is None or not folder.are_whole(judgement.files):
+        return None
+    return judgement
 
 
 def _inputs(

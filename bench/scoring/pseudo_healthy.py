@@ -50,10 +50,10 @@ def judge_pseudo_healthy(
     index = read_index(decoded)
     entries, images = _read_test_images(decoded, index)
     masks = _read_masks_on_grid(decoded, index)
-    if not folder.pseudo_healthy_images.exists():
+    if _is_inpainted(job) or not folder.pseudo_healthy_images.exists():
         inpainted = inpaint_test_images(images, masks, job.cell.method, job.cell.config)
         write_images(folder, [entry.id for entry in entries], inpainted)
-    healthy = _read_images(folder)
+    healthy = _read_images(folder, job)
     if model is None:
         return Judgement(inputs="", reason=f"there is no reference model: {why}")
     before = predict_classes(model, images)
@@ -116,7 +116,15 @@ def write_images(folder: CellFolder, ids: Sequence[str], images: Pictures) -> No
     np.savez_compressed(folder.pseudo_healthy_images, ids=list(ids), images=pixels)
 
 
-def _read_images(folder: CellFolder) -> Pictures:
+def _is_inpainted(job: CellJob) -> bool:
+    """Whether the images are made here instead of by the worker."""
+    return bool(job.cell.config.get(MODE) == INPAINT)
+
+
+def _read_images(folder: CellFolder, job: CellJob) -> Pictures:
+    """The images as the worker left them, or as they were made here."""
+    if not _is_inpainted(job):
+        folder.work.check(folder.pseudo_healthy_images)
     with np.load(folder.pseudo_healthy_images) as content:
         images: Pictures = content["images"].astype(np.float32) / 255
     return images

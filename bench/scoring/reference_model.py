@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
     Model = Predictor | ClassPredictor
 
 
-def load_reference(folder: CellFolder | None, device: str) -> Model | None:
-    """The model of a finished cell; None where there is no such cell."""
+def load_reference(
+    folder: CellFolder | None, device: str, plugins: Sequence[Path] = ()
+) -> Model | None:
+    """The model of a finished cell; None where there is no such cell.
+
+    Its method may be in one of the plug-ins.
+    """
     if folder is None:
         return None
     from bench.worker.model import load_model
 
-    return load_model(folder, device)
+    return load_model(folder, device, plugins)
 
 
 def embedding(model: Model | None) -> Network | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench import hashing, store
 from bench.cell_folder import (
+    RUN_AGAIN,
     CellFolder,
     CellJob,
     CellKey,
@@ -22,13 +25,15 @@ from bench.cell_folder import (
 )
 from bench.data import cache
 from bench.data.index import CaseEntry, Index, Side, read_index
+from bench.errors import BenchError
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric, CasePair
-from bench.records import write_text
+from bench.records import CHANGED, write_text
 from bench.registry import scoring_sources
 from bench.scoring.tables import DICE, LABEL_FIELDS, as_csv, mean_of_rows, score_fields
 from bench.store import PROBABILITIES
 
+log = logging.getLogger("bench.scoring.score_cell")
 TableRow = dict[str, Any]  # a line of a score table by column
 
 
@@ -44,14 +49,18 @@ def score_cell(
     `decoded` is the data set's folder in the cache. `tolerance` (of NSD) is in mm where the data
     has spacing, else in pixels. `metric_code` is a hash of the plug-ins that offer metrics.
     """
-    finished = folder.has_result
-    keys = [metric.key for metric in metrics]
-    inputs = [tolerance, decoded.name, scoring_code(), finished, keys, metric_code]
-    stamp = ScoreStamp(hashing.digest(inputs))
-    if folder.scores("last").exists() and folder.read_stamp() == stamp:
+    if is_scored(folder, decoded, tolerance, metrics, metric_code):
         return
+    finished = folder.has_result
     job = folder.expect_job()
     index = read_index(decoded)
+    if index.data != job.cell.data:
+        raise BenchError(
+            f"{decoded} holds other images than cell {folder.key} was run on; "
+            "give its suite to 'run' again"
+        )
+    if finished:
+        expect_whole_predictions(folder)
     if finished and "best" in expected_sets(folder, job):
         keep_best_checkpoint(folder, decoded, index, job.cell)
     folder.scores("last").parent.mkdir(exist_ok=True)
@@ -64,11 +73,72 @@ def score_cell(
             rows = score_masks(predictions, decoded, index, tolerance, metrics)
             text = as_csv(rows, score_fields(metrics))
         write_text(folder.scores(which), text)
-    folder.write_stamp(stamp)
+    tables = [folder.scores(which) for which in folder.score_tables()]
+    if folder.selected.exists():
+        tables.append(folder.selected)
+    inputs = score_inputs(finished, decoded, tolerance, metrics, metric_code)
+    folder.write_stamp(ScoreStamp(inputs, folder.digests_of(tables)))
 
 
+def is_scored(
+    folder: CellFolder,
+    decoded: Path,
+    tolerance: float,
+    metrics: Sequence[CaseMetric] = BUILT_IN,
+    metric_code: str = "",
+) -> bool:
+    """Whether the score tables of a cell are up to date and as they were written."""
+    stamp = folder.whole_stamp()
+    if stamp is None:
+        return False
+    return stamp.inputs == score_inputs(folder.has_result, decoded, tolerance, metrics, metric_code)
+
+
+def score_inputs(
+    finished: bool,
+    decoded: Path,
+    tolerance: float,
+    metrics: Sequence[CaseMetric],
+    metric_code: str,
+) -> str:
+    """A hash of all that score tables depend on besides the predictions."""
+    keys = tuple(metric.key for metric in metrics)
+    return _digest_of_inputs(tolerance, decoded.name, finished, keys, metric_code)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_inputs(
+    tolerance: float, decoded: str, finished: bool, keys: tuple[str, ...], metric_code: str
+) -> str:
+    inputs = [tolerance, decoded, scoring_code(), finished, keys, metric_code]
+    return hashing.digest(inputs)
+
+
+def expect_whole_scores(folders: Iterable[CellFolder]) -> None:
+    """Raise BenchError for the first cell that was scored and whose tables were changed since."""
+    for folder in folders:
+        if folder.scores("last").exists() and folder.whole_stamp() is None:
+            raise BenchError(f"{folder.path / 'scores'} {CHANGED}; run 'score'")
+
+
+def expect_whole_predictions(folder: CellFolder) -> None:
+    """Raise BenchError if a prediction was changed after a cell was done.
+
+    One that is gone counts as worst, with a warning.
+    """
+    gone = []
+    for part in (folder.predictions("last"), folder.predictions("augmented"), folder.checkpoints):
+        for file in folder.work.changed(part):
+            if file.exists():
+                raise BenchError(f"{file} {CHANGED}; {RUN_AGAIN}")
+            gone.append(file)
+    if gone:
+        log.warning("%s is gone (%d such) and counts as worst; %s", gone[0], len(gone), RUN_AGAIN)
+
+
+@lru_cache(maxsize=1)
 def scoring_code() -> str:
-    """The hash of all code that scores depend on."""
+    """The hash of all code that scores depend on; read once, for runs of 10,000 cells."""
     return hashing.code_hash(scoring_sources())
 
 
@@ -109,9 +179,14 @@ def score_masks(
     return rows
 
 
+def label_map_file(folder: Path, case: str) -> Path:
+    """Where the label map of a case is stored."""
+    return folder / f"{store.file_name(case)}.npz"
+
+
 def read_label_map(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """A stored label map (*S), or None where it is missing, unreadable or of another shape."""
-    file = folder / f"{store.file_name(case)}.npz"
+    file = label_map_file(folder, case)
     try:
         with np.load(file) as content:
             label_map: NDArray[np.uint8] = content["label_map"]
@@ -180,7 +255,8 @@ def keep_best_checkpoint(folder: CellFolder, decoded: Path, index: Index, cell: 
     """
     assert cell.select is not None
     by, every, start = (cell.select[name] for name in ("by", "every", "start"))
-    steps = sorted(int(checkpoint.name) for checkpoint in folder.checkpoints.iterdir())
+    names = [checkpoint.name for checkpoint in folder.checkpoints.iterdir()]
+    steps = sorted(int(name) for name in names if name.isdecimal())
     dice: dict[int, float] = {}
     for step in steps:
         dice[step] = _mean_dice(folder.checkpoints / str(step), decoded, index, by)

@@ -61,7 +61,7 @@ class Images:
 
 def read_samples(folder: CellFolder) -> Images:
     """The synthetic images of a cell."""
-    with np.load(folder.samples) as content:
+    with np.load(folder.work.check(folder.samples)) as content:
         images = content["images"].astype(np.float32) / 255
         return Images(images, content["masks"], content["labels"])
 
@@ -73,11 +73,13 @@ def read_curves(folder: CellFolder) -> Curves:
     """
     from safetensors.numpy import load_file
 
+    from bench.worker.shared_parts import part_file
+
     result = folder.read_result()
     assert result is not None  # only finished cells are judged
     curves: dict[int, dict[int, NDArray[np.float32]]] = {}
     for key in result.parts:
-        state = load_file(folder.parts / f"{key}.safetensors")
+        state = load_file(part_file(folder.parts, key))
         images: dict[int, NDArray[np.float32]] = {}
         for name, value in state.items():
             if name.startswith("curve/"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.errors import BenchError, cut
 from bench.planning.plan_file import StudyFacts
-from bench.records import read_json, read_record, write_json, write_record, write_text
-from bench.store import Store
+from bench.records import read_record, read_sealed, write_record, write_sealed, write_text
+from bench.store import KEY, Store
 
-REMEDY = "remove it and the trials after it, and run 'tune' again"
+REMEDY = "give its suite to 'run' again"
+log = logging.getLogger("bench.tuning.study_folder")
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,29 @@ class StudyFolder:
         return self.path / f"trial_{number}.json"
 
     def read_trials(self) -> list[Trial]:
-        """The trials that have ended, in order, up to the first gap."""
+        """The trials that have ended, in order, up to the first gap.
+
+        Raises BenchError if one was changed.
+        """
         trials: list[Trial] = []
         while True:
             trial = read_record(self.trial_file(len(trials)), Trial, REMEDY)
+            if trial is None:
+                return trials
+            trials.append(trial)
+
+    def whole_trials(self) -> list[Trial]:
+        """The trials that have ended, in order, up to the first gap or damaged file.
+
+        What is damaged is derived from the cells of the trial again.
+        """
+        trials: list[Trial] = []
+        while True:
+            try:
+                trial = read_record(self.trial_file(len(trials)), Trial, REMEDY)
+            except BenchError as problem:
+                log.warning("%s: it is derived again", str(problem).partition(";")[0])
+                return trials
             if trial is None:
                 return trials
             trials.append(trial)
@@ -66,12 +88,12 @@ class StudyFolder:
 
     def read_importances(self) -> dict[str, float]:
         """Share of each setting in the spread of the values; empty where it is not known."""
-        importances: dict[str, float] = read_json(self.path / "importances.json") or {}
-        return importances
+        importances = read_sealed(self.path / "importances.json", REMEDY) or {}
+        return {str(name): float(share) for name, share in importances.items()}
 
     def write_importances(self, importances: Mapping[str, float]) -> None:
         """Keep the share of each setting in the spread of the values."""
-        write_json(self.path / "importances.json", importances)
+        write_sealed(self.path / "importances.json", importances)
 
     def write_winner(self, method: str, config: Mapping[str, Any]) -> None:
         """winner.yaml: the entry of a suite that repeats the tuned settings."""
@@ -83,6 +105,8 @@ class StudyFolder:
 
 def study_folder(store: Store, study_id: str) -> StudyFolder:
     """The folder of a study; writer and reader both ask here."""
+    if not KEY.fullmatch(study_id):
+        raise BenchError(f"study {cut(study_id)} given; expected an id of 20 hex characters")
     return StudyFolder(store.out / "studies" / study_id)
 
 

@@ -86,7 +86,7 @@ def _due_cells(
 def _finish_study(study: Study, info: MethodInfo, trials: int, store: Store) -> None:
     """Write what follows from all trials of a study."""
     folder = study_folder(store, study.id)
-    ended = folder.read_trials()[:trials]
+    ended = folder.whole_trials()[:trials]
     best = search.winner(ended)
     if best is None:
         fail_untuned(study, ended, store)
@@ -98,7 +98,7 @@ def _finish_study(study: Study, info: MethodInfo, trials: int, store: Store) -> 
 def forget_failed(study: Study, info: MethodInfo, trials: int, store: Store) -> None:
     """Drop the first failed trial, those after it, which follow from it, and their failed cells."""
     folder = study_folder(store, study.id)
-    ended = folder.read_trials()
+    ended = folder.whole_trials()
     failed = [trial.number for trial in ended[:trials] if trial.state == "failed"]
     first = failed[0] if failed else len(ended)
     configs = [trial.config for trial in ended[first:]]
@@ -118,7 +118,7 @@ def _next_config(study: Study, info: MethodInfo, ended: Sequence[Trial]) -> dict
 def advance(study: Study, info: MethodInfo, trials: int, store: Store) -> list[PlannedCell]:
     """Write the trials that have ended by now; returns the cells that the next one waits for."""
     folder = study_folder(store, study.id)
-    while len(ended := folder.read_trials()) < trials:
+    while len(ended := folder.whole_trials()) < trials:
         params = search.suggest(study, info, ended)
         due, trial = end_trial(study, params, ended, store)
         if trial is None:
@@ -162,7 +162,9 @@ def _failed_trial(started: Trial, keys: Sequence[str], store: Store) -> Trial:
 
 def _add_fold(trial: Trial, keys: Sequence[str], task: str, store: Store) -> Trial:
     """A trial with the scores of one fold more."""
-    groups = held_out_headline([store.cell(key).held_out_scores for key in keys], task)
+    folders = [store.cell(key) for key in keys]
+    tables = [folder.work.check(folder.held_out_scores) for folder in folders]
+    groups = held_out_headline(tables, task)
     after_folds = [*trial.after_folds, _mean_of(groups)]
     seconds = _cell_seconds(store, keys)
     return replace(trial, groups=groups, after_folds=after_folds, cells=keys, seconds=seconds)
@@ -199,7 +201,7 @@ def tuned_cells(studies: Sequence[Study], trials: int, store: Store) -> list[Pla
     """
     cells: list[PlannedCell] = []
     for study in studies:
-        ended = read_trials(store, study.id)[:trials]
+        ended = study_folder(store, study.id).whole_trials()[:trials]
         best = search.winner(ended)
         for cell in study.cells:
             twin = replace(cell, variant=TUNED, study=study.id)

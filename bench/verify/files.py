@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import hashing
-from bench.cell_folder import CellFolder, PredictionSet
+from bench.cell_folder import CellFolder, PredictionSet, ScoreStamp
+from bench.digests import DIGESTS, is_whole
 from bench.errors import BenchError
 from bench.names import cell_label, file_name
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan
 from bench.planning.split import Split
-from bench.records import read_json
+from bench.records import SEAL, is_sealed, read_json
 from bench.scoring.score_cell import read_probabilities
 from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch
@@ -103,6 +104,13 @@ def read_object(file: Path) -> dict[str, Any]:
     except BenchError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def read_unsealed(file: Path) -> dict[str, Any]:
+    """The content of a sealed JSON file without its seal, which `check_seals` looks at."""
+    content = read_object(file)
+    content.pop(SEAL, None)
+    return content
 
 
 def read_if_whole(read: Callable[[], R | None]) -> R | None:
@@ -199,6 +207,53 @@ def check_predictions(results: ResultFolder) -> Check:
                     row = cell_label(cell)
                     mismatches.append(Mismatch(where, row, f"case {case}", NOTHING, "a prediction"))
     return Check("predictions", count, mismatches)
+
+
+def check_seals(results: ResultFolder, named: Collection[str], deep: bool) -> Check:
+    """Each file that a run left against what it was when it was written.
+
+    `named` are files of which something else was found to differ. Only `deep` hashes files whose
+    size and time are as they were.
+    """
+    mismatches = []
+    count = 0
+    for cell, folder in results.cells(*ENDED):
+        changed, whole = _changed_files(folder, deep)
+        count += whole
+        for file in changed:
+            where = results.relative_name(file)
+            if where not in named and file.exists():
+                row = cell_label(cell)
+                mismatches.append(Mismatch(where, row, "content", "changed since", "as written"))
+    for file in sorted((results.store.out / "studies").glob("*/*.json")):
+        count += 1
+        where = results.relative_name(file)
+        if not is_sealed(file) and where not in named:
+            mismatches.append(Mismatch(where, "", "content", "changed since", "as written"))
+    return Check("files as they were written", count, mismatches)
+
+
+def _changed_files(folder: CellFolder, deep: bool) -> tuple[list[Path], int]:
+    """The files of a cell that were changed, and how many were looked at."""
+    count = 0
+    changed = []
+    for name in (*READERS, DIGESTS):
+        file = folder.path / name
+        if file.exists() and name != "history.json":
+            count += 1
+            changed += [] if is_sealed(file) else [file]
+    if folder.has_result and not changed:
+        count += len(folder.work.read())
+        changed += folder.work.changed(deep=deep)
+    for files in (read_if_whole(folder.read_stamp), read_if_whole(folder.read_judgement)):
+        if files is not None:
+            kept = files.tables if isinstance(files, ScoreStamp) else files.files
+            count += len(kept)
+            for name, digest in kept.items():
+                changed += (
+                    [] if is_whole(folder.path / name, digest, deep) else [folder.path / name]
+                )
+    return changed, count
 
 
 def _absent_files(

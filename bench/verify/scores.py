@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 from bench import registry
 from bench.cell_folder import CellFolder
+from bench.data.cache import decoded_files
 from bench.data.index import Index, is_decoded, read_index
+from bench.digests import DIGESTS
 from bench.errors import BenchError
 from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan
+from bench.planning.plan_file import Plan, metric_files
 from bench.scoring.score_cell import score_labels, score_masks
 from bench.scoring.tables import FIELDS, LABEL_FIELDS
 from bench.verify.files import ENDED, SEGMENTATION, ResultFolder, read_if_whole
@@ -169,12 +171,16 @@ def check_again(results: ResultFolder) -> Check:
     mismatches: list[Mismatch] = []
     count = 0
     gone = set()
-    metrics = registry.case_metrics(results.plan.suite.metrics)
+    packs: dict[Path, list[Mismatch]] = {}
+    metrics = registry.case_metrics(metric_files(results.plan, results.store.plugins))
     for cell, folder in results.cells(*ENDED):
         decoded = results.plan.caches[cell.dataset]
         if not is_decoded(decoded):
             gone.add(cell.dataset)
             continue
+        if decoded not in packs:
+            packs[decoded] = list(_changed_packs(decoded))
+            mismatches += packs[decoded]
         index, problem = _usable_index(decoded, cell)
         if problem is not None:
             mismatches.append(problem)
@@ -190,9 +196,19 @@ def check_again(results: ResultFolder) -> Check:
             mismatches += _changed_lines(where, read_lines(folder.scores(which)), scored)
     note = None
     if gone:
-        names = ", ".join(sorted(gone))
-        note = f"{names}: not scored again, the decoded test cases are gone"
+        note = f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"
     return Check("lines scored again", count, mismatches, note)
+
+
+def _changed_packs(decoded: Path) -> Iterator[Mismatch]:
+    """Decoded images and masks that are not as they were written, by their hash."""
+    try:
+        changed = decoded_files(decoded).changed(deep=True)
+    except BenchError as problem:
+        yield Mismatch(f"{decoded}/{DIGESTS}", "", "content", str(problem), "as written")
+        return
+    for file in changed:
+        yield Mismatch(str(file), "", "content", "changed since", "as written")
 
 
 def _usable_index(decoded: Path, cell: PlannedCell) -> tuple[Index | None, Mismatch | None]:

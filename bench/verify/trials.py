@@ -11,16 +11,17 @@ from typing import Any
 from bench import hashing
 from bench.board.schema import HEADLINE
 from bench.cell_folder import CellCost, CellKey
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 from bench.names import DEFAULT, cell_label
 from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, StudyFacts
 from bench.records import parse_record
 from bench.scoring.tables import held_out_headline
+from bench.store import KEY
 from bench.tuning.study import study_label
 from bench.tuning.study_folder import Trial, study_folder
-from bench.verify.files import ResultFolder, read_if_whole, read_object, stated_key
+from bench.verify.files import ResultFolder, read_if_whole, read_unsealed, stated_key
 from bench.verify.mismatch import NOTHING, Check, Mismatch, differences
 from bench.verify.plain_metrics import read_lines, value_of
 
@@ -108,12 +109,14 @@ class StudyCheck:
         """One trial, and what its file and the files of its cells say otherwise."""
         file = self.folder.trial_file(number)
         where = self.results.relative_name(file)
-        content = read_object(file)
+        content = read_unsealed(file)
         try:
             stored = parse_record(content, Trial, where, "run 'tune'")
+            _expect_keys(stored.cells)
         except BenchError:
             damaged = DerivedTrial.without_result(number)
-            return damaged, [Mismatch(where, self.name, "", NOTHING, "a trial")]
+            metric = "cells" if content.get("cells") else ""
+            return damaged, [Mismatch(where, self.name, metric, NOTHING, "a trial")]
         mismatches = []
         groups: Mapping[str, float] = {}
         try:
@@ -238,6 +241,13 @@ class StudyCheck:
                 yield mismatch("patients of the fold", fitted, expected[0])
             if held_out != expected[1]:
                 yield mismatch("patients held out", held_out, expected[1])
+
+
+def _expect_keys(keys: Sequence[str]) -> None:
+    """Raise BenchError for what is no key of a cell."""
+    bad = [key for key in keys if not KEY.fullmatch(key)]
+    if bad:
+        raise BenchError(f"{cut(bad[0])} is no key")
 
 
 def _check_tuned(

@@ -17,12 +17,13 @@ from bench.board.schema import TASKS, Board
 from bench.errors import BenchError
 from bench.planning.plan_file import read_plan
 from bench.records import read_json
-from bench.store import Store
+from bench.store import Store, refuse_links
 from bench.verify.files import (
     ResultFolder,
     check_keys,
     check_predictions,
     check_records,
+    check_seals,
     check_splits,
 )
 from bench.verify.mismatch import (
@@ -54,6 +55,7 @@ def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]
 
     Raises BenchError where it is no result folder.
     """
+    refuse_links(store.out)
     results = ResultFolder(store, read_plan(store.out))
     stored = read_json(store.out / "board.json")
     if not isinstance(stored, dict):
@@ -69,7 +71,9 @@ def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]
         checks.append(check_trials(results))
     if deep:
         checks.append(check_again(results))
-    return [*checks, *_check_board(results, stored, writer)]
+    checks += _check_board(results, stored, writer)
+    named = {mismatch.file.partition(": ")[0] for check in checks for mismatch in check.mismatches}
+    return [*checks, check_seals(results, named, deep)]
 
 
 def summary(checks: Sequence[Check]) -> str:

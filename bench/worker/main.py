@@ -160,7 +160,7 @@ def _prepare(folder: CellFolder) -> _Training:
     index = read_index(decoded)
     view = cache.train_view(decoded, index, job.patients, cell.task, cell.class_known)
     run = MethodRun(job, folder, view.spec, choose_device(job.device))
-    method = build_method(job, view.spec)
+    method = build_method(job, view.spec, [Path(file) for file in job.plugins])
     predictor = predictor_of(method, view.spec, cell.inference_settings, run.device)
     return _Training(job, folder, decoded, index, view, method, run, predictor)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bench.api import Classifies, Method, Segments, Spec
 from bench.cell_folder import CellFolder, CellJob
 from bench.data.index import spec_of_task
 from bench.errors import BenchError
+from bench.plugin_files import named_plugin
 from bench.worker.method_run import MethodRun
 from bench.worker.predictors import ClassPredictor, Predictor
 
@@ -24,10 +26,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def build_method(job: CellJob, spec: Spec) -> Method:
-    """The method of a cell, ready to fit."""
-    info = registry.method(job.cell.method, [Path(file) for file in job.plugins])
+def build_method(job: CellJob, spec: Spec, plugins: Sequence[Path]) -> Method:
+    """The method of a cell, ready to fit; it is looked for in these plug-ins alone."""
+    info = registry.method(job.cell.method, plugins)
     return info.build(dict(job.cell.config), spec)
+
+
+def _named_plugins(job: CellJob, plugins: Sequence[Path]) -> list[Path]:
+    """The plug-in that brings the method of a cell, if one does, of those that the user named.
+
+    Raises BenchError if it is not among them: what a result folder names is never imported.
+    """
+    if job.plugin_code is None:
+        return []
+    return [named_plugin(f"{job.cell.method}.py", job.plugin_code, plugins)]
 
 
 def predictor_of(
@@ -44,17 +56,25 @@ def predictor_of(
     return ClassPredictor(method, spec, device)
 
 
-def load_model(folder: CellFolder, device: str) -> Predictor | ClassPredictor:
-    """The saved model of a cell, ready to predict. Raises BenchError if it was not kept."""
+def load_model(
+    folder: CellFolder, device: str, plugins: Sequence[Path] = ()
+) -> Predictor | ClassPredictor:
+    """The saved model of a cell, ready to predict.
+
+    Raises BenchError if it was not kept or was changed, or if its method is in a plug-in that is
+    not among `plugins`.
+    """
     if not folder.model.exists():
         raise BenchError(f"cell {folder.key} has no model; run it with 'keep_models: true'")
     from safetensors.torch import load_file
 
-    job = folder.expect_job()
+    file = folder.work.check(folder.model)
+    # Its state replaces all weights: the file that the suite named need not be there any more.
+    job = replace(folder.expect_job(), weights=None)
     assert job.spec is not None  # every cell that was trained has one
     assert job.card is not None
     spec = spec_of_task(job.spec, job.card, job.cell.task)
     run = MethodRun(job, folder, spec, choose_device(device))
-    method = build_method(job, spec)
-    method.load(load_file(folder.model), run)
+    method = build_method(job, spec, _named_plugins(job, plugins))
+    method.load(load_file(file), run)
     return predictor_of(method, spec, job.cell.inference_settings, run.device)

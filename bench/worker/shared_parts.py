@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import hashing
 from bench.api import Build
+from bench.digests import FileDigest, check, digest_of, is_whole
+from bench.errors import BenchError, cut
 from bench.records import read_record, replacing, write_record
 from bench.worker.snapshots import Snapshot
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bench.worker.shared_parts")
 State = dict[str, "torch.Tensor"]
+KEY_PATTERN = r"[0-9a-f]{20}"
 # Hashes decide the key of a part but not its seed: a changed line of code or a corrected image
 # must not draw other random numbers.
 UNSEEDED = ("code", "data")
@@ -36,6 +40,7 @@ class PartRecord:
     inputs: Sequence[str]  # ids of the images that it was built from
     context: Mapping[str, Any]
     seconds: float
+    weights: FileDigest | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -70,8 +75,8 @@ class Parts:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{key}.safetensors"
         with _claim(self.folder / f"{key}.claim"):
-            record = read_record(file.with_suffix(".json"), PartRecord, REMEDY)
-            if record is None or not file.exists():
+            record = _whole_record(file)
+            if record is None:
                 log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
                 record = _build_part(part, build, file, self.every_s)
         self.used[key] = record.seconds
@@ -80,24 +85,52 @@ class Parts:
         return state
 
 
+def part_file(folder: Path, key: str) -> Path:
+    """The weights of a part. Raises BenchError if they are not as they were written."""
+    if not re.fullmatch(KEY_PATTERN, key):
+        raise BenchError(f"{folder} given; it has no part {cut(key)}; {REMEDY}")
+    file = folder / f"{key}.safetensors"
+    record = read_record(file.with_suffix(".json"), PartRecord, REMEDY)
+    if record is None:
+        raise BenchError(f"{file} is gone; {REMEDY}")
+    return check(file, record.weights, REMEDY)
+
+
+def _whole_record(file: Path) -> PartRecord | None:
+    """The record of a part; None where it was not built yet, or is damaged."""
+    record = file.with_suffix(".json")
+    if not record.exists():
+        return None
+    try:
+        part = read_record(record, PartRecord, REMEDY)
+    except BenchError as problem:
+        part = None
+        log.warning("%s", problem)
+    if part is None or not is_whole(file, part.weights):
+        log.warning("%s is damaged: the part is built again", file)
+        return None
+    return part
+
+
 def _build_part(part: PartRecord, build: Build, file: Path, every_s: float) -> PartRecord:
     """Build a part into `file` and leave its record; its seconds include those of killed builds."""
     saved = Snapshot(file.with_suffix(".snapshot"), file.stem, every_s)
     seeded = {name: value for name, value in part.identity.items() if name not in UNSEEDED}
-    save_state(build(hashing.seed("part", seeded), saved), file)
-    record = replace(part, seconds=saved.seconds())
+    weights = save_state(build(hashing.seed("part", seeded), saved), file)
+    record = replace(part, seconds=saved.seconds(), weights=weights)
     write_record(file.with_suffix(".json"), record)
     saved.forget()
     return record
 
 
-def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
-    """Write tensors to a safetensors file, atomically."""
+def save_state(state: Mapping[str, torch.Tensor], file: Path) -> FileDigest:
+    """Write tensors to a safetensors file, atomically; returns its digest."""
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with replacing(file) as [temporary]:
         save_file(tensors, temporary)
+    return digest_of(file)
 
 
 @contextmanager

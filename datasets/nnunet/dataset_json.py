@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import DataProblem
+from bench.errors import DataProblem, cut, shown
 
 NIFTI = (".nii.gz", ".nii")
 PICTURES = (".png", ".tif", ".tiff", ".bmp")
@@ -37,9 +37,9 @@ def read_dataset_json(path: Path) -> DatasetJson:
     """The content of a dataset.json. Raises DataProblem naming the key that is wrong."""
     given = _load_object(path)
     ending = given.get("file_ending", ".nii.gz")  # version 1 knew no other
-    if ending not in NIFTI + PICTURES:
+    if not isinstance(ending, str) or ending not in NIFTI + PICTURES:
         raise DataProblem(
-            f"{path}: file_ending {ending!r}; expected one of {', '.join(NIFTI + PICTURES)}; "
+            f"{path}: file_ending {shown(ending)}; expected one of {', '.join(NIFTI + PICTURES)}; "
             "convert the files"
         )
     return DatasetJson(
@@ -58,10 +58,11 @@ def _load_object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataProblem(f"no file {path}; expected the dataset.json of nnU-Net; copy it there")
     try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # of JSON or of UTF-8
+        text = path.read_text(encoding="utf-8-sig")
+        given = json.loads(text, object_pairs_hook=_without_twins)
+    except (ValueError, RecursionError) as error:  # of JSON or of UTF-8, or of thousands of levels
         raise DataProblem(
-            f"{path}: not a JSON file ({error}); expected the dataset.json of nnU-Net; "
+            f"{path}: not a JSON file ({cut(str(error))}); expected the dataset.json of nnU-Net; "
             "fix that line"
         ) from error
     if not isinstance(given, dict):
@@ -72,6 +73,16 @@ def _load_object(path: Path) -> dict[str, Any]:
     return given
 
 
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError if a key is given twice."""
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"key '{cut(key)}' is given twice")
+        content[key] = value
+    return content
+
+
 def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Channel names in order, from `channel_names` or, in version 1, `modality`."""
     is_version_1 = "modality" in given and "channel_names" not in given
@@ -79,8 +90,8 @@ def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
     names = given.get(key)
     if not _are_numbered(names):
         raise DataProblem(
-            f'{path}: {key} {names}; expected a name for each channel, such as {{"0": "CT"}}; '
-            "fix that key"
+            f"{path}: {key} {shown(names)}; expected a name for each channel, "
+            'such as {"0": "CT"}; fix that key'
         )
     assert isinstance(names, dict)
     return tuple(str(names[str(number)]) for number in range(len(names)))
@@ -97,7 +108,7 @@ def _read_classes(path: Path, labels: Any) -> tuple[str, ...]:
     """Class names by number; version 2 gives numbers by name, version 1 names by number."""
     if not isinstance(labels, dict):
         raise DataProblem(
-            f"{path}: labels {labels}; expected a number for each name, "
+            f"{path}: labels {shown(labels)}; expected a number for each name, "
             'such as {"background": 0}; fix that key'
         )
     numbers = _numbers_by_name(labels)
@@ -106,7 +117,7 @@ def _read_classes(path: Path, labels: Any) -> tuple[str, ...]:
     is_complete = set(names) == set(range(len(numbers))) and len(numbers) >= len(labels)
     if not is_complete or not 2 <= len(numbers) <= MOST_CLASSES:
         raise DataProblem(
-            f"{path}: labels {labels}; expected at least two names with the numbers "
+            f"{path}: labels {shown(labels)}; expected at least two names with the numbers "
             "0 (background), 1, 2 and so on, each once; fix that key"
         )
     return tuple(names[number] for number in range(len(names)))
@@ -114,7 +125,7 @@ def _read_classes(path: Path, labels: Any) -> tuple[str, ...]:
 
 def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers by name, whichever way round they were given."""
-    if all(name.isdecimal() for name in labels):
+    if all(name.isdecimal() and len(name) < 10 for name in labels):
         return {str(name): int(number) for number, name in labels.items()}
     return dict(labels)
 
@@ -124,8 +135,9 @@ def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:
     for name, number in numbers.items():
         if isinstance(number, list):
             raise DataProblem(
-                f"{path}: label '{name}' is a region {number}; expected one number for each class, "
-                "as regions may overlap; give each part a label of its own"
+                f"{path}: label '{cut(name)}' is a region {shown(number)}; "
+                "expected one number for each class, as regions may overlap; "
+                "give each part a label of its own"
             )
         if name == "ignore":
             raise DataProblem(
@@ -134,5 +146,6 @@ def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:
             )
         if type(number) is not int:
             raise DataProblem(
-                f"{path}: label '{name}' is {number!r}; expected a whole number; fix that label"
+                f"{path}: label '{cut(name)}' is {shown(number)}; expected a whole number; "
+                "fix that label"
             )

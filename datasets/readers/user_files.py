@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from bench.errors import DataProblem
+from bench.errors import DataProblem, cut, shown
 from datasets.readers.pairing import first_names, normal_name
 
 FACT_TYPES: dict[str, Any] = {
@@ -80,9 +80,9 @@ def read_folder_facts(path: Path) -> FolderFacts:
         return FolderFacts()
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # of TOML or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML or of UTF-8, or of thousands of levels
         raise DataProblem(
-            f'{path}: not a TOML file ({error}); expected lines such as title = "Ours"; '
+            f'{path}: not a TOML file ({cut(str(error))}); expected lines such as title = "Ours"; '
             "fix that line"
         ) from error
     facts: dict[str, Any] = {}
@@ -96,12 +96,12 @@ def _check_fact(path: Path, key: str, value: Any) -> None:
     """Raise DataProblem on a key that is unknown or whose value cannot be used."""
     if key not in FACT_TYPES:
         raise DataProblem(
-            f"{path}: unknown key '{key}'; expected some of {', '.join(FACT_TYPES)}; "
+            f"{path}: unknown key '{cut(key)}'; expected some of {', '.join(FACT_TYPES)}; "
             "rename or remove it"
         )
     expected = _expected_value(key, value)
     if expected:
-        raise DataProblem(f"{path}: {key} = {value!r}; expected {expected}; fix that line")
+        raise DataProblem(f"{path}: {key} = {shown(value)}; expected {expected}; fix that line")
 
 
 def _expected_value(key: str, value: Any) -> str | None:

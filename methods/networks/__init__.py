@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Besides smp:<architecture>/<encoder>, which is 2D.
 NDIM = {"unet": 2, "vnet": 3}
 GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
-SMP_GRID = 32  # five levels, each of half the size
+SMP_GRID = {"deeplabv3": 8, "deeplabv3plus": 16, "pan": 16}  # 32 for the other architectures
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
@@ -44,9 +44,10 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
 
 def grid(name: str) -> int:
     """What the sides of a training image must be multiples of, for a network of this name."""
-    if name.startswith("smp:"):
-        return SMP_GRID
-    return GRID.get(name, 1)
+    if not name.startswith("smp:"):
+        return GRID.get(name, 1)
+    architecture = name.removeprefix("smp:").partition("/")[0]
+    return SMP_GRID.get(architecture.lower(), 32)
 
 
 def load_weights(network: nn.Module, file: Path, part: str, advice: str) -> None:

@@ -12,7 +12,7 @@ from bench import registry
 from bench.api import RawCase, Record
 from bench.data import cache, decode, geometry
 from bench.data.index import DroppedCase
-from bench.errors import DataProblem
+from bench.errors import BenchError, DataProblem
 from bench.planning import split
 
 
@@ -284,3 +284,48 @@ def test_a_missing_file_is_named_before_anything_is_decoded(tmp_path: Path) -> N
     dataset.records = lambda: records
     with pytest.raises(DataProblem, match=r"broken\.png: cannot be read"):
         prepare(tmp_path, dataset)
+
+
+FILES = [*(f"{name}.bin" for name in cache.PACKS), cache.TEST_LABELS, "index.json", "digests.json"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_files_of_the_cache_are_decoded_again(
+    tmp_path: Path, name: str, damage: str
+) -> None:
+    """Found by damaging files: zeros in a pack changed a board without a word (S1, T4)."""
+    first = prepare(tmp_path, tiny())
+    file = first.folder / name
+    whole = file.read_bytes()
+    if damage == "flipped":
+        file.write_bytes(bytes(byte ^ 255 for byte in whole[:9]) + whole[9:])
+    elif damage == "truncated":
+        file.write_bytes(whole[:-1])
+    else:
+        file.unlink()
+    again = prepare(tmp_path, tiny())
+    assert again.index == first.index
+    assert file.exists()
+    assert [entry.name for entry in first.folder.parent.iterdir()] == [first.folder.name]
+
+
+def test_each_pack_is_checked_where_it_is_opened(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, tiny())
+    for name in cache.PACKS:
+        file = prepared.folder / f"{name}.bin"
+        file.write_bytes(file.read_bytes()[:-1])
+        with pytest.raises(BenchError, match="was changed after it was written"):
+            cache.open_pack(prepared.folder, name)
+    (prepared.folder / cache.TEST_LABELS).write_text("{}")
+    with pytest.raises(BenchError, match="was changed after it was written"):
+        cache.test_labels(prepared.folder)
+
+
+def test_what_a_killed_launch_left_is_swept(tmp_path: Path) -> None:
+    """Found by killing launches: it stayed for ever, in the size of the data set (L5)."""
+    left = tmp_path / "tiny" / f"0123456789abcdef.{2**30}.part"
+    left.mkdir(parents=True)
+    (left / "train_images.bin").write_bytes(b"half")
+    prepared = prepare(tmp_path, tiny())
+    assert [entry.name for entry in (tmp_path / "tiny").iterdir()] == [prepared.folder.name]

@@ -256,11 +256,12 @@ def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:
     from bench.execution.local import LocalExecutor
 
     store = Store(tmp_path / "toy")
-    store.cell("k").make()
-    store.cell("k").write_failure("error", "x")
+    folder = store.cell("0" * 20)
+    folder.make()
+    folder.write_failure("error", "x")
     launches = _Launches({}, {}, store, LocalExecutor(1, 1), 1.0)
     progress = Progress(1)
-    _settle(Finished(store.cell("k").path, "busy"), launches, progress, lambda _: None)
+    _settle(Finished(folder.path, "busy"), launches, progress, lambda _: None)
     assert (progress.failed, len(launches.waiting)) == (1, 0)
 
 

@@ -121,3 +121,62 @@ def test_a_patient_with_one_abnormal_slice_is_abnormal() -> None:
             cases.append(entry(f"{group}{number}", group, label=label, classes=(), area=0.0))
     strata = split.strata(cases)
     assert (strata["a"][0], strata["b"][0]) == (1, 0)
+
+
+def first_twice(names: list[str]) -> list[str]:
+    return [names[0], *names]
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_a_case_listed_twice_is_refused(tmp_path: Path, side: str) -> None:
+    """Found by odd splits: a patient listed 21 times was trained on 21 times (S3)."""
+    names = list(getattr(drawn(), side))
+    file = edited(tmp_path, **{side: first_twice(names)})
+    with pytest.raises(BenchError, match=f"names '{names[0]}' twice"):
+        split.check_against(split.read(file), records(20, 2), file)
+
+
+def test_a_patient_twice_in_an_order_is_refused(tmp_path: Path) -> None:
+    orders = {"0": first_twice(list(drawn().orders[0]))}
+    file = edited(tmp_path, orders=orders)
+    with pytest.raises(BenchError, match="twice"):
+        split.check_against(split.read(file), records(20, 2), file)
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_an_empty_side_is_refused(tmp_path: Path, side: str) -> None:
+    file = edited(tmp_path, **{side: []})
+    with pytest.raises(BenchError, match=f"no case in '{side}'"):
+        split.check_against(split.read(file), records(20, 2), file)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": "p0_0"},
+        {"train": [["p0_0"]]},
+        {"test": [1, "p0_0"]},
+        {"orders": {"0": [1, "p"]}},
+        {"orders": {"zero": []}},
+        {"orders": []},
+        {"groups": {"p0_0": 5}},
+        {"dataset": 5},
+    ],
+)
+def test_odd_types_are_refused_in_one_line(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(BenchError, match="expected JSON with dataset"):
+        split.read(edited(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("stated", [5, ["a"], "x" * 10_000])
+def test_an_odd_hash_is_refused_in_one_line(tmp_path: Path, stated: object) -> None:
+    with pytest.raises(BenchError, match="was changed") as caught:
+        split.read(edited(tmp_path, sha256=stated))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, '{"train": [], "train": []}'])
+def test_deep_files_and_keys_given_twice_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(BenchError, match="expected JSON with dataset"):
+        split.read(tmp_path / "s.json")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench import registry
 from bench.cell_folder import PROTOCOL
 from bench.errors import BenchError
 from bench.planning import cells as planning
@@ -266,3 +267,112 @@ def test_a_file_named_by_a_setting_counts_by_its_content(tmp_path: Path) -> None
     assert planning._code_with_files("code", {"style": "none"}, ["style"]) == "code"
     with pytest.raises(BenchError, match="give a readable file"):
         planning._code_with_files("code", {"style": "vgg19=/none"}, ["style"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": True},  # S5: ran as 1
+        {"subsets": True},
+        {"subsets": {0.1: True, 1.0: 1}},
+        {"threads": True},
+        {"seed": True},
+        {"time_limit_s": True},
+        {"fractions": [True]},
+        {"labelled": [True], "fractions": []},
+        {"size": [True, 64]},
+        {"nsd_tolerance": True},
+        {"samples": True},
+        {"test_cases": True},
+        {"backbone": {"width": True}},
+        {"select": {"by": "test", "every": True}},
+        {"tuning": {"trials": True}},
+        {"class_known": 1},
+        {"steps": "8"},
+        {"config": {"batch_size": True}, "methods": ["supervised"]},
+    ],
+)
+def test_yes_and_texts_are_no_numbers(tmp_path: Path, changes: dict[str, object]) -> None:
+    if "config" in changes:
+        with pytest.raises(BenchError, match="True given; it would count as 1"):
+            registry.method("supervised").config({"batch_size": True})
+        return
+    with pytest.raises(BenchError, match="given"):
+        load(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subsets": 10**30},  # H2: no answer in 20 s
+        {"subsets": {0.1: 10**17, 1.0: 1}},
+        {"steps": 10**12},
+        {"seed": 2**63},
+        {"threads": 10**6},
+        {"time_limit_s": 1e300},
+        {"size": [16, 1_000_000_000]},  # T12
+        {"size": [8192, 8192 * 2]},
+        {"samples": 10**9},
+        {"labelled": [10**12], "fractions": []},
+        {"test_cases": 10**12},
+        {"nsd_tolerance": 1e30},
+        {"backbone": {"width": 10**9}},
+        {"tuning": {"trials": 10**9}},
+        {"tuning": {"trials": 2, "folds": 10**9}},
+        {"select": {"by": "test", "every": 10**12}},
+        {"name": "x" * 5000},
+        {"title": "x" * 200_000},
+        {"description": "x" * 200_000},
+        {"datasets": [f"d{number}" for number in range(900)], "subsets": 900},
+    ],
+)
+def test_numbers_and_texts_have_bounds(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(BenchError) as caught:
+        load(tmp_path, **changes)
+    assert len(str(caught.value)) < 1500
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"datasets": ["phantoms", "phantoms"]}, "'phantoms' is listed twice"),
+        ({"labelled": [4, 4], "fractions": []}, "4 is listed twice"),
+        ({"backbone": {"name": "smp:/"}}, "smp:<architecture>/<encoder>"),
+        ({"backbone": {"name": "smp:unet/"}}, "smp:<architecture>/<encoder>"),
+        ({"backbone": {"name": "smp:unet/resnet18"}, "size": [72, 72]}, "multiples of 32"),
+        ({"backbone": {"name": "smp:pan/resnet18"}, "size": [72, 72]}, "multiples of 16"),
+        ({"sizes": {1: {}}}, "expected names with keys below them"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_when_it_is_planned(
+    tmp_path: Path, changes: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(BenchError) as caught:
+        load(tmp_path, **changes)
+    assert expected in str(caught.value)
+
+
+def test_no_steps_are_refused_with_other_steps_too(tmp_path: Path) -> None:
+    """Found by odd suites: a division by zero (T12)."""
+    select = {"by": "test", "every": 1, "start": 1}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({**GOOD, "steps": 0, "select": select}))
+    with pytest.raises(BenchError, match="steps: 0 given"):
+        suite_file.load(tmp_path / "s.yaml", steps=5)
+
+
+def test_a_long_value_is_cut_in_the_message(tmp_path: Path) -> None:
+    for changes in ({"methods": "x" * 100_000}, {"fractions": ["y" * 100_000]}, {"z" * 9999: 1}):
+        with pytest.raises(BenchError) as caught:
+            load(tmp_path, **changes)
+        assert len(str(caught.value)) < 1200
+
+
+def test_a_folder_is_no_suite(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="expected a file"):
+        suite_file.load(tmp_path)
+
+
+def test_a_data_set_without_names_takes_none() -> None:
+    with pytest.raises(BenchError, match="'phantoms' takes no name after a colon"):
+        registry.dataset("phantoms:x", None)

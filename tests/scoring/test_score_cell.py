@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.cell_folder import CellFolder, CellJob, CellKey, CellResult, PredictionSet
 from bench.data.index import CaseEntry, StoredArray, read_index, write_index
+from bench.errors import BenchError
 from bench.metrics.built_in import BUILT_IN
 from bench.scoring.score_cell import (
     read_label_map,
@@ -33,6 +34,7 @@ from bench.scoring.tables import (
 )
 from bench.store import PROBABILITIES
 from tests.support.entries import CARD, entry, index_of
+from tests.support.sealed import digest_folder, finish_again
 
 EMPTY, FULL = np.zeros((4, 4), bool), np.ones((4, 4), bool)
 DIAGONAL = 32**0.5
@@ -106,7 +108,7 @@ KEY = CellKey(
     backbone={},
     seed=0,
     split="",
-    data="",
+    data="data",
     code="",
     inference_settings={},
 )
@@ -122,7 +124,8 @@ def decoded(tmp_path: Path) -> Path:
     (folder / "test_masks.bin").write_bytes(TRUTH.tobytes())
     place = StoredArray(0, (4, 4), "uint8")
     cases = [entry(name, name, shape=(4, 4), masks=place) for name in ("a", "b", "v")]
-    write_index(folder, replace(index_of([], cases[:2]), validation=cases[2:]))
+    write_index(folder, replace(index_of([], cases[:2]), data="data", validation=cases[2:]))
+    digest_folder(folder)
     return folder
 
 
@@ -140,9 +143,16 @@ def make_cell(path: Path, finished: bool = True, **changes: Any) -> CellFolder:
 
 
 def predict(folder: Path, label_maps: Mapping[str, NDArray[np.uint8]]) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for case, label_map in label_maps.items():
         np.savez_compressed(folder / f"{case}.npz", label_map=label_map)
+
+
+def finish_and_score(folder: CellFolder, decoded: Path) -> None:
+    """Score a cell whose predictions were written, as its worker does, before its result."""
+    if folder.has_result:
+        finish_again(folder)
+    score_cell(folder, decoded, 1.0)
 
 
 def mean_dice(folder: CellFolder, which: PredictionSet) -> float | None:
@@ -155,7 +165,7 @@ def test_each_prediction_set_is_scored(tmp_path: Path, decoded: Path) -> None:
     folder = make_cell(tmp_path, pseudo_healthy=True)
     predict(folder.predictions("last"), {"a": TRUTH, "b": 1 - TRUTH})
     predict(folder.predictions("augmented"), {"a": TRUTH, "b": TRUTH})
-    score_cell(folder, decoded, 1.0)
+    finish_and_score(folder, decoded)
     assert folder.score_tables() == ["last", "augmented"]
     assert mean_dice(folder, "last") == 0.5
     assert mean_dice(folder, "augmented") == 1
@@ -164,7 +174,7 @@ def test_each_prediction_set_is_scored(tmp_path: Path, decoded: Path) -> None:
 def test_a_method_that_takes_lesions_out_need_not_augment(tmp_path: Path, decoded: Path) -> None:
     folder = make_cell(tmp_path, pseudo_healthy=True)
     predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
-    score_cell(folder, decoded, 1.0)
+    finish_and_score(folder, decoded)
     assert folder.score_tables() == ["last"]
 
 
@@ -172,7 +182,7 @@ def test_a_failed_cell_is_at_its_worst_in_every_set(tmp_path: Path, decoded: Pat
     """Even where predictions were written and are right."""
     folder = make_cell(tmp_path, finished=False, pseudo_healthy=True, select=SELECT)
     predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
-    score_cell(folder, decoded, 1.0)
+    finish_and_score(folder, decoded)
     assert folder.score_tables() == ["last", "best", "augmented"]
     for which in folder.score_tables():
         assert mean_dice(folder, which) == 0
@@ -193,7 +203,7 @@ def test_the_best_checkpoint_on_a_list_is_kept(
     for step, (test, validation) in candidates.items():
         predict(folder.checkpoints / str(step) / "predictions", test)
         predict(folder.checkpoints / str(step) / "validation", {"v": validation})
-    score_cell(folder, decoded, 1.0)
+    finish_and_score(folder, decoded)
     selected = folder.read_selected()
     assert selected is not None
     assert (selected.by, selected.every, selected.start, selected.step) == (by, 5, 0, best)
@@ -214,11 +224,11 @@ def test_scores_are_computed_again_where_what_they_depend_on_changed(
 ) -> None:
     folder = make_cell(tmp_path)
     predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
-    score_cell(folder, decoded, 1.0)
+    finish_and_score(folder, decoded)
     table = folder.scores("last")
-    table.write_text("changed")
+    written_at = table.stat().st_mtime_ns
     score_cell(folder, decoded, 1.0)
-    assert table.read_text() == "changed"
+    assert table.stat().st_mtime_ns == written_at
     metric = replace(BUILT_IN[0], key="overlap")
     again: Sequence[dict[str, Any]] = (
         {"tolerance": 2.0},
@@ -226,10 +236,76 @@ def test_scores_are_computed_again_where_what_they_depend_on_changed(
         {"tolerance": 2.0, "metric_code": "plug-in", "metrics": [*BUILT_IN, metric]},
     )
     for settings in again:
-        table.write_text("changed")
+        written_at = table.stat().st_mtime_ns
         score_cell(folder, decoded, **settings)
+        assert table.stat().st_mtime_ns > written_at
         assert len(read_rows(table)) == 2
     assert list(read_rows(table)[0]) == [*FIELDS, "overlap"]
+
+
+@pytest.mark.parametrize("damage", ["", "changed", "case,group\n", None])
+def test_a_damaged_score_table_is_scored_again(
+    tmp_path: Path, decoded: Path, damage: str | None
+) -> None:
+    """Found by damaging files: a table that had lost its last line was drawn (S2)."""
+    folder = make_cell(tmp_path)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    finish_and_score(folder, decoded)
+    table = folder.scores("last")
+    whole = table.read_text()
+    if damage is None:
+        table.unlink()
+    else:
+        table.write_text(damage)
+    score_cell(folder, decoded, 1.0)
+    assert table.read_text() == whole
+
+
+def test_a_digit_changed_in_a_score_table_is_noticed_at_equal_size(
+    tmp_path: Path, decoded: Path
+) -> None:
+    folder = make_cell(tmp_path)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    finish_and_score(folder, decoded)
+    table = folder.scores("last")
+    whole = table.read_text()
+    table.write_text(whole.replace("1.0", "0.1", 1))
+    score_cell(folder, decoded, 1.0)
+    assert table.read_text() == whole
+
+
+def test_a_changed_prediction_is_never_scored(tmp_path: Path, decoded: Path) -> None:
+    folder = make_cell(tmp_path)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    finish_again(folder)
+    predict(folder.predictions("last"), {"a": 1 - TRUTH})
+    with pytest.raises(BenchError, match=r"a\.npz was changed after it was written; remove"):
+        score_cell(folder, decoded, 1.0)
+
+
+def test_a_prediction_added_later_is_never_scored(tmp_path: Path, decoded: Path) -> None:
+    folder = make_cell(tmp_path)
+    predict(folder.predictions("last"), {"a": TRUTH})
+    finish_again(folder)
+    predict(folder.predictions("last"), {"b": TRUTH})
+    with pytest.raises(BenchError, match=r"b\.npz was changed"):
+        score_cell(folder, decoded, 1.0)
+
+
+def test_other_images_than_those_of_the_training_are_refused(tmp_path: Path, decoded: Path) -> None:
+    folder = make_cell(tmp_path, data="other")
+    with pytest.raises(BenchError, match="holds other images than cell"):
+        score_cell(folder, decoded, 1.0)
+
+
+def test_damaged_masks_are_refused(tmp_path: Path, decoded: Path) -> None:
+    """Found by damaging files: zeros in test_masks.bin changed 375 values of a board (S1)."""
+    folder = make_cell(tmp_path)
+    predict(folder.predictions("last"), {"a": TRUTH, "b": TRUTH})
+    (decoded / "test_masks.bin").write_bytes(bytes(TRUTH.nbytes))
+    with pytest.raises(BenchError, match=r"test_masks\.bin was changed after it was written"):
+        finish_and_score(folder, decoded)
+    assert folder.score_tables() == []
 
 
 # Classification
@@ -242,8 +318,9 @@ def labelled(tmp_path: Path) -> Path:
     folder.mkdir()
     cases: list[CaseEntry] = [entry(f"case{i}", f"case{i}") for i in range(4)]
     card = replace(CARD, labels=("label 0", "label 1"))
-    write_index(folder, index_of([], cases, card))
+    write_index(folder, replace(index_of([], cases, card), data="data"))
     (folder / "test_labels.json").write_text(json.dumps({f"case{i}": i // 2 for i in range(4)}))
+    digest_folder(folder)
     return folder
 
 
@@ -265,7 +342,7 @@ def test_a_failed_classifier_is_at_its_worst(
     """Even where its predictions were written and are right."""
     folder = make_cell(tmp_path, finished, task="classification")
     predict_labels(folder.predictions("last"), CASES, RIGHT)
-    score_cell(folder, labelled, 1.0)
+    finish_and_score(folder, labelled)
     assert folder.score_tables() == ["last"]
     scores = read_scores(folder.scores("last"), "classification")
     assert isinstance(scores, LabelScores)

@@ -24,6 +24,7 @@ from bench.tuning.study_folder import StudyFolder, Trial, study_folder
 from bench.verify import verify
 from bench.verify.mismatch import Mismatch
 from reports import write
+from tests.support.sealed import edit_sealed, finish_again
 from tests.support.tiny_bench import mismatches, report
 from tests.support.tuned_bench import PLUGINS, make_trial, plan_tuned, run, tune
 
@@ -57,12 +58,13 @@ def first_folder(store: Store) -> StudyFolder:
 def read_object(file: Path) -> dict[str, Any]:
     """The content of a JSON file."""
     content: dict[str, Any] = json.loads(file.read_text())
+    content.pop("sha256", None)
     return content
 
 
 def edit(file: Path, **changes: Any) -> None:
-    """Change keys of a JSON file."""
-    file.write_text(json.dumps({**read_object(file), **changes}))
+    """Change keys of a sealed JSON file."""
+    edit_sealed(file, lambda content: content.update(changes))
 
 
 def wrong_trials(store: Store) -> list[Mismatch]:
@@ -441,6 +443,7 @@ def test_a_trial_without_anything_to_score_has_failed(copy: Store) -> None:
     start = trials.read_trials(copy, study.id)[0]
     for key in start.cells:
         remove_references(copy.cell(key).held_out_scores)
+        finish_again(copy.cell(key))
     due, ended = trials.end_trial(study, start.params, [], copy)
     assert due == [] and ended is not None
     assert ended.state == "failed"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from bench.errors import BenchError
 from bench.records import read_json
-from bench.worker.shared_parts import Parts, save_state
+from bench.worker.shared_parts import Parts, part_file, save_state
 
 CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}
 
@@ -147,3 +148,54 @@ def test_hashes_decide_the_name_of_a_part_but_not_its_seed(tmp_path: Path, axis:
 def test_states_are_written_whole(tmp_path: Path) -> None:
     save_state({"a": torch.zeros(2, 2).t()}, tmp_path / "a.safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "zeros", "record"])
+def test_a_damaged_part_is_built_again(tmp_path: Path, damage: str) -> None:
+    """Found by damaging files: every retry of its cells failed, for good (L3)."""
+    builds = []
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        builds.append(seed)
+        return {"a": torch.arange(300.0)}
+
+    Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], build)
+    [file] = tmp_path.glob("*.safetensors")
+    if damage == "truncated":
+        os.truncate(file, 100)
+    elif damage == "zeros":
+        file.write_bytes(file.read_bytes()[:-40] + bytes(40))
+    else:
+        file.with_suffix(".json").write_text("{}")
+    key = file.stem
+    with pytest.raises(BenchError, match="run' again"):
+        part_file(tmp_path, key)
+    again = Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], build)
+    assert torch.equal(again["a"], torch.arange(300.0))
+    assert len(builds) == 2
+    assert part_file(tmp_path, key) == file
+
+
+def test_a_damaged_snapshot_starts_the_build_over(tmp_path: Path) -> None:
+    def dies(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        saved.keep({"step": torch.tensor([5.0])})
+        raise KeyboardInterrupt
+
+    seen = []
+
+    def ends(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        seen.append(saved.last)
+        return {"a": torch.zeros(1)}
+
+    with pytest.raises(KeyboardInterrupt):
+        Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], dies)
+    [file] = tmp_path.glob("*.snapshot.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    Parts(tmp_path, CONTEXT).get("gan", {}, ["a"], ends)
+    assert seen == [None]
+
+
+@pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a" * 19])
+def test_no_key_of_a_part_leads_elsewhere(tmp_path: Path, key: str) -> None:
+    with pytest.raises(BenchError, match="it has no part"):
+        part_file(tmp_path, key)
