@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from bench import hashing
 from bench.api import Card, Spec, Task
-from bench.digests import (
+from bench.errors import BenchError
+from bench.files.digests import (
     DIGESTS,
     FileDigest,
     FolderDigests,
@@ -20,9 +21,7 @@ from bench.digests import (
     is_whole,
     write_digests,
 )
-from bench.errors import BenchError
-from bench.names import EXTERNAL
-from bench.records import (
+from bench.files.records import (
     is_sealed,
     plain_data,
     read_json,
@@ -32,6 +31,7 @@ from bench.records import (
     write_record,
     write_sealed,
 )
+from bench.names import EXTERNAL
 
 PROTOCOL = "1"  # raise it when a rule of the protocol or of scoring changes what a result means
 RUN_AGAIN = "remove the folder of this cell and give its suite to 'run' again"

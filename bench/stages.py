@@ -19,6 +19,7 @@ from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
 from bench.execution.progress import Progress
+from bench.files.records import CHANGED, is_sealed, read_json
 from bench.metrics.case_metric import CaseMetric
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split
@@ -33,7 +34,6 @@ from bench.planning.dataset_facts import describe_dataset, left_out, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
-from bench.records import CHANGED, is_sealed, read_json
 from bench.scoring import score_cell
 from bench.store import Store, refuse_links
 

@@ -15,7 +15,7 @@ from bench.names import file_name
 
 KEY = re.compile(r"[0-9a-f]{20}")  # of a cell, a part or a study
 RUNNING = ".running."  # and a process: the mark of a launch
-TEMPORARY = re.compile(r"\..+\.(\d+)")  # as `bench.records.replacing` names a file
+TEMPORARY = re.compile(r"\..+\.(\d+)")  # as `bench.files.records.replacing` names a file
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
 
@@ -105,7 +105,7 @@ class Store:
 def sweep(*folders: Path) -> list[Path]:
     """Remove files that processes were writing when they were killed; returns them.
 
-    Such a file is named .NAME.PID, see `bench.records.replacing`.
+    Such a file is named .NAME.PID, see `bench.files.records.replacing`.
     """
     left: list[Path] = []
     for folder in folders:

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from bench import hashing, registry
 from bench.cell_folder import PREDICTION_SETS, CellFolder
 from bench.errors import BenchError
+from bench.files.records import plain_data
 from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import StudyFacts, metric_files, read_plan
-from bench.records import plain_data
 from bench.scoring.score_cell import expect_whole_scores
 from bench.scoring.tables import LABEL_METRICS, mean_of, read_scores
 from bench.store import Store, refuse_links

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bench.board.schema import Board, Panel, Sheet
 from bench.errors import BenchError
-from bench.records import replacing, write_text
+from bench.files.records import replacing, write_text
 from reports.formats import csv_json, latex, markdown
 from reports.formats.public import without_folders
 from reports.page.embedded import Download, make_download

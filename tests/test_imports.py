@@ -18,8 +18,7 @@ FILES = sorted(
 # From the bottom up; the rooms of one line may not use each other, but for those named below.
 ORDER = (
     ("errors", "api"),
-    ("hashing", "names", "records", "csv_text", "metrics", "stats"),
-    ("digests",),
+    ("hashing", "names", "files", "metrics", "stats"),
     ("cell_folder", "plugin_files"),
     ("store", "registry", "data"),
     ("worker", "scoring"),
@@ -49,8 +48,8 @@ FREE = {  # what rooms outside of bench/ may use of it
         "bench.diff",
         "bench.names",
         "bench.errors",
-        "bench.records",
-        "bench.csv_text",
+        "bench.files.records",
+        "bench.files.csv_text",
     ),
 }
 

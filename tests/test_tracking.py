@@ -18,9 +18,9 @@ import pytest
 from bench import stages, tracking
 from bench.cell_folder import CellFolder, CurvePoint, GeneratorCurve, Judgement
 from bench.errors import BenchError
+from bench.files.records import write_json
 from bench.metrics.built_in import case_metrics
 from bench.planning.cells import PlannedCell
-from bench.records import write_json
 from bench.scoring.tables import Scores, read_scores
 from bench.store import Store
 from tests.support import tiny_bench

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from bench import __version__, csv_text, hashing, registry
+from bench import __version__, hashing, registry
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
@@ -32,6 +32,7 @@ from bench.board.schema import (
 from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
+from bench.files import csv_text
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, metric_files, read_plan

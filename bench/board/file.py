@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.board.schema import Board
 from bench.errors import BenchError
-from bench.records import write_text as write_text
+from bench.files.records import write_text as write_text
 from bench.store import file_name as file_name
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from bench.api import Case, Task, TrainView
 from bench.data.index import REMEDY, CaseEntry, Index, Side, StoredArray
-from bench.digests import FolderDigests
-from bench.records import read_json
+from bench.files.digests import FolderDigests
+from bench.files.records import read_json
 
 # On the training grid: train_images, train_masks, test_images.
 # On the native grid: test_native (for pictures), test_masks.

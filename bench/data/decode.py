@@ -31,9 +31,9 @@ from bench.data.index import (
 )
 from bench.data.near_duplicates import SIDE, thumbnail
 from bench.data.raw_case import checked
-from bench.digests import Digests, FileDigest, digest_of, write_digests
 from bench.errors import BenchError, DataProblem
-from bench.records import CHANGED, write_json
+from bench.files.digests import Digests, FileDigest, digest_of, write_digests
+from bench.files.records import CHANGED, write_json
 
 log = logging.getLogger("bench.data.decode")
 PART = ".part"  # the end of the name of a folder that is not complete

@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.api import Card, Spec, Task
 from bench.errors import BenchError
-from bench.records import read_record, write_record
+from bench.files.records import read_record, write_record
 
 REMEDY = "remove its folder and give the suite to 'run' again to decode the images anew"
 Side = Literal["train", "test", "validation"]

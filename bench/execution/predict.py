@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import csv_text
 from bench.api import Card, Spec
 from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
+from bench.files import csv_text
 from bench.store import Store, refuse_links
 
 if TYPE_CHECKING:

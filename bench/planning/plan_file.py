@@ -9,12 +9,12 @@ from typing import Any
 
 from bench import hashing, registry
 from bench.errors import BenchError, cut
+from bench.files.records import parse_record, plain_data, read_sealed, write_sealed
 from bench.names import EXTERNAL
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.suite import Suite
 from bench.plugin_files import named_plugin
-from bench.records import parse_record, plain_data, read_sealed, write_sealed
 from bench.store import KEY
 
 PLAN_LAYOUT = 6  # raise it when the layout of plan.json changes

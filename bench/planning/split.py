@@ -14,8 +14,8 @@ from bench import hashing
 from bench.api import Record
 from bench.data.index import CaseEntry, Index
 from bench.errors import BenchError, shown
+from bench.files.records import CHANGED, read_bytes, write_json
 from bench.planning import budget
-from bench.records import CHANGED, read_bytes, write_json
 
 RUN_AGAIN = "remove it and give the suite to 'run' again"
 

@@ -13,8 +13,8 @@ from bench.cell_folder import CellFolder, CellJob, Distance, Judgement
 from bench.data import cache, geometry
 from bench.data.index import CaseEntry, Index, read_index
 from bench.errors import BenchError
+from bench.files.records import write_text
 from bench.metrics import frechet, inpainting, pseudo_healthy
-from bench.records import write_text
 from bench.scoring import features
 from bench.scoring.reference_model import predict_classes
 from bench.scoring.synthetic_images import (

@@ -26,9 +26,9 @@ from bench.cell_folder import (
 from bench.data import cache
 from bench.data.index import CaseEntry, Index, Side, read_index
 from bench.errors import BenchError
+from bench.files.records import CHANGED, write_text
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric, CasePair
-from bench.records import CHANGED, write_text
 from bench.registry import scoring_sources
 from bench.scoring.tables import DICE, LABEL_FIELDS, as_csv, mean_of_rows, score_fields
 from bench.store import PROBABILITIES

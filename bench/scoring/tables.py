@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import csv_text
 from bench.errors import BenchError
+from bench.files import csv_text
 from bench.metrics import classification, pseudo_healthy
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric

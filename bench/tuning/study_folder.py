@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import BenchError, cut
+from bench.files.records import read_record, read_sealed, write_record, write_sealed, write_text
 from bench.planning.plan_file import StudyFacts
-from bench.records import read_record, read_sealed, write_record, write_sealed, write_text
 from bench.store import KEY, Store
 
 REMEDY = "give its suite to 'run' again"

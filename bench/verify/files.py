@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from bench import hashing
 from bench.cell_folder import CellFolder, PredictionSet, ScoreStamp
-from bench.digests import DIGESTS, is_whole
 from bench.errors import BenchError
+from bench.files.digests import DIGESTS, is_whole
+from bench.files.records import SEAL, is_sealed, read_json
 from bench.names import cell_label, file_name
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan
 from bench.planning.split import Split
-from bench.records import SEAL, is_sealed, read_json
 from bench.scoring.score_cell import read_probabilities
 from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch

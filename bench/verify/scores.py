@@ -12,8 +12,8 @@ from bench import registry
 from bench.cell_folder import CellFolder
 from bench.data.cache import decoded_files
 from bench.data.index import Index, is_decoded, read_index
-from bench.digests import DIGESTS
 from bench.errors import BenchError
+from bench.files.digests import DIGESTS
 from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell

@@ -12,11 +12,11 @@ from bench import hashing
 from bench.board.schema import HEADLINE
 from bench.cell_folder import CellCost, CellKey
 from bench.errors import BenchError, cut
+from bench.files.records import parse_record
 from bench.names import DEFAULT, cell_label
 from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, StudyFacts
-from bench.records import parse_record
 from bench.scoring.tables import held_out_headline
 from bench.store import KEY
 from bench.tuning.study import study_label

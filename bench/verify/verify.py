@@ -11,12 +11,13 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any, Protocol
 
-from bench import __version__, csv_text
+from bench import __version__
 from bench.board import build
 from bench.board.schema import TASKS, Board
 from bench.errors import BenchError
+from bench.files import csv_text
+from bench.files.records import read_json
 from bench.planning.plan_file import read_plan
-from bench.records import read_json
 from bench.store import Store, refuse_links
 from bench.verify.files import (
     ResultFolder,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.data import cache
 from bench.data.index import CaseEntry, Index
-from bench.records import write_text
+from bench.files.records import write_text
 from bench.worker.predictors import ClassPredictor, Predictor
 
 

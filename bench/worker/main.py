@@ -24,7 +24,7 @@ from bench.cell_folder import CellCost, CellFolder, CellJob, CellResult
 from bench.data import cache
 from bench.data.index import Index, read_index
 from bench.errors import NotFiniteError
-from bench.records import flush_all
+from bench.files.records import flush_all
 from bench.worker import held_out
 from bench.worker.checkpoints import Checkpoints
 from bench.worker.failures import MACHINE, MEMORY, describe_failure

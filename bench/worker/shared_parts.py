@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench import hashing
 from bench.api import Build
-from bench.digests import FileDigest, check, digest_of, is_whole
 from bench.errors import BenchError, cut
-from bench.records import read_record, replacing, write_record
+from bench.files.digests import FileDigest, check, digest_of, is_whole
+from bench.files.records import read_record, replacing, write_record
 from bench.worker.snapshots import Snapshot
 
 if TYPE_CHECKING:

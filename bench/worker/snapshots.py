@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bench.records import parse_record, plain_data, replacing
+from bench.files.records import parse_record, plain_data, replacing
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from bench import csv_text
 from bench.board.schema import Board, Point, Row
+from bench.files import csv_text
 from reports.formats.main_table import GAIN, Line, Table, gain_interval, main_tables
 
 TABLE_START = ("task", "dataset", "labelled", "method", "id", "variant")

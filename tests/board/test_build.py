@@ -11,7 +11,7 @@ from bench.board.build import build
 from bench.board.columns import COLUMNS
 from bench.board.rows import find_reference, status_of
 from bench.cell_folder import CellFailure
-from bench.records import write_record
+from bench.files.records import write_record
 from bench.store import Store
 from tests.support import tiny_bench
 from tests.support.boards import row_cells

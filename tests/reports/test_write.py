@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench import records
 from bench.board.schema import Board
 from bench.errors import BenchError
+from bench.files import records
 from reports.formats.csv_json import board_json, rows_csv, tables_csv
 from reports.formats.latex import render_latex
 from reports.formats.markdown import render_markdown

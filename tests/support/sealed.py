@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cell_folder import CellFolder, CellResult
-from bench.digests import digests_of, write_digests
-from bench.records import write_sealed
+from bench.files.digests import digests_of, write_digests
+from bench.files.records import write_sealed
 
 
 def edit_sealed(file: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bench.cell_folder import CellFailure, CellResult, CopyCounts, Distance, Judgement
+from bench.files.records import write_record
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
-from bench.records import write_record
 from bench.scoring.tables import FIELDS
 from bench.store import Store
 from bench.verify import plain_metrics

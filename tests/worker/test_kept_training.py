@@ -125,7 +125,7 @@ def test_a_full_disk_costs_a_snapshot_and_not_the_training(
     def no_space(*given: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.records.os.fsync", no_space)
+    monkeypatch.setattr("bench.files.records.os.fsync", no_space)
     loop.keep({"x": torch.tensor(2)})
     assert "no snapshot could be kept (No space left on device)" in caplog.text
     assert [file.name for file in tmp_path.iterdir()] == ["a"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.records import read_json
+from bench.files.records import read_json
 from bench.worker.shared_parts import Parts, part_file, save_state
 
 CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cell_folder import CellFolder, CellResult
-from bench.digests import FolderDigests, digest_of, digests_of, is_whole, write_digests
 from bench.errors import LONGEST_VALUE, BenchError, shown
-from bench.records import is_sealed, read_sealed, write_sealed, write_text
+from bench.files.digests import FolderDigests, digest_of, digests_of, is_whole, write_digests
+from bench.files.records import is_sealed, read_sealed, write_sealed, write_text
 from bench.store import Store, refuse_links
 
 CONTENT = {"name": "a", "seconds": 12.5, "list": [1, 2, {"deep": None}], "text": "ä\n"}

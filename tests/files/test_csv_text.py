@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import csv_text
 from bench.board.build import per_case_csv
 from bench.cell_folder import CellResult
+from bench.files import csv_text
 from bench.scoring.tables import FIELDS, as_csv, read_rows, read_scores
 from bench.store import Store
 from bench.verify.verify import _check_cases

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError, cut
-from bench.records import CHANGED, read_record, write_record
+from bench.files.records import CHANGED, read_record, write_record
 
 DIGESTS = "digests.json"
 BLOCK = 2**20  # bytes

@@ -29,8 +29,8 @@ from bench.cell_folder import (
 )
 from bench.data.index import DroppedCase, StoredArray, read_index, write_index
 from bench.errors import BenchError
+from bench.files.records import plain_data, read_record, write_record
 from bench.planning.plan_file import PublishedNumber, StudyFacts, read_plan, write_plan
-from bench.records import plain_data, read_record, write_record
 from bench.store import Store
 from tests.support.boards import dataset_facts, planned_cell, toy_plan
 from tests.support.entries import CARD, SPEC, entry, index_of

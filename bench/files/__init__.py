@@ -1,0 +1,1 @@
+"""Files on disk: typed records, digests, CSV."""
