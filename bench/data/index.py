@@ -49,7 +49,9 @@ class CaseEntry:
     @property
     def learnable(self) -> tuple[int, ...]:
         """The classes that a method can see: those that are left on the training grid."""
-        return self.classes if self.classes_on_grid is None else self.classes_on_grid
+        if self.classes_on_grid is None:
+            return self.classes
+        return tuple(number for number in self.classes if number in self.classes_on_grid)
 
 
 @dataclass(frozen=True, slots=True)
