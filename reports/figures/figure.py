@@ -49,13 +49,6 @@ class Figure:
     choices: tuple[Choice, ...] = ()
 
     @property
-    def budgets(self) -> list[int]:
-        """The numbers of labelled patients between which it chooses; empty if it does not."""
-        if "labelled" not in {param["name"] for param in self.spec["params"]}:
-            return []
-        return sorted({value["labelled"] for value in self.spec["data"]["values"]})
-
-    @property
     def json(self) -> Markup:
         """The specification for a script element: no name inside it can end the element."""
         text = json.dumps(self.spec, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

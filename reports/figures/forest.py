@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.board.schema import Board, MetricGain
-from bench.names import method_label
+from bench.names import DEFAULT, TUNED, method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import first_view, own_settings, section_views
@@ -21,6 +21,8 @@ from reports.figures.words import (
 )
 from reports.page import tables
 from reports.view import View
+
+GainKey = tuple[str, str, int, str, str]  # task, dataset, labelled, method, metric
 
 MOST = 30  # methods of a view, besides those that are resolved
 NOT_TESTED = "not tested"
@@ -40,7 +42,10 @@ LONGEST_WIDE_TITLE, LONGEST_NARROW_TITLE = 110, 38  # characters a line
 
 
 class ForestRow(NamedTuple):
-    """One method of a view; `lo` and `hi` are the adjusted interval."""
+    """One method of a view; `lo` and `hi` are the adjusted interval.
+
+    `repeats` marks tuned rows that kept the defaults: beside the default row they are left out.
+    """
 
     labelled: int
     metric: str
@@ -54,6 +59,7 @@ class ForestRow(NamedTuple):
     word: str
     number: str
     interval: str
+    repeats: bool
 
 
 # ---- Rows
@@ -77,9 +83,11 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
 
 def forest_rows(board: Board, view: View) -> list[ForestRow]:
     """The methods of a view, best first; of very many only the best and the resolved ones."""
-    rows = [_make_row(board, gain) for gain in _gains_of(board, view)]
+    repeats = _kept_defaults(board.gains)
+    rows = [_make_row(board, gain, repeats) for gain in _gains_of(board, view)]
     rows.sort(key=_best_first)
     kept = []
+    rows = [row for row in rows if not (row.repeats and view.settings == "all")]
     for rank, row in enumerate(rows):
         if rank < MOST or row.word in RESOLVED:
             kept.append(row)
@@ -98,13 +106,35 @@ def _gains_of(board: Board, view: View) -> list[MetricGain]:
     return gains
 
 
-def _make_row(board: Board, gain: MetricGain) -> ForestRow:
+def _kept_defaults(gains: Sequence[MetricGain]) -> set[GainKey]:
+    """Tuned gains that are those of the default settings to the last digit, in every draw."""
+    default: dict[GainKey, tuple[float, tuple[float, ...]]] = {}
+    for gain in gains:
+        if gain.variant == DEFAULT:
+            default[_gain_key(gain)] = (gain.mean, tuple(gain.draws))
+    kept = set()
+    for gain in gains:
+        numbers = (gain.mean, tuple(gain.draws))
+        if gain.variant == TUNED and default.get(_gain_key(gain)) == numbers:
+            kept.add(_gain_key(gain))
+    return kept
+
+
+def _gain_key(gain: MetricGain) -> GainKey:
+    return (gain.task, gain.dataset, gain.labelled, gain.method, gain.metric)
+
+
+def _make_row(board: Board, gain: MetricGain, kept_defaults: set[GainKey]) -> ForestRow:
+    repeats = gain.variant == TUNED and _gain_key(gain) in kept_defaults
+    name = method_name(board, gain.method, gain.variant)
+    if repeats:
+        name = f"{method_name(board, gain.method, DEFAULT)} (tuned = default)"
     low, high = gain.adjusted_lo, gain.adjusted_hi
     row = ForestRow(
         labelled=gain.labelled,
         metric=gain.metric,
         settings=own_settings(gain.variant),
-        name=method_name(board, gain.method, gain.variant),
+        name=name,
         id=method_label(gain.method, gain.variant),
         mean=_rounded(gain.mean),
         lo=None,
@@ -113,6 +143,7 @@ def _make_row(board: Board, gain: MetricGain) -> ForestRow:
         word=NOT_TESTED,
         number=signed(gain.mean, digits_for(None)),
         interval="",
+        repeats=repeats,
     )
     if low is None or high is None or gain.verdict is None:
         return row
@@ -183,7 +214,10 @@ LETTER_WIDTH = 9  # px, of a name
 NAME_GAP = 14
 NUMBER_PLACE, INTERVAL_PLACE, WORD_PLACE, RIGHT = 72, 82, 212, 310  # px to the right of the plot
 NARROW_NUMBER, NARROW_EDGE = 100, 10
-VIEW_FILTER = f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS}"
+VIEW_FILTER = (
+    f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS} && "
+    "!(datum.repeats && settings == 'all')"
+)
 HEADING = "headings[labelled + '/' + settings + '/' + metric]"
 TOOLTIP = [
     {"field": "name", "title": "Method"},
