@@ -77,12 +77,12 @@ def test_of_very_many_methods_the_best_and_the_resolved_are_shown() -> None:
     best = [f"m{number:04}" for number in range(30)]
     worse = [f"m{number:04}" for number in range(981, 1000)]
     assert [row.id for row in rows] == best + worse
-    note = view_heading(board, LOW)["note"]
+    note = view_heading(board, LOW, len(rows), 1000)["note"]
     assert note == "49 of 1,000 methods: the 30 best, and all that are better or worse"
 
 
 def test_distances_say_that_positive_is_better(board: Board) -> None:
-    heading = view_heading(board, LOW._replace(metric="hd95"))
+    heading = view_heading(board, LOW._replace(metric="hd95"), 6, 6)
     assert " ".join(heading["wide"]) == (
         "Gain in HD95 (px; positive is better) over supervised training "
         "with the same 4 labelled patients"
