@@ -186,9 +186,3 @@ def test_too_many_scores_have_no_figure(board: Board, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cases, "MOST_VALUES", 71)
     assert cases.section_figure(board, *PLACE) is None
     assert case_strips.section_figure(board, *PLACE) is None
-
-
-def test_a_figure_says_between_which_budgets_it_chooses(board: Board) -> None:
-    assert made(tuning.section_figure, board).budgets == [4]
-    assert made(cost.section_figure, board).budgets == [4, 8, 40]
-    assert made(cases.section_figure, board).budgets == []
