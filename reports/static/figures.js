@@ -156,7 +156,9 @@ window.ScarceFigures = (() => {
   /* For all figures, such as {labelled: 4, settings: "default", metric: "dice"}. */
   function setView(view) {
     Object.assign(chosen, view);
-    return Promise.all([...met].map(redraw));
+    // Figures of another section do not know this view; they follow when theirs is shown again.
+    const shown = [...met].filter((figure) => !figure.closest("[hidden]"));
+    return Promise.all(shown.map(redraw));
   }
 
   async function redraw(figure) {
