@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,9 @@ def fit_to(spec: Mapping[str, Any], room: int) -> Spec:
         room = min(room, meta.get("widest", room))
         fitted["width"] = room - fitted["padding"]["left"] - fitted["padding"]["right"]
         return fitted
-    columns = max(1, min(meta["panels"], room // meta["panel"]))
+    most = max(1, room // meta["panel"])
+    lines = math.ceil(meta["panels"] / most)
+    columns = math.ceil(meta["panels"] / lines)  # lines are filled evenly
     fitted["columns"] = columns
     width = min(room // columns - meta["margin"], WIDEST_PANEL)
     fitted["spec"] = {**spec["spec"], "width": width}

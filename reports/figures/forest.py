@@ -163,12 +163,17 @@ def _make_row(board: Board, gain: MetricGain, kept_defaults: set[GainKey]) -> Fo
         return row
     digits = digits_for((high - low) / 2)
     return row._replace(
-        lo=_rounded(low),
-        hi=_rounded(high),
+        lo=_rounded(_possible(low, gain.metric)),
+        hi=_rounded(_possible(high, gain.metric)),
         word=gain.verdict,
         number=signed(gain.mean, digits),
         interval=signed_interval(low, high, digits),
     )
+
+
+def _possible(end: float, metric: str) -> float:
+    """The end of a bar: no gain in a share leaves [-1, 1], however few the draws."""
+    return tables.clip(end, "gain") if metric in tables.SHARES else end
 
 
 def _rounded(value: float) -> float:

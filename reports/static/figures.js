@@ -75,7 +75,9 @@ window.ScarceFigures = (() => {
       fitted.width = used - fitted.padding.left - fitted.padding.right;
       return fitted;
     }
-    fitted.columns = Math.max(1, Math.min(meta.panels, Math.floor(room / meta.panel)));
+    const most = Math.max(1, Math.floor(room / meta.panel));
+    const lines = Math.ceil(meta.panels / most);
+    fitted.columns = Math.ceil(meta.panels / lines); // lines are filled evenly
     const width = Math.min(Math.floor(room / fitted.columns) - meta.margin, WIDEST_PANEL);
     fitted.spec = { ...fitted.spec, width };
     return fitted;

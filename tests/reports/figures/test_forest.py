@@ -48,6 +48,22 @@ def test_without_an_adjusted_interval_there_is_no_bar(board: Board) -> None:
         assert (row.lo, row.hi, row.interval, row.word) == (None, None, "", "not tested")
 
 
+def test_bars_end_where_no_gain_can_be_but_the_text_says_all() -> None:
+    wide = make_gain("ss_net", 0.25, 3.0, [0.2, 0.3])
+    [row] = forest_rows(make_board([wide]), LOW)
+    assert (row.lo, row.hi, row.interval) == (-1.0, 1.0, "[\u22122.8, +3.2]")
+    pixels = make_gain("ss_net", 5.0, 30.0, [4.0, 6.0], metric="hd95")
+    [row] = forest_rows(make_board([pixels]), LOW._replace(metric="hd95"))
+    assert (row.lo, row.hi) == (-25.0, 35.0)
+
+
+@pytest.mark.parametrize("half_width", [None, 0.1])
+def test_a_single_method_without_draws_is_drawn(half_width: float | None) -> None:
+    figure = section_figure(make_board([make_gain("x", 0.0, half_width, [])]), "segmentation", "d")
+    assert figure is not None
+    assert "NaN" not in figure.svg and "undefined" not in figure.svg
+
+
 def test_settings_choose_rows_and_name_the_tuned_ones(board: Board) -> None:
     tuned = forest_rows(board, LOW._replace(settings="tuned"))
     assert {row.settings for row in tuned} == {"tuned"}
