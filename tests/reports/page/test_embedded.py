@@ -47,6 +47,8 @@ def test_a_table_is_packed_by_its_length() -> None:
 
 
 def test_a_long_table_is_packed_in_a_short_time() -> None:
-    first, second = (embedded.make_download("results.csv", "", "x,y\n" * 1_300_000) for _ in range(2))
+    first, second = (
+        embedded.make_download("results.csv", "", "x,y\n" * 1_300_000) for _ in range(2)
+    )
     assert first.name == "results.csv.gz" and first.uri is not None and len(first.uri) < 100_000
     assert first == second
