@@ -60,8 +60,8 @@ class Figure:
 def make_figure(name: str, title: str, caption: str, spec: Spec) -> Figure:
     """The figure, drawn at both widths."""
     first = _first_view_only(spec)
-    wide = f'<div class="wide">{draw_svg(fit_to(first, WIDE))}</div>'
-    narrow = f'<div class="narrow">{draw_svg(fit_to(first, NARROW))}</div>'
+    wide = f'<div class="wide" aria-hidden="true">{draw_svg(fit_to(first, WIDE))}</div>'
+    narrow = f'<div class="narrow" aria-hidden="true">{draw_svg(fit_to(first, NARROW))}</div>'
     return Figure(name, title, caption, spec, Markup(wide + narrow))
 
 

@@ -117,6 +117,7 @@ window.ScarceFigures = (() => {
     const entry = { room, view: null };
     drawn.set(figure, entry);
     const target = document.createElement("div");
+    target.ariaHidden = "true"; // the drawing around it has a name; its parts have none
     const spec = setParams(fitTo(copySpec(figure), room), figure);
     const view = await embed(target, spec, "svg");
     if (drawn.get(figure) !== entry) {
