@@ -87,7 +87,12 @@ def scatter_spec(table: CaseTable, choices: Choices) -> Spec:
     for number, case in enumerate(table.cases):
         scores = [_rounded(series.values[number]) for series in table.series]
         values.append({"case": case, "scores": scores})
-    params = {"across": choices.across, "up": choices.up, "names": choices.names}
+    params = {
+        "across": choices.across,
+        "up": choices.up,
+        "names": choices.names,
+        "score": table.metric,
+    }
     spec = look.one_view("Scores of two methods, one dot a test case", values, params)
     spec["transform"] = [
         {"calculate": "datum.scores[across]", "as": "x"},
@@ -96,7 +101,7 @@ def scatter_spec(table: CaseTable, choices: Choices) -> Spec:
         {"calculate": "names[up]", "as": "upName"},
         {"filter": "isValid(datum.x) && isValid(datum.y)"},
     ]
-    spec["title"] = {"text": {"expr": f"'{table.metric} by case: ' + names[up]"}, "dx": -LEFT}
+    spec["title"] = {"text": {"expr": "score + ' by case: ' + names[up]"}, "dx": -LEFT}
     spec["title"]["subtitle"] = {"expr": "'against ' + names[across] + ' on the x axis'"}
     spec["height"] = HEIGHT
     spec["padding"] = {"left": LEFT, "right": RIGHT, "top": TOP + 20, "bottom": BOTTOM}

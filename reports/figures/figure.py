@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ WIDE = 900  # px, of a drawing in print and on a wide screen
 NARROW = 358  # of a phone with 390 px
 NARROW_BELOW = 620  # px; `figures.js` chooses by the same numbers
 WIDEST_PANEL = 400  # px
+VIEW = ("labelled", "settings", "metric")  # signals that the controls of the page set
 # None of these may stand in a script element as it is: "</script>" would end the element,
 # U+2028 and U+2029 end lines.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
@@ -49,13 +51,6 @@ class Figure:
     choices: tuple[Choice, ...] = ()
 
     @property
-    def budgets(self) -> list[int]:
-        """The numbers of labelled patients between which it chooses; empty if it does not."""
-        if "labelled" not in {param["name"] for param in self.spec["params"]}:
-            return []
-        return sorted({value["labelled"] for value in self.spec["data"]["values"]})
-
-    @property
     def json(self) -> Markup:
         """The specification for a script element: no name inside it can end the element."""
         text = json.dumps(self.spec, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -64,9 +59,23 @@ class Figure:
 
 def make_figure(name: str, title: str, caption: str, spec: Spec) -> Figure:
     """The figure, drawn at both widths."""
-    wide = f'<div class="wide">{draw_svg(fit_to(spec, WIDE))}</div>'
-    narrow = f'<div class="narrow">{draw_svg(fit_to(spec, NARROW))}</div>'
+    first = _first_view_only(spec)
+    wide = f'<div class="wide" aria-hidden="true">{draw_svg(fit_to(first, WIDE))}</div>'
+    narrow = f'<div class="narrow" aria-hidden="true">{draw_svg(fit_to(first, NARROW))}</div>'
     return Figure(name, title, caption, spec, Markup(wide + narrow))
+
+
+def _first_view_only(spec: Spec) -> Spec:
+    """Without the values that its own filter would leave out: they need not be read for that."""
+    signals = {}
+    for param in spec["params"]:
+        if param["name"] in VIEW and param["value"] != "all":
+            signals[param["name"]] = param["value"]
+    values = []
+    for value in spec["data"]["values"]:
+        if all(value.get(name, wanted) == wanted for name, wanted in signals.items()):
+            values.append(value)
+    return {**spec, "data": {"values": values}}
 
 
 def fit_to(spec: Mapping[str, Any], room: int) -> Spec:
@@ -79,7 +88,9 @@ def fit_to(spec: Mapping[str, Any], room: int) -> Spec:
         room = min(room, meta.get("widest", room))
         fitted["width"] = room - fitted["padding"]["left"] - fitted["padding"]["right"]
         return fitted
-    columns = max(1, min(meta["panels"], room // meta["panel"]))
+    most = max(1, room // meta["panel"])
+    lines = math.ceil(meta["panels"] / most)
+    columns = math.ceil(meta["panels"] / lines)  # lines are filled evenly
     fitted["columns"] = columns
     width = min(room // columns - meta["margin"], WIDEST_PANEL)
     fitted["spec"] = {**spec["spec"], "width": width}

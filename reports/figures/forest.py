@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.board.schema import Board, MetricGain
-from bench.names import method_label
+from bench.names import DEFAULT, TUNED, method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import first_view, own_settings, section_views
@@ -20,7 +21,9 @@ from reports.figures.words import (
     signed_interval,
 )
 from reports.page import tables
-from reports.view import View
+from reports.view import Settings, View
+
+GainKey = tuple[int, str, str]  # labelled, method, metric
 
 MOST = 30  # methods of a view, besides those that are resolved
 NOT_TESTED = "not tested"
@@ -40,7 +43,10 @@ LONGEST_WIDE_TITLE, LONGEST_NARROW_TITLE = 110, 38  # characters a line
 
 
 class ForestRow(NamedTuple):
-    """One method of a view; `lo` and `hi` are the adjusted interval."""
+    """One method of a view; `lo` and `hi` are the adjusted interval.
+
+    `repeats` marks tuned rows that kept the defaults: beside the default row they are left out.
+    """
 
     labelled: int
     metric: str
@@ -54,6 +60,10 @@ class ForestRow(NamedTuple):
     word: str
     number: str
     interval: str
+    repeats: bool
+
+
+RowGroups = dict[tuple[int, str], list[ForestRow]]  # by labelled patients and metric
 
 
 # ---- Rows
@@ -64,12 +74,14 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
     views = section_views(board, task, dataset)
     if not views:
         return None
+    groups = _group_rows(board, task, dataset)
     rows: dict[ForestRow, None] = {}
     headings = {}
     for view in views:
-        headings[_heading_key(view)] = view_heading(board, view)
-        for row in forest_rows(board, view):
-            rows[row] = None
+        chosen = _choose(groups[view.labelled, view.metric], view.settings)
+        shown = _best_and_resolved(chosen)
+        headings[_heading_key(view)] = view_heading(board, view, len(shown), len(chosen))
+        rows.update(dict.fromkeys(shown))
     spec = forest_spec(list(rows), headings, first_view(board, task, dataset))
     title = f"Gain over {reference_words(board)}"
     return make_figure("forest", title, CAPTION, spec)
@@ -77,8 +89,30 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
 
 def forest_rows(board: Board, view: View) -> list[ForestRow]:
     """The methods of a view, best first; of very many only the best and the resolved ones."""
-    rows = [_make_row(board, gain) for gain in _gains_of(board, view)]
-    rows.sort(key=_best_first)
+    groups = _group_rows(board, view.task, view.dataset)
+    return _best_and_resolved(_choose(groups[view.labelled, view.metric], view.settings))
+
+
+def _group_rows(board: Board, task: str, dataset: str) -> RowGroups:
+    """All rows of a section by budget and metric, best first."""
+    gains = [gain for gain in board.gains if (gain.task, gain.dataset) == (task, dataset)]
+    kept_defaults = _kept_defaults(gains)
+    groups: RowGroups = defaultdict(list)
+    for gain in gains:
+        if math.isfinite(gain.mean):
+            groups[gain.labelled, gain.metric].append(_make_row(board, gain, kept_defaults))
+    for rows in groups.values():
+        rows.sort(key=_best_first)
+    return groups
+
+
+def _choose(rows: list[ForestRow], settings: Settings) -> list[ForestRow]:
+    if settings == "all":
+        return [row for row in rows if not row.repeats]
+    return [row for row in rows if row.settings == settings]
+
+
+def _best_and_resolved(rows: list[ForestRow]) -> list[ForestRow]:
     kept = []
     for rank, row in enumerate(rows):
         if rank < MOST or row.word in RESOLVED:
@@ -86,25 +120,35 @@ def forest_rows(board: Board, view: View) -> list[ForestRow]:
     return kept
 
 
-def _gains_of(board: Board, view: View) -> list[MetricGain]:
-    """The gains of a view that are numbers."""
-    place = (view.task, view.dataset, view.labelled, view.metric)
-    gains = []
-    for gain in board.gains:
-        is_here = (gain.task, gain.dataset, gain.labelled, gain.metric) == place
-        is_chosen = view.settings in ("all", own_settings(gain.variant))
-        if is_here and is_chosen and math.isfinite(gain.mean):
-            gains.append(gain)
-    return gains
+def _kept_defaults(gains: Sequence[MetricGain]) -> set[GainKey]:
+    """Tuned gains that are those of the default settings to the last digit, in every draw."""
+    default: dict[GainKey, tuple[float, tuple[float, ...]]] = {}
+    for gain in gains:
+        if gain.variant == DEFAULT:
+            default[_gain_key(gain)] = (gain.mean, tuple(gain.draws))
+    kept = set()
+    for gain in gains:
+        numbers = (gain.mean, tuple(gain.draws))
+        if gain.variant == TUNED and default.get(_gain_key(gain)) == numbers:
+            kept.add(_gain_key(gain))
+    return kept
 
 
-def _make_row(board: Board, gain: MetricGain) -> ForestRow:
+def _gain_key(gain: MetricGain) -> GainKey:
+    return (gain.labelled, gain.method, gain.metric)
+
+
+def _make_row(board: Board, gain: MetricGain, kept_defaults: set[GainKey]) -> ForestRow:
+    repeats = gain.variant == TUNED and _gain_key(gain) in kept_defaults
+    name = method_name(board, gain.method, gain.variant)
+    if repeats:
+        name = f"{method_name(board, gain.method, DEFAULT)} (tuned = default)"
     low, high = gain.adjusted_lo, gain.adjusted_hi
     row = ForestRow(
         labelled=gain.labelled,
         metric=gain.metric,
         settings=own_settings(gain.variant),
-        name=method_name(board, gain.method, gain.variant),
+        name=name,
         id=method_label(gain.method, gain.variant),
         mean=_rounded(gain.mean),
         lo=None,
@@ -113,17 +157,23 @@ def _make_row(board: Board, gain: MetricGain) -> ForestRow:
         word=NOT_TESTED,
         number=signed(gain.mean, digits_for(None)),
         interval="",
+        repeats=repeats,
     )
     if low is None or high is None or gain.verdict is None:
         return row
     digits = digits_for((high - low) / 2)
     return row._replace(
-        lo=_rounded(low),
-        hi=_rounded(high),
+        lo=_rounded(_possible(low, gain.metric)),
+        hi=_rounded(_possible(high, gain.metric)),
         word=gain.verdict,
         number=signed(gain.mean, digits),
         interval=signed_interval(low, high, digits),
     )
+
+
+def _possible(end: float, metric: str) -> float:
+    """The end of a bar: no gain in a share leaves [-1, 1], however few the draws."""
+    return tables.clip(end, "gain") if metric in tables.SHARES else end
 
 
 def _rounded(value: float) -> float:
@@ -138,8 +188,11 @@ def _best_first(row: ForestRow) -> tuple[float, str]:
 # ---- Words
 
 
-def view_heading(board: Board, view: View) -> dict[str, Any]:
-    """The title of a view in lines, for wide and narrow screens, and a note on what is left out."""
+def view_heading(board: Board, view: View, shown: int, methods: int) -> dict[str, Any]:
+    """The title of a view in lines, for wide and narrow screens, and a note on what is left out.
+
+    `shown` of its `methods` stand in the figure.
+    """
     column = board.column(view.metric)
     card = board.datasets[view.dataset]
     unit = tables.unit(column, card.distance_unit)
@@ -151,8 +204,6 @@ def view_heading(board: Board, view: View) -> dict[str, Any]:
     patients = tables.plural(tables.short_unit(card), view.labelled)
     given = f"the same {view.labelled} labelled {patients}"
     title = f"Gain in {metric} over {reference_words(board)} with {given}"
-    methods = len(_gains_of(board, view))
-    shown = len(forest_rows(board, view))
     note = ""
     if shown < methods:
         note = f"{shown} of {methods:,} methods: the {MOST} best, and all that are better or worse"
@@ -183,7 +234,10 @@ LETTER_WIDTH = 9  # px, of a name
 NAME_GAP = 14
 NUMBER_PLACE, INTERVAL_PLACE, WORD_PLACE, RIGHT = 72, 82, 212, 310  # px to the right of the plot
 NARROW_NUMBER, NARROW_EDGE = 100, 10
-VIEW_FILTER = f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS}"
+VIEW_FILTER = (
+    f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS} && "
+    "!(datum.repeats && settings == 'all')"
+)
 HEADING = "headings[labelled + '/' + settings + '/' + metric]"
 TOOLTIP = [
     {"field": "name", "title": "Method"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.board.schema import Board, RankShares
+from bench.board.schema import HEADLINE, Board, RankShares
 from bench.names import method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
@@ -16,9 +16,9 @@ MOST = 30  # methods of a budget
 LEAST_SHARE = 0.0005  # smaller ones cannot be seen
 CAPTION = (
     "Share of 2000 simulated sets of true means in which a method ranks first (darkest), second "
-    "and so on, among all methods and settings of this budget, in the metric that ranks them."
+    "and so on, among all methods and settings of this budget."
 )
-VIEW_FILTER = f"datum.labelled == labelled && {look.SETTINGS}"
+VIEW_FILTER = f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS}"
 ROW_HEIGHT, NARROW_ROW_HEIGHT = 30, 48  # px
 BAR_HEIGHT = 16
 NAME_ABOVE = -19  # px from the bar to its name, on narrow screens
@@ -39,13 +39,19 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
 def list_shares(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
     """One value for each rank that a method takes at a budget; the best methods of very many."""
     values = []
-    counts: dict[int, int] = {}
+    counts: dict[tuple[int, str], int] = {}
     for item in board.stability:
-        shown = counts.get(item.labelled, 0)
+        ranking = (item.labelled, _metric_of(item))
+        shown = counts.get(ranking, 0)
         if (item.task, item.dataset) == (task, dataset) and item.shares and shown < MOST:
-            counts[item.labelled] = shown + 1
+            counts[ranking] = shown + 1
             values += _shares_of(board, item, order=shown)
     return values
+
+
+def _metric_of(item: RankShares) -> str:
+    """Boards that rank by one metric do not name it."""
+    return getattr(item, "metric", HEADLINE[item.task])
 
 
 def _shares_of(board: Board, item: RankShares, order: int) -> list[dict[str, Any]]:
@@ -55,6 +61,7 @@ def _shares_of(board: Board, item: RankShares, order: int) -> list[dict[str, Any
         if share >= LEAST_SHARE:
             value = {
                 "labelled": item.labelled,
+                "metric": _metric_of(item),
                 "settings": own_settings(item.variant),
                 "name": method_name(board, item.method, item.variant),
                 "id": method_label(item.method, item.variant),
@@ -75,7 +82,7 @@ def _shares_of(board: Board, item: RankShares, order: int) -> list[dict[str, Any
 def stability_spec(board: Board, task: str, dataset: str, values: list[dict[str, Any]]) -> Spec:
     """Stacked bars, best method first, that follow budget and settings."""
     view = first_view(board, task, dataset)
-    params = {"labelled": view.labelled, "settings": view.settings}
+    params = {"labelled": view.labelled, "settings": view.settings, "metric": view.metric}
     spec = look.one_view("Shares of ranks, one bar a method", values, params)
     spec["transform"] = [{"filter": VIEW_FILTER}]
     names = {

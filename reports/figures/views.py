@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bench.board.schema import HEADLINE, Board, Row
-from bench.names import TUNED
 from reports.page import tables
-from reports.view import View, list_views
+from reports.view import View, list_views, settings_of
 
 
 def section_views(board: Board, task: str, dataset: str) -> list[View]:
@@ -50,4 +49,4 @@ def compared_rows(board: Board, task: str, dataset: str) -> list[Row]:
 
 def own_settings(variant: str) -> str:
     """The settings that a row belongs to, besides "all"."""
-    return "tuned" if variant == TUNED else "default"
+    return settings_of(variant)[0]

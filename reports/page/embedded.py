@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ MOST_VALUES = 150_000
 # None of these may stand in a script element as it is: "</script>" would end the element,
 # U+2028 and U+2029 end lines.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
-GZIP_FROM = 100_000  # characters; many longer tables would outweigh the rest of the page
+PACK_FROM = 40_000  # characters; several longer tables would outweigh the rest of the page
+XZ_UNTIL = 5_000_000  # characters; xz packs half as large as gzip, but takes seconds for more
 BESIDE_FROM = 20_000_000  # characters; even packed it would
 
 MIME_TYPES = {
@@ -45,8 +47,10 @@ def make_download(name: str, title: str, text: str) -> Download:
     if len(text) >= BESIDE_FROM:
         return Download(name, title, None)
     data = text.encode()
-    if len(text) < GZIP_FROM:
+    if len(text) < PACK_FROM:
         return Download(name, title, data_uri(data, MIME_TYPES[Path(name).suffix]))
+    if len(text) < XZ_UNTIL:
+        return Download(f"{name}.xz", title, data_uri(lzma.compress(data), "application/x-xz"))
     packed = gzip.compress(data, 6, mtime=0)  # no clock in the header: same input, same bytes
     return Download(f"{name}.gz", title, data_uri(packed, "application/gzip"))
 

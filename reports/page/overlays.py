@@ -51,6 +51,7 @@ class Tile:
     height: int
     # The reference comes first: all tiles of a case share it, and the picture below it.
     layers: tuple[Layer, ...] = ()
+    is_enlarged: bool = False  # its file has fewer pixels than it shows; they stay squares
 
 
 WITHHELD = Tile(
@@ -72,12 +73,12 @@ def case_tiles(panel: Panel) -> list[Tile]:
         return [WITHHELD]
     height, width = panel.image.shape[:2]
     size = display_size(height, width)
-    photo = _enlarge(panel.image, size)
     name = f"Test case {panel.case}"
-    image = _tile("Image", "", f"{name}, image alone", photo)
+    image = _photo("Image", "", f"{name}, image alone", panel.image, size)
+    muted = _mute_colours(panel.image)
     outline = _transparent_png(_outline(panel.reference, size, inside=False), BLUE)
     reference = replace(
-        _tile("Reference", "", f"{name}, reference outlined in blue", _mute_colours(photo)),
+        _photo("Reference", "", f"{name}, reference outlined in blue", muted, size),
         layers=(Layer("reference", outline),),
     )
     tiles = [image, reference]
@@ -120,17 +121,17 @@ def _synthetic_rows(sheet: Sheet, size: Size) -> Iterator[tuple[Tile, ...]]:
     """Each synthetic image, also with its mask outlined, and its nearest training image."""
     assert sheet.images is not None and sheet.nearest is not None
     for number, image in enumerate(sheet.images):
-        photo = _enlarge(image, size)
         name = f"Synthetic image {number + 1} of {sheet.label}"
-        tiles = [_tile("Synthetic", sheet.kinds[number], name, photo)]
+        tiles = [_photo("Synthetic", sheet.kinds[number], name, image, size)]
         if sheet.masks is not None:
             outline = _outline(sheet.masks[number], size, inside=True)
-            outlined = _paint(_mute_colours(photo), outline, ORANGE)
+            outlined = _paint(_mute_colours(_enlarge(image, size)), outline, ORANGE)
             tiles.append(_tile("With its mask", "", f"{name}, mask in orange", outlined))
         if sheet.words:
-            nearest = _enlarge(sheet.nearest[number], size)
+            nearest = sheet.nearest[number]
             alt = f"Training image nearest to {name}"
-            tiles.append(_tile("Nearest training image", sheet.words[number], alt, nearest))
+            words = sheet.words[number]
+            tiles.append(_photo("Nearest training image", words, alt, nearest, size))
         yield tuple(tiles)
 
 
@@ -142,17 +143,15 @@ def _pseudo_normal_rows(sheet: Sheet, size: Size) -> Iterator[tuple[Tile, ...]]:
     assert sheet.normals is not None and sheet.masks is not None and sheet.images is not None
     pairs = zip(sheet.images, sheet.normals, strict=True)
     for number, (before, after) in enumerate(pairs):
-        photo = _enlarge(before, size)
         name = f"{sheet.kinds[number]}, {sheet.label}"
         change = np.clip(128 + 5 * (after.astype(int) - before), 0, 255).astype(np.uint8)
         outline = _outline(sheet.masks[number], size, inside=False)
-        outlined = _paint(_mute_colours(photo), outline, BLUE)
-        made = _enlarge(after, size)
-        changed = _enlarge(change, size)
+        outlined = _paint(_mute_colours(_enlarge(before, size)), outline, BLUE)
+        kind, words = sheet.kinds[number], sheet.words[number]
         yield (
-            _tile("Test image", sheet.kinds[number], f"{name}: test image", photo),
-            _tile("Pseudo-normal", sheet.words[number], f"{name}: pseudo-normal image", made),
-            _tile("Difference, amplified 5x", "", f"{name}: difference", changed),
+            _photo("Test image", kind, f"{name}: test image", before, size),
+            _photo("Pseudo-normal", words, f"{name}: pseudo-normal image", after, size),
+            _photo("Difference, amplified 5x", "", f"{name}: difference", change, size),
             _tile("Reference", "", f"{name}: lesion outlined in blue", outlined),
         )
 
@@ -253,6 +252,15 @@ def _erode(region: Mask, steps: int) -> Mask:
 def _tile(title: str, note: str, alt: str, pixels: Pixels) -> Tile:
     height, width = pixels.shape[:2]
     return Tile(title, note, alt, data_uri(_encode_webp(pixels), "image/webp"), width, height)
+
+
+def _photo(title: str, note: str, alt: str, image: Pixels, size: Size) -> Tile:
+    """A picture without lines; one that is shown larger than it is keeps its own pixels."""
+    if image.shape[0] >= size[0]:
+        return _tile(title, note, alt, _enlarge(image, size))
+    height, width = size
+    uri = data_uri(_encode_webp(image), "image/webp")
+    return Tile(title, note, alt, uri, width, height, is_enlarged=True)
 
 
 def _encode_webp(pixels: Pixels) -> bytes:

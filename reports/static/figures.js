@@ -10,10 +10,13 @@ window.ScarceFigures = (() => {
   const PNG_SCALE = 3;
   const NEAR = "600px";
   const RESIZE_DELAY = 150;
+  const VIEW = ["labelled", "settings", "metric"];
 
   const chosen = {}; // signals of all figures
   const own = new WeakMap(); // figure -> signals of this one
   const drawn = new Map(); // figure -> {view, room}
+  const specs = new WeakMap(); // figure -> its specification
+  const met = new Set(); // figures that came near the screen
   let library = null;
 
   // ---- The library: an inert script that runs only when a figure is needed
@@ -51,7 +54,16 @@ window.ScarceFigures = (() => {
   // ---- Specifications
 
   function readSpec(figure) {
-    return JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+    if (!specs.has(figure)) {
+      const text = figure.querySelector("script[type='application/json']").textContent;
+      specs.set(figure, JSON.parse(text));
+    }
+    return specs.get(figure);
+  }
+
+  /* For drawing: the library marks the values that it is given. */
+  function copySpec(figure) {
+    return structuredClone(readSpec(figure));
   }
 
   /* The same as fit_to() in reports/figures/figure.py. */
@@ -63,7 +75,9 @@ window.ScarceFigures = (() => {
       fitted.width = used - fitted.padding.left - fitted.padding.right;
       return fitted;
     }
-    fitted.columns = Math.max(1, Math.min(meta.panels, Math.floor(room / meta.panel)));
+    const most = Math.max(1, Math.floor(room / meta.panel));
+    const lines = Math.ceil(meta.panels / most);
+    fitted.columns = Math.ceil(meta.panels / lines); // lines are filled evenly
     const width = Math.min(Math.floor(room / fitted.columns) - meta.margin, WIDEST_PANEL);
     fitted.spec = { ...fitted.spec, width };
     return fitted;
@@ -94,6 +108,8 @@ window.ScarceFigures = (() => {
   // ---- Drawing
 
   async function draw(figure) {
+    met.add(figure);
+    figure.toggleAttribute("data-empty", !hasNumbers(figure));
     const place = figure.querySelector(".drawing");
     const room = Math.floor(place.clientWidth);
     const before = drawn.get(figure);
@@ -101,7 +117,8 @@ window.ScarceFigures = (() => {
     const entry = { room, view: null };
     drawn.set(figure, entry);
     const target = document.createElement("div");
-    const spec = setParams(fitTo(readSpec(figure), room), figure);
+    target.ariaHidden = "true"; // the drawing around it has a name; its parts have none
+    const spec = setParams(fitTo(copySpec(figure), room), figure);
     const view = await embed(target, spec, "svg");
     if (drawn.get(figure) !== entry) {
       view.finalize(); // another width was asked for meanwhile
@@ -127,23 +144,27 @@ window.ScarceFigures = (() => {
     await view.runAsync();
   }
 
-  function figures() {
-    return [...document.querySelectorAll("figure[data-figure]")];
+  /* Whether any of the figure's values belongs to the chosen view. */
+  function hasNumbers(figure) {
+    const spec = setParams(readSpec(figure), figure);
+    const view = spec.params.filter(({ name }) => VIEW.includes(name));
+    const fits = (value, name, wanted) =>
+      !(name in value) || value[name] === wanted || (name === "settings" && wanted === "all");
+    const isShown = (value) => view.every((param) => fits(value, param.name, param.value));
+    return spec.data.values.some(isShown);
   }
 
-  function markEmpty(figure) {
-    const budgets = (figure.dataset.budgets ?? "").split(" ").filter(Boolean).map(Number);
-    const empty = budgets.length > 0 && "labelled" in chosen && !budgets.includes(chosen.labelled);
-    figure.toggleAttribute("data-empty", empty);
-  }
-
-  /* Budget, settings and metric of all figures: {labelled: 4, settings: "default", metric: "dice"}. */
+  /* For all figures, such as {labelled: 4, settings: "default", metric: "dice"}. */
   function setView(view) {
     Object.assign(chosen, view);
-    figures().forEach(markEmpty);
     // Figures of another section do not know this view; they follow when theirs is shown again.
-    const shown = [...drawn.keys()].filter((figure) => !figure.closest("[hidden]"));
-    return Promise.all(shown.map(apply));
+    const shown = [...met].filter((figure) => !figure.closest("[hidden]"));
+    return Promise.all(shown.map(redraw));
+  }
+
+  async function redraw(figure) {
+    await draw(figure); // where nothing could be drawn before
+    await apply(figure);
   }
 
   /* Signals of one figure, such as the two methods of a scatter. */
@@ -164,7 +185,7 @@ window.ScarceFigures = (() => {
       clearTimeout(waiting);
       waiting = setTimeout(() => [...drawn.keys()].forEach(draw), RESIZE_DELAY);
     });
-    for (const figure of figures()) {
+    for (const figure of document.querySelectorAll("figure[data-figure]")) {
       near.observe(figure);
       resized.observe(figure);
     }
@@ -173,7 +194,7 @@ window.ScarceFigures = (() => {
   // ---- Files
 
   async function render(figure, kind) {
-    const spec = withLightColours(setParams(fitTo(readSpec(figure), WIDE), figure));
+    const spec = withLightColours(setParams(fitTo(copySpec(figure), WIDE), figure));
     const view = await embed(document.createElement("div"), spec, "none");
     try {
       if (kind === "png") return await view.toImageURL("png", PNG_SCALE);

@@ -206,8 +206,22 @@ def test_lists_choose_the_methods_of_the_scatter(visit: Any) -> None:
 def test_a_budget_without_data_leaves_no_empty_plot(visit: Any) -> None:
     page = visit()
     wait_until_drawn(page)
+    page.page.locator("figure[data-figure=rank_stability]").scroll_into_view_if_needed()
+    page.page.wait_for_selector("figure[data-figure=rank_stability][data-drawn]")
     set_view(page, "{labelled: 8}")
     ranks = page.page.locator("figure[data-figure=rank_stability]")
     assert ranks.locator(".nothing").is_visible() and not ranks.locator(".drawing").is_visible()
     set_view(page, "{labelled: 4}")
     assert not ranks.locator(".nothing").is_visible()
+
+
+def test_a_figure_first_met_without_numbers_is_drawn_once_it_has_some(visit: Any) -> None:
+    page = visit()
+    set_view(page, "{labelled: 8}")
+    wait_until_drawn(page)
+    tuning_figure = page.page.locator("figure[data-figure=tuning]")
+    tuning_figure.scroll_into_view_if_needed()
+    page.page.wait_for_selector("figure[data-figure=tuning][data-empty]")
+    set_view(page, "{labelled: 4}")
+    page.page.wait_for_selector("figure[data-figure=tuning][data-drawn]:not([data-empty])")
+    assert tuning_figure.locator("svg text", has_text="SS-Net, draw 2").count() == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
-import gzip
+import lzma
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ def test_downloads_are_the_files(board: Board, parsed: Any) -> None:
     texts = {}
     for name, uri in found.items():
         content = base64.b64decode(uri.split("base64,")[1])
-        is_packed = name.endswith(".gz")
-        texts[name.removesuffix(".gz")] = (
-            gzip.decompress(content) if is_packed else content
+        is_packed = name.endswith(".xz")
+        texts[name.removesuffix(".xz")] = (
+            lzma.decompress(content) if is_packed else content
         ).decode()
     assert texts == {
         "results.csv": "case,dice\na,0.5\n",

@@ -76,7 +76,7 @@ def test_a_drawing_is_as_wide_as_asked(board: Board) -> None:
 
 def test_panels_stand_side_by_side_as_far_as_they_fit(board: Board) -> None:
     spec = made(label_curves.section_figure, board).spec
-    assert [fit_to(spec, room)["columns"] for room in (150, 358, 900, 5000)] == [1, 2, 5, 6]
+    assert [fit_to(spec, room)["columns"] for room in (150, 358, 900, 5000)] == [1, 2, 3, 6]
 
 
 def test_the_script_cannot_end_its_element_and_names_its_licences() -> None:
@@ -186,9 +186,3 @@ def test_too_many_scores_have_no_figure(board: Board, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cases, "MOST_VALUES", 71)
     assert cases.section_figure(board, *PLACE) is None
     assert case_strips.section_figure(board, *PLACE) is None
-
-
-def test_a_figure_says_between_which_budgets_it_chooses(board: Board) -> None:
-    assert made(tuning.section_figure, board).budgets == [4]
-    assert made(cost.section_figure, board).budgets == [4, 8, 40]
-    assert made(cases.section_figure, board).budgets == []

@@ -48,11 +48,40 @@ def test_without_an_adjusted_interval_there_is_no_bar(board: Board) -> None:
         assert (row.lo, row.hi, row.interval, row.word) == (None, None, "", "not tested")
 
 
+def test_bars_end_where_no_gain_can_be_but_the_text_says_all() -> None:
+    wide = make_gain("ss_net", 0.25, 3.0, [0.2, 0.3])
+    [row] = forest_rows(make_board([wide]), LOW)
+    assert (row.lo, row.hi, row.interval) == (-1.0, 1.0, "[\u22122.8, +3.2]")
+    pixels = make_gain("ss_net", 5.0, 30.0, [4.0, 6.0], metric="hd95")
+    [row] = forest_rows(make_board([pixels]), LOW._replace(metric="hd95"))
+    assert (row.lo, row.hi) == (-25.0, 35.0)
+
+
+@pytest.mark.parametrize("half_width", [None, 0.1])
+def test_a_single_method_without_draws_is_drawn(half_width: float | None) -> None:
+    figure = section_figure(make_board([make_gain("x", 0.0, half_width, [])]), "segmentation", "d")
+    assert figure is not None
+    assert "NaN" not in figure.svg and "undefined" not in figure.svg
+
+
 def test_settings_choose_rows_and_name_the_tuned_ones(board: Board) -> None:
     tuned = forest_rows(board, LOW._replace(settings="tuned"))
     assert {row.settings for row in tuned} == {"tuned"}
     assert "SSGNet (tuned)" in [row.name for row in tuned]
     assert len(forest_rows(board, LOW._replace(settings="all"))) == 2 * len(GAINS)
+
+
+def test_a_tuned_row_that_kept_the_defaults_is_not_shown_twice() -> None:
+    same = [make_gain("ss_net", 0.1, 0.3, [0.1], variant=name) for name in ("default", "tuned")]
+    board = make_board([*same, make_gain("smile", 0.1, 0.3, [0.1], variant="tuned")])
+    both = forest_rows(board, LOW._replace(settings="all"))
+    assert [row.name for row in both] == ["SMILE (reconstructed) (tuned)", "SS-Net"]
+    tuned = forest_rows(board, LOW._replace(settings="tuned"))
+    assert [row.name for row in tuned][1] == "SS-Net (tuned = default)"
+    figure = section_figure(board, "segmentation", "d")
+    assert figure is not None
+    values = figure.spec["data"]["values"]
+    assert [value["repeats"] for value in values if value["settings"] == "tuned"] == [False, True]
 
 
 def test_of_very_many_methods_the_best_and_the_resolved_are_shown() -> None:
@@ -64,12 +93,12 @@ def test_of_very_many_methods_the_best_and_the_resolved_are_shown() -> None:
     best = [f"m{number:04}" for number in range(30)]
     worse = [f"m{number:04}" for number in range(981, 1000)]
     assert [row.id for row in rows] == best + worse
-    note = view_heading(board, LOW)["note"]
+    note = view_heading(board, LOW, len(rows), 1000)["note"]
     assert note == "49 of 1,000 methods: the 30 best, and all that are better or worse"
 
 
 def test_distances_say_that_positive_is_better(board: Board) -> None:
-    heading = view_heading(board, LOW._replace(metric="hd95"))
+    heading = view_heading(board, LOW._replace(metric="hd95"), 6, 6)
     assert " ".join(heading["wide"]) == (
         "Gain in HD95 (px; positive is better) over supervised training "
         "with the same 4 labelled patients"

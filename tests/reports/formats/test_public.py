@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import gzip
+import lzma
 import re
 from dataclasses import replace
 
@@ -37,6 +37,6 @@ def test_a_public_page_names_no_folder_of_this_machine(board: Board) -> None:
     found = []
     for kind, part in re.findall(r'href="data:([^;]+);base64,([^"]+)"', text):
         content = base64.b64decode(part)
-        is_packed = kind == "application/gzip"
-        found.append((gzip.decompress(content) if is_packed else content).decode())
+        is_packed = kind == "application/x-xz"
+        found.append((lzma.decompress(content) if is_packed else content).decode())
     assert len(found) >= 4 and not any("anna" in part for part in [text, *found])

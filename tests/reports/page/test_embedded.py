@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import lzma
 from dataclasses import replace
 
 from bench.board.schema import Board
@@ -33,7 +35,20 @@ def test_too_many_cases_are_left_to_the_tables(board: Board) -> None:
     assert 'id="cases"' not in words and "case_6" not in words
 
 
-def test_a_long_table_is_packed() -> None:
-    first, second = (embedded.make_download("results.csv", "", "x,y\n" * 600_000) for _ in range(2))
+def test_a_table_is_packed_by_its_length() -> None:
+    short = embedded.make_download("rows.csv", "", "x,y\n")
+    assert short.name == "rows.csv" and short.uri == "data:text/csv;base64,eCx5Cg=="
+    text = "x,y\n" * 30_000
+    middle = embedded.make_download("results.csv", "", text)
+    assert middle.name == "results.csv.xz" and middle.uri is not None
+    kind, _, packed = middle.uri.partition(";base64,")
+    assert kind == "data:application/x-xz"
+    assert lzma.decompress(base64.b64decode(packed)).decode() == text
+
+
+def test_a_long_table_is_packed_in_a_short_time() -> None:
+    first, second = (
+        embedded.make_download("results.csv", "", "x,y\n" * 1_300_000) for _ in range(2)
+    )
     assert first.name == "results.csv.gz" and first.uri is not None and len(first.uri) < 100_000
     assert first == second
