@@ -54,7 +54,7 @@ CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "s
 def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = read_plan(store.out)
-    columns = board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
+    columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
     rows = [cells for cells in every_row if not cells.ladder]
     reference = plan.suite.reference
@@ -73,7 +73,7 @@ def build(store: Store) -> Board:
         protocol=protocol_card(plan),
         cells=cells,
         overlays=_overlays(rows, reference),
-        provenance={"scarcebench": __version__, **plan.provenance, **_environments(every_row)},
+        provenance=_provenance(plan, every_row),
         paper=compare_with_papers(plan, numbers),
         label_equivalents=equivalents.known,
         without_equivalents=equivalents.notes,
@@ -93,6 +93,15 @@ def build(store: Store) -> Board:
         planning=planning_notes(budgets),
         settings=settings,
     )
+
+
+def _columns_of(store: Store, plan: Plan) -> Sequence[Column]:
+    """The columns of a plan: the built-in ones and those of its own metrics."""
+    return board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
+
+
+def _provenance(plan: Plan, rows: Sequence[RowCells]) -> dict[str, str]:
+    return {"scarcebench": __version__, **plan.provenance, **_environments(rows)}
 
 
 def _suite_facts(plan: Plan) -> SuiteFacts:

@@ -149,7 +149,7 @@ def test_a_metric_of_a_plug_in_is_a_column(tmp_path: Path) -> None:
     assert {point.metric for point in board.points} >= {"dice", "size_error"}
     own = [row.metric for row in board.rows if row.fraction == 1]
     assert own[-2:] == ["asd", "size_error"]
-    assert 'data-column="size_error" data-better="lower"' in page.read_text()
+    assert 'data-metric="size_error"' in page.read_text()
     assert "| Size error ↓ |" in (store.out / "report" / "tables.md").read_text()
     assert r"& Size error $\downarrow$ \\" in (store.out / "report" / "tables.tex").read_text()
     for file in (page, store.out / "report" / "tables.md", store.out / "report" / "tables.tex"):
