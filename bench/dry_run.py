@@ -34,6 +34,7 @@ def forecast(bench: Bench) -> str:
     lines = []
     for cell in ready:
         lines.append(f"{cell.key}  {cell_label(cell)}: {_state_text(cell, bench.store)}")
+    lines += _ladder_lines(ready)
     lines += _measured_planning(bench)
     due = _due_cells(ready, bench.store)
     slots = bench.options.workers or driver.available_cores()
@@ -43,6 +44,21 @@ def forecast(bench: Bench) -> str:
     if waiting:
         lines.append(_tuning_text(waiting, bench, step_seconds, slots))
     return "\n".join(lines)
+
+
+def _ladder_lines(cells: Sequence[PlannedCell]) -> list[str]:
+    """A line for each data set on which the reference alone is run at further budgets."""
+    budgets: dict[str, list[PlannedCell]] = defaultdict(list)
+    for cell in cells:
+        if cell.ladder:
+            budgets[dataset_label(cell.task, cell.dataset)].append(cell)
+    lines = []
+    for name, of_dataset in budgets.items():
+        counts = sorted({cell.labelled for cell in of_dataset})
+        labelled = ", ".join(map(str, counts))
+        method = of_dataset[0].method
+        lines.append(f"{name}, {len(of_dataset)} cells of {method} alone: {labelled} labelled")
+    return lines
 
 
 def _measured_planning(bench: Bench) -> list[str]:

@@ -13,7 +13,7 @@ from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
-from bench.board.label_curves import curve_areas, label_equivalents
+from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
 from bench.board.rows import RowCells, row_cells, rows_by_budget
@@ -21,6 +21,7 @@ from bench.board.schema import (
     TASKS,
     Board,
     BoardCell,
+    ColumnFacts,
     Overlay,
     Point,
     Row,
@@ -30,12 +31,12 @@ from bench.board.schema import (
     SyntheticImages,
 )
 from bench.board.shared_draws import Budget
-from bench.board.synthetic_rows import describe_images
+from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
-from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, mean_of, score_fields
+from bench.scoring.tables import LABEL_FIELDS, Scores, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
@@ -54,13 +55,15 @@ def build(store: Store) -> Board:
     """The board of a folder that `run` wrote."""
     plan = read_plan(store.out)
     columns = board_columns(registry.case_metrics(plan.suite.metrics))
-    rows = row_cells(store, plan)
+    every_row = row_cells(store, plan)
+    rows = [cells for cells in every_row if not cells.ladder]
     reference = plan.suite.reference
     budgets = [Budget(group) for group in rows_by_budget(rows)]
     numbers = _board_rows(budgets, columns, reference)
     settings = distinct_settings(plan.cells)
-    cells = _board_cells(store, plan, rows, settings)
+    cells = _board_cells(store, plan, every_row, settings)
     histories = study_histories(store, plan)
+    equivalents = label_equivalents(every_row, reference, plan.datasets)
     comparisons = compare_methods(budgets, reference, compared_columns(columns))
     return Board(
         suite=_suite_facts(plan),
@@ -70,9 +73,11 @@ def build(store: Store) -> Board:
         protocol=protocol_card(plan),
         cells=cells,
         overlays=_overlays(rows, reference),
-        provenance={"scarcebench": __version__, **plan.provenance, **_environments(rows)},
+        provenance=_provenance(plan, every_row),
         paper=compare_with_papers(plan, numbers),
-        label_equivalents=label_equivalents(rows, reference),
+        label_equivalents=equivalents.known,
+        without_equivalents=equivalents.notes,
+        ladder=reference_ladder(every_row),
         areas=curve_areas(rows, reference),
         tuning=histories,
         synthetic=_synthetic_images(rows),
@@ -84,10 +89,18 @@ def build(store: Store) -> Board:
         gains=comparisons.gains,
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
-        columns=[column.facts for column in columns],
+        columns=_facts(columns),
         planning=planning_notes(budgets),
         settings=settings,
     )
+
+
+def _facts(columns: Sequence[Column]) -> list[ColumnFacts]:
+    return [column.facts for column in columns]
+
+
+def _provenance(plan: Plan, rows: Sequence[RowCells]) -> dict[str, str]:
+    return {"scarcebench": __version__, **plan.provenance, **_environments(rows)}
 
 
 def _suite_facts(plan: Plan) -> SuiteFacts:
@@ -118,37 +131,42 @@ def _reading_order(row: Row) -> tuple[int, str, float, str, str]:
 
 
 def _points(rows: Sequence[RowCells], columns: Sequence[Column]) -> list[Point]:
-    """The mean of each cell by each metric of its predictions."""
+    """The mean of each cell by each metric of its predictions, and what its images measure."""
     scored = [column for column in columns if column.kind == "case"]
+    of_images = [column.key for column in columns if column.kind == "synthetic"]
     points: list[Point] = []
     for cells in rows:
         keys = [column.key for column in scored if column.task == cells.row.task]
         for subset, scores in sorted(cells.scores.items()):
-            points += _points_of(cells, subset, scores, keys)
+            means = [(key, mean_of(scores, key)) for key in keys]
+            points += [_point(cells, subset, key, mean) for key, mean in means if mean is not None]
+        points += _points_of_images(cells, of_images)
     return points
 
 
-def _points_of(
-    cells: RowCells, subset: int, scores: Scores | LabelScores, keys: Sequence[str]
-) -> list[Point]:
-    points = []
+def _points_of_images(cells: RowCells, keys: Sequence[str]) -> list[Point]:
+    """The numbers of synthetic and pseudo-healthy images, where a row of theirs has some."""
+    points: list[Point] = []
+    if cells.selected:
+        return points
     for key in keys:
-        mean = mean_of(scores, key)
-        if mean is None:
-            continue
-        point = Point(
-            task=cells.row.task,
-            dataset=cells.row.dataset,
-            fraction=cells.fraction,
-            labelled=cells.row.labelled,
-            method=cells.row.method,
-            variant=cells.row.variant,
-            metric=key,
-            subset=subset,
-            mean=mean,
-        )
-        points.append(point)
+        for subset, value in value_of_each_draw(cells, key).items():
+            points.append(_point(cells, subset, key, value))
     return points
+
+
+def _point(cells: RowCells, subset: int, metric: str, mean: float) -> Point:
+    return Point(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        fraction=cells.fraction,
+        labelled=cells.row.labelled,
+        method=cells.row.method,
+        variant=cells.row.variant,
+        metric=metric,
+        subset=subset,
+        mean=mean,
+    )
 
 
 def distinct_settings(cells: Sequence[PlannedCell]) -> list[Mapping[str, Any]]:

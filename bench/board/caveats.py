@@ -33,14 +33,15 @@ def caveats(
 
 
 def _images(name: str, dataset: DatasetFacts) -> str:
-    unit = _plural_unit(dataset)
+    unit = plural_unit(dataset)
     budgets = []
     for labelled, counts in dataset.labelled_cases.items():
         budgets.append(f"{labelled} {unit}: {_range(counts)}")
     return f"{name}, {', '.join(budgets)}"
 
 
-def _plural_unit(dataset: DatasetFacts) -> str:
+def plural_unit(dataset: DatasetFacts) -> str:
+    """What is labelled, such as "patients"."""
     unit = dataset.unit.split(" (")[0]
     return unit if unit.endswith("s") else f"{unit}s"
 

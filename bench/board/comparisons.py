@@ -184,6 +184,10 @@ def _method_pair(draws: SharedDraws, test: PairTest) -> MethodPair:
     difference = draws.tables[test.first] - draws.tables[test.second]
     patients, subsets = difference.shape
     known = draws.shared.difference(test.first, test.second)
+    superiority_ends = None
+    if test.p is not None:
+        superiority_ends = intervals.superiority_interval(difference)
+    superiority_lo, superiority_hi = superiority_ends or (None, None)
     return MethodPair(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -198,6 +202,8 @@ def _method_pair(draws: SharedDraws, test: PairTest) -> MethodPair:
         hi=test.hi,
         interval=intervals.kind_of_difference(patients, subsets, test.p is not None),
         superiority=intervals.probability_of_superiority(difference),
+        superiority_lo=superiority_lo,
+        superiority_hi=superiority_hi,
         p=test.adjusted_p,
         false_outperformance=known.false_outperformance(),
     )

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.board.caveats import plural_unit
 from bench.board.columns import COLUMNS
 from bench.board.rows import (
     RowCells,
     find_reference,
     matrix_of,
+    rows_by_budget,
     seed_name,
     shared_subsets,
     status_of,
 )
-from bench.board.schema import HEADLINE, CurveArea, LabelEquivalent
+from bench.board.schema import (
+    HEADLINE,
+    CurveArea,
+    EquivalentNote,
+    LabelEquivalent,
+    ReferenceStep,
+)
 from bench.board.shared_draws import share_tables
-from bench.names import DEFAULT
+from bench.names import DEFAULT, method_label
+from bench.planning.dataset_facts import DatasetFacts
 from bench.stats import intervals, label_efficiency
 from bench.stats.intervals import Interval
+from bench.stats.label_efficiency import Equivalence
 from bench.stats.verdicts import Verdict, gains_over_references
 
 FEWEST_BUDGETS = 3  # of an area
@@ -36,24 +47,120 @@ class AreaGain(NamedTuple):
     verdict: Verdict
 
 
-def label_equivalents(rows: Sequence[RowCells], reference: str) -> list[LabelEquivalent]:
+@dataclass
+class Equivalents:
+    """What methods are worth in labels, and why others have no such number."""
+
+    known: list[LabelEquivalent] = field(default_factory=list)
+    notes: list[EquivalentNote] = field(default_factory=list)
+
+
+def label_equivalents(
+    rows: Sequence[RowCells], reference: str, datasets: Mapping[str, DatasetFacts]
+) -> Equivalents:
     """The labels that the reference needs for the same score, of each method below all labels.
 
-    Only where every row behind the number is finished and none of its cells failed (R4.9b).
+    `rows` holds the budgets of the reference alone too. A method has one from 3 draws on, where
+    every row behind it is finished, none of its cells failed, and an end of its interval is known
+    (R4.9b).
     """
-    equivalents = []
-    for cells in rows:
-        is_reference = cells.row.contender == (reference, DEFAULT)
-        if is_reference or cells.selected or cells.fraction == 1:
-            continue
-        curve = _reference_curve(rows, cells, reference)
-        if len(curve) < 2 or not _all_complete([*curve, cells]):
-            continue
-        shared = shared_subsets([*curve, cells])
-        tables = _headline_tables([*curve, cells], shared)
-        if tables is not None:
-            equivalents.append(_label_equivalent(cells, curve, tables, len(shared)))
+    equivalents = Equivalents()
+    for group in rows_by_budget(rows):
+        reasons: dict[str, list[str]] = defaultdict(list)
+        compared = [cells for cells in group if _has_equivalent(cells, reference)]
+        for cells in compared:
+            units = plural_unit(datasets[cells.row.dataset])
+            equivalent = _equivalent_of(cells, rows, reference, units)
+            if isinstance(equivalent, LabelEquivalent):
+                equivalents.known.append(equivalent)
+            else:
+                reasons[equivalent].append(method_label(*cells.row.contender))
+        if reasons:
+            equivalents.notes.append(_equivalent_note(compared, reasons))
     return equivalents
+
+
+def _has_equivalent(cells: RowCells, reference: str) -> bool:
+    """Whether a row is one that a label equivalent is asked of."""
+    is_reference = cells.row.contender == (reference, DEFAULT)
+    return not (is_reference or cells.selected or cells.fraction == 1 or cells.refusal)
+
+
+def _equivalent_of(
+    cells: RowCells, rows: Sequence[RowCells], reference: str, units: str
+) -> LabelEquivalent | str:
+    """The label equivalent of a row, or why it has none."""
+    if not _all_complete([cells]):
+        return "its runs are not all finished, or some failed"
+    draws = len(cells.scores)
+    if draws < label_efficiency.FEWEST_DRAWS:
+        return f"it needs {label_efficiency.FEWEST_DRAWS} draws, there are {draws}"
+    curve = _reference_curve(rows, cells, reference)
+    if len(curve) < 2:
+        return f"{reference} has fewer than 2 budgets with as many draws"
+    if not _all_complete(curve):
+        return f"runs of {reference} are not all finished, or some failed"
+    shared = shared_subsets([*curve, cells])
+    tables = _headline_tables([*curve, cells], shared)
+    if tables is None:
+        return "the headline is not defined on this test set"
+    labelled = [float(other.row.labelled) for other in curve]
+    equivalence = label_efficiency.label_equivalence(labelled, tables[:-1], tables[-1], True)
+    if not equivalence.says_something:
+        return f"the budgets of {reference} end on both sides before its interval does"
+    return _label_equivalent(cells, equivalence, len(shared), units)
+
+
+def _equivalent_note(
+    compared: Sequence[RowCells], reasons: Mapping[str, Sequence[str]]
+) -> EquivalentNote:
+    first = compared[0]
+    parts = []
+    for reason, labels in reasons.items():
+        names = "all methods" if len(labels) == len(compared) else ", ".join(labels)
+        parts.append(f"{names}: {reason}")
+    return EquivalentNote(
+        task=first.row.task,
+        dataset=first.row.dataset,
+        labelled=first.row.labelled,
+        fraction=first.fraction,
+        text=f"No label equivalent of {'; of '.join(parts)}.",
+    )
+
+
+def reference_ladder(rows: Sequence[RowCells]) -> list[ReferenceStep]:
+    """The reference at each budget where it alone is run."""
+    steps = []
+    for cells in rows:
+        if cells.ladder and not cells.selected:
+            steps.append(_reference_step(cells))
+    return steps
+
+
+def _reference_step(cells: RowCells) -> ReferenceStep:
+    metric = HEADLINE[cells.row.task]
+    subsets = sorted(cells.scores)
+    table = matrix_of(cells, metric, subsets)
+    [column] = [column for column in COLUMNS if column.key == metric]
+    status, reason = status_of(cells, column, table is not None)
+    mean = None
+    draws: list[float] = []
+    if table is not None:
+        mean = float(table.mean())
+        draws = table.mean(0).tolist()
+    return ReferenceStep(
+        task=cells.row.task,
+        dataset=cells.row.dataset,
+        labelled=cells.row.labelled,
+        fraction=cells.fraction,
+        method=cells.row.method,
+        metric=metric,
+        mean=mean,
+        subsets=subsets if draws else [],
+        draws=draws,
+        status=status,
+        reason=reason,
+    )
 
 
 def _reference_curve(rows: Sequence[RowCells], cells: RowCells, reference: str) -> list[RowCells]:
@@ -73,19 +180,18 @@ def _reference_curve(rows: Sequence[RowCells], cells: RowCells, reference: str) 
 
 
 def _label_equivalent(
-    cells: RowCells, curve: Curve, tables: NDArray[np.float64], n_subsets: int
+    cells: RowCells, equivalence: Equivalence, n_subsets: int, units: str
 ) -> LabelEquivalent:
-    fractions = [other.fraction for other in curve]
-    equivalence = label_efficiency.label_equivalence(fractions, tables[:-1], tables[-1], True)
+    labelled = cells.row.labelled
     return LabelEquivalent(
         task=cells.row.task,
         dataset=cells.row.dataset,
-        labelled=cells.row.labelled,
+        labelled=labelled,
         fraction=cells.fraction,
         method=cells.row.method,
         variant=cells.row.variant,
         n_subsets=n_subsets,
-        words=label_efficiency.describe_equivalence(equivalence),
+        words=label_efficiency.describe_equivalence(equivalence, labelled, units),
         estimate=equivalence.estimate,
         lo=equivalence.lo,
         hi=equivalence.hi,

@@ -34,7 +34,7 @@ class PaperNumber:
 
 @dataclass(frozen=True, slots=True)
 class LabelEquivalent:
-    """The share of labels with which the reference scores as a method does (R4.9b)."""
+    """The labelled patients with which the reference scores as a method does (R4.9b)."""
 
     task: str
     dataset: str
@@ -43,10 +43,41 @@ class LabelEquivalent:
     method: str
     variant: str
     n_subsets: int
-    words: str
-    estimate: Amount
+    words: str  # "worth 8 labelled patients instead of 4 (95% CI 5 to 14)"
+    estimate: Amount  # in labelled patients
     lo: Amount | None
     hi: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class EquivalentNote:
+    """Why methods at one budget have no label equivalent, in one line."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceStep:
+    """The reference at a budget where it alone was run, for label equivalents (R4.9b).
+
+    It is no budget of the leaderboard: no `Row` and no `Point` stands for it.
+    """
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    metric: str  # the headline
+    mean: float | None  # None where nothing is scored
+    subsets: Sequence[int]
+    draws: Sequence[float]  # the mean of each of these draws over test patients
+    status: str  # as that of a Row
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +177,9 @@ class MethodPair:
     superiority: float  # P(A > B) over pairs of patient and subset
     p: float | None  # adjusted after Holm over all pairs; None where nothing is tested
     false_outperformance: float | None  # P(A is not truly better); None like p
+    # 95% interval of P(A > B); None like p, and where every pair ended alike.
+    superiority_lo: float | None = None
+    superiority_hi: float | None = None
 
     @property
     def other_label(self) -> str:

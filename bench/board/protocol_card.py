@@ -84,12 +84,18 @@ def _label_budget(plan: Plan) -> str:
 def _budgets(name: str, plan: Plan) -> str:
     dataset = plan.datasets[name]
     counts = sorted({cell.labelled for cell in plan.cells if cell.dataset == name})
+    alone = sorted({cell.labelled for cell in plan.cells if cell.ladder and cell.dataset == name})
+    counts = [count for count in counts if count not in alone]
     everyone = dataset.train_groups
     budgets = [str(count) for count in counts if count != everyone]
     if everyone in counts:
         budgets.append("all")
     images = _images(dataset, dataset.train_groups, dataset.train_cases)
-    return f"{name}: {', '.join(budgets)} of {images}"
+    text = f"{name}: {', '.join(budgets)} of {images}"
+    if alone:
+        further = ", ".join(map(str, alone))
+        text = f"{text}; {plan.suite.reference} alone also at {further}, for label equivalents"
+    return text
 
 
 def _images(dataset: DatasetFacts, groups: int, cases: int) -> str:

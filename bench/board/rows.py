@@ -51,6 +51,7 @@ class RowCells:
     selected: bool = False  # a checkpoint chosen on a list: shown, never ranked
     results: Sequence[CellResult] = ()  # of the cells that are done
     pseudo_healthy: bool = False  # takes lesions out of images
+    ladder: bool = False  # the reference at a budget where it alone is run
     # Of the segmenter that was trained on synthetic images too.
     augmented: Mapping[int, Scores | LabelScores] = field(default_factory=dict)
     pseudo_healthy_scores: Mapping[int, PseudoHealthyScores] = field(default_factory=dict)
@@ -119,6 +120,7 @@ def _read_row(
         generator=first.generator,
         results=list(results.values()),
         pseudo_healthy=first.pseudo_healthy,
+        ladder=first.ladder,
         augmented=augmented,
         pseudo_healthy_scores=_read_pseudo_healthy(folders),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.board.parts import CaseSeries as CaseSeries
 from bench.board.parts import CaseTable as CaseTable
 from bench.board.parts import CurveArea as CurveArea
+from bench.board.parts import EquivalentNote as EquivalentNote
 from bench.board.parts import LabelEquivalent as LabelEquivalent
 from bench.board.parts import MethodPair as MethodPair
 from bench.board.parts import MethodRanks as MethodRanks
@@ -21,6 +22,7 @@ from bench.board.parts import MetricGain as MetricGain
 from bench.board.parts import PaperNumber as PaperNumber
 from bench.board.parts import PlanningNote as PlanningNote
 from bench.board.parts import RankShares as RankShares
+from bench.board.parts import ReferenceStep as ReferenceStep
 from bench.board.parts import RowCost as RowCost
 from bench.board.parts import RuleAgreement as RuleAgreement
 from bench.board.parts import RuleOrdering as RuleOrdering
@@ -125,7 +127,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The mean over test patients of one cell: what the intervals summarise."""
+    """What one cell scores, as a mean over test patients or of all its images (R4.2c)."""
 
     task: str
     dataset: str
@@ -198,6 +200,9 @@ class Board:
     provenance: Mapping[str, str]
     paper: Sequence[PaperNumber] = field(default_factory=list)
     label_equivalents: Sequence[LabelEquivalent] = field(default_factory=list)
+    # One line for each budget that has methods without a label equivalent.
+    without_equivalents: Sequence[EquivalentNote] = field(default_factory=list)
+    ladder: Sequence[ReferenceStep] = field(default_factory=list)  # budgets of the reference alone
     areas: Sequence[CurveArea] = field(default_factory=list)
     tuning: Sequence[StudyHistory] = field(default_factory=list)
     synthetic: Sequence[SyntheticImages] = field(default_factory=list)

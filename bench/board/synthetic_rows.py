@@ -65,6 +65,15 @@ def healthy_distance_rows(budget: Budget, column: ColumnFacts, reference: str) -
     return _with_content(rows)
 
 
+def value_of_each_draw(cells: RowCells, metric: str) -> dict[int, float]:
+    """What the images of each draw measure; nothing where a draw has no number."""
+    values = {}
+    for subset, measured in _measured(cells, metric).items():
+        if measured.value is not None:
+            values[subset] = measured.value
+    return values
+
+
 def _with_content(rows: Sequence[Row]) -> list[Row]:
     """Without the rows of a metric that nobody asked for."""
     return [row for row in rows if row.mean is not None or row.reason]

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.board.schema import HEADLINE, TASKS, Board, ColumnFacts, Row
+from bench.diff.gaps import WHOLE_SET as WHOLE_SET
+from bench.diff.gaps import PairedScores, find_gaps
 from bench.names import RowId, row_label
 from bench.planning.cells import PlannedCell, reference_models
-from bench.stats import intervals
 from bench.stats.intervals import Interval
-from bench.stats.shared_variance import differences_without_common_method
 from bench.verify.mismatch import is_same
 
 # Subset -> patient -> score; numbers of synthetic images have one nameless patient.
 Table = Mapping[int, Mapping[str, float]]
-NumberKey = tuple[RowId, str]  # of a metric
-WHOLE_SET = ""  # the nameless patient
 # Fields of a key that are no cause of a change: rows are paired by subset, and another split,
 # other data or another protocol is an alarm.
 NO_CAUSE = frozenset({"subset", "split", "data", "protocol"})
@@ -58,26 +54,6 @@ class CellCounts(NamedTuple):
     after_only: int
 
 
-@dataclass(frozen=True)
-class PairedScores:
-    """B - A of one number over the patients and draws that both have, or why there is none."""
-
-    matrix: NDArray[np.float64] | None  # patients x subsets
-    patients: tuple[str, ...] = ()
-    subsets: tuple[int, ...] = ()
-    why: str = ""
-    is_pooled: bool = True  # whether it tells about draws: no score counts as worst
-
-
-class Gap(NamedTuple):
-    """The paired difference of two numbers, or why there is none; see Change."""
-
-    interval: Interval | None
-    patients: int
-    subsets: int
-    why: str
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """One number of both boards, with the paired difference B - A if they can be compared."""
@@ -86,9 +62,12 @@ class Change:
     after: Row
     column: ColumnFacts
     gap: Interval | None
+    # The interval behind the verdict, adjusted for all changes of the metric at the budget; None
+    # where nothing is tested.
+    adjusted: tuple[float, float] | None
     patients: int  # behind the gap, like the subsets
     subsets: int
-    why: str  # why there is no gap, or a gap without an interval
+    why: str  # why there is no gap, or a gap without an interval or a verdict
     causes: tuple[str, ...]  # what differs in the settings or code of the cells
 
     @property
@@ -98,13 +77,21 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """better, worse, or within its interval; empty where there is no interval."""
-        if self.gap is None or self.gap.lo is None or self.gap.hi is None:
+        """better, worse, or within its adjusted interval; empty where nothing is tested."""
+        if self.adjusted is None:
             return ""
-        if self.gap.lo <= 0 <= self.gap.hi:
+        lo, hi = self.adjusted
+        if lo <= 0 <= hi:
             return "within its interval"
-        rises = self.gap.lo > 0
+        rises = lo > 0
         return "better" if rises == (self.column.better == "higher") else "worse"
+
+    @property
+    def may_be_equal(self) -> bool:
+        """Whether the interval of this change alone holds 0."""
+        if self.gap is None or self.gap.lo is None or self.gap.hi is None:
+            return False
+        return self.gap.lo <= 0 <= self.gap.hi
 
     @property
     def lower(self) -> bool:
@@ -181,7 +168,7 @@ def _pair_numbers(
         if key in old_numbers:
             barrier = barred.get(new.dataset)
             paired[key] = _pair_scores(before, after, old_numbers[key], new, barrier)
-    gaps = _find_gaps(paired)
+    gaps = find_gaps(paired)
     causes: dict[RowId, tuple[str, ...]] = {}
     changes = []
     for key in paired:
@@ -277,58 +264,6 @@ def _pair_scores(before: Side, after: Side, old: Row, new: Row, barred: str | No
     return PairedScores(matrix, tuple(patients), tuple(subsets), "", is_pooled)
 
 
-def _find_gaps(paired: Mapping[NumberKey, PairedScores]) -> dict[NumberKey, Gap]:
-    """The gap of each number; those of one metric at one budget share their draw variance.
-
-    Gains have their reference in common: where it changed too, their pool is less certain than its
-    degrees of freedom say.
-    """
-    gaps = {}
-    families: dict[Hashable, dict[NumberKey, PairedScores]] = defaultdict(dict)
-    for key, scores in paired.items():
-        row, metric = key
-        if scores.matrix is None:
-            gaps[key] = Gap(None, 0, 0, scores.why)
-        elif scores.patients == (WHOLE_SET,):
-            gaps[key] = _gap_of_set(scores.matrix[0])
-        elif scores.is_pooled:
-            families[row.budget, metric, scores.patients, scores.subsets][key] = scores
-        else:
-            families[key][key] = scores
-    for family in families.values():
-        gaps.update(_gaps_of_family(family))
-    return gaps
-
-
-def _gap_of_set(values: NDArray[np.float64]) -> Gap:
-    gap = intervals.interval_over_subsets(values)
-    why = "" if gap.kind else "one subset gives no interval"
-    return Gap(gap, 0, len(values), why)
-
-
-def _gaps_of_family(family: Mapping[NumberKey, PairedScores]) -> dict[NumberKey, Gap]:
-    """The gaps of rows with the same patients and draws; rows that changed alike count once."""
-    tables: dict[str, NDArray[np.float64]] = {}
-    names: dict[bytes, str] = {}
-    name_of = {}
-    for key, scores in family.items():
-        assert scores.matrix is not None  # else it has no gap
-        row, metric = key
-        name = names.setdefault(scores.matrix.tobytes(), "\n".join(map(str, (*row, metric))))
-        tables[name] = scores.matrix
-        name_of[key] = name
-    differences = differences_without_common_method(tables)
-    gaps = {}
-    for key, name in name_of.items():
-        patients, subsets = tables[name].shape
-        difference = differences[name]
-        lo, hi = difference.interval() or (None, None)
-        kind = intervals.kind_of_difference(patients, subsets, difference.tested)
-        why = "" if kind else "one patient gives no interval"
-        gaps[key] = Gap(Interval(difference.mean, lo, hi, kind), patients, subsets, why)
-    return gaps
-
-
 def _shared_patients(scores: Sequence[Mapping[str, float]]) -> list[str]:
     """The patients that all tables score, sorted."""
     if not scores:
@@ -421,7 +356,10 @@ def _flattened(settings: Any, path: str = "") -> dict[str, str]:
 def _find_drops(
     headlines: Sequence[Change], lost: Sequence[Row], alarms: Sequence[str]
 ) -> list[str]:
-    """Headline scores that fell beyond their interval, or for which this cannot be ruled out."""
+    """Headline scores that fell beyond their interval, or for which this cannot be ruled out.
+
+    Where nothing is tested, the interval of the change alone decides.
+    """
     drops = [f"nothing can be concluded: {alarm}" for alarm in alarms]
     for change in headlines:
         row = f"{row_label(change.after.row_id)}: {change.after.metric}"
@@ -431,7 +369,7 @@ def _find_drops(
             drops.append(f"{row} is gone ({change.after.status.replace('_', ' ')})")
         elif change.before.status == "ok" and change.after.status == "failed":
             drops.append(f"{row} has failed ({change.after.reason})")
-        elif change.lower and not change.verdict and not alarms:
+        elif change.lower and not change.verdict and not change.may_be_equal and not alarms:
             drops.append(f"{row} is lower, {change.why}")
     gone = [row_label(row.row_id) for row in lost if row.mean is not None]
     return drops + [f"{row}: its row is gone" for row in gone]

@@ -67,11 +67,16 @@ def _gap_text(change: Change) -> str:
 
 
 def _interval_text(change: Change) -> str:
+    """The interval that the verdict is read off; where nothing is tested, that of this change."""
     gap = change.gap
-    if gap is None or gap.lo is None or gap.hi is None:
+    ends = change.adjusted
+    if ends is None and gap is not None and gap.lo is not None and gap.hi is not None:
+        ends = (gap.lo, gap.hi)
+    if ends is None:
         return "-"
     digits = change.column.digits
-    return f"[{gap.lo:+.{digits}f}, {gap.hi:+.{digits}f}]"
+    lo, hi = ends
+    return f"[{lo:+.{digits}f}, {hi:+.{digits}f}]"
 
 
 def _sample_size(change: Change) -> str:

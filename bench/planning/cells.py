@@ -36,6 +36,7 @@ class PlannedCell(CellKey):
     )  # which chose the settings of a tuned cell
     generator: bool = field(default=False, kw_only=True)  # makes images
     pseudo_healthy: bool = field(default=False, kw_only=True)  # removes lesions from images
+    ladder: bool = field(default=False, kw_only=True)  # at a budget of the reference alone
 
     @property
     def row(self) -> RowId:
@@ -154,12 +155,26 @@ def _cells_of_dataset(
         base = _base_cell(suite, task, name, dataset, budget, labelled)
         for contender in contenders:
             cell = _cell_of(base, contender, dataset, suite)
-            for draw in range(suite.subsets_of(budget)):
+            for draw in range(suite.subsets_of(budget, dataset.patients)):
                 cells.append(replace(cell, subset=draw, split=splits[draw]))
         for entry in suite.entries(task):
             if entry.method == EXTERNAL and entry.budget == budget:
-                cells += _external_cells(base, entry, suite.subsets_of(budget), splits)
+                cells += _external_cells(
+                    base, entry, suite.subsets_of(budget, dataset.patients), splits
+                )
+    references = [each for each in contenders if _is_default(each.entry, suite.reference)]
+    for budget, labelled in suite.reference_counts(dataset.patients).items():
+        base = _base_cell(suite, task, name, dataset, budget, labelled)
+        for contender in references:
+            cell = replace(_cell_of(base, contender, dataset, suite), ladder=True)
+            for draw in range(suite.subsets_of(budget, dataset.patients)):
+                cells.append(replace(cell, subset=draw, split=splits[draw]))
     return cells
+
+
+def _is_default(entry: Entry, method: str) -> bool:
+    """Whether an entry is a method with its defaults."""
+    return (entry.method, entry.variant) == (method, DEFAULT)
 
 
 def _base_cell(

@@ -113,7 +113,9 @@ def absent_classes(dataset: PlannedDataset, suite: Suite, task: Task) -> list[st
         names = dict(enumerate(index.card.classes))
         del names[0]  # background
     lines = []
-    for labelled in suite.labelled_counts(dataset.patients).values():
+    counts = suite.labelled_counts(dataset.patients)
+    counts = {**counts, **suite.reference_counts(dataset.patients)}
+    for labelled in counts.values():
         for draw in sorted(split.orders):
             shown: set[int | None] = set()
             for group in split.labelled(draw, labelled):

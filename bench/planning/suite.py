@@ -13,6 +13,12 @@ from bench.errors import BenchError
 from bench.names import DEFAULT, EXTERNAL, TUNED
 from bench.planning import budget
 
+# Draws where a suite names none: a mean has an interval from 5 on, and results of few labels differ
+# most from draw to draw.
+FEW_LABELS = 0.2  # of the training patients
+DRAWS_OF_FEW_LABELS = 5
+DRAWS = 3
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -105,7 +111,10 @@ class Suite(_Strict):
     datasets: list[str] = Field(min_length=1)
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = []
     labelled: list[Annotated[int, Field(ge=1)]] = []
-    subsets: int | dict[float, int] = 5  # one number, or one for each fraction (or count)
+    # Further budgets, in the unit of the others, at which the reference alone is run.
+    reference_budgets: list[Annotated[float, Field(gt=0)]] = []
+    # One number, or one for each fraction (or count); 5 up to 20% of the labels, 3 above, if None.
+    subsets: int | dict[float, int] | None = None
     methods: list[Entry] = Field(min_length=1)
     reference: str = "supervised"
     backbone: Backbone = Backbone()
@@ -164,10 +173,10 @@ class Suite(_Strict):
     def _budgets_fit(self) -> Suite:
         if bool(self.fractions) == bool(self.labelled):
             raise ValueError("expected either 'fractions' or 'labelled', not both and not neither")
-        counts: list[int] = []
+        counts = [DRAWS]
         if isinstance(self.subsets, int):
             counts.append(self.subsets)
-        else:
+        elif self.subsets is not None:
             missing = [budget_ for budget_ in self.budgets if budget_ not in self.subsets]
             if missing:
                 raise ValueError(
@@ -176,6 +185,25 @@ class Suite(_Strict):
             counts += self.subsets.values()
         if min(counts) < 1:
             raise ValueError("'subsets' must be at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_budgets_fit(self) -> Suite:
+        for budget_ in self.reference_budgets:
+            if self.fractions and budget_ > 1:
+                raise ValueError(
+                    f"'reference_budgets: {budget_:g}' given; expected fractions, at most 1"
+                )
+            if self.labelled and not budget_.is_integer():
+                raise ValueError(
+                    f"'reference_budgets: {budget_:g}' given; expected whole numbers of patients"
+                )
+        every_budget = [*self.budgets, *self.reference_budgets]
+        if len(set(every_budget)) < len(every_budget):
+            raise ValueError(
+                f"'reference_budgets: {self.reference_budgets}' given; "
+                "name each once, and none of the other budgets"
+            )
         return self
 
     @model_validator(mode="after")
@@ -292,16 +320,46 @@ class Suite(_Strict):
             )
         return {float(count): count for count in self.labelled}
 
-    def subsets_of(self, budget_: float) -> int:
-        """How many draws of labelled patients a budget is run on."""
+    def reference_counts(self, patients: int) -> dict[float, int]:
+        """L of each budget at which the reference alone is run.
+
+        Raises BenchError as `labelled_counts`, or if one of them comes to the L of another budget.
+        """
+        if self.fractions:
+            counts = budget.budgets([*self.fractions, *self.reference_budgets], patients)
+            return {budget_: counts[budget_] for budget_ in self.reference_budgets}
+        too_many = [count for count in self.reference_budgets if count > patients]
+        if too_many:
+            raise BenchError(
+                f"reference_budgets: {too_many[0]:g} given; the data has {patients} training "
+                "patients; give at most that many"
+            )
+        return {count: int(count) for count in self.reference_budgets}
+
+    def subsets_of(self, budget_: float, patients: int) -> int:
+        """How many draws of labelled patients a budget is run on, of so many training patients.
+
+        A budget of the reference alone has as many as any other, unless `subsets` names it.
+        """
         if isinstance(self.subsets, int):
             return self.subsets
-        return self.subsets[budget_]
+        if self.subsets is not None and budget_ in self.subsets:
+            return self.subsets[budget_]
+        if budget_ not in self.budgets:
+            return max(self.subsets_of(other, patients) for other in self.budgets)
+        share = budget_ if self.fractions else budget_ / patients
+        return DRAWS_OF_FEW_LABELS if share <= FEW_LABELS else DRAWS
 
     @property
     def most_subsets(self) -> int:
-        """The largest number of draws of any budget."""
-        return max(self.subsets_of(budget_) for budget_ in self.budgets)
+        """The largest number of draws of any budget, on data of any size."""
+        if isinstance(self.subsets, int):
+            return self.subsets
+        if self.subsets is not None:
+            every_budget = [*self.budgets, *self.reference_budgets]
+            return max(self.subsets.get(budget_, 0) for budget_ in every_budget)
+        has_few_labels = bool(self.labelled) or min(self.fractions) <= FEW_LABELS
+        return DRAWS_OF_FEW_LABELS if has_few_labels else DRAWS
 
     @property
     def draws(self) -> int:

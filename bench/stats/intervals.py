@@ -39,8 +39,8 @@ class Interval:
     """A mean with its 95% interval.
 
     `kind` says what the interval covers: "two-way", "wide", "cases only" or "subsets only". It is
-    "" where a single patient (or a single value) gives no interval, and "few draws" where
-    `mean_with_interval_if_known` gives none; `lo` and `hi` are then None.
+    "" where a single patient gives no interval, and "few draws" where a mean of few draws has
+    none; `lo` and `hi` are then None.
     """
 
     mean: float
@@ -104,18 +104,15 @@ def kind_of_difference(patients: int, subsets: int, is_tested: bool) -> str:
 
 
 def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
-    """95% t interval of one value per subset (s), for metrics of whole image sets (R4.2c).
+    """The mean of one value per subset (s), with its 95% t interval only from 5 subsets on.
 
-    Fréchet distances and KID are such metrics: no patient has a value of their own.
+    For metrics of whole image sets (R4.2c), such as Fréchet distances and KID: no patient has a
+    value of their own.
     """
     over_values = mean_interval(values[:, None])
-    if len(values) < 2:
-        kind = ""
-    elif len(values) < FEW_SUBSETS:
-        kind = "wide"
-    else:
-        kind = "subsets only"
-    return replace(over_values, kind=kind)
+    if has_interval_of_mean(len(values)):
+        return replace(over_values, kind="subsets only")
+    return Interval(over_values.mean, None, None, FEW_DRAWS)
 
 
 def standard_error(scores: NDArray[np.float64]) -> tuple[float, float]:
@@ -231,6 +228,19 @@ def probability_of_superiority(difference: NDArray[np.float64]) -> float:
     """
     wins = np.count_nonzero(difference > 0) + np.count_nonzero(difference == 0) / 2
     return float(wins / difference.size)
+
+
+def superiority_interval(difference: NDArray[np.float64]) -> tuple[float, float] | None:
+    """95% interval of P(A > B): R4.1 on 1 for each pair (patient, subset) won and 0.5 for ties.
+
+    `difference` (n x s) is positive where A is better; ends are cut at 0 and 1. None with one
+    patient, and where all pairs are equal, which says nothing about the next one.
+    """
+    wins = np.where(difference > 0, 1.0, 0.0) + np.where(difference == 0, 0.5, 0.0)
+    interval = mean_interval(wins)
+    if interval.lo is None or interval.hi is None or not np.ptp(wins):
+        return None
+    return max(0.0, interval.lo), min(1.0, interval.hi)
 
 
 def holm_adjusted(values: Sequence[float]) -> list[float]:

@@ -14,6 +14,7 @@ from bench.stats.intervals import LEVEL
 from bench.stats.ranking import draw_seed, joint_draws
 
 BEYOND = {"": "", "<": "less than ", ">": "more than "}
+FEWEST_DRAWS = 3  # of a label equivalence
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Equivalence:
     estimate: Amount
     lo: Amount | None
     hi: Amount | None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the interval has an end: otherwise any amount of labels is possible."""
+        if self.lo is None or self.hi is None:
+            return False
+        return self.lo.side != "<" or self.hi.side != ">"
 
 
 def area_table(labelled: Sequence[float], curve: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -138,15 +146,26 @@ def isotonic_fit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return fitted
 
 
-def describe_equivalence(equivalence: Equivalence) -> str:
-    """'23% [17, 31]' from fractions of the labels; says where an end lies beyond the curve."""
-    estimate = f"{_in_percent(equivalence.estimate)}%"
-    if equivalence.lo is None or equivalence.hi is None:
-        return estimate
-    return f"{estimate} [{_in_percent(equivalence.lo)}, {_in_percent(equivalence.hi)}]"
+def describe_equivalence(equivalence: Equivalence, labelled: int, units: str) -> str:
+    """What the labels of a method are worth, with amounts of labels as the unit of the curve.
+
+    For example "worth 8 labelled patients instead of 4 (95% CI 5 to 14)".
+    """
+    estimate = _in_words(equivalence.estimate)
+    worth = f"worth {estimate} labelled {units} instead of {labelled}"
+    if estimate == str(labelled):
+        worth = f"worth its own {labelled} labelled {units}"
+    lo, hi = equivalence.lo, equivalence.hi
+    if lo is None or hi is None or not equivalence.says_something:
+        return worth
+    if lo.side == hi.side != "":
+        return f"{worth} (95% CI {_in_words(lo)})"
+    if lo.side == "<":
+        return f"{worth} (95% CI up to {_in_words(hi)})"
+    if hi.side == ">":
+        return f"{worth} (95% CI at least {_in_words(lo)})"
+    return f"{worth} (95% CI {_in_words(lo)} to {_in_words(hi)})"
 
 
-def _in_percent(amount: Amount) -> str:
-    percent = 100 * amount.labelled
-    digits = ".0f" if percent >= 10 else ".2g"
-    return f"{BEYOND[amount.side]}{percent:{digits}}"
+def _in_words(amount: Amount) -> str:
+    return f"{BEYOND[amount.side]}{amount.labelled:.0f}"

@@ -100,6 +100,8 @@ def _turned_round(pair: MethodPair) -> MethodPair:
         lo=_negated(pair.hi),
         hi=_negated(pair.lo),
         superiority=1 - pair.superiority,
+        superiority_lo=None if pair.superiority_hi is None else 1 - pair.superiority_hi,
+        superiority_hi=None if pair.superiority_lo is None else 1 - pair.superiority_lo,
     )
 
 

@@ -38,7 +38,8 @@ def test_a_method_equal_to_the_reference_needs_its_own_labels(done: Store) -> No
     [equivalent] = build(done).label_equivalents
     assert (equivalent.method, equivalent.variant) == ("threshold", "again")
     assert equivalent.n_subsets == 3
-    assert equivalent.estimate.labelled <= equivalent.fraction + 1e-9
+    assert equivalent.estimate.labelled <= equivalent.labelled + 1e-9
+    assert equivalent.words.startswith(f"worth its own {equivalent.labelled} labelled patient")
     assert "Label equivalence" in (done.out / "report" / "index.html").read_text()
 
 
@@ -80,6 +81,11 @@ def test_label_equivalents_need_a_whole_curve(done: Store) -> None:
     try:
         board = build(done)
         assert board.label_equivalents == []
+        [note] = board.without_equivalents
+        assert note.text == (
+            "No label equivalent of all methods: runs of threshold are not all finished, or some "
+            "failed."
+        )
     finally:
         result.write_text(kept)
         failure.unlink()

@@ -10,7 +10,7 @@ from bench.board import comparisons
 from bench.board.comparisons import Comparisons
 from bench.board.rows import seed_name
 from bench.board.shared_draws import Budget, SharedDraws
-from bench.stats.intervals import holm_adjusted
+from bench.stats.intervals import holm_adjusted, mean_interval
 from tests.support.boards import row_cells
 
 random = np.random.default_rng(0)
@@ -49,6 +49,21 @@ def test_a_pair_holds_the_difference_and_what_is_known_of_it() -> None:
         plain.append(p)
     assert [pair.p for pair in pairs.values()] == pytest.approx(holm_adjusted(plain))
     assert first.false_outperformance == pytest.approx(plain[0] / 2)
+
+
+def test_the_share_of_pairs_won_has_an_interval() -> None:
+    """R4.1 on 1 for a pair (patient, draw) won, 0.5 for a tie and 0 for one lost."""
+    other = BASE + random.normal(0.03, 0.1, BASE.shape)
+    other[0] = BASE[0]
+    draws = budget_scores(a=other, b=BASE)
+    [pair] = comparisons.method_pairs(draws, names_of(draws))
+    wins = (other > BASE) + 0.5 * (other == BASE)
+    expected = mean_interval(wins)
+    assert pair.superiority == pytest.approx(wins.mean())
+    assert (pair.superiority_lo, pair.superiority_hi) == (expected.lo, expected.hi)
+    sure = budget_scores(a=BASE + 0.1, b=BASE)
+    [won] = comparisons.method_pairs(sure, names_of(sure))
+    assert (won.superiority, won.superiority_lo, won.superiority_hi) == (1.0, None, None)
 
 
 def test_pairs_share_the_variance_of_methods_that_are_not_shown() -> None:

@@ -258,14 +258,42 @@ def test_synthetic_numbers_vary_over_subsets_alone() -> None:
     old = row("m", "kid", 0.3, extractor="inception")
     new = row("m", "kid", 0.2, extractor="inception")
     key = (RowId("segmentation", "tiny", 4, "m", "default"), "kid")
-    old_table = {subset: {"": 3 + subset / 100} for subset in range(3)}
-    new_table = {subset: {"": 2 + subset / 100} for subset in range(3)}
+    old_table = {subset: {"": 3 + subset / 100} for subset in range(5)}
+    new_table = {subset: {"": 2 + subset / 100} for subset in range(5)}
     found = compare(side([old], tables={key: old_table}), side([new], tables={key: new_table}))
     change = only(found)
     assert change.gap is not None
     assert change.gap.mean == pytest.approx(-1)
     assert change.gap.kind == "subsets only"
-    assert (change.patients, change.subsets, change.verdict) == (0, 3, "better")
+    assert (change.patients, change.subsets, change.verdict) == (0, 5, "better")
+    del old_table[4]
+    few = only(compare(side([old], tables={key: old_table}), side([new], tables={key: new_table})))
+    assert few.gap == Interval(pytest.approx(-1), None, None, "few draws")
+    assert (few.subsets, few.verdict, few.adjusted) == (4, "", None)
+    assert few.why == "fewer than 5 draws give no interval"
+
+
+def test_verdicts_are_adjusted_for_all_changes_of_a_metric_at_a_budget() -> None:
+    """Each change once had a verdict at 5% of its own, however many there were."""
+    random = np.random.default_rng(6)
+    changes = {}
+    for number in range(8):
+        changes[f"m{number}"] = random.normal(0.02, 0.05, (20, 2))
+    same = {"same": np.zeros((20, 2))}
+    found = compare(*changed_side({**changes, **same}))
+    expected = differences_without_common_method({**changes, **same})
+    better_alone, better = 0, 0
+    for change in found.changed:
+        assert change.gap is not None and change.gap.lo is not None and change.gap.hi is not None
+        assert change.adjusted is not None
+        difference = expected[change.after.method]
+        assert change.adjusted == pytest.approx(difference.interval(1 - 0.05 / 8))
+        assert (change.gap.lo, change.gap.hi) == pytest.approx(difference.interval())
+        assert change.adjusted[0] < change.gap.lo < change.gap.hi < change.adjusted[1]
+        better_alone += change.gap.lo > 0
+        better += change.verdict == "better"
+        assert change.verdict == ("better" if change.adjusted[0] > 0 else "within its interval")
+    assert (better_alone, better) == (4, 1)
 
 
 def test_rows_and_ranks_that_came_went_and_moved() -> None:
@@ -433,7 +461,7 @@ def test_exit_codes(done: Path, other: Path, tmp_path: Path) -> None:
     assert "-0.300" in (tmp_path / "new" / "diff.html").read_text()
     dropped = call(done, other, "--fail-on-drop")
     assert dropped.returncode == 1
-    drop = "drop: threshold (again) on tiny, 2 labelled: dice fell beyond its interval"
+    drop = "drop: threshold (again) on tiny, 2 labelled: dice is lower, too few draws for a verdict"
     assert drop in dropped.stderr
     assert call(other, done, "--fail-on-drop").returncode == 0
     edit_plan(other, lambda plan: [one.update(split="another") for one in plan["cells"]])

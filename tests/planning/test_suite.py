@@ -57,6 +57,12 @@ def cell(**changes: object) -> PlannedCell:
     [
         ({"fractons": [0.1]}, "unknown key 'fractons'; did you mean 'fractions'?"),
         ({"fractions": [0.0]}, "0.0 given; Input should be greater than 0"),
+        ({"reference_budgets": [0.1]}, "name each once, and none of the other budgets"),
+        ({"reference_budgets": [2.0]}, "'reference_budgets: 2' given; expected fractions"),
+        (
+            {"fractions": [], "labelled": [4], "reference_budgets": [2.5]},
+            "'reference_budgets: 2.5' given; expected whole numbers of patients",
+        ),
         ({"fractions": [1.5]}, "1.5 given; Input should be less than or equal to 1"),
         ({"labelled": [4]}, "expected either 'fractions' or 'labelled'"),
         ({"subsets": {0.1: 2}}, "'subsets' has no number for 1"),
@@ -106,6 +112,33 @@ def test_bad_suites_are_refused_in_one_line(
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "toy.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "draws", "most"),
+    [
+        ({"fractions": [0.05, 0.2, 0.5, 1.0]}, [5, 5, 3, 3], 5),
+        ({"fractions": [0.5, 1.0]}, [3, 3], 3),
+        ({"fractions": [], "labelled": [4, 8, 9, 40]}, [5, 5, 3, 3], 5),  # of 40 patients
+        ({"fractions": [0.1, 1.0], "subsets": 2}, [2, 2], 2),
+        ({"fractions": [0.1, 1.0], "subsets": {0.1: 4, 1.0: 1}}, [4, 1], 4),
+    ],
+)
+def test_few_labels_have_more_draws_unless_a_suite_says(
+    tmp_path: Path, changes: dict[str, object], draws: list[int], most: int
+) -> None:
+    loaded = load(tmp_path, **changes)
+    assert [loaded.subsets_of(budget, 40) for budget in loaded.budgets] == draws
+    assert loaded.most_subsets == most
+
+
+@pytest.mark.parametrize(("subsets", "draws"), [(None, 5), (2, 2), ({0.1: 4, 1.0: 1}, 4)])
+def test_the_reference_alone_has_as_many_draws_as_any(
+    tmp_path: Path, subsets: object, draws: int
+) -> None:
+    loaded = load(tmp_path, reference_budgets=[0.5], subsets=subsets)
+    assert loaded.subsets_of(0.5, 40) == draws
+    assert loaded.reference_counts(40) == {0.5: 20}
 
 
 def test_missing_and_unreadable_suite_files(tmp_path: Path) -> None:

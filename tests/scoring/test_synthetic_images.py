@@ -94,7 +94,7 @@ def test_the_whole_training_set_is_as_near_as_reals_are_to_reals(done: Store) ->
     assert full.floor is not None
     assert full.distance < full.floor * 2
     fd = row(done, "fd", 1.0)
-    assert (fd.extractor, fd.n, fd.interval, fd.n_groups) == ("task", 6, "wide", 0)
+    assert (fd.extractor, fd.n, fd.interval, fd.n_groups) == ("task", 6, "few draws", 0)
     assert fd.floor is not None
 
 

@@ -146,13 +146,17 @@ def test_equal_scores_give_no_width(score: float, patients: int, subsets: int) -
 
 
 def test_values_of_subsets_alone() -> None:
-    interval = interval_over_subsets(np.array([10.0, 12.0, 14.0]))  # sd 2; t(2) = 4.302653
+    values = np.array([9.0, 12.0, 15.0, 10.0, 14.0])  # sd sqrt(6.5); t(4) = 2.776445
+    interval = interval_over_subsets(values)
     assert (interval.mean, interval.kind) == (12, "subsets only")
-    assert (interval.lo, interval.hi) == pytest.approx(
-        (12 - 4.302653 * 2 / 3**0.5, 12 + 4.302653 * 2 / 3**0.5)
-    )
-    assert interval_over_subsets(np.array([1.0, 2.0])).kind == "wide"
-    assert interval_over_subsets(np.array([1.0])) == Interval(1.0, None, None, "")
+    half_width = 2.776445 * (6.5 / 5) ** 0.5
+    assert (interval.lo, interval.hi) == pytest.approx((12 - half_width, 12 + half_width))
+
+
+@pytest.mark.parametrize("subsets", [1, 2, 4])
+def test_few_values_of_subsets_have_no_interval(subsets: int) -> None:
+    interval = interval_over_subsets(np.arange(subsets, dtype=float))
+    assert interval == Interval((subsets - 1) / 2, None, None, "few draws")
 
 
 def test_superiority_counts_ties_half() -> None:

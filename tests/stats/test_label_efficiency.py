@@ -146,10 +146,33 @@ def test_a_curve_needs_two_increasing_amounts(labelled: list[float]) -> None:
 
 
 def test_in_words() -> None:
-    assert (
-        describe_equivalence(Equivalence(Amount(0.232), Amount(0.171), Amount(0.31)))
-        == "23% [17, 31]"
-    )
-    censored = Equivalence(Amount(0.066), Amount(0.05, "<"), Amount(1.0, ">"))
-    assert describe_equivalence(censored) == "6.6% [less than 5, more than 100]"
-    assert describe_equivalence(Equivalence(Amount(1.0, ">"), None, None)) == "more than 100%"
+    def words(estimate: Amount, lo: Amount | None, hi: Amount | None) -> str:
+        return describe_equivalence(Equivalence(estimate, lo, hi), 4, "patients")
+
+    known = words(Amount(8.2), Amount(5.1), Amount(14.4))
+    assert known == "worth 8 labelled patients instead of 4 (95% CI 5 to 14)"
+    left_open = words(Amount(2, "<"), Amount(2, "<"), Amount(5.0))
+    assert left_open == "worth less than 2 labelled patients instead of 4 (95% CI up to 5)"
+    right_open = words(Amount(40, ">"), Amount(12.0), Amount(40, ">"))
+    assert right_open == "worth more than 40 labelled patients instead of 4 (95% CI at least 12)"
+    beyond = words(Amount(40, ">"), Amount(40, ">"), Amount(40, ">"))
+    assert beyond == "worth more than 40 labelled patients instead of 4 (95% CI more than 40)"
+    own = words(Amount(4.3), Amount(2.0), Amount(7.0))
+    assert own == "worth its own 4 labelled patients (95% CI 2 to 7)"
+    assert words(Amount(8.0), None, None) == "worth 8 labelled patients instead of 4"
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "says"),
+    [
+        (Amount(2, "<"), Amount(40, ">"), False),
+        (Amount(2, "<"), Amount(9.0), True),
+        (Amount(3.0), Amount(40, ">"), True),
+        (Amount(40, ">"), Amount(40, ">"), True),  # more than the whole curve, surely
+        (None, None, False),
+    ],
+)
+def test_an_interval_that_is_open_at_both_ends_says_nothing(
+    lo: Amount | None, hi: Amount | None, says: bool
+) -> None:
+    assert Equivalence(Amount(4.0), lo, hi).says_something == says

@@ -121,7 +121,7 @@ def test_a_folder_as_it_was_written_agrees(done: Store, deep: bool) -> None:
         ("cost", "train_seconds", 1e9),
         ("overlays", "case", "p9_f9"),
         ("cells", "steps", 9),
-        ("label_equivalents", "words", "1%"),
+        ("without_equivalents", "text", "No reason."),
     ],
 )
 def test_a_number_edited_by_hand_is_named(copy: Store, part: str, field: str, value: Any) -> None:
