@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.board.schema import Board, ColumnFacts, Row, RowCost
 from reports.page import tables
@@ -20,6 +21,16 @@ KIND_TITLES = {
     "pseudo-healthy": "Pseudo-normal",
     "augmented": "Pseudo-normal",
 }
+
+
+class SetHead(NamedTuple):
+    """The head of one column."""
+
+    key: str
+    better: str  # "" of costs
+    title: str
+    unit: str
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class ColumnSet:
 
     key: str
     title: str
-    heads: list[tuple[str, str, str]]  # title, unit, help
+    heads: list[SetHead]
     budgets: list[tuple[str, int, list[SetLine]]]  # budget in words, labelled, lines
 
 
@@ -102,7 +113,7 @@ def _metric_set(
         arrow = "↑" if column.better == "higher" else "↓"
         sign = tables.unit(column, unit)
         shown = arrow if sign in ("", "0 to 1") else f"{arrow} {sign}"
-        heads.append((column.title, shown, column.help))
+        heads.append(SetHead(column.key, column.better, column.title, shown, column.help))
     blocks = []
     for budget in budgets:
         lines = []
@@ -146,7 +157,8 @@ def _cost_set(cost: Sequence[RowCost], budgets: Sequence[BudgetLines]) -> Column
                 )
         if lines:
             blocks.append((budget.text, budget.labelled, lines))
-    heads = [(title, "", "Mean over the finished runs of the row.") for _, title, _ in columns]
+    meaning = "Mean over the finished runs of the row."
+    heads = [SetHead(key, "", title, "", meaning) for key, title, _ in columns]
     return ColumnSet("cost", "Cost", heads, blocks)
 
 

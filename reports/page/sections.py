@@ -11,9 +11,11 @@ from bench.board.schema import (
     ColumnFacts,
     CurveArea,
     DatasetFacts,
+    EquivalentNote,
     GeneratorCurve,
     LabelEquivalent,
     Panel,
+    ReferenceStep,
     RowCost,
     Sheet,
     SyntheticImages,
@@ -71,6 +73,8 @@ class Details:
     """What is closed at first, but for the open cases."""
 
     label_equivalents: list[LabelEquivalent]
+    without_equivalents: list[EquivalentNote]
+    ladder: list[ReferenceStep]
     areas: list[CurveArea]
     blocks: list[comparisons.Block]
     shown_cases: list[failures.Case]
@@ -80,6 +84,12 @@ class Details:
     used_generators: list[UsedGenerator]
     cost: list[RowCost]
     cost_columns: list[tuple[str, str, str]]
+
+    @property
+    def has_equivalence(self) -> bool:
+        """Whether there is anything to say of label equivalents, their ladder or areas."""
+        parts = (self.label_equivalents, self.without_equivalents, self.ladder, self.areas)
+        return any(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,8 @@ def _make_details(
     costs_of_rows = tables.items_of(board.cost, problem)
     return Details(
         label_equivalents=tables.items_of(board.label_equivalents, problem),
+        without_equivalents=tables.items_of(board.without_equivalents, problem),
+        ladder=tables.items_of(board.ladder, problem),
         areas=sorted(areas, key=lambda area: -area.mean),
         blocks=comparisons.list_blocks(board, problem, section),
         shown_cases=failures.list_cases(board, panels, problem),
