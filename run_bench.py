@@ -247,8 +247,10 @@ def verify(
 
     checks = verifying.verify(Store(out), write, deep)
     for check in checks:
-        for mismatch in check.mismatches:
+        for mismatch in check.mismatches[:20]:
             typer.echo(str(mismatch))
+        if len(check.mismatches) > 20:
+            typer.echo(f"... and {len(check.mismatches) - 20} more of {check.what}")
         if check.note:
             typer.echo(f"note: {check.note}", err=True)
     typer.echo(verifying.summary(checks))

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -43,8 +44,10 @@ LAYOUT = 3  # raise it when a run is to hold something else: `sync` then writes 
 BATCH_METRICS = 1000  # most that MLflow takes in one log_batch
 BATCH_PARAMS = 100
 PAGE_RUNS = 50000  # most that MLflow gives in one page
+LONGEST_NAME = 240
 LONGEST_PARAM = 6000  # characters
 CLOSE_TIMEOUT_S = 60.0
+LOCK_TIMEOUT_S = 45.0
 # Artifacts of a cell; the first one tells when the cell ended.
 FILES: Mapping[str, tuple[str, ...]] = {
     "done": (
@@ -313,10 +316,15 @@ class Mirror:
         """The id of the experiment of a suite, made where there is none."""
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:
-            return str(experiment.experiment_id)
+            number = str(experiment.experiment_id)
+            if experiment.lifecycle_stage == "deleted":
+                self.client.restore_experiment(number)
+            return number
         # A server has a place of its own for artifacts.
         artifacts = None if self.uri.startswith("http") else (self.root / "mlartifacts").as_uri()
-        return str(self.client.create_experiment(name, artifact_location=artifacts))
+        tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs
+        made = self.client.create_experiment(name, artifact_location=artifacts, tags=tags)
+        return str(made)
 
     def _find_runs(self, query: str) -> list[Run]:
         return list(self.client.search_runs([self.experiment], query, max_results=PAGE_RUNS))
@@ -328,8 +336,24 @@ class Mirror:
         if database != self.uri:
             file = Path(f"{database}.lock")
         with file.open("a") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+            _wait_for_lock(held.fileno(), file)
             yield
+
+
+def _wait_for_lock(handle: int, file: Path) -> None:
+    """Take the lock. Raises BenchError if another process holds it for LOCK_TIMEOUT_S."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise BenchError(
+                    f"{file} has been held by another process for {LOCK_TIMEOUT_S:.0f} s; "
+                    "results are complete; 'sync' again once it has ended"
+                ) from None
+            time.sleep(0.1)
 
 
 def _client(uri: str) -> MlflowClient:
@@ -389,16 +413,25 @@ def cell_metrics(
     points = [Metric(name, value, time_ms, 0) for name, value in final.items()]
     for name, curve in folder.read_history().items():
         # A method may well log a `dice` of its own.
-        free_name = f"step/{name}" if name in final else name
+        free_name = clean_name(name)
+        if free_name in final:
+            free_name = f"step/{free_name}"
         points += [Metric(free_name, value, time_ms, step) for step, value in curve]
     judgement = folder.read_judgement()
     for distances in judgement.curves if judgement else ():
         name = "fd_while_training"
         if distances.label:
-            name = f"{name}/{distances.label}"
+            name = clean_name(f"{name}/{distances.label}")
         for point in distances.points:
             points.append(Metric(name, point.distance, time_ms, point.shown))
     return points
+
+
+def clean_name(name: str) -> str:
+    """A name that MLflow takes: letters, digits, _ - . : / and spaces; each other sign as _."""
+    cleaned = re.sub(r"[^\w\-. :/]", "_", name)[:LONGEST_NAME]
+    parts = [part for part in cleaned.split("/") if part.strip(" .")]
+    return "/".join(parts) or "_"
 
 
 def _costs(folder: CellFolder) -> dict[str, float]:

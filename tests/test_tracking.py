@@ -394,3 +394,19 @@ def test_distances_while_a_generator_was_trained_are_curves(tmp_path: Path) -> N
         ("fd_while_training", 512, 2.5),
         ("fd_while_training/lesion", 0, 9.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("loss (ce)", "loss _ce_"),
+        ("dice@0.5", "dice_0.5"),
+        ("loss%", "loss_"),
+        ("../loss", "loss"),
+        ("train/loss", "train/loss"),
+        ("", "_"),
+    ],
+)
+def test_odd_names_of_curves_are_cleaned(name: str, expected: str) -> None:
+    """One curve named "loss%" used to keep a whole suite out of MLflow."""
+    assert tracking.clean_name(name) == expected

@@ -78,8 +78,18 @@ def _frozen_trial(ranges: Mapping[str, BaseDistribution], trial: Trial) -> optun
     if trial.state == "done":
         state = optuna.trial.TrialState.COMPLETE
         value = trial.value
+    after_folds: dict[int, float] = {}
+    for fold, mean in enumerate(trial.after_folds):
+        if mean is not None:
+            after_folds[fold] = mean
+    if trial.state == "pruned":
+        state = optuna.trial.TrialState.PRUNED
     return optuna.trial.create_trial(
-        state=state, value=value, params=params, distributions=distributions
+        state=state,
+        value=value,
+        params=params,
+        distributions=distributions,
+        intermediate_values=after_folds,
     )
 
 

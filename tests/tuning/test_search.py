@@ -50,3 +50,14 @@ def test_noise_of_selection_in_closed_form() -> None:
     assert error == pytest.approx(spread / np.sqrt(2))
     assert overrated_by == pytest.approx(error / np.sqrt(np.pi))
     assert search.selection_noise([make_trial(0, 0.5, a=1, b=0)]) is None
+
+
+def test_a_pruned_trial_is_pruned_in_optuna_too() -> None:
+    """It used to be a failed one, of which neither TPE nor optuna-dashboard learnt anything."""
+    from bench.tuning.study_folder import Trial
+
+    pruned = Trial(0, {}, {}, "pruned", after_folds=(0.3, None, 0.4))
+    frozen = search._frozen_trial({}, pruned)
+    assert frozen.state.name == "PRUNED"
+    assert frozen.intermediate_values == {0: 0.3, 2: 0.4}
+    assert search._frozen_trial({}, Trial(0, {}, {}, "failed")).state.name == "FAIL"
