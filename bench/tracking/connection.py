@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
-
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -39,7 +37,7 @@ def connect(uri: str) -> MlflowClient:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold the lock on a file. Raises BenchError if others hold it for LOCK_TIMEOUT_S."""
+    """Hold the lock on a file. Raises TimeoutError if others hold it for LOCK_TIMEOUT_S."""
     with file.open("a") as handle:
         _wait_for_lock(handle.fileno(), file)
         yield
@@ -53,7 +51,7 @@ def _wait_for_lock(handle: int, file: Path) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise BenchError(
+                raise TimeoutError(
                     f"{file} has been locked by another process for {LOCK_TIMEOUT_S:.0f} s"
                 ) from None
             time.sleep(0.05)

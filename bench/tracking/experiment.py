@@ -37,7 +37,7 @@ from bench.tuning.trials import read_trials
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, Run
 
-log = logging.getLogger("bench.tracking")
+log = logging.getLogger(__name__)
 KEY, COMPLETE, STUDY = "scarcebench.key", "scarcebench.complete", "scarcebench.study"
 FOLDER, FOLDER_NAME = "scarcebench.folder", "scarcebench.folder_name"
 LEFT_OUT = "scarcebench.left_out"

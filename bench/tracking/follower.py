@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.store import Store
 from bench.tracking.experiment import Mirror
 
-log = logging.getLogger("bench.tracking")
+log = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 60.0  # that the end of a run waits for the rest
 # Between two answers of MLflow. A time limit of a request does not hold where a server sends a byte
 # now and then.
