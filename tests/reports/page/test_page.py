@@ -16,8 +16,8 @@ from typing import Any
 from bench.board.protocol_card import protocol_card
 from bench.board.schema import Board, Panel, PaperNumber, Sheet, SyntheticImages
 from bench.planning.suite import Suite
-from reports.formats.csv_json import board_json, rows_csv
 from reports.figures.library import script_bundle
+from reports.formats.csv_json import board_json, rows_csv
 from reports.page import tables
 from reports.page.page import MEASURED, render_page
 from reports.write import draw_page
