@@ -95,6 +95,7 @@ class PlainMeans:
         self.cells = cells
         self.reference = reference
         self._tables: dict[Path, Lines] = {}
+        self._values: dict[tuple[RowId, str], BySubset] = {}
 
     def of_numbers(
         self, numbers: Sequence[StoredNumber]
@@ -139,6 +140,12 @@ class PlainMeans:
         return {cell.row for cell in self.cells}
 
     def _by_subset(self, row: RowId, metric: str) -> BySubset:
+        """The metric of each cell of a row; gains ask for it again."""
+        if (row, metric) not in self._values:
+            self._values[row, metric] = self._read_by_subset(row, metric)
+        return self._values[row, metric]
+
+    def _read_by_subset(self, row: RowId, metric: str) -> BySubset:
         values: BySubset = {}
         for cell in self.cells_of(row):
             file = _table_of(cell, metric)
