@@ -307,10 +307,8 @@ def verify(
 
     checks = verifying.verify(Store(out, plugin or []), write, deep)
     for check in checks:
-        for mismatch in check.mismatches[:20]:
-            typer.echo(str(mismatch))
-        if len(check.mismatches) > 20:
-            typer.echo(f"... and {len(check.mismatches) - 20} more of {check.what}")
+        for line in check.lines():
+            typer.echo(line)
         if check.note:
             typer.echo(f"note: {check.note}", err=True)
     typer.echo(verifying.summary(checks))

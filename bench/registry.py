@@ -93,15 +93,19 @@ class MethodInfo:
         method: Method = self._part("method").METHOD(self._part("config").Config(**config), spec)
         return method
 
+    @property
+    def has_space(self) -> bool:
+        """Whether the method declares what may be tuned."""
+        return hasattr(self._part("config"), "space")
+
     def space(self, trial: Any) -> None:
         """Ask a trial for all settings to tune. Raises BenchError if the method declares none."""
-        part = self._part("config")
-        if not hasattr(part, "space"):
+        if not self.has_space:
             raise BenchError(
                 f"method {self.name} has no space(trial) beside its Config; "
                 "add one (docs/add_a_method.md), or give its entry a 'variant', which is not tuned"
             )
-        part.space(trial)
+        self._part("config").space(trial)
 
     def published_steps(self, ndim: int) -> int | None:
         """How many steps the paper trains for in 2D or 3D, if the card says so."""

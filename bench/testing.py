@@ -21,9 +21,11 @@ from bench.api import Build, Case, Classifies, Method, Segments, Spec, Task, Tra
 from bench.api import Saved as SavedProtocol
 from bench.errors import BenchError
 from bench.registry import MethodInfo
+from bench.tuning.space import check_space, drawn_settings
 from bench.worker.snapshots import SnapshotFacts, read_snapshot, write_snapshot
 
 MOST_LAUNCHES = 1000
+SPACE_DRAWS = 20  # settings that a search space is asked for
 SIDE = 32  # of the toy images
 
 
@@ -230,6 +232,17 @@ class MethodContract:
     def test_config_refuses_unknown_keys(self) -> None:
         with pytest.raises(BenchError, match="no_such_key"):
             self.info().config({"no_such_key": 1})
+
+    def test_its_search_space_gives_settings_of_its_config(self) -> None:
+        """Where a method declares a `space`: at its defaults, and at values that Optuna draws."""
+        info = self.info()
+        if not info.has_space:
+            return
+        config = info.config({})
+        check_space(info, config, {})
+        for drawn in drawn_settings(info, config, SPACE_DRAWS):
+            assert drawn, "space(trial) asks for no setting; ask for one, or leave it out"
+            info.config({**config, **drawn})
 
     def test_probabilities_for_every_shape_of_data(self) -> None:
         for channels, classes in self.shapes:

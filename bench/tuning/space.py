@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench import registry
@@ -120,6 +120,36 @@ def check_space(info: MethodInfo, config: Params, changes: Changes) -> None:
             raise BenchError(
                 f"space of method {info.name} suggests {name!r}; expected a setting of its Config"
             )
+
+
+def drawn_settings(info: MethodInfo, config: Params, draws: int) -> Iterator[dict[str, Any]]:
+    """Settings that a method's space asks Optuna for: both ends of each range, then random ones.
+
+    Raises BenchError where the method declares no space.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    ranges = setting_ranges(info, config, {})
+    for pick in (_lowest, _highest):
+        fixed = optuna.trial.FixedTrial({name: pick(range_) for name, range_ in ranges.items()})
+        info.space(fixed)
+        yield dict(fixed.params)
+    search = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(draws):
+        trial = search.ask()
+        info.space(trial)
+        yield dict(trial.params)
+
+
+def _lowest(range_: Any) -> Any:
+    choices = getattr(range_, "choices", None)
+    return choices[0] if choices else range_.low
+
+
+def _highest(range_: Any) -> Any:
+    choices = getattr(range_, "choices", None)
+    return choices[-1] if choices else range_.high
 
 
 def _check_value(info: MethodInfo, config: Params, name: str, value: Any) -> None:

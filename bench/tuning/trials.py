@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from bench.errors import BenchError
 from bench.execution import driver
 from bench.execution.local import LocalExecutor
 from bench.execution.progress import Progress
+from bench.files.records import replacing
 from bench.names import TUNED
 from bench.planning.cells import PlannedCell, PlannedDataset
 from bench.planning.suite import Suite
@@ -235,13 +235,19 @@ def export_database(
     studies: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path] = ()
 ) -> None:
     """Write a copy of all studies that have begun for optuna-dashboard, from their files."""
+    file = study_database(store)
+    with replacing(file) as [part]:  # a name of this process: two drivers may write at once
+        part.unlink(missing_ok=True)  # of a process that was killed and had the same number
+        _fill_database(part, studies, trials, store, plugins)
+
+
+def _fill_database(
+    file: Path, studies: Sequence[Study], trials: int, store: Store, plugins: Sequence[Path]
+) -> None:
     import optuna
 
-    file = study_database(store)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")  # two drivers may write at once
-    part.unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{part.resolve()}")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{file.resolve()}")
     for study in studies:
         ended = read_trials(store, study.id)[:trials]
         if not ended:
@@ -253,7 +259,6 @@ def export_database(
         copy.set_user_attr("id", study.id)
         copy.add_trials(original.trials)
     storage.engine.dispose()
-    part.replace(file)
 
 
 def winners_table(store: Store, studies: Sequence[Study], trials: int) -> str:

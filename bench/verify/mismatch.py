@@ -12,6 +12,7 @@ from typing import Any
 TOLERANCE = 1e-9  # relative: sums in another order
 NOTHING = "nothing"
 LONGEST_VALUE = 120  # characters of a value in a message
+MOST_LINES = 20  # mismatches of a check that are printed
 LABELS = (
     "key",
     "task",
@@ -50,6 +51,14 @@ class Check:
     count: int
     mismatches: Sequence[Mismatch] = field(default_factory=tuple)
     note: str | None = None  # what could not be checked, and why
+
+    def lines(self) -> list[str]:
+        """The first mismatches, a line each, and how many more there are."""
+        lines = [str(mismatch) for mismatch in self.mismatches[:MOST_LINES]]
+        hidden = len(self.mismatches) - MOST_LINES
+        if hidden > 0:
+            lines.append(f"... and {hidden} more of {self.what}")
+        return lines
 
 
 def is_same(stored: Any, derived: Any) -> bool:

@@ -5,8 +5,10 @@ See `bench.verify.plain_metrics`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -93,6 +95,7 @@ class PlainMeans:
         self.cells = cells
         self.reference = reference
         self._tables: dict[Path, Lines] = {}
+        self._values: dict[tuple[RowId, str], BySubset] = {}
 
     def of_numbers(
         self, numbers: Sequence[StoredNumber]
@@ -110,18 +113,39 @@ class PlainMeans:
             return self._gain(number)
         return _mean_over_subsets(self._by_subset(number.row, number.metric))
 
-    def cells_of(self, row: RowId) -> Iterator[RowCell]:
+    def cells_of(self, row: RowId) -> Sequence[RowCell]:
         """The finished and failed cells of a row."""
+        return self._cells_by_row.get(row, ())
+
+    @cached_property
+    def _cells_by_row(self) -> Mapping[RowId, Sequence[RowCell]]:
+        """Sorted once: a pass over all cells for each of many rows takes minutes."""
+        by_row: dict[RowId, list[RowCell]] = defaultdict(list)
         for cell in self.cells:
-            if cell.row[:4] != row[:4] or self.store.state(cell.key) not in ("done", "failed"):
+            if self.store.state(cell.key) not in ("done", "failed"):
                 continue
+            folder = self.store.cell(cell.key)
             chosen = None
             if cell.select:
                 chosen = selected_variant(cell.variant, cell.select["by"])
-            if row.variant in (cell.variant, chosen):
-                yield RowCell(cell.subset, self.store.cell(cell.key), row.variant == chosen)
+                by_row[cell.row._replace(variant=chosen)].append(
+                    RowCell(cell.subset, folder, chosen=True)
+                )
+            if cell.variant != chosen:
+                by_row[cell.row].append(RowCell(cell.subset, folder, chosen=False))
+        return by_row
+
+    @cached_property
+    def _planned_rows(self) -> set[RowId]:
+        return {cell.row for cell in self.cells}
 
     def _by_subset(self, row: RowId, metric: str) -> BySubset:
+        """The metric of each cell of a row; gains ask for it again."""
+        if (row, metric) not in self._values:
+            self._values[row, metric] = self._read_by_subset(row, metric)
+        return self._values[row, metric]
+
+    def _read_by_subset(self, row: RowId, metric: str) -> BySubset:
         values: BySubset = {}
         for cell in self.cells_of(row):
             file = _table_of(cell, metric)
@@ -147,8 +171,8 @@ class PlainMeans:
     def _reference_of(self, row: RowId) -> RowId:
         """The row of the reference: tuned rows take the tuned reference where there is one."""
         tuned = row._replace(method=self.reference, variant=TUNED)
-        is_planned = any(cell.row == tuned for cell in self.cells)
-        if row.variant == TUNED and row.method != self.reference and is_planned:
+        is_other_tuned = row.variant == TUNED and row.method != self.reference
+        if is_other_tuned and tuned in self._planned_rows:
             return tuned
         return tuned._replace(variant=DEFAULT)
 

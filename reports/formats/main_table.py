@@ -259,7 +259,8 @@ def _ceiling_line(
 
 def _keeping_defaults(board: Board, budget: Budget) -> list[Entry]:
     """Tuned entries whose runs are those of the defaults: tuning kept the default settings."""
-    keys = {entry.label: _keys_of(board, entry) for entry in budget.entries}
+    keys_of_row = _keys_by_row(board)
+    keys = {entry.label: keys_of_row.get(_row_of(entry.head), set()) for entry in budget.entries}
     defaults = {}
     for entry in budget.entries:
         if entry.head.variant == DEFAULT:
@@ -272,9 +273,12 @@ def _keeping_defaults(board: Board, budget: Budget) -> list[Entry]:
     return kept
 
 
-def _keys_of(board: Board, entry: Entry) -> set[str]:
-    """The keys of the runs behind an entry."""
-    return {cell.key for cell in board.cells if _row_of(cell) == _row_of(entry.head)}
+def _keys_by_row(board: Board) -> dict[RowId, set[str]]:
+    """The keys of the runs behind each row."""
+    keys: dict[RowId, set[str]] = {}
+    for cell in board.cells:
+        keys.setdefault(_row_of(cell), set()).add(cell.key)
+    return keys
 
 
 def _row_of(item: BoardCell | Row) -> RowId:

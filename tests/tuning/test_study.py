@@ -61,7 +61,7 @@ def test_held_out_patients_without_anything_to_score_are_refused(tmp_path: Path)
     entries = []
     for entry in index.train:
         if entry.group in labelled:
-            entry = replace(entry, classes=())
+            entry = replace(entry, classes=(), classes_on_grid=())
         entries.append(entry)
     prepared = replace(dataset.prepared, index=replace(index, train=entries))
     datasets = {"tiny": replace(dataset, prepared=prepared)}

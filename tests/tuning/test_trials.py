@@ -227,8 +227,48 @@ def test_other_trials_agree_as_they_were_written(
     tune(bench)
     report(bench.store)
     [study] = studies_of(bench.store)
-    assert {trial.state for trial in trials.read_trials(bench.store, study.id)} == states
+    ended = trials.read_trials(bench.store, study.id)
+    assert {trial.state for trial in ended} == states
     assert wrong_trials(bench.store) == []
+    [copied] = optuna_studies(bench.store)
+    in_optuna = {"done": "COMPLETE", "pruned": "PRUNED"}
+    assert [trial.state.name for trial in copied.trials] == [
+        in_optuna[trial.state] for trial in ended
+    ]
+    assert [list(trial.intermediate_values.values()) for trial in copied.trials] == [
+        list(trial.after_folds) for trial in ended
+    ]
+
+
+def optuna_studies(store: Store) -> list[Any]:
+    """The studies in the database for optuna-dashboard."""
+    import optuna
+
+    storage = f"sqlite:///{store.out / 'studies' / 'study.db'}"
+    names = optuna.get_all_study_names(storage)
+    return [optuna.load_study(study_name=name, storage=storage) for name in names]
+
+
+def test_two_drivers_write_the_database_at_once(
+    done: Store, copy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them used to end in StorageInternalError: both wrote study.part."""
+    bench = plan_tuned(copy.out)
+    studies = plan_studies(bench.suite, bench.untuned_cells, bench.datasets, PLUGINS)
+    fill = trials._fill_database
+    numbers = iter([1, 2])
+
+    def fill_while_another_does(*given: Any) -> None:
+        monkeypatch.setattr(trials, "_fill_database", fill)
+        monkeypatch.setattr("os.getpid", lambda: next(numbers))
+        trials.export_database(studies, 4, copy, PLUGINS)
+        fill(*given)
+
+    monkeypatch.setattr(trials, "_fill_database", fill_while_another_does)
+    trials.export_database(studies, 4, copy, PLUGINS)
+    assert len(optuna_studies(copy)) == 4
+    leftovers = [file.name for file in (copy.out / "studies").iterdir() if file.name[0] == "."]
+    assert leftovers == []
 
 
 def test_optuna_opens_the_exported_studies(done: Store) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+import run_bench
 from bench import hashing
 from bench.cell_folder import CellFolder
 from bench.errors import BenchError
@@ -362,6 +364,41 @@ def test_a_folder_without_a_board_is_refused(copy: Store) -> None:
     (copy.out / "board.json").unlink()
     with pytest.raises(BenchError, match=r"no board\.json; draw it with 'report'"):
         checks_of(copy)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown", "last"),
+    [
+        (0, 0, None),
+        (20, 20, "f: row 19: m: stored 1, derived 2"),
+        (21, 21, "... and 1 more of lines"),
+    ],
+)
+def test_a_check_prints_its_first_mismatches(count: int, shown: int, last: str | None) -> None:
+    """10,000 wrong cells used to print 59 MB."""
+    wrong = [Mismatch("f", f"row {number}", "m", 1, 2) for number in range(count)]
+    lines = Check("lines", count, wrong).lines()
+    assert len(lines) == shown
+    assert last is None or lines[-1] == last
+
+
+def test_each_kind_is_counted_and_none_hides_another(copy: Store) -> None:
+    """10,000 wrong cells used to print 59 MB."""
+    for key in copy.cell_keys():
+        for table in (copy.cell(key).path / "scores").glob("*.csv"):
+            table.write_text(table.read_text().replace("0.", "x."))
+    edit(copy.out / "board.json", lambda board: board["rows"][0].update(mean=0.5))
+    checks = checks_of(copy)
+    called = CliRunner().invoke(run_bench.app, ["verify", str(copy.out)])
+    assert called.exit_code == 1
+    wrong = [check for check in checks if check.mismatches]
+    assert any(len(check.mismatches) > 20 for check in wrong)
+    assert called.stdout.count("\n") <= 21 * len(wrong) + 1
+    for check in wrong:
+        assert str(check.mismatches[0]) in called.stdout
+        if len(check.mismatches) > 20:
+            assert f"... and {len(check.mismatches) - 20} more of {check.what}" in called.stdout
+    assert verifying.summary(checks) in called.stdout
 
 
 def test_exit_codes(copy: Store, tmp_path: Path) -> None:

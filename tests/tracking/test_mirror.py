@@ -1,13 +1,9 @@
 """The mirror in MLflow: complete, written once, repaired, and never in the way of a run."""
 
-import json
-import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,102 +16,22 @@ from bench.cell_folder import CellFolder, CurvePoint, GeneratorCurve, Judgement
 from bench.errors import BenchError
 from bench.files.records import write_json
 from bench.metrics.built_in import case_metrics
-from bench.planning.cells import PlannedCell
 from bench.scoring.tables import Scores, read_scores
 from bench.store import Store
-from tests.support import tiny_bench
+from bench.tracking import content, follower
+from tests.support.mirrored import BAD, GOOD, START, cell, runs, start
 
-ROOT = Path(__file__).parent.parent
-START = """
-import sys
-from pathlib import Path
-from bench import tracking
-from bench.store import Store
-store = Store(Path(sys.argv[1]))
-"""
-SYNC = f"{START}print(tracking.sync(store))"
 RUN = f"""{START}
 with tracking.mirror(store) as tell:
     tell(store.cell_keys()[0])
 print('complete')
 """
-GOOD = "threshold on tiny, 2 labelled, subset 0"
-BAD = "faulty (bad) on tiny, 2 labelled, subset 0"
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One finished cell and one that failed, not mirrored."""
-    store = Store(tmp_path_factory.mktemp("runs") / "toy")
-    bad = {"method": "faulty", "variant": "bad", "config": {"fault": "raise"}}
-    suite = tiny_bench.toy_suite(fractions=[], labelled=[2], subsets=1, methods=["threshold", bad])
-    progress = tiny_bench.run(suite, store)
-    assert (progress.done, progress.failed) == (1, 1)
-    return store
-
-
-@pytest.fixture(scope="module")
-def first_syncs(ran: Store) -> list[tuple[str, str]]:
-    """What two processes print that make the default database at once.
-
-    To make one takes seconds, so all tests share it.
-    """
-    other = Store(ran.out.parent / "other")
-    shutil.copytree(ran.out, other.out)
-    rename(other, "other")
-    processes = [start(SYNC, each, MLFLOW_TRACKING_URI="") for each in (ran, other)]
-    return [process.communicate(timeout=100) for process in processes]
-
-
-@pytest.fixture(scope="module")
-def uri(ran: Store, first_syncs: list[tuple[str, str]]) -> str:
-    """The database that they made."""
-    return f"sqlite:///{ran.out.parent / 'mlflow.db'}"
-
-
-@pytest.fixture
-def store(ran: Store, tmp_path: Path) -> Store:
-    """A copy with a suite name, and so an experiment, of its own."""
-    copy = Store(tmp_path / "toy")
-    shutil.copytree(ran.out, copy.out)
-    rename(copy, tmp_path.name)
-    return copy
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "SCARCEBENCH_MLFLOW", *tracking.SETTINGS):
-        monkeypatch.setenv(name, "")  # so that what the mirror sets is taken back at the end
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def silent_server() -> Iterator[str]:
-    """The address of a server that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def refusing_server() -> str:
     """The address of a port where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-def rename(store: Store, name: str) -> None:
-    """Give a folder another name of its suite, and so another experiment."""
-    file = store.out / "plan.json"
-    plan = json.loads(file.read_text())
-    plan["header"]["name"] = name
-    write_json(file, plan)
-
-
-def runs(store: Store, uri: str) -> dict[str, Any]:
-    """The runs that a user sees, by name; no name twice."""
-    listed = tracking.Mirror(store, uri)._find_runs("")
-    by_name = {run.info.run_name: run for run in listed}
-    assert len(by_name) == len(listed)
-    return by_name
 
 
 def artifacts(store: Store, uri: str, run: Any) -> set[str]:
@@ -130,28 +46,12 @@ def artifacts(store: Store, uri: str, run: Any) -> set[str]:
     return files
 
 
-def cell(store: Store, method: str) -> PlannedCell:
-    [planned] = tiny_bench.planned(store, method=method)
-    return planned
-
-
 def finish(store: Store) -> None:
     """Let the failed cell have what the good one has."""
     good = store.cell(cell(store, "threshold").key).path
     bad = store.cell(cell(store, "faulty").key).path
     shutil.rmtree(bad)
     shutil.copytree(good, bad)
-
-
-def start(code: str, store: Store, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(store.out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-    )
 
 
 def test_two_processes_may_make_the_database_at_once(
@@ -314,7 +214,7 @@ def test_a_long_rest_is_left_to_sync(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tracking, "CLOSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(follower, "CLOSE_TIMEOUT_S", 0.5)
     with tracking.mirror(store, silent_server):
         pass
     assert "not ready after" in caplog.text
@@ -379,7 +279,7 @@ def test_sync_says_in_a_line_what_is_wrong(store: Store, tmp_path: Path) -> None
 
 def test_a_warning_shows_no_password() -> None:
     problem = ValueError("request to https://me:secret@host/api failed. More. And more.")
-    assert tracking.reason(problem) == "request to https://***@host/api failed"
+    assert follower.reason(problem) == "request to https://***@host/api failed"
 
 
 def test_distances_while_a_generator_was_trained_are_curves(tmp_path: Path) -> None:
@@ -388,7 +288,7 @@ def test_distances_while_a_generator_was_trained_are_curves(tmp_path: Path) -> N
     curves = [GeneratorCurve(None, [first, second]), GeneratorCurve("lesion", [first])]
     folder = CellFolder(tmp_path)
     folder.write_judgement(Judgement(inputs="", curves=curves))
-    points = tracking.cell_metrics(folder, "segmentation", case_metrics(), 0)
+    points = content.cell_metrics(folder, "segmentation", case_metrics(), 0)
     assert [(point.key, point.step, point.value) for point in points] == [
         ("fd_while_training", 0, 9.0),
         ("fd_while_training", 512, 2.5),
@@ -409,4 +309,4 @@ def test_distances_while_a_generator_was_trained_are_curves(tmp_path: Path) -> N
 )
 def test_odd_names_of_curves_are_cleaned(name: str, expected: str) -> None:
     """One curve named "loss%" used to keep a whole suite out of MLflow."""
-    assert tracking.clean_name(name) == expected
+    assert content.clean_name(name) == expected
