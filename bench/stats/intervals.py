@@ -26,6 +26,10 @@ FEWEST_DRAWS_OF_MEAN = 5
 FEW_DRAWS = "few draws"  # kind of a mean that has too few draws for an interval
 
 
+# The number of the outer fold that each of n patients is tested in; None without outer folds.
+Folds = NDArray[np.intp] | None
+
+
 class MeanSquares(NamedTuple):
     """Mean squares of two-way tables: of patients, of subsets, and of the residual."""
 
@@ -49,10 +53,11 @@ class Interval:
     kind: str
 
 
-def mean_interval(scores: NDArray[np.float64]) -> Interval:
+def mean_interval(scores: NDArray[np.float64], folds: Folds = None) -> Interval:
     """95% interval of the mean of scores (n patients x s subsets) by crossed random effects (R4.1).
 
-    It is mean +- t(df) * standard error, with both from `standard_error`.
+    It is mean +- t(df) * standard error, with both from `standard_error`. With outer folds, each
+    has s subsets of its own (R4.1c).
     """
     from scipy.special import stdtrit
 
@@ -60,9 +65,9 @@ def mean_interval(scores: NDArray[np.float64]) -> Interval:
     mean = float(scores.mean())
     if patients < 2:
         return Interval(mean, None, None, "")
-    error, freedom = standard_error(scores)
+    error, freedom = standard_error(scores, folds)
     half_width = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
-    kind = _interval_kind(patients, subsets)
+    kind = _interval_kind(patients, subsets * fold_count(folds))
     return Interval(mean, mean - half_width, mean + half_width, kind)
 
 
@@ -75,10 +80,10 @@ def has_interval_of_mean(subsets: int) -> bool:
     return subsets >= FEWEST_DRAWS_OF_MEAN
 
 
-def mean_with_interval_if_known(scores: NDArray[np.float64]) -> Interval:
-    """The mean of scores (n x s), with its interval only from 5 draws on."""
-    interval = mean_interval(scores)
-    if has_interval_of_mean(scores.shape[1]):
+def mean_with_interval_if_known(scores: NDArray[np.float64], folds: Folds = None) -> Interval:
+    """The mean of scores (n x s), with its interval only from 5 draws on, of all folds together."""
+    interval = mean_interval(scores, folds)
+    if has_interval_of_mean(scores.shape[1] * fold_count(folds)):
         return interval
     return Interval(interval.mean, None, None, FEW_DRAWS)
 
@@ -115,14 +120,15 @@ def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
     return Interval(over_values.mean, None, None, FEW_DRAWS)
 
 
-def standard_error(scores: NDArray[np.float64]) -> tuple[float, float]:
+def standard_error(scores: NDArray[np.float64], folds: Folds = None) -> tuple[float, float]:
     """Standard error of the mean of one table (n x s), n > 1, and its degrees of freedom (R4.1)."""
-    variance, freedom = variances_of_means(scores)
+    variance, freedom = variances_of_means(scores, folds)
     return float(variance**0.5), float(freedom)
 
 
 def variances_of_means(
     tables: NDArray[np.float64],
+    folds: Folds = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance and degrees of freedom of the mean of each table (..., n x s), n > 1 (R4.1).
 
@@ -130,41 +136,83 @@ def variances_of_means(
     Var = max(MSc + MSs - MSe, MSc, MSs) / (n s), with the mean squares of `mean_squares` and the
     degrees of freedom of Satterthwaite (1946, doi 10.2307/3002019), but at least s - 1. With one
     subset it is the variance over patients, with n - 1 degrees of freedom.
+
+    With F outer folds the mean squares are those within folds, and MSs has F (s - 1) degrees of
+    freedom. With one subset the variance is that of the means of folds, with F - 1 (R4.1c).
     """
     patients, subsets = tables.shape[-2:]
+    count = fold_count(folds)
+    if count > 1 and not varies_within_folds(subsets, folds):
+        variance = _mean_square_between_folds(tables, folds) / (patients * subsets)
+        return variance, np.full_like(variance, count - 1)
     if subsets == 1:
         variance = np.asarray(tables[..., 0].var(-1, ddof=1) / patients)
         return variance, np.full_like(variance, patients - 1)
-    squares = mean_squares(tables)
-    variance, freedom = combine_mean_squares(squares, patients, subsets, subsets - 1)
-    return variance, np.maximum(freedom, subsets - 1)
+    squares = mean_squares(tables, folds)
+    subset_freedom = count * (subsets - 1)
+    variance, freedom = combine_mean_squares(squares, patients, subsets, subset_freedom, count)
+    fewest = subsets - 1 if count == 1 else min(subset_freedom, patients - count)
+    return variance, np.maximum(freedom, fewest)
+
+
+def fold_count(folds: Folds) -> int:
+    """How many outer folds the patients are tested in; 1 without outer folds."""
+    return 1 if folds is None else len(np.unique(folds))
+
+
+def varies_within_folds(subsets: int, folds: Folds) -> bool:
+    """Whether folds have several draws and several patients, so that both can be told apart."""
+    return folds is not None and subsets > 1 and len(folds) > fold_count(folds)
+
+
+def _mean_square_between_folds(tables: NDArray[np.float64], folds: Folds) -> NDArray[np.float64]:
+    """Mean square of folds of each table (..., n x s), with F - 1 degrees of freedom."""
+    whole = tables.mean((-2, -1))
+    total = np.zeros_like(whole)
+    for of_fold in tables_of_folds(tables, folds):
+        scores = of_fold.shape[-2] * of_fold.shape[-1]
+        total = total + scores * (of_fold.mean((-2, -1)) - whole) ** 2
+    return np.asarray(total / (fold_count(folds) - 1))
+
+
+def tables_of_folds(tables: NDArray[np.float64], folds: Folds) -> list[NDArray[np.float64]]:
+    """The tables (..., n x s) of the patients of each outer fold; one without outer folds."""
+    if folds is None:
+        return [tables]
+    return [tables[..., folds == fold, :] for fold in np.unique(folds)]
 
 
 def combine_mean_squares(
-    squares: MeanSquares, patients: int, subsets: int, subset_freedom: float
+    squares: MeanSquares, patients: int, subsets: int, subset_freedom: float, folds: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance of a mean, and Satterthwaite's degrees of freedom, from its mean squares (R4.1).
 
     `subset_freedom` is that of MSs: s - 1, or more where other tables helped to estimate it. The
-    degrees of freedom have no lower bound here. They are infinite without any variance.
+    degrees of freedom have no lower bound here. They are infinite without any variance. `folds` is
+    the number of outer folds that the mean squares are taken within.
     """
     case, subset, residual = squares
+    case_freedom = patients - folds
     both = case + subset - residual
     variance = np.maximum(both, np.maximum(case, subset)) / (patients * subsets)
     spread = (
-        case**2 / (patients - 1)
+        case**2 / case_freedom
         + subset**2 / subset_freedom
-        + residual**2 / ((patients - 1) * (subsets - 1))
+        + residual**2 / (case_freedom * (subsets - 1))
     )
     freedom = np.divide(both**2, spread, out=np.full_like(spread, np.inf), where=spread > 0)
     return variance, freedom
 
 
-def mean_squares(tables: NDArray[np.float64]) -> MeanSquares:
+def mean_squares(tables: NDArray[np.float64], folds: Folds = None) -> MeanSquares:
     """Mean squares of patients, of subsets and of the residual: MSc, MSs, MSe of each table.
 
-    Of two-way tables without replication (..., n patients, s subsets), with n, s > 1 (R4.1).
+    Of two-way tables without replication (..., n patients, s subsets), with n, s > 1 (R4.1). With
+    F outer folds they are those within folds, with n - F, F (s - 1) and (n - F)(s - 1) degrees of
+    freedom.
     """
+    if fold_count(folds) > 1:
+        return _mean_squares_within_folds(tables, folds)
     patients, subsets = tables.shape[-2:]
     row_means = tables.mean(-1, keepdims=True)
     column_means = tables.mean(-2, keepdims=True)
@@ -173,6 +221,25 @@ def mean_squares(tables: NDArray[np.float64]) -> MeanSquares:
     subset = np.asarray(patients * column_means[..., 0, :].var(-1, ddof=1))
     residual = np.asarray((residuals**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
     return MeanSquares(case, subset, residual)
+
+
+def _mean_squares_within_folds(tables: NDArray[np.float64], folds: Folds) -> MeanSquares:
+    patients, subsets = tables.shape[-2:]
+    case, subset, residual = np.zeros((3, *tables.shape[:-2]))
+    for of_fold in tables_of_folds(tables, folds):
+        row_means = of_fold.mean(-1, keepdims=True)
+        column_means = of_fold.mean(-2, keepdims=True)
+        whole = of_fold.mean((-2, -1), keepdims=True)
+        case = case + subsets * ((row_means - whole) ** 2).sum((-2, -1))
+        subset = subset + of_fold.shape[-2] * ((column_means - whole) ** 2).sum((-2, -1))
+        residual = residual + ((of_fold - row_means - column_means + whole) ** 2).sum((-2, -1))
+    count = fold_count(folds)
+    case_freedom = patients - count
+    return MeanSquares(
+        case=np.asarray(case / case_freedom),
+        subset=np.asarray(subset / (count * (subsets - 1))),
+        residual=np.asarray(residual / (case_freedom * (subsets - 1))),
+    )
 
 
 def t_statistics(
@@ -230,14 +297,16 @@ def probability_of_superiority(difference: NDArray[np.float64]) -> float:
     return float(wins / difference.size)
 
 
-def superiority_interval(difference: NDArray[np.float64]) -> tuple[float, float] | None:
+def superiority_interval(
+    difference: NDArray[np.float64], folds: Folds = None
+) -> tuple[float, float] | None:
     """95% interval of P(A > B): R4.1 on 1 for each pair (patient, subset) won and 0.5 for ties.
 
     `difference` (n x s) is positive where A is better; ends are cut at 0 and 1. None with one
     patient, and where all pairs are equal, which says nothing about the next one.
     """
     wins = np.where(difference > 0, 1.0, 0.0) + np.where(difference == 0, 0.5, 0.0)
-    interval = mean_interval(wins)
+    interval = mean_interval(wins, folds)
     if interval.lo is None or interval.hi is None or not np.ptp(wins):
         return None
     return max(0.0, interval.lo), min(1.0, interval.hi)

@@ -20,10 +20,14 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.stats.intervals import (
     LEVEL,
+    Folds,
     MeanSquares,
     combine_mean_squares,
+    fold_count,
     mean_squares,
+    tables_of_folds,
     variances_of_means,
+    varies_within_folds,
 )
 
 # Weight of the pool, in degrees of freedom. Simulations (tests/stats/test_shared_simulated.py)
@@ -40,13 +44,15 @@ class MethodTable:
     """Scores of one method at one budget (n patients x s draws, the same for all methods).
 
     `pooled` is False for a method with failed cells: scores that count as worst say nothing about
-    draws. `twin_of` is the label of the method that this one is a tuned variant of.
+    draws. `twin_of` is the label of the method that this one is a tuned variant of. `folds` holds
+    the outer fold of each patient, the same for all methods; each fold then has draws of its own.
     """
 
     label: str
     table: NDArray[np.float64]
     pooled: bool = True
     twin_of: str | None = None
+    folds: Folds = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,11 @@ class Pool:
 
     mean_square: float
     comparisons: int
+    folds: int = 1
 
     def freedom(self, draws: int) -> float:
-        """Degrees of freedom with that many draws."""
-        return self.comparisons * (draws - 1)
+        """Degrees of freedom with that many draws of each fold."""
+        return self.comparisons * self.folds * (draws - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,11 @@ class SharedVariance:
         return patients, draws
 
     @property
+    def folds(self) -> Folds:
+        """The outer fold of each patient; None without outer folds."""
+        return next(iter(self.tables.values())).folds
+
+    @property
     def pooled_tables(self) -> list[NDArray[np.float64]]:
         """The tables of methods without failed cells, identical ones once."""
         return _pooled_tables(self.tables, self.same_as)
@@ -170,7 +182,7 @@ class SharedVariance:
             return []
         tables = self._difference_tables(pairs)
         pools = [self._pool_of(first, second) for first, second in pairs]
-        return _differences(tables, pools)
+        return _differences(tables, pools, self.folds)
 
     @cached_property
     def every_pair(self) -> PairDifferences:
@@ -178,9 +190,10 @@ class SharedVariance:
         pairs = all_pairs(self.labels)
         tables = self._difference_tables(pairs)
         pools = [self._pool_of(first, second) for first, second in pairs]
-        variance, freedom = _variances(tables, pools)
+        variance, freedom = _variances(tables, pools, self.folds)
         draws = tables.shape[-1]
-        tested = np.array([supports_test(pool, draws) for pool in pools])
+        folds = fold_count(self.folds)
+        tested = np.array([supports_test(pool, draws, folds) for pool in pools])
         return PairDifferences(pairs, tables.mean((-2, -1)), variance, freedom, tested)
 
     def _difference_tables(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -205,7 +218,7 @@ class SharedVariance:
 def share_variance(methods: Sequence[MethodTable]) -> SharedVariance:
     """Pools the draw variance of all methods at one budget; identical tables count once.
 
-    BenchError if labels repeat, if tables differ in shape, or if a twin is not among them.
+    BenchError if labels repeat, if tables differ in shape or folds, or if a twin is not among them.
     """
     tables = {method.label: method for method in sorted(methods, key=lambda each: each.label)}
     _check_tables(methods, tables)
@@ -229,6 +242,9 @@ def _check_tables(methods: Sequence[MethodTable], tables: Mapping[str, MethodTab
             f"methods that share a draw variance have tables of the shapes {sorted(shapes)}; "
             "all must have the same patients and draws"
         )
+    folds = {method.folds.tobytes() for method in methods if method.folds is not None}
+    if len(folds) > 1:
+        raise BenchError("methods that share a draw variance need the same patients in each fold")
     for method in methods:
         if method.twin_of is not None and method.twin_of not in tables:
             raise BenchError(f"{method.label} is a twin of {method.twin_of}, which has no table")
@@ -259,9 +275,18 @@ def _board_pool(tables: Mapping[str, MethodTable], same_as: Mapping[str, str]) -
     """The pool of all methods that have no failed cells."""
     distinct = _pooled_tables(tables, same_as)
     comparisons = len(distinct) - 1
-    if comparisons < FEWEST_COMPARISONS or distinct[0].shape[1] < 2:
+    folds = next(iter(tables.values())).folds
+    if comparisons < FEWEST_COMPARISONS or not _has_draw_variance(distinct[0], folds):
         return None
-    return Pool(float(pooled_mean_square(np.stack(distinct))), comparisons)
+    mean_square = float(pooled_mean_square(np.stack(distinct), folds))
+    return Pool(mean_square, comparisons, fold_count(folds))
+
+
+def _has_draw_variance(table: NDArray[np.float64], folds: Folds) -> bool:
+    """Whether a table (n x s) tells how much draws differ; with outer folds, within each."""
+    if fold_count(folds) > 1:
+        return varies_within_folds(table.shape[1], folds)
+    return table.shape[1] > 1
 
 
 def _pooled_tables(
@@ -278,39 +303,53 @@ def _couples_pool(
     tables: Mapping[str, MethodTable], couples: frozenset[frozenset[str]]
 ) -> Pool | None:
     differences = []
+    folds = next(iter(tables.values())).folds
     for couple in sorted(map(sorted, couples)):
         first, second = (tables[label] for label in couple)
         if first.pooled and second.pooled:
             differences.append(first.table - second.table)
-    pool = _pool_of_independent(differences)
-    if pool is None or not supports_test(pool, differences[0].shape[1]):
+    pool = _pool_of_independent(differences, folds)
+    if pool is None or not supports_test(pool, differences[0].shape[1], fold_count(folds)):
         return None
     return pool
 
 
-def _pool_of_independent(differences: Sequence[NDArray[np.float64]]) -> Pool | None:
+def _pool_of_independent(
+    differences: Sequence[NDArray[np.float64]], folds: Folds = None
+) -> Pool | None:
     """The mean MSs of differences (n x s) that have no method in common."""
-    if len(differences) < FEWEST_COMPARISONS or differences[0].shape[1] < 2:
+    few = len(differences) < FEWEST_COMPARISONS
+    if few or not _has_draw_variance(differences[0], folds):
         return None
+    if fold_count(folds) > 1:
+        squares = mean_squares(np.stack(differences), folds)
+        return Pool(float(squares.subset.mean()), len(differences), fold_count(folds))
     draw_means = np.stack(differences).mean(1)
     mean_square = differences[0].shape[0] * draw_means.var(1, ddof=1).mean()
     return Pool(float(mean_square), len(differences))
 
 
-def supports_test(pool: Pool | None, draws: int) -> bool:
-    """Whether a test holds its level: from 3 draws on, or with 2 on a large pool."""
-    if draws > 2:
+def supports_test(pool: Pool | None, draws: int, folds: int = 1) -> bool:
+    """Whether a test holds its level: from 3 draws on, or with 2 on a large pool.
+
+    Draws are those of each fold; draws of different folds count together.
+    """
+    if draws * folds > 2:
         return True
     is_large = pool is not None and pool.comparisons >= FEWEST_COMPARISONS_WITH_TWO_DRAWS
     return draws == 2 and is_large
 
 
-def pooled_mean_square(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+def pooled_mean_square(tables: NDArray[np.float64], folds: Folds = None) -> NDArray[np.float64]:
     """Pooled mean square of draws of a difference over k methods: (..., k, n, s) -> (...).
 
     It is 2 n sum(e^2) / ((k - 1)(s - 1)), with e the draw means centred over methods and draws:
-    the mean of MSs over the differences of all pairs. k, s > 1.
+    the mean of MSs over the differences of all pairs. k, s > 1. With F outer folds, e is centred
+    within each, and (k - 1) F (s - 1) takes the place of (k - 1)(s - 1).
     """
+    if fold_count(folds) > 1:
+        squares = [pooled_mean_square(of_fold) for of_fold in tables_of_folds(tables, folds)]
+        return np.asarray(np.mean(squares, axis=0))
     methods, patients, draws = tables.shape[-3:]
     draw_means = tables.mean(-2)
     centred = draw_means - draw_means.mean(-1, keepdims=True)
@@ -319,15 +358,19 @@ def pooled_mean_square(tables: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(2 * patients * square_sum / ((methods - 1) * (draws - 1)))
 
 
-def freedom_of_draws(draws: int, pool_freedom: float) -> float:
-    """Degrees of freedom of a moderated mean square of draws: min(4 + s - 1, those of its pool)."""
-    return min(PRIOR_FREEDOM + draws - 1, pool_freedom)
+def freedom_of_draws(draws: int, pool_freedom: float, folds: int = 1) -> float:
+    """Degrees of freedom of a moderated mean square of draws.
+
+    They are min(4 + s - 1, those of its pool), with F (s - 1) for s - 1 in F outer folds.
+    """
+    return min(PRIOR_FREEDOM + folds * (draws - 1), pool_freedom)
 
 
 def moderated_variances(
     differences: NDArray[np.float64],
     pooled_square: float | NDArray[np.float64],
     pool_freedom: float,
+    folds: Folds = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance and degrees of freedom of the mean of each table of differences (..., n x s).
 
@@ -336,7 +379,8 @@ def moderated_variances(
     or has one for each table.
     """
     patients, draws = differences.shape[-2:]
-    return moderate(mean_squares(differences), patients, draws, pooled_square, pool_freedom)
+    squares = mean_squares(differences, folds)
+    return moderate(squares, patients, draws, pooled_square, pool_freedom, fold_count(folds))
 
 
 def moderate(
@@ -345,19 +389,21 @@ def moderate(
     draws: int,
     pooled_square: float | NDArray[np.float64],
     pool_freedom: float,
+    folds: int = 1,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The same from the mean squares of the differences."""
+    """The same from the mean squares of the differences, within so many outer folds."""
     case, subset, residual = squares
-    weighted = PRIOR_FREEDOM * np.asarray(pooled_square) + (draws - 1) * subset
-    moderated = np.asarray(weighted / (PRIOR_FREEDOM + draws - 1))
-    subset_freedom = freedom_of_draws(draws, pool_freedom)
+    own_freedom = folds * (draws - 1)
+    weighted = PRIOR_FREEDOM * np.asarray(pooled_square) + own_freedom * subset
+    moderated = np.asarray(weighted / (PRIOR_FREEDOM + own_freedom))
+    subset_freedom = freedom_of_draws(draws, pool_freedom, folds)
     combined = MeanSquares(case, moderated, residual)
-    variance, freedom = combine_mean_squares(combined, patients, draws, subset_freedom)
-    return variance, np.maximum(freedom, min(subset_freedom, patients - 1))
+    variance, freedom = combine_mean_squares(combined, patients, draws, subset_freedom, folds)
+    return variance, np.maximum(freedom, min(subset_freedom, patients - folds))
 
 
 def _variances(
-    differences: NDArray[np.float64], pools: Sequence[Pool | None]
+    differences: NDArray[np.float64], pools: Sequence[Pool | None], folds: Folds = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance and freedom of the mean of each table (pairs x n x s), each with its own pool."""
     variance = np.empty(len(differences))
@@ -366,27 +412,29 @@ def _variances(
         chosen = [index for index, other in enumerate(pools) if other == pool]
         tables = differences[chosen]
         if pool is None:
-            of_chosen = variances_of_means(tables)
+            of_chosen = variances_of_means(tables, folds)
         else:
             pool_freedom = pool.freedom(tables.shape[-1])
-            of_chosen = moderated_variances(tables, pool.mean_square, pool_freedom)
+            of_chosen = moderated_variances(tables, pool.mean_square, pool_freedom, folds)
         variance[chosen], freedom[chosen] = of_chosen
     return variance, freedom
 
 
-def _differences(tables: NDArray[np.float64], pools: Sequence[Pool | None]) -> list[Difference]:
+def _differences(
+    tables: NDArray[np.float64], pools: Sequence[Pool | None], folds: Folds = None
+) -> list[Difference]:
     patients, draws = tables.shape[-2:]
     means = tables.mean((-2, -1)).tolist()
     if patients < 2:
         return [Difference(mean, None, None, False) for mean in means]
-    variance, freedom = _variances(tables, pools)
+    variance, freedom = _variances(tables, pools, folds)
     differences = []
     for index, pool in enumerate(pools):
         difference = Difference(
             mean=means[index],
             error=float(variance[index] ** 0.5),
             freedom=float(freedom[index]),
-            tested=supports_test(pool, draws),
+            tested=supports_test(pool, draws, fold_count(folds)),
         )
         differences.append(difference)
     return differences
