@@ -102,7 +102,7 @@ def _metric_gain(
     lo, hi = _turned(gain.lo, gain.hi, sign)
     adjusted_lo, adjusted_hi = _turned(gain.bar_lo, gain.bar_hi, sign)
     is_tested = paired.is_tested
-    of_subsets = paired.means_of_subsets()
+    of_subsets = paired.means_of_subsets(cells.folds)
     return MetricGain(
         task=cells.row.task,
         dataset=cells.row.dataset,

@@ -23,9 +23,9 @@ INTERVALS = (
     "fewer than 7 methods."
 )
 FOLD_INTERVALS = (
-    "With outer folds, each draw belongs to a fold: draws vary within folds, and with one draw the "
-    "interval is that over folds. Trainings of different folds share patients, so intervals do not "
-    "cover how much another set of patients to train on would change the result."
+    "With outer folds, intervals come from the means of folds, in which patients, draws and "
+    "training patients all vary. Trainings of different folds share patients, so intervals do not "
+    "cover how much another set of patients would change the result."
 )
 RANKS = (
     "95% range of plausible ranks from 2000 joint draws of all true means, given patients and "

@@ -94,15 +94,17 @@ class PairedGain:
         patients, draws = self.differences.shape
         return patients, draws * fold_count(self.folds)
 
-    def means_of_subsets(self) -> dict[int, float]:
-        """The mean difference of each subset; with outer folds, that of each fold of a draw."""
+    def means_of_subsets(self, folds: int) -> dict[int, float]:
+        """The mean difference of each subset; there are as many as folds to each draw.
+
+        A fold without a patient that the metric is defined for has none.
+        """
         if self.folds is None:
             return dict(zip(self.subsets, self.differences.mean(0).tolist(), strict=True))
-        numbers = np.unique(self.folds)
         means = {}
         for column, draw in enumerate(self.subsets):
-            for fold in numbers:
-                subset = draw * len(numbers) + int(fold)
+            for fold in np.unique(self.folds):
+                subset = draw * folds + int(fold)
                 means[subset] = float(self.differences[self.folds == fold, column].mean())
         return means
 

@@ -135,24 +135,20 @@ def variances_of_means(
     The tables hold n patients under s subsets. With s > 1, patients and subsets are both random:
     Var = max(MSc + MSs - MSe, MSc, MSs) / (n s), with the mean squares of `mean_squares` and the
     degrees of freedom of Satterthwaite (1946, doi 10.2307/3002019), but at least s - 1. With one
-    subset it is the variance over patients, with n - 1 degrees of freedom.
-
-    With F outer folds the mean squares are those within folds, and MSs has F (s - 1) degrees of
-    freedom. With one subset the variance is that of the means of folds, with F - 1 (R4.1c).
+    subset it is the variance over patients, with n - 1 degrees of freedom. With F > 1 outer folds
+    it is that between folds, with F - 1 (R4.1c).
     """
     patients, subsets = tables.shape[-2:]
     count = fold_count(folds)
-    if count > 1 and not varies_within_folds(subsets, folds):
-        variance = _mean_square_between_folds(tables, folds) / (patients * subsets)
+    if count > 1:
+        variance = mean_square_of_folds(tables, folds) / (patients * subsets)
         return variance, np.full_like(variance, count - 1)
     if subsets == 1:
         variance = np.asarray(tables[..., 0].var(-1, ddof=1) / patients)
         return variance, np.full_like(variance, patients - 1)
-    squares = mean_squares(tables, folds)
-    subset_freedom = count * (subsets - 1)
-    variance, freedom = combine_mean_squares(squares, patients, subsets, subset_freedom, count)
-    fewest = subsets - 1 if count == 1 else min(subset_freedom, patients - count)
-    return variance, np.maximum(freedom, fewest)
+    squares = mean_squares(tables)
+    variance, freedom = combine_mean_squares(squares, patients, subsets, subsets - 1)
+    return variance, np.maximum(freedom, subsets - 1)
 
 
 def fold_count(folds: Folds) -> int:
@@ -160,59 +156,45 @@ def fold_count(folds: Folds) -> int:
     return 1 if folds is None else len(np.unique(folds))
 
 
-def varies_within_folds(subsets: int, folds: Folds) -> bool:
-    """Whether folds have several draws and several patients, so that both can be told apart."""
-    return folds is not None and subsets > 1 and len(folds) > fold_count(folds)
+def mean_square_of_folds(tables: NDArray[np.float64], folds: Folds) -> NDArray[np.float64]:
+    """Mean square between folds of each table (..., n x s), with F - 1 degrees of freedom; F > 1.
 
-
-def _mean_square_between_folds(tables: NDArray[np.float64], folds: Folds) -> NDArray[np.float64]:
-    """Mean square of folds of each table (..., n x s), with F - 1 degrees of freedom."""
+    All that varies is in it: patients, draws and what the draws of a fold have in common.
+    """
     whole = tables.mean((-2, -1))
     total = np.zeros_like(whole)
-    for of_fold in tables_of_folds(tables, folds):
+    for fold in np.unique(np.asarray(folds)):
+        of_fold = tables[..., folds == fold, :]
         scores = of_fold.shape[-2] * of_fold.shape[-1]
         total = total + scores * (of_fold.mean((-2, -1)) - whole) ** 2
     return np.asarray(total / (fold_count(folds) - 1))
 
 
-def tables_of_folds(tables: NDArray[np.float64], folds: Folds) -> list[NDArray[np.float64]]:
-    """The tables (..., n x s) of the patients of each outer fold; one without outer folds."""
-    if folds is None:
-        return [tables]
-    return [tables[..., folds == fold, :] for fold in np.unique(folds)]
-
-
 def combine_mean_squares(
-    squares: MeanSquares, patients: int, subsets: int, subset_freedom: float, folds: int = 1
+    squares: MeanSquares, patients: int, subsets: int, subset_freedom: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance of a mean, and Satterthwaite's degrees of freedom, from its mean squares (R4.1).
 
     `subset_freedom` is that of MSs: s - 1, or more where other tables helped to estimate it. The
-    degrees of freedom have no lower bound here. They are infinite without any variance. `folds` is
-    the number of outer folds that the mean squares are taken within.
+    degrees of freedom have no lower bound here. They are infinite without any variance.
     """
     case, subset, residual = squares
-    case_freedom = patients - folds
     both = case + subset - residual
     variance = np.maximum(both, np.maximum(case, subset)) / (patients * subsets)
     spread = (
-        case**2 / case_freedom
+        case**2 / (patients - 1)
         + subset**2 / subset_freedom
-        + residual**2 / (case_freedom * (subsets - 1))
+        + residual**2 / ((patients - 1) * (subsets - 1))
     )
     freedom = np.divide(both**2, spread, out=np.full_like(spread, np.inf), where=spread > 0)
     return variance, freedom
 
 
-def mean_squares(tables: NDArray[np.float64], folds: Folds = None) -> MeanSquares:
+def mean_squares(tables: NDArray[np.float64]) -> MeanSquares:
     """Mean squares of patients, of subsets and of the residual: MSc, MSs, MSe of each table.
 
-    Of two-way tables without replication (..., n patients, s subsets), with n, s > 1 (R4.1). With
-    F outer folds they are those within folds, with n - F, F (s - 1) and (n - F)(s - 1) degrees of
-    freedom.
+    Of two-way tables without replication (..., n patients, s subsets), with n, s > 1 (R4.1).
     """
-    if fold_count(folds) > 1:
-        return _mean_squares_within_folds(tables, folds)
     patients, subsets = tables.shape[-2:]
     row_means = tables.mean(-1, keepdims=True)
     column_means = tables.mean(-2, keepdims=True)
@@ -221,25 +203,6 @@ def mean_squares(tables: NDArray[np.float64], folds: Folds = None) -> MeanSquare
     subset = np.asarray(patients * column_means[..., 0, :].var(-1, ddof=1))
     residual = np.asarray((residuals**2).sum((-2, -1)) / ((patients - 1) * (subsets - 1)))
     return MeanSquares(case, subset, residual)
-
-
-def _mean_squares_within_folds(tables: NDArray[np.float64], folds: Folds) -> MeanSquares:
-    patients, subsets = tables.shape[-2:]
-    case, subset, residual = np.zeros((3, *tables.shape[:-2]))
-    for of_fold in tables_of_folds(tables, folds):
-        row_means = of_fold.mean(-1, keepdims=True)
-        column_means = of_fold.mean(-2, keepdims=True)
-        whole = of_fold.mean((-2, -1), keepdims=True)
-        case = case + subsets * ((row_means - whole) ** 2).sum((-2, -1))
-        subset = subset + of_fold.shape[-2] * ((column_means - whole) ** 2).sum((-2, -1))
-        residual = residual + ((of_fold - row_means - column_means + whole) ** 2).sum((-2, -1))
-    count = fold_count(folds)
-    case_freedom = patients - count
-    return MeanSquares(
-        case=np.asarray(case / case_freedom),
-        subset=np.asarray(subset / (count * (subsets - 1))),
-        residual=np.asarray(residual / (case_freedom * (subsets - 1))),
-    )
 
 
 def t_statistics(

@@ -24,10 +24,9 @@ from bench.stats.intervals import (
     MeanSquares,
     combine_mean_squares,
     fold_count,
+    mean_square_of_folds,
     mean_squares,
-    tables_of_folds,
     variances_of_means,
-    varies_within_folds,
 )
 
 # Weight of the pool, in degrees of freedom. Simulations (tests/stats/test_shared_simulated.py)
@@ -57,15 +56,14 @@ class MethodTable:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A mean square of draws that independent comparisons have in common."""
+    """A mean square of draws, or of outer folds, that independent comparisons have in common."""
 
     mean_square: float
     comparisons: int
-    folds: int = 1
 
     def freedom(self, draws: int) -> float:
-        """Degrees of freedom with that many draws of each fold."""
-        return self.comparisons * self.folds * (draws - 1)
+        """Degrees of freedom with that many draws, or outer folds."""
+        return self.comparisons * (draws - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +189,8 @@ class SharedVariance:
         tables = self._difference_tables(pairs)
         pools = [self._pool_of(first, second) for first, second in pairs]
         variance, freedom = _variances(tables, pools, self.folds)
-        draws = tables.shape[-1]
-        folds = fold_count(self.folds)
-        tested = np.array([supports_test(pool, draws, folds) for pool in pools])
+        draws = _draws_or_folds(tables, self.folds)
+        tested = np.array([supports_test(pool, draws) for pool in pools])
         return PairDifferences(pairs, tables.mean((-2, -1)), variance, freedom, tested)
 
     def _difference_tables(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -276,17 +273,20 @@ def _board_pool(tables: Mapping[str, MethodTable], same_as: Mapping[str, str]) -
     distinct = _pooled_tables(tables, same_as)
     comparisons = len(distinct) - 1
     folds = next(iter(tables.values())).folds
-    if comparisons < FEWEST_COMPARISONS or not _has_draw_variance(distinct[0], folds):
+    if comparisons < FEWEST_COMPARISONS or _draws_or_folds(distinct[0], folds) < 2:
         return None
-    mean_square = float(pooled_mean_square(np.stack(distinct), folds))
-    return Pool(mean_square, comparisons, fold_count(folds))
+    return Pool(float(pooled_mean_square(np.stack(distinct), folds)), comparisons)
 
 
-def _has_draw_variance(table: NDArray[np.float64], folds: Folds) -> bool:
-    """Whether a table (n x s) tells how much draws differ; with outer folds, within each."""
-    if fold_count(folds) > 1:
-        return varies_within_folds(table.shape[1], folds)
-    return table.shape[1] > 1
+def _draws_or_folds(table: NDArray[np.float64], folds: Folds) -> int:
+    """The number of means that tell how much a difference varies (R4.1c).
+
+    Those are the means of draws (..., n x s), and with outer folds, the means of folds.
+    """
+    count = fold_count(folds)
+    if count > 1:
+        return count
+    return table.shape[-1]
 
 
 def _pooled_tables(
@@ -309,7 +309,7 @@ def _couples_pool(
         if first.pooled and second.pooled:
             differences.append(first.table - second.table)
     pool = _pool_of_independent(differences, folds)
-    if pool is None or not supports_test(pool, differences[0].shape[1], fold_count(folds)):
+    if pool is None or not supports_test(pool, _draws_or_folds(differences[0], folds)):
         return None
     return pool
 
@@ -317,24 +317,24 @@ def _couples_pool(
 def _pool_of_independent(
     differences: Sequence[NDArray[np.float64]], folds: Folds = None
 ) -> Pool | None:
-    """The mean MSs of differences (n x s) that have no method in common."""
+    """The mean MSs, or MSf, of differences (n x s) that have no method in common."""
     few = len(differences) < FEWEST_COMPARISONS
-    if few or not _has_draw_variance(differences[0], folds):
+    if few or _draws_or_folds(differences[0], folds) < 2:
         return None
     if fold_count(folds) > 1:
-        squares = mean_squares(np.stack(differences), folds)
-        return Pool(float(squares.subset.mean()), len(differences), fold_count(folds))
+        of_folds = mean_square_of_folds(np.stack(differences), folds)
+        return Pool(float(of_folds.mean()), len(differences))
     draw_means = np.stack(differences).mean(1)
     mean_square = differences[0].shape[0] * draw_means.var(1, ddof=1).mean()
     return Pool(float(mean_square), len(differences))
 
 
-def supports_test(pool: Pool | None, draws: int, folds: int = 1) -> bool:
+def supports_test(pool: Pool | None, draws: int) -> bool:
     """Whether a test holds its level: from 3 draws on, or with 2 on a large pool.
 
-    Draws are those of each fold; draws of different folds count together.
+    Outer folds count as draws do.
     """
-    if draws * folds > 2:
+    if draws > 2:
         return True
     is_large = pool is not None and pool.comparisons >= FEWEST_COMPARISONS_WITH_TWO_DRAWS
     return draws == 2 and is_large
@@ -344,13 +344,13 @@ def pooled_mean_square(tables: NDArray[np.float64], folds: Folds = None) -> NDAr
     """Pooled mean square of draws of a difference over k methods: (..., k, n, s) -> (...).
 
     It is 2 n sum(e^2) / ((k - 1)(s - 1)), with e the draw means centred over methods and draws:
-    the mean of MSs over the differences of all pairs. k, s > 1. With F outer folds, e is centred
-    within each, and (k - 1) F (s - 1) takes the place of (k - 1)(s - 1).
+    the mean of MSs over the differences of all pairs. k, s > 1. With outer folds it is the mean of
+    MSf over these.
     """
-    if fold_count(folds) > 1:
-        squares = [pooled_mean_square(of_fold) for of_fold in tables_of_folds(tables, folds)]
-        return np.asarray(np.mean(squares, axis=0))
     methods, patients, draws = tables.shape[-3:]
+    if fold_count(folds) > 1:
+        of_methods = mean_square_of_folds(tables - tables.mean(-3, keepdims=True), folds)
+        return np.asarray(2 * of_methods.sum(-1) / (methods - 1))
     draw_means = tables.mean(-2)
     centred = draw_means - draw_means.mean(-1, keepdims=True)
     centred = centred - centred.mean(-2, keepdims=True)
@@ -358,19 +358,15 @@ def pooled_mean_square(tables: NDArray[np.float64], folds: Folds = None) -> NDAr
     return np.asarray(2 * patients * square_sum / ((methods - 1) * (draws - 1)))
 
 
-def freedom_of_draws(draws: int, pool_freedom: float, folds: int = 1) -> float:
-    """Degrees of freedom of a moderated mean square of draws.
-
-    They are min(4 + s - 1, those of its pool), with F (s - 1) for s - 1 in F outer folds.
-    """
-    return min(PRIOR_FREEDOM + folds * (draws - 1), pool_freedom)
+def freedom_of_draws(draws: int, pool_freedom: float) -> float:
+    """Degrees of freedom of a moderated mean square of draws: min(4 + s - 1, those of its pool)."""
+    return min(PRIOR_FREEDOM + draws - 1, pool_freedom)
 
 
 def moderated_variances(
     differences: NDArray[np.float64],
     pooled_square: float | NDArray[np.float64],
     pool_freedom: float,
-    folds: Folds = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance and degrees of freedom of the mean of each table of differences (..., n x s).
 
@@ -379,8 +375,7 @@ def moderated_variances(
     or has one for each table.
     """
     patients, draws = differences.shape[-2:]
-    squares = mean_squares(differences, folds)
-    return moderate(squares, patients, draws, pooled_square, pool_freedom, fold_count(folds))
+    return moderate(mean_squares(differences), patients, draws, pooled_square, pool_freedom)
 
 
 def moderate(
@@ -389,17 +384,31 @@ def moderate(
     draws: int,
     pooled_square: float | NDArray[np.float64],
     pool_freedom: float,
-    folds: int = 1,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The same from the mean squares of the differences, within so many outer folds."""
+    """The same from the mean squares of the differences."""
     case, subset, residual = squares
-    own_freedom = folds * (draws - 1)
-    weighted = PRIOR_FREEDOM * np.asarray(pooled_square) + own_freedom * subset
-    moderated = np.asarray(weighted / (PRIOR_FREEDOM + own_freedom))
-    subset_freedom = freedom_of_draws(draws, pool_freedom, folds)
+    weighted = PRIOR_FREEDOM * np.asarray(pooled_square) + (draws - 1) * subset
+    moderated = np.asarray(weighted / (PRIOR_FREEDOM + draws - 1))
+    subset_freedom = freedom_of_draws(draws, pool_freedom)
     combined = MeanSquares(case, moderated, residual)
-    variance, freedom = combine_mean_squares(combined, patients, draws, subset_freedom, folds)
-    return variance, np.maximum(freedom, min(subset_freedom, patients - folds))
+    variance, freedom = combine_mean_squares(combined, patients, draws, subset_freedom)
+    return variance, np.maximum(freedom, min(subset_freedom, patients - 1))
+
+
+def moderated_fold_variances(
+    differences: NDArray[np.float64], pool: Pool, folds: Folds
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance and degrees of freedom of the mean of each table of differences (..., n x s).
+
+    In F outer folds (R4.1c): Var = (4 pool + (F - 1) MSf) / (4 + F - 1) / (n s), F > 1.
+    """
+    patients, draws = differences.shape[-2:]
+    count = fold_count(folds)
+    own_square = mean_square_of_folds(differences, folds)
+    weighted = PRIOR_FREEDOM * pool.mean_square + (count - 1) * own_square
+    variance = weighted / (PRIOR_FREEDOM + count - 1) / (patients * draws)
+    freedom = freedom_of_draws(count, pool.freedom(count))
+    return variance, np.full_like(variance, freedom)
 
 
 def _variances(
@@ -413,9 +422,11 @@ def _variances(
         tables = differences[chosen]
         if pool is None:
             of_chosen = variances_of_means(tables, folds)
+        elif fold_count(folds) > 1:
+            of_chosen = moderated_fold_variances(tables, pool, folds)
         else:
             pool_freedom = pool.freedom(tables.shape[-1])
-            of_chosen = moderated_variances(tables, pool.mean_square, pool_freedom, folds)
+            of_chosen = moderated_variances(tables, pool.mean_square, pool_freedom)
         variance[chosen], freedom[chosen] = of_chosen
     return variance, freedom
 
@@ -423,7 +434,8 @@ def _variances(
 def _differences(
     tables: NDArray[np.float64], pools: Sequence[Pool | None], folds: Folds = None
 ) -> list[Difference]:
-    patients, draws = tables.shape[-2:]
+    patients = tables.shape[-2]
+    draws = _draws_or_folds(tables, folds)
     means = tables.mean((-2, -1)).tolist()
     if patients < 2:
         return [Difference(mean, None, None, False) for mean in means]
@@ -434,7 +446,7 @@ def _differences(
             mean=means[index],
             error=float(variance[index] ** 0.5),
             freedom=float(freedom[index]),
-            tested=supports_test(pool, draws, fold_count(folds)),
+            tested=supports_test(pool, draws),
         )
         differences.append(difference)
     return differences
