@@ -68,6 +68,8 @@ def _measured_planning(bench: Bench) -> list[str]:
     from bench.board.shared_draws import Budget
     from bench.stages import make_plan
 
+    if bench.suite.outer_folds is not None:
+        return []  # the draws of folds are no draws for one test set, which a line plans with
     test_groups = {}
     for name, dataset in bench.datasets.items():
         test_groups[name] = dataset.split.patients(dataset.split.test)

@@ -30,7 +30,7 @@ from bench.planning.cells import (
     plan_cells,
     reference_models,
 )
-from bench.planning.dataset_facts import describe_dataset, left_out, warnings
+from bench.planning.dataset_facts import describe_datasets, left_out, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
@@ -84,6 +84,10 @@ class Bench:
     store: Store
     options: RunOptions
     size: str | None = None
+
+    def dataset_of(self, cell: PlannedCell) -> PlannedDataset:
+        """The data set, or the outer fold, that a cell is trained and tested on."""
+        return self.datasets[self.suite.planned_name(cell.dataset, cell.subset)]
 
     @property
     def untuned_cells(self) -> list[PlannedCell]:
@@ -151,10 +155,8 @@ def make_plan(bench: Bench) -> Plan:
     """The content of plan.json."""
     suite = bench.suite
     plugins = bench.options.plugins
-    facts = {}
     caches = {}
     for name, dataset in bench.datasets.items():
-        facts[name] = describe_dataset(dataset, suite)
         caches[name] = dataset.prepared.folder.resolve()
     studies = []
     if suite.tuning:
@@ -163,7 +165,7 @@ def make_plan(bench: Bench) -> Plan:
         header=plan_file.header_of(suite, bench.size),
         suite=suite,
         cells=bench.cells,
-        datasets=facts,
+        datasets=describe_datasets(bench.datasets, suite),
         warnings=warnings(suite, bench.datasets),
         caches=caches,
         published_steps=plan_file.published_steps(suite, plugins),
@@ -246,7 +248,7 @@ def run(
     chosen = _cells_to_run(bench)
     executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
     jobs = driver.write_jobs(chosen, suite, bench.datasets, options.device, options.plugins)
-    decoded = {cell.key: bench.datasets[cell.dataset].prepared.folder for cell in bench.cells}
+    decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics)
     metric_code = registry.metric_code(suite.metrics)
     score_settings = (suite.nsd_tolerance, metrics, metric_code)
@@ -336,7 +338,7 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
         folder = bench.store.cell(cell.key)
         folder.make()
         folder.write_job(jobs[cell.key])
-        index = bench.datasets[cell.dataset].prepared.index
+        index = bench.dataset_of(cell).prepared.index
         predictions = Path(cell.config["predictions"])
         external.take_over(folder, predictions, index, registry.image_files().read_label_file)
 
@@ -355,7 +357,7 @@ def score(store: Store) -> int:
     for cell in plan.cells:
         if store.state(cell.key) in ("done", "failed"):
             folder = store.cell(cell.key)
-            _score_again(folder, plan.caches[cell.dataset], plan, metrics, metric_code)
+            _score_again(folder, plan.decoded(cell), plan, metrics, metric_code)
             count += 1
     return count
 
@@ -390,7 +392,7 @@ def judge(store: Store) -> None:
 
     plan = read_plan(store.out)
     for cell in plan.cells:
-        decoded = plan.caches[cell.dataset]
+        decoded = plan.decoded(cell)
         if not cell.is_judged or store.state(cell.key) != "done" or not is_decoded(decoded):
             continue
         folder = store.cell(cell.key)
@@ -526,4 +528,5 @@ def splits(
     train, test = split.draw_sides(dataset.records(), seed, None)
     grid = decode.Grid((64, 64))  # strata come from native masks: any grid gives the same orders
     prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
-    return split.draw(name, prepared.index, seed, subsets), left_out(name, prepared.index)
+    drawn = split.draw(name, prepared.index, seed, range(subsets))
+    return drawn, left_out(name, prepared.index)

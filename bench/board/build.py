@@ -138,7 +138,7 @@ def _points(rows: Sequence[RowCells], columns: Sequence[Column]) -> list[Point]:
     points: list[Point] = []
     for cells in rows:
         keys = [column.key for column in scored if column.task == cells.row.task]
-        for subset, scores in sorted(cells.scores.items()):
+        for subset, scores in sorted(cells.subset_scores.items()):
             means = [(key, mean_of(scores, key)) for key in keys]
             points += [_point(cells, subset, key, mean) for key, mean in means if mean is not None]
         points += _points_of_images(cells, of_images)
@@ -329,7 +329,7 @@ def _overlays(rows: Sequence[RowCells], reference: str) -> list[Overlay]:
     """Cases to draw at the lowest budget of each dataset, subset 0, by the reference's Dice."""
     drawable: dict[str, list[RowCells]] = defaultdict(list)
     for cells in rows:
-        is_drawable = cells.row.task == "segmentation" and 0 in cells.scores
+        is_drawable = cells.row.task == "segmentation" and 0 in cells.subset_scores
         if is_drawable and not cells.selected:
             drawable[cells.row.dataset].append(cells)
     overlays: list[Overlay] = []
@@ -363,7 +363,7 @@ def _dataset_overlays(rows: Sequence[RowCells], reference: str) -> list[Overlay]
 
 def _case_dice(cells: RowCells) -> dict[str, float]:
     """Dice of each case in subset 0."""
-    scores = cells.scores[0]
+    scores = cells.subset_scores[0]
     assert isinstance(scores, Scores)  # of segmentation
     return scores.per_case("dice")
 

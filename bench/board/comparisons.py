@@ -102,7 +102,7 @@ def _metric_gain(
     lo, hi = _turned(gain.lo, gain.hi, sign)
     adjusted_lo, adjusted_hi = _turned(gain.bar_lo, gain.bar_hi, sign)
     is_tested = paired.is_tested
-    of_draws = sign * paired.differences.mean(0) + 0.0  # no -0.0
+    of_subsets = paired.means_of_subsets(cells.folds)
     return MetricGain(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -119,8 +119,8 @@ def _metric_gain(
         adjusted_hi=adjusted_hi if is_tested else None,
         p=gain.adjusted_p if is_tested else None,
         verdict=gain.verdict if is_tested else None,
-        subsets=list(paired.subsets),
-        draws=of_draws.tolist(),
+        subsets=list(of_subsets),
+        draws=[sign * mean + 0.0 for mean in of_subsets.values()],  # no -0.0
     )
 
 
@@ -183,10 +183,11 @@ def _method_pair(draws: SharedDraws, test: PairTest) -> MethodPair:
     cells, other = draws.rows[test.first], draws.rows[test.second]
     difference = draws.tables[test.first] - draws.tables[test.second]
     patients, subsets = difference.shape
+    subsets *= intervals.fold_count(draws.folds)
     known = draws.shared.difference(test.first, test.second)
     superiority_ends = None
     if test.p is not None:
-        superiority_ends = intervals.superiority_interval(difference)
+        superiority_ends = intervals.superiority_interval(difference, draws.folds)
     superiority_lo, superiority_hi = superiority_ends or (None, None)
     return MethodPair(
         task=cells.row.task,
@@ -242,9 +243,14 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
 
 
 def planning_notes(budgets: Sequence[Budget]) -> list[PlanningNote]:
-    """A note for each budget at which two methods have scores of two draws and two patients."""
+    """A note for each budget at which two methods have scores of two draws and two patients.
+
+    None with outer folds: their draws are no draws for one test set, which a note plans with.
+    """
     notes = []
     for budget in budgets:
+        if budget.rows[0].folds > 1:
+            continue
         draws = budget.draws(HEADLINE[budget.task])
         components = measured_components(draws.shared) if draws.tables else None
         if components is not None:

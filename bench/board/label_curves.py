@@ -15,6 +15,7 @@ from bench.board.columns import COLUMNS
 from bench.board.rows import (
     RowCells,
     find_reference,
+    folds_of_patients,
     matrix_of,
     rows_by_budget,
     seed_name,
@@ -32,7 +33,7 @@ from bench.board.shared_draws import share_tables
 from bench.names import DEFAULT, method_label
 from bench.planning.dataset_facts import DatasetFacts
 from bench.stats import intervals, label_efficiency
-from bench.stats.intervals import Interval
+from bench.stats.intervals import Folds, Interval
 from bench.stats.label_efficiency import Equivalence
 from bench.stats.verdicts import Verdict, gains_over_references
 
@@ -257,8 +258,10 @@ def _gains_of_areas(
     if not references or not subsets:
         return {}
     tables = {name: _area(curve, fractions, subsets) for name, curve in curves.items()}
-    by_name = gains_over_references(share_tables(firsts, tables), references, True)
+    folds = _folds_of_curve(next(iter(curves.values())))
+    by_name = gains_over_references(share_tables(firsts, tables, folds), references, True)
     patients, draws = next(iter(tables.values())).shape
+    draws *= intervals.fold_count(folds)
     gains = {}
     for name, gain in by_name.items():
         kind = intervals.kind_of_difference(patients, draws, gain.p is not None)
@@ -269,14 +272,15 @@ def _gains_of_areas(
 def _curve_area(curve: Curve, fractions: Sequence[float], gain: AreaGain | None) -> CurveArea:
     subsets = shared_subsets(curve)
     row = curve[0].row
-    area = intervals.mean_with_interval_if_known(_area(curve, fractions, subsets))
+    folds = _folds_of_curve(curve)
+    area = intervals.mean_with_interval_if_known(_area(curve, fractions, subsets), folds)
     return CurveArea(
         task=row.task,
         dataset=row.dataset,
         method=row.method,
         variant=row.variant,
         fractions=fractions,
-        n_subsets=len(subsets),
+        n_subsets=len(subsets) * intervals.fold_count(folds),
         mean=area.mean,
         lo=area.lo,
         hi=area.hi,
@@ -284,6 +288,11 @@ def _curve_area(curve: Curve, fractions: Sequence[float], gain: AreaGain | None)
         gain=gain.interval if gain is not None else None,
         verdict=gain.verdict if gain is not None else None,
     )
+
+
+def _folds_of_curve(curve: Curve) -> Folds:
+    """The outer fold of each patient of an area; all budgets are tested on the same patients."""
+    return folds_of_patients(curve[0], HEADLINE[curve[0].row.task])
 
 
 def _whole_curve(

@@ -33,10 +33,10 @@ def panels(store: Store, board: Board, public: bool = False) -> list[Panel]:
 
     `public` leaves out the pixels of data sets whose card lacks `redistribute`.
     """
-    caches = read_plan(store.out).caches
+    plan = read_plan(store.out)
     drawn = []
     for overlay in board.overlays:
-        decoded = Path(caches[overlay.dataset])
+        decoded = plan.decoded(overlay)
         if public and withheld(board, overlay.dataset):
             drawn.append(_panel(overlay, None, None, ()))
         elif is_decoded(decoded):
@@ -141,7 +141,7 @@ def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:
     test images. `public` leaves out those of data sets whose card lacks `redistribute`: they are
     made from its images.
     """
-    caches = read_plan(store.out).caches
+    plan = read_plan(store.out)
     drawn: dict[tuple[str, ...], Sheet] = {}
     for cell in sorted(board.cells, key=lambda cell: (cell.labelled, cell.subset)):
         name = (cell.task, cell.dataset, cell.method, cell.variant)
@@ -149,7 +149,7 @@ def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:
         judgement = folder.read_judgement()
         if cell.status != "ok" or judgement is None or name in drawn:
             continue
-        decoded = Path(caches[cell.dataset])
+        decoded = plan.decoded(cell)
         if public and withheld(board, cell.dataset):
             drawn[name] = _make_sheet(cell)
         elif is_decoded(decoded):

@@ -22,6 +22,11 @@ INTERVALS = (
     "interval from 5 draws on. Greyed with fewer than 8 patients, and with fewer than 3 draws of "
     "fewer than 7 methods."
 )
+FOLD_INTERVALS = (
+    "With outer folds, intervals come from the means of folds, in which patients, draws and "
+    "training patients all vary. Trainings of different folds share patients, so intervals do not "
+    "cover how much another set of patients would change the result."
+)
 RANKS = (
     "95% range of plausible ranks from 2000 joint draws of all true means, given patients and "
     "draws; † marks methods that paired tests (Holm over all pairs, 5%) do not separate from the "
@@ -51,11 +56,11 @@ def protocol_card(plan: Plan) -> dict[str, str]:
     card = {
         "Label budget": _label_budget(plan),
         "Labels for selection and tuning": _labels_chosen_on(suite),
-        "Draws of labelled patients": _draws(suite.draw),
+        "Draws of labelled patients": _draws(suite),
     }
     if plan.warnings:
         card["Classes without labels"] = f"{'; '.join(plan.warnings)}."
-    card["Test"] = _test_sets(plan.datasets)
+    card["Test"] = _test_sets(plan.datasets, suite.outer_folds)
     card["Near-duplicates"] = _near_duplicates(plan.datasets, suite.drop_copies)
     card["Model"] = _model(suite)
     card["Schedules"] = _schedules(plan.published_steps, suite.steps)
@@ -67,7 +72,7 @@ def protocol_card(plan: Plan) -> dict[str, str]:
     card["Scores"] = _scores(suite.tasks)
     if suite.class_known:
         card["Labels of all images"] = CLASS_KNOWN
-    card["Intervals"] = INTERVALS
+    card["Intervals"] = INTERVALS if suite.outer_folds is None else f"{INTERVALS} {FOLD_INTERVALS}"
     card["Ranks"] = RANKS
     card["Precision and threads"] = f"{suite.precision}, threads per run: {suite.threads}."
     card["Protocol version"] = plan.cells[0].protocol if plan.cells else ""
@@ -136,8 +141,11 @@ def _tuning(tuning: Tuning) -> str:
     )
 
 
-def _draws(draw: str) -> str:
-    if draw == "list":
+def _draws(suite: Suite) -> str:
+    of_folds = ""
+    if suite.outer_folds is not None:
+        of_folds = " Each fold has draws of its own, from patients of the other folds."
+    if suite.draw == "list":
         return (
             "None: the first patients of the data's own list are labelled, and repeats differ "
             "only in the seed."
@@ -145,17 +153,24 @@ def _draws(draw: str) -> str:
     return (
         "Random, stratified by label, classes and lesion area, nested across budgets. The draw, "
         "the initial weights and the data order vary together. With all labels, repeats differ "
-        "only in the seed."
+        f"only in the seed.{of_folds}"
     )
 
 
-def _test_sets(datasets: Mapping[str, DatasetFacts]) -> str:
+def _test_sets(datasets: Mapping[str, DatasetFacts], outer_folds: int | None) -> str:
+    folds = ""
+    if outer_folds is not None:
+        folds = (
+            f" Each patient is tested once, in one of {outer_folds} folds over all cases, drawn by "
+            "patient and stratified by label; lists of the data itself are not used. The training "
+            "patients counted above are the fewest of any fold."
+        )
     sets = []
     for name, dataset in datasets.items():
         sets.append(f"{name}: {_images(dataset, dataset.test_groups, dataset.test_cases)}")
     return (
         f"{'; '.join(sets)}. Test images are unsealed after training; only the scorer reads the "
-        "reference masks."
+        f"reference masks.{folds}"
     )
 
 

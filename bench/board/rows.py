@@ -21,11 +21,13 @@ from bench.scoring.tables import (
     LabelScores,
     PseudoHealthyScores,
     Scores,
+    join_folds,
     read_draws,
     read_rows,
     score_matrix,
 )
 from bench.stats import intervals
+from bench.stats.intervals import Folds
 from bench.stats.ranking import RankDistribution
 from bench.stats.verdicts import Gain
 from bench.store import Store
@@ -41,7 +43,9 @@ class RowCells:
     fraction: float
     cells: Sequence[PlannedCell]
     states: Sequence[State]  # of each cell
-    scores: Mapping[int, Scores | LabelScores]  # failed cells are scored at their worst
+    # By draw: a subset, or with outer folds, the subsets of all folds. Failed cells are scored at
+    # their worst.
+    scores: Mapping[int, Scores | LabelScores]
     failures: Sequence[str] = ()
     unusable: Sequence[str] = ()  # predictions from elsewhere that are missing or do not fit
     refusal: str | None = None
@@ -55,6 +59,19 @@ class RowCells:
     # Of the segmenter that was trained on synthetic images too.
     augmented: Mapping[int, Scores | LabelScores] = field(default_factory=dict)
     pseudo_healthy_scores: Mapping[int, PseudoHealthyScores] = field(default_factory=dict)
+    folds: int = 1  # outer folds; each tests other patients
+    # Of each fold where there are outer folds, by subset; `scores` joins them.
+    fold_scores: Mapping[int, Scores] = field(default_factory=dict)
+
+    @property
+    def subset_scores(self) -> Mapping[int, Scores | LabelScores]:
+        """The scores of each cell that has ended."""
+        return self.fold_scores if self.folds > 1 else self.scores
+
+    @property
+    def draws(self) -> int:
+        """How many draws are planned; each has a cell in every outer fold."""
+        return len(self.states) // self.folds
 
     @property
     def some_scores(self) -> Scores | LabelScores:
@@ -68,7 +85,12 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
     Where a suite selects checkpoints, each row that has some stands there twice.
     """
     metrics = registry.case_metrics(metric_files(plan, store.plugins))
-    rows = [_read_row(store, cells, metrics) for cells in _cells_by_row(plan.cells).values()]
+    rows = []
+    for cells in _cells_by_row(plan.cells).values():
+        row = _read_row(store, cells, metrics)
+        if plan.suite.outer_folds is not None:
+            row = _with_joined_folds(row, plan.suite.outer_folds)
+        rows.append(row)
     select = plan.suite.select
     if select is not None:
         chosen = [row for row in rows if row.cells[0].select and not row.refusal]
@@ -124,6 +146,20 @@ def _read_row(
         augmented=augmented,
         pseudo_healthy_scores=_read_pseudo_healthy(folders),
     )
+
+
+def _with_joined_folds(row: RowCells, folds: int) -> RowCells:
+    """A row whose draws hold all patients; a draw counts once all of its folds have ended."""
+    of_subsets = {}
+    for subset, scores in row.scores.items():
+        assert isinstance(scores, Scores)  # outer folds are of segmentation
+        of_subsets[subset] = scores
+    joined = {}
+    for draw in sorted({subset // folds for subset in of_subsets}):
+        subsets = range(draw * folds, (draw + 1) * folds)
+        if all(subset in of_subsets for subset in subsets):
+            joined[draw] = join_folds([of_subsets[subset] for subset in subsets])
+    return replace(row, scores=joined, folds=folds, fold_scores=of_subsets)
 
 
 def _read_results(folders: Mapping[int, CellFolder]) -> dict[int, CellResult]:
@@ -275,6 +311,16 @@ def matrix_of(
     return score_matrix([cells.scores[subset] for subset in subsets], metric)
 
 
+def folds_of_patients(cells: RowCells, metric: str) -> Folds:
+    """The outer fold of each patient of a row's matrix; None without outer folds."""
+    if cells.folds == 1:
+        return None
+    fold_of: dict[str, int] = {}
+    for subset, scores in cells.fold_scores.items():
+        fold_of.update(dict.fromkeys(scores.per_group(metric), subset % cells.folds))
+    return np.array([fold_of[patient] for patient in sorted(fold_of)])
+
+
 def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str | None) -> Row:
     """A row of the board without a number."""
     return Row(
@@ -300,10 +346,14 @@ def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str 
     )
 
 
-def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int) -> Row:
-    """The row with the mean of patients x subsets, and its interval from 5 draws on."""
-    interval = intervals.mean_with_interval_if_known(matrix)
-    n_groups, n_subsets = matrix.shape
+def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int, folds: Folds = None) -> Row:
+    """The row with the mean of patients x subsets, and its interval from 5 draws on.
+
+    With outer folds, the draws of all folds count.
+    """
+    interval = intervals.mean_with_interval_if_known(matrix, folds)
+    n_groups, draws = matrix.shape
+    n_subsets = draws * intervals.fold_count(folds)
     return replace(
         row,
         mean=interval.mean,
@@ -317,7 +367,7 @@ def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int) -> Row:
 
 
 def with_gain(row: Row, gain: Gain, shape: tuple[int, ...], n_cases: int) -> Row:
-    """The row with a gain over the reference; `shape` is patients x subsets behind it."""
+    """The row with a gain over the reference; `shape` is patients x draws behind it."""
     n_groups, n_subsets = shape
     return replace(
         row,

@@ -12,6 +12,7 @@ from bench.board.rows import (
     RowCells,
     empty_row,
     find_reference,
+    folds_of_patients,
     matrix_of,
     seed_name,
     status_of,
@@ -112,7 +113,8 @@ def _scored_row(cells: RowCells, column: ColumnFacts, metric: str, matrix: Matri
     row = empty_row(cells, column, status, reason)
     if matrix is None:
         return row
-    return with_interval(row, matrix, cases_of(cells.some_scores, metric))
+    folds = folds_of_patients(cells, metric)
+    return with_interval(row, matrix, cases_of(cells.some_scores, metric), folds)
 
 
 def _gain_row(cells: RowCells, column: ColumnFacts, paired: PairedGain | None) -> Row:
@@ -125,7 +127,7 @@ def _gain_row(cells: RowCells, column: ColumnFacts, paired: PairedGain | None) -
 
 
 def _with_paired_gain(row: Row, paired: PairedGain, n_cases: int) -> Row:
-    row = with_gain(row, paired.gain, paired.differences.shape, n_cases)
+    row = with_gain(row, paired.gain, paired.shape, n_cases)
     if paired.is_tested:
         return row
     return replace(row, verdict=None, adjusted_lo=None, adjusted_hi=None, p=None)

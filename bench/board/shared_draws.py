@@ -6,14 +6,22 @@ Rows whose cells are not all scored are left out: they would take draws from all
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board.rows import RowCells, find_reference, matrix_of, seed_name, shared_subsets
+from bench.board.rows import (
+    RowCells,
+    find_reference,
+    folds_of_patients,
+    matrix_of,
+    seed_name,
+    shared_subsets,
+)
 from bench.names import DEFAULT, TUNED, RowId
+from bench.stats.intervals import Folds, fold_count
 from bench.stats.ranking import RankDistribution, rank_distributions
 from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
 from bench.stats.verdicts import Gain, gains_over_references
@@ -34,7 +42,12 @@ class SharedDraws:
     @cached_property
     def shared(self) -> SharedVariance:
         """What the methods tell together about draws."""
-        return share_tables(self.rows, self.tables)
+        return share_tables(self.rows, self.tables, self.folds)
+
+    @cached_property
+    def folds(self) -> Folds:
+        """The outer fold of each patient; None without outer folds."""
+        return folds_of_patients(next(iter(self.rows.values())), self.metric)
 
     @cached_property
     def ranks(self) -> dict[str, RankDistribution]:
@@ -73,12 +86,33 @@ class PairedGain:
     gain: Gain
     subsets: Sequence[int]  # the draws that both have
     is_tested: bool
+    folds: Folds = None  # the outer fold of each patient
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of patients and of draws, those of all outer folds together."""
+        patients, draws = self.differences.shape
+        return patients, draws * fold_count(self.folds)
+
+    def means_of_subsets(self, folds: int) -> dict[int, float]:
+        """The mean difference of each subset; there are as many as folds to each draw.
+
+        A fold without a patient that the metric is defined for has none.
+        """
+        if self.folds is None:
+            return dict(zip(self.subsets, self.differences.mean(0).tolist(), strict=True))
+        means = {}
+        for column, draw in enumerate(self.subsets):
+            for fold in np.unique(self.folds):
+                subset = draw * folds + int(fold)
+                means[subset] = float(self.differences[self.folds == fold, column].mean())
+        return means
 
 
 def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:
     """The rows with scores of all their cells; all rows where fewer than two have them."""
     scored = [cells for cells in rows if cells.scores and not cells.selected]
-    finished = [cells for cells in scored if len(cells.scores) >= len(cells.states)]
+    finished = [cells for cells in scored if len(cells.scores) >= cells.draws]
     return finished if len(finished) > 1 else scored
 
 
@@ -105,15 +139,18 @@ def _is_defined(cells: RowCells, metric: str) -> bool:
     return matrix_of(cells, metric, sorted(cells.scores)) is not None
 
 
-def share_tables(rows: Mapping[str, RowCells], tables: Mapping[str, Matrix]) -> SharedVariance:
-    """Pools the draw variance of tables by seed name.
+def share_tables(
+    rows: Mapping[str, RowCells], tables: Mapping[str, Matrix], folds: Folds = None
+) -> SharedVariance:
+    """Pools the draw variance of tables by seed name; `folds` are the outer ones of patients.
 
     Scores of failed cells count as worst and stay out of the pool.
     """
     methods = []
     for name, table in tables.items():
         cells = rows[name]
-        methods.append(method_table(name, table, cells, _default_name(cells, tables)))
+        twin_of = _default_name(cells, tables)
+        methods.append(replace(method_table(name, table, cells, twin_of), folds=folds))
     return share_variance(methods)
 
 
@@ -166,7 +203,8 @@ def paired_gains(
             own = matrix_of(cells, metric, subsets)
             other = matrix_of(base, metric, subsets)
             if own is not None and other is not None:
-                gains[cells.row] = untested_gain(own, other, subsets, higher_is_better)
+                folds = folds_of_patients(cells, metric)
+                gains[cells.row] = untested_gain(own, other, subsets, higher_is_better, folds)
     if references:
         gains.update(_tested_gains(draws, references, higher_is_better))
     return gains
@@ -179,14 +217,21 @@ def _tested_gains(
     gains = {}
     for name, gain in by_name.items():
         differences = draws.tables[name] - draws.tables[gain.reference]
-        gains[draws.rows[name].row] = PairedGain(differences, gain, draws.subsets, True)
+        gains[draws.rows[name].row] = PairedGain(
+            differences, gain, draws.subsets, True, draws.folds
+        )
     return gains
 
 
 def untested_gain(
-    own: Matrix, other: Matrix, subsets: Sequence[int], higher_is_better: bool
+    own: Matrix,
+    other: Matrix,
+    subsets: Sequence[int],
+    higher_is_better: bool,
+    folds: Folds = None,
 ) -> PairedGain:
     """A gain that is known from the two methods alone."""
-    pair = share_variance([MethodTable("own", own), MethodTable("other", other)])
+    tables = {"own": own, "other": other}
+    pair = share_variance([MethodTable(name, table, folds=folds) for name, table in tables.items()])
     gain = gains_over_references(pair, {"own": "other"}, higher_is_better)["own"]
-    return PairedGain(own - other, gain, subsets, False)
+    return PairedGain(own - other, gain, subsets, False, folds)

@@ -17,6 +17,8 @@ from bench.data.decode import Grid, classes_in, mask_on_grid
 from bench.data.raw_case import checked
 from bench.errors import BenchError, DataProblem
 
+SMALL_SET = 40  # patients; with fewer, the report proposes outer folds
+PROPOSED_FOLDS = 5
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
 
@@ -323,6 +325,7 @@ def render(report: Report) -> str:
         lines.append(f"empty masks: {report.normals}")
         lines += _duplicate_lines(report)
     lines += _note_lines(report)
+    lines += _small_set_lines(report)
     usable = "yes" if report.usable else "no"
     lines += ["", f"problems: {len(report.problems) or 'none'}", *_first_lines(report.problems)]
     return "\n".join([*lines, f"usable: {usable}"]).strip()
@@ -350,6 +353,18 @@ def _duplicate_lines(report: Report) -> list[str]:
             "  'drop_copies: false' in a suite keeps them",
         ]
     return lines
+
+
+def _small_set_lines(report: Report) -> list[str]:
+    """The proposal to test each patient once, where a single test set would hold very few."""
+    patients = sum(side.groups for side in report.splits)
+    folds = min(PROPOSED_FOLDS, patients // 2)
+    if not report.classes or folds < 2 or patients >= SMALL_SET:
+        return []
+    return [
+        f"small set: {patients} patients in all; 'outer_folds: {folds}' in a suite tests each of "
+        "them once",
+    ]
 
 
 def _note_lines(report: Report) -> list[str]:

@@ -36,7 +36,7 @@ def write_jobs(
     codes = _plugin_codes(cells, plugins)
     jobs: dict[str, CellJob] = {}
     for cell in cells:
-        dataset = datasets[cell.dataset]
+        dataset = datasets[suite.planned_name(cell.dataset, cell.subset)]
         fitted, held_out = _patients(cell, dataset)
         prepared = dataset.prepared
         jobs[cell.key] = CellJob(

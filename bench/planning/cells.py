@@ -51,15 +51,19 @@ class PlannedCell(CellKey):
 
 @dataclass(frozen=True)
 class PlannedDataset:
-    """A data set of a suite: decoded and split."""
+    """A data set of a suite, or one of its outer folds: decoded and split."""
 
     prepared: DecodedDataset
     split: Split
     lists: Mapping[str, str] = field(default_factory=dict)  # hash of each of the data's own lists
+    fold: int = 0  # the outer fold
+    fewest: int | None = None  # training patients of any fold, where there are outer folds
 
     @property
     def patients(self) -> int:
-        """How many training patients there are."""
+        """How many training patients budgets are counted of."""
+        if self.fewest is not None:
+            return self.fewest
         return self.split.patients(self.split.train)
 
 
@@ -82,12 +86,14 @@ def plan_cells(
     for task in suite.tasks:
         entries = suite.entries(task)
         chosen = [contender for contender in contenders if contender.entry in entries]
-        for name, dataset in datasets.items():
-            planned = _cells_of_dataset(suite, task, name, dataset, chosen)
-            cells += planned
-            if any(cell.is_judged for cell in planned):
-                reference = registry.method(suite.reference, plugins)
-                cells += _reference_model(planned, dataset, reference, suite.reference)
+        for name in suite.datasets:
+            for planned_name in suite.planned_names(name):
+                dataset = datasets[planned_name]
+                planned = _cells_of_dataset(suite, task, name, dataset, chosen)
+                cells += planned
+                if any(cell.is_judged for cell in planned):
+                    reference = registry.method(suite.reference, plugins)
+                    cells += _reference_model(planned, dataset, reference, suite.reference)
     return sorted(cells, key=lambda cell: (cell.method != suite.reference, -cell.fraction))
 
 
@@ -102,6 +108,8 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
             f"reference: {suite.reference} given; it would judge its own pseudo-healthy images; "
             "name another method"
         )
+    if suite.outer_folds is not None:
+        _refuse_makers_of_images(infos)
     shared_by_method = _shared_settings(suite.config, infos)
     codes = _code_hashes(infos)
     contenders = []
@@ -112,6 +120,16 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
         code = _code_with_files(codes[entry.method], config, info.card.get("files", []))
         contenders.append(_Contender(entry, info, config, code))
     return contenders
+
+
+def _refuse_makers_of_images(infos: Mapping[str, MethodInfo]) -> None:
+    """Raise BenchError for a method whose images are judged against a whole test set."""
+    for name, info in infos.items():
+        if info.card.get("role") in ("generator", "normaliser"):
+            raise BenchError(
+                f"'outer_folds' does not go with {name}, whose images are judged against one "
+                "test set; drop one of them"
+            )
 
 
 def _code_hashes(infos: Mapping[str, MethodInfo]) -> dict[str, str]:
@@ -150,13 +168,13 @@ def _cells_of_dataset(
 ) -> list[PlannedCell]:
     """The cells of one task on one data set."""
     cells: list[PlannedCell] = []
-    splits = [dataset.split.hash(draw) for draw in range(suite.most_subsets)]
+    numbers = suite.subset_numbers(suite.most_subsets, dataset.fold)
+    splits = {subset: dataset.split.hash(subset) for subset in numbers}
     for budget, labelled in suite.labelled_counts(dataset.patients).items():
         base = _base_cell(suite, task, name, dataset, budget, labelled)
         for contender in contenders:
             cell = _cell_of(base, contender, dataset, suite)
-            for draw in range(suite.subsets_of(budget, dataset.patients)):
-                cells.append(replace(cell, subset=draw, split=splits[draw]))
+            cells += _of_each_subset(cell, suite, budget, dataset, splits)
         for entry in suite.entries(task):
             if entry.method == EXTERNAL and entry.budget == budget:
                 cells += _external_cells(
@@ -167,9 +185,21 @@ def _cells_of_dataset(
         base = _base_cell(suite, task, name, dataset, budget, labelled)
         for contender in references:
             cell = replace(_cell_of(base, contender, dataset, suite), ladder=True)
-            for draw in range(suite.subsets_of(budget, dataset.patients)):
-                cells.append(replace(cell, subset=draw, split=splits[draw]))
+            cells += _of_each_subset(cell, suite, budget, dataset, splits)
     return cells
+
+
+def _of_each_subset(
+    cell: PlannedCell,
+    suite: Suite,
+    budget: float,
+    dataset: PlannedDataset,
+    splits: Mapping[int, str],
+) -> list[PlannedCell]:
+    """A cell on each draw of a budget."""
+    draws = suite.subsets_of(budget, dataset.patients)
+    subsets = suite.subset_numbers(draws, dataset.fold)
+    return [replace(cell, subset=subset, split=splits[subset]) for subset in subsets]
 
 
 def _is_default(entry: Entry, method: str) -> bool:
@@ -261,7 +291,7 @@ def _is_reference(cell: PlannedCell, reference: str) -> bool:
 
 
 def _external_cells(
-    base: PlannedCell, entry: Entry, draws: int, splits: Sequence[str]
+    base: PlannedCell, entry: Entry, draws: int, splits: Mapping[int, str]
 ) -> list[PlannedCell]:
     """Cells of predictions made elsewhere; nothing is trained, the files decide their keys."""
     template = replace(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from operator import attrgetter
+
+import numpy as np
 
 from bench import hashing
 from bench.api import Card, Task
@@ -36,11 +40,57 @@ class DatasetFacts(Card):
     labelled_cases: Mapping[str, Sequence[int]]  # by L: labelled images in each draw
 
 
+def describe_datasets(
+    datasets: Mapping[str, PlannedDataset], suite: Suite
+) -> dict[str, DatasetFacts]:
+    """The facts of each data set of a suite; those of outer folds are put together."""
+    facts = {}
+    for name in suite.datasets:
+        parts = [datasets[planned_name] for planned_name in suite.planned_names(name)]
+        described = [describe_dataset(part, suite) for part in parts]
+        facts[name] = described[0]
+        if suite.outer_folds is not None:
+            facts[name] = _join_folds(described)
+    return facts
+
+
+def _join_folds(folds: Sequence[DatasetFacts]) -> DatasetFacts:
+    """The facts of a data set of which each fold is tested once.
+
+    Training patients and images are the fewest of any fold.
+    """
+    tested = [fold.test_groups for fold in folds]
+    background = {}
+    for metric in folds[0].all_background:
+        of_folds = [fold.all_background[metric] for fold in folds]
+        background[metric] = float(np.average(of_folds, weights=tested))
+    labelled: dict[str, list[int]] = {}
+    for count in folds[0].labelled_cases:
+        of_draws = zip(*[fold.labelled_cases[count] for fold in folds], strict=True)
+        labelled[count] = list(chain.from_iterable(of_draws))
+    dropped: dict[str, DroppedCase] = {}
+    for fold in folds:
+        for case in fold.dropped:
+            dropped.setdefault(case.id, case)
+    split_hashes = [fold.split_sha256 for fold in folds]
+    return replace(
+        folds[0],
+        train_cases=min(map(attrgetter("train_cases"), folds)),
+        test_cases=sum(map(attrgetter("test_cases"), folds)),
+        test_groups=sum(tested),
+        dropped=list(dropped.values()),
+        split_sha256=hashing.digest(split_hashes),
+        all_background=background,
+        labelled_cases=labelled,
+    )
+
+
 def describe_dataset(dataset: PlannedDataset, suite: Suite) -> DatasetFacts:
-    """The facts of one data set of a suite."""
+    """The facts of one data set of a suite, or of one outer fold."""
     index = dataset.prepared.index
     split = dataset.split
-    draws = [split.hash(draw) for draw in range(suite.most_subsets)]
+    subsets = suite.subset_numbers(suite.most_subsets, dataset.fold)
+    draws = [split.hash(subset) for subset in subsets]
     spaced = all(entry.spacing for entry in index.test)
     budgets = suite.labelled_counts(dataset.patients).values()
     segments = "segmentation" in suite.tasks

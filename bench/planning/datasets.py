@@ -22,8 +22,45 @@ from bench.store import Store
 def prepare_datasets(
     suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
 ) -> dict[str, PlannedDataset]:
-    """Each data set of a suite, decoded and split. Raises BenchError if a split has changed."""
-    return {name: _prepare(name, suite, data, store, plugins) for name in suite.datasets}
+    """Each data set of a suite, decoded and split; with outer folds, each fold of it.
+
+    Raises BenchError if a split has changed.
+    """
+    if suite.outer_folds is None:
+        return {name: _prepare(name, suite, data, store, plugins) for name in suite.datasets}
+    datasets: dict[str, PlannedDataset] = {}
+    for name in suite.datasets:
+        datasets.update(_prepare_folds(name, suite, data, store, plugins))
+    return datasets
+
+
+def _prepare_folds(
+    name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
+) -> dict[str, PlannedDataset]:
+    """The outer folds of a data set by name, each decoded and split as a data set of its own.
+
+    Budgets are counted of the fewest training patients of any fold, so that all folds label as
+    many.
+    """
+    dataset, code = registry.dataset(name, data, plugins)
+    grid = _grid(suite)
+    folds = []
+    for fold, (train, test) in enumerate(
+        split.fold_sides(dataset.records(), suite.seed, suite.folds)
+    ):
+        sides = {"train": train, "test": test}
+        prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
+        subsets = suite.subset_numbers(suite.draws, fold)
+        planned_name = suite.planned_name(name, fold)
+        drawn = split.draw(planned_name, prepared.index, suite.seed, subsets)
+        check_split(drawn, suite, store, name)
+        folds.append(PlannedDataset(prepared, drawn, fold=fold))
+    fewest = min(fold.patients for fold in folds)
+    return {fold.split.dataset: replace(fold, fewest=fewest) for fold in folds}
+
+
+def _grid(suite: Suite) -> decode.Grid:
+    return decode.Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
 
 
 def _prepare(
@@ -43,14 +80,12 @@ def _prepare(
         sides["validation"] = split.validation(records)
     if "classification" in suite.tasks and dataset.card.labels:
         check_labels(dataset.card, records)
-    shrink = suite.inference_settings.get("shrink", ())
-    grid = decode.Grid(tuple(suite.size), tuple(shrink))
-    prepared = decode.prepare(dataset, sides, grid, store.cache, code, suite.drop_copies)
+    prepared = decode.prepare(dataset, sides, _grid(suite), store.cache, code, suite.drop_copies)
     listed = suite.draw == "list"
-    drawn = split.draw(name, prepared.index, suite.seed, suite.draws, listed)
+    drawn = split.draw(name, prepared.index, suite.seed, range(suite.draws), listed)
     if given is not None:
         drawn = _with_orders(drawn, given, suite)
-    check_split(drawn, suite, store)
+    check_split(drawn, suite, store, name)
     return PlannedDataset(prepared, drawn, split.own_lists(records))
 
 
@@ -94,14 +129,13 @@ def _given_sides(
     return train, test[:test_cases]
 
 
-def check_split(drawn: split.Split, suite: Suite, store: Store) -> None:
-    """Raise BenchError if a split differs from the one that finished cells were trained on."""
+def check_split(drawn: split.Split, suite: Suite, store: Store, dataset: str) -> None:
+    """Raise BenchError if a split differs from the one that finished cells were trained on.
+
+    `dataset` is the name of the data set that it is a split of.
+    """
     file = store.split(drawn.dataset, suite.test_cases)
-    if (
-        file.exists()
-        and not _agree(split.read_kept(file), drawn)
-        and store.has_results(drawn.dataset)
-    ):
+    if file.exists() and not _agree(split.read_kept(file), drawn) and store.has_results(dataset):
         raise BenchError(
             f"the split of {drawn.dataset} differs from {file}, "
             f"which finished cells in {store.out} were trained on; "

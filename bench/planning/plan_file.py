@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench import hashing, registry
 from bench.errors import BenchError, cut
@@ -83,6 +83,15 @@ class StudyFacts:
     changes: Mapping[str, Sequence[Any]]
 
 
+class OfSubset(Protocol):
+    """What belongs to a subset of a data set: a cell, or an overlay."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def subset(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Plan:
     """All cells of a suite, and what is known about its data and methods."""
@@ -92,7 +101,7 @@ class Plan:
     cells: Sequence[PlannedCell]
     datasets: Mapping[str, DatasetFacts]
     warnings: Sequence[str]
-    caches: Mapping[str, Path]  # the folder of the decoded images of each data set
+    caches: Mapping[str, Path]  # the folder of the decoded images of each data set, or fold
     published_steps: Mapping[str, int | None]  # by method
     published: Sequence[PublishedNumber]
     cautions: Mapping[str, str]  # by method
@@ -105,6 +114,10 @@ class Plan:
     def trials(self) -> int:
         """How many trials each study has; 0 if the suite does not tune."""
         return self.suite.tuning.trials if self.suite.tuning else 0
+
+    def decoded(self, cell: OfSubset) -> Path:
+        """The folder of the decoded images that a cell is trained and tested on."""
+        return self.caches[self.suite.planned_name(cell.dataset, cell.subset)]
 
 
 ELSEWHERE = MethodCard(
@@ -200,7 +213,8 @@ def read_plan(out: Path) -> Plan:
         content["cells"] = [_without_key(cell) for cell in cells]
     plan = parse_record(content, Plan, str(file), RUN_AGAIN)
     for cell in plan.cells:
-        if cell.dataset not in plan.datasets or cell.dataset not in plan.caches:
+        planned_name = plan.suite.planned_name(cell.dataset, cell.subset)
+        if cell.dataset not in plan.datasets or planned_name not in plan.caches:
             raise BenchError(f"{file} says nothing of data set {cut(cell.dataset)}; {RUN_AGAIN}")
     for study in plan.studies:
         if not KEY.fullmatch(study.id):

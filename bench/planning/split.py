@@ -74,6 +74,31 @@ def draw_sides(
     return train, test[:test_cases]
 
 
+def fold_sides(
+    records: Sequence[Record], seed: int, folds: int
+) -> list[tuple[list[Record], list[Record]]]:
+    """(train, test) records of each outer fold, in list order: each patient is tested once.
+
+    Folds are drawn over all cases, stratified by label; lists of the data itself are left aside.
+    Raises BenchError if a fold would have fewer than two patients.
+    """
+    labels = _patient_labels(records)
+    if len(labels) < 2 * folds:
+        raise BenchError(
+            f"outer_folds: {folds} given; the data has {len(labels)} patients; "
+            f"expected at least two for each fold; give at most {len(labels) // 2}"
+        )
+    order = budget.stratified_order(labels, hashing.seed(seed, "outer folds"))
+    sides = []
+    for fold in range(folds):
+        tested = set(order[fold::folds])
+        train = [record for record in records if record.group not in tested]
+        test = [record for record in records if record.group in tested]
+        _check_sides(train, test)
+        sides.append((train, test))
+    return sides
+
+
 def _patient_labels(records: Sequence[Record]) -> dict[str, int | None]:
     """The highest label of each patient: one with a single abnormal slice is abnormal."""
     labels: dict[str, int | None] = {}
@@ -132,14 +157,16 @@ def strata(entries: Sequence[CaseEntry]) -> dict[str, tuple[Any, ...]]:
     return by_patient
 
 
-def draw(dataset: str, index: Index, seed: int, subsets: int, listed: bool = False) -> Split:
-    """The split of a decoded data set, with an order of patients for each draw.
+def draw(
+    dataset: str, index: Index, seed: int, subsets: Sequence[int], listed: bool = False
+) -> Split:
+    """The split of a decoded data set, with an order of patients for each of these subsets.
 
     Orders are stratified; with `listed`, they are that of the data's own list.
     """
     by_patient = strata(index.train)
     orders: dict[int, tuple[str, ...]] = {}
-    for subset in range(subsets):
+    for subset in subsets:
         orders[subset] = tuple(by_patient)
         if not listed:
             subset_seed = hashing.seed(seed, dataset, subset, "labelled")

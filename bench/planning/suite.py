@@ -141,6 +141,8 @@ class Suite(_Strict):
     labelled: list[Annotated[int, between(1, 10**7)]] = Field(default=[], max_length=1000)
     # Further budgets, in the unit of the others, at which the reference alone is run.
     reference_budgets: list[Budget] = Field(default=[], max_length=1000)
+    # Each patient is tested once, in one of so many folds; `subsets` are draws of each fold.
+    outer_folds: Annotated[int, between(2, 100)] | None = None
     # One number, or one for each fraction (or count); 5 up to 20% of the labels, 3 above, if None.
     subsets: Draws | dict[Budget, Draws] | None = None
     methods: list[Entry] = Field(min_length=1, max_length=10_000)
@@ -228,7 +230,7 @@ class Suite(_Strict):
             draws = [self.subsets] * len(self.budgets)
         elif self.subsets is not None:
             draws = [self.subsets[budget_] for budget_ in self.budgets]
-        cells = len(self.datasets) * len(self.tasks) * len(self.methods) * sum(draws)
+        cells = len(self.datasets) * len(self.tasks) * len(self.methods) * sum(draws) * self.folds
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} trainings asked for; expected at most {MOST_CELLS}")
         return self
@@ -262,6 +264,24 @@ class Suite(_Strict):
             raise ValueError(
                 "'draw: list' has no other draw to tune on; give 'tuning: {per: subset}'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _outer_folds_fit(self) -> Suite:
+        if self.outer_folds is None:
+            return self
+        excluded = {
+            "tuning": self.tuning,
+            "select": self.select,
+            "split": self.split,
+            "test_cases": self.test_cases,
+            "draw: list": self.draw == "list",
+            "tasks: [classification]": "classification" in self.tasks,
+            "method: external": any(entry.method == EXTERNAL for entry in self.methods),
+        }
+        given = [name for name, value in excluded.items() if value]
+        if given:
+            raise ValueError(f"'outer_folds' does not go with '{given[0]}'; drop one of them")
         return self
 
     @model_validator(mode="after")
@@ -397,6 +417,25 @@ class Suite(_Strict):
             return max(self.subsets_of(other, patients) for other in self.budgets)
         share = budget_ if self.fractions else budget_ / patients
         return DRAWS_OF_FEW_LABELS if share <= FEW_LABELS else DRAWS
+
+    @property
+    def folds(self) -> int:
+        """How many outer folds there are; 1 where a data set is split once."""
+        return self.outer_folds or 1
+
+    def planned_name(self, dataset: str, subset: int) -> str:
+        """The name of the split that a subset belongs to: the data set, or one of its folds."""
+        if self.outer_folds is None:
+            return dataset
+        return f"{dataset}-fold{subset % self.outer_folds + 1}"
+
+    def planned_names(self, dataset: str) -> list[str]:
+        """The names of all splits of a data set, one for each outer fold."""
+        return [self.planned_name(dataset, fold) for fold in range(self.folds)]
+
+    def subset_numbers(self, draws: int, fold: int = 0) -> range:
+        """The subsets of a fold: those of the d-th draw are d * folds + 0, 1, ... folds - 1."""
+        return range(fold, draws * self.folds, self.folds)
 
     @property
     def most_subsets(self) -> int:

@@ -245,6 +245,21 @@ def _split_means(means: pd.DataFrame, names: NDArray[np.object_], tables: int) -
     return [Means(*part) for part in parts]
 
 
+def join_folds(folds: Sequence[Scores]) -> Scores:
+    """The scores of one draw over all outer folds, each of which tests other patients."""
+    cases = _join_means([fold.cases for fold in folds])
+    patients = _join_means([fold.patients for fold in folds])
+    order = np.argsort(patients.names, kind="stable")
+    by_name = Means(patients.names[order], patients.values[order])
+    return Scores(folds[0].columns, cases, by_name)
+
+
+def _join_means(parts: Sequence[Means]) -> Means:
+    names = np.concatenate([part.names for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    return Means(names, values)
+
+
 def mean_of_rows(rows: Sequence[Row], metric: CaseMetric) -> float | None:
     """A metric of rows that are not written, averaged as on the leaderboard; None if undefined."""
     import pandas as pd

@@ -26,6 +26,10 @@ FEWEST_DRAWS_OF_MEAN = 5
 FEW_DRAWS = "few draws"  # kind of a mean that has too few draws for an interval
 
 
+# The number of the outer fold that each of n patients is tested in; None without outer folds.
+Folds = NDArray[np.intp] | None
+
+
 class MeanSquares(NamedTuple):
     """Mean squares of two-way tables: of patients, of subsets, and of the residual."""
 
@@ -49,10 +53,11 @@ class Interval:
     kind: str
 
 
-def mean_interval(scores: NDArray[np.float64]) -> Interval:
+def mean_interval(scores: NDArray[np.float64], folds: Folds = None) -> Interval:
     """95% interval of the mean of scores (n patients x s subsets) by crossed random effects (R4.1).
 
-    It is mean +- t(df) * standard error, with both from `standard_error`.
+    It is mean +- t(df) * standard error, with both from `standard_error`. With outer folds, each
+    has s subsets of its own (R4.1c).
     """
     from scipy.special import stdtrit
 
@@ -60,9 +65,9 @@ def mean_interval(scores: NDArray[np.float64]) -> Interval:
     mean = float(scores.mean())
     if patients < 2:
         return Interval(mean, None, None, "")
-    error, freedom = standard_error(scores)
+    error, freedom = standard_error(scores, folds)
     half_width = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
-    kind = _interval_kind(patients, subsets)
+    kind = _interval_kind(patients, subsets * fold_count(folds))
     return Interval(mean, mean - half_width, mean + half_width, kind)
 
 
@@ -75,10 +80,10 @@ def has_interval_of_mean(subsets: int) -> bool:
     return subsets >= FEWEST_DRAWS_OF_MEAN
 
 
-def mean_with_interval_if_known(scores: NDArray[np.float64]) -> Interval:
-    """The mean of scores (n x s), with its interval only from 5 draws on."""
-    interval = mean_interval(scores)
-    if has_interval_of_mean(scores.shape[1]):
+def mean_with_interval_if_known(scores: NDArray[np.float64], folds: Folds = None) -> Interval:
+    """The mean of scores (n x s), with its interval only from 5 draws on, of all folds together."""
+    interval = mean_interval(scores, folds)
+    if has_interval_of_mean(scores.shape[1] * fold_count(folds)):
         return interval
     return Interval(interval.mean, None, None, FEW_DRAWS)
 
@@ -115,29 +120,54 @@ def interval_over_subsets(values: NDArray[np.float64]) -> Interval:
     return Interval(over_values.mean, None, None, FEW_DRAWS)
 
 
-def standard_error(scores: NDArray[np.float64]) -> tuple[float, float]:
+def standard_error(scores: NDArray[np.float64], folds: Folds = None) -> tuple[float, float]:
     """Standard error of the mean of one table (n x s), n > 1, and its degrees of freedom (R4.1)."""
-    variance, freedom = variances_of_means(scores)
+    variance, freedom = variances_of_means(scores, folds)
     return float(variance**0.5), float(freedom)
 
 
 def variances_of_means(
     tables: NDArray[np.float64],
+    folds: Folds = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance and degrees of freedom of the mean of each table (..., n x s), n > 1 (R4.1).
 
     The tables hold n patients under s subsets. With s > 1, patients and subsets are both random:
     Var = max(MSc + MSs - MSe, MSc, MSs) / (n s), with the mean squares of `mean_squares` and the
     degrees of freedom of Satterthwaite (1946, doi 10.2307/3002019), but at least s - 1. With one
-    subset it is the variance over patients, with n - 1 degrees of freedom.
+    subset it is the variance over patients, with n - 1 degrees of freedom. With F > 1 outer folds
+    it is that between folds, with F - 1 (R4.1c).
     """
     patients, subsets = tables.shape[-2:]
+    count = fold_count(folds)
+    if count > 1:
+        variance = mean_square_of_folds(tables, folds) / (patients * subsets)
+        return variance, np.full_like(variance, count - 1)
     if subsets == 1:
         variance = np.asarray(tables[..., 0].var(-1, ddof=1) / patients)
         return variance, np.full_like(variance, patients - 1)
     squares = mean_squares(tables)
     variance, freedom = combine_mean_squares(squares, patients, subsets, subsets - 1)
     return variance, np.maximum(freedom, subsets - 1)
+
+
+def fold_count(folds: Folds) -> int:
+    """How many outer folds the patients are tested in; 1 without outer folds."""
+    return 1 if folds is None else len(np.unique(folds))
+
+
+def mean_square_of_folds(tables: NDArray[np.float64], folds: Folds) -> NDArray[np.float64]:
+    """Mean square between folds of each table (..., n x s), with F - 1 degrees of freedom; F > 1.
+
+    All that varies is in it: patients, draws and what the draws of a fold have in common.
+    """
+    whole = tables.mean((-2, -1))
+    total = np.zeros_like(whole)
+    for fold in np.unique(np.asarray(folds)):
+        of_fold = tables[..., folds == fold, :]
+        scores = of_fold.shape[-2] * of_fold.shape[-1]
+        total = total + scores * (of_fold.mean((-2, -1)) - whole) ** 2
+    return np.asarray(total / (fold_count(folds) - 1))
 
 
 def combine_mean_squares(
@@ -230,14 +260,16 @@ def probability_of_superiority(difference: NDArray[np.float64]) -> float:
     return float(wins / difference.size)
 
 
-def superiority_interval(difference: NDArray[np.float64]) -> tuple[float, float] | None:
+def superiority_interval(
+    difference: NDArray[np.float64], folds: Folds = None
+) -> tuple[float, float] | None:
     """95% interval of P(A > B): R4.1 on 1 for each pair (patient, subset) won and 0.5 for ties.
 
     `difference` (n x s) is positive where A is better; ends are cut at 0 and 1. None with one
     patient, and where all pairs are equal, which says nothing about the next one.
     """
     wins = np.where(difference > 0, 1.0, 0.0) + np.where(difference == 0, 0.5, 0.0)
-    interval = mean_interval(wins)
+    interval = mean_interval(wins, folds)
     if interval.lo is None or interval.hi is None or not np.ptp(wins):
         return None
     return max(0.0, interval.lo), min(1.0, interval.hi)

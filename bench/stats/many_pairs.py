@@ -26,7 +26,7 @@ Matrix = NDArray[np.float64]  # k k
 
 def can_compute(shared: SharedVariance, labels: Sequence[str]) -> bool:
     """Whether there are that many methods, with more than one patient and draw."""
-    return len(labels) > MANY and min(shared.shape) > 1
+    return len(labels) > MANY and min(shared.shape) > 1 and shared.folds is None
 
 
 def variances_of_all_pairs(shared: SharedVariance, labels: Sequence[str]) -> tuple[Matrix, Matrix]:

@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.stats.intervals import (
     LEVEL,
+    Folds,
     MeanSquares,
     combine_mean_squares,
+    fold_count,
+    mean_square_of_folds,
     mean_squares,
     variances_of_means,
 )
@@ -40,24 +43,26 @@ class MethodTable:
     """Scores of one method at one budget (n patients x s draws, the same for all methods).
 
     `pooled` is False for a method with failed cells: scores that count as worst say nothing about
-    draws. `twin_of` is the label of the method that this one is a tuned variant of.
+    draws. `twin_of` is the label of the method that this one is a tuned variant of. `folds` holds
+    the outer fold of each patient, the same for all methods; each fold then has draws of its own.
     """
 
     label: str
     table: NDArray[np.float64]
     pooled: bool = True
     twin_of: str | None = None
+    folds: Folds = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A mean square of draws that independent comparisons have in common."""
+    """A mean square of draws, or of outer folds, that independent comparisons have in common."""
 
     mean_square: float
     comparisons: int
 
     def freedom(self, draws: int) -> float:
-        """Degrees of freedom with that many draws."""
+        """Degrees of freedom with that many draws, or outer folds."""
         return self.comparisons * (draws - 1)
 
 
@@ -148,6 +153,11 @@ class SharedVariance:
         return patients, draws
 
     @property
+    def folds(self) -> Folds:
+        """The outer fold of each patient; None without outer folds."""
+        return next(iter(self.tables.values())).folds
+
+    @property
     def pooled_tables(self) -> list[NDArray[np.float64]]:
         """The tables of methods without failed cells, identical ones once."""
         return _pooled_tables(self.tables, self.same_as)
@@ -170,7 +180,7 @@ class SharedVariance:
             return []
         tables = self._difference_tables(pairs)
         pools = [self._pool_of(first, second) for first, second in pairs]
-        return _differences(tables, pools)
+        return _differences(tables, pools, self.folds)
 
     @cached_property
     def every_pair(self) -> PairDifferences:
@@ -178,8 +188,8 @@ class SharedVariance:
         pairs = all_pairs(self.labels)
         tables = self._difference_tables(pairs)
         pools = [self._pool_of(first, second) for first, second in pairs]
-        variance, freedom = _variances(tables, pools)
-        draws = tables.shape[-1]
+        variance, freedom = _variances(tables, pools, self.folds)
+        draws = _draws_or_folds(tables, self.folds)
         tested = np.array([supports_test(pool, draws) for pool in pools])
         return PairDifferences(pairs, tables.mean((-2, -1)), variance, freedom, tested)
 
@@ -205,7 +215,7 @@ class SharedVariance:
 def share_variance(methods: Sequence[MethodTable]) -> SharedVariance:
     """Pools the draw variance of all methods at one budget; identical tables count once.
 
-    BenchError if labels repeat, if tables differ in shape, or if a twin is not among them.
+    BenchError if labels repeat, if tables differ in shape or folds, or if a twin is not among them.
     """
     tables = {method.label: method for method in sorted(methods, key=lambda each: each.label)}
     _check_tables(methods, tables)
@@ -229,6 +239,9 @@ def _check_tables(methods: Sequence[MethodTable], tables: Mapping[str, MethodTab
             f"methods that share a draw variance have tables of the shapes {sorted(shapes)}; "
             "all must have the same patients and draws"
         )
+    folds = {method.folds.tobytes() for method in methods if method.folds is not None}
+    if len(folds) > 1:
+        raise BenchError("methods that share a draw variance need the same patients in each fold")
     for method in methods:
         if method.twin_of is not None and method.twin_of not in tables:
             raise BenchError(f"{method.label} is a twin of {method.twin_of}, which has no table")
@@ -259,9 +272,21 @@ def _board_pool(tables: Mapping[str, MethodTable], same_as: Mapping[str, str]) -
     """The pool of all methods that have no failed cells."""
     distinct = _pooled_tables(tables, same_as)
     comparisons = len(distinct) - 1
-    if comparisons < FEWEST_COMPARISONS or distinct[0].shape[1] < 2:
+    folds = next(iter(tables.values())).folds
+    if comparisons < FEWEST_COMPARISONS or _draws_or_folds(distinct[0], folds) < 2:
         return None
-    return Pool(float(pooled_mean_square(np.stack(distinct))), comparisons)
+    return Pool(float(pooled_mean_square(np.stack(distinct), folds)), comparisons)
+
+
+def _draws_or_folds(table: NDArray[np.float64], folds: Folds) -> int:
+    """The number of means that tell how much a difference varies (R4.1c).
+
+    Those are the means of draws (..., n x s), and with outer folds, the means of folds.
+    """
+    count = fold_count(folds)
+    if count > 1:
+        return count
+    return table.shape[-1]
 
 
 def _pooled_tables(
@@ -278,40 +303,54 @@ def _couples_pool(
     tables: Mapping[str, MethodTable], couples: frozenset[frozenset[str]]
 ) -> Pool | None:
     differences = []
+    folds = next(iter(tables.values())).folds
     for couple in sorted(map(sorted, couples)):
         first, second = (tables[label] for label in couple)
         if first.pooled and second.pooled:
             differences.append(first.table - second.table)
-    pool = _pool_of_independent(differences)
-    if pool is None or not supports_test(pool, differences[0].shape[1]):
+    pool = _pool_of_independent(differences, folds)
+    if pool is None or not supports_test(pool, _draws_or_folds(differences[0], folds)):
         return None
     return pool
 
 
-def _pool_of_independent(differences: Sequence[NDArray[np.float64]]) -> Pool | None:
-    """The mean MSs of differences (n x s) that have no method in common."""
-    if len(differences) < FEWEST_COMPARISONS or differences[0].shape[1] < 2:
+def _pool_of_independent(
+    differences: Sequence[NDArray[np.float64]], folds: Folds = None
+) -> Pool | None:
+    """The mean MSs, or MSf, of differences (n x s) that have no method in common."""
+    few = len(differences) < FEWEST_COMPARISONS
+    if few or _draws_or_folds(differences[0], folds) < 2:
         return None
+    if fold_count(folds) > 1:
+        of_folds = mean_square_of_folds(np.stack(differences), folds)
+        return Pool(float(of_folds.mean()), len(differences))
     draw_means = np.stack(differences).mean(1)
     mean_square = differences[0].shape[0] * draw_means.var(1, ddof=1).mean()
     return Pool(float(mean_square), len(differences))
 
 
 def supports_test(pool: Pool | None, draws: int) -> bool:
-    """Whether a test holds its level: from 3 draws on, or with 2 on a large pool."""
+    """Whether a test holds its level: from 3 draws on, or with 2 on a large pool.
+
+    Outer folds count as draws do.
+    """
     if draws > 2:
         return True
     is_large = pool is not None and pool.comparisons >= FEWEST_COMPARISONS_WITH_TWO_DRAWS
     return draws == 2 and is_large
 
 
-def pooled_mean_square(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+def pooled_mean_square(tables: NDArray[np.float64], folds: Folds = None) -> NDArray[np.float64]:
     """Pooled mean square of draws of a difference over k methods: (..., k, n, s) -> (...).
 
     It is 2 n sum(e^2) / ((k - 1)(s - 1)), with e the draw means centred over methods and draws:
-    the mean of MSs over the differences of all pairs. k, s > 1.
+    the mean of MSs over the differences of all pairs. k, s > 1. With outer folds it is the mean of
+    MSf over these.
     """
     methods, patients, draws = tables.shape[-3:]
+    if fold_count(folds) > 1:
+        of_methods = mean_square_of_folds(tables - tables.mean(-3, keepdims=True), folds)
+        return np.asarray(2 * of_methods.sum(-1) / (methods - 1))
     draw_means = tables.mean(-2)
     centred = draw_means - draw_means.mean(-1, keepdims=True)
     centred = centred - centred.mean(-2, keepdims=True)
@@ -356,8 +395,24 @@ def moderate(
     return variance, np.maximum(freedom, min(subset_freedom, patients - 1))
 
 
+def moderated_fold_variances(
+    differences: NDArray[np.float64], pool: Pool, folds: Folds
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance and degrees of freedom of the mean of each table of differences (..., n x s).
+
+    In F outer folds (R4.1c): Var = (4 pool + (F - 1) MSf) / (4 + F - 1) / (n s), F > 1.
+    """
+    patients, draws = differences.shape[-2:]
+    count = fold_count(folds)
+    own_square = mean_square_of_folds(differences, folds)
+    weighted = PRIOR_FREEDOM * pool.mean_square + (count - 1) * own_square
+    variance = weighted / (PRIOR_FREEDOM + count - 1) / (patients * draws)
+    freedom = freedom_of_draws(count, pool.freedom(count))
+    return variance, np.full_like(variance, freedom)
+
+
 def _variances(
-    differences: NDArray[np.float64], pools: Sequence[Pool | None]
+    differences: NDArray[np.float64], pools: Sequence[Pool | None], folds: Folds = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance and freedom of the mean of each table (pairs x n x s), each with its own pool."""
     variance = np.empty(len(differences))
@@ -366,7 +421,9 @@ def _variances(
         chosen = [index for index, other in enumerate(pools) if other == pool]
         tables = differences[chosen]
         if pool is None:
-            of_chosen = variances_of_means(tables)
+            of_chosen = variances_of_means(tables, folds)
+        elif fold_count(folds) > 1:
+            of_chosen = moderated_fold_variances(tables, pool, folds)
         else:
             pool_freedom = pool.freedom(tables.shape[-1])
             of_chosen = moderated_variances(tables, pool.mean_square, pool_freedom)
@@ -374,12 +431,15 @@ def _variances(
     return variance, freedom
 
 
-def _differences(tables: NDArray[np.float64], pools: Sequence[Pool | None]) -> list[Difference]:
-    patients, draws = tables.shape[-2:]
+def _differences(
+    tables: NDArray[np.float64], pools: Sequence[Pool | None], folds: Folds = None
+) -> list[Difference]:
+    patients = tables.shape[-2]
+    draws = _draws_or_folds(tables, folds)
     means = tables.mean((-2, -1)).tolist()
     if patients < 2:
         return [Difference(mean, None, None, False) for mean in means]
-    variance, freedom = _variances(tables, pools)
+    variance, freedom = _variances(tables, pools, folds)
     differences = []
     for index, pool in enumerate(pools):
         difference = Difference(

@@ -62,7 +62,7 @@ class ResultFolder:
 
     def split_hash(self, dataset: str, subset: int) -> str:
         """The hash of all that decides who is labelled and tested under a subset."""
-        split = self.read_split(dataset)
+        split = self.read_split(self.plan.suite.planned_name(dataset, subset))
         try:
             return split.hash(subset) if split else NOTHING
         except KeyError:  # a case without a patient, or a subset without an order
@@ -70,14 +70,14 @@ class ResultFolder:
 
     def labelled_patients(self, dataset: str, subset: int, count: int) -> list[str]:
         """The labelled patients of a subset, from the split file."""
-        split = self.read_split(dataset)
+        split = self.read_split(self.plan.suite.planned_name(dataset, subset))
         if split is None or subset not in split.orders:
             return []
         return list(split.labelled(subset, count))
 
-    def test_patients(self, dataset: str) -> dict[str, str]:
-        """The patient of each test case, from the split file."""
-        split = self.read_split(dataset)
+    def test_patients(self, dataset: str, subset: int) -> dict[str, str]:
+        """The patient of each test case of a subset, from the split file."""
+        split = self.read_split(self.plan.suite.planned_name(dataset, subset))
         if split is None:
             return {}
         return {case: split.groups.get(case, NOTHING) for case in split.test}
@@ -142,7 +142,8 @@ def check_splits(results: ResultFolder) -> Check:
     for dataset, subset, stated in sorted(planned):
         derived = results.split_hash(dataset, subset)
         if derived != stated:
-            name = results.relative_name(results.split_file(dataset))
+            planned_name = results.plan.suite.planned_name(dataset, subset)
+            name = results.relative_name(results.split_file(planned_name))
             row = f"subset {subset}"
             mismatches.append(Mismatch(name, row, "hash in the plan", stated, derived))
     return Check("split files", len(files), mismatches)
@@ -196,7 +197,7 @@ def check_predictions(results: ResultFolder) -> Check:
         result = read_if_whole(folder.read_result)
         problems = result.problems if result else ()
         lacking = {problem.split(": ")[0] for problem in problems}
-        cases = list(results.test_patients(cell.dataset))
+        cases = list(results.test_patients(cell.dataset, cell.subset))
         sets: dict[PredictionSet, None] = dict.fromkeys(["last", *folder.score_tables()])
         for which in sets:
             absent = _absent_files(folder.predictions(which), cell, results.plan, cases)

@@ -33,7 +33,7 @@ GAINS = ("gain", "augmented_gain")
 AUGMENTED = "augmented_dice"
 METRICS = (*DEFINED, *OF_LABELS, *OF_PSEUDO_HEALTHY, *GAINS, *SYNTHETIC, AUGMENTED)
 NO_JUDGEMENT = Judgement(inputs="")  # of a damaged file: no number is known
-BySubset = dict[int, float | None]
+BySubset = dict[int, float | None]  # by draw: with outer folds, of all folds together
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,13 @@ def synthetic_value(judgement: Judgement, metric: str, extractor: str | None) ->
 class PlainMeans:
     """Recomputes numbers of the board of one suite; reads each score table once."""
 
-    def __init__(self, store: Store, cells: Sequence[PlannedCell], reference: str) -> None:
+    def __init__(
+        self, store: Store, cells: Sequence[PlannedCell], reference: str, folds: int = 1
+    ) -> None:
         self.store = store
         self.cells = cells
         self.reference = reference
+        self.folds = folds  # outer folds; each tests other patients
         self._tables: dict[Path, Lines] = {}
         self._values: dict[tuple[RowId, str], BySubset] = {}
 
@@ -147,14 +150,23 @@ class PlainMeans:
 
     def _read_by_subset(self, row: RowId, metric: str) -> BySubset:
         values: BySubset = {}
+        for draw, tables in self._tables_by_draw(row, metric).items():
+            if len(tables) == self.folds:
+                lines = [line for table in tables for line in table]
+                plain_metric = "dice" if metric == AUGMENTED else metric
+                values[draw] = value_of(lines, plain_metric)
+        return values
+
+    def _tables_by_draw(self, row: RowId, metric: str) -> dict[int, list[Lines]]:
+        """The score tables of each draw; one for each outer fold that has ended."""
+        tables: dict[int, list[Lines]] = {}
         for cell in self.cells_of(row):
             file = _table_of(cell, metric)
             if file.exists():
                 if file not in self._tables:
                     self._tables[file] = read_lines(file)
-                plain_metric = "dice" if metric == AUGMENTED else metric
-                values[cell.subset] = value_of(self._tables[file], plain_metric)
-        return values
+                tables.setdefault(cell.subset // self.folds, []).append(self._tables[file])
+        return tables
 
     def _gain(self, number: StoredNumber) -> float | None:
         """Over the subsets that the row and the reference at the same labels both have."""

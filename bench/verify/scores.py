@@ -64,7 +64,7 @@ def check_tables(results: ResultFolder) -> Check:
         if "last" not in tables:
             where = results.relative_name(folder.scores("last"))
             mismatches.append(Mismatch(where, row, "", NOTHING, "its scores"))
-        patients = results.test_patients(cell.dataset)
+        patients = results.test_patients(cell.dataset, cell.subset)
         for which in tables:
             where = results.relative_name(folder.scores(which))
             lines = read_lines(folder.scores(which))
@@ -174,7 +174,7 @@ def check_again(results: ResultFolder) -> Check:
     packs: dict[Path, list[Mismatch]] = {}
     metrics = registry.case_metrics(metric_files(results.plan, results.store.plugins))
     for cell, folder in results.cells(*ENDED):
-        decoded = results.plan.caches[cell.dataset]
+        decoded = results.plan.decoded(cell)
         if not is_decoded(decoded):
             gone.add(cell.dataset)
             continue

@@ -150,7 +150,7 @@ def _check_means(results: ResultFolder, stored: Mapping[str, Any], named: set[st
     """Means straight from the files; a row that differs already is not named twice."""
     plan = results.plan
     numbers = read_numbers(stored.get("rows"))
-    plain_means = PlainMeans(results.store, plan.cells, plan.suite.reference)
+    plain_means = PlainMeans(results.store, plan.cells, plan.suite.reference, plan.suite.folds)
     derived = list(plain_means.of_numbers(numbers))
     mismatches = []
     for number, mean in derived:

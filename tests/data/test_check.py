@@ -227,6 +227,14 @@ usable: yes"""
     )
 
 
+@pytest.mark.parametrize(("patients", "folds"), [(3, 0), (7, 3), (39, 5), (40, 0)])
+def test_outer_folds_are_proposed_for_small_sets(patients: int, folds: int) -> None:
+    cases = {f"c{number}": case(0.5) for number in range(patients)}
+    lines = [line for line in render(check(Toy(cases))).splitlines() if "outer_folds" in line]
+    assert len(lines) == (folds > 0)
+    assert all(f"{patients} patients in all; 'outer_folds: {folds}'" in line for line in lines)
+
+
 def test_long_lists_are_cut_in_the_text_only() -> None:
     report = check(Toy({f"c{n}": f"c{n}.png: broken" for n in range(25)}))
     assert len(report.problems) == 25

@@ -23,7 +23,7 @@ def records(patients: int, frames: int, own: bool = False) -> list[Record]:
 
 def drawn(subsets: int = 3) -> split.Split:
     cases = [entry(record.id, record.group) for record in records(20, 2)]
-    return split.draw("toy", index_of(cases[:32], cases[32:]), 0, subsets)
+    return split.draw("toy", index_of(cases[:32], cases[32:]), 0, range(subsets))
 
 
 @given(st.integers(4, 40), st.integers(1, 4), st.booleans(), st.integers(0, 99))
