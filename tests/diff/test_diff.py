@@ -1,6 +1,5 @@
 """Two boards side by side: paired intervals in closed form, alarms, ranks, and drops of scores."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from bench.store import Store
 from reports import diff
 from tests.support import tiny_bench
 from tests.support.boards import dataset_facts, planned_cell
+from tests.support.sealed import edit_sealed, stamp_again
 
 ROOT = Path(__file__).parents[2]
 SCORES = {
@@ -424,18 +424,18 @@ def lower(out: Path) -> None:
     """Take 0.3 from every Dice of the second method."""
     store = Store(out)
     for planned in tiny_bench.planned(store, variant="again"):
-        file = store.cell(planned.key).scores("last")
+        folder = store.cell(planned.key)
+        file = folder.scores("last")
         header, *lines = [line.split(",") for line in file.read_text().splitlines()]
         column = header.index("dice")
         for line in lines:
             line[column] = str(float(line[column]) - 0.3)
         file.write_text("\n".join(map(",".join, [header, *lines])) + "\n")
+        stamp_again(folder)
 
 
 def edit_plan(out: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    plan = json.loads((out / "plan.json").read_text())
-    change(plan)
-    (out / "plan.json").write_text(json.dumps(plan))
+    edit_sealed(out / "plan.json", change)
 
 
 def test_folders_are_read_and_paired(done: Path, other: Path) -> None:

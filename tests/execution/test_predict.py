@@ -182,7 +182,7 @@ def test_a_damaged_model_is_named(trained: tuple[Store, str], tmp_path: Path) ->
     whole = model.read_bytes()
     model.write_bytes(whole[: len(whole) // 2])
     try:
-        with pytest.raises(BenchError, match=r"cannot be loaded .*; remove .* and run the suite"):
+        with pytest.raises(BenchError, match="was changed after it was written"):
             apply(trained, tmp_path / "images", tmp_path / "masks")
     finally:
         model.write_bytes(whole)

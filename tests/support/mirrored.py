@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from bench.files.records import write_json
 from bench.planning.cells import PlannedCell
 from bench.store import Store
 from tests.support import tiny_bench
+from tests.support.sealed import edit_sealed, finish_again
 
 ROOT = Path(__file__).parents[2]
 START = """
@@ -30,10 +30,7 @@ BAD = "faulty (bad) on tiny, 2 labelled, subset 0"
 
 def rename(store: Store, name: str) -> None:
     """Give a folder another name of its suite, and so another experiment."""
-    file = store.out / "plan.json"
-    plan = json.loads(file.read_text())
-    plan["header"]["name"] = name
-    write_json(file, plan)
+    edit_sealed(store.out / "plan.json", lambda plan: plan["header"].update(name=name))
 
 
 def runs(store: Store, uri: str) -> dict[str, Any]:
@@ -48,6 +45,13 @@ def cell(store: Store, method: str) -> PlannedCell:
     """The one cell of a method."""
     [planned] = tiny_bench.planned(store, method=method)
     return planned
+
+
+def write_history(store: Store, history: dict[str, Any]) -> None:
+    """Give the finished cell other curves, as if its method had logged them."""
+    folder = store.cell(cell(store, "threshold").key)
+    write_json(folder.path / "history.json", history)
+    finish_again(folder)
 
 
 def start(code: str, store: Store, **environment: str) -> subprocess.Popen[str]:

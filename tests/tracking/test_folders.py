@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from bench import tracking
-from bench.files.records import write_json
 from bench.planning.plan_file import read_plan, write_plan
 from bench.store import Store
 from bench.tracking import connection
 from bench.tracking.folder_identity import folder_identity
-from tests.support.mirrored import BAD, GOOD, cell, runs
+from tests.support.mirrored import BAD, GOOD, cell, runs, write_history
 
 
 def run_ids(store: Store, uri: str) -> dict[str, str]:
@@ -44,7 +43,7 @@ def test_two_folders_of_one_suite_keep_their_runs(
     if synced_first:
         tracking.sync(store, uri)
     other = copy_of(store, "other")
-    write_json(other.cell(cell(other, "threshold").key).path / "history.json", {"loss": [[0, 9.0]]})
+    write_history(other, {"loss": [[0, 9.0]]})
     tracking.sync(store, uri)
     before = run_ids(store, uri)
     assert tracking.sync(other, uri) == 2
@@ -99,8 +98,7 @@ def test_a_deleted_experiment_is_restored(store: Store, uri: str) -> None:
 def test_restoring_brings_no_outdated_run_back(store: Store, uri: str) -> None:
     """MLflow restores replaced runs together with their experiment."""
     tracking.sync(store, uri)
-    history = store.cell(cell(store, "threshold").key).path / "history.json"
-    write_json(history, {"loss": [[0, 9.0]]})
+    write_history(store, {"loss": [[0, 9.0]]})
     tracking.sync(store, uri)
     mirror = tracking.Mirror(store, uri)
     mirror.client.delete_experiment(mirror.experiment)

@@ -14,12 +14,11 @@ import pytest
 from bench import stages, tracking
 from bench.cell_folder import CellFolder, CurvePoint, GeneratorCurve, Judgement
 from bench.errors import BenchError
-from bench.files.records import write_json
 from bench.metrics.built_in import case_metrics
 from bench.scoring.tables import Scores, read_scores
 from bench.store import Store
 from bench.tracking import content, follower
-from tests.support.mirrored import BAD, GOOD, START, cell, runs, start
+from tests.support.mirrored import BAD, GOOD, START, cell, runs, start, write_history
 
 RUN = f"""{START}
 with tracking.mirror(store) as tell:
@@ -106,7 +105,7 @@ def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
 def test_curves_keep_their_steps_and_values(store: Store, uri: str) -> None:
     curve = [[step, 1 / (1 + step)] for step in range(0, 25000, 10)]  # more than one call may bring
     history = {"loss": curve, "dice": [[0, 0.25], [10, 0.5]]}
-    write_json(store.cell(cell(store, "threshold").key).path / "history.json", history)
+    write_history(store, history)
     tracking.sync(store, uri)
     run = runs(store, uri)[GOOD]
     client = tracking.Mirror(store, uri).client

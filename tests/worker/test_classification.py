@@ -145,7 +145,7 @@ def test_the_sheet_shows_each_label(done: tuple[Store, Board]) -> None:
 
 def test_the_page_has_a_section_and_a_choice_for_each_task(done: tuple[Store, Board]) -> None:
     page = (done[0].out / "report" / "index.html").read_text()
-    assert page.count('data-task="segmentation"') >= 1
+    assert page.count('data-problem="segmentation/') >= 1
     assert 'value="classification"' in page
     assert "Guessing would score a balanced accuracy of 0.500" in page
     assert (done[0].out / "report" / "results_classification.csv").exists()
