@@ -21,6 +21,7 @@ from bench.errors import BenchError
 from bench.store import Store
 from bench.tracking import connection, content, experiment, follower
 from tests.support.mirrored import BAD, GOOD, cell, runs, start, write_history
+from tests.support.sealed import finish_again
 
 
 @pytest.fixture
@@ -173,8 +174,9 @@ def test_one_bad_curve_costs_one_curve(
     store: Store, uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It used to end the whole mirror, for the cells after it too."""
-    history = store.cell(cell(store, "threshold").key).path / "history.json"
-    history.write_text(json.dumps(ODD))
+    folder = store.cell(cell(store, "threshold").key)
+    (folder.path / "history.json").write_text(json.dumps(ODD))
+    finish_again(folder)
     assert tracking.sync(store, uri) == 2
     run = runs(store, uri)[GOOD]
     expected = {

@@ -8,6 +8,7 @@ import torch
 
 from bench.board.build import build, per_case_csv
 from bench.errors import BenchError
+from bench.files.records import write_sealed
 from bench.planning import suite
 from bench.planning.plan_file import read_plan
 from bench.store import Store
@@ -151,7 +152,7 @@ def test_a_selected_row_is_no_rival(done: Store) -> None:
 
 
 def test_a_plan_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text("{}")
+    write_sealed(tmp_path / "plan.json", {"layout": 1})
     with pytest.raises(
         BenchError, match="was planned by another version; give its suite to 'run' again"
     ):
