@@ -112,7 +112,8 @@ def test_experiments_open_on_their_runs(store: Store, uri: str) -> None:
     """Those that were there before too; what a user has chosen stays."""
     name = store.out.parent.name
     client = connection.connect(uri)
-    old = client.create_experiment(name)
+    place = (store.out.parent / "mlartifacts").as_uri()  # else in the folder that tests run from
+    old = client.create_experiment(name, artifact_location=place)
     kinds = []
     for chosen in (None, "finetuning"):
         if chosen:
