@@ -38,6 +38,22 @@ def entry_name(board: Board, method: str, variant: str) -> str:
     return name if variant == DEFAULT else f"{name} ({variant})"
 
 
+def full_name(board: Board, method: str, variant: str) -> str:
+    """A method where no mark stands beside it, with its remark: "SMILE (reconstructed, tuned)"."""
+    name, remark = _title_parts(board, method)
+    words = [remark] if remark else []
+    if variant != DEFAULT:
+        words.append(variant)
+    return f"{name} ({', '.join(words)})" if words else name
+
+
+def reference_words(board: Board) -> str:
+    """The reference of gains inside a sentence."""
+    if board.suite.reference == PLAIN:
+        return "supervised training"
+    return full_name(board, board.suite.reference, DEFAULT)
+
+
 def training_name(board: Board, method: str, variant: str) -> str:
     """The same inside a sentence, where plain supervised training is no name."""
     if method != PLAIN:

@@ -244,4 +244,3 @@ PSEUDO_HEALTHY = (
 )
 
 COLUMNS = board_columns()
-SCORED = tuple(column for column in COLUMNS if column.kind == "case")

@@ -11,8 +11,8 @@ from reports.figures import look
 from reports.figures.cases import find_table
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import first_view, own_settings
-from reports.figures.words import method_name
 from reports.page import tables
+from reports.wording import full_name
 
 MOST = 30  # methods of a budget
 CAPTION = (
@@ -51,7 +51,7 @@ def list_series(board: Board, table: CaseTable) -> list[dict[str, Any]]:
             strip = {
                 "labelled": series.labelled,
                 "settings": own_settings(series.variant),
-                "name": method_name(board, series.method, series.variant),
+                "name": full_name(board, series.method, series.variant),
                 "id": method_label(series.method, series.variant),
                 "median": float(f"{median(scores):.4g}"),
                 "scores": scores,

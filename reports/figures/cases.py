@@ -9,8 +9,8 @@ from bench.board.schema import Board, CaseSeries, CaseTable
 from bench.names import DEFAULT
 from reports.figures import look
 from reports.figures.figure import Choice, Figure, Spec, make_figure
-from reports.figures.words import method_name
 from reports.page import tables
+from reports.wording import full_name
 
 MOST_VALUES = 150_000  # scores in a page; with more it would outweigh its pictures
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 34, 30
@@ -75,7 +75,7 @@ def list_choices(board: Board, table: CaseTable) -> Choices:
 
 def _series_name(board: Board, series: CaseSeries) -> str:
     budget = "all labels" if series.fraction >= 1 else f"{series.labelled} labelled"
-    return f"{method_name(board, series.method, series.variant)}, {budget}"
+    return f"{full_name(board, series.method, series.variant)}, {budget}"
 
 
 # ---- Specification

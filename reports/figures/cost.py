@@ -9,8 +9,8 @@ from bench.names import DEFAULT, duration, method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import compared_rows, first_view, own_settings
-from reports.figures.words import method_name
 from reports.page import tables
+from reports.wording import full_name
 
 MOST = 30  # methods of a budget; names of more would not fit beside the plot
 SECONDS = ("train_seconds", "part_seconds", "tune_seconds")
@@ -85,7 +85,7 @@ def _make_point(board: Board, row: Row, seconds: float) -> CostPoint:
         labelled=row.labelled,
         metric=row.metric,
         settings=own_settings(row.variant),
-        name=method_name(board, row.method, row.variant),
+        name=full_name(board, row.method, row.variant),
         id=method_label(row.method, row.variant),
         is_reference=row.method == board.suite.reference and row.variant == DEFAULT,
         seconds=float(f"{seconds:.4g}"),

@@ -13,17 +13,17 @@ from bench.names import DEFAULT, TUNED, method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import first_view, own_settings, section_views
-from reports.figures.words import (
-    digits_for,
-    method_name,
-    reference_words,
-    signed,
-    signed_interval,
-)
 from reports.page import tables
-from reports.view import Settings, View
+from reports.view import Settings, View, kept_defaults
+from reports.wording import (
+    full_name,
+    interval_text,
+    reference_words,
+    score_digits,
+    signed_text,
+)
 
-GainKey = tuple[int, str, str]  # labelled, method, metric
+Place = tuple[str, str, int, str]  # as `kept_defaults` names rows
 
 MOST = 30  # methods of a view, besides those that are resolved
 NOT_TESTED = "not tested"
@@ -96,11 +96,11 @@ def forest_rows(board: Board, view: View) -> list[ForestRow]:
 def _group_rows(board: Board, task: str, dataset: str) -> RowGroups:
     """All rows of a section by budget and metric, best first."""
     gains = [gain for gain in board.gains if (gain.task, gain.dataset) == (task, dataset)]
-    kept_defaults = _kept_defaults(gains)
+    repeated = kept_defaults(board)
     groups: RowGroups = defaultdict(list)
     for gain in gains:
         if math.isfinite(gain.mean):
-            groups[gain.labelled, gain.metric].append(_make_row(board, gain, kept_defaults))
+            groups[gain.labelled, gain.metric].append(_make_row(board, gain, repeated))
     for rows in groups.values():
         rows.sort(key=_best_first)
     return groups
@@ -120,29 +120,13 @@ def _best_and_resolved(rows: list[ForestRow]) -> list[ForestRow]:
     return kept
 
 
-def _kept_defaults(gains: Sequence[MetricGain]) -> set[GainKey]:
-    """Tuned gains that are those of the default settings to the last digit, in every draw."""
-    default: dict[GainKey, tuple[float, tuple[float, ...]]] = {}
-    for gain in gains:
-        if gain.variant == DEFAULT:
-            default[_gain_key(gain)] = (gain.mean, tuple(gain.draws))
-    kept = set()
-    for gain in gains:
-        numbers = (gain.mean, tuple(gain.draws))
-        if gain.variant == TUNED and default.get(_gain_key(gain)) == numbers:
-            kept.add(_gain_key(gain))
-    return kept
-
-
-def _gain_key(gain: MetricGain) -> GainKey:
-    return (gain.labelled, gain.method, gain.metric)
-
-
-def _make_row(board: Board, gain: MetricGain, kept_defaults: set[GainKey]) -> ForestRow:
-    repeats = gain.variant == TUNED and _gain_key(gain) in kept_defaults
-    name = method_name(board, gain.method, gain.variant)
+def _make_row(board: Board, gain: MetricGain, repeated: frozenset[Place]) -> ForestRow:
+    place = (gain.task, gain.dataset, gain.labelled, gain.method)
+    repeats = gain.variant == TUNED and place in repeated
+    known = board.column(gain.metric).digits
+    name = full_name(board, gain.method, gain.variant)
     if repeats:
-        name = f"{method_name(board, gain.method, DEFAULT)} (tuned = default)"
+        name = f"{full_name(board, gain.method, DEFAULT)} (tuned = default)"
     low, high = gain.adjusted_lo, gain.adjusted_hi
     row = ForestRow(
         labelled=gain.labelled,
@@ -155,19 +139,19 @@ def _make_row(board: Board, gain: MetricGain, kept_defaults: set[GainKey]) -> Fo
         hi=None,
         draws=tuple(_rounded(draw) for draw in gain.draws if math.isfinite(draw)),
         word=NOT_TESTED,
-        number=signed(gain.mean, digits_for(None)),
+        number=signed_text(gain.mean, score_digits(known, None)),
         interval="",
         repeats=repeats,
     )
     if low is None or high is None or gain.verdict is None:
         return row
-    digits = digits_for((high - low) / 2)
+    digits = score_digits(known, (high - low) / 2)
     return row._replace(
         lo=_rounded(_possible(low, gain.metric)),
         hi=_rounded(_possible(high, gain.metric)),
         word=gain.verdict,
-        number=signed(gain.mean, digits),
-        interval=signed_interval(low, high, digits),
+        number=signed_text(gain.mean, digits),
+        interval=interval_text(low, high, digits),
     )
 
 

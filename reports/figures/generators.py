@@ -7,7 +7,7 @@ from typing import Any
 from bench.board.schema import Board, SyntheticImages
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
-from reports.figures.words import method_name
+from reports.wording import full_name
 
 MOST = 24  # panels
 CAPTION = (
@@ -52,7 +52,7 @@ def _points_of(board: Board, item: SyntheticImages, number: int) -> list[dict[st
     values = []
     for point in curve.points:
         value = {
-            "panel": method_name(board, item.method, item.variant),
+            "panel": full_name(board, item.method, item.variant),
             "labelled": item.labelled,
             "line": line,
             "thousands": point.shown / 1000,

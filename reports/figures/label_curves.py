@@ -9,8 +9,8 @@ from bench.names import DEFAULT, method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import compared_rows, first_view, own_settings
-from reports.figures.words import method_name, reference_words
 from reports.page import tables
+from reports.wording import full_name, reference_words
 
 MOST = 24  # panels
 VIEW_FILTER = f"datum.metric == metric && {look.SETTINGS}"
@@ -69,7 +69,7 @@ def _make_point(board: Board, row: Row) -> CurvePoint:
     # A number without known draws stands for its only one.
     draws = [_rounded(draw) for draw in tables.subset_means(board, row)] or [mean]
     return CurvePoint(
-        panel=method_name(board, row.method, row.variant),
+        panel=full_name(board, row.method, row.variant),
         id=method_label(row.method, row.variant),
         settings=own_settings(row.variant),
         metric=row.metric,

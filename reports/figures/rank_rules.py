@@ -9,7 +9,7 @@ from bench.names import method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import first_view, own_settings
-from reports.figures.words import method_name
+from reports.wording import full_name
 
 MOST = 30  # methods of a budget
 RULES = {
@@ -53,7 +53,7 @@ def _ranks_of(board: Board, ordering: RuleOrdering) -> list[dict[str, Any]]:
             value = {
                 "labelled": ordering.labelled,
                 "settings": own_settings(method.variant),
-                "name": method_name(board, method.method, method.variant),
+                "name": full_name(board, method.method, method.variant),
                 "id": method_label(method.method, method.variant),
                 "rule": title,
                 "rank": method.rules[rule].rank,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.board.schema import HEADLINE, Board, RankShares
+from bench.board.schema import Board, RankShares
 from bench.names import method_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import first_view, own_settings
-from reports.figures.words import method_name
 from reports.page import tables
+from reports.wording import full_name
 
 MOST = 30  # methods of a budget
 LEAST_SHARE = 0.0005  # smaller ones cannot be seen
@@ -41,17 +41,12 @@ def list_shares(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
     values = []
     counts: dict[tuple[int, str], int] = {}
     for item in board.stability:
-        ranking = (item.labelled, _metric_of(item))
+        ranking = (item.labelled, item.metric)
         shown = counts.get(ranking, 0)
         if (item.task, item.dataset) == (task, dataset) and item.shares and shown < MOST:
             counts[ranking] = shown + 1
             values += _shares_of(board, item, order=shown)
     return values
-
-
-def _metric_of(item: RankShares) -> str:
-    """Boards that rank by one metric do not name it."""
-    return getattr(item, "metric", HEADLINE[item.task])
 
 
 def _shares_of(board: Board, item: RankShares, order: int) -> list[dict[str, Any]]:
@@ -61,9 +56,9 @@ def _shares_of(board: Board, item: RankShares, order: int) -> list[dict[str, Any
         if share >= LEAST_SHARE:
             value = {
                 "labelled": item.labelled,
-                "metric": _metric_of(item),
+                "metric": item.metric,
                 "settings": own_settings(item.variant),
-                "name": method_name(board, item.method, item.variant),
+                "name": full_name(board, item.method, item.variant),
                 "id": method_label(item.method, item.variant),
                 "order": order,
                 "methods": item.methods,

@@ -8,8 +8,8 @@ from bench.board.schema import Board, StudyHistory
 from bench.names import DEFAULT
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
-from reports.figures.words import method_name
 from reports.page import tables
+from reports.wording import full_name
 
 MOST = 24  # panels of a budget
 CAPTION = (
@@ -42,7 +42,7 @@ def list_trials(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
 
 
 def _trials_of(board: Board, study: StudyHistory) -> list[dict[str, Any]]:
-    panel = method_name(board, study.method, DEFAULT)
+    panel = full_name(board, study.method, DEFAULT)
     if study.subset is not None:
         panel = f"{panel}, draw {study.subset + 1}"
     finished = []

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.board.columns import COLUMNS
-from bench.board.schema import HEADLINE, Board, BoardCell, ColumnFacts, DatasetFacts, Row
-from bench.names import DEFAULT, TUNED, RowId
+from bench.board.schema import HEADLINE, Board, ColumnFacts, DatasetFacts, Row
+from bench.names import DEFAULT, TUNED
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
+from reports.view import kept_defaults
+from reports.wording import full_name, score_digits, signed_text, with_minus
 
 GAIN = "gain"
 # Beside the headline and its gain; the metrics of plug-ins follow.
@@ -23,7 +25,6 @@ BUILT_IN = frozenset(column.key for column in COLUMNS)
 REFERENCE = "reference"  # instead of a verdict
 UNTESTED = "not tested"  # too few draws for a test
 NONE = "n/a"
-SURE_TO_3 = 0.01  # half-width of an interval up to which a third decimal means something
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +101,6 @@ def main_tables(board: Board) -> list[Table]:
     return made
 
 
-def method_name(board: Board, method: str, variant: str) -> str:
-    """A method by the title of its card, with its variant unless that is the default."""
-    card = board.methods.get(method)
-    title = method
-    if card and card.title:
-        title = card.title
-    if variant == DEFAULT:
-        return title
-    # One pair of brackets is enough: "SMILE (reconstructed, tuned)".
-    return f"{title[:-1]}, {variant})" if title.endswith(")") else f"{title} ({variant})"
-
-
 def columns_of(board: Board, problem: Problem) -> list[ColumnFacts]:
     """The headline, its gain, one or two metrics more, and those of plug-ins."""
     wanted = (HEADLINE[problem.task], GAIN, *FURTHER[problem.task])
@@ -148,7 +137,7 @@ def _make_table(board: Board, problem: Problem, budget: Budget, budgets: Sequenc
         labelled=budget.labelled,
         columns=tuple(columns),
         heads=tuple(_head(column, card) for column in columns),
-        reference=method_name(board, tables.reference_method(board), DEFAULT),
+        reference=full_name(board, tables.reference_method(board), DEFAULT),
         lines=tuple(lines),
         ceiling=_ceiling_line(board, budget, budgets, columns),
         notes=tuple(_list_notes(board, budget, lines, kept)),
@@ -162,7 +151,7 @@ def _make_line(
     ties: dict[str, list[Entry]],
 ) -> Line:
     head = entry.head
-    name = method_name(board, head.method, head.variant)
+    name = full_name(board, head.method, head.variant)
     status = "" if head.status == "ok" else tables.status_title(head.status)
     if entry.empty:
         return Line(name, entry, (), "", status)
@@ -178,7 +167,7 @@ def _make_cell(entry: Entry, column: ColumnFacts, tied: Sequence[Entry]) -> Cell
         # A gain of the reference over itself is no result.
         return Cell("") if entry.reference else Cell(_gain_text(row, column.digits))
     ends = None if row.lo is None or row.hi is None else (row.lo, row.hi)
-    text = with_minus(tables.number(row.mean, _digits(column.digits, ends)))
+    text = with_minus(tables.number(row.mean, score_digits(column.digits, _half_width(ends))))
     is_tied = any(other is entry for other in tied)
     return Cell(text, best=is_tied and len(tied) == 1, tied=is_tied and len(tied) > 1)
 
@@ -204,32 +193,18 @@ def gain_interval(row: Row) -> tuple[float, float] | None:
 
 def _gain_text(row: Row, column_digits: int) -> str:
     """A signed difference and its interval, clipped to what a difference can be."""
+    if row.mean is None:
+        return NONE
     ends = gain_interval(row)
-    digits = _digits(column_digits, ends)
-    mean = signed(row.mean, digits)
+    digits = score_digits(column_digits, _half_width(ends))
+    mean = signed_text(row.mean, digits)
     if ends is None:
         return mean
-    return f"{mean} [{signed(ends[0], digits)}, {signed(ends[1], digits)}]"
+    return f"{mean} [{signed_text(ends[0], digits)}, {signed_text(ends[1], digits)}]"
 
 
-def _digits(column_digits: int, ends: tuple[float, float] | None) -> int:
-    """Decimals of a number: two, unless its interval is so narrow that a third is known."""
-    if ends is not None and (ends[1] - ends[0]) / 2 <= SURE_TO_3:
-        return column_digits
-    return min(column_digits, 2)
-
-
-def signed(value: float | None, digits: int) -> str:
-    """A number with its sign; what rounds to 0 has none."""
-    text = tables.number(value, digits)
-    if not text.strip("-0."):
-        return text.removeprefix("-")
-    return with_minus(text) if text.startswith("-") else f"+{text}"
-
-
-def with_minus(number: str) -> str:
-    """A number with a real minus sign instead of a hyphen."""
-    return f"−{number[1:]}" if number.startswith("-") else number
+def _half_width(ends: tuple[float, float] | None) -> float | None:
+    return (ends[1] - ends[0]) / 2 if ends else None
 
 
 def _verdict(entry: Entry) -> str:
@@ -259,30 +234,14 @@ def _ceiling_line(
 
 def _keeping_defaults(board: Board, budget: Budget) -> list[Entry]:
     """Tuned entries whose runs are those of the defaults: tuning kept the default settings."""
-    keys_of_row = _keys_by_row(board)
-    keys = {entry.label: keys_of_row.get(_row_of(entry.head), set()) for entry in budget.entries}
-    defaults = {}
-    for entry in budget.entries:
-        if entry.head.variant == DEFAULT:
-            defaults[entry.head.method] = keys[entry.label]
+    repeated = kept_defaults(board)
     kept = []
     for entry in budget.entries:
-        own = keys[entry.label]
-        if entry.head.variant == TUNED and own and own == defaults.get(entry.head.method):
+        row = entry.head
+        place = (row.task, row.dataset, row.labelled, row.method)
+        if row.variant == TUNED and place in repeated:
             kept.append(entry)
     return kept
-
-
-def _keys_by_row(board: Board) -> dict[RowId, set[str]]:
-    """The keys of the runs behind each row."""
-    keys: dict[RowId, set[str]] = {}
-    for cell in board.cells:
-        keys.setdefault(_row_of(cell), set()).add(cell.key)
-    return keys
-
-
-def _row_of(item: BoardCell | Row) -> RowId:
-    return RowId(item.task, item.dataset, item.labelled, item.method, item.variant)
 
 
 # ---- Words
@@ -312,7 +271,7 @@ def _caption(board: Board, problem: Problem, budget: Budget, lines: Sequence[Lin
     ]
     verdicts = {line.verdict for line in lines} - {"", REFERENCE, UNTESTED}
     if any("[" in cell.text for line in lines for cell in line.cells):
-        reference = method_name(board, tables.reference_method(board), DEFAULT)
+        reference = full_name(board, tables.reference_method(board), DEFAULT)
         adjusted = ", adjusted for all gains" if verdicts else ""
         sentences.append(f"Gain: over {reference} with the same labels, 95% CI{adjusted}.")
     if any(cell.best for line in lines for cell in line.cells):
@@ -347,7 +306,7 @@ def _list_notes(
         if line.status:
             yield f"{line.name}: {line.status}: {tables.reason(line.entry.head)}."
     for entry in kept:
-        yield f"{method_name(board, entry.head.method, DEFAULT)}: tuning kept the defaults."
+        yield f"{full_name(board, entry.head.method, DEFAULT)}: tuning kept the defaults."
     is_tuned = any(line.entry.head.variant == TUNED for line in lines)
     if is_tuned and not budget.full and any(study.subset is None for study in board.tuning):
         yield (

@@ -15,7 +15,6 @@ from reports.wording import number_text, with_minus
 
 BOUNDARY = frozenset({"nsd", "hd95", "asd"})
 OVERLAP = frozenset({"dice", "dice_all", "jaccard", "fp_rate"})
-CALIBRATION = frozenset({"ece", "brier", "nll"})
 KIND_TITLES = {
     "synthetic": "Synthetic",
     "pseudo-healthy": "Pseudo-normal",
@@ -89,8 +88,6 @@ def set_title(column: ColumnFacts, task: str) -> str:
     """The set that a column stands in."""
     if column.kind in KIND_TITLES:
         return KIND_TITLES[column.kind]
-    if column.key in CALIBRATION:
-        return "Calibration"
     if task == "classification":
         return "Classification"
     if column.key in BOUNDARY:

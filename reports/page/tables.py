@@ -273,11 +273,6 @@ def rank_text(row: Row) -> str:
     return str(row.rank_lo) if row.rank_lo == row.rank_hi else f"{row.rank_lo}-{row.rank_hi}"
 
 
-def verdict_text(row: Row) -> str:
-    """The verdict on a gain; empty where there is none to give."""
-    return row.verdict or ""
-
-
 def plural(noun: str, count: int) -> str:
     """The noun as its count asks."""
     return noun if count == 1 or noun.endswith("s") else f"{noun}s"

@@ -7,6 +7,7 @@ from typing import Any
 from bench.board.columns import COLUMNS
 from bench.board.schema import (
     Board,
+    BoardCell,
     CaseSeries,
     CaseTable,
     MethodRanks,
@@ -129,6 +130,23 @@ def make_board(gains: list[MetricGain], **changes: Any) -> Board:
         "columns": [column.facts for column in COLUMNS],
     }
     return Board(**{**fields, **changes})
+
+
+def make_cell(method: str, key: str, **changes: Any) -> BoardCell:
+    """A finished run at the low budget; fields may be changed."""
+    fields: dict[str, Any] = {
+        "key": key,
+        "task": "segmentation",
+        "dataset": "d",
+        "fraction": 0.1,
+        "labelled": 4,
+        "subset": 0,
+        "method": method,
+        "variant": "default",
+        "steps": 100,
+        "status": "ok",
+    }
+    return BoardCell(**{**fields, **changes})
 
 
 # Dice of the reference by labelled patients; that of a method is this plus its gain, which

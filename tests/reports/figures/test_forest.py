@@ -13,7 +13,7 @@ from reports.figures.figure import fit_to
 from reports.figures.forest import forest_rows, section_figure, view_heading
 from reports.figures.library import draw_svg
 from reports.view import View
-from tests.support.gains import GAINS, make_board, make_gain, seven_methods
+from tests.support.gains import GAINS, make_board, make_cell, make_gain, seven_methods
 
 LOW = View("segmentation", "d", 4, "default", "dice")
 
@@ -51,7 +51,7 @@ def test_without_an_adjusted_interval_there_is_no_bar(board: Board) -> None:
 def test_bars_end_where_no_gain_can_be_but_the_text_says_all() -> None:
     wide = make_gain("ss_net", 0.25, 3.0, [0.2, 0.3])
     [row] = forest_rows(make_board([wide]), LOW)
-    assert (row.lo, row.hi, row.interval) == (-1.0, 1.0, "[\u22122.8, +3.2]")
+    assert (row.lo, row.hi, row.interval) == (-1.0, 1.0, "[\u22122.75, +3.25]")
     pixels = make_gain("ss_net", 5.0, 30.0, [4.0, 6.0], metric="hd95")
     [row] = forest_rows(make_board([pixels]), LOW._replace(metric="hd95"))
     assert (row.lo, row.hi) == (-25.0, 35.0)
@@ -73,9 +73,11 @@ def test_settings_choose_rows_and_name_the_tuned_ones(board: Board) -> None:
 
 def test_a_tuned_row_that_kept_the_defaults_is_not_shown_twice() -> None:
     same = [make_gain("ss_net", 0.1, 0.3, [0.1], variant=name) for name in ("default", "tuned")]
-    board = make_board([*same, make_gain("smile", 0.1, 0.3, [0.1], variant="tuned")])
+    cells = [make_cell("ss_net", "one key", variant=name) for name in ("default", "tuned")]
+    gains = [*same, make_gain("smile", 0.1, 0.3, [0.1], variant="tuned")]
+    board = make_board(gains, cells=cells)
     both = forest_rows(board, LOW._replace(settings="all"))
-    assert [row.name for row in both] == ["SMILE (reconstructed) (tuned)", "SS-Net"]
+    assert [row.name for row in both] == ["SMILE (reconstructed, tuned)", "SS-Net"]
     tuned = forest_rows(board, LOW._replace(settings="tuned"))
     assert [row.name for row in tuned][1] == "SS-Net (tuned = default)"
     figure = section_figure(board, "segmentation", "d")

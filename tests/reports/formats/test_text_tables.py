@@ -21,9 +21,10 @@ from markdown_it import MarkdownIt
 from bench.board.columns import COLUMNS
 from bench.board.schema import Board, BoardCell, Row
 from reports.formats import csv_json, latex, markdown
-from reports.formats.main_table import main_tables, method_name, signed
+from reports.formats.main_table import main_tables
 from reports.page import tables
 from reports.page.page import render_page
+from reports.wording import full_name, signed_text
 
 # (label of the table, method, column) -> words of the number
 Found = dict[tuple[str, str, str], str]
@@ -132,7 +133,9 @@ def expected(board: Board) -> Iterator[tuple[Row, tuple[str, str, str], str]]:
             digits = 3  # the intervals of the golden gains are that narrow
         words = f"{row.mean:.{digits}f}"
         if row.metric == "gain":
-            words = f"{signed(row.mean, 3)} [{signed(row.lo, 3)}, {signed(row.hi, 3)}]"
+            words = (
+                f"{signed_text(row.mean, 3)} [{signed_text(row.lo, 3)}, {signed_text(row.hi, 3)}]"
+            )
         labelled, name = [(row.labelled, row.method)], row.method
         if row.fraction == 1:  # below each table of a reduced budget
             labelled = [(4, name), (8, name)]
@@ -305,9 +308,9 @@ def test_a_tuned_row_that_kept_the_defaults_is_one_line_with_its_default(
 def test_names_are_those_of_the_cards(board: Board) -> None:
     card = replace(board.methods["smile"], title="SMILE (reconstructed)")
     named = replace(board, methods={**board.methods, "smile": card})
-    assert method_name(named, "smile", "default") == "SMILE (reconstructed)"
-    assert method_name(named, "smile", "tuned") == "SMILE (reconstructed, tuned)"
-    assert method_name(named, "elsewhere", "tuned") == "elsewhere (tuned)"
+    assert full_name(named, "smile", "default") == "SMILE (reconstructed)"
+    assert full_name(named, "smile", "tuned") == "SMILE (reconstructed, tuned)"
+    assert full_name(named, "elsewhere", "tuned") == "elsewhere (tuned)"
     assert r"SMILE (reconstructed) & \multicolumn" in latex.render_latex(named)
 
 
@@ -315,7 +318,7 @@ def test_names_are_those_of_the_cards(board: Board) -> None:
     ("value", "text"), [(0.05, "+0.050"), (-0.05, "−0.050"), (0.0001, "0.000"), (-0.0001, "0.000")]
 )
 def test_differences_have_a_sign_and_a_real_minus(value: float, text: str) -> None:
-    assert signed(value, 3) == text
+    assert signed_text(value, 3) == text
 
 
 def test_two_tasks_on_one_dataset_are_two_tables(golden: Board) -> None:
