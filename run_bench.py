@@ -173,7 +173,7 @@ def _options(
     retries: int,
 ) -> RunOptions:
     """The options of a run. Raises BenchError for values that cannot be used."""
-    from bench.planning.cells import parse_filters
+    from bench.planning.filters import parse_filters
     from bench.stages import RunOptions
 
     _check_device(device)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import registry, stages
+from bench import registry, status
 from bench.board.columns import COLUMNS
 from bench.board.schema import HEADLINE, TASKS, Board, Row
 from bench.execution.progress import Progress
 from bench.names import cell_label, duration, method_label
 from bench.planning import suite_file
+from bench.status import read_status
 from bench.store import Store
 
 PLAIN_EVERY_S = 15.0  # between two lines of progress where there is no terminal
@@ -145,7 +146,7 @@ def summary(progress: Progress) -> str:
 
 def status_text(store: Store) -> str:
     """Counts, running cells with their step, failures with their reason, and unused results."""
-    status = stages.status(store)
+    status = read_status(store)
     counts = (
         f"{status.done} done, {status.running} running, "
         f"{status.failed} failed, {status.missing} missing"
@@ -163,7 +164,7 @@ def status_text(store: Store) -> str:
     return "\n".join(lines)
 
 
-def _running_lines(status: stages.Status) -> list[str]:
+def _running_lines(status: status.Status) -> list[str]:
     lines = []
     for key, progress in status.progress.items():
         step = "starting"
@@ -173,7 +174,7 @@ def _running_lines(status: stages.Status) -> list[str]:
     return lines
 
 
-def _failure_lines(status: stages.Status) -> list[str]:
+def _failure_lines(status: status.Status) -> list[str]:
     lines = []
     for key, failure in status.failures.items():
         if failure is not None:

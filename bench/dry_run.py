@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.board.schema import PlanningNote
-from bench.cell_folder import CellJob
+from bench.cell_records import CellJob
 from bench.execution import driver
 from bench.execution.executor import Executor
 from bench.names import EXTERNAL, RowId, cell_label, dataset_label, duration
-from bench.planning.cells import PlannedCell, matching_cells
+from bench.planning.cells import PlannedCell
+from bench.planning.filters import matching_cells
 from bench.stages import Bench
 from bench.store import Store
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import logging
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,31 +10,27 @@ from typing import Any, Protocol
 from bench import registry
 from bench.board import build, pictures
 from bench.board.schema import TASKS, Board
-from bench.cell_folder import CellFailure, CellFolder, CellJob, CellProgress
-from bench.data import decode
+from bench.cell_folder import CellFolder
+from bench.data import decode, decoded_case
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
 from bench.execution.progress import Progress
-from bench.files.records import CHANGED, is_sealed, read_json
+from bench.files.records import CHANGED
+from bench.mending import mend_cell
 from bench.metrics.case_metric import CaseMetric
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split
-from bench.planning.cells import (
-    PlannedCell,
-    PlannedDataset,
-    matching_cells,
-    plan_cells,
-    reference_models,
-)
+from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells, reference_models
 from bench.planning.dataset_facts import describe_datasets, left_out, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
+from bench.planning.filters import matching_cells
 from bench.planning.plan_file import Plan, read_plan
+from bench.planning.provenance import commit, started_on
 from bench.planning.suite import Suite
 from bench.scoring import score_cell
 from bench.store import Store, refuse_links
 
-log = logging.getLogger("bench.stages")
 ALL_FORMATS = "html,csv,md,tex"
 
 
@@ -178,27 +171,6 @@ def make_plan(bench: Bench) -> Plan:
     )
 
 
-def started_on(store: Store) -> str:
-    """The day (UTC) on which a folder was first planned, as 2026-01-31; later runs keep it."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    try:
-        content = read_json(store.out / "plan.json")
-    except BenchError:  # torn: it is written anew
-        return today
-    provenance = content.get("provenance") if isinstance(content, dict) else None
-    started = provenance.get("started") if isinstance(provenance, dict) else None
-    return started if isinstance(started, str) else today
-
-
-def commit() -> str:
-    """The commit of this checkout, with a mark if files were changed; "unknown" outside of one."""
-    command = ["git", "-C", str(registry.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
     """Run the studies of a suite, or those whose tuned cells match `only`.
 
@@ -286,46 +258,6 @@ def _cells_to_run(bench: Bench) -> list[PlannedCell]:
         if cell.phase == "final" or bench.store.state(cell.key) == "failed":
             chosen.append(cell)
     return chosen
-
-
-def mend_cell(
-    folder: CellFolder,
-    job: CellJob,
-    decoded: Path,
-    tolerance: float,
-    metrics: Sequence[CaseMetric],
-    metric_code: str,
-) -> bool:
-    """Make what is damaged in a cell that has ended due again; returns whether it is scored.
-
-    A torn cell.json is written again, a torn failure or result leaves the cell to be run again, as
-    do damaged predictions that have to be scored.
-    """
-    if not folder.has_result:
-        if folder.has_failed and not is_sealed(folder.path / "failure.json"):
-            folder.forget_failure()
-        return False
-    if not folder.has_whole_job:
-        folder.write_job(job)
-    if not folder.has_whole_result:
-        _run_again(folder, "its result was changed after it was written")
-        return False
-    if score_cell.is_scored(folder, decoded, tolerance, metrics, metric_code):
-        return True
-    try:
-        changed = folder.work.changed(folder.predictions("last"))
-        changed += folder.work.changed(folder.checkpoints)
-    except BenchError as problem:
-        _run_again(folder, str(problem).partition(";")[0])
-        return False
-    if changed:
-        _run_again(folder, f"{changed[0]} was changed after it was written")
-    return False
-
-
-def _run_again(folder: CellFolder, reason: str) -> None:
-    log.warning("cell %s is run again: %s", folder.key, reason)
-    folder.forget_result()
 
 
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
@@ -447,74 +379,6 @@ def report(
     return board, writer.write(store.out, board, panels, sheets, tables, wanted, public)
 
 
-@dataclass(frozen=True)
-class Status:
-    """How far the cells of a folder are."""
-
-    done: int
-    running: int
-    failed: int
-    missing: int
-    cells: Mapping[str, PlannedCell]  # by key; without those that cannot be run
-    progress: Mapping[str, CellProgress | None]  # of running cells
-    failures: Mapping[str, CellFailure | None]
-    aside: int  # finished cells that are not in the plan, such as those of older code
-    seconds: Mapping[str, float]  # sums over finished cells: cell, train, import, part_wait
-
-    @property
-    def total(self) -> int:
-        """How many cells can be run."""
-        return len(self.cells)
-
-
-def status(store: Store) -> Status:
-    """How many cells are in each state, at which step the running ones are, and why some failed."""
-    plan = read_plan(store.out)
-    cells = {cell.key: cell for cell in plan.cells if not cell.refusal}
-    states = [store.state(key) for key in cells]
-    progress: dict[str, CellProgress | None] = {}
-    failures: dict[str, CellFailure | None] = {}
-    for key, state in zip(cells, states, strict=True):
-        if state == "running":
-            progress[key] = store.cell(key).read_progress()
-        elif state == "failed":
-            failures[key] = store.cell(key).read_failure()
-    return Status(
-        done=states.count("done"),
-        running=states.count("running"),
-        failed=states.count("failed"),
-        missing=states.count("missing"),
-        cells=cells,
-        progress=progress,
-        failures=failures,
-        aside=_count_aside(store, cells),
-        seconds=_total_seconds(store, cells),
-    )
-
-
-def _count_aside(store: Store, planned: Mapping[str, PlannedCell]) -> int:
-    """How many finished cells are neither planned nor trials of tuning."""
-    count = 0
-    for key in store.cell_keys():
-        if key not in planned and store.state(key) == "done":
-            count += store.cell(key).stated_key().get("phase") != "tuning"
-    return count
-
-
-def _total_seconds(store: Store, keys: Mapping[str, PlannedCell]) -> dict[str, float]:
-    """How long all finished cells took, by what the time was spent on."""
-    totals = dict.fromkeys(("cell", "train", "import", "part_wait"), 0.0)
-    for key in keys:
-        result = store.cell(key).read_result()
-        if result is None or result.cost is None:
-            continue
-        totals["cell"] += result.cost.cell_seconds
-        totals["train"] += result.cost.train_seconds
-        totals["import"] += result.cost.import_seconds
-        totals["part_wait"] += result.cost.part_wait_seconds
-    return totals
-
-
 def splits(
     name: str,
     data: Path | None,
@@ -526,7 +390,7 @@ def splits(
     """The split that a suite without `split:` draws for a data set, and what it leaves out."""
     dataset, code = registry.dataset(name, data, plugins)
     train, test = split.draw_sides(dataset.records(), seed, None)
-    grid = decode.Grid((64, 64))  # strata come from native masks: any grid gives the same orders
+    grid = decoded_case.Grid((64, 64))  # strata come from native masks: any grid will do
     prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
     drawn = split.draw(name, prepared.index, seed, range(subsets))
     return drawn, left_out(name, prepared.index)

@@ -8,7 +8,7 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
-from bench.planning import suite, suite_file
+from bench.planning import suite_file, suite_parts
 from bench.store import Store
 from tests.support.tiny_bench import plan, report, run
 
@@ -38,7 +38,7 @@ def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
     """The gate: above 0.80 with all labels, 8 points lower with 10%; single draws vary, so six."""
     store = Store(tmp_path / "gate")
     alone = {
-        "methods": [suite.Entry(method="supervised")],
+        "methods": [suite_parts.Entry(method="supervised")],
         "subsets": {0.1: 6, 1.0: 2},
         "tuning": None,
     }

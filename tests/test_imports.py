@@ -19,6 +19,7 @@ FILES = sorted(
 ORDER = (
     ("errors", "api"),
     ("hashing", "names", "files", "metrics", "stats"),
+    ("cell_records",),
     ("cell_folder", "plugin_files"),
     ("store", "registry", "data"),
     ("worker", "scoring"),
@@ -26,6 +27,7 @@ ORDER = (
     ("execution",),
     ("tuning",),
     ("board",),
+    ("status", "mending"),
     ("verify", "stages", "tracking", "live_page", "testing"),
     ("console", "dry_run"),
     ("diff",),

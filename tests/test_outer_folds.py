@@ -15,7 +15,7 @@ from bench.planning.plan_file import read_plan
 from bench.planning.split import Split, read_kept
 from bench.planning.suite import Suite
 from bench.scoring.tables import Scores, read_scores
-from bench.stages import status
+from bench.status import status
 from bench.store import Store
 from tests.support.tiny_bench import mismatches, plan, planned, report, run, toy_suite
 

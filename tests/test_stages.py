@@ -11,7 +11,7 @@ from bench import stages
 from bench.errors import BenchError
 from bench.execution.progress import Progress, RunningCell
 from bench.live_page import FIRST_AFTER_S, LivePage
-from bench.planning import split
+from bench.planning import provenance, split
 from bench.planning.dataset_facts import warnings
 from bench.planning.plan_file import read_plan
 from bench.store import Store
@@ -188,4 +188,4 @@ def test_the_day_on_which_a_folder_was_started_is_kept(tmp_path: Path) -> None:
     plan(toy_suite(), store)
     assert read_plan(store.out).provenance["started"] == "2026-01-31"
     file.write_text("{")
-    assert stages.started_on(store) >= today
+    assert provenance.started_on(store) >= today

@@ -31,7 +31,8 @@ from bench.board.schema import (
 )
 from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images, value_of_each_draw
-from bench.cell_folder import CellCost, CellFolder, PredictionSet, State
+from bench.cell_folder import CellFolder, State
+from bench.cell_records import CellCost, PredictionSet
 from bench.files import csv_text
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.cell_folder import CopyCounts, Distance, GeneratorCurve
+from bench.cell_records import CopyCounts, Distance, GeneratorCurve
 from bench.names import method_label
 from bench.stats.intervals import LEVEL, MEANINGFUL, Interval
 from bench.stats.label_efficiency import Amount

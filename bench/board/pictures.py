@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.schema import Board, BoardCell, Overlay, Panel, Sheet
-from bench.cell_folder import CellFolder, Judgement
+from bench.cell_folder import CellFolder
+from bench.cell_records import Judgement
 from bench.data import cache, geometry
 from bench.data.index import Index, is_decoded, read_index
 from bench.errors import BenchError

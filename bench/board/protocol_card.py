@@ -9,7 +9,8 @@ from bench.names import EXTERNAL, method_label
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import Plan
-from bench.planning.suite import Backbone, Classifier, Select, Suite, Tuning
+from bench.planning.suite import Suite
+from bench.planning.suite_parts import Backbone, Classifier, Select, Tuning
 
 CLASS_KNOWN = (
     "Declared free metadata: methods see the label of every training image, including unlabelled "

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from bench import registry
 from bench.api import Task
 from bench.board.schema import TASKS, ColumnFacts, Row, Status
-from bench.cell_folder import CellFolder, CellResult, Judgement, PredictionSet, State
+from bench.cell_folder import CellFolder, State
+from bench.cell_records import CellResult, Judgement, PredictionSet
 from bench.metrics.case_metric import CaseMetric
 from bench.names import DEFAULT, EXTERNAL, TUNED, RowId, selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, metric_files
+from bench.scoring.pseudo_healthy_scores import PseudoHealthyScores
 from bench.scoring.tables import (
     LabelScores,
-    PseudoHealthyScores,
     Scores,
     join_folds,
     read_draws,

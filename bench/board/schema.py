@@ -28,7 +28,7 @@ from bench.board.parts import RuleAgreement as RuleAgreement
 from bench.board.parts import RuleOrdering as RuleOrdering
 from bench.board.parts import RuleRank as RuleRank
 from bench.board.parts import SyntheticImages as SyntheticImages
-from bench.cell_folder import GeneratorCurve as GeneratorCurve
+from bench.cell_records import GeneratorCurve as GeneratorCurve
 from bench.names import RowId
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard

@@ -31,7 +31,8 @@ from bench.board.shared_draws import (
     untested_gain,
 )
 from bench.names import DEFAULT, TUNED, RowId
-from bench.scoring.tables import cases_of, pseudo_healthy_matrix, score_matrix
+from bench.scoring.pseudo_healthy_scores import pseudo_healthy_matrix
+from bench.scoring.tables import cases_of, score_matrix
 from bench.stats.ranking import RankDistribution
 from bench.stats.shared_variance import SharedVariance, share_variance
 from bench.stats.verdicts import gains_over_references

@@ -17,7 +17,7 @@ from bench.board.rows import (
 )
 from bench.board.schema import ColumnFacts, Row, SyntheticImages
 from bench.board.shared_draws import Budget
-from bench.cell_folder import CopyCounts, Distance, Judgement
+from bench.cell_records import CopyCounts, Distance, Judgement
 from bench.stats import intervals
 from bench.stats.ranking import RankDistribution, rank_distributions
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
 from bench.data import geometry, near_duplicates
-from bench.data.decode import Grid, classes_in, mask_on_grid
+from bench.data.decoded_case import Grid, classes_in, mask_on_grid
 from bench.data.raw_case import checked
 from bench.errors import BenchError, DataProblem
 

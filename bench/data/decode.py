@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import hashing
-from bench.api import Card, Dataset, RawCase, Record, Spec
-from bench.data import geometry, near_duplicates
+from bench.api import Dataset, Record, Spec
+from bench.data import near_duplicates
 from bench.data.cache import PACKS, TEST_LABELS, DecodedDataset, decoded_files
+from bench.data.decoded_case import Grid, read_case_on_grid
 from bench.data.index import (
     CaseEntry,
     DroppedCase,
     Index,
-    StoredArray,
     is_decoded,
     read_index,
     write_index,
 )
-from bench.data.near_duplicates import SIDE, thumbnail
-from bench.data.raw_case import checked
+from bench.data.near_duplicates import SIDE
+from bench.data.pack_writer import PackWriter
 from bench.errors import BenchError, DataProblem
-from bench.files.digests import Digests, FileDigest, digest_of, write_digests
+from bench.files.digests import Digests, digest_of, write_digests
 from bench.files.records import CHANGED, write_json
 
 log = logging.getLogger("bench.data.decode")
 PART = ".part"  # the end of the name of a folder that is not complete
-
-
-class _PackWriter:
-    """Appends arrays to one flat file; `content` is updated with their bytes."""
-
-    def __init__(self, file: Path, content: hashlib._Hash) -> None:
-        self.file = file
-        self.stream = file.open("wb")
-        self.content = content
-        self.own_content = hashlib.sha256()
-        self.offset = 0
-
-    def add(self, array: NDArray[Any]) -> StoredArray:
-        array = np.ascontiguousarray(array)
-        self.stream.write(array.data)
-        self.content.update(array.data)
-        self.own_content.update(array.data)
-        stored = StoredArray(self.offset, array.shape, array.dtype.name)
-        self.offset += array.nbytes
-        return stored
-
-    def close(self) -> FileDigest:
-        """The digest of the complete file."""
-        self.stream.close()
-        return digest_of(self.file, self.own_content.hexdigest())
 
 
 def _find_copies(
@@ -84,20 +59,6 @@ def _find_copies(
     for copy, original in sorted(copies.items()):
         dropped.append(DroppedCase(sides["train"][copy].id, sides["test"][original].id))
     return dropped
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The training grid: images of `size`, or patches of `size` out of shrunk volumes."""
-
-    size: tuple[int, ...]
-    shrink: tuple[int, ...] = ()  # 3D: along each axis, how many voxels become one
-
-    def describe(self) -> str:
-        """How masks come to this grid, in words."""
-        if len(self.size) == 2:
-            return f"resizing to {'x'.join(map(str, self.size))}"
-        return f"shrinking by {'x'.join(map(str, self.shrink))}"
 
 
 Sides = Mapping[str, Sequence[Record]]  # train, test, and validation if a suite selects on it
@@ -223,7 +184,7 @@ def _write_packs(
 ) -> None:
     """Write all files of a data set in the cache; the index comes last."""
     content = hashlib.sha256()
-    writers = {name: _PackWriter(folder / f"{name}.bin", content) for name in PACKS}
+    writers = {name: PackWriter(folder / f"{name}.bin", content) for name in PACKS}
     entries, thumbs = _write_cases(dataset, sides, grid, writers)
     packs = {writer.file.name: writer.close() for writer in writers.values()}
     dropped: Sequence[DroppedCase] = ()
@@ -240,7 +201,7 @@ def _write_packs(
 
 
 def _write_cases(
-    dataset: Dataset, sides: Sides, grid: Grid, writers: Mapping[str, _PackWriter]
+    dataset: Dataset, sides: Sides, grid: Grid, writers: Mapping[str, PackWriter]
 ) -> tuple[dict[str, list[CaseEntry]], dict[str, list[NDArray[np.float32]]]]:
     """Write all cases to the packs; returns their entries and thumbnails by side."""
     thumbs: dict[str, list[NDArray[np.float32]]] = {"train": [], "test": [], "validation": []}
@@ -248,7 +209,7 @@ def _write_cases(
     for side in ("train", "test", "validation"):
         entries[side] = []
         for record in sides.get(side, ()):
-            case = _read_case(dataset, record, grid)
+            case = read_case_on_grid(dataset, record, grid)
             thumbs[side].append(case.thumbnail())
             if side == "train":
                 entries[side] += case.write_training(writers)
@@ -296,118 +257,6 @@ def _described(entry: CaseEntry) -> dict[str, Any]:
         if fields[name] is None:
             del fields[name]
     return fields
-
-
-@dataclass(frozen=True)
-class _DecodedCase:
-    """One case on its native grid, to be written to the packs."""
-
-    card: Card
-    record: Record
-    raw: RawCase
-    mask: NDArray[np.uint8]  # *S
-    grid: Grid
-
-    @property
-    def is_sliced(self) -> bool:
-        """Whether it is a volume that is trained on in slices."""
-        return self.raw.image.ndim == 4 and len(self.grid.size) == 2
-
-    def thumbnail(self) -> NDArray[np.float32]:
-        """What look-alikes are found by (32 32)."""
-        return thumbnail(self.raw.image, self.card.slice_axis)
-
-    def write_test(self, writers: Mapping[str, _PackWriter]) -> CaseEntry:
-        """Store a test or validation case: its images on the training grid, the rest native."""
-        images = [self.raw.image]
-        axis: int | None = None
-        if self.is_sliced:
-            axis = self.card.slice_axis
-            images = list(geometry.image_slices(self.raw.image, axis))
-        on_grid = [_on_grid(image, self.grid, self.card) for image in images]
-        stored = writers["test_images"].add(np.stack(on_grid))  # 1 C *S, or the slices D C H W
-        native = writers["test_native"].add(self.raw.image)
-        stored_mask = writers["test_masks"].add(self.mask)
-        entry = self._entry(self.record.id, self.mask, stored, stored_mask)
-        return replace(entry, native=native, slice_axis=axis)
-
-    def write_training(self, writers: Mapping[str, _PackWriter]) -> list[CaseEntry]:
-        """Store a training case on the training grid: one entry, or one for each slice."""
-        names = [self.record.id]
-        images = [self.raw.image]
-        masks = [self.mask]
-        if self.is_sliced:
-            images = list(geometry.image_slices(self.raw.image, self.card.slice_axis))
-            masks = list(geometry.mask_slices(self.mask, self.card.slice_axis))
-            names = [f"{self.record.id}_s{number:03d}" for number in range(len(images))]
-        entries = []
-        for name, image, mask in zip(names, images, masks, strict=True):
-            stored = writers["train_images"].add(_on_grid(image, self.grid, self.card))
-            small = mask_on_grid(mask, self.grid)
-            stored_mask = writers["train_masks"].add(small)
-            entry = self._entry(name, mask, stored, stored_mask)
-            entries.append(replace(entry, classes_on_grid=classes_in(small)))
-        return entries
-
-    def _entry(
-        self, name: str, mask: NDArray[np.uint8], images: StoredArray, masks: StoredArray
-    ) -> CaseEntry:
-        plane = float(mask.size)
-        if mask.ndim == 3:
-            plane /= mask.shape[self.card.slice_axis]
-        spacing = self.raw.spacing
-        return CaseEntry(
-            id=name,
-            record=self.record.id,
-            group=self.record.group,
-            label=self.record.label,
-            spacing=tuple(spacing) if spacing else None,
-            shape=mask.shape,
-            classes=classes_in(mask),
-            area=float((mask > 0).sum() / plane),
-            images=images,
-            masks=masks,
-            volume=self.record.volume,
-            affine=_plain_affine(self.raw),
-        )
-
-
-def classes_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
-    """The foreground classes in a mask."""
-    return tuple(int(value) for value in np.unique(mask) if value)
-
-
-def _plain_affine(raw: RawCase) -> tuple[tuple[float, ...], ...] | None:
-    if raw.affine is None:
-        return None
-    return tuple(tuple(row) for row in raw.affine.tolist())
-
-
-def _read_case(dataset: Dataset, record: Record, grid: Grid) -> _DecodedCase:
-    """Read a case. Raises DataProblem if it cannot be used."""
-    slices_fit = len(grid.size) == 2
-    raw = checked(dataset.read(record), record.id, dataset.card, slices_fit)
-    if raw.mask is None:
-        raise DataProblem(
-            f"case {record.id}: no mask given; expected one for every case; "
-            "add it or remove the case"
-        )
-    return _DecodedCase(dataset.card, record, raw, raw.mask, grid)
-
-
-def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
-    """An image (C H W) at the grid's size; a volume (C *S) z-scored, unless it was, and shrunk."""
-    if image.ndim == 3:
-        return geometry.image_to_grid(geometry.to_unit(image), grid.size)
-    values = image.astype(np.float32) if card.normalised else geometry.zscore(image)
-    return geometry.shrink_image(values, grid.shrink)
-
-
-def mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """A mask (H W) at the grid's size, or a volume (*S) shrunk."""
-    if mask.ndim == 2:
-        return geometry.mask_to_grid(mask, grid.size)
-    return geometry.shrink_mask(mask, grid.shrink)
 
 
 def _segmentation_spec(dataset: Dataset, size: tuple[int, ...]) -> Spec:

@@ -14,8 +14,9 @@ from bench.board.schema import HEADLINE, Board
 from bench.diff.compare import WHOLE_SET, Side, Table
 from bench.names import DEFAULT, RowId
 from bench.planning.plan_file import Plan, read_plan
+from bench.scoring.pseudo_healthy_scores import pseudo_healthy_matrix
 from bench.scoring.score_cell import expect_whole_scores
-from bench.scoring.tables import LabelScores, Scores, pseudo_healthy_matrix, score_matrix
+from bench.scoring.tables import LabelScores, Scores, score_matrix
 from bench.store import Store, refuse_links
 from bench.verify.plain_metrics import OF_PSEUDO_HEALTHY
 from bench.verify.recompute import AUGMENTED, SYNTHETIC, synthetic_value

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench import registry
-from bench.cell_folder import CellFolder, CellJob, CellProgress
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellJob, CellProgress
 from bench.execution.executor import Executor, Finished
 from bench.execution.progress import Progress, RunningCell
 from bench.names import EXTERNAL, cell_label

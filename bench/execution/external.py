@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import store
-from bench.cell_folder import CellFolder, CellResult
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellResult
 from bench.data.index import CaseEntry, Index
 from bench.errors import BenchError
 from bench.names import file_name

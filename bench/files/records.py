@@ -96,7 +96,9 @@ def read_sealed(file: Path, remedy: str) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise BenchError(f"{file} holds no JSON object; {remedy}")
     if not _without_seal(text)[1]:
-        raise BenchError(f"{file} {CHANGED}; {remedy}")
+        has_seal = SEAL.encode() in text[-_SEAL_LENGTH:]
+        version = "" if has_seal else ", or by another version"
+        raise BenchError(f"{file} {CHANGED}{version}; {remedy}")
     return content
 
 

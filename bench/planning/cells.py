@@ -10,15 +10,14 @@ from typing import Any
 
 from bench import hashing, registry
 from bench.api import Task
-from bench.cell_folder import CellKey
+from bench.cell_records import CellKey
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.names import DEFAULT, EXTERNAL, RowId
 from bench.planning.split import Split
-from bench.planning.suite import Backbone, Classifier, Entry, Suite
+from bench.planning.suite import Suite
+from bench.planning.suite_parts import Backbone, Classifier, Entry
 from bench.registry import MethodInfo
-
-FILTER_KEYS = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")  # --only
 
 
 @dataclass(frozen=True)
@@ -353,60 +352,3 @@ def weights_hash(file: Path) -> str:
         raise BenchError(
             f"weights {file} given; {problem.strerror}; give a readable file"
         ) from None
-
-
-def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
-    """Filters such as `method=a,fraction=0.1` as {key: alternatives}.
-
-    Raises BenchError for a key that cells do not have.
-    """
-    wanted: dict[str, list[str]] = {}
-    for filters in only:
-        for item in filters.split(","):
-            key, sign, value = item.partition("=")
-            if not sign or key not in FILTER_KEYS:
-                keys = ", ".join(FILTER_KEYS)
-                raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {keys}")
-            wanted.setdefault(key, []).append(value)
-    return wanted
-
-
-def matching_cells(
-    cells: Sequence[PlannedCell], only: Sequence[str], reference: str = "supervised"
-) -> list[PlannedCell]:
-    """Cells that match every key of `only`, and the reference models that judge them.
-
-    Values of one key are alternatives; without filters all cells match. Raises BenchError if none
-    does.
-    """
-    if not only:
-        return list(cells)
-    wanted = parse_filters(only)
-    kept = []
-    for cell in cells:
-        if all(_matches(cell, key, values) for key, values in wanted.items()):
-            kept.append(cell)
-    judged = dict.fromkeys((cell.task, cell.dataset) for cell in kept if cell.is_judged)
-    for task, dataset in judged:
-        models = reference_models(cells, task, dataset, reference)
-        kept = [model for model in models if model not in kept] + kept
-    if not kept:
-        raise BenchError(
-            f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run"
-        )
-    return kept
-
-
-def _matches(cell: PlannedCell, key: str, values: Sequence[str]) -> bool:
-    actual = getattr(cell, key)
-    if not isinstance(actual, float):
-        return str(actual) in values
-    numbers = [_number(value) for value in values]
-    return any(number is not None and abs(actual - number) < 1e-9 for number in numbers)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

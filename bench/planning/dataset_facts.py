@@ -13,7 +13,7 @@ import numpy as np
 from bench import hashing
 from bench.api import Card, Task
 from bench.data import cache
-from bench.data.decode import Grid
+from bench.data.decoded_case import Grid
 from bench.data.index import DroppedCase, Index
 from bench.planning.cells import PlannedDataset
 from bench.planning.split import Split

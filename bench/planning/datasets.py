@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import registry
 from bench.api import Card, Dataset, Record
-from bench.data import decode
+from bench.data import decode, decoded_case
 from bench.errors import BenchError
 from bench.planning import split
 from bench.planning.cells import PlannedDataset
@@ -59,8 +59,8 @@ def _prepare_folds(
     return {fold.split.dataset: replace(fold, fewest=fewest) for fold in folds}
 
 
-def _grid(suite: Suite) -> decode.Grid:
-    return decode.Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
+def _grid(suite: Suite) -> decoded_case.Grid:
+    return decoded_case.Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
 
 
 def _prepare(

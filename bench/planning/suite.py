@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench import registry
 from bench.api import Task
 from bench.errors import BenchError, shown
-from bench.names import DEFAULT, EXTERNAL, TUNED
+from bench.names import DEFAULT, EXTERNAL
 from bench.planning import budget
+from bench.planning.suite_parts import (
+    Backbone,
+    Budget,
+    Classifier,
+    Draws,
+    Entry,
+    Fraction,
+    Name,
+    Select,
+    Side,
+    Steps,
+    StrictModel,
+    Tuning,
+    YesOrNo,
+    between,
+)
 
 # Draws where a suite names none: a mean has an interval from 5 on, and results of few labels differ
 # most from draw to draw.
@@ -22,113 +37,9 @@ DRAWS_OF_FEW_LABELS = 5
 DRAWS = 3
 MOST_CELLS = 200_000  # of one suite
 LARGEST_GRID = 2**26  # pixels or voxels of one training image
-_SMP_NAME = re.compile(r"smp:[A-Za-z0-9_+-]{1,50}/[A-Za-z0-9_.+-]{1,100}")
 
 
-def _number(value: Any) -> Any:
-    """Anything but yes and no, which would count as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("expected a number")
-    return value
-
-
-def between(least: int, most: int) -> Any:
-    """The bounds of a whole number; neither yes nor "8" is one."""
-    return Field(strict=True, ge=least, le=most)
-
-
-YesOrNo = Annotated[bool, Field(strict=True)]
-Fraction = Annotated[float, Field(strict=True, gt=0, le=1)]
-Budget = Annotated[float, BeforeValidator(_number), Field(gt=0, le=10**7)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Draws = Annotated[int, between(1, 1000)]
-Steps = Annotated[int, between(1, 10**8)]
-Side = Annotated[int, between(8, 8192)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Backbone(_Strict):
-    """The segmentation network that all methods share."""
-
-    name: str = "unet"
-    width: Annotated[int, between(2, 4096)] = 16  # channels of the first level of `unet` and `vnet`
-    weights: Path | None = None  # a file with encoder weights of `smp:...`
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        known = registry.networks().NDIM
-        if name not in known and not _SMP_NAME.fullmatch(name):
-            raise ValueError(f"expected {', '.join(known)} or smp:<architecture>/<encoder>")
-        return name
-
-
-class Classifier(_Strict):
-    """The classification network that all methods share: any network of timm."""
-
-    name: Name = "resnet18"
-    weights: Path | None = None  # a file with a state dict of this network; its last layer is reset
-
-
-class Entry(_Strict):
-    """One entry of the leaderboard: a method with its settings, or predictions made elsewhere.
-
-    `method: external` needs `predictions`, a folder with one file per test case. `{subset}` in its
-    name stands for the number of the subset; without it, the predictions are of subset 0. `budget`
-    is the entry of `fractions` (or of `labelled`) that the predictions were trained on.
-    """
-
-    method: Name
-    variant: Name = DEFAULT  # the label of this entry beside others of the same method
-    tasks: list[Task] = []  # those of the suite that it takes part in; all if none is named
-    config: dict[str, Any] = {}  # changes to the defaults of the method
-    predictions: Path | None = None
-    budget: Budget | None = None
-
-    @model_validator(mode="after")
-    def _external(self) -> Entry:
-        given = (self.predictions is not None, self.budget is not None)
-        if self.method == EXTERNAL and given != (True, True):
-            raise ValueError(
-                "'method: external' needs 'predictions: DIR' and 'budget: FRACTION'; give both"
-            )
-        if self.method != EXTERNAL and any(given):
-            raise ValueError("'predictions' and 'budget' go with 'method: external'; drop them")
-        return self
-
-    @field_validator("variant")
-    @classmethod
-    def _free(cls, variant: str) -> str:
-        if variant == TUNED:
-            raise ValueError("'tuned' is reserved; choose another label")
-        return variant
-
-
-class Select(_Strict):
-    """A checkpoint chosen by its scores, as papers do it, shown beside the final one."""
-
-    by: Literal["test", "validation"]  # the list of cases whose mean Dice decides
-    every: Steps  # between candidates
-    start: Annotated[int, between(0, 10**8)] = 0  # the step of the first candidate
-
-
-class Tuning(_Strict):
-    """One search for every method, with the same numbers of trials and steps."""
-
-    trials: Annotated[int, between(1, 10_000)]  # the first one has the defaults
-    # subset: one search on the labels of each subset. fraction: one on a further draw of labels.
-    per: Literal["subset", "fraction"] = "subset"
-    folds: Annotated[int, between(2, 1000)] = 3  # if there are too few labels for a single hold-out
-    prune: YesOrNo = (
-        False  # stop a trial whose mean after a fold is below the median of earlier ones
-    )
-    space: dict[str, dict[str, list[Any]]] = {}  # method -> setting -> [low, high], or choices
-
-
-class Suite(_Strict):
+class Suite(StrictModel):
     """What to run. Keys are documented in docs/suites.md."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
@@ -161,7 +72,9 @@ class Suite(_Strict):
     largest_component: YesOrNo = False  # keep only the largest component of each predicted class
     steps: Steps
     full_steps: Steps | None = None  # the steps of the suite, if --steps replaced them
-    config: dict[str, Any] = {}  # settings that all methods share, such as learning_rate
+    config: dict[str, Any] = Field(
+        default={}
+    )  # settings that all methods share, such as learning_rate
     threads: Annotated[int, between(1, 1024)] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     time_limit_s: float = Field(default=3600, strict=True, gt=0, le=10**8)  # for one cell
@@ -173,7 +86,7 @@ class Suite(_Strict):
         200  # synthetic images that each generator is judged by
     )
     extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD
-    metrics: list[Path] = []  # files with per-case metrics of your own
+    metrics: list[Path] = Field(default=[])  # files with per-case metrics of your own
     nsd_tolerance: float = Field(
         default=2.0, strict=True, gt=0, le=10**4
     )  # mm if the spacing is known, else pixels

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import hashing
-from bench.cell_folder import CellFolder, Judgement
+from bench.cell_folder import CellFolder
+from bench.cell_records import Judgement
 from bench.errors import BenchError
 from bench.scoring import features
 from bench.scoring.pseudo_healthy import judge_pseudo_healthy

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cell_folder import CellFolder, CellJob, Distance, Judgement
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellJob, Distance, Judgement
 from bench.data import cache, geometry
 from bench.data.index import CaseEntry, Index, read_index
 from bench.errors import BenchError
 from bench.files.records import write_text
 from bench.metrics import frechet, inpainting, pseudo_healthy
 from bench.scoring import features
+from bench.scoring.pseudo_healthy_scores import PSEUDO_HEALTHY_FIELDS
 from bench.scoring.reference_model import predict_classes
 from bench.scoring.synthetic_images import (
     DRAWS,
@@ -23,7 +25,7 @@ from bench.scoring.synthetic_images import (
     load_extractor,
     unavailable_distance,
 )
-from bench.scoring.tables import PSEUDO_HEALTHY_FIELDS, as_csv
+from bench.scoring.tables import as_csv
 
 if TYPE_CHECKING:
     from bench.scoring.reference_model import Model

@@ -14,15 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import hashing, store
-from bench.cell_folder import (
-    RUN_AGAIN,
-    CellFolder,
-    CellJob,
-    CellKey,
-    PredictionSet,
-    ScoreStamp,
-    SelectedCheckpoint,
-)
+from bench.cell_folder import RUN_AGAIN, CellFolder
+from bench.cell_records import CellJob, CellKey, PredictionSet, ScoreStamp, SelectedCheckpoint
 from bench.data import cache
 from bench.data.index import CaseEntry, Index, Side, read_index
 from bench.errors import BenchError

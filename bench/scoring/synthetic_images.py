@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Task
-from bench.cell_folder import (
-    CellFolder,
+from bench.cell_folder import CellFolder
+from bench.cell_records import (
     CopiedPair,
     CopyCounts,
     CurvePoint,

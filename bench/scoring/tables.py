@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files import csv_text
-from bench.metrics import classification, pseudo_healthy
+from bench.metrics import classification
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric
 from bench.stats import jackknife
@@ -28,17 +28,6 @@ Row = Mapping[str, Any]  # a line of a table before it is written
 # Of each pair of a case and a class: the columns that no metric fills, see bench.metrics.
 PAIR_FIELDS = ("case", "group", "class", "reference", "predicted")
 LABEL_FIELDS = ("case", "group", "label", "predicted", "probabilities")
-PSEUDO_HEALTHY_FIELDS = (
-    "case",
-    "group",
-    "abnormal",
-    "area",
-    "before",
-    "after",
-    "dice_after",
-    "identity",
-    "anomaly",
-)
 SCORE_AGAIN = "run 'score'"
 DICE = next(metric for metric in BUILT_IN if metric.key == "dice")
 
@@ -317,7 +306,7 @@ def label_matrix(scores: Sequence[LabelScores], metric: str) -> Floats | None:
         labels = first.probabilities.shape[1]
         counts = classification.confusion_counts(first.label, predicted, first.group, labels)
         matrix = jackknife.pseudo_values_of_sums(statistic, counts)
-        return _centred(matrix, statistic(counts.sum(0)))
+        return centred(matrix, statistic(counts.sum(0)))
     try:
         return _auroc_matrix(scores)
     except BenchError:
@@ -333,20 +322,20 @@ def _auroc_matrix(scores: Sequence[LabelScores]) -> Floats:
     for label in labels:
         probabilities = np.stack([draw.probabilities[:, label] for draw in scores], 1)
         positive = first.label == label
-        matrices.append(_centred_auroc(probabilities, positive, first.group))
+        matrices.append(centred_auroc(probabilities, positive, first.group))
     return np.asarray(np.mean(matrices, axis=0))
 
 
-def _centred_auroc(values: Floats, positive: NDArray[np.bool_], groups: Sequence[str]) -> Floats:
+def centred_auroc(values: Floats, positive: NDArray[np.bool_], groups: Sequence[str]) -> Floats:
     """AUROC of values (cases x draws) as pseudo-values, patients x draws.
 
     Raises BenchError where it is not defined.
     """
     matrix = jackknife.auroc_pseudo_values(values, positive, groups)
-    return _centred(matrix, classification.auroc(values, positive))
+    return centred(matrix, classification.auroc(values, positive))
 
 
-def _centred(matrix: Floats, plain: Floats) -> Floats:
+def centred(matrix: Floats, plain: Floats) -> Floats:
     """Moved so that the mean of each draw is its plain value; the spread stays the jackknife's."""
     return np.asarray(matrix - matrix.mean(0) + plain)
 
@@ -400,77 +389,3 @@ def held_out_headline(files: Sequence[Path], task: str) -> dict[str, float]:
 
 
 # --- pseudo-healthy images
-
-PSEUDO_HEALTHY_NUMBERS = PSEUDO_HEALTHY_FIELDS[4:]
-
-
-class PseudoHealthyScores:
-    """The scores of the pseudo-healthy images of one cell, as a data frame."""
-
-    def __init__(self, rows: Sequence[Mapping[str, str]]) -> None:
-        import pandas as pd
-
-        self.group = [row["group"] for row in rows]
-        self.abnormal = np.array([row["abnormal"] == "1" for row in rows], dtype=bool)
-        frame = pd.DataFrame(rows, columns=PSEUDO_HEALTHY_NUMBERS)
-        self.values = frame.replace("", np.nan).astype(float)
-
-    def of_abnormal(self) -> pd.api.typing.DataFrameGroupBy[Any, Any]:
-        """The values of images with a lesion by patient, sorted."""
-        groups = np.array(self.group, dtype=object)[self.abnormal]
-        return self.values[self.abnormal].groupby(groups, sort=True)
-
-
-def pseudo_healthy_matrix(scores: Sequence[PseudoHealthyScores], metric: str) -> Floats | None:
-    """Patients (sorted) x draws; None where undefined, as without an image with a lesion.
-
-    Ratios of sums and AUROC give pseudo-values (R4.2c).
-    """
-    if not scores or not scores[0].abnormal.any():
-        return None
-    if metric == "anomaly_auroc":
-        return _anomaly_matrix(scores)
-    if metric in RATIOS:
-        return _ratio_matrix(scores, RATIOS[metric])
-    column = "dice_after" if metric == "healthiness_dice" else metric
-    means = [draw.of_abnormal()[column].mean().to_numpy() for draw in scores]
-    return np.stack(means, 1)
-
-
-def _anomaly_matrix(scores: Sequence[PseudoHealthyScores]) -> Floats | None:
-    first = scores[0]
-    changes = np.stack([draw.values["anomaly"].to_numpy() for draw in scores], 1)
-    try:
-        return _centred_auroc(changes, first.abnormal, first.group)
-    except BenchError:
-        return None
-
-
-def _ratio_matrix(
-    scores: Sequence[PseudoHealthyScores], statistic: Callable[[Floats], Floats]
-) -> Floats | None:
-    """Pseudo-values of a statistic of sums over patients; None where it is not finite."""
-    sums = np.stack([_sums_of_patients(draw) for draw in scores], 1)
-    plain = statistic(sums.sum(0))
-    if not np.isfinite(plain).all():
-        return None
-    matrix = jackknife.pseudo_values_of_sums(statistic, sums)
-    return _centred(matrix, plain) if np.isfinite(matrix).all() else None
-
-
-def _sums_of_patients(scores: PseudoHealthyScores) -> Floats:
-    """Patients x 4: lesion pixels left and seen before, sum of identities, images with a lesion."""
-    patients = scores.of_abnormal()
-    sums = patients[["after", "before", "identity"]].sum().to_numpy()
-    return np.column_stack([sums, patients.size().to_numpy(float)])
-
-
-def _healthiness(sums: Floats) -> Floats:
-    return pseudo_healthy.healthiness(sums[..., :2])
-
-
-def _harmonic_mean(sums: Floats) -> Floats:
-    return pseudo_healthy.harmonic_mean(_healthiness(sums), sums[..., 2] / sums[..., 3])
-
-
-RATIOS = {"healthiness": _healthiness, "harmonic": _harmonic_mean}

@@ -13,12 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.stats.intervals import LEVEL, MeanSquares, combine_mean_squares
-from bench.stats.shared_variance import (
-    Pool,
-    SharedVariance,
-    moderate,
-    supports_test,
-)
+from bench.stats.moderation import Pool, moderate
+from bench.stats.shared_variance import SharedVariance, supports_test
 
 MANY = 150  # methods from which on pairs are computed here
 Matrix = NDArray[np.float64]  # k k

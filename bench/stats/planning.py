@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.stats.intervals import MeanSquares, combine_mean_squares, mean_squares
+from bench.stats.moderation import freedom_of_draws
 from bench.stats.shared_variance import (
     FEWEST_COMPARISONS,
     FEWEST_COMPARISONS_WITH_TWO_DRAWS,
     SharedVariance,
-    freedom_of_draws,
 )
 from bench.stats.verdicts import adjusted_level
 

@@ -14,7 +14,8 @@ from bench.names import DEFAULT, EXTERNAL, RowId, dataset_label
 from bench.planning.budget import Fold, folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset
 from bench.planning.plan_file import StudyFacts
-from bench.planning.suite import Suite, Tuning
+from bench.planning.suite import Suite
+from bench.planning.suite_parts import Tuning
 from bench.tuning.space import Changes, Params, check_space
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.cell_folder import CellJob
+from bench.cell_records import CellJob
 from bench.errors import BenchError
 from bench.execution import driver
 from bench.execution.local import LocalExecutor

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import hashing
-from bench.cell_folder import CellFolder, PredictionSet, ScoreStamp
+from bench.cell_folder import CellFolder
+from bench.cell_records import PredictionSet, ScoreStamp
 from bench.errors import BenchError
 from bench.files.digests import DIGESTS, is_whole
 from bench.files.records import SEAL, is_sealed, read_json

@@ -14,7 +14,8 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from bench.board.schema import HEADLINE, TASKS
-from bench.cell_folder import CellFolder, Judgement
+from bench.cell_folder import CellFolder
+from bench.cell_records import Judgement
 from bench.errors import BenchError
 from bench.names import DEFAULT, TUNED, RowId, selected_variant
 from bench.planning.cells import PlannedCell

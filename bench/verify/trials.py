@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import hashing
 from bench.board.schema import HEADLINE
-from bench.cell_folder import CellCost, CellKey
+from bench.cell_records import CellCost, CellKey
 from bench.errors import BenchError, cut
 from bench.files.records import parse_record
 from bench.names import DEFAULT, cell_label

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bench import store
 from bench.api import Augments, Method, Normalises, Synthesises, TrainView
-from bench.cell_folder import CellCost, CellFolder, CellJob, CellResult
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellCost, CellJob, CellResult
 from bench.data import cache
 from bench.data.index import Index, read_index
 from bench.errors import NotFiniteError

@@ -14,7 +14,8 @@ import torch
 
 from bench import hashing, registry
 from bench.api import Build, Spec
-from bench.cell_folder import CellFolder, CellJob, CellProgress
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellJob, CellProgress
 from bench.errors import NotFiniteError
 from bench.worker.kept_training import KeptLoop, KeptTraining
 from bench.worker.shared_parts import Parts

@@ -11,7 +11,8 @@ import torch
 
 from bench import registry
 from bench.api import Classifies, Method, Segments, Spec
-from bench.cell_folder import CellFolder, CellJob
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellJob
 from bench.data.index import spec_of_task
 from bench.errors import BenchError
 from bench.plugin_files import named_plugin

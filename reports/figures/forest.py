@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench.board.schema import Board, MetricGain
-from bench.names import DEFAULT, TUNED, method_label
+from bench.board.schema import Board
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
-from reports.figures.views import first_view, own_settings, section_views
+from reports.figures.forest_rows import (
+    MOST,
+    NOT_TESTED,
+    ForestRow,
+    best_and_resolved,
+    choose_rows,
+    group_rows,
+)
+from reports.figures.views import first_view, section_views
 from reports.page import tables
-from reports.view import Settings, View, kept_defaults
+from reports.view import View
 from reports.wording import (
-    full_name,
-    interval_text,
     reference_words,
-    score_digits,
-    signed_text,
 )
 
-Place = tuple[str, str, int, str]  # as `kept_defaults` names rows
-
-MOST = 30  # methods of a view, besides those that are resolved
-NOT_TESTED = "not tested"
-RESOLVED = ("better", "worse")
 CAPTION = (
     "Dot: gain, mean over test patients and draws. Bar: 95% interval, adjusted for all methods "
     "compared; the word at the right follows from it. Small dots: one draw of the labelled "
@@ -42,30 +38,6 @@ COLOURS = {
 LONGEST_WIDE_TITLE, LONGEST_NARROW_TITLE = 110, 38  # characters a line
 
 
-class ForestRow(NamedTuple):
-    """One method of a view; `lo` and `hi` are the adjusted interval.
-
-    `repeats` marks tuned rows that kept the defaults: beside the default row they are left out.
-    """
-
-    labelled: int
-    metric: str
-    settings: str
-    name: str
-    id: str
-    mean: float
-    lo: float | None
-    hi: float | None
-    draws: tuple[float, ...]
-    word: str
-    number: str
-    interval: str
-    repeats: bool
-
-
-RowGroups = dict[tuple[int, str], list[ForestRow]]  # by labelled patients and metric
-
-
 # ---- Rows
 
 
@@ -74,99 +46,17 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
     views = section_views(board, task, dataset)
     if not views:
         return None
-    groups = _group_rows(board, task, dataset)
+    groups = group_rows(board, task, dataset)
     rows: dict[ForestRow, None] = {}
     headings = {}
     for view in views:
-        chosen = _choose(groups[view.labelled, view.metric], view.settings)
-        shown = _best_and_resolved(chosen)
+        chosen = choose_rows(groups[view.labelled, view.metric], view.settings)
+        shown = best_and_resolved(chosen)
         headings[_heading_key(view)] = view_heading(board, view, len(shown), len(chosen))
         rows.update(dict.fromkeys(shown))
     spec = forest_spec(list(rows), headings, first_view(board, task, dataset))
     title = f"Gain over {reference_words(board)}"
     return make_figure("forest", title, CAPTION, spec)
-
-
-def forest_rows(board: Board, view: View) -> list[ForestRow]:
-    """The methods of a view, best first; of very many only the best and the resolved ones."""
-    groups = _group_rows(board, view.task, view.dataset)
-    return _best_and_resolved(_choose(groups[view.labelled, view.metric], view.settings))
-
-
-def _group_rows(board: Board, task: str, dataset: str) -> RowGroups:
-    """All rows of a section by budget and metric, best first."""
-    gains = [gain for gain in board.gains if (gain.task, gain.dataset) == (task, dataset)]
-    repeated = kept_defaults(board)
-    groups: RowGroups = defaultdict(list)
-    for gain in gains:
-        if math.isfinite(gain.mean):
-            groups[gain.labelled, gain.metric].append(_make_row(board, gain, repeated))
-    for rows in groups.values():
-        rows.sort(key=_best_first)
-    return groups
-
-
-def _choose(rows: list[ForestRow], settings: Settings) -> list[ForestRow]:
-    if settings == "all":
-        return [row for row in rows if not row.repeats]
-    return [row for row in rows if row.settings == settings]
-
-
-def _best_and_resolved(rows: list[ForestRow]) -> list[ForestRow]:
-    kept = []
-    for rank, row in enumerate(rows):
-        if rank < MOST or row.word in RESOLVED:
-            kept.append(row)
-    return kept
-
-
-def _make_row(board: Board, gain: MetricGain, repeated: frozenset[Place]) -> ForestRow:
-    place = (gain.task, gain.dataset, gain.labelled, gain.method)
-    repeats = gain.variant == TUNED and place in repeated
-    known = board.column(gain.metric).digits
-    name = full_name(board, gain.method, gain.variant)
-    if repeats:
-        name = f"{full_name(board, gain.method, DEFAULT)} (tuned = default)"
-    low, high = gain.adjusted_lo, gain.adjusted_hi
-    row = ForestRow(
-        labelled=gain.labelled,
-        metric=gain.metric,
-        settings=own_settings(gain.variant),
-        name=name,
-        id=method_label(gain.method, gain.variant),
-        mean=_rounded(gain.mean),
-        lo=None,
-        hi=None,
-        draws=tuple(_rounded(draw) for draw in gain.draws if math.isfinite(draw)),
-        word=NOT_TESTED,
-        number=signed_text(gain.mean, score_digits(known, None)),
-        interval="",
-        repeats=repeats,
-    )
-    if low is None or high is None or gain.verdict is None:
-        return row
-    digits = score_digits(known, (high - low) / 2)
-    return row._replace(
-        lo=_rounded(_possible(low, gain.metric)),
-        hi=_rounded(_possible(high, gain.metric)),
-        word=gain.verdict,
-        number=signed_text(gain.mean, digits),
-        interval=interval_text(low, high, digits),
-    )
-
-
-def _possible(end: float, metric: str) -> float:
-    """The end of a bar: no gain in a share leaves [-1, 1], however few the draws."""
-    return tables.clip(end, "gain") if metric in tables.SHARES else end
-
-
-def _rounded(value: float) -> float:
-    """Short in the page, and still finer than a pixel."""
-    return float(f"{value:.4g}")
-
-
-def _best_first(row: ForestRow) -> tuple[float, str]:
-    return (-row.mean, row.name)
 
 
 # ---- Words

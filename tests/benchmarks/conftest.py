@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cell_folder import CellCost, CellResult
+from bench.cell_records import CellCost, CellResult
 from bench.planning import plan_file
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import labelled_cases

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.cell_folder import CellCost, CellResult
+from bench.cell_records import CellCost, CellResult
 from bench.data.cache import DecodedDataset
 from bench.planning.cells import PlannedDataset, plan_cells
 from bench.planning.plan_file import read_plan, write_plan

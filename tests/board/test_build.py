@@ -10,7 +10,7 @@ import pytest
 from bench.board.build import build
 from bench.board.columns import COLUMNS
 from bench.board.rows import find_reference, status_of
-from bench.cell_folder import CellFailure
+from bench.cell_records import CellFailure
 from bench.files.records import write_record
 from bench.store import Store
 from tests.support import tiny_bench

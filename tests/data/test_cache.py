@@ -10,7 +10,7 @@ import pytest
 
 from bench import registry
 from bench.api import RawCase, Record
-from bench.data import cache, decode, geometry
+from bench.data import cache, decode, decoded_case, geometry
 from bench.data.index import DroppedCase
 from bench.errors import BenchError, DataProblem
 from bench.planning import split
@@ -31,7 +31,7 @@ def prepare(tmp_path: Path, dataset: Any, drop_copies: bool = False) -> cache.De
     return decode.prepare(
         dataset,
         {"train": train, "test": test},
-        decode.Grid((16, 16)),
+        decoded_case.Grid((16, 16)),
         tmp_path,
         "code",
         drop_copies,
@@ -121,7 +121,7 @@ def test_smooth_drawn_images_are_not_taken_for_copies(tmp_path: Path) -> None:
     dataset, code = registry.dataset("phantoms", None)
     train, test = split.draw_sides(dataset.records(), 0, None)
     prepared = decode.prepare(
-        dataset, {"train": train, "test": test}, decode.Grid((64, 64)), tmp_path, code
+        dataset, {"train": train, "test": test}, decoded_case.Grid((64, 64)), tmp_path, code
     )
     assert (len(prepared.index.train), prepared.index.dropped) == (240, [])
 
@@ -227,7 +227,7 @@ def test_a_3d_size_keeps_whole_volumes(tmp_path: Path, normalised: bool) -> None
     train, test = split.draw_sides(dataset.records(), 0, None)
     sides = {"train": train, "test": test, "validation": test[:2]}
     prepared = decode.prepare(
-        dataset, sides, decode.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code"
+        dataset, sides, decoded_case.Grid((16, 16, 16), (2, 2, 2)), tmp_path, "code"
     )
     view = cache.train_view(prepared.folder, prepared.index, ["p1"])
     case = view.fit[0]

@@ -8,7 +8,8 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
-from bench.cell_folder import LOG_BYTES, CellFolder, CellJob
+from bench.cell_folder import LOG_BYTES, CellFolder
+from bench.cell_records import CellJob
 from bench.errors import NotFiniteError
 from bench.execution.progress import Progress
 from bench.planning.suite import Suite

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.board.build import per_case_csv
-from bench.cell_folder import CellResult
+from bench.cell_records import CellResult
 from bench.files import csv_text
 from bench.scoring.tables import FIELDS, as_csv, read_rows, read_scores
 from bench.store import Store

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cell_folder import CellFolder, CellResult
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellResult
 from bench.errors import LONGEST_VALUE, BenchError, shown
 from bench.files.digests import FolderDigests, digest_of, digests_of, is_whole, write_digests
 from bench.files.records import is_sealed, read_sealed, write_sealed, write_text

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench import stages
-from bench.cell_folder import (
+from bench.cell_folder import CellFolder
+from bench.cell_records import (
     CellCost,
     CellFailure,
-    CellFolder,
     CellJob,
     CellProgress,
     CellResult,
@@ -31,6 +30,7 @@ from bench.data.index import DroppedCase, StoredArray, read_index, write_index
 from bench.errors import BenchError
 from bench.files.records import plain_data, read_record, write_record
 from bench.planning.plan_file import PublishedNumber, StudyFacts, read_plan, write_plan
+from bench.status import read_status
 from bench.store import Store
 from tests.support.boards import dataset_facts, planned_cell, toy_plan
 from tests.support.entries import CARD, SPEC, entry, index_of
@@ -302,5 +302,5 @@ def test_results_of_an_older_layout_are_counted_as_aside(tmp_path: Path) -> None
         folder.make()
         (folder.path / "cell.json").write_text(json.dumps(content))
         (folder.path / "result.json").write_text('{"key": "old", "seconds": 3}')
-    state = stages.status(store)
+    state = read_status(store)
     assert (state.done, state.missing, state.aside) == (1, 0, 4)

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from bench import registry
-from bench.cell_folder import PROTOCOL
+from bench.cell_records import PROTOCOL
 from bench.errors import BenchError
 from bench.planning import cells as planning
-from bench.planning import suite, suite_file
-from bench.planning.cells import PlannedCell, matching_cells
+from bench.planning import suite, suite_file, suite_parts
+from bench.planning.cells import PlannedCell
+from bench.planning.filters import matching_cells
 
 GOOD = {
     "name": "toy",
@@ -176,7 +177,7 @@ def test_other_steps_are_said_and_scale_the_selection(tmp_path: Path) -> None:
         100,
         "n; 20 of 100 steps (--steps); do not cite",
     )
-    assert loaded.select == suite.Select(by="test", every=10, start=8)
+    assert loaded.select == suite_parts.Select(by="test", every=10, start=8)
     assert suite_file.load(file, steps=100).full_steps is None
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.cell_folder import CellFolder, CellJob, CellKey, CellResult, PredictionSet
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellJob, CellKey, CellResult, PredictionSet
 from bench.data.index import CaseEntry, StoredArray, read_index, write_index
 from bench.errors import BenchError
 from bench.metrics.built_in import BUILT_IN

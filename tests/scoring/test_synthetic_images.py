@@ -13,9 +13,11 @@ import pytest
 from bench import stages
 from bench.board.build import build
 from bench.board.schema import Row
-from bench.cell_folder import CellFolder, Judgement
+from bench.cell_folder import CellFolder
+from bench.cell_records import Judgement
 from bench.errors import BenchError
 from bench.planning import cells as planning
+from bench.planning import filters
 from bench.planning.plan_file import read_plan
 from bench.planning.suite import Suite
 from bench.scoring import features, synthetic_images
@@ -152,10 +154,10 @@ def test_samples_are_stored_in_eight_bits(done: Store) -> None:
 
 def test_the_reference_is_planned_though_not_asked_for(tmp_path: Path) -> None:
     bench = tiny_bench.plan(make_suite(fractions=[0.3], subsets=1), Store(tmp_path / "toy"))
-    matching = planning.matching_cells(bench.cells, ["method=copier"])
+    matching = filters.matching_cells(bench.cells, ["method=copier"])
     kept = [(cell.method, round(cell.fraction, 1), cell.subset) for cell in matching]
     assert kept == [("supervised", 1.0, 0), ("copier", 0.3, 0)]
-    assert len(planning.matching_cells(bench.cells, ["method=supervised,fraction=1"])) == 1
+    assert len(filters.matching_cells(bench.cells, ["method=supervised,fraction=1"])) == 1
 
 
 def test_without_the_reference_the_distance_says_why(tmp_path: Path) -> None:

@@ -13,20 +13,22 @@ from sklearn.metrics import roc_auc_score
 from bench.errors import BenchError
 from bench.metrics.case_metric import CaseMetric
 from bench.scoring import tables
+from bench.scoring.pseudo_healthy_scores import (
+    PSEUDO_HEALTHY_FIELDS,
+    PseudoHealthyScores,
+    pseudo_healthy_matrix,
+)
 from bench.scoring.score_cell import score_case
 from bench.scoring.tables import (
     FIELDS,
     LABEL_FIELDS,
     LABEL_METRICS,
-    PSEUDO_HEALTHY_FIELDS,
     LabelScores,
-    PseudoHealthyScores,
     Scores,
     as_csv,
     held_out_headline,
     label_matrix,
     mean_of,
-    pseudo_healthy_matrix,
     read_draws,
     read_rows,
     read_scores,

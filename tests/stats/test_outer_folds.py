@@ -18,7 +18,8 @@ from bench.stats.intervals import (
     mean_with_interval_if_known,
     variances_of_means,
 )
-from bench.stats.shared_variance import MethodTable, pooled_mean_square, share_variance
+from bench.stats.moderation import pooled_mean_square
+from bench.stats.shared_variance import MethodTable, share_variance
 
 PATIENTS = 30
 FOLDS = np.arange(PATIENTS) % 5

@@ -16,12 +16,12 @@ from bench.stats.intervals import (
     p_value,
     standard_error,
 )
+from bench.stats.moderation import pooled_mean_square
 from bench.stats.shared_variance import (
     Difference,
     MethodTable,
     SharedVariance,
     differences_without_common_method,
-    pooled_mean_square,
     share_variance,
 )
 

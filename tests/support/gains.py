@@ -23,7 +23,7 @@ from bench.board.schema import (
     SyntheticImages,
     TrialPoint,
 )
-from bench.cell_folder import CurvePoint, GeneratorCurve
+from bench.cell_records import CurvePoint, GeneratorCurve
 from bench.planning.plan_file import MethodCard
 from tests.support.boards import dataset_facts
 

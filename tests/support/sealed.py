@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.cell_folder import CellFolder, CellResult
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellResult
 from bench.files.digests import digests_of, write_digests
 from bench.files.records import write_sealed
 

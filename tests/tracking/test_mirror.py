@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench import stages, tracking
-from bench.cell_folder import CellFolder, CurvePoint, GeneratorCurve, Judgement
+from bench.cell_folder import CellFolder
+from bench.cell_records import CurvePoint, GeneratorCurve, Judgement
 from bench.errors import BenchError
 from bench.metrics.built_in import case_metrics
+from bench.planning import provenance
 from bench.scoring.tables import Scores, read_scores
 from bench.store import Store
 from bench.tracking import content, follower
@@ -86,7 +88,7 @@ def test_a_finished_cell_is_all_there(store: Store, uri: str) -> None:
     named = {
         "key": planned.key,
         "split": planned.split,
-        "commit": stages.commit(),
+        "commit": provenance.commit(),
         "status": "done",
     }
     assert named.items() <= tags.items()

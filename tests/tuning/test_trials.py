@@ -17,6 +17,7 @@ from bench.execution import driver
 from bench.execution.local import LocalExecutor
 from bench.planning.plan_file import StudyFacts, read_plan
 from bench.stages import RunOptions
+from bench.status import read_status
 from bench.store import Store
 from bench.tuning import search, trials
 from bench.tuning.study import plan_studies
@@ -463,7 +464,7 @@ def test_failed_defaults_are_called_so(tmp_path: Path) -> None:
 
 def test_trials_are_no_results_of_other_settings(done: Store) -> None:
     """Found in a review: `status` counted every trial as a result kept aside."""
-    assert stages.status(done).aside == 0
+    assert read_status(done).aside == 0
 
 
 def test_the_page_counts_the_trials_that_ended(copy: Store) -> None:

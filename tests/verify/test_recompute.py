@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.cell_folder import CellFailure, CellResult, CopyCounts, Distance, Judgement
+from bench.cell_records import CellFailure, CellResult, CopyCounts, Distance, Judgement
 from bench.files.records import write_record
 from bench.names import RowId
 from bench.planning.cells import PlannedCell

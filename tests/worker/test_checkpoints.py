@@ -157,3 +157,9 @@ def test_a_plan_of_another_version_is_refused_in_one_line(tmp_path: Path) -> Non
         BenchError, match="was planned by another version; give its suite to 'run' again"
     ):
         read_plan(tmp_path)
+
+
+def test_a_plan_from_before_seals_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"layout": 5}')
+    with pytest.raises(BenchError, match="or by another version; give its suite to 'run' again"):
+        read_plan(tmp_path)

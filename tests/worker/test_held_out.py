@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bench.api import RawCase, Record
-from bench.data import decode
+from bench.data import decode, decoded_case
 from bench.worker import held_out
 from bench.worker.predictors import Predictor
 from tests.data.test_cache import tiny
@@ -56,7 +56,7 @@ def test_slices_that_are_files_are_scored_as_their_volume(tmp_path: Path) -> Non
     prepared = decode.prepare(
         dataset,
         {"train": records[:14], "test": records[14:]},
-        decode.Grid((16, 16)),
+        decoded_case.Grid((16, 16)),
         tmp_path,
         "code",
         drop_copies=False,

@@ -10,7 +10,8 @@ import pytest
 
 from bench.board.schema import Board
 from reports.figures.figure import fit_to
-from reports.figures.forest import forest_rows, section_figure, view_heading
+from reports.figures.forest import section_figure, view_heading
+from reports.figures.forest_rows import forest_rows
 from reports.figures.library import draw_svg
 from reports.view import View
 from tests.support.gains import GAINS, make_board, make_cell, make_gain, seven_methods

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.board.schema import Board, GeneratorCurve, SyntheticImages
-from bench.cell_folder import CopyCounts, CurvePoint, Distance
+from bench.cell_records import CopyCounts, CurvePoint, Distance
 from reports.page.page import render_page
 
 Words = Callable[[str], str]

@@ -1,0 +1,147 @@
+"""One case, read and brought to the training grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import Card, Dataset, RawCase, Record
+from bench.data import geometry
+from bench.data.index import (
+    CaseEntry,
+    StoredArray,
+)
+from bench.data.near_duplicates import thumbnail
+from bench.data.pack_writer import PackWriter
+from bench.data.raw_case import checked
+from bench.errors import DataProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The training grid: images of `size`, or patches of `size` out of shrunk volumes."""
+
+    size: tuple[int, ...]
+    shrink: tuple[int, ...] = ()  # 3D: along each axis, how many voxels become one
+
+    def describe(self) -> str:
+        """How masks come to this grid, in words."""
+        if len(self.size) == 2:
+            return f"resizing to {'x'.join(map(str, self.size))}"
+        return f"shrinking by {'x'.join(map(str, self.shrink))}"
+
+
+@dataclass(frozen=True)
+class DecodedCase:
+    """One case on its native grid, to be written to the packs."""
+
+    card: Card
+    record: Record
+    raw: RawCase
+    mask: NDArray[np.uint8]  # *S
+    grid: Grid
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether it is a volume that is trained on in slices."""
+        return self.raw.image.ndim == 4 and len(self.grid.size) == 2
+
+    def thumbnail(self) -> NDArray[np.float32]:
+        """What look-alikes are found by (32 32)."""
+        return thumbnail(self.raw.image, self.card.slice_axis)
+
+    def write_test(self, writers: Mapping[str, PackWriter]) -> CaseEntry:
+        """Store a test or validation case: its images on the training grid, the rest native."""
+        images = [self.raw.image]
+        axis: int | None = None
+        if self.is_sliced:
+            axis = self.card.slice_axis
+            images = list(geometry.image_slices(self.raw.image, axis))
+        on_grid = [_on_grid(image, self.grid, self.card) for image in images]
+        stored = writers["test_images"].add(np.stack(on_grid))  # 1 C *S, or the slices D C H W
+        native = writers["test_native"].add(self.raw.image)
+        stored_mask = writers["test_masks"].add(self.mask)
+        entry = self._entry(self.record.id, self.mask, stored, stored_mask)
+        return replace(entry, native=native, slice_axis=axis)
+
+    def write_training(self, writers: Mapping[str, PackWriter]) -> list[CaseEntry]:
+        """Store a training case on the training grid: one entry, or one for each slice."""
+        names = [self.record.id]
+        images = [self.raw.image]
+        masks = [self.mask]
+        if self.is_sliced:
+            images = list(geometry.image_slices(self.raw.image, self.card.slice_axis))
+            masks = list(geometry.mask_slices(self.mask, self.card.slice_axis))
+            names = [f"{self.record.id}_s{number:03d}" for number in range(len(images))]
+        entries = []
+        for name, image, mask in zip(names, images, masks, strict=True):
+            stored = writers["train_images"].add(_on_grid(image, self.grid, self.card))
+            small = mask_on_grid(mask, self.grid)
+            stored_mask = writers["train_masks"].add(small)
+            entry = self._entry(name, mask, stored, stored_mask)
+            entries.append(replace(entry, classes_on_grid=classes_in(small)))
+        return entries
+
+    def _entry(
+        self, name: str, mask: NDArray[np.uint8], images: StoredArray, masks: StoredArray
+    ) -> CaseEntry:
+        plane = float(mask.size)
+        if mask.ndim == 3:
+            plane /= mask.shape[self.card.slice_axis]
+        spacing = self.raw.spacing
+        return CaseEntry(
+            id=name,
+            record=self.record.id,
+            group=self.record.group,
+            label=self.record.label,
+            spacing=tuple(spacing) if spacing else None,
+            shape=mask.shape,
+            classes=classes_in(mask),
+            area=float((mask > 0).sum() / plane),
+            images=images,
+            masks=masks,
+            volume=self.record.volume,
+            affine=_plain_affine(self.raw),
+        )
+
+
+def classes_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
+    """The foreground classes in a mask."""
+    return tuple(int(value) for value in np.unique(mask) if value)
+
+
+def _plain_affine(raw: RawCase) -> tuple[tuple[float, ...], ...] | None:
+    if raw.affine is None:
+        return None
+    return tuple(tuple(row) for row in raw.affine.tolist())
+
+
+def read_case_on_grid(dataset: Dataset, record: Record, grid: Grid) -> DecodedCase:
+    """Read a case. Raises DataProblem if it cannot be used."""
+    slices_fit = len(grid.size) == 2
+    raw = checked(dataset.read(record), record.id, dataset.card, slices_fit)
+    if raw.mask is None:
+        raise DataProblem(
+            f"case {record.id}: no mask given; expected one for every case; "
+            "add it or remove the case"
+        )
+    return DecodedCase(dataset.card, record, raw, raw.mask, grid)
+
+
+def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
+    """An image (C H W) at the grid's size; a volume (C *S) z-scored, unless it was, and shrunk."""
+    if image.ndim == 3:
+        return geometry.image_to_grid(geometry.to_unit(image), grid.size)
+    values = image.astype(np.float32) if card.normalised else geometry.zscore(image)
+    return geometry.shrink_image(values, grid.shrink)
+
+
+def mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    """A mask (H W) at the grid's size, or a volume (*S) shrunk."""
+    if mask.ndim == 2:
+        return geometry.mask_to_grid(mask, grid.size)
+    return geometry.shrink_mask(mask, grid.shrink)

@@ -1,0 +1,56 @@
+"""What `run` makes anew of a cell that ended and was damaged since."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.cell_folder import CellFolder
+from bench.cell_records import CellJob
+from bench.errors import BenchError
+from bench.files.records import is_sealed
+from bench.metrics.case_metric import CaseMetric
+from bench.scoring import score_cell
+
+log = logging.getLogger("bench.mending")
+
+
+def mend_cell(
+    folder: CellFolder,
+    job: CellJob,
+    decoded: Path,
+    tolerance: float,
+    metrics: Sequence[CaseMetric],
+    metric_code: str,
+) -> bool:
+    """Make what is damaged in a cell that has ended due again; returns whether it is scored.
+
+    A torn cell.json is written again, a torn failure or result leaves the cell to be run again, as
+    do damaged predictions that have to be scored.
+    """
+    if not folder.has_result:
+        if folder.has_failed and not is_sealed(folder.path / "failure.json"):
+            folder.forget_failure()
+        return False
+    if not folder.has_whole_job:
+        folder.write_job(job)
+    if not folder.has_whole_result:
+        _run_again(folder, "its result was changed after it was written")
+        return False
+    if score_cell.is_scored(folder, decoded, tolerance, metrics, metric_code):
+        return True
+    try:
+        changed = folder.work.changed(folder.predictions("last"))
+        changed += folder.work.changed(folder.checkpoints)
+    except BenchError as problem:
+        _run_again(folder, str(problem).partition(";")[0])
+        return False
+    if changed:
+        _run_again(folder, f"{changed[0]} was changed after it was written")
+    return False
+
+
+def _run_again(folder: CellFolder, reason: str) -> None:
+    log.warning("cell %s is run again: %s", folder.key, reason)
+    folder.forget_result()

@@ -1,0 +1,67 @@
+"""`--only`: which cells of a plan a command is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.errors import BenchError
+from bench.planning.cells import PlannedCell, reference_models
+
+FILTER_KEYS = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")  # --only
+
+
+def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
+    """Filters such as `method=a,fraction=0.1` as {key: alternatives}.
+
+    Raises BenchError for a key that cells do not have.
+    """
+    wanted: dict[str, list[str]] = {}
+    for filters in only:
+        for item in filters.split(","):
+            key, sign, value = item.partition("=")
+            if not sign or key not in FILTER_KEYS:
+                keys = ", ".join(FILTER_KEYS)
+                raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {keys}")
+            wanted.setdefault(key, []).append(value)
+    return wanted
+
+
+def matching_cells(
+    cells: Sequence[PlannedCell], only: Sequence[str], reference: str = "supervised"
+) -> list[PlannedCell]:
+    """Cells that match every key of `only`, and the reference models that judge them.
+
+    Values of one key are alternatives; without filters all cells match. Raises BenchError if none
+    does.
+    """
+    if not only:
+        return list(cells)
+    wanted = parse_filters(only)
+    kept = []
+    for cell in cells:
+        if all(_matches(cell, key, values) for key, values in wanted.items()):
+            kept.append(cell)
+    judged = dict.fromkeys((cell.task, cell.dataset) for cell in kept if cell.is_judged)
+    for task, dataset in judged:
+        models = reference_models(cells, task, dataset, reference)
+        kept = [model for model in models if model not in kept] + kept
+    if not kept:
+        raise BenchError(
+            f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run"
+        )
+    return kept
+
+
+def _matches(cell: PlannedCell, key: str, values: Sequence[str]) -> bool:
+    actual = getattr(cell, key)
+    if not isinstance(actual, float):
+        return str(actual) in values
+    numbers = [_number(value) for value in values]
+    return any(number is not None and abs(actual - number) < 1e-9 for number in numbers)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
