@@ -151,7 +151,8 @@ def _page_with_files(
 ) -> str:
     from reports.page.page import render_page  # it imports matplotlib, which takes seconds
 
-    return render_page(board, panels, sheets, list_downloads(contents, splits), public)
+    downloads = list_downloads(contents, splits)
+    return render_page(board, panels, sheets, downloads, public, contents["board.json"])
 
 
 def list_downloads(contents: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:

@@ -15,19 +15,20 @@ TITLE = "ScarceBench: which method to use when medical images have few labels"
 AUTHOR = "The ScarceBench maintainers"
 
 
-def bibliography(board: Board, url: str | None = None) -> str:
+def bibliography(board: Board, url: str | None = None, text: str | None = None) -> str:
     """All entries as one text; `url` is where the board can be read, if that is known.
 
-    The hash is that of board.json as this board writes it, and the date that of the run.
+    The hash is that of board.json, which is written anew unless `text` holds it; the date is that
+    of the run.
     """
-    entries = [_board_entry(board, url), _software_entry(board)]
+    entries = [_board_entry(board, url, text or board_json(board)), _software_entry(board)]
     entries += _dataset_entries(board)
     entries += _method_entries(board)
     return "\n".join(entries)
 
 
-def _board_entry(board: Board, url: str | None) -> str:
-    digest = hashlib.sha256(board_json(board).encode()).hexdigest()
+def _board_entry(board: Board, url: str | None, text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()
     facts = [_version(board)]
     if "commit" in board.provenance:
         facts.append(f"commit {board.provenance['commit']}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields
 from typing import Any
 
-from bench.board.schema import Board, Point, Row
+from bench.board.schema import Board, Row
 from bench.files import csv_text
 from reports.formats.main_table import GAIN, Line, Table, gain_interval, main_tables
 
@@ -35,28 +35,17 @@ def _line_by_line(value: Any) -> str:
 
 def _to_json(value: Any) -> str:
     """JSON; NaN and infinity, which it does not know, become null."""
-    if isinstance(value, Row | Point):
-        value = flat_fields(value)
-    elif isinstance(value, dict):
-        value = {key: _plain(item) for key, item in value.items()}
-    else:
-        value = _plain(value)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, default=flat_fields, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        return json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+        # Records become mappings, so that NaN is found in them too.
+        plain = json.loads(json.dumps(value, default=flat_fields))
+        return json.dumps(_without_nan(plain), ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
-    """A record as a mapping; anything else as it is."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    return value
-
-
-def flat_fields(row: Row | Point) -> dict[str, Any]:
-    """The fields of a row; nothing in it is nested."""
-    return {name: getattr(row, name) for name in row.__slots__}
+def flat_fields(record: Any) -> dict[str, Any]:
+    """The fields of a record by name; records in it stay what they are."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def rows_csv(board: Board) -> str:

@@ -31,10 +31,12 @@ def render_page(
     sheets: Sequence[Sheet],
     files: Sequence[Download] = (),
     public: bool = False,
+    board_text: str | None = None,
 ) -> str:
     """The whole page as HTML text; the same input gives the same bytes.
 
     `public` only chooses the words: the board and the pictures have to be fit for others already.
+    `board_text` is board.json, which a citation has the hash of, where it is at hand.
     """
     sections = list_sections(board, panels, sheets)
     statuses = Counter(cell.status for cell in board.cells)
@@ -56,7 +58,7 @@ def render_page(
         "units": _labelled_units(board),
         "reference": tables.reference_method(board),
         "files": files,
-        "bibliography": bibliography(board),
+        "bibliography": bibliography(board, text=board_text),
         "data": embedded.as_json(script_data(board, sections)),
     }
     script = "\n".join(templating.read_static(name) for name in SCRIPTS)

@@ -22,7 +22,7 @@ from methods.augment import flips
 from methods.config import TrainingConfig
 from methods.networks.unet import UNet
 from methods.training import optimizer, segmentation_loss
-from tests.support.boards import toy_plan
+from tests.support.boards import dataset_facts, toy_plan
 from tests.support.entries import entry, index_of
 
 RESULT = CellResult(
@@ -75,7 +75,7 @@ def planned_dataset(patients: int, subsets: int) -> PlannedDataset:
     """A data set with one image for each patient, the last 20 of them for testing."""
     cases = [entry(f"c{number}", f"p{number}") for number in range(patients)]
     index = index_of(cases[:-20], cases[-20:])
-    return PlannedDataset(DecodedDataset(Path(), index), draw("toy", index, 0, subsets))
+    return PlannedDataset(DecodedDataset(Path(), index), draw("toy", index, 0, range(subsets)))
 
 
 def many_variants(count: int, subsets: int) -> Suite:
@@ -117,7 +117,9 @@ def test_read_a_plan_of_10_000_cells(benchmark: BenchmarkFixture, tmp_path: Path
     """What `status` and `report` begin with."""
     suite = many_variants(100, subsets=25)
     datasets = {"toy": planned_dataset(patients=120, subsets=25)}
-    write_plan(tmp_path, toy_plan(suite, cells=plan_cells(suite, datasets)))
+    facts = {"toy": dataset_facts(id="toy")}
+    cells = plan_cells(suite, datasets)
+    write_plan(tmp_path, toy_plan(suite, cells=cells, datasets=facts, caches={"toy": "cache"}))
     plan = benchmark.pedantic(lambda: read_plan(tmp_path), rounds=3)
     assert len({cell.key for cell in plan.cells}) == 10_000
 
