@@ -15,7 +15,7 @@ from bench.planning.plan_file import read_plan
 from bench.planning.split import Split, read_kept
 from bench.planning.suite import Suite
 from bench.scoring.tables import Scores, read_scores
-from bench.status import status
+from bench.status import read_status
 from bench.store import Store
 from tests.support.tiny_bench import mismatches, plan, planned, report, run, toy_suite
 
@@ -113,7 +113,7 @@ def test_a_dry_run_and_status_name_the_cells_of_all_folds(finished: Store) -> No
     text = forecast(bench)
     assert "subset 9: done" in text
     assert "nothing to do" in text
-    assert status(finished).done == 2 * 2 * 2 * FOLDS
+    assert read_status(finished).done == 2 * 2 * 2 * FOLDS
 
 
 def test_folds_of_unequal_size_label_as_many_patients(tmp_path: Path) -> None:
