@@ -12,7 +12,7 @@ from bench.board.schema import PlanningNote
 from bench.cell_records import CellJob
 from bench.execution import driver
 from bench.execution.executor import Executor
-from bench.names import EXTERNAL, RowId, cell_label, dataset_label, duration
+from bench.names import EXTERNAL, RowId, cell_label, dataset_label, draw_noun, duration
 from bench.planning.cells import PlannedCell
 from bench.planning.filters import matching_cells
 from bench.stages import Bench
@@ -69,27 +69,25 @@ def _measured_planning(bench: Bench) -> list[str]:
     from bench.board.shared_draws import Budget
     from bench.stages import make_plan
 
-    if bench.suite.outer_folds is not None:
-        return []  # the draws of folds are no draws for one test set, which a line plans with
-    test_groups = {}
-    for name, dataset in bench.datasets.items():
-        test_groups[name] = dataset.split.patients(dataset.split.test)
-    rows = row_cells(bench.store, make_plan(bench))
+    plan = make_plan(bench)
+    test_groups = {name: dataset.test_groups for name, dataset in plan.datasets.items()}
+    rows = row_cells(bench.store, plan)
     notes = planning_notes([Budget(group) for group in rows_by_budget(rows)])
-    return planning_lines(bench.cells, test_groups, notes)
+    return planning_lines(bench.cells, test_groups, notes, bench.suite.folds)
 
 
 def planning_lines(
-    cells: Sequence[PlannedCell], test_groups: Mapping[str, int], notes: Sequence[PlanningNote]
+    cells: Sequence[PlannedCell],
+    test_groups: Mapping[str, int],
+    notes: Sequence[PlanningNote],
+    folds: int = 1,
 ) -> list[str]:
     """A line for each budget of a plan with two methods or more.
 
     `test_groups` holds the test patients of each data set, `notes` what finished cells say; a
-    budget without a note is planned by the variance of the demo, which is one of Dice.
+    budget without a note is planned by the variance of the demo, which is one of Dice. `folds` are
+    outer folds, each of which has draws of its own.
     """
-    from bench.board.comparisons import note_text
-    from bench.stats.planning import DEFAULT_COMPONENTS
-
     measured = {(note.task, note.dataset, note.labelled): note.text for note in notes}
     lines = []
     for key, rows in _planned_rows(cells).items():
@@ -98,21 +96,33 @@ def planning_lines(
             continue
         text = measured.get(key)
         if text is None and task == "segmentation":
-            draws = max(rows.values())
-            text = note_text(DEFAULT_COMPONENTS, test_groups[dataset], draws, len(rows))
-            text = f"{text} Assumes that differences vary as in the demo."
+            assumed = _assumed_planning(list(rows.values()), test_groups[dataset], folds)
+            text = f"{assumed} Assumes that differences vary as in the demo."
         if text is not None:
             lines.append(f"{dataset_label(task, dataset)}, {labelled} labelled, {text}")
     return lines
 
 
-def _planned_rows(cells: Sequence[PlannedCell]) -> dict[BudgetKey, dict[RowId, int]]:
-    """The draws of each row that will be scored, by budget."""
-    budgets: dict[BudgetKey, dict[RowId, int]] = defaultdict(dict)
+def _assumed_planning(rows: Sequence[Sequence[PlannedCell]], patients: int, folds: int) -> str:
+    """What the draws of one budget would resolve if differences varied as in the demo."""
+    from bench.board.comparisons import fold_note_text, note_text
+    from bench.stats.fold_planning import FoldDesign, expected_fold_components
+    from bench.stats.planning import DEFAULT_COMPONENTS
+
+    noun = draw_noun(rows[0][0].fraction)
+    draws = max(map(len, rows)) // folds
+    if folds == 1:
+        return note_text(DEFAULT_COMPONENTS, patients, draws, len(rows), noun)
+    components = expected_fold_components(DEFAULT_COMPONENTS, patients, folds)
+    return fold_note_text(components, draws, FoldDesign(patients, folds, len(rows)), noun)
+
+
+def _planned_rows(cells: Sequence[PlannedCell]) -> dict[BudgetKey, dict[RowId, list[PlannedCell]]]:
+    """The cells of each row that will be scored, by budget."""
+    budgets: dict[BudgetKey, dict[RowId, list[PlannedCell]]] = defaultdict(dict)
     for cell in cells:
         if cell.refusal is None:
-            rows = budgets[cell.row.budget]
-            rows[cell.row] = rows.get(cell.row, 0) + 1
+            budgets[cell.row.budget].setdefault(cell.row, []).append(cell)
     return budgets
 
 

@@ -74,6 +74,11 @@ def row_label(row: RowId) -> str:
     return f"{method} on {dataset}, {row.labelled} labelled"
 
 
+def draw_noun(fraction: float) -> str:
+    """What is repeated at a budget: draws of the labelled patients, or trainings on all of them."""
+    return "repeat" if fraction == 1 else "draw"
+
+
 def selected_variant(variant: str, chosen_on: str) -> str:
     """The variant of a row that shows the checkpoint that was best on a list of cases."""
     label = f"best on {chosen_on}"

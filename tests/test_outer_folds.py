@@ -77,6 +77,9 @@ def test_a_row_holds_every_patient(finished: Store) -> None:
     facts = board.datasets["tiny"]
     assert (facts.train_groups, facts.test_groups, facts.test_cases) == (8, 10, 20)
     assert "in one of 5 folds over all cases" in board.protocol["Test"]
+    low, full = sorted(board.planning, key=lambda note: note.labelled)
+    assert low.text.startswith("2 draws in each of 5 folds: half-width now 0.")
+    assert full.text.startswith("2 repeats in each of 5 folds: half-width now 0.")
     assert page.exists()
 
 

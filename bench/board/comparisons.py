@@ -32,8 +32,14 @@ from bench.board.shared_draws import (
     find_bases,
     paired_gains,
 )
-from bench.names import DEFAULT
+from bench.names import DEFAULT, draw_noun
 from bench.stats import intervals
+from bench.stats.fold_planning import (
+    FoldComponents,
+    FoldDesign,
+    fold_planning_sentence,
+    measured_fold_components,
+)
 from bench.stats.planning import Components, measured_components, planning_sentence
 from bench.stats.ranking import Ordering, order_by_rules, rank_agreement
 from bench.stats.verdicts import PairTest, compare_all_pairs
@@ -245,35 +251,62 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
 def planning_notes(budgets: Sequence[Budget]) -> list[PlanningNote]:
     """A note for each budget at which two methods have scores of two draws and two patients.
 
-    None with outer folds: their draws are no draws for one test set, which a note plans with.
+    With outer folds, a single draw of each is enough.
     """
     notes = []
     for budget in budgets:
-        if budget.rows[0].folds > 1:
-            continue
         draws = budget.draws(HEADLINE[budget.task])
-        components = measured_components(draws.shared) if draws.tables else None
-        if components is not None:
-            notes.append(_planning_note(draws, components))
+        text = _planning_text(draws) if draws.tables else None
+        if text is not None:
+            first = next(iter(draws.rows.values()))
+            note = PlanningNote(
+                task=first.row.task,
+                dataset=first.row.dataset,
+                labelled=first.row.labelled,
+                fraction=first.fraction,
+                text=text,
+            )
+            notes.append(note)
     return notes
 
 
-def _planning_note(draws: SharedDraws, components: Components) -> PlanningNote:
-    first = next(iter(draws.rows.values()))
+def _planning_text(draws: SharedDraws) -> str | None:
+    """The sentence for one budget; None where too little is measured."""
+    noun = draw_noun(next(iter(draws.rows.values())).fraction)
     patients, count = draws.shared.shape
     methods = len(set(draws.shared.same_as.values()))
-    return PlanningNote(
-        task=first.row.task,
-        dataset=first.row.dataset,
-        labelled=first.row.labelled,
-        fraction=first.fraction,
-        text=note_text(components, patients, count, methods),
-    )
+    if draws.folds is not None:
+        of_folds = measured_fold_components(draws.shared)
+        if of_folds is None:
+            return None
+        design = FoldDesign(patients, intervals.fold_count(draws.folds), methods)
+        return fold_note_text(of_folds, count, design, noun)
+    components = measured_components(draws.shared)
+    if components is None:
+        return None
+    return note_text(components, patients, count, methods, noun)
 
 
-def note_text(components: Components, patients: int, draws: int, methods: int) -> str:
+def note_text(
+    components: Components, patients: int, draws: int, methods: int, noun: str = "draw"
+) -> str:
     """The sentence for one budget; half-width and draws are those of an adjusted verdict."""
     gains = max(1, methods - 1)
-    sentence = planning_sentence(components, patients, draws, methods, comparisons=gains)
-    adjusted = f", adjusted for {gains} gains" if gains > 1 else ""
-    return f"{draws} draws{adjusted}: {sentence}." if draws > 1 else f"1 draw: {sentence}."
+    sentence = planning_sentence(components, patients, draws, methods, comparisons=gains, noun=noun)
+    if draws == 1:
+        return f"1 {noun}: {sentence}."
+    return f"{draws} {noun}s{_adjusted_words(gains)}: {sentence}."
+
+
+def fold_note_text(
+    components: FoldComponents, draws: int, design: FoldDesign, noun: str = "draw"
+) -> str:
+    """The same with outer folds; `draws` are those of each fold."""
+    sentence = fold_planning_sentence(components, draws, design, noun)
+    plural = "" if draws == 1 else "s"
+    adjusted = _adjusted_words(design.comparisons)
+    return f"{draws} {noun}{plural} in each of {design.folds} folds{adjusted}: {sentence}."
+
+
+def _adjusted_words(gains: int) -> str:
+    return f", adjusted for {gains} gains" if gains > 1 else ""

@@ -151,10 +151,12 @@ def planning_sentence(
     methods: int,
     gains: Sequence[float] = PLANNED_GAINS,
     comparisons: int = 1,
+    noun: str = "draw",
 ) -> str:
     """What a board can resolve, and with how many draws it could resolve given gains.
 
-    For example "half-width now 0.22; a gain of 0.10 needs about 15 draws".
+    For example "half-width now 0.22; a gain of 0.10 needs about 15 draws". `noun` is what there
+    are several of, in the singular: at all labels, trainings are repeated without a draw.
     """
     width = half_width(components, patients, draws, methods, comparisons)
     parts = []
@@ -162,14 +164,14 @@ def planning_sentence(
         parts.append(f"half-width now {width:.2g}")
     for gain in gains:
         needed = draws_needed(components, gain, patients, methods, comparisons)
-        parts.append(_words_for_gain(needed))
+        parts.append(_words_for_gain(needed, f"{noun}s"))
     return "; ".join(parts)
 
 
-def _words_for_gain(needed: DrawsNeeded) -> str:
+def _words_for_gain(needed: DrawsNeeded, draws: str) -> str:
     gain = f"a gain of {needed.gain:.2f}"
     if needed.draws is not None:
-        return f"{gain} needs about {needed.draws} draws"
+        return f"{gain} needs about {needed.draws} {draws}"
     if needed.patients_limit:
-        return f"{gain} cannot be resolved with {MOST_DRAWS} draws: more patients are needed"
-    return f"{gain} cannot be resolved with {MOST_DRAWS} draws, however many patients there are"
+        return f"{gain} cannot be resolved with {MOST_DRAWS} {draws}: more patients are needed"
+    return f"{gain} cannot be resolved with {MOST_DRAWS} {draws}, however many patients there are"

@@ -1,6 +1,7 @@
 """How many draws a gain needs: from the board's own scores, and before a run."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,3 +78,23 @@ def test_classification_is_planned_from_finished_cells_only() -> None:
 def test_one_draw_has_no_half_width() -> None:
     text = note_text(DEFAULT_COMPONENTS, 100, 1, 2)
     assert text.startswith("1 draw: a gain of 0.05 ") and "half-width" not in text
+
+
+def test_at_all_labels_trainings_are_repeated_and_nothing_is_drawn() -> None:
+    """The sentence once asked for more draws where nothing but the seed differs."""
+    rows = [replace(row, fraction=1.0) for row in simulated_rows(draws=5)]
+    [note] = planning_notes([Budget(rows)])
+    assert note.text.startswith("5 repeats, adjusted for 11 gains: half-width now 0.")
+    assert " repeats" in note.text and "draw" not in note.text
+    cells = [replace(planned(f"m{number}", 0), fraction=1.0) for number in range(2)]
+    [line] = planning_lines(cells, {"d": 20}, [])
+    assert line.startswith("d, 4 labelled, 1 repeat: a gain of 0.05 ")
+
+
+def test_before_a_run_with_outer_folds_their_draws_are_counted_by_fold() -> None:
+    cells = [planned(f"m{number}", subset) for number in range(3) for subset in range(10)]
+    [line] = planning_lines(cells, {"d": 30}, [], folds=5)
+    assert line.startswith(
+        "d, 4 labelled, 2 draws in each of 5 folds, adjusted for 2 gains: half-width now "
+    )
+    assert line.endswith("Assumes that differences vary as in the demo.")
