@@ -29,7 +29,7 @@ from bench.board.schema import (
     LabelEquivalent,
     ReferenceStep,
 )
-from bench.board.shared_draws import share_tables
+from bench.board.shared_draws import means_of_subsets, share_tables
 from bench.names import DEFAULT, method_label
 from bench.planning.dataset_facts import DatasetFacts
 from bench.stats import intervals, label_efficiency
@@ -93,9 +93,9 @@ def _equivalent_of(
     """The label equivalent of a row, or why it has none."""
     if not _all_complete([cells]):
         return "its runs are not all finished, or some failed"
-    draws = len(cells.scores)
-    if draws < label_efficiency.FEWEST_DRAWS:
-        return f"it needs {label_efficiency.FEWEST_DRAWS} draws, there are {draws}"
+    reason = _too_few_draws(cells)
+    if reason:
+        return reason
     curve = _reference_curve(rows, cells, reference)
     if len(curve) < 2:
         return f"{reference} has fewer than 2 budgets with as many draws"
@@ -106,10 +106,22 @@ def _equivalent_of(
     if tables is None:
         return "the headline is not defined on this test set"
     labelled = [float(other.row.labelled) for other in curve]
-    equivalence = label_efficiency.label_equivalence(labelled, tables[:-1], tables[-1], True)
+    folds = _folds_of_curve(curve)
+    equivalence = label_efficiency.label_equivalence(labelled, tables[:-1], tables[-1], True, folds)
     if not equivalence.says_something:
         return f"the budgets of {reference} end on both sides before its interval does"
-    return _label_equivalent(cells, equivalence, len(shared), units)
+    n_subsets = len(shared) * intervals.fold_count(folds)
+    return _label_equivalent(cells, equivalence, n_subsets, units)
+
+
+def _too_few_draws(cells: RowCells) -> str:
+    """Why a row has too few draws for an interval; "" otherwise. Outer folds count as draws do."""
+    fewest = label_efficiency.FEWEST_DRAWS
+    if cells.folds > 1:
+        few_folds = f"it needs {fewest} outer folds, there are {cells.folds}"
+        return few_folds if cells.folds < fewest else ""
+    draws = len(cells.scores)
+    return f"it needs {fewest} draws, there are {draws}" if draws < fewest else ""
 
 
 def _equivalent_note(
@@ -145,10 +157,11 @@ def _reference_step(cells: RowCells) -> ReferenceStep:
     [column] = [column for column in COLUMNS if column.key == metric]
     status, reason = status_of(cells, column, table is not None)
     mean = None
-    draws: list[float] = []
+    draws: dict[int, float] = {}
     if table is not None:
         mean = float(table.mean())
-        draws = table.mean(0).tolist()
+        folds = folds_of_patients(cells, metric)
+        draws = means_of_subsets(table, subsets, folds, cells.folds)
     return ReferenceStep(
         task=cells.row.task,
         dataset=cells.row.dataset,
@@ -157,8 +170,8 @@ def _reference_step(cells: RowCells) -> ReferenceStep:
         method=cells.row.method,
         metric=metric,
         mean=mean,
-        subsets=subsets if draws else [],
-        draws=draws,
+        subsets=list(draws),
+        draws=list(draws.values()),
         status=status,
         reason=reason,
     )

@@ -99,14 +99,24 @@ class PairedGain:
 
         A fold without a patient that the metric is defined for has none.
         """
-        if self.folds is None:
-            return dict(zip(self.subsets, self.differences.mean(0).tolist(), strict=True))
-        means = {}
-        for column, draw in enumerate(self.subsets):
-            for fold in np.unique(self.folds):
-                subset = draw * folds + int(fold)
-                means[subset] = float(self.differences[self.folds == fold, column].mean())
-        return means
+        return means_of_subsets(self.differences, self.subsets, self.folds, folds)
+
+
+def means_of_subsets(
+    scores: Matrix, draws: Sequence[int], folds: Folds, count: int
+) -> dict[int, float]:
+    """The mean of each subset of scores (patients x draws), of which each of `count` folds has one.
+
+    A fold without a patient that the metric is defined for has none.
+    """
+    if folds is None:
+        return dict(zip(draws, scores.mean(0).tolist(), strict=True))
+    means = {}
+    for column, draw in enumerate(draws):
+        for fold in np.unique(folds):
+            subset = draw * count + int(fold)
+            means[subset] = float(scores[folds == fold, column].mean())
+    return means
 
 
 def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:

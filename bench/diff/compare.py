@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,8 @@ class Side:
     settings: Mapping[str, Any]  # of the suite, and the versions that it ran on
     cells: Sequence[PlannedCell]
     tables: Mapping[tuple[RowId, str], Table]
+    # The outer fold of each patient of a row; empty without outer folds.
+    folds: Mapping[RowId, Mapping[str, int]] = field(default_factory=dict)
 
 
 class SettingChange(NamedTuple):
@@ -66,8 +68,9 @@ class Change:
     # where nothing is tested.
     adjusted: tuple[float, float] | None
     patients: int  # behind the gap, like the subsets
-    subsets: int
+    subsets: int  # with outer folds, those of each fold
     why: str  # why there is no gap, or a gap without an interval or a verdict
+    folds: int  # outer folds behind the gap; 1 without them
     causes: tuple[str, ...]  # what differs in the settings or code of the cells
 
     @property
@@ -261,7 +264,11 @@ def _pair_scores(before: Side, after: Side, old: Row, new: Row, barred: str | No
         for line, patient in enumerate(patients):
             matrix[line, column] = new_table[subset][patient] - old_table[subset][patient]
     is_pooled = "failed" not in (old.status, new.status)
-    return PairedScores(matrix, tuple(patients), tuple(subsets), "", is_pooled)
+    fold_of = after.folds.get(new.row_id)
+    folds = None
+    if fold_of is not None:
+        folds = tuple(fold_of[patient] for patient in patients)
+    return PairedScores(matrix, tuple(patients), tuple(subsets), "", is_pooled, folds)
 
 
 def _shared_patients(scores: Sequence[Mapping[str, float]]) -> list[str]:

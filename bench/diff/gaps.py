@@ -30,6 +30,7 @@ class PairedScores:
     subsets: tuple[int, ...] = ()
     why: str = ""
     is_pooled: bool = True  # whether it tells about draws: no score counts as worst
+    folds: tuple[int, ...] | None = None  # the outer fold of each patient
 
 
 class Gap(NamedTuple):
@@ -38,8 +39,9 @@ class Gap(NamedTuple):
     interval: Interval | None
     adjusted: tuple[float, float] | None
     patients: int
-    subsets: int
+    subsets: int  # with outer folds, those of each fold
     why: str
+    folds: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class _Family:
     tables: Mapping[str, NDArray[np.float64]]  # patients x draws; one row for a whole set
     differences: Mapping[str, Difference]
     name_of: Mapping[NumberKey, str]
+    folds: int = 1
 
     @property
     def budget(self) -> Hashable:
@@ -83,7 +86,8 @@ def find_gaps(paired: Mapping[NumberKey, PairedScores]) -> dict[NumberKey, Gap]:
         elif scores.patients == (WHOLE_SET,):
             families.append(_family_of_set(key, scores.matrix))
         elif scores.is_pooled:
-            together[row.budget, metric, scores.patients, scores.subsets][key] = scores
+            alike = (row.budget, metric, scores.patients, scores.subsets, scores.folds)
+            together[alike][key] = scores
         else:
             together[key][key] = scores
     families += [_family_of_rows(rows) for rows in together.values()]
@@ -117,7 +121,10 @@ def _family_of_rows(rows: Mapping[NumberKey, PairedScores]) -> _Family:
         name = names.setdefault(scores.matrix.tobytes(), "\n".join(map(str, (*row, metric))))
         tables[name] = scores.matrix
         name_of[key] = name
-    return _Family(tables, differences_without_common_method(tables), name_of)
+    of_patients = next(iter(rows.values())).folds
+    folds = None if of_patients is None else np.array(of_patients, np.intp)
+    differences = differences_without_common_method(tables, folds)
+    return _Family(tables, differences, name_of, intervals.fold_count(folds))
 
 
 def _gaps_of(family: _Family, comparisons: int) -> dict[NumberKey, Gap]:
@@ -127,7 +134,8 @@ def _gaps_of(family: _Family, comparisons: int) -> dict[NumberKey, Gap]:
         patients, subsets = family.tables[name].shape
         difference = family.differences[name]
         lo, hi = difference.interval() or (None, None)
-        kind = intervals.kind_of_difference(patients, subsets, difference.tested)
+        draws = subsets * family.folds
+        kind = intervals.kind_of_difference(patients, draws, difference.tested)
         why = "one patient gives no interval" if not kind else NOT_TESTED
         if name == WHOLE_SET:
             patients = 0
@@ -138,5 +146,5 @@ def _gaps_of(family: _Family, comparisons: int) -> dict[NumberKey, Gap]:
             adjusted = difference.interval(adjusted_level(comparisons))
             why = ""
         interval = Interval(difference.mean, lo, hi, kind)
-        gaps[key] = Gap(interval, adjusted, patients, subsets, why)
+        gaps[key] = Gap(interval, adjusted, patients, subsets, why, family.folds)
     return gaps

@@ -35,8 +35,18 @@ def read(out: Path, plugins: Sequence[Path] = ()) -> Side:
     cells = [cell for cell in plan.cells if not cell.refusal]
     expect_whole_scores(store.cell(cell.key) for cell in cells)
     board = build.build(store)
-    tables = _read_tables(row_cells(store, plan), board)
-    return Side(str(out), board, _settings(plan, board), plan.cells, tables)
+    rows = row_cells(store, plan)
+    tables = _read_tables(rows, board)
+    folds = {row.row: _fold_of_patients(row) for row in rows if row.folds > 1}
+    return Side(str(out), board, _settings(plan, board), plan.cells, tables, folds)
+
+
+def _fold_of_patients(row: RowCells) -> dict[str, int]:
+    """The outer fold that each patient is tested in."""
+    fold_of: dict[str, int] = {}
+    for subset, scores in row.fold_scores.items():
+        fold_of.update(dict.fromkeys(scores.patients.names.tolist(), subset % row.folds))
+    return fold_of
 
 
 def _settings(plan: Plan, board: Board) -> dict[str, Any]:

@@ -80,10 +80,11 @@ def _interval_text(change: Change) -> str:
 
 
 def _sample_size(change: Change) -> str:
-    """What a difference is taken over: '12 patients x 3 subsets'."""
+    """What a difference is taken over: '12 patients x 3 subsets', or '12 patients in 5 folds x'."""
     parts = []
     if change.patients:
-        parts.append(f"{change.patients} patients")
+        of_folds = f" in {change.folds} folds" if change.folds > 1 else ""
+        parts.append(f"{change.patients} patients{of_folds}")
     if change.subsets:
         parts.append(f"{change.subsets} subsets")
     return " x ".join(parts) or "-"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.stats.intervals import LEVEL
+from bench.stats.intervals import LEVEL, Folds
 from bench.stats.ranking import draw_seed, joint_draws
 
 BEYOND = {"": "", "<": "less than ", ">": "more than "}
@@ -66,12 +66,14 @@ def label_equivalence(
     curve: NDArray[np.float64],
     method: NDArray[np.float64],
     higher_is_better: bool,
+    folds: Folds = None,
 ) -> Equivalence:
     """Labels at which the reference reaches the method's score, in the unit of `labelled` (R4.9b).
 
     `curve` (m x n x s) holds the scores of the reference at those m amounts, `method` (n x s) the
     method's at one budget, over the same patients and subsets. The interval comes from 2000 joint
-    draws of the m + 1 true means, as for ranks (R4.2). A BenchError as for `area_table`.
+    draws of the m + 1 true means, as for ranks (R4.2). With outer folds, their differences vary as
+    the means of folds do (R4.1c). A BenchError as for `area_table`.
     """
     logs = _checked_logs(labelled)
     sign = 1 if higher_is_better else -1
@@ -81,7 +83,7 @@ def label_equivalence(
     if method.shape[0] < 2:
         return Equivalence(estimate, None, None)
     seed = draw_seed(["label equivalence", *map(str, labelled)], tables.shape)
-    drawn = _logs_at_score(logs, joint_draws(tables, seed))
+    drawn = _logs_at_score(logs, joint_draws(tables, seed, folds=folds))
     outside = (1 - LEVEL) / 2
     # Some are infinite, between which nothing can be interpolated.
     lo, hi = np.quantile(drawn, [outside, 1 - outside], method="inverted_cdf")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.stats import many_pairs
-from bench.stats.intervals import LEVEL, best_first, tie_groups, variances_of_means
+from bench.stats.intervals import LEVEL, Folds, best_first, tie_groups, variances_of_means
 from bench.stats.shared_variance import SharedVariance
 from bench.stats.verdicts import not_separated_from_best
 
@@ -120,6 +120,7 @@ def joint_draws(
     seed: int,
     draws: int = DRAWS,
     variances: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    folds: Folds = None,
 ) -> NDArray[np.float64]:
     """Draws (draws x k) of the true means of k tables (k x n x s), n > 1, from a multivariate t.
 
@@ -127,12 +128,13 @@ def joint_draws(
     degrees of freedom, the median over pairs; the variance of each pair is scaled so that 95% of
     its drawn differences fill the pair's own interval (R4.1). `variances` holds variance and
     degrees of freedom of all pairs, in the order of `itertools.combinations`, where they are not
-    those of each pair on its own (`SharedVariance.variances`).
+    those of each pair on its own (`SharedVariance.variances`), which `folds` are for: the outer
+    folds of patients (R4.1c).
     """
     means = tables.mean((1, 2))
     first, second = np.triu_indices(len(tables), 1)
     if variances is None:
-        variances = variances_of_means(tables[first] - tables[second])
+        variances = variances_of_means(tables[first] - tables[second], folds)
     variance, freedom = variances
     varying = variance > 0
     if not varying.any():

@@ -1,5 +1,6 @@
 """Label equivalents on a ladder of the reference's budgets: from the suite to the board."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from bench.board.rows import RowCells
 from bench.dry_run import forecast
 from bench.names import RowId
 from bench.planning.plan_file import read_plan
+from bench.scoring.tables import Means, Scores
+from bench.stats.label_efficiency import label_equivalence
 from bench.store import Store
 from tests.support import tiny_bench
 from tests.support.boards import dataset_facts, scored_row
@@ -79,6 +82,41 @@ def test_reasons_name_the_methods_that_they_are_of() -> None:
 def test_one_budget_is_no_curve() -> None:
     [note] = label_equivalents([ladder()[1], scored("m", 4, 0.6)], "base", FACTS).notes
     assert note.text.endswith("base has fewer than 2 budgets with as many draws.")
+
+
+def folded(cells: RowCells, folds: int) -> RowCells:
+    """The row as if its patients were tested in outer folds, p000 in the first and so on."""
+    parts = {}
+    for draw, scores in cells.scores.items():
+        assert isinstance(scores, Scores)
+        for fold in range(folds):
+            values = Means(scores.patients.names[fold::folds], scores.patients.values[fold::folds])
+            parts[draw * folds + fold] = Scores(scores.columns, values, values)
+    states = list(cells.states) * folds
+    return replace(cells, folds=folds, fold_scores=parts, states=states)
+
+
+def test_outer_folds_take_the_place_of_draws() -> None:
+    """One draw of each of 5 folds is enough; the interval is that of the means of folds."""
+    rows = [folded(cells, 5) for cells in [*ladder(1), scored("m", 4, 0.6, 1)]]
+    equivalents = label_equivalents(rows, "base", FACTS)
+    [known] = equivalents.known
+    assert known.n_subsets == 5
+    folds = np.arange(20) % 5
+    tables = [next(iter(cells.scores.values())).of_groups("dice")[:, None] for cells in rows]
+    expected = label_equivalence(
+        [2.0, 4.0, 8.0, 16.0], np.stack(tables[:4]), tables[4], True, folds
+    )
+    assert (known.estimate, known.lo, known.hi) == (expected.estimate, expected.lo, expected.hi)
+    few = [folded(cells, 2) for cells in [*ladder(3), scored("m", 4, 0.6, 3)]]
+    [note] = label_equivalents(few, "base", FACTS).notes
+    assert note.text.endswith("it needs 3 outer folds, there are 2.")
+
+
+def test_the_ladder_holds_the_mean_of_each_fold_of_a_draw() -> None:
+    [step, *_] = reference_ladder([folded(cells, 5) for cells in ladder(2)])
+    assert step.subsets == list(range(10)) and len(step.draws) == 10
+    assert step.mean == pytest.approx(np.mean(step.draws))
 
 
 def test_the_ladder_holds_the_mean_of_each_draw() -> None:

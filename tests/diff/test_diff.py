@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from bench.board.columns import board_columns
 from bench.board.schema import Board, Row, SuiteFacts
@@ -18,7 +19,7 @@ from bench.diff.compare import Change, Difference, SettingChange, Side, compare
 from bench.diff.read import read
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
-from bench.stats.intervals import Interval, mean_interval
+from bench.stats.intervals import Interval, mean_interval, mean_square_of_folds
 from bench.stats.shared_variance import differences_without_common_method
 from bench.store import Store
 from reports import diff
@@ -181,6 +182,45 @@ def test_changes_of_several_methods_share_their_draws() -> None:
         assert (alone.lo, alone.hi) == pytest.approx(plain_interval(changes[method]))
     twice = gaps_of(changed_side({**changes, "again": changes["m0"]}))
     assert twice["m1"].lo == pytest.approx(gaps["m1"].lo)  # rows that changed alike count once
+
+
+def in_folds(sides: tuple[Side, Side], folds: np.ndarray) -> tuple[Side, Side]:
+    fold_of = {f"p{number:02}": int(fold) for number, fold in enumerate(folds)}
+    before, after = sides
+    of_rows = {row: fold_of for row, _ in after.tables}
+    return replace(before, folds=of_rows), replace(after, folds=of_rows)
+
+
+def test_a_change_with_outer_folds_varies_between_folds() -> None:
+    """Draws once counted as if all folds had them in common."""
+    folds = np.arange(20) % 5
+    change = np.random.default_rng(0).normal(0, 0.05, (20, 2)) + np.array([[0.0, 0.2]])
+    found = only(compare(*in_folds(changed_side({"m": change}), folds)))
+    of_folds = [change[folds == fold].mean() for fold in range(5)]
+    half_width = student.ppf(0.975, 4) * np.std(of_folds, ddof=1) / 5**0.5
+    assert found.gap is not None
+    assert (found.gap.lo, found.gap.hi) == pytest.approx(
+        (change.mean() - half_width, change.mean() + half_width)
+    )
+    assert (found.patients, found.subsets, found.folds) == (20, 2, 5)
+    assert found.verdict == "better" and found.gap.kind == "two-way"
+    assert "20 patients in 5 folds x 2 subsets" in text.changed_words(found)
+
+
+def test_changes_of_several_methods_share_their_folds() -> None:
+    """(4 pool + 4 MSf) / 8 / (n s) with 5 folds and 4 + 4 degrees of freedom, as gains do."""
+    folds = np.arange(20) % 5
+    random = np.random.default_rng(1)
+    changes = {f"m{number}": random.normal(0, 0.05, (20, 2)) for number in range(4)}
+    gaps = gaps_of(in_folds(changed_side(changes), folds))
+    squares = {
+        method: float(mean_square_of_folds(table, folds)) for method, table in changes.items()
+    }
+    pool = np.mean(list(squares.values()))
+    for method, gap in gaps.items():
+        error = ((4 * pool + 4 * squares[method]) / 8 / 40) ** 0.5
+        assert gap.hi is not None
+        assert gap.hi - gap.mean == pytest.approx(student.ppf(0.975, 8) * error)
 
 
 def test_changes_of_failed_rows_stay_out_of_the_pool() -> None:

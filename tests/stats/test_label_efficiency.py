@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
+from scipy.stats import t as student
 
 from bench.errors import BenchError
 from bench.stats.label_efficiency import (
@@ -130,6 +131,22 @@ def test_order_zero_and_unit_of_the_scores_do_not_matter(
     for a, b in ((one.estimate, other.estimate), (one.lo, other.lo), (one.hi, other.hi)):
         assert a is not None and b is not None
         assert (a.labelled, a.side) == (pytest.approx(b.labelled), b.side)
+
+
+def test_with_outer_folds_the_interval_is_that_of_the_means_of_folds() -> None:
+    """A curve that does not vary, and draws that differ in all folds alike: folds alone count."""
+    folds = np.arange(20) % 5
+    of_folds = np.array([0.56, 0.58, 0.60, 0.62, 0.64])
+    method = np.stack([of_folds[folds] - 0.1, of_folds[folds] + 0.1], 1)
+    curve = np.stack([np.full((20, 2), mean) for mean in (0.4, 0.8)])
+    equivalence = label_equivalence([2, 32], curve, method, True, folds)
+    half_width = student.ppf(0.975, 4) * np.std(of_folds, ddof=1) / 5**0.5
+    assert equivalence.estimate == Amount(pytest.approx(8))
+    for end, score in ((equivalence.lo, 0.6 - half_width), (equivalence.hi, 0.6 + half_width)):
+        assert end is not None and end.side == ""
+        assert np.log(end.labelled / 8) == pytest.approx((score - 0.6) / 0.4 * np.log(16), rel=0.1)
+    crossed = label_equivalence([2, 32], curve, method, True)
+    assert crossed.lo is not None and crossed.lo.side == "<"
 
 
 def test_one_patient_has_no_interval() -> None:
