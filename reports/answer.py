@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.board.schema import Board, ColumnFacts, MetricGain, Row
 from bench.names import DEFAULT, TUNED
+from reports.draws import spoken_draws
 from reports.view import View, kept_defaults, settings_of
 from reports.wording import (
     capitalised,
@@ -74,6 +75,7 @@ class Field:
     reference: Row | None
     reference_name: str
     rivals: Sequence[Rival]
+    board: Board
 
     def of(self, verdict: str) -> list[Rival]:
         """The rivals with a verdict, the largest gain first."""
@@ -156,6 +158,7 @@ def _make_field(
         reference=reference,
         reference_name=training_name(board, board.suite.reference, DEFAULT),
         rivals=rivals,
+        board=board,
     )
 
 
@@ -277,8 +280,10 @@ def _unresolved(field: Field, has_others: bool) -> str:
     if not unresolved:
         return ""
     rest = "For the rest, " if has_others else ""
-    draws = _draws_of(field, unresolved)
-    what = _draw_words(field, draws)
+    subsets = _subsets_of(field, unresolved)
+    draws = field.board.suite.outer_folds or subsets  # of which more would make a test stronger
+    units = _plural(field.unit)
+    what = spoken_draws(field.board, subsets, _has_all_labels(field), units)
     if not any(rival.is_tested for rival in unresolved):
         verb = "allows" if draws == 1 else "allow"
         return capitalised(f"{rest}{what} {verb} no test.")
@@ -289,20 +294,12 @@ def _unresolved(field: Field, has_others: bool) -> str:
     return capitalised(f"{rest}{what} {verb} too few to tell.")
 
 
-def _draws_of(field: Field, rivals: Sequence[Rival]) -> int:
-    """The draws that are compared: those that method and reference share."""
+def _subsets_of(field: Field, rivals: Sequence[Rival]) -> int:
+    """The draws that are compared: those that method and reference share, of all outer folds."""
     shared = [len(rival.gain.subsets) for rival in rivals if rival.gain is not None]
     if shared:
         return max(shared)
     return field.reference.n_subsets if field.reference is not None else 0
-
-
-def _draw_words(field: Field, draws: int) -> str:
-    """ "two draws of the labelled patients"; with all labels, draws differ in the seed alone."""
-    plural = "" if draws == 1 else "s"
-    if _has_all_labels(field):
-        return f"{count_word(draws)} repeat{plural} of each training"
-    return f"{count_word(draws)} draw{plural} of the labelled {_plural(field.unit)}"
 
 
 def _remarks(field: Field) -> str:

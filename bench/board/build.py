@@ -116,6 +116,7 @@ def _suite_facts(plan: Plan) -> SuiteFacts:
         size=header.size,
         note=plan.suite.note,
         published_steps={name: steps for name, steps in plan.published_steps.items() if steps},
+        outer_folds=plan.suite.outer_folds,
     )
 
 

@@ -152,6 +152,7 @@ class SuiteFacts:
     size: str | None = None  # the reduced profile that was run, None for the whole suite
     note: str | None = None  # a warning that the page carries on top
     published_steps: Mapping[str, int] = field(default_factory=dict)  # by method, of its paper
+    outer_folds: int | None = None  # each of which has draws of its own
 
 
 @dataclass(frozen=True, slots=True)

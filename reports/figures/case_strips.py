@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.board.schema import Board, CaseTable
 from bench.names import method_label
+from reports.draws import section_draws
 from reports.figures import look
 from reports.figures.cases import find_table
 from reports.figures.figure import Figure, Spec, make_figure
@@ -16,7 +17,7 @@ from reports.wording import full_name
 
 MOST = 30  # methods of a budget
 CAPTION = (
-    "Each stroke is a test case: its score, averaged over draws. Box: interquartile range; thick "
+    "Each stroke is a test case: its score, averaged over {draws}. Box: interquartile range; thick "
     "stroke: median."
 )
 VIEW_FILTER = f"datum.labelled == labelled && {look.SETTINGS}"
@@ -33,7 +34,8 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
         return None
     values = list_series(board, table)
     spec = strips_spec(board, table, values)
-    return make_figure("case_strips", "All cases by method", CAPTION, spec)
+    caption = CAPTION.format(draws=section_draws(board, task, dataset))
+    return make_figure("case_strips", "All cases by method", caption, spec)
 
 
 def list_series(board: Board, table: CaseTable) -> list[dict[str, Any]]:

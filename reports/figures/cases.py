@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.board.schema import Board, CaseSeries, CaseTable
 from bench.names import DEFAULT
+from reports.draws import section_draws
 from reports.figures import look
 from reports.figures.figure import Choice, Figure, Spec, make_figure
 from reports.page import tables
@@ -16,8 +17,8 @@ MOST_VALUES = 150_000  # scores in a page; with more it would outweigh its pictu
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 34, 30
 HEIGHT = 380  # px
 CAPTION = (
-    "Each dot is a test case: its score, averaged over draws. Above the diagonal the method on the "
-    "y axis has the higher score."
+    "Each dot is a test case: its score, averaged over {draws}. Above the diagonal the method on "
+    "the y axis has the higher score."
 )
 
 
@@ -37,7 +38,8 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
         return None
     choices = list_choices(board, table)
     spec = scatter_spec(table, choices)
-    figure = make_figure("cases", "Case by case", CAPTION, spec)
+    caption = CAPTION.format(draws=section_draws(board, task, dataset))
+    figure = make_figure("cases", "Case by case", caption, spec)
     options = list(enumerate(choices.names))
     return replace(
         figure,

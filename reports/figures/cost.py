@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bench.board.schema import Board, Row, RowCost
 from bench.names import DEFAULT, duration, method_label
+from reports.draws import section_draws
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import compared_rows, first_view, own_settings
@@ -17,9 +18,9 @@ SECONDS = ("train_seconds", "part_seconds", "tune_seconds")
 HOURS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 TICKS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, *(3600 * n for n in HOURS)]  # seconds
 CAPTION = (
-    "Dot: mean over test patients and draws. Line: range of the draws. Time: seconds a run takes "
-    "for training, shared parts and tuning, a mean over runs, which depends on the machine. Up and "
-    "to the left is better where a higher score is."
+    "Dot: mean over test patients and {draws}. Line: range of the {draws}. Time: seconds a run "
+    "takes for training, shared parts and tuning, a mean over runs, which depends on the machine. "
+    "Up and to the left is better where a higher score is."
 )
 VIEW_FILTER = f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS}"
 LINE, LEAST_HEIGHT = 22, 240  # px
@@ -52,7 +53,8 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
     if not points:
         return None
     spec = cost_spec(board, task, dataset, points)
-    return make_figure("cost", "Score vs training time", CAPTION, spec)
+    caption = CAPTION.format(draws=section_draws(board, task, dataset))
+    return make_figure("cost", "Score vs training time", caption, spec)
 
 
 def list_points(board: Board, task: str, dataset: str) -> list[CostPoint]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.board.schema import Board
+from reports.draws import section_draws, single_means
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.forest_rows import (
@@ -24,11 +25,6 @@ from reports.wording import (
     reference_words,
 )
 
-CAPTION = (
-    "Dot: gain, mean over test patients and draws. Bar: 95% interval, adjusted for all methods "
-    "compared; the word at the right follows from it. Small dots: one draw of the labelled "
-    "patients each."
-)
 COLOURS = {
     "better": look.BLUE,
     "worse": look.ORANGE,
@@ -56,10 +52,18 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
         rows.update(dict.fromkeys(shown))
     spec = forest_spec(list(rows), headings, first_view(board, task, dataset))
     title = f"Gain over {reference_words(board)}"
-    return make_figure("forest", title, CAPTION, spec)
+    return make_figure("forest", title, _caption(board, task, dataset), spec)
 
 
 # ---- Words
+
+
+def _caption(board: Board, task: str, dataset: str) -> str:
+    return (
+        f"Dot: gain, mean over test patients and {section_draws(board, task, dataset)}. Bar: 95% "
+        "interval, adjusted for all methods compared; the word at the right follows from it. Small "
+        f"dots, each: {single_means(board, task, dataset)}."
+    )
 
 
 def view_heading(board: Board, view: View, shown: int, methods: int) -> dict[str, Any]:
@@ -119,7 +123,7 @@ TOOLTIP = [
     {"field": "number", "title": "Gain"},
     {"field": "interval", "title": "95% CI, adjusted"},
     {"field": "word", "title": "Against the reference"},
-    {"field": "each", "title": "Draws"},
+    {"field": "each", "title": "Small dots"},
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.board.schema import Board, SyntheticImages
+from reports.draws import draw_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.wording import full_name
@@ -46,7 +47,7 @@ def list_values(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
 
 def _points_of(board: Board, item: SyntheticImages, number: int) -> list[dict[str, Any]]:
     curve = item.curves[number]
-    line = f"draw {item.subset + 1}"
+    line = draw_label(board, item.subset, item.fraction)
     if curve.label:
         line = f"{line}, {curve.label}"
     values = []

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bench.board.schema import Board, Row
 from bench.names import DEFAULT, method_label
+from reports.draws import section_draws, single_means
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.figures.views import compared_rows, first_view, own_settings
@@ -42,8 +43,9 @@ def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
     card = board.datasets[dataset]
     units = tables.plural(tables.short_unit(card), 2)
     caption = (
-        f"Colour: the method, its mean as a line and each draw as a dot. Grey: "
-        f"{reference_words(board)}, with the range of its draws. "
+        f"Colour: the method, with its mean as a line. Small dots, each: "
+        f"{single_means(board, task, dataset)}. Grey: {reference_words(board)}, with the range of "
+        f"its {section_draws(board, task, dataset)}. "
         f"Dashed: {reference_words(board)} with all labels. Logarithmic label axis."
     )
     methods = len({point.panel for point in points})
@@ -176,7 +178,7 @@ def _method_layers(budgets: list[int]) -> list[Spec]:
         {"field": "id", "title": "Id"},
         {"field": "labelled", "title": "Labelled"},
         {"field": "mean", "title": "Mean"},
-        {"field": "each", "title": "Draws"},
+        {"field": "each", "title": "Small dots"},
     ]
     mean = {**_y_axis("mean"), "aggregate": "mean"}
     line = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.board.schema import Board, StudyHistory
 from bench.names import DEFAULT
+from reports.draws import draw_label
 from reports.figures import look
 from reports.figures.figure import Figure, Spec, make_figure
 from reports.page import tables
@@ -44,7 +45,7 @@ def list_trials(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
 def _trials_of(board: Board, study: StudyHistory) -> list[dict[str, Any]]:
     panel = full_name(board, study.method, DEFAULT)
     if study.subset is not None:
-        panel = f"{panel}, draw {study.subset + 1}"
+        panel = f"{panel}, {draw_label(board, study.subset, study.fraction)}"
     finished = []
     for trial in study.trials:
         if tables.known(trial.value) and tables.known(trial.best):

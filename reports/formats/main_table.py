@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bench.board.columns import COLUMNS
 from bench.board.schema import HEADLINE, Board, ColumnFacts, DatasetFacts, Row
-from bench.names import DEFAULT, TUNED
+from bench.names import DEFAULT, TUNED, draw_noun
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
 from reports.view import kept_defaults
@@ -294,8 +294,9 @@ def _draws(lines: Sequence[Line]) -> str:
     counts = sorted({line.entry.head.n_subsets for line in lines if line.cells})
     if not counts:
         return ""
+    noun = draw_noun(lines[0].entry.head.fraction)
     span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f" and {span} {tables.plural('draw', counts[-1])}"
+    return f" and {span} {tables.plural(noun, counts[-1])}"
 
 
 def _list_notes(

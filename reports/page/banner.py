@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bench.board.schema import HEADLINE, Board
+from operator import attrgetter
+
+from bench.board.schema import HEADLINE, Board, Row
+from reports.draws import draws_of_folds
 from reports.page import tables
 from reports.page.tables import Problem
 from reports.wording import capitalised, joined
@@ -43,15 +46,21 @@ def fact_line(board: Board, problem: Problem) -> list[str]:
     unit = tables.short_unit(card)
     rows = [row for row in tables.rows_of(board, problem) if row.metric == HEADLINE[problem.task]]
     methods = {row.method for row in rows}
-    draws = {row.n_subsets for row in rows if row.n_subsets and row.fraction < 1}
+    low = [row for row in rows if row.n_subsets and row.fraction < 1]
     facts = [_tested(card.test_cases, card.test_groups, unit)]
     facts.append(f"{len(methods)} {tables.plural('method', len(methods))}")
-    if draws:
-        most = max(draws)
-        units = tables.plural(unit, 2)
-        facts.append(f"{most} random {tables.plural('draw', most)} of the labelled {units}")
+    if low:
+        facts.append(_draws(board, max(low, key=attrgetter("n_subsets")), unit))
     facts.append(_shared(board, problem))
     return facts
+
+
+def _draws(board: Board, row: Row, unit: str) -> str:
+    """How often the labelled patients were drawn."""
+    if board.suite.outer_folds is not None:
+        return draws_of_folds(board, row.n_subsets, row.fraction)
+    draws = tables.plural("draw", row.n_subsets)
+    return f"{row.n_subsets} random {draws} of the labelled {tables.plural(unit, 2)}"
 
 
 def _tested(cases: int, groups: int, unit: str) -> str:

@@ -17,7 +17,10 @@ Draws = list[tuple[int, float]]  # draw from 1, and its mean
 
 
 def problem_sources(board: Board, problem: Problem) -> dict[str, Any]:
-    """The runs, the means and the gains of each draw behind the rows of one problem."""
+    """The runs, the means and the gains of each draw behind the rows of one problem.
+
+    `repeats` holds the rows with all labels, where nothing is drawn.
+    """
     runs: dict[str, list[list[Any]]] = defaultdict(list)
     for cell in tables.items_of(board.cells, problem):
         runs[row_id(cell.labelled, cell.method, cell.variant)].append(_run(cell))
@@ -27,7 +30,21 @@ def problem_sources(board: Board, problem: Problem) -> dict[str, Any]:
             trained = row_id(row.labelled, row.method, trained_variant(row.variant))
             if trained in runs:
                 runs[name] = runs[trained]
-    return {"runs": runs, "means": _means(board, problem), "gains": _gains(board, problem)}
+    return {
+        "runs": runs,
+        "repeats": _rows_with_all_labels(board, problem),
+        "folds": board.suite.outer_folds or 1,
+        "means": _means(board, problem),
+        "gains": _gains(board, problem),
+    }
+
+
+def _rows_with_all_labels(board: Board, problem: Problem) -> list[str]:
+    names: dict[str, None] = {}
+    for row in tables.rows_of(board, problem):
+        if row.fraction == 1:
+            names[row_id(row.labelled, row.method, row.variant)] = None
+    return list(names)
 
 
 def trained_variant(variant: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.board.schema import Board, Interval, MethodPair
 from reports import templating
+from reports.draws import draw_label
 from reports.page import comparisons, filters, overlays, tables
 from reports.page.costs import cost_text
 from reports.page.tables import known
@@ -56,6 +57,9 @@ def template_filters(board: Board) -> templating.Filters:
     def name_of(method: str) -> str:
         return method_name(board, method)
 
+    def draw_of(subset: int, fraction: float) -> str:
+        return draw_label(board, subset, fraction)
+
     return {
         "number": tables.number,
         "interval": tables.interval,
@@ -65,6 +69,7 @@ def template_filters(board: Board) -> templating.Filters:
         "role": _role_words,
         "percent": tables.percent,
         "plural": tables.plural,
+        "draw_of": draw_of,
         "status": tables.status_title,
         "item_id": tables.item_label,
         "item_name": item_name,

@@ -56,7 +56,8 @@
   const fill = (now, id, metric) => {
     const row = now.problem.rows[id];
     const { labelled, method, variant } = row;
-    const { runs, means, gains } = now.problem.sources;
+    const { runs, means, gains, repeats, folds } = now.problem.sources;
+    const noun = repeats.includes(id) ? "repeat" : "draw";
     const own = runs[id] ?? [];
     const title = data.titles[metric];
     const [, text] = row.scores[metric] ?? [null, ""];
@@ -65,12 +66,16 @@
     const meanOf = new Map(means[metric]?.[id] ?? []);
     const gainOf = new Map(gains[metric]?.[id] ?? []);
     const draws = own.map(([key, draw, seed, steps, status]) => {
-      const shown = [String(draw), number(meanOf.get(draw)), signed(gainOf.get(draw))];
+      const fold = folds > 1 ? `, fold ${(draw - 1) % folds + 1}` : "";
+      const label = `${Math.floor((draw - 1) / folds) + 1}${fold}`;
+      const shown = [label, number(meanOf.get(draw)), signed(gainOf.get(draw))];
       return [...shown, steps ?? "n/a", seed || "n/a", status, key];
     });
-    const heads = ["Draw", title, "Gain", "Steps", "Seed", "State", "Key"];
-    const parts = [html("p", { textContent: sentence(row, metric, title) })];
-    if (draws.length) parts.push(table("Runs behind this number, one a draw", heads, draws));
+    const first = noun === "draw" ? "Draw" : "Repeat";
+    const heads = [first, title, "Gain", "Steps", "Seed", "State", "Key"];
+    const parts = [html("p", { textContent: sentence(row, metric, title, noun) })];
+    const each = folds > 1 ? `one for each fold of a ${noun}` : `one for each ${noun}`;
+    if (draws.length) parts.push(table(`Runs behind this number, ${each}`, heads, draws));
     else parts.push(html("p", { textContent: "This leaderboard names no run behind this row." }));
     const files = own.map((run) => `cells/${run[0]}/scores/last.csv`);
     if (files.length) {
@@ -79,9 +84,9 @@
     }
     content.replaceChildren(...parts, ...settingsOf(own));
   };
-  const sentence = (row, metric, title) => {
+  const sentence = (row, metric, title, noun) => {
     const given = row.gains[metric];
-    const mean = `The mean ${title} over test cases, patients and draws.`;
+    const mean = `The mean ${title} over test cases, patients and ${noun}s.`;
     if (!given) return mean;
     const [, text, interval, verdict] = given;
     const told = interval ? `${text}, 95% CI ${interval.slice(1, -1).replace(", ", " to ")}` : text;

@@ -297,3 +297,16 @@ def test_a_checkpoint_chosen_on_a_list_is_no_rival() -> None:
 def test_a_third_decimal_stands_where_it_means_something() -> None:
     narrow = make_row("supervised", 0.7512, lo=0.746, hi=0.756)
     assert "(Dice 0.751)" in said(make_board([narrow], []))
+
+
+def test_with_outer_folds_their_number_limits_a_verdict() -> None:
+    """Ten means of two draws in five folds are not ten draws."""
+    made = compared({"mean_teacher": OPEN, "ss_net": WORSE}, draws=6)
+    board = replace(made, suite=replace(made.suite, outer_folds=3))
+    assert said(board).endswith("For the rest, three folds are too few to tell.")
+    made = compared({"mean_teacher": OPEN, "ss_net": OPEN}, draws=10)
+    board = replace(made, suite=replace(made.suite, outer_folds=5))
+    assert said(board).endswith("The differences are not statistically significant.")
+    made = compared({"mean_teacher": OPEN}, draws=8, p=None)
+    board = replace(made, suite=replace(made.suite, outer_folds=2))
+    assert said(board).endswith("Two folds allow no test.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -56,6 +57,19 @@ def test_bars_end_where_no_gain_can_be_but_the_text_says_all() -> None:
     pixels = make_gain("ss_net", 5.0, 30.0, [4.0, 6.0], metric="hd95")
     [row] = forest_rows(make_board([pixels]), LOW._replace(metric="hd95"))
     assert (row.lo, row.hi) == (-25.0, 35.0)
+
+
+def test_the_caption_says_what_its_dots_are(board: Board) -> None:
+    """At all labels it said "draw", where trainings are repeated and nothing is drawn."""
+    figure = section_figure(board, "segmentation", "d")
+    assert figure is not None
+    assert figure.caption.endswith("Small dots, each: one draw of the labelled patients.")
+    assert "mean over test patients and draws." in figure.caption
+    full = [replace(gain, fraction=1.0) for gain in board.gains]
+    figure = section_figure(replace(board, gains=full), "segmentation", "d")
+    assert figure is not None
+    assert figure.caption.endswith("Small dots, each: one repeat of the training.")
+    assert "mean over test patients and repeats." in figure.caption
 
 
 @pytest.mark.parametrize("half_width", [None, 0.1])

@@ -26,8 +26,8 @@ def test_what_more_draws_would_show_stands_below_the_answer(
 ) -> None:
     note = PlanningNote("segmentation", "photos", 4, 0.1, "3 draws: half-width now 0.12.")
     text = parse(render_page(replace(board, planning=[note]), [], [])).text
-    assert text.count("More draws: 3 draws: half-width now 0.12.") == 1
-    assert text.count("More draws:") == 1
+    assert text.count("Precision: 3 draws: half-width now 0.12.") == 1
+    assert text.count("Precision:") == 1
 
 
 def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board, hostile: str) -> None:
