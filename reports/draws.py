@@ -26,11 +26,9 @@ def section_draws(board: Board, task: str, dataset: str) -> str:
 
 def fractions_of(board: Board, task: str, dataset: str) -> set[float]:
     """The budgets of a section, as shares of the labels."""
-    fractions = set()
-    for item in (*board.rows, *board.gains):
-        if (item.task, item.dataset) == (task, dataset):
-            fractions.add(item.fraction)
-    return fractions
+    rows = [row.fraction for row in board.rows if (row.task, row.dataset) == (task, dataset)]
+    gains = [gain.fraction for gain in board.gains if (gain.task, gain.dataset) == (task, dataset)]
+    return {*rows, *gains}
 
 
 def single_means(board: Board, task: str, dataset: str) -> str:
