@@ -25,7 +25,7 @@ from bench.files.digests import (
     FileDigest,
     FolderDigests,
     digests_of,
-    is_whole,
+    is_whole_in,
     write_digests,
 )
 from bench.files.records import (
@@ -163,7 +163,7 @@ class CellFolder:
 
     def are_whole(self, files: Mapping[str, FileDigest]) -> bool:
         """Whether all files with these digests are as they were written."""
-        return all(is_whole(self.path / name, digest) for name, digest in files.items())
+        return all(is_whole_in(self.path, name, digest) for name, digest in files.items())
 
     def read_failure(self) -> CellFailure | None:
         """Why the cell failed, or None."""

@@ -107,6 +107,7 @@ def plan_bench(
         registry.method(name, options.plugins)
     registry.case_metrics(suite.metrics)
     synthetic_images.check_extractors(suite.extractors)
+    refuse_links(store.out, depth=3)
     try:
         store.open()
     except BenchError:  # a dry run may look at a folder that can only be read

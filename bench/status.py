@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.cell_records import CellFailure, CellProgress
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import read_plan
-from bench.store import Store
+from bench.store import Store, refuse_links
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Status:
 
 def read_status(store: Store) -> Status:
     """How many cells are in each state, at which step the running ones are, and why some failed."""
+    refuse_links(store.out, depth=3)
     plan = read_plan(store.out)
     cells = {cell.key: cell for cell in plan.cells if not cell.refusal}
     states = [store.state(key) for key in cells]

@@ -127,27 +127,40 @@ def _runs(process: int) -> bool:
     return True
 
 
-def refuse_links(out: Path) -> None:
+def refuse_links(out: Path, depth: int | None = None) -> None:
     """Raise BenchError where a file of a result folder is a link to outside of it, or no file.
 
-    What reads a folder from elsewhere must neither read nor write anything else.
+    What reads a folder from elsewhere must neither read nor write anything else. With a `depth`,
+    only so many levels are looked at: 3 are the files of cells, of which there are many.
     """
-    root = out.resolve()
+    try:
+        root = out.resolve()
+    except RuntimeError:  # before Python 3.13, of a link to itself
+        raise BenchError(f"{out} given; it is a link to itself; give a folder") from None
+    level = 0
     folders = [root]
-    while folders:
-        try:
-            entries = list(os.scandir(folders.pop()))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(Path(entry.path))
-            elif entry.is_symlink():
-                _refuse_outside(Path(entry.path), root)
-            elif not entry.is_file(follow_symlinks=False):
-                raise BenchError(
-                    f"{entry.path} is neither a file nor a folder; remove it and try again"
-                )
+    while folders and (depth is None or level < depth):
+        folders = [inner for folder in folders for inner in _checked_folders(folder, root)]
+        level += 1
+
+
+def _checked_folders(folder: Path, root: Path) -> list[Path]:
+    """The folders in a folder whose other entries are all files, or links to inside of a root."""
+    folders = []
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(Path(entry.path))
+        elif entry.is_symlink():
+            _refuse_outside(Path(entry.path), root)
+        elif not entry.is_file(follow_symlinks=False):
+            raise BenchError(
+                f"{entry.path} is neither a file nor a folder; remove it and try again"
+            )
+    return folders
 
 
 def _refuse_outside(link: Path, root: Path) -> None:

@@ -66,9 +66,9 @@ def read(outs: Sequence[Path]) -> list[Entry]:
 def _read_page(out: Path) -> str:
     try:
         return (out / "report" / "index.html").read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         raise BenchError(
-            f"{out} given; it holds no report/index.html; draw it with 'report {out}'"
+            f"{out} given; it holds no readable report/index.html; draw it with 'report {out}'"
         ) from None
 
 

@@ -8,15 +8,18 @@ from bench.board.schema import Board
 from bench.errors import BenchError
 from bench.files.records import write_text as write_text
 from bench.store import file_name as file_name
+from bench.store import refuse_links
 
 
 def read(out: Path) -> Board:
     """The board that `run` or `report` left in a folder.
 
-    Raises BenchError where there is none, or one that this version cannot read.
+    Raises BenchError where there is none, or one that this version cannot read, or where a link
+    leads out of the folder.
     """
     from pydantic import TypeAdapter, ValidationError
 
+    refuse_links(out, depth=2)
     file = out / "board.json"
     try:
         content = file.read_bytes()

@@ -75,6 +75,15 @@ def is_whole(file: Path, digest: FileDigest | None, deep: bool = False) -> bool:
     return True
 
 
+def is_whole_in(folder: Path, name: str, digest: FileDigest | None, deep: bool = False) -> bool:
+    """Whether the file of a name in a folder is whole; one that leads out of it never is."""
+    return not _leads_out(name) and is_whole(folder / name, digest, deep)
+
+
+def _leads_out(name: str) -> bool:
+    return name.startswith("/") or ".." in Path(name).parts
+
+
 def check(file: Path, digest: FileDigest | None, remedy: str) -> Path:
     """The file, if it is whole. Raises BenchError, in one line with the remedy, if it is not."""
     if is_whole(file, digest):
@@ -113,7 +122,7 @@ class FolderDigests:
         """Digests by path in the folder. Raises BenchError if they are gone or were changed."""
         digests = read_digests(self.folder, self.remedy).files
         for name in digests:
-            if name.startswith("/") or ".." in Path(name).parts:
+            if _leads_out(name):
                 raise BenchError(f"{self.folder / DIGESTS} names {cut(name)}, a file elsewhere")
         return digests
 

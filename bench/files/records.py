@@ -193,6 +193,10 @@ def replacing(*files: Path) -> Iterator[list[Path]]:
             flush(temporary)
         for temporary, file in zip(temporaries, files, strict=True):
             temporary.replace(file)
+    except OSError as problem:
+        if problem.filename is None:  # a full disk says nothing of the file
+            problem.filename = str(files[0])
+        raise
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)

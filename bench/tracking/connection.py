@@ -24,15 +24,15 @@ SETTINGS = {
 }
 
 
-def connect(uri: str) -> MlflowClient:
-    """A quiet client that gives up soon."""
+def client_class() -> type[MlflowClient]:
+    """MLflow's client, quiet and soon to give up; to import it takes seconds."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for chatter in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(chatter).setLevel(logging.ERROR)
-    return MlflowClient(uri)
+    return MlflowClient
 
 
 @contextmanager

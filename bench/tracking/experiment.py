@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from bench.names import cell_label
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import StudyFacts, metric_files, read_plan
 from bench.store import Store
-from bench.tracking.connection import connect, locked
+from bench.tracking.connection import client_class, locked
 from bench.tracking.content import (
     cell_metrics,
     cell_params,
@@ -104,9 +104,10 @@ class Mirror:
         default_uri = f"sqlite:///{self.root / 'mlflow.db'}"
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri
         self.identity = folder_identity(store.out)
+        client = client_class()
         # Of two processes that make the tables of a new database at once, one fails.
         with self._lock():
-            self.client = connect(self.uri)
+            self.client = client(self.uri)
             self.experiment = self._find_experiment(self.plan.header.name)
         self.note_answer()
         self.known: dict[str | None, str | None] = {}
@@ -141,20 +142,28 @@ class Mirror:
         if not trials or self.known.get(key) == digest:
             return 0
         with self._lock():
-            for run in self._find_runs(f"tags.`{STUDY}` = '{study.id}'"):
-                self.client.delete_run(run.info.run_id)
-            parent = self._create_run(
-                {KEY: key, STUDY: study.id}, f"tuning of {study_label(study)}"
-            )
-            for trial in trials:
-                self._write_trial(study.id, parent, trial)
-            best = winner(trials)
-            if best is not None and best.value is not None:
-                self.client.log_metric(parent, "best", best.value)
-            self.client.set_terminated(parent, "FINISHED")
-            self.client.set_tag(parent, COMPLETE, digest)
+            # Again: another launch may have written it by now.
+            runs = self._find_runs(f"tags.`{STUDY}` = '{study.id}'")
+            parents = [run for run in runs if run.data.tags.get(KEY) == key]
+            due = [run.data.tags.get(COMPLETE) for run in parents] != [digest]
+            if due:
+                for run in runs:
+                    self.client.delete_run(run.info.run_id)
+                self._write_trials(study, key, trials, digest)
         self.known[key] = digest
-        return 1 + len(trials)
+        return due * (1 + len(trials))
+
+    def _write_trials(
+        self, study: StudyFacts, key: str, trials: Sequence[Trial], digest: str
+    ) -> None:
+        parent = self._create_run({KEY: key, STUDY: study.id}, f"tuning of {study_label(study)}")
+        for trial in trials:
+            self._write_trial(study.id, parent, trial)
+        best = winner(trials)
+        if best is not None and best.value is not None:
+            self.client.log_metric(parent, "best", best.value)
+        self.client.set_terminated(parent, "FINISHED")
+        self.client.set_tag(parent, COMPLETE, digest)
 
     def _write_trial(self, study_id: str, parent: str, trial: Trial) -> None:
         tags = {

@@ -11,7 +11,7 @@ from bench import hashing
 from bench.cell_folder import CellFolder
 from bench.cell_records import PredictionSet, ScoreStamp
 from bench.errors import BenchError
-from bench.files.digests import DIGESTS, is_whole
+from bench.files.digests import DIGESTS, is_whole_in
 from bench.files.records import SEAL, is_sealed, read_json
 from bench.names import cell_label, file_name
 from bench.planning.cells import PlannedCell
@@ -252,9 +252,8 @@ def _changed_files(folder: CellFolder, deep: bool) -> tuple[list[Path], int]:
             kept = files.tables if isinstance(files, ScoreStamp) else files.files
             count += len(kept)
             for name, digest in kept.items():
-                changed += (
-                    [] if is_whole(folder.path / name, digest, deep) else [folder.path / name]
-                )
+                if not is_whole_in(folder.path, name, digest, deep):
+                    changed.append(folder.path / name)
     return changed, count
 
 

@@ -17,7 +17,7 @@ from bench.board.schema import TASKS, Board
 from bench.errors import BenchError
 from bench.files import csv_text
 from bench.files.records import read_json
-from bench.planning.plan_file import read_plan
+from bench.planning.plan_file import metric_files, read_plan
 from bench.store import Store, refuse_links
 from bench.verify.files import (
     ResultFolder,
@@ -54,10 +54,11 @@ class TableWriter(Protocol):
 def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]:
     """All checks of a folder; `deep` scores its predictions again.
 
-    Raises BenchError where it is no result folder.
+    Raises BenchError where it is no result folder, or needs a metric that the user did not name.
     """
     refuse_links(store.out)
     results = ResultFolder(store, read_plan(store.out))
+    metric_files(results.plan, store.plugins)
     stored = read_json(store.out / "board.json")
     if not isinstance(stored, dict):
         raise BenchError(f"{store.out} given; it holds no board.json; draw it with 'report'")

@@ -111,7 +111,7 @@ def test_restoring_brings_no_outdated_run_back(store: Store, uri: str) -> None:
 def test_experiments_open_on_their_runs(store: Store, uri: str) -> None:
     """Those that were there before too; what a user has chosen stays."""
     name = store.out.parent.name
-    client = connection.connect(uri)
+    client = connection.client_class()(uri)
     place = (store.out.parent / "mlartifacts").as_uri()  # else in the folder that tests run from
     old = client.create_experiment(name, artifact_location=place)
     kinds = []
