@@ -26,6 +26,7 @@ from bench.planning.dataset_facts import describe_datasets, left_out, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.filters import matching_cells
 from bench.planning.plan_file import Plan, read_plan
+from bench.planning.precision import AUTO, Precision, planned_precision
 from bench.planning.provenance import commit, started_on
 from bench.planning.suite import Suite
 from bench.scoring import score_cell
@@ -77,6 +78,7 @@ class Bench:
     store: Store
     options: RunOptions
     size: str | None = None
+    auto_precision: Precision | None = None  # what `precision: auto` stands for
 
     def dataset_of(self, cell: PlannedCell) -> PlannedDataset:
         """The data set, or the outer fold, that a cell is trained and tested on."""
@@ -114,8 +116,11 @@ def plan_bench(
         if not dry:
             raise
     datasets = prepare_datasets(suite, data, store, options.plugins)
-    cells = plan_cells(suite, datasets, options.plugins)
-    bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size))
+    auto: Precision | None = None
+    if suite.precision == AUTO:
+        auto = planned_precision(store, options.device)
+    cells = plan_cells(suite, datasets, options.plugins, auto or "float32")
+    bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size, auto))
     if dry:
         return bench
     for dataset in datasets.values():
@@ -169,6 +174,7 @@ def make_plan(bench: Bench) -> Plan:
         methods=plan_file.method_cards(suite, plugins),
         provenance={"commit": commit(), "started": started_on(bench.store)},
         metric_code=plan_file.metric_code(suite),
+        auto_precision=bench.auto_precision,
     )
 
 

@@ -25,6 +25,17 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def float32_unless_a_suite_says() -> Iterator[None]:
+    """`precision: auto` as on a machine without bfloat16: tests give equal numbers everywhere."""
+    from bench.planning import precision
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "PROCESSOR", Path("no processor"))
+        patch.setattr(precision, "GPU_DRIVERS", ())
+        yield
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Torch on one thread and from one seed, so that sums come in one order on every machine."""

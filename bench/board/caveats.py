@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from bench.board.protocol_card import methods_by_precision
 from bench.board.schema import BoardCell, Status, StudyHistory
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard, Plan
@@ -23,13 +24,20 @@ def caveats(
     """Title -> sentence; `cells` are those of the board, `tuning` its studies."""
     images = [_images(name, dataset) for name, dataset in plan.datasets.items()]
     labels = [_labels_fitted(cells), _labels_selected_on(plan), _labels_tuned_on(tuning)]
-    return {
+    sentences = {
         "Images behind a budget": f"{'; '.join(images)}.",
         "Labels used": " ".join(labels),
         "Checkpoint": _checkpoint(plan),
         "Differences from the papers": _deviations(plan.methods),
         "Known failures": _failures(cells),
     }
+    methods = methods_by_precision(plan.cells)
+    if len(methods) > 1:
+        sentences["Precision"] = (
+            f"Rows differ in precision ({' and '.join(sorted(methods))}): a difference between "
+            "such rows may come from it. The protocol says which is which."
+        )
+    return sentences
 
 
 def _images(name: str, dataset: DatasetFacts) -> str:

@@ -34,6 +34,10 @@ RANKS = (
     "best. Gains are better, worse or not resolved by intervals adjusted for all gains at a budget "
     "(Bonferroni)."
 )
+AUTO_REASONS = {
+    "bfloat16": "the machine that planned the runs computes in it",
+    "float32": "the machine that planned the runs has no units for bfloat16",
+}
 SCORES = {
     "segmentation": "Segmentation: on the native grid, per case and class, then averaged per "
     "case, per patient and over patients.",
@@ -75,9 +79,35 @@ def protocol_card(plan: Plan) -> dict[str, str]:
         card["Labels of all images"] = CLASS_KNOWN
     card["Intervals"] = INTERVALS if suite.outer_folds is None else f"{INTERVALS} {FOLD_INTERVALS}"
     card["Ranks"] = RANKS
-    card["Precision and threads"] = f"{suite.precision}, threads per run: {suite.threads}."
+    card["Precision and threads"] = f"{_precision(plan)} Threads per run: {suite.threads}."
     card["Protocol version"] = plan.cells[0].protocol if plan.cells else ""
     return card
+
+
+def _precision(plan: Plan) -> str:
+    """What the rows were computed in, and whether they differ in it."""
+    methods = methods_by_precision(plan.cells)
+    reason = ""
+    if plan.auto_precision is not None:
+        reason = f" (auto: {AUTO_REASONS[plan.auto_precision]})"
+    if len(methods) < 2:
+        precision = next(iter(methods), plan.suite.precision)
+        return f"{precision}{reason}."
+    parts = [f"{precision}: {', '.join(labels)}" for precision, labels in methods.items()]
+    return f"Rows differ in precision{reason}. {'; '.join(parts)}."
+
+
+def methods_by_precision(cells: Sequence[PlannedCell]) -> dict[str, list[str]]:
+    """The labels of the methods that are trained in each precision, in the order of the plan."""
+    methods: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.method == EXTERNAL or cell.refusal:
+            continue
+        label = method_label(cell.method, cell.variant)
+        labels = methods.setdefault(cell.precision, [])
+        if label not in labels:
+            labels.append(label)
+    return methods
 
 
 def _label_budget(plan: Plan) -> str:

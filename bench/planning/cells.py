@@ -14,6 +14,7 @@ from bench.cell_records import CellKey
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.names import DEFAULT, EXTERNAL, RowId
+from bench.planning.precision import AUTO, Precision
 from bench.planning.split import Split
 from bench.planning.suite import Suite
 from bench.planning.suite_parts import Backbone, Classifier, Entry
@@ -77,9 +78,17 @@ class _Contender:
 
 
 def plan_cells(
-    suite: Suite, datasets: Mapping[str, PlannedDataset], plugins: Sequence[Path] = ()
+    suite: Suite,
+    datasets: Mapping[str, PlannedDataset],
+    plugins: Sequence[Path] = (),
+    auto_precision: Precision = "float32",
 ) -> list[PlannedCell]:
-    """All cells of a suite, the reference at all labels first."""
+    """All cells of a suite, the reference at all labels first.
+
+    `auto_precision` is what `precision: auto` stands for.
+    """
+    if suite.precision == AUTO:
+        suite = suite.model_copy(update={"precision": auto_precision})
     contenders = _contenders(suite, plugins)
     cells: list[PlannedCell] = []
     for task in suite.tasks:
@@ -253,6 +262,7 @@ def _cell_of(
         method=contender.entry.method,
         variant=contender.entry.variant,
         config=contender.config,
+        precision=contender.entry.precision or base.precision,
         code=contender.code,
         refusal=refusal,
         generator=role == "generator",

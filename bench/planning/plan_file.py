@@ -13,6 +13,7 @@ from bench.files.records import parse_record, plain_data, read_sealed, write_sea
 from bench.names import EXTERNAL
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.precision import Precision
 from bench.planning.suite import Suite
 from bench.plugin_files import named_plugin
 from bench.store import KEY
@@ -109,6 +110,7 @@ class Plan:
     methods: Mapping[str, MethodCard]
     provenance: Mapping[str, str] = field(default_factory=dict)
     metric_code: Mapping[str, str] = field(default_factory=dict)  # hash of each file of `metrics`
+    auto_precision: Precision | None = None  # what `precision: auto` stands for in this folder
 
     @property
     def trials(self) -> int:

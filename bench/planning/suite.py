@@ -76,7 +76,8 @@ class Suite(StrictModel):
         default={}
     )  # settings that all methods share, such as learning_rate
     threads: Annotated[int, between(1, 1024)] = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
+    # auto: bfloat16 where the machine that trains computes in it (bench/planning/precision.py)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     time_limit_s: float = Field(default=3600, strict=True, gt=0, le=10**8)  # for one cell
     # of training, between two states that a killed one goes on from
     checkpoint_s: float = Field(default=300, strict=True, ge=0, le=10**8)

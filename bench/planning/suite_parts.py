@@ -75,6 +75,7 @@ class Entry(StrictModel):
     variant: Name = DEFAULT  # the label of this entry beside others of the same method
     tasks: list[Task] = []  # those of the suite that it takes part in; all if none is named
     config: dict[str, Any] = {}  # changes to the defaults of the method
+    precision: Literal["float32", "bfloat16"] | None = None  # in place of the suite's
     predictions: Path | None = None
     budget: Budget | None = None
 
@@ -87,6 +88,8 @@ class Entry(StrictModel):
             )
         if self.method != EXTERNAL and any(given):
             raise ValueError("'predictions' and 'budget' go with 'method: external'; drop them")
+        if self.method == EXTERNAL and self.precision is not None:
+            raise ValueError("'precision' does not go with 'method: external'; drop it")
         return self
 
     @field_validator("variant")
