@@ -107,14 +107,13 @@ def run(
     from bench import console, stages
     from bench.dry_run import forecast
     from bench.planning import suite_file
-    from bench.planning.dataset_facts import warnings
     from bench.store import Store
 
     options = _options(only, workers, device, plugin, retry_failed, retries)
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
-    _print_notes(warnings(loaded, bench.datasets))
+    _print_notes(_planning_notes(bench))
     if dry_run:
         typer.echo(forecast(bench))
         return
@@ -133,6 +132,14 @@ def _end_run(store: Store, progress: Progress) -> NoReturn:
         typer.echo(f"interrupted: {reason}; run the same command to go on", err=True)
     _report(store)
     _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
+
+
+def _planning_notes(bench: Bench) -> list[str]:
+    """What a user should know of a plan before any training."""
+    from bench.planning.dataset_facts import warnings
+    from bench.planning.labelled_images import labelled_image_warnings
+
+    return [*warnings(bench.suite, bench.datasets), *labelled_image_warnings(bench.cells)]
 
 
 def _print_notes(notes: Iterable[str]) -> None:

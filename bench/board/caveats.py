@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from bench.board.protocol_card import methods_by_precision
 from bench.board.schema import BoardCell, Status, StudyHistory
+from bench.names import DEFAULT
 from bench.planning.dataset_facts import DatasetFacts
+from bench.planning.labelled_images import Contender, unequal_counts
 from bench.planning.plan_file import MethodCard, Plan
 
 NAMED_FAILURES = 5
@@ -27,6 +29,7 @@ def caveats(
     sentences = {
         "Images behind a budget": f"{'; '.join(images)}.",
         "Labels used": " ".join(labels),
+        **_labelled_images_a_step(plan),
         "Checkpoint": _checkpoint(plan),
         "Differences from the papers": _deviations(plan.methods),
         "Known failures": _failures(cells),
@@ -46,6 +49,29 @@ def _images(name: str, dataset: DatasetFacts) -> str:
     for labelled, counts in dataset.labelled_cases.items():
         budgets.append(f"{labelled} {unit}: {_range(counts)}")
     return f"{name}, {', '.join(budgets)}"
+
+
+def _labelled_images_a_step(plan: Plan) -> dict[str, str]:
+    """Which methods learn from more labelled images a step; nothing where all are equal."""
+    sentences = []
+    for task, counts in unequal_counts(plan.cells).items():
+        shares = []
+        for count, contenders in counts.items():
+            names = ", ".join(_title(plan, contender) for contender in contenders)
+            shares.append(f"{count} for {names}")
+        of_task = f" in {task}" if len(plan.suite.tasks) > 1 else ""
+        sentences.append(
+            f"Methods learn from different numbers of labelled images a step{of_task}: "
+            f"{'; '.join(shares)}. Gains are partly those of the larger batch."
+        )
+    return {"Labelled images a step": " ".join(sentences)} if sentences else {}
+
+
+def _title(plan: Plan, contender: Contender) -> str:
+    method, variant = contender
+    card = plan.methods.get(method)
+    title = method if card is None else card.title
+    return title if variant == DEFAULT else f"{title} ({variant})"
 
 
 def plural_unit(dataset: DatasetFacts) -> str:

@@ -96,3 +96,15 @@ def test_selection_of_checkpoints_is_told() -> None:
     sentences = caveats(toy(select={"by": "test", "every": 1}), [OK], [])
     assert "the test list, beside the final checkpoint, in 1 runs" in sentences["Labels used"]
     assert "rows named 'best on test' show another one" in sentences["Checkpoint"]
+
+
+def test_different_numbers_of_labelled_images_a_step_are_told() -> None:
+    """Methods are called by their titles; a suite with equal numbers has no such sentence."""
+    larger = planned_cell(method="a", config={"batch_size": 8})
+    smaller = planned_cell(method="b", variant="small", config={"batch_size": 4})
+    told = caveats(replace(toy(), cells=[larger, smaller]), [OK], [])
+    assert told["Labelled images a step"] == (
+        "Methods learn from different numbers of labelled images a step: 8 for A; 4 for A (small). "
+        "Gains are partly those of the larger batch."
+    )
+    assert "Labelled images a step" not in caveats(replace(toy(), cells=[larger]), [OK], [])
