@@ -19,6 +19,35 @@ if TYPE_CHECKING:
 
 Task = Literal["segmentation", "classification"]
 
+# Endings of images that no reader takes. Among images that are read, such files are named: to pass
+# over them would leave cases out without a word.
+OTHER_IMAGES = (
+    ".webp",
+    ".jp2",
+    ".j2k",
+    ".jpe",
+    ".jfif",
+    ".avif",
+    ".heic",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".tga",
+    ".psd",
+    ".svs",
+    ".ndpi",
+    ".czi",
+    ".dcm",
+    ".dicom",
+    ".mha",
+    ".mhd",
+    ".nrrd",
+    ".mgz",
+    ".img",
+    ".nii",
+    ".nii.gz",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -95,7 +95,7 @@ def _find_channels(images: Path) -> int:
 
 def _no_pictures(images: Path) -> DataProblem:
     return DataProblem(
-        f"no pictures in {images}; expected png, jpg, tif, bmp or npy files; add images"
+        f"no pictures in {images}; expected png, jpg, tif, bmp or npy files, or gif; add images"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import store
+from bench.api import OTHER_IMAGES
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellResult
 from bench.data.index import CaseEntry, Index
@@ -18,7 +19,8 @@ from bench.errors import BenchError
 from bench.names import file_name
 
 # Arrays of probabilities often lie beside label maps, as nnU-Net writes them: .npz comes last.
-ENDINGS = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".bmp", ".npy", ".npz")
+ENDINGS = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".bmp", ".gif", ".npy", ".npz")
+LOSSY = (".jpg", ".jpeg")
 
 
 class LabelReader(Protocol):
@@ -30,11 +32,12 @@ class LabelReader(Protocol):
         shape: Sequence[int],
         affine: Sequence[Sequence[float]] | None,
         transposed: bool,
+        classes: int,
     ) -> NDArray[Any]:
         """Class numbers (*S) for a case of a shape (*S). Raises BenchError naming the file.
 
         `affine` (4 4) is that of the case's NIfTI image. Without one, volumes are taken as stored,
-        `transposed` to (Z Y X) if cases are.
+        `transposed` to (Z Y X) if cases are. Of two classes, white counts as 1.
         """
         ...
 
@@ -67,22 +70,34 @@ def _normal(name: str) -> str:
 
 
 def _files_by_case(predictions: Path) -> dict[str, list[Path]]:
-    """The files of a folder by the name of the case; endings may be in upper case."""
+    """The files of a folder by the name of the case; endings may be in upper case.
+
+    Files that cannot be read are among them, so that they are named.
+    """
     files: dict[str, list[Path]] = {}
     for file in sorted(predictions.iterdir()):
-        lower = file.name.lower()
-        ending = next((ending for ending in ENDINGS if lower.endswith(ending)), None)
+        ending = _ending_of(file, (*ENDINGS, *LOSSY, *OTHER_IMAGES))
         if ending is not None:
             case = _normal(file.name[: -len(ending)])
             files.setdefault(case, []).append(file)
     return files
 
 
+def _ending_of(file: Path, endings: Sequence[str]) -> str | None:
+    """The longest of some endings that a file name has, in any case."""
+    lower = file.name.lower()
+    return max((ending for ending in endings if lower.endswith(ending)), key=len, default=None)
+
+
 def _find_label_map(
     candidates: Sequence[Path], entry: CaseEntry, index: Index, read: LabelReader
 ) -> tuple[NDArray[np.uint8] | None, str | None]:
     """The label map of a case, or why there is none."""
-    label_maps = [file for file in candidates if file.suffix.lower() != ".npz"] or candidates
+    readable = [file for file in candidates if _ending_of(file, ENDINGS)]
+    label_maps = [file for file in readable if file.suffix.lower() != ".npz"] or readable
+    if not label_maps and candidates:
+        expected = ", ".join(ENDINGS)
+        return None, f"{candidates[0].name} is no file that can be read, expected {expected}"
     if not label_maps:
         return None, "no file"
     if len(label_maps) > 1:
@@ -91,7 +106,7 @@ def _find_label_map(
     [file] = label_maps
     transposed = len(entry.shape) == 3 and index.card.slice_axis == 0
     try:
-        values = read(file, entry.shape, entry.affine, transposed)
+        values = read(file, entry.shape, entry.affine, transposed, index.spec.classes)
     except BenchError as problem:
         return None, str(problem).removeprefix(f"{file.parent}/")
     except Exception as problem:  # whatever a decoder raises: the file is not usable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Card, Spec
+from bench.api import OTHER_IMAGES, Card, Spec
 from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
@@ -24,7 +24,7 @@ from bench.store import Store, refuse_links
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 VOLUMES = (".nii", ".nii.gz")
 # Class colours of a written mask (R G B each); its pixel values are the class numbers.
 COLOURS = (
@@ -188,9 +188,16 @@ def _images(folder: Path) -> list[Path]:
     except OSError as problem:
         raise BenchError(f"images {folder} given; it cannot be read ({problem.strerror})") from None
     files = sorted(file for file in visible if _ending_of(file))
+    known = ", ".join(PICTURES + VOLUMES)
     if not files:
-        known = ", ".join(PICTURES + VOLUMES)
         raise BenchError(f"images {folder} given; it holds none; expected {known}")
+    others = [file.name for file in visible if _is_other_image(file)]
+    if others:
+        names = ", ".join(sorted(others)[:3])
+        raise BenchError(
+            f"images {folder} given; {len(others)} of its images would be left out ({names}); "
+            f"expected {known}; convert them, or move them away"
+        )
     first: dict[str, Path] = {}
     for file in files:
         stem = unicodedata.normalize("NFC", _stem_of(file))
@@ -207,6 +214,11 @@ def _ending_of(file: Path) -> str:
     """The ending of an image file, in lower case; empty for other files."""
     name = file.name.lower()
     return next((ending for ending in PICTURES + VOLUMES if name.endswith(ending)), "")
+
+
+def _is_other_image(file: Path) -> bool:
+    """Whether a file is an image of a kind that is not read."""
+    return not _ending_of(file) and file.name.lower().endswith(OTHER_IMAGES) and file.is_file()
 
 
 def _stem_of(file: Path) -> str:

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
 from datasets.nnunet.dataset_json import DatasetJson, read_dataset_json
-from datasets.nnunet.files import Side, check_side, read_side, refuse_repeated_cases
+from datasets.nnunet.files import (
+    Side,
+    check_side,
+    read_side,
+    refuse_other_count,
+    refuse_repeated_cases,
+)
 from datasets.readers.nifti import (
     NO_ORIENTATION,
     count_dimensions,
@@ -44,6 +50,7 @@ class NnUNet:
         """The labelled cases in natural order, training before test. Raises DataProblem."""
         train = read_side(self.root, "Tr", self.facts)
         test = read_side(self.root, "Ts", self.facts)
+        refuse_other_count(self.root, train, self.facts)
         if not test.labels:  # test images without labels cannot be scored
             test = Side({}, {})
         refuse_repeated_cases(self.root, train, test)

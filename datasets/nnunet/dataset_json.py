@@ -25,6 +25,7 @@ class DatasetJson:
     title: str = ""
     licence: str = "unknown"
     reference: str = "unknown"
+    cases: int | None = None  # training cases, as numTraining says
     normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
 
     @property
@@ -49,8 +50,18 @@ def read_dataset_json(path: Path) -> DatasetJson:
         title=str(given.get("name") or ""),
         licence=str(given.get("licence") or given.get("license") or "unknown"),
         reference=str(given.get("reference") or "unknown"),
+        cases=_read_count(path, given.get("numTraining")),
         normals=given.get("normals") is True,
     )
+
+
+def _read_count(path: Path, count: Any) -> int | None:
+    """The number of training cases, if it is given. Raises DataProblem on anything else."""
+    if count is not None and (type(count) is not int or count < 0):
+        raise DataProblem(
+            f"{path}: numTraining {shown(count)}; expected a whole number; fix or remove that key"
+        )
+    return count
 
 
 def _load_object(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datasets.readers.pairing import (
     first_names,
     natural_key,
     normal_name,
+    refuse_left_out,
     refuse_odd_name,
     refuse_unpaired,
 )
@@ -50,12 +51,15 @@ def read_side(root: Path, name: str, facts: DatasetJson) -> Side:
 def _list_files(folder: Path, ending: str) -> list[tuple[str, Path]]:
     """Name without ending and path of each file; none where the folder does not exist.
 
-    Raises DataProblem where two names differ in nothing but case or form of Unicode.
+    Raises DataProblem where two names differ in nothing but case or form of Unicode, and on images
+    with another ending.
     """
     if not folder.is_dir():
         return []
     files: list[tuple[str, Path]] = []
-    for path in folder.iterdir():
+    entries = list(folder.iterdir())
+    refuse_left_out(folder, entries, [ending])
+    for path in entries:
         # macOS leaves hidden twins beside the files
         if path.name.lower().endswith(ending) and not path.name.startswith("."):
             files.append((normal_name(path.name[: -len(ending)]), path))
@@ -77,6 +81,16 @@ def check_side(root: Path, name: str, side: Side, facts: DatasetJson) -> None:
     refuse_unpaired(root, images, labels, expected)
     for case, files in side.images.items():
         _refuse_missing_channels(case, files, facts)
+
+
+def refuse_other_count(root: Path, train: Side, facts: DatasetJson) -> None:
+    """Raise DataProblem where there are other training cases than dataset.json counts."""
+    given = len(train.images)
+    if facts.cases is not None and facts.cases != given:
+        raise DataProblem(
+            f"{root / 'dataset.json'}: numTraining {facts.cases}; imagesTr holds {given} cases; "
+            "expected as many; add the missing ones, or fix that number"
+        )
 
 
 def refuse_repeated_cases(root: Path, train: Side, test: Side) -> None:

@@ -17,6 +17,8 @@ from datasets.readers.opening import naming_file
 from datasets.readers.pictures import read_image
 from datasets.readers.stored_grid import StoredGrid, align, grid_of_case
 
+MOST_CLASSES = 256
+WHITE = (255, 65535)
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 
 
@@ -58,8 +60,11 @@ def read_label_file(
     shape: Sequence[int],
     affine: Sequence[Sequence[float]] | None,
     transposed: bool,
+    classes: int = MOST_CLASSES,
 ) -> NDArray[Any]:
     """The class numbers (*S) that a file predicts for a case of a shape (*S).
+
+    With two classes, pictures and arrays of black and white (0 and 255) count as 0 and 1.
 
     `affine` (4 4) is that of the case's NIfTI image: a NIfTI file must lie there and is turned as
     the image was; a .npy array counts as (Z Y X) of the image as stored. The `label_map` of a .npz
@@ -74,9 +79,10 @@ def read_label_file(
     if _is_volume(path):
         return _read_label_volume(path, grid, transposed)
     if path.suffix.lower() != ".npy":
-        return read_numbers(path)
+        return _white_as_one(read_numbers(path), classes)
     with naming_file(path):
         array = without_single_axes(np.load(path, allow_pickle=False), len(shape))
+    array = _white_as_one(array, classes)
     if grid is None:
         return array
     as_stored = grid.shape[:2] if grid.is_slice else grid.shape
@@ -86,6 +92,15 @@ def read_label_file(
             "slices first; save it in that order, or as NIfTI"
         )
     return grid.to_harness(array.T)
+
+
+def _white_as_one(values: NDArray[Any], classes: int) -> NDArray[Any]:
+    """Class numbers of two classes that were saved to be looked at, as black and white."""
+    if classes != 2 or values.dtype.kind not in "uif" or not values.size:
+        return values
+    highest = values.max()
+    is_black_and_white = highest in WHITE and bool(np.isin(values, (0, highest)).all())
+    return (values == highest).astype(np.uint8) if is_black_and_white else values
 
 
 def _read_label_volume(path: Path, grid: StoredGrid | None, transposed: bool) -> NDArray[Any]:

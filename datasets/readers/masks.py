@@ -24,6 +24,7 @@ FEW_LEVELS = 8
 NEAR_BLACK_OR_WHITE = 16  # of 255: smooth rims fade out there
 NEAR_BLACK_OR_WHITE_LOSSY = 64
 NOISE_LOSSY = 8
+MOST_LIKE_NUMBERS = 8  # of 255: grey levels that no averaging of black and white gives
 FLAT_PIXELS = 9  # whose eight neighbours have their level: those of a square of 5 by 5
 
 
@@ -203,6 +204,7 @@ def _cut_at_half(path: Path, levels: Levels) -> NDArray[np.uint8]:
         )
     _refuse_more_levels(path, levels)
     if levels.is_lossy:  # an empty mask may hold stray ones here
+        _refuse_dark_areas(path, values)
         return (values > 127).astype(np.uint8)
     if highest <= 1:
         threshold = 0.5 if values.dtype.kind == "f" else 0
@@ -240,14 +242,33 @@ def _refuse_more_levels(path: Path, levels: Levels) -> None:
     brightest = ndimage.maximum_filter(grey, 3).astype(int)
     spread = brightest - ndimage.minimum_filter(grey, 3)
     flat = grey[between & (spread <= most_spread)]
-    if flat.size < FLAT_PIXELS:
+    is_alone = between & (brightest <= MOST_LIKE_NUMBERS)
+    has_numbers = low == 0 and high > MOST_LIKE_NUMBERS and bool(is_alone.any())
+    if flat.size < FLAT_PIXELS and not has_numbers:
         return
+    if has_numbers:
+        flat = grey[is_alone]
     middle = int(np.bincount(flat).argmax())
     raise DataProblem(
         f"{path}: at least three grey levels fill areas (0, {middle} and {present[-1]} of 255); "
         "expected two; if they are classes, name the classes in dataset.toml and save the mask "
         "as class numbers"
     )
+
+
+def _refuse_dark_areas(path: Path, values: Pixels) -> None:
+    """Raise DataProblem on a lossy mask that is dark as a whole and still shows an area."""
+    from scipy import ndimage
+
+    if values.max() > 127 or values.min() == values.max():
+        return
+    shown = (values > values.min()) & (ndimage.minimum_filter(values, 3) == values)
+    flat = shown & (ndimage.maximum_filter(values, 3) == values)
+    if flat.sum() >= FLAT_PIXELS:
+        raise DataProblem(
+            f"{path}: mask values up to {values.max()} in a lossy file; expected 0 and 255; "
+            "save it as a png with 0 and 255"
+        )
 
 
 def _as_bytes(values: Pixels) -> NDArray[np.uint8]:
@@ -257,4 +278,4 @@ def _as_bytes(values: Pixels) -> NDArray[np.uint8]:
         return (values * 255.0).astype(np.uint8)
     if highest <= 255:
         return values.astype(np.uint8)
-    return (values / 257).astype(np.uint8)
+    return np.ceil(values / 257).astype(np.uint8)  # 1 of 65535 is a level of its own

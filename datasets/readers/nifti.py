@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -14,10 +16,11 @@ from numpy.typing import NDArray
 from bench.errors import DataProblem
 from datasets.readers.masks import as_class_numbers
 from datasets.readers.opening import naming_file
-from datasets.readers.stored_grid import Affine, StoredGrid, align
+from datasets.readers.stored_grid import UNTURNED, Affine, StoredGrid, align, turn_of
 
 NO_ORIENTATION = "no orientation in the header (qform_code and sform_code are 0); axes as stored"
 MOST_VOXELS = 2**30
+BLOCK = 2**20  # bytes
 MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 STEP_TOLERANCE = 0.01  # between pixdim and affine, relative
 
@@ -35,7 +38,8 @@ def read_volume(path: Path) -> Volume:
     file = open_nifti(path)
     grid = _grid_of(path, file)
     with naming_file(path), np.errstate(over="ignore"):  # what float32 cannot hold is refused
-        voxels = file.get_fdata(dtype=np.float32, caching="unchanged")
+        whole = _unpacked(path, file)
+        voxels = whole.get_fdata(dtype=np.float32, caching="unchanged")
     unusable = int((~np.isfinite(voxels)).sum())
     if unusable:
         raise DataProblem(
@@ -68,7 +72,7 @@ def read_levels(path: Path) -> tuple[NDArray[Any], StoredGrid]:
     file = open_nifti(path)
     grid = _grid_of(path, file)
     with naming_file(path):
-        levels = np.asanyarray(file.dataobj)
+        levels = np.asanyarray(_unpacked(path, file).dataobj)
     return levels.reshape(grid.shape), grid
 
 
@@ -76,7 +80,7 @@ def count_dimensions(path: Path) -> int:
     """2 for a single slice, 3 for a volume, from the header. Raises DataProblem naming the file."""
     with naming_file(path):
         shape = open_nifti(path).shape
-    return len(_trimmed_shape(path, shape))
+    return len(_kept_axes(path, shape))
 
 
 def thickest_axis(path: Path) -> int:
@@ -97,6 +101,7 @@ def open_nifti(path: Path) -> Any:
     """
     import nibabel  # only those who have such files pay for the import
 
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # headers are checked here
     with naming_file(path):
         file: Any = nibabel.load(path)
         stored = np.dtype(file.get_data_dtype())
@@ -113,6 +118,21 @@ def open_nifti(path: Path) -> Any:
             f"{path}: shape {shape}; expected at most {MOST_VOXELS} voxels; crop or resample it"
         )
     return file
+
+
+def _unpacked(path: Path, file: Any) -> Any:
+    """The file, read to its end if it is packed: its checksum stands there.
+
+    nibabel stops at the last voxel, so that a damaged file would give other voxels.
+    """
+    if path.suffix.lower() != ".gz":
+        return file
+    most = file.dataobj.offset + prod(file.shape) * file.get_data_dtype().itemsize
+    with gzip.open(path) as stream:
+        content = stream.read(most)
+        while stream.read(BLOCK):
+            pass
+    return type(file).from_bytes(content)
 
 
 def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
@@ -133,16 +153,23 @@ def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
     nibabel.save(image, path)
 
 
-def _trimmed_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """X Y of a single slice, X Y Z of a volume. Raises DataProblem on fewer or more dimensions."""
-    grid = shape
-    while len(grid) > 2 and grid[-1] == 1:
-        grid = grid[:-1]
-    if len(grid) not in (2, 3) or 0 in grid:
+def _kept_axes(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The stored axes of a single slice (two) or of a volume (three).
+
+    A slice may lie along any of three axes. Raises DataProblem on fewer or more dimensions.
+    """
+    ndim = len(shape)
+    while ndim > 2 and shape[ndim - 1] == 1:
+        ndim -= 1
+    if ndim not in (2, 3) or 0 in shape:
         raise DataProblem(
             f"{path}: shape {shape}; expected (X, Y) or (X, Y, Z); save one file for each channel"
         )
-    return grid
+    axes = tuple(range(ndim))
+    if ndim == 3 and 1 in shape[:3]:
+        single = shape.index(1)
+        axes = tuple(axis for axis in axes if axis != single)
+    return axes
 
 
 def _is_oriented(file: Any) -> bool:
@@ -154,12 +181,17 @@ def _is_oriented(file: Any) -> bool:
 
 
 def _grid_of(path: Path, file: Any) -> StoredGrid:
-    """The grid of a file, in mm. Raises DataProblem on a header that does not say where it lies."""
-    trimmed = _trimmed_shape(path, tuple(file.shape))
-    is_slice = len(trimmed) == 2
-    shape = (*trimmed, 1) if is_slice else trimmed
+    """The grid of a file, in mm; of a slice, the axis across it comes last.
+
+    Raises DataProblem on a header that does not say where it lies.
+    """
+    axes = _kept_axes(path, tuple(file.shape))
+    is_slice = len(axes) == 2
+    shape = tuple(file.shape[axis] for axis in axes)
+    if is_slice:
+        shape = (*shape, 1)
     scale = _unit_of(file)
-    steps = _stated_steps(path, file)[: len(trimmed)] * scale
+    steps = _stated_steps(path, file)[list(axes)] * scale
     if not (np.isfinite(steps).all() and (steps > 0).all()):
         raise DataProblem(
             f"{path}: spacing {steps.tolist()} in the header; expected mm above 0; fix pixdim"
@@ -167,15 +199,22 @@ def _grid_of(path: Path, file: Any) -> StoredGrid:
     if not _is_oriented(file):
         affine = np.diag([*steps, *[1.0] * (4 - len(steps))])
         return StoredGrid(shape, is_slice, affine, is_oriented=False)
-    affine = _usable_affine(path, np.asarray(file.affine, np.float64), is_slice)
+    _refuse_two_orientations(path, file)
+    affine = _usable_affine(path, _with_columns(file.affine, axes), is_slice)
     affine[:3] *= scale
-    stated = np.linalg.norm(affine[:3, : len(trimmed)], axis=0)
+    stated = np.linalg.norm(affine[:3, : len(axes)], axis=0)
     if (abs(stated / steps - 1) > STEP_TOLERANCE).any():
         raise DataProblem(
             f"{path}: two spacings in the header, {steps.round(6).tolist()} mm (pixdim) and "
             f"{stated.round(6).tolist()} mm (affine); expected one; fix the header"
         )
     return StoredGrid(shape, is_slice, affine)
+
+
+def _with_columns(affine: Affine, axes: tuple[int, ...]) -> Affine:
+    """An affine whose first columns are those of some axes."""
+    others = [axis for axis in range(4) if axis not in axes]
+    return np.array(affine, np.float64)[:, [*axes, *others]]
 
 
 def _stated_steps(path: Path, file: Any) -> NDArray[np.float64]:
@@ -193,6 +232,37 @@ def _unit_of(file: Any) -> float:
     if not hasattr(file.header, "get_xyzt_units"):
         return 1.0
     return MM[file.header.get_xyzt_units()[0]]
+
+
+def _refuse_two_orientations(path: Path, file: Any) -> None:
+    """Raise DataProblem where the two forms of a header turn the axes differently.
+
+    Programs differ in which of them they follow: a mask drawn by one may be a mirror image here.
+    """
+    header = file.header
+    has_both = "sform_code" in header and header["sform_code"] > 0 and header["qform_code"] > 0
+    if not has_both:
+        return
+    forms = [header.get_sform(), header.get_qform()]
+    if not all(_is_invertible(form) for form in forms):
+        return
+    if turn_of(np.linalg.inv(forms[1]) @ forms[0]) != UNTURNED:
+        codes = [_axis_codes(form) for form in forms]
+        raise DataProblem(
+            f"{path}: two orientations in the header, {codes[0]} (sform) and {codes[1]} (qform); "
+            "expected one; fix the header, or set qform_code to 0"
+        )
+
+
+def _is_invertible(affine: Affine) -> bool:
+    return bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine)) > 0
+
+
+def _axis_codes(affine: Affine) -> str:
+    """Where the stored axes point, such as RAS."""
+    from nibabel.orientations import aff2axcodes
+
+    return "".join(aff2axcodes(affine))
 
 
 def _usable_affine(path: Path, affine: Affine, is_slice: bool) -> Affine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from bench.errors import DataProblem
 LOSSY_FORMATS = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP"})
 COMPRESSION = 259  # TIFF tags
 PHOTOMETRIC = 262
+SAMPLES = 277
 WHITE_IS_ZERO = 0
 JPEG_IN_TIFF = (6, 7)
 ORIENTATION = 0x0112  # EXIF tag
@@ -37,7 +39,10 @@ def naming_file(path: Path) -> Iterator[None]:
     """
     _refuse_special_file(path)
     try:
-        yield
+        with warnings.catch_warnings():  # of a decoder, on files that it then reads or refuses
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
     except DataProblem:
         raise
     # on damaged files decoders raise OSError, SyntaxError, struct.error and others
@@ -52,15 +57,20 @@ def naming_file(path: Path) -> Iterator[None]:
 def _refuse_special_file(path: Path) -> None:
     """Raise DataProblem on a missing file, a broken link, a folder, a pipe or a device."""
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = getattr(error, "strerror", None) or error
         raise DataProblem(
             f"{path}: cannot be read ({reason}); expected a file; copy it again"
         ) from error
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(status.st_mode):
         raise DataProblem(
             f"{path}: a folder, pipe or device; expected a file; remove it or copy the file there"
+        )
+    if not status.st_size:
+        raise DataProblem(
+            f"{path}: cannot be read (it holds 0 bytes); expected a whole {path.suffix[1:]} file; "
+            "copy it again"
         )
 
 
@@ -69,11 +79,12 @@ def open_picture(path: Path) -> Iterator[Picture]:
     """The one picture in a file, turned as its EXIF orientation says.
 
     Raises DataProblem naming the file where it is damaged or holds more than this can give:
-    several frames, transparent pixels, 16 bits for each colour.
+    several frames, further channels, transparent pixels, 16 bits for each colour.
     """
     # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble what is turned.
     with naming_file(path), path.open("rb") as stream, Image.open(stream) as picture:
         _refuse_frames(path, picture)
+        _refuse_further_channels(path, picture)
         _refuse_deep_colour(path, picture)
         _refuse_inverted_depth(path, picture)
         is_lossy = _is_lossy(picture)
@@ -103,6 +114,17 @@ def _refuse_frames(path: Path, picture: Image.Image) -> None:
         word = "pages" if picture.format == "TIFF" else "frames"
         raise DataProblem(
             f"{path}: {frames} {word}; expected one image per file; save each one on its own"
+        )
+
+
+def _refuse_further_channels(path: Path, picture: Image.Image) -> None:
+    """Raise DataProblem on TIFF with more channels than the decoder gives."""
+    stored = getattr(picture, "tag_v2", {}).get(SAMPLES, 1)
+    given = len(picture.getbands())
+    if stored > given:
+        raise DataProblem(
+            f"{path}: {stored} channels, of which {given} can be read; expected grey or RGB; "
+            "save the image as a .npy array (height, width, channels)"
         )
 
 

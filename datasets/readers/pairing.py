@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.api import OTHER_IMAGES
 from bench.errors import DataProblem
 
 LOSSY = frozenset({".jpg", ".jpeg"})
-ENDINGS = LOSSY | {".png", ".tif", ".tiff", ".bmp", ".npy"}
+ENDINGS = LOSSY | {".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"}
 HOW_TO_POINT = "give --data DIR or set SCARCEBENCH_DATA"
 NAMES_SHOWN = 3  # in a message
 LONGEST_NAME = 255  # bytes in UTF-8 that file systems take
@@ -83,14 +85,46 @@ def first_names(names: list[str]) -> str:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder in natural order. Raises DataProblem without the folder."""
+    """The picture files of a folder in natural order.
+
+    Raises DataProblem without the folder, and on images in it that would be left out.
+    """
     if not folder.is_dir():
         endings = ", ".join(sorted(ENDINGS))
         raise DataProblem(
             f"no folder {folder}; expected one with pictures ({endings}); copy it there"
         )
-    files = [path for path in folder.iterdir() if _is_picture(path)]
+    entries = list(folder.iterdir())
+    refuse_left_out(folder, entries, tuple(sorted(ENDINGS)))
+    files = [path for path in entries if _is_picture(path)]
     return sorted(files, key=lambda path: natural_key(name_of(path)))
+
+
+def refuse_left_out(folder: Path, entries: list[Path], read: Sequence[str]) -> None:
+    """Raise DataProblem on images among the entries of a folder that are not `read`.
+
+    These are images with other endings, and pictures in folders inside.
+    """
+    left_out = []
+    for path in entries:
+        name = path.name.lower()
+        is_image = name.endswith((*ENDINGS, *OTHER_IMAGES)) and path.is_file()
+        is_other = is_image and not name.endswith(tuple(read))
+        if not name.startswith(".") and (is_other or _holds_pictures(path)):
+            left_out.append(path.name)
+    if left_out:
+        raise DataProblem(
+            f"{folder}: {len(left_out)} files or folders that are not read "
+            f"({first_names(sorted(left_out))}); expected all images in it as {', '.join(read)}; "
+            "convert them, or move them away"
+        )
+
+
+def _holds_pictures(path: Path) -> bool:
+    """Whether a path is a folder that holds pictures itself."""
+    if not path.is_dir():
+        return False
+    return any(_is_picture(inner) and inner.is_file() for inner in path.iterdir())
 
 
 def _is_picture(path: Path) -> bool:

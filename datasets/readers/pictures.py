@@ -60,7 +60,23 @@ def read_case(
             if grid != squeezed:
                 refuse_other_aspect(path, numbers.shape, grid, record.image)
         on_grid.append(resize_mask(numbers, grid))
+    _refuse_two_classes_at_once(record.masks, on_grid)
     return RawCase(image, np.maximum.reduce(on_grid), spacing, tuple(sorted(notes)))
+
+
+def _refuse_two_classes_at_once(paths: Sequence[Path], masks: Sequence[NDArray[np.uint8]]) -> None:
+    """Raise DataProblem where masks of one image give a pixel different classes."""
+    united = masks[0]
+    for path, mask in zip(paths[1:], masks[1:], strict=True):
+        clashes = (united > 0) & (mask > 0) & (united != mask)
+        if clashes.any():
+            number = int(mask[clashes][0])
+            raise DataProblem(
+                f"{path}: {int(clashes.sum())} pixels of class {number} have another class in a "
+                f"mask before ({paths[0].name} and so on); expected one class for each pixel; "
+                "draw one mask, or remove the overlap"
+            )
+        united = np.maximum(united, mask)
 
 
 def read_image(path: Path) -> Pixels:
@@ -100,7 +116,7 @@ def count_channels(path: Path) -> int:
             has_channels = len(shape) == 3 and not _is_grey_stack(shape)
             return shape[2] if has_channels else 1
         with Image.open(path) as picture:
-            return 1 if is_grey(picture) else 3
+            return 1 if is_grey(picture) or _is_grey_gif(picture) else 3
 
 
 def _is_array(path: Path) -> bool:
@@ -124,6 +140,8 @@ def _load_picture(path: Path) -> Pixels:
     """H W of a grey picture, otherwise H W 3; palettes are looked up."""
     with open_picture(path) as opened:
         picture = opened.image
+        if _is_grey_gif(picture):
+            return np.array(picture.convert("L"))
         if not is_grey(picture):
             return np.array(picture.convert("RGB"))
         if picture.mode == "F":
@@ -131,6 +149,14 @@ def _load_picture(path: Path) -> Pixels:
         if picture.mode.startswith("I"):
             return np.array(picture).astype(np.float32)
         return np.array(picture.convert("L"))
+
+
+def _is_grey_gif(picture: Image.Image) -> bool:
+    """Whether a picture is a GIF without colours: GIF has no grey, but palettes of greys."""
+    if picture.format != "GIF" or picture.mode != "P":
+        return False
+    colours = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
 
 
 def as_unit_floats(path: Path, pixels: Pixels) -> NDArray[np.float32]:

@@ -40,6 +40,9 @@ class Turn:
         return np.flip(voxels.transpose(self.targets), self.flipped)
 
 
+UNTURNED = Turn((0, 1, 2), ())
+
+
 def turn_of(affine: Affine) -> Turn:
     """The turn that brings each stored axis to the nearest axis of the frame of an affine."""
     from nibabel.orientations import io_orientation

@@ -207,3 +207,46 @@ def test_two_files_for_one_case_are_named(tmp_path: Path, masks: dict[str, np.nd
     folder = saved(tmp_path / "theirs", masks)
     Image.fromarray(0 * masks["p7_f0"]).save(folder / "p7_f0.png")
     assert "p7_f0.npy and p7_f0.png are both there" in row_of(folder, tmp_path)[1]
+
+
+def test_black_and_white_counts_as_zero_and_one(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
+    """Masks saved to be looked at: every case was worst."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    first, second, third, fourth, fifth, sixth = masks
+    Image.fromarray(255 * masks[first]).save(folder / f"{first}.png")
+    Image.fromarray(masks[second] > 0).save(folder / f"{second}.png")
+    Image.fromarray(255 * masks[third]).save(folder / f"{third}.gif")
+    Image.fromarray(65535 * masks[fourth].astype(np.uint16)).save(folder / f"{fourth}.tif")
+    np.save(folder / f"{fifth}.npy", 255 * masks[fifth].astype(np.int64))
+    Image.fromarray(masks[sixth]).save(folder / f"{sixth}.png")
+    assert row_of(folder, tmp_path) == (1.0, "")
+
+
+def test_grey_levels_are_no_class_numbers(tmp_path: Path) -> None:
+    """Of three classes, 255 may be one that is to be ignored; soft values are no label map."""
+    levels = np.zeros((4, 4), np.uint8)
+    levels[1:3, 1:3] = 255
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    read = read_label_file(tmp_path / "a.png", (4, 4), None, transposed=False, classes=3)
+    np.testing.assert_array_equal(read, levels)
+    levels[0, 0] = 100
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    read = read_label_file(tmp_path / "a.png", (4, 4), None, transposed=False, classes=2)
+    np.testing.assert_array_equal(read, levels)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, masks: dict[str, np.ndarray]) -> None:
+    """A JPEG was said to be no file."""
+    folder = saved(tmp_path / "theirs", masks)
+    (folder / "p7_f0.npy").unlink()
+    Image.fromarray(255 * masks["p7_f0"]).save(folder / "p7_f0.jpg")
+    (folder / "p8_f0.npy").rename(folder / "p8_f0.mha")
+    (folder / "p9_f0.nrrd").write_bytes(b"beside the label map")
+    mean, reason = row_of(folder, tmp_path)
+    assert "p7_f0: p7_f0.jpg is no file that can be read, expected .nii.gz" in reason
+    assert "p8_f0: p8_f0.mha is no file that can be read" in reason
+    assert "p9_f0" not in reason
+    assert mean == pytest.approx((0.5 + 0.5 + 1) / 3)

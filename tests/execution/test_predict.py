@@ -262,3 +262,12 @@ def test_accents_of_macos_are_kept(trained: tuple[Store, str], tmp_path: Path) -
     picture(tmp_path / "images" / name)
     [mask] = apply(trained, tmp_path / "images", tmp_path / "masks")
     assert unicodedata.normalize("NFC", mask) == "M\u00e4dchen.png"
+
+
+def test_images_of_other_kinds_are_not_left_out(trained: tuple[Store, str], tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    picture(tmp_path / "images" / "b.gif")
+    assert apply(trained, tmp_path / "images", tmp_path / "masks") == {"a.png", "b.png"}
+    (tmp_path / "images" / "c.webp").write_bytes(b"an image")
+    with pytest.raises(BenchError, match=r"1 of its images would be left out \(c\.webp\)"):
+        apply(trained, tmp_path / "images", tmp_path / "masks")

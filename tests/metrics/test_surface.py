@@ -92,6 +92,23 @@ def test_cubes_shifted_by_one_along_each_axis_in_mm(axis: int) -> None:
     assert metrics == pytest.approx((0.7, 0.7 * 52 / 152, 100 / 152), abs=1e-12)
 
 
+def test_a_square_of_8_shifted_by_4() -> None:
+    """B35: 28 border pixels; of each square's border 16 lie within 2 pixels of the other's."""
+    a, b = box((64, 64), (20, 20), 8), box((64, 64), (20, 24), 8)
+    assert surface_metrics(a, b, None, 2.0) == pytest.approx((4.0, 2.0, 16 / 28), abs=1e-12)
+
+
+@pytest.mark.parametrize("missed", [0, 1, 50, 100])
+def test_missed_predictions_enter_the_mean_as_worst(missed: int) -> None:
+    """B34: dropping them as NaN would reward missing the hard cases."""
+    square, shifted = box((64, 64), (20, 20), 8), box((64, 64), (20, 24), 8)
+    worst = surface_metrics(np.zeros_like(square), square, None, 2.0)
+    assert worst == pytest.approx((math.hypot(64, 64), math.hypot(64, 64), 0))
+    found = surface_metrics(shifted, square, None, 2.0)
+    mean = ((100 - missed) * found.hd95 + missed * worst.hd95) / 100
+    assert mean == pytest.approx(4 + missed / 100 * 86.5097, abs=1e-3)
+
+
 def test_shifted_discs() -> None:
     # A border point at angle t is |s cos t| off: mean 2s / pi, 95th percentile s sin(0.95 pi / 2)
     metrics = surface_metrics(disc(98, 60), disc(102, 60), None, 4.0)

@@ -97,3 +97,9 @@ def test_a_file_that_is_no_dataset_json_is_refused(tmp_path: Path) -> None:
         DataProblem, match=r"no file .*dataset\.json; expected the dataset\.json of nnU-Net"
     ):
         read_dataset_json(path)
+
+
+@pytest.mark.parametrize("count", [True, -1, "50", 2.0, [3]])
+def test_a_count_that_is_none_is_refused(tmp_path: Path, count: object) -> None:
+    with pytest.raises(DataProblem, match=r"numTraining .*; expected a whole number"):
+        read_dataset_json(describe(tmp_path, numTraining=count))

@@ -1,5 +1,6 @@
 """nnU-Net: volumes, slices and pictures; channels, sides and patients; what is refused."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -376,3 +377,24 @@ def test_two_files_of_one_name_are_refused(root: Path) -> None:
     (root / "labelsTr/toy_2.NII.GZ").write_bytes(source.read_bytes())
     with pytest.raises(DataProblem, match="has the same name; expected each once"):
         toy(root.parent).records()
+
+
+@pytest.mark.parametrize(("count", "fits"), [(2, True), (3, False), (1, False)])
+def test_cases_are_as_many_as_dataset_json_counts(root: Path, count: int, fits: bool) -> None:
+    """A case that was not copied is missed: nnU-Net checks that too."""
+    describe(root, numTraining=count)
+    if fits:
+        assert len(toy(root.parent).records()) == 2
+    else:
+        with pytest.raises(DataProblem, match=rf"numTraining {count}; imagesTr holds 2 cases"):
+            toy(root.parent).records()
+
+
+def test_a_case_with_another_ending_is_not_left_out(root: Path) -> None:
+    volume(root, "toy_3")
+    for file in (root / "imagesTr/toy_3_0000.nii.gz", root / "labelsTr/toy_3.nii.gz"):
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    words = r"imagesTr: 1 files or folders that are not read \(toy_3_0000\.nii\); .*\.nii\.gz"
+    with pytest.raises(DataProblem, match=words):
+        toy(root.parent)

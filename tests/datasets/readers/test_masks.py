@@ -161,3 +161,40 @@ def test_class_numbers_in_a_jpeg_named_png_are_refused(tmp_path: Path) -> None:
     Image.fromarray(THIRDS.astype(np.uint8)).save(tmp_path / "m.png", format="JPEG")
     with pytest.raises(DataProblem, match=r"m\.png: class numbers in a lossy file"):
         read_mask(tmp_path / "m.png", THREE)
+
+
+@pytest.mark.parametrize("white", [255, 65535])
+@pytest.mark.parametrize("number", [1, 2, 7])
+@pytest.mark.parametrize("side", [1, 3, 9])
+def test_class_numbers_amid_white_are_a_problem(
+    tmp_path: Path, white: int, number: int, side: int
+) -> None:
+    """Lesions of value 1 in a mask of 0 and 255 were background, however small or large."""
+    levels = np.zeros((60, 60), np.uint16 if white > 255 else np.uint8)
+    levels[10:30, 10:30] = white
+    levels[40 : 40 + side, 40 : 40 + side] = number
+    with pytest.raises(DataProblem, match="at least three grey levels"):
+        read_mask(save(tmp_path / "m.png", levels), TWO)
+
+
+def test_faint_rims_of_white_are_no_numbers(tmp_path: Path) -> None:
+    levels = np.zeros((20, 20), np.uint8)
+    levels[5:15, 5:15] = 255
+    levels[4, 5:15] = 3
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", levels), TWO), levels > 127)
+
+
+@pytest.mark.parametrize("bright", [1, 2, 60, 120])
+def test_a_dark_area_of_a_lossy_mask_is_a_problem(tmp_path: Path, bright: int) -> None:
+    """A mask of 0 and 1 saved as JPEG was empty."""
+    levels = np.zeros((64, 64), np.uint8)
+    levels[16:48, 16:40] = bright
+    Image.fromarray(levels).save(tmp_path / "m.jpg", quality=100)
+    with pytest.raises(DataProblem, match=r"m\.jpg: (mask values up to|at least three)"):
+        read_mask(tmp_path / "m.jpg", TWO)
+
+
+def test_an_empty_lossy_mask_stays_empty(tmp_path: Path) -> None:
+    for level in (0, 1, 5):
+        Image.new("L", (40, 40), level).save(tmp_path / "m.jpg")
+        assert not read_mask(tmp_path / "m.jpg", TWO).any()

@@ -1,5 +1,6 @@
 """NIfTI files of every orientation come out alike; what lies elsewhere is refused by name."""
 
+import gzip
 import re
 from itertools import permutations, product
 from pathlib import Path
@@ -17,6 +18,7 @@ from datasets.readers.image_file import read_image_file, read_label_file
 from datasets.readers.nifti import (
     count_dimensions,
     read_aligned_volume,
+    read_levels,
     read_nifti_mask,
     read_volume,
     thickest_axis,
@@ -225,11 +227,95 @@ def test_whole_labels_of_any_type_are_taken(tmp_path: Path) -> None:
 def test_slices_are_2d_however_they_lie(tmp_path: Path) -> None:
     for codes in ("RAS", "LPS", "SRA", "RSA"):
         voxels, affine = stored_as(codes, VOXELS[:, :, :1])
-        volume = read_volume(save(tmp_path / f"{codes}.nii", voxels, affine))
-        if voxels.shape[2] == 1:
-            assert count_dimensions(tmp_path / f"{codes}.nii") == 2
-            np.testing.assert_array_equal(volume.grid.to_harness(volume.voxels), VOXELS[:, :, 0].T)
-            assert volume.grid.spacing == pytest.approx((2, 1))
+        path = save(tmp_path / f"{codes}.nii", voxels, affine)
+        volume = read_volume(path)
+        assert count_dimensions(path) == 2
+        np.testing.assert_array_equal(volume.grid.to_harness(volume.voxels), VOXELS[:, :, 0].T)
+        assert volume.grid.spacing == pytest.approx((2, 1))
+        _, file = read_image_file(path)
+        assert file is not None
+        file.write_labels(file.to_stored(LABEL[:, :, 1].T), tmp_path / "m.nii")
+        written = nibabel.load(tmp_path / "m.nii")
+        assert written.shape == voxels.shape
+        back = nibabel.as_closest_canonical(written)
+        np.testing.assert_array_equal(np.asarray(back.dataobj)[:, :, 0], LABEL[:, :, 1])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_slice_along_any_axis_lies_where_its_label_does(tmp_path: Path, axis: int) -> None:
+    """One sagittal slice, (1, Y, Z), was a volume of slices of one pixel."""
+    voxels = np.take(VOXELS, [1], axis)
+    label = np.take(LABEL, [1], axis)
+    image = save(tmp_path / "i.nii.gz", voxels)
+    volume = read_volume(image)
+    assert volume.grid.is_slice
+    pixels = volume.grid.to_harness(volume.voxels)
+    np.testing.assert_array_equal(pixels, np.squeeze(voxels, axis).T)
+    assert volume.grid.spacing == pytest.approx([step for step in (3, 2, 1) if step != axis + 1])
+    save(tmp_path / "l.nii.gz", label[:, ::-1], AFFINE @ flip_of(1, label.shape[1]))
+    mask = read_nifti_mask(tmp_path / "l.nii.gz", TWO, volume.grid, "i")
+    np.testing.assert_array_equal(mask, np.squeeze(label, axis).T)
+    shape = pixels.shape
+    read = read_label_file(tmp_path / "l.nii.gz", shape, volume.grid.affine.tolist(), True)
+    np.testing.assert_array_equal(read, mask)
+
+
+def flip_of(axis: int, side: int) -> NDArray[Any]:
+    """What turns the affine of an array into that of the array reversed along an axis."""
+    turn = np.eye(4)
+    turn[axis, axis] = -1
+    turn[axis, 3] = side - 1
+    return turn
+
+
+def with_forms(
+    path: Path, sform: NDArray[Any], qform: NDArray[Any], codes: tuple[int, int]
+) -> Path:
+    image = nibabel.Nifti1Image(VOXELS, AFFINE)
+    image.set_sform(sform, codes[0])
+    image.set_qform(qform, codes[1])
+    nibabel.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (4, 1), (2, 1)])
+def test_two_orientations_in_one_header_are_named(tmp_path: Path, codes: tuple[int, int]) -> None:
+    """Programs differ in which they follow: a mask drawn in one is a mirror image in another."""
+    path = with_forms(tmp_path / "v.nii", AFFINE, AFFINE @ flip_of(0, SHAPE[0]), codes)
+    with pytest.raises(DataProblem, match=r"two orientations in the header, RAS .* and LAS"):
+        read_volume(path)
+    with pytest.raises(DataProblem, match="two orientations"):
+        thickest_axis(path)
+
+
+def test_forms_that_turn_the_axes_alike_are_one_orientation(tmp_path: Path) -> None:
+    """Registered images have two places, and oblique ones are rounded near 45 degrees."""
+    moved = AFFINE.copy()
+    moved[:3, 3] += 50
+    half = np.sqrt(0.5)
+    turn = np.array([[half, -half, 0, 0], [half, half, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    nearly = turn @ AFFINE
+    nearly[:3, 0] *= 1 + 1e-5
+    for sform, qform in ((AFFINE, moved), (OBLIQUE, AFFINE), (turn @ AFFINE, nearly)):
+        path = with_forms(tmp_path / "v.nii", sform, qform, (1, 1))
+        np.testing.assert_allclose(read_volume(path).grid.affine, sform, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_a_damaged_packed_file_is_named(tmp_path: Path, level: int) -> None:
+    """nibabel stops before the checksum: of 30 files with one changed bit, 28 gave other voxels."""
+    voxels = np.random.default_rng(level).integers(0, 2000, (20, 20, 6), np.int16)
+    whole = gzip.compress(nibabel.Nifti1Image(voxels, AFFINE).to_bytes(), level)
+    path = tmp_path / "v.nii.gz"
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(read_volume(path).voxels, voxels)
+    for position in np.linspace(600, len(whole) - 9, 12).astype(int):
+        damaged = bytearray(whole)
+        damaged[position] ^= 4
+        path.write_bytes(damaged)
+        for read in (read_volume, read_levels):
+            with pytest.raises(DataProblem, match=r"v\.nii\.gz: cannot be read"):
+                read(path)
 
 
 def test_thick_slices_give_the_slice_axis(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files that hold more, less or something else than one upright opaque picture."""
 
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,61 @@ def test_a_decompression_bomb_is_named(tmp_path: Path) -> None:
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
     with pytest.raises(DataProblem, match=r"bomb\.png: cannot be read .*; expected a whole png"):
         read_image(tmp_path / "bomb.png")
+
+
+def with_channels(path: Path, channels: int, photometric: int) -> None:
+    """A TIFF of 2 by 2 pixels with channels beyond grey (1) or RGB (2), as microscopes write it."""
+    depth = channels * [8]
+    tags = {256: [2], 257: [2], 258: depth, 259: [1], 262: [photometric], 277: [channels]}
+    tags |= {278: [2], 279: [4 * channels], 338: [0] * (channels - (3 if photometric == 2 else 1))}
+    tags[273] = [0]
+    data_at = 8 + 2 + 12 * len(tags) + 4
+    far = b"".join(struct.pack(f"<{len(v)}H", *v) for v in tags.values() if len(v) > 2)
+    tags[273] = [data_at + len(far)]
+    entries = b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}H", *values).ljust(4, b"\0")
+        if len(values) > 2:
+            packed = struct.pack("<I", data_at)
+            data_at += 2 * len(values)
+        entries += struct.pack("<HHI", tag, 3, len(values)) + packed
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    path.write_bytes(header + entries + bytes(4) + far + bytes(range(4 * channels)))
+
+
+@pytest.mark.parametrize(("channels", "photometric"), [(2, 1), (4, 2), (5, 2)])
+def test_channels_that_would_be_dropped_are_named(
+    tmp_path: Path, channels: int, photometric: int
+) -> None:
+    """The near infrared beside red, green and blue was dropped without a word."""
+    path = tmp_path / "a.tif"
+    with_channels(path, channels, photometric)
+    words = rf"a\.tif: {channels} channels, of which {2 * photometric - 1} can be read; .*\.npy"
+    for read in (read_image, lambda path: read_mask(path, TWO)):
+        with pytest.raises(DataProblem, match=words):
+            read(path)
+
+
+def test_three_channels_are_all_that_there_is(tmp_path: Path) -> None:
+    with_channels(tmp_path / "a.tif", 3, 2)
+    assert read_image(tmp_path / "a.tif")[:, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_an_empty_file_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(DataProblem, match=r"a\.png: cannot be read \(it holds 0 bytes\)"):
+        count_channels(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.filterwarnings("error")
+def test_a_truncated_tiff_is_one_problem_and_no_warning(
+    tmp_path: Path, share: float, compression: str | None
+) -> None:
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)
+    Image.fromarray(noise).save(path, compression=compression)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(DataProblem, match=r"a\.tif: cannot be read"):
+        read_image(path)

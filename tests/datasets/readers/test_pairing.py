@@ -162,3 +162,28 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataProblem, match=r"has 5000 characters; expected at most 255 bytes"):
         refuse_odd_name(tmp_path, "x" * 5000)
     refuse_odd_name(tmp_path, "\u4e00" * 41)
+
+
+@pytest.mark.parametrize("name", ["d.webp", "d.JP2", "d.dcm", "d.nii.gz", "d.pgm"])
+def test_images_that_would_be_left_out_are_named(mine: Path, name: str) -> None:
+    """Image and mask of a case in a format that is not read: the case was gone without a word."""
+    for folder in ("images", "masks"):
+        (mine / folder / name).write_bytes(b"an image")
+    words = rf"images: 1 files or folders that are not read \({name}\); .*; convert them"
+    with pytest.raises(DataProblem, match=words):
+        find_pairs(mine)
+
+
+def test_pictures_in_folders_inside_are_named(mine: Path) -> None:
+    fill(mine / "images" / "p1", "d.png")
+    with pytest.raises(DataProblem, match=r"not read \(p1\); .*; convert them, or move them away"):
+        find_pairs(mine)
+    (mine / "images" / "p1" / "d.png").rename(mine / "images" / "p1" / "._d.png")
+    assert len(find_pairs(mine)) == 3
+
+
+def test_gif_is_a_picture_like_others(mine: Path) -> None:
+    """DRIVE has masks in GIF."""
+    fill(mine / "images", "d.png")
+    fill(mine / "masks", "d.gif")
+    assert [pair.masks[0].name for pair in find_pairs(mine)][-1] == "d.gif"

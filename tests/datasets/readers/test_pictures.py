@@ -258,3 +258,32 @@ def test_other_channels_than_the_dataset_has_are_refused(tmp_path: Path) -> None
     )
     with pytest.raises(DataProblem, match=r"a\.png: 1 channels; expected 3, as the dataset has"):
         read_case(record, 3, TWO)
+
+
+def test_masks_that_give_a_pixel_two_classes_are_named(tmp_path: Path) -> None:
+    """The higher number won without a word."""
+    save(tmp_path / "a.png", GREY)
+    left = np.zeros_like(HALF)
+    left[:, :5] = 1
+    first = save(tmp_path / "a_mask_1.png", left)
+    second = save(tmp_path / "a_mask_2.png", 2 * HALF)
+    record = Record("a", "a", None, image=tmp_path / "a.png", masks=(first, second))
+    with pytest.raises(DataProblem, match=r"a_mask_2\.png: 6 pixels of class 2 have another class"):
+        read_case(record, 1, THREE)
+    left[:, 4] = 0
+    save(first, left)
+    np.testing.assert_array_equal(read_case(record, 1, THREE).mask, left + 2 * HALF)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "tif"])
+def test_a_one_frame_gif_is_read_as_other_pictures_are(tmp_path: Path, ending: str) -> None:
+    np.testing.assert_array_equal(read_mask(save(tmp_path / f"m.{ending}", 255 * HALF), TWO), HALF)
+    path = save(tmp_path / f"a.{ending}", GREY)
+    np.testing.assert_array_equal(read_image(path), GREY[None])
+    assert count_channels(path) == 1
+
+
+def test_a_gif_in_colour_has_three_channels(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.gif", palette(HALF, 9, 9, 9, 200, 100, 0))
+    assert count_channels(path) == 3
+    assert read_image(path)[:, 0, 7].tolist() == [200, 100, 0]
