@@ -25,7 +25,7 @@ CAPTION = (
 VIEW_FILTER = f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS}"
 LINE, LEAST_HEIGHT = 22, 240  # px
 NAMES_WIDTH, NARROW_NAMES_WIDTH = 250, 150  # px to the right of the plot
-NAME_LIMIT = {"expr": f"width < 300 ? {NARROW_NAMES_WIDTH - 22} : {NAMES_WIDTH - 22}"}
+NARROW_LETTERS = 15  # of a line of a name
 LEFT, TOP, BOTTOM = 52, 34, 46
 # Where the name of a method stands: evenly spaced beside the plot, highest score first.
 NAME_HEIGHT = "height * (datum.rank - 0.5) / datum.methods"
@@ -116,7 +116,10 @@ def cost_spec(board: Board, task: str, dataset: str, points: list[CostPoint]) ->
         "metric": view.metric,
         "titles": titles,
     }
-    values = [point._asdict() for point in points]
+    values = []
+    for point in points:
+        lines_of_name = look.name_lines(point.name, NARROW_LETTERS)
+        values.append({**point._asdict(), "narrow": lines_of_name})
     spec = look.one_view("Score against training time, one dot a method", values, params)
     spec["transform"] = [
         {"filter": VIEW_FILTER},
@@ -129,13 +132,21 @@ def cost_spec(board: Board, task: str, dataset: str, points: list[CostPoint]) ->
     spec["title"] = {"text": {"expr": "titles[metric]"}, "dx": -LEFT}
     spec["height"] = max(LEAST_HEIGHT, LINE * max(counts.values()))
     spec["padding"] = {"left": LEFT, "right": NAMES_WIDTH, "top": TOP, "bottom": BOTTOM}
-    spec["layer"] = _layers()
-    narrow = {**spec["padding"], "right": NARROW_NAMES_WIDTH}
-    spec["usermeta"] = {"narrow": {"padding": narrow}}
+    spec["layer"] = _layers("name", NAMES_WIDTH)
+    lines = max(len(value["narrow"]) for value in values)
+    spec["usermeta"] = {
+        "narrow": {
+            "padding": {**spec["padding"], "right": NARROW_NAMES_WIDTH},
+            "height": max(
+                LEAST_HEIGHT, (LINE + look.NAME_LINE * (lines - 1)) * max(counts.values())
+            ),
+            "layer": _layers("narrow", NARROW_NAMES_WIDTH),
+        }
+    }
     return spec
 
 
-def _layers() -> list[Spec]:
+def _layers(name_field: str, names_width: int) -> list[Spec]:
     x = {
         "field": "seconds",
         "type": "quantitative",
@@ -177,8 +188,8 @@ def _layers() -> list[Spec]:
     }
     place = {"x": {"value": {"expr": "width + 18"}}, "y": {"value": {"expr": NAME_HEIGHT}}}
     name = {
-        "mark": {"type": "text", "align": "left", "baseline": "middle", "limit": NAME_LIMIT},
-        "encoding": {**place, "text": {"field": "name"}, "tooltip": _tooltip()},
+        "mark": look.name_mark(name_field, names_width - 22),
+        "encoding": {**place, "text": {"field": name_field}, "tooltip": _tooltip()},
     }
     return [leader, spread, dot, name]
 

@@ -107,7 +107,8 @@ AXIS_HEIGHT = 30  # px
 DRAWS_BELOW = 11  # px below the bar
 NAME_ABOVE = -19  # px from the bar to the line with the name, on narrow screens
 ZERO_HEIGHT, ZERO_BELOW = 34, 3  # px, of the stroke at 0 on narrow screens
-LONGEST_NAME, LONGEST_NARROW_NAME = 220, 170  # px
+LONGEST_NAME, LONGEST_NARROW_NAME = 220, 190  # px
+WIDE_LETTERS, NARROW_LETTERS = 24, 22  # of a line of a name
 LETTER_WIDTH = 9  # px, of a name
 NAME_GAP = 14
 NUMBER_PLACE, INTERVAL_PLACE, WORD_PLACE, RIGHT = 72, 82, 212, 310  # px to the right of the plot
@@ -134,21 +135,25 @@ def forest_spec(
 
     Its signals `labelled`, `settings` and `metric` choose another.
     """
+    long_names = {row.name: look.name_lines(row.name, WIDE_LETTERS) for row in rows}
     params = {
         "labelled": view.labelled,
         "settings": view.settings,
         "metric": view.metric,
         "headings": headings,
+        "lines": {name: lines for name, lines in long_names.items() if len(lines) > 1},
     }
+    narrow_lines = {row.name: look.name_lines(row.name, NARROW_LETTERS) for row in rows}
+    values = [{**row._asdict(), "narrow": narrow_lines[row.name]} for row in rows]
     description = "Forest plot of gains with 95% intervals and verdicts, one method a line."
-    spec = look.one_view(description, [row._asdict() for row in rows], params)
+    spec = look.one_view(description, values, params)
     spec["transform"] = [
         {"filter": VIEW_FILTER},
         {"calculate": "join(datum.draws, ', ')", "as": "each"},
     ]
     widest = max((len(row.name) for row in rows), default=0) * LETTER_WIDTH
     spec.update(_wide_parts(min(widest, LONGEST_NAME) + NAME_GAP))
-    narrow = _narrow_parts()
+    narrow = _narrow_parts(max((len(lines) for lines in narrow_lines.values()), default=1))
     spec["title"], spec["padding"]["top"] = _title(headings, "wide")
     spec["title"]["dx"] = -spec["padding"]["left"]
     narrow["title"], narrow["padding"]["top"] = _title(headings, "narrow")
@@ -172,6 +177,15 @@ def _wide_parts(left: int) -> Spec:
         "title": None,
         "labelAlign": "left",
         "labelPadding": left,
+        "labelExpr": "lines[datum.value] || datum.value",
+        "labelLineHeight": look.NAME_LINE,
+        "labelOffset": {
+            "condition": {
+                "test": "isArray(lines[datum.value])",
+                "expr": f"{-look.NAME_LINE / 2} * (length(lines[datum.value]) - 1)",
+            },
+            "value": 0,
+        },
         "labelLimit": LONGEST_NAME,
         "labelFontSize": look.TEXT + 1,
         "labelFontWeight": 600,
@@ -191,8 +205,11 @@ def _wide_parts(left: int) -> Spec:
     }
 
 
-def _narrow_parts() -> Spec:
-    """The name and the verdict stand above the bar; the interval is left to the tooltip."""
+def _narrow_parts(lines: int) -> Spec:
+    """The name and the verdict stand above the bar; the interval is left to the tooltip.
+
+    The last line of a long name is level with the verdict; there is room for one line above it.
+    """
     zero = {
         "mark": {
             "type": "tick",
@@ -206,16 +223,26 @@ def _narrow_parts() -> Spec:
     line: Spec = {"yOffset": NAME_ABOVE}
     number_place = {"value": {"expr": f"width - {NARROW_NUMBER}"}}
     words = [
-        _text("name", {"value": 0}, **line, fontWeight=600, limit=LONGEST_NARROW_NAME),
+        _narrow_name(),
         _text("number", number_place, **line, align="right", fontWeight=600),
         _verdict_text(_right_of_plot(0), **line, align="right"),
     ]
     return {
         "padding": {"left": NARROW_EDGE, "right": NARROW_EDGE, "bottom": AXIS_HEIGHT},
-        "height": {"step": NARROW_ROW_HEIGHT},
+        "height": {"step": NARROW_ROW_HEIGHT + look.NAME_LINE * max(0, lines - 2)},
         "encoding": {"y": _method_scale(None)},
         "layer": [zero, *_sides(), *_marks(grid=False), *words, _pointer_area()],
     }
+
+
+def _narrow_name() -> Spec:
+    style = {
+        "yOffset": {"expr": f"{NAME_ABOVE} - {look.NAME_LINE} * (length(datum.narrow) - 1)"},
+        "lineHeight": look.NAME_LINE,
+        "fontWeight": 600,
+        "limit": LONGEST_NARROW_NAME,
+    }
+    return _text("narrow", {"value": 0}, **style)
 
 
 def _method_scale(axis: Spec | None) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from reports.figures.figure import Spec
@@ -18,6 +19,7 @@ SERIES = tuple(f"var(--series-{number})" for number in range(8))
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 SMALL = 12  # px; nothing is smaller
 TEXT = 14
+NAME_LINE = 16  # px, of a name in several lines
 PANEL_WIDTH, PANEL_HEIGHT = 178, 120  # px; as many panels stand side by side as fit
 PANEL_SPACING = 14
 PANEL_MARGIN = 52  # px of a panel that its axis and the space beside it take
@@ -55,6 +57,25 @@ CONFIG: dict[str, Any] = {
     # A table beside each figure has its numbers; marks would be read out one by one.
     "aria": False,
 }
+
+
+def name_lines(name: str, most: int) -> list[str]:
+    """A name in lines of so many characters at most: before its last bracket, else at spaces."""
+    if len(name) <= most:
+        return [name]
+    before, bracket, remark = name.rpartition(" (")
+    if bracket and max(len(before), len(remark) + 1) <= most:
+        return [before, f"({remark}"]
+    return textwrap.wrap(name, most, break_on_hyphens=False) or [name]
+
+
+def name_mark(field: str, room: int) -> Spec:
+    """A name beside a plot, in so many pixels; a field with lines is centred on its place."""
+    style: Spec = {"type": "text", "align": "left", "baseline": "middle", "limit": room}
+    if field == "name":
+        return style
+    centred = {"expr": f"{-NAME_LINE / 2} * (length(datum.{field}) - 1)"}
+    return {**style, "lineHeight": NAME_LINE, "yOffset": centred}
 
 
 def one_view(description: str, values: list[dict[str, Any]], params: Spec) -> Spec:

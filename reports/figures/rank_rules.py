@@ -24,8 +24,8 @@ CAPTION = (
 VIEW_FILTER = f"datum.labelled == labelled && {look.SETTINGS}"
 LINE = 24  # px for each rank
 LEFT, TOP = 44, 60
-NAMES_WIDTH, NARROW_NAMES_WIDTH = 230, 130
-NAME_LIMIT = {"expr": f"width < 300 ? {NARROW_NAMES_WIDTH - 20} : {NAMES_WIDTH - 20}"}
+NAMES_WIDTH, NARROW_NAMES_WIDTH = 230, 150
+NARROW_LETTERS = 15  # of a line of a name
 
 
 def section_figure(board: Board, task: str, dataset: str) -> Figure | None:
@@ -49,11 +49,13 @@ def list_ranks(board: Board, task: str, dataset: str) -> list[dict[str, Any]]:
 def _ranks_of(board: Board, ordering: RuleOrdering) -> list[dict[str, Any]]:
     values = []
     for method in ordering.methods[:MOST]:
+        name = full_name(board, method.method, method.variant)
         for rule, title in RULES.items():
             value = {
                 "labelled": ordering.labelled,
                 "settings": own_settings(method.variant),
-                "name": full_name(board, method.method, method.variant),
+                "name": name,
+                "narrow": look.name_lines(name, NARROW_LETTERS),
                 "id": method_label(method.method, method.variant),
                 "rule": title,
                 "rank": method.rules[rule].rank,
@@ -75,13 +77,18 @@ def rules_spec(board: Board, task: str, dataset: str, values: list[dict[str, Any
     spec["title"] = {"text": "Ranks under three rules", "dx": -LEFT}
     spec["height"] = LINE * max(value["rank"] for value in values)
     spec["padding"] = {"left": LEFT, "right": NAMES_WIDTH, "top": TOP, "bottom": 8}
-    spec["layer"] = _layers()
-    narrow = {**spec["padding"], "right": NARROW_NAMES_WIDTH}
-    spec["usermeta"] = {"narrow": {"padding": narrow}, "widest": 760}
+    spec["layer"] = _layers("name", NAMES_WIDTH)
+    lines = max(len(value["narrow"]) for value in values)
+    narrow = {
+        "padding": {**spec["padding"], "right": NARROW_NAMES_WIDTH},
+        "height": spec["height"] // LINE * (LINE + look.NAME_LINE * (lines - 1)),
+        "layer": _layers("narrow", NARROW_NAMES_WIDTH),
+    }
+    spec["usermeta"] = {"narrow": narrow, "widest": 760}
     return spec
 
 
-def _layers() -> list[Spec]:
+def _layers(name_field: str, names_width: int) -> list[Spec]:
     x = {
         "field": "rule",
         "type": "ordinal",
@@ -123,11 +130,11 @@ def _layers() -> list[Spec]:
     last = list(RULES.values())[-1]
     names = {
         "transform": [{"filter": f"datum.rule == '{last}'"}],
-        "mark": {"type": "text", "align": "left", "baseline": "middle", "limit": NAME_LIMIT},
+        "mark": look.name_mark(name_field, names_width - 20),
         "encoding": {
             "x": {"value": {"expr": "width + 14"}},
             "y": y,
-            "text": {"field": "name"},
+            "text": {"field": name_field},
             "color": colour,
         },
     }

@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.board.schema import Board
-from reports.figures.figure import fit_to
+from reports.figures.figure import NARROW, WIDE, fit_to
 from reports.figures.forest import section_figure, view_heading
 from reports.figures.forest_rows import forest_rows
 from reports.figures.library import draw_svg
+from reports.figures.look import name_lines
 from reports.view import View
 from tests.support.gains import GAINS, make_board, make_cell, make_gain, seven_methods
 
@@ -70,6 +71,41 @@ def test_the_caption_says_what_its_dots_are(board: Board) -> None:
     assert figure is not None
     assert figure.caption.endswith("Small dots, each: one repeat of the training.")
     assert "mean over test patients and repeats." in figure.caption
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("SMILE (reconstructed)", ["SMILE (reconstructed)"]),
+        ("SMILE (reconstructed, tuned)", ["SMILE", "(reconstructed, tuned)"]),
+        ("Mean teacher (tuned = default)", ["Mean teacher", "(tuned = default)"]),
+        ("a name of many short words alone", ["a name of many short", "words alone"]),
+        ("x" * 30, ["x" * 22, "x" * 8]),
+    ],
+)
+def test_a_long_name_has_lines(name: str, lines: list[str]) -> None:
+    assert name_lines(name, 22) == lines
+
+
+@pytest.mark.parametrize("room", [NARROW, WIDE])
+def test_no_name_is_cut(room: int) -> None:
+    """On phones "SMILE (reconstruct..." stood there."""
+    methods = [
+        ("smile", "tuned"),
+        ("smile", "default"),
+        ("mean_teacher", "a variant of many words"),
+    ]
+    gains = []
+    for method, variant in methods:
+        gains.append(replace(make_gain(method, 0.1, 0.2, [0.1]), variant=variant))
+    figure = section_figure(make_board(gains), "segmentation", "d")
+    assert figure is not None
+    params = []
+    for param in figure.spec["params"]:
+        params.append({**param, "value": "all"} if param["name"] == "settings" else param)
+    drawn = draw_svg(fit_to({**figure.spec, "params": params}, room))
+    assert "\u2026" not in drawn
+    assert "(reconstructed, tuned)" in drawn and "words)" in drawn
 
 
 @pytest.mark.parametrize("half_width", [None, 0.1])
