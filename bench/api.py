@@ -66,6 +66,8 @@ class Case:
     mask: NDArray[np.int64] | None  # *S; class numbers, 0 is background
     label: int | None = None  # of the whole image, from 0
     spacing: tuple[float, ...] | None = None  # mm per pixel of the native grid; None if unknown
+    # *S of the native grid, which an image was resized from; None if unknown
+    native: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,12 @@ class MethodInfo:
     module: ModuleType | None = None  # of a plug-in, which holds all parts; None in methods/
     broken: str | None = None  # why a plug-in cannot be imported
 
-    def config(self, values: dict[str, Any], ndim: int = 2) -> dict[str, Any]:
-        """The resolved config: `values` over the defaults of the method, which may differ in 3D.
+    def config(
+        self, values: dict[str, Any], ndim: int = 2, steps: int | None = None
+    ) -> dict[str, Any]:
+        """The resolved config: `values` over the defaults of the method.
 
-        Raises BenchError that names bad keys.
+        These may differ in 3D and in runs of few steps. Raises BenchError that names bad keys.
         """
         from pydantic import ValidationError
 
@@ -66,8 +68,10 @@ class MethodInfo:
             return values
         part = self._part("config")
         given = values
+        if steps is not None and self.has_short_form(steps):
+            given = {**getattr(part, "SHORT_FORM", {}), **given}
         if ndim == 3:
-            given = {**getattr(part, "DEFAULTS_3D", {}), **values}
+            given = {**getattr(part, "DEFAULTS_3D", {}), **given}
         try:
             resolved: dict[str, Any] = part.Config(**given).model_dump(mode="json")
         except ValidationError as problem:
@@ -106,6 +110,11 @@ class MethodInfo:
                 "add one (docs/add_a_method.md), or give its entry a 'variant', which is not tuned"
             )
         self._part("config").space(trial)
+
+    def has_short_form(self, steps: int) -> bool:
+        """Whether a run of so many steps is one for which the card names a short form."""
+        below: int = self.card.get("short_form", {}).get("below_steps", 0)
+        return steps < below
 
     def published_steps(self, ndim: int) -> int | None:
         """How many steps the paper trains for in 2D or 3D, if the card says so."""

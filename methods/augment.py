@@ -6,23 +6,47 @@ Every random draw comes from the generator that is given (docs/methods/common.md
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # images and masks, of a batch or of one case
-Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], Pair]
+# Height over width of each image on the grid that it was resized from; None where it was not.
+Ratios = Sequence[float | None]
 
 LARGEST_ANGLE = 20  # degrees
 
 
-def keep_unchanged(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> Pair:
+class Augment(Protocol):
+    """Changes images (B C *S) and masks (B *S) together."""
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        masks: torch.Tensor,
+        generator: torch.Generator,
+        ratios: Ratios | None = None,
+    ) -> Pair: ...
+
+
+def keep_unchanged(
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    generator: torch.Generator,
+    ratios: Ratios | None = None,
+) -> Pair:
     """Images and masks as they are."""
     return images, masks
 
 
-def flips(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> Pair:
+def flips(
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    generator: torch.Generator,
+    ratios: Ratios | None = None,
+) -> Pair:
     """Flip each sample of images (B C *S) and masks (B *S) along each axis with probability 1/2.
 
     2D squares are also transposed with probability 1/2.
@@ -45,23 +69,31 @@ def _choose(chosen: torch.Tensor, first: Pair, second: Pair) -> Pair:
     return images, masks
 
 
-def ssl4mis(images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> Pair:
+def ssl4mis(
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    generator: torch.Generator,
+    ratios: Ratios | None = None,
+) -> Pair:
     """Augment images (B C *S) and masks (B *S) as SSL4MIS does (Luo 2020).
 
     3D: a quarter turn in the first two axes, then a flip of one of them. 2D: that in half of the
-    samples, and in a quarter a rotation by up to 20 degrees with nearest neighbours. Where the
-    first two sides differ, half turns take the place of quarter turns.
+    samples, and in a quarter a rotation by up to 20 degrees with nearest neighbours, on the native
+    grid. Where the first two sides differ, half turns take the place of quarter turns.
     """
+    ratios = ratios or [None] * len(images)
     new_images: list[torch.Tensor] = []
     new_masks: list[torch.Tensor] = []
-    for image, mask in zip(images, masks, strict=True):
-        new_image, new_mask = _ssl4mis_case(image, mask, generator)
+    for image, mask, ratio in zip(images, masks, ratios, strict=True):
+        new_image, new_mask = _ssl4mis_case(image, mask, generator, ratio)
         new_images.append(new_image)
         new_masks.append(new_mask)
     return torch.stack(new_images), torch.stack(new_masks)
 
 
-def _ssl4mis_case(image: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> Pair:
+def _ssl4mis_case(
+    image: torch.Tensor, mask: torch.Tensor, generator: torch.Generator, ratio: float | None
+) -> Pair:
     choice, angle = torch.rand(2, generator=generator).tolist()
     turns = int(torch.randint(4, (), generator=generator))
     axis = int(torch.randint(2, (), generator=generator))
@@ -72,16 +104,20 @@ def _ssl4mis_case(image: torch.Tensor, mask: torch.Tensor, generator: torch.Gene
         return torch.rot90(image, turns, (1, 2)).flip(1 + axis), turned_mask
     if choice < 0.75:
         degrees = 2 * LARGEST_ANGLE * angle - LARGEST_ANGLE
-        return rotate_case(image, mask, math.radians(degrees))
+        return rotate_case(image, mask, math.radians(degrees), ratio)
     return image, mask
 
 
-def rotate_case(image: torch.Tensor, mask: torch.Tensor, angle: float) -> Pair:
+def rotate_case(
+    image: torch.Tensor, mask: torch.Tensor, angle: float, ratio: float | None = None
+) -> Pair:
     """Rotate an image (C H W) and a mask (H W) about the middle, with zeros around.
 
-    The angle is in radians; values are those of the nearest neighbour.
+    The angle is in radians; values are those of the nearest neighbour. An image that was resized
+    from a grid whose height over width is `ratio` moves as if it had been rotated on that grid.
     """
-    ratio = mask.shape[0] / mask.shape[1]
+    if ratio is None:
+        ratio = mask.shape[0] / mask.shape[1]
     cos = math.cos(angle)
     sin = math.sin(angle)
     rotation = image.new_tensor([[[cos, -sin * ratio, 0], [sin / ratio, cos, 0]]])

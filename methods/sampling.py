@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import pad
 
 from bench.api import Case, Run
-from methods.augment import AUGMENT
+from methods.augment import AUGMENT, Ratios
 
 # Images (B C *S) float32 and their targets: masks (B *S) or, in classification, labels (B), int64.
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -36,9 +36,12 @@ def labelled_batches(
         def with_labels(chosen: torch.Tensor, images: torch.Tensor, _: torch.Tensor) -> Batch:
             return images, labels[chosen]
 
-        return CaseBatches(_without_masks(cases, run), size, run, augment, "labelled", with_labels)
+        pool = _without_masks(cases, run)
+        ratios = _native_ratios(cases)
+        return CaseBatches(pool, ratios, size, run, augment, "labelled", with_labels)
     return CaseBatches(
         _with_masks(cases, run),
+        _native_ratios(cases),
         size,
         run,
         augment,
@@ -53,6 +56,7 @@ def unlabelled_batches(
     """Endless batches of images alone (B C *S); masks and labels of the cases are never read."""
     return CaseBatches(
         _without_masks(cases, run),
+        _native_ratios(cases),
         size,
         run,
         augment,
@@ -84,15 +88,28 @@ def _without_masks(cases: Sequence[Case], run: Run) -> list[Batch]:
     return pool
 
 
+def _native_ratios(cases: Sequence[Case]) -> list[float | None]:
+    """Height over width of the grid that each image was resized from; None where it was not."""
+    ratios: list[float | None] = []
+    for case in cases:
+        ratio: float | None = None
+        if case.native is not None and len(case.native) == 2:
+            ratio = case.native[0] / case.native[1]
+        ratios.append(ratio)
+    return ratios
+
+
 class CaseBatches(Iterator[Given], Generic[Given]):
     """Endless batches of a pool, cropped and augmented; its state can be kept and restored.
 
+    `ratios` are those of the native grids of the pool, on which `ssl4mis` rotates.
     `give` makes a batch of positions in the pool (B), images (B C *S) and masks (B *S).
     """
 
     def __init__(
         self,
         pool: Sequence[Batch],
+        ratios: Ratios,
         size: int,
         run: Run,
         augment: str,
@@ -100,6 +117,7 @@ class CaseBatches(Iterator[Given], Generic[Given]):
         give: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Given],
     ) -> None:
         self.pool = pool
+        self.ratios = ratios
         self.size = run.spec.size
         self.device = run.device
         self.augment = AUGMENT[augment]
@@ -113,7 +131,8 @@ class CaseBatches(Iterator[Given], Generic[Given]):
         crops = [crop(self.pool[position], self.size, self.generator) for position in positions]
         images = torch.stack([image for image, _ in crops])
         masks = torch.stack([mask for _, mask in crops])
-        images, masks = self.augment(images, masks, self.generator)
+        ratios = [self.ratios[position] for position in positions]
+        images, masks = self.augment(images, masks, self.generator, ratios)
         return self.give(chosen.to(self.device), images, masks)
 
     def state_dict(self) -> dict[str, Any]:

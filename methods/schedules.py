@@ -1,5 +1,6 @@
 """Schedules as functions of progress t/T, so that a short run follows the course of a long one.
 
+Teachers alone have a floor in steps, below which they would equal their students.
 Formulas and their sources: docs/methods/common.md#schedules.
 """
 
@@ -9,6 +10,8 @@ import math
 
 # A floor of t/T that should be whole must not end one lower because of rounding.
 ROUNDING = 1e-9
+# Steps: a fifth of the half-life of 0.99 a step. A teacher keeps at least 0.951 of itself a step.
+LEAST_HALF_LIFE = 68.9676 / 5
 
 
 def sigmoid_ramp(progress: float, end: float, stairs: int, start: float = 0.0) -> float:
@@ -32,9 +35,14 @@ def polynomial_decay(progress: float) -> float:
     return (1 - progress) ** 0.9
 
 
-def ema_decay(step: int, steps: int, half_life: float) -> float:
-    """Share of its old value that a moving average keeps at step t: min(1 - 1/(t+1), 2^(-1/(h T))).
+def ema_decay(step: int, steps: int, half_life: float, floor: float = LEAST_HALF_LIFE) -> float:
+    """Share of its old value that a moving average keeps at step t: min(1 - 1/(t+1), late share).
 
-    `half_life` is h, a share of the run (docs/methods/common.md#teachers, eq. 3).
+    See `late_ema_decay` and docs/methods/common.md#teachers, eq. 3.
     """
-    return min(1 - 1 / (step + 1), 0.5 ** (1 / (half_life * steps)))
+    return min(1 - 1 / (step + 1), late_ema_decay(steps, half_life, floor))
+
+
+def late_ema_decay(steps: int, half_life: float, floor: float = LEAST_HALF_LIFE) -> float:
+    """2^(-1/H) with H = max(h T, floor) steps: `half_life` is h, a share of the run of T steps."""
+    return float(0.5 ** (1 / max(half_life * steps, floor)))

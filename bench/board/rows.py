@@ -57,6 +57,7 @@ class RowCells:
     results: Sequence[CellResult] = ()  # of the cells that are done
     pseudo_healthy: bool = False  # takes lesions out of images
     ladder: bool = False  # the reference at a budget where it alone is run
+    short_form: bool = False  # trained with the schedules that its card names for short runs
     # Of the segmenter that was trained on synthetic images too.
     augmented: Mapping[int, Scores | LabelScores] = field(default_factory=dict)
     pseudo_healthy_scores: Mapping[int, PseudoHealthyScores] = field(default_factory=dict)
@@ -144,6 +145,7 @@ def _read_row(
         results=list(results.values()),
         pseudo_healthy=first.pseudo_healthy,
         ladder=first.ladder,
+        short_form=first.short_form,
         augmented=augmented,
         pseudo_healthy_scores=_read_pseudo_healthy(folders),
     )
@@ -344,6 +346,7 @@ def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str 
         tie_group=None,
         status=status,
         reason=reason,
+        short_form=cells.short_form,
     )
 
 

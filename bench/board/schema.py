@@ -113,6 +113,7 @@ class Row:
     adjusted_lo: float | None = None
     adjusted_hi: float | None = None
     p: float | None = None
+    short_form: bool = False  # trained with the form of its schedules for runs of few steps
 
     @property
     def row_id(self) -> RowId:

@@ -101,6 +101,7 @@ class CaseList(Sequence[Case]):
             mask=mask,
             label=label,
             spacing=entry.spacing,
+            native=entry.shape,
         )
 
 

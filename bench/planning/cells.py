@@ -37,6 +37,8 @@ class PlannedCell(CellKey):
     generator: bool = field(default=False, kw_only=True)  # makes images
     pseudo_healthy: bool = field(default=False, kw_only=True)  # removes lesions from images
     ladder: bool = field(default=False, kw_only=True)  # at a budget of the reference alone
+    # Trained with the form of its schedules that its card names for short runs.
+    short_form: bool = field(default=False, kw_only=True)
 
     @property
     def row(self) -> RowId:
@@ -124,7 +126,7 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
     for entry in entries:
         info = infos[entry.method]
         settings = {**shared_by_method[entry.method], **entry.config}
-        config = info.config(settings, len(suite.size))
+        config = info.config(settings, len(suite.size), suite.steps)
         code = _code_with_files(codes[entry.method], config, info.card.get("files", []))
         contenders.append(_Contender(entry, info, config, code))
     return contenders
@@ -268,6 +270,7 @@ def _cell_of(
         generator=role == "generator",
         pseudo_healthy=role == "normaliser",
         samples=suite.samples if role == "generator" else None,
+        short_form=contender.info.has_short_form(base.steps),
     )
 
 

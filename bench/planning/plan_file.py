@@ -64,6 +64,7 @@ class MethodCard:
     summary: str
     verified: Mapping[str, Any]
     deviations: Mapping[str, Any]
+    short_form: str = ""  # how its schedules differ in runs of few steps
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,17 @@ def method_cards(suite: Suite, plugins: Sequence[Path] = ()) -> dict[str, Method
             summary=card.get("summary", ""),
             verified=card.get("verified", {}),
             deviations=card.get("deviations", {}),
+            short_form=_short_form(card),
         )
     return cards
+
+
+def _short_form(card: Mapping[str, Any]) -> str:
+    """From how few steps on, and how, the schedules of a method differ; "" if they never do."""
+    form = card.get("short_form")
+    if not form:
+        return ""
+    return f"Below {form['below_steps']:,} steps {form['text']}."
 
 
 def published_numbers(suite: Suite, plugins: Sequence[Path] = ()) -> list[PublishedNumber]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from methods.config import TrainingConfig, shared
+from methods.schedules import LEAST_HALF_LIFE
 
 
 class Config(TrainingConfig):
@@ -20,6 +21,7 @@ class Config(TrainingConfig):
     ramp_stairs: int = Field(default=200, ge=1)
     # A share of the run: the teacher keeps 0.99 of itself a step at 30,000 steps.
     ema_half_life: float = Field(default=68.9676 / 30_000, gt=0)
+    ema_floor: float = Field(default=LEAST_HALF_LIFE, ge=0)  # steps: no shorter half-life is used
     predict_with: Literal["student", "teacher"] = "student"
     # Standard deviation of the noise on the teacher's images, cut at twice this.
     noise: float = Field(default=0.1, ge=0)

@@ -62,7 +62,8 @@ class MeanTeacher(BackboneMethod):
                 )
                 loss = supervised + weight * consistency
             optimise(optimiser, loss, config.learning_rate * polynomial_decay(progress))
-            ema_update(teacher, student, ema_decay(step, run.steps, config.ema_half_life))
+            keep = ema_decay(step, run.steps, config.ema_half_life, config.ema_floor)
+            ema_update(teacher, student, keep)
             log_losses(
                 run, step, loss=loss, supervised=supervised, consistency=consistency, weight=weight
             )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from methods.config import TrainingConfig, shared
+from methods.schedules import LEAST_HALF_LIFE
 
 
 class Config(TrainingConfig):
@@ -25,6 +26,7 @@ class Config(TrainingConfig):
     ramp_stairs: int = Field(default=40, ge=1)
     # A share of the run: the teacher keeps 0.99 of itself a step at 15,000 steps.
     ema_half_life: float = Field(default=68.9676 / 15_000, gt=0)
+    ema_floor: float = Field(default=LEAST_HALF_LIFE, ge=0)  # steps: no shorter half-life is used
     # tau: a view is unsure where no class reaches 1 - tau.
     unsure: float = Field(default=0.425, ge=0, le=0.5)
     # Both where the views differ; where they agree there is none, and 1 in Dice.
@@ -33,6 +35,11 @@ class Config(TrainingConfig):
     mix: float = Field(default=0.75, gt=0)  # both parameters of the Beta that mixes images
     # Standard deviation of the noise on images, cut at twice this.
     noise: float = Field(default=0.1, ge=0)
+
+
+# In a run shorter than the card says, pseudo labels reach full weight too early at 40% of it, and a
+# constant rate never settles (docs/methods/sgrs_net.md#short-runs).
+SHORT_FORM: dict[str, Any] = {"learning_rate_schedule": "poly", "ramp_end": 1.0}
 
 
 def space(trial: Any) -> Config:

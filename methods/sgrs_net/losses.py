@@ -29,12 +29,14 @@ def add_noise(images: torch.Tensor, noise: float) -> torch.Tensor:
 def mix_images(unlabelled: torch.Tensor, labelled: torch.Tensor, parameter: float) -> torch.Tensor:
     """Step MA: x_m = lambda u~ + (1 - lambda) x~ with shuffled labelled partners, eq. 3.
 
-    lambda ~ Beta(parameter, parameter), replaced by 1 - lambda where it is below 1/2.
+    lambda ~ Beta(parameter, parameter) for each unlabelled image, replaced by 1 - lambda where it
+    is below 1/2.
     """
-    share = float(torch.distributions.Beta(parameter, parameter).sample())
-    share = max(share, 1 - share)
+    drawn = torch.distributions.Beta(parameter, parameter).sample((len(unlabelled),))
+    shares = torch.maximum(drawn, 1 - drawn).to(unlabelled)
+    shares = shares.view(-1, *[1] * (unlabelled.ndim - 1))
     partners = torch.randperm(len(labelled))[torch.arange(len(unlabelled)) % len(labelled)]
-    return share * unlabelled + (1 - share) * labelled[partners.to(labelled.device)]
+    return shares * unlabelled + (1 - shares) * labelled[partners.to(labelled.device)]
 
 
 @torch.no_grad()

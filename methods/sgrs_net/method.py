@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bench.api import Run, TrainView
-from methods.schedules import ema_decay, polynomial_decay, sigmoid_ramp
+from methods.schedules import ema_decay, late_ema_decay, polynomial_decay, sigmoid_ramp
 from methods.sgrs_net.config import Config
 from methods.sgrs_net.losses import (
     Regions,
@@ -133,7 +133,7 @@ def update_teacher(
     and a decay of the student's.
     """
     if config.recipe == "released":
-        keep = 0.5 ** (1 / (config.ema_half_life * steps))
+        keep = late_ema_decay(steps, config.ema_half_life, config.ema_floor)
         slow_tensors = teacher.state_dict().values()
         fast_tensors = student.state_dict().values()
         for slow, fast in zip(slow_tensors, fast_tensors, strict=True):
@@ -141,7 +141,8 @@ def update_teacher(
                 slow.lerp_(fast, 1 - keep)
                 fast.mul_(1 - HIDDEN_DECAY)
     # The released code has counted the step before it averages, hence t + 1.
-    ema_update(teacher, student, ema_decay(step + 1, steps, config.ema_half_life))
+    keep = ema_decay(step + 1, steps, config.ema_half_life, config.ema_floor)
+    ema_update(teacher, student, keep)
 
 
 METHOD = SGRSNet

@@ -110,7 +110,7 @@ class AdversarialTraining:
             critic_loss = self.update_critic(self.critic, fake.detach(), decay)
         terms = self.update_makers(images, fake, target, decay)
         loss = self.update_student(x, y, images, fake.detach(), target, decay)
-        keep = ema_decay(step, self.run.steps, self.config.ema_half_life)
+        keep = ema_decay(step, self.run.steps, self.config.ema_half_life, self.config.ema_floor)
         ema_update(self.teacher, self.student, keep)
         log_losses(self.run, step, segmentor=loss, sure=target.sure.mean())
         log_losses(self.run, step, **{name: target.mean(term) for name, term in terms.items()})

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from methods.config import TrainingConfig, shared
+from methods.schedules import LEAST_HALF_LIFE
 
 
 class Config(TrainingConfig):
@@ -46,6 +47,7 @@ class Config(TrainingConfig):
     ramp_end: float = Field(default=0.3, ge=0, le=1)
     # Of the lesion segmenter that gives pseudo-masks: 0.99 a step at 6,900 steps.
     ema_half_life: float = Field(default=0.01, gt=0)
+    ema_floor: float = Field(default=LEAST_HALF_LIFE, ge=0)  # steps: no shorter half-life is used
 
     generator_learning_rate: float = Field(default=1e-3, gt=0)  # of G and R
     segmentor_learning_rate: float = Field(default=2e-4, gt=0)  # in the adversarial training

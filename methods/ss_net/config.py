@@ -22,6 +22,8 @@ class Config(TrainingConfig):
     weight: float = Field(default=0.1, ge=0)
     ramp_end: float = Field(default=1.0, gt=0, le=1)
     ramp_stairs: int = Field(default=200, ge=1)
+    # The number of the first step in the ramp: the released code for LA counts from 1.
+    ramp_first: Literal[0, 1] = 0
 
     smoothness: bool = True
     # L2 norm of the probe with which the adversarial direction is found.
@@ -43,6 +45,7 @@ DEFAULTS_3D: dict[str, Any] = {
     "weight": 1.0,
     "ramp_end": 0.4,
     "ramp_stairs": 40,
+    "ramp_first": 1,
     "eps": 10 / math.sqrt(112 * 112 * 80),
 }
 

@@ -41,11 +41,14 @@ class Heads(nn.Module):
         """A new memory of correctly classified foreground pixels, at most `size` of each class.
 
         Takes features (B D *S), predicted classes and masks (B *S). The rule "released" keeps the
-        lowest scores of the class's selector, "described" the highest.
+        lowest scores of the class's selector, "described" the highest. As released, the projection
+        is in evaluation mode, the selectors in training mode: their batch norm uses the statistics
+        of the candidates (docs/methods/ss_net.md#class-separation).
         """
-        self.eval()
         correct = (predicted == masks) & (masks > 0)
+        self.eval()
         projected = self.projection(feature_rows(features)[correct.flatten()])
+        self.train()
         labels = masks[correct]
         memory: Memory = {}
         for label in range(1, self.classes):
@@ -54,7 +57,6 @@ class Heads(nn.Module):
                 scores = self.selectors[label](candidates)[:, 0]
                 candidates = candidates[scores.topk(size, largest=rule == "described").indices]
             memory[label] = candidates
-        self.train()
         return memory
 
     def separation(

@@ -57,7 +57,7 @@ class SSNet(BackboneMethod):
             supervised = self._supervised(logits[: len(x)], y)
             separation = self._separation(heads, features.float(), logits.argmax(1), y)
             smoothness = self._smoothness(images, logits.softmax(1), run, step)
-            weight = config.weight * sigmoid_ramp(progress, config.ramp_end, config.ramp_stairs)
+            weight = config.weight * self._ramp((step + config.ramp_first) / run.steps)
             loss = supervised + weight * (smoothness + config.contrastive_weight * separation)
             optimise(optimiser, loss, config.learning_rate * self._decay(progress))
             log_losses(
@@ -70,6 +70,10 @@ class SSNet(BackboneMethod):
                 separation=separation,
             )
             run.progress(step + 1)
+
+    def _ramp(self, progress: float) -> float:
+        """Share of their full weight that both terms have (docs/methods/ss_net.md#schedules)."""
+        return sigmoid_ramp(progress, self.config.ramp_end, self.config.ramp_stairs)
 
     def _decay(self, progress: float) -> float:
         """Constant on ACDC, a tenth after every sixth of the run on LA."""

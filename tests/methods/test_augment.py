@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import interpolate
 
 from methods.augment import AUGMENT, Augment, flips, keep_unchanged, rotate_case, ssl4mis
 
@@ -151,6 +152,46 @@ def test_rotation_of_points_near_the_axis_is_exact(size: tuple[int, int]) -> Non
         expected = mask[middle[0] + source[0], middle[1] + source[1]]
         assert moved[middle[0] + row, middle[1] + column] == expected
     assert torch.equal(image[0], moved.float())
+
+
+def discs(height: int, width: int) -> torch.Tensor:
+    """A mask of large discs on an oblong grid."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    mask = torch.zeros(height, width, dtype=torch.long)
+    for label, (row, column) in enumerate([(0.3, 0.3), (0.6, 0.7), (0.75, 0.25)], 1):
+        inside = (rows - row * height) ** 2 + (columns - column * width) ** 2 < (height / 6) ** 2
+        mask[inside] = label
+    return mask
+
+
+def zoomed(mask: torch.Tensor, side: int) -> torch.Tensor:
+    """A mask (H W) on a square grid, by nearest neighbour."""
+    return interpolate(mask[None, None].float(), (side, side), mode="nearest-exact")[0, 0].long()
+
+
+@pytest.mark.parametrize("degrees", [-20, 7, 20])
+def test_slices_are_rotated_on_their_native_grid(degrees: float) -> None:
+    """Zoomed, then rotated equals rotated, then zoomed, as SSL4MIS does it; not so on a square."""
+    native = discs(180, 256)
+    angle = math.radians(degrees)
+    expected = zoomed(rotate_case(native[None].float(), native, angle)[1], 256)
+    small = zoomed(native, 256)
+    image = small[None].float()
+    moved = rotate_case(image, small, angle, 180 / 256)[1]
+    sheared = rotate_case(image, small, angle)[1]
+    assert (moved != expected).float().mean() < 0.01
+    assert (sheared != expected).float().mean() > 2 * (moved != expected).float().mean() + 0.005
+
+
+def test_batches_are_rotated_on_the_grids_of_their_cases() -> None:
+    """`ssl4mis` gets the ratio of each drawn case; a case without a native grid has its own."""
+    images, masks = labelled_noise(60, 16, 16)
+    plain = ssl4mis(images, masks, generator(9))
+    same = ssl4mis(images, masks, generator(9), [1.0] * 60)
+    oblong = ssl4mis(images, masks, generator(9), [0.5] * 30 + [None] * 30)
+    assert torch.equal(plain[1], same[1])
+    assert not torch.equal(plain[1][:30], oblong[1][:30])
+    assert torch.equal(plain[1][30:], oblong[1][30:])
 
 
 @pytest.mark.parametrize("side", [8, 9])

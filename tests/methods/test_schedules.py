@@ -2,7 +2,14 @@
 
 import pytest
 
-from methods.schedules import ema_decay, polynomial_decay, sigmoid_ramp, step_decay
+from methods.schedules import (
+    LEAST_HALF_LIFE,
+    ema_decay,
+    late_ema_decay,
+    polynomial_decay,
+    sigmoid_ramp,
+    step_decay,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,18 @@ def test_ema_forgets_the_same_share_of_a_shorter_run() -> None:
         == pytest.approx(ema_decay(1000, 3000, 0.1) ** 300)
         == pytest.approx(0.5)
     )
+
+
+def test_ema_never_keeps_less_than_the_floor() -> None:
+    """In a late step 0.99^5 = 0.951, however short the run; from 6,000 steps on the share of T."""
+    half_life = 68.9676 / 30_000
+    assert pytest.approx(6_000 * half_life) == LEAST_HALF_LIFE
+    for steps in (8, 60, 100, 150, 3_000, 6_000):
+        assert late_ema_decay(steps, half_life) == pytest.approx(0.99**5, abs=1e-6)
+    for steps in (6_001, 12_000, 30_000, 60_000):
+        assert late_ema_decay(steps, half_life) == 0.5 ** (1 / (half_life * steps))
+        assert late_ema_decay(steps, half_life) == late_ema_decay(steps, half_life, floor=0)
+
+
+def test_ema_begins_as_without_a_floor() -> None:
+    assert [ema_decay(t, 100, 68.9676 / 30_000) for t in (0, 1, 3)] == [0, 0.5, 0.75]

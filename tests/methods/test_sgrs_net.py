@@ -308,12 +308,22 @@ def mixed_once(
     return shares, (result[:, 1, 0, 0] / (1 - shares)).round().int().tolist()
 
 
-def test_lambda_is_one_number_between_a_half_and_one() -> None:
-    draws = [mixed_once(3, 3)[0] for _ in range(300)]
-    assert all((shares == shares[0]).all() for shares in draws)
-    shares = torch.stack(draws)[:, 0]
-    assert 0.5 <= shares.min() < 0.51
-    assert 0.99 < shares.max() <= 1
+def test_each_unlabelled_image_has_a_lambda_between_a_half_and_one() -> None:
+    draws = torch.stack([mixed_once(3, 3)[0] for _ in range(300)])
+    assert (draws != draws.roll(1, 1)).all()
+    assert 0.5 <= draws.min() < 0.51
+    assert 0.99 < draws.max() <= 1
+    assert np.corrcoef(draws.T.numpy())[0, 1:] == pytest.approx([0, 0], abs=0.2)
+
+
+def test_lambdas_are_drawn_before_the_partners() -> None:
+    torch.manual_seed(7)
+    shares, partners = mixed_once(4, 3)
+    torch.manual_seed(7)
+    drawn = torch.distributions.Beta(0.75, 0.75).sample((4,))
+    order = (torch.randperm(3) + 1).tolist()
+    assert torch.equal(shares, torch.maximum(drawn, 1 - drawn))
+    assert partners == [*order, order[0]]
 
 
 @pytest.mark.parametrize("parameter", [0.75, 4.0])
@@ -358,6 +368,34 @@ def test_defaults_give_the_released_ramp_and_rate(t: int, value: float, ndim: in
     weight = config.weight * sigmoid_ramp(t / 15_000, config.ramp_end, config.ramp_stairs)
     assert weight == pytest.approx(value, rel=1e-3)
     assert (config.learning_rate, config.learning_rate_schedule) == (0.01, "constant")
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("steps", [3_000, 15_000, 60_000])
+def test_long_runs_have_the_released_form(steps: int, ndim: int) -> None:
+    info = registry.method("sgrs_net")
+    assert info.config({}, ndim, steps) == info.config({}, ndim)
+    assert not info.has_short_form(steps)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_short_runs_have_a_falling_rate_and_a_ramp_to_the_end(ndim: int) -> None:
+    """The ramp ends at 1 and is not there at 40% of the run: exp(-5 (1 - 0.4)^2) = 0.165."""
+    info = registry.method("sgrs_net")
+    config = Config(**info.config({}, ndim, 150))
+    assert info.has_short_form(150)
+    assert config.learning_rate_schedule == "poly"
+    ramp = [sigmoid_ramp(t / 150, config.ramp_end, config.ramp_stairs) for t in (0, 60, 150)]
+    assert ramp == pytest.approx([math.exp(-5), math.exp(-1.8), 1])
+    changed = {"learning_rate_schedule", "ramp_end"}
+    released = info.config({}, ndim)
+    assert {key for key, value in config if value != released[key]} == changed
+
+
+def test_a_suite_may_still_ask_for_the_released_schedule_in_a_short_run() -> None:
+    info = registry.method("sgrs_net")
+    config = info.config({"learning_rate_schedule": "constant", "ramp_end": 0.4}, 2, 150)
+    assert config == info.config({})
 
 
 def test_defaults_are_the_released_recipe() -> None:

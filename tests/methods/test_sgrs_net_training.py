@@ -252,9 +252,20 @@ def test_short_runs_forget_the_same_share() -> None:
     for steps in (1500, 15_000):
         slow, fast = layers(1.0), layers(0.0)
         for step in range(round(steps * Config().ema_half_life)):
-            update_teacher(slow, fast, step, steps, Config())
+            update_teacher(slow, fast, step, steps, Config(ema_floor=0))
         kept.append(parts(slow)[1].mean().item())
     assert kept == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+@pytest.mark.parametrize("recipe", ["released", "described"])
+def test_short_runs_keep_the_floor(recipe: Any) -> None:
+    """Up to 3,000 steps each average keeps 0.99^5 a step; above, a share of the run decides."""
+    averages = 2 if recipe == "released" else 1
+    for steps in (100, 150, 600, 2999, 3000):
+        parameters, _ = parts(after(steps - 1, recipe, 1.0, 0.0, steps)[0])
+        assert all_near(parameters, 0.99 ** (5 * averages))
+    parameters, _ = parts(after(5999, recipe, 1.0, 0.0, 6000)[0])
+    assert all_near(parameters, 0.5 ** (averages / (2 * 68.9676 / 5)))
 
 
 # Without regions it is a mean teacher
@@ -291,7 +302,9 @@ def test_loss_with_one_region_is_that_of_hard_labels_on_two_views(
 
 def test_without_regions_it_trains_as_a_mean_teacher_on_two_views() -> None:
     view = toy_view()
-    config = Config(regions=False, recipe="described", ramp_end=0.3, ema_half_life=0.5, **SMALL)
+    config = Config(
+        regions=False, recipe="described", ramp_end=0.3, ema_half_life=0.5, ema_floor=0, **SMALL
+    )
     state = trained(config, ToyRun(view.spec, 6), view)[0].state()
     expected = mean_teacher_on_two_views(view, ToyRun(view.spec, 6)).state_dict()
     assert all(torch.allclose(state[name], value, atol=1e-6) for name, value in expected.items())
@@ -343,6 +356,7 @@ BASE: dict[str, Any] = {
     "ramp_end": 0.9,
     "unsure": 0.5,
     "ema_half_life": 1.0,
+    "ema_floor": 0.0,
     **SMALL,
 }
 
@@ -356,6 +370,7 @@ BASE: dict[str, Any] = {
         {"ramp_end": 0.4},
         {"ramp_stairs": 1},
         {"ema_half_life": 0.01},
+        {"ema_floor": 20.0},
         {"unsure": 0.3},
         {"label_smoothing": 0.0},
         {"dice_smoothing": 1.0},

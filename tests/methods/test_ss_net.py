@@ -150,18 +150,39 @@ def test_memory_holds_the_extreme_scores(rule: str) -> None:
     predicted = torch.where(torch.rand(masks.shape) < 0.7, masks, 0)
     memory = heads.remember(features, predicted, masks, 32, rule)
     assert sorted(memory) == [1, 2]
-    heads.eval()
     for label, kept in memory.items():
         assert kept.shape == (32, 32)
         pixels = features.movedim(1, -1)[(predicted == masks) & (masks == label)]
-        scores = (
-            heads.selectors[label](heads.projection(pixels))[:, 0]
-            .sort(descending=rule == "described")
-            .values
-        )
-        assert torch.allclose(
-            heads.selectors[label](kept)[:, 0].sort().values, scores[:32].sort().values, atol=1e-5
-        )
+        candidates = heads.projection.eval()(pixels)
+        scores = heads.selectors[label].train()(candidates)[:, 0]
+        order = scores.argsort(descending=rule == "described")
+        assert_same_rows(kept, candidates[order[:32]])
+
+
+def assert_same_rows(rows: torch.Tensor, expected: torch.Tensor) -> None:
+    """Both hold the same rows (N 32), in any order, up to rounding."""
+    distances = (rows[:, None] - expected).norm(dim=-1)
+    assert (distances.min(1).values < 1e-4).all()
+    assert (distances.min(0).values < 1e-4).all()
+
+
+def test_selectors_pick_the_memory_in_training_mode() -> None:
+    """As released: by the statistics of the candidates; running ones would pick other rows."""
+    heads = Heads(16, 2)
+    for layer in heads.selectors[1].modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.running_mean.copy_(torch.linspace(-4, 4, 32))
+            layer.running_var.copy_(torch.linspace(0.1, 9, 32))
+    features = torch.randn(1, 16, 20, 20)
+    masks = torch.ones(1, 20, 20, dtype=torch.long)
+    candidates = heads.projection.eval()(features.movedim(1, -1).flatten(0, -2))
+    with_running = heads.selectors[1].eval()(candidates)[:, 0].argsort()[:32]
+    with_own = heads.selectors[1].train()(candidates)[:, 0].argsort()[:32]
+    assert len(set(with_running.tolist()) & set(with_own.tolist())) < 32
+    heads.train()
+    assert_same_rows(
+        heads.remember(features, masks, masks, 32, "released")[1], candidates[with_own]
+    )
 
 
 def test_memory_is_replaced_and_may_be_short() -> None:

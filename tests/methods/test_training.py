@@ -164,6 +164,19 @@ def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     assert not torch.equal(first[0], first[2])
 
 
+def test_oblong_images_are_rotated_on_their_native_grids() -> None:
+    """Which are those that they were resized from; volumes and images without one have none."""
+    view = toy_view()
+    oblong = [replace(case, native=(16, 48)) for case in view.fit]
+    square = [replace(case, native=(48, 48)) for case in view.fit]
+    masks = []
+    for cases in (view.fit, square, oblong):
+        batches = labelled_batches(cases, 8, ToyRun(view.spec), "ssl4mis")
+        masks.append(torch.cat([y for _, y in islice(batches, 4)]))
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+
+
 def test_order_of_cases_follows_the_seed_and_the_role() -> None:
     """Images are not augmented, so that nothing but their order can differ."""
     view = toy_view(labelled=9, unlabelled=0)

@@ -182,6 +182,7 @@ def test_without_unlabelled_images_it_is_the_supervised_variant_bit_for_bit() ->
 FAST: dict[str, Any] = {
     "generator_learning_rate": 0.05,
     "segmentor_learning_rate": 0.05,
+    "ema_floor": 0.0,
 }  # leaves the identity
 
 
@@ -205,13 +206,14 @@ def plain() -> dict[str, torch.Tensor]:
         {"ramp_end": 0.0},
         {"change": "blended"},
         {"ema_half_life": 1.0},
+        {"ema_floor": 20.0},
         {"gradient_penalty": 0.0},
     ],
 )
 def test_every_switch_changes_the_training(
     plain: dict[str, torch.Tensor], changes: dict[str, Any]
 ) -> None:
-    state = trained(**FAST, **changes)[0].state()
+    state = trained(**{**FAST, **changes})[0].state()
     assert plain.keys() == state.keys()
     assert any(
         a.shape != b.shape or not torch.equal(a, b)
