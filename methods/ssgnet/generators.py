@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import torch
 from torch.nn.functional import interpolate
 
 from bench.api import Case, Run, Saved
-from methods.ssgnet.config import Config, generator_settings
-from methods.ssgnet.stylegan3.training import draw_pictures, train_generator
+from methods.ssgnet.config import Config, FastGANConfig, generator_settings
+from methods.ssgnet.fastgan import training as fastgan
+from methods.ssgnet.stylegan3 import training as stylegan3
 
-CURVE = 64  # images kept at each point of the training curve
+# Images kept at each point of the training curve: as many as there are to compare them with, but
+# within these bounds.
+FEWEST, MOST = 64, 200
 POINTS = 8  # of the curve, besides the untrained generator
 State = dict[str, torch.Tensor]
+Report = Callable[[int, State], None]  # given the images shown and a snapshot
 
 
 def shared_generator(cases: Sequence[Case], config: Config, run: Run, label: int | None) -> State:
@@ -32,7 +36,8 @@ def shared_generator(cases: Sequence[Case], config: Config, run: Run, label: int
         return state
 
     settings = {**generator_settings(config), "spec": asdict(run.spec), "label": label}
-    return run.part("ssgnet stylegan3", settings, [case.id for case in cases], build)
+    name = f"ssgnet {config.generator.kind}"
+    return run.part(name, settings, [case.id for case in cases], build)
 
 
 def _build_generator(
@@ -44,33 +49,25 @@ def _build_generator(
     batch = config.generator.batch_size
     steps = max(1, round(1000 * config.kimg / batch))
     every = max(batch, round(1000 * config.kimg / POINTS))
-    recorder = CurveRecorder(saved, run)
+    points = min(max(FEWEST, len(images)), MOST)
+    recorder = CurveRecorder(saved, run, points)
     snapshot: State | None = None
     if saved.last is None:
-        untrained = train_generator(images, config.generator, 0, seed, run.device)
+        untrained = train_pictures(images, config, 0, seed, run.device)
         recorder.record(0, untrained)
     else:
         snapshot = without_curve(saved.last)
-    state = train_generator(
-        images,
-        config.generator,
-        steps,
-        seed,
-        run.device,
-        snapshot,
-        every,
-        recorder.record,
-        recorder,
-    )
+    state = train_pictures(images, config, steps, seed, run.device, snapshot, every, recorder)
     if f"curve/{steps * batch}" not in recorder.curve:
         recorder.record(steps * batch, state)
-    return {**state, **recorder.curve}
+    return {**fastgan.drawing_part(state), **recorder.curve}
 
 
 class CurveRecorder:
     """Draws pictures during the training and keeps them with each snapshot."""
 
-    def __init__(self, saved: Saved, run: Run) -> None:
+    def __init__(self, saved: Saved, run: Run, images: int) -> None:
+        self.images = images  # of each point
         self.saved = saved
         self.last = saved.last
         self.size = run.spec.size
@@ -82,7 +79,7 @@ class CurveRecorder:
 
     def record(self, shown: int, state: State) -> None:
         """Add a point of the curve after `shown` images, and save what resuming needs."""
-        drawn = torch.cat(list(draw_pictures(state, CURVE, 0, device=self.device)))
+        drawn = torch.cat(list(draw_pictures(state, self.images, 0, 1.0, self.device)))
         pictures = resize_images(drawn, self.size)
         self.curve[f"curve/{shown}"] = (255 * pictures).round().to(torch.uint8)
         self.keep(state)
@@ -94,6 +91,42 @@ class CurveRecorder:
     def keep(self, state: State) -> None:
         """Save what resuming needs, with the curve so far."""
         self.saved.keep({**state, **self.curve})
+
+
+def train_pictures(
+    images: torch.Tensor,
+    config: Config,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    snapshot: State | None = None,
+    every: int = 0,
+    recorder: CurveRecorder | None = None,
+) -> State:
+    """Train the generator that is set on images (N C R R) in [0, 1] for `steps` batches.
+
+    Begins at `snapshot` if one is given; the recorder gets one each time that `every` more images
+    were shown, and whenever one is due. Returns the last one.
+    """
+    report = recorder.record if recorder else None
+    settings = config.generator
+    if isinstance(settings, FastGANConfig):
+        return fastgan.train_generator(
+            images, settings, steps, seed, device, snapshot, every, report, recorder
+        )
+    return stylegan3.train_generator(
+        images, settings, steps, seed, device, snapshot, every, report, recorder
+    )
+
+
+def draw_pictures(
+    state: State, n: int, seed: int, psi: float, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """n pictures in [0, 1] of the averaged generator of a snapshot, in parts (B C R R)."""
+    if fastgan.is_snapshot(state):
+        yield from fastgan.draw_pictures(state, n, seed, device)
+    else:
+        yield from stylegan3.draw_pictures(state, n, seed, psi, device)
 
 
 def draw_images(

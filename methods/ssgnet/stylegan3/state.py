@@ -103,7 +103,7 @@ def next_p(p: float, signs: torch.Tensor, config: GeneratorConfig) -> float:
 
 def take_snapshot(training: AdversarialTraining) -> State:
     """Everything that resuming and drawing need, copied to the CPU."""
-    config_text = training.config.model_dump_json()
+    config_text = training.config.model_dump_json(exclude={"kind"})
     state = {
         "config": torch.tensor(list(config_text.encode()), dtype=torch.uint8),
         "shape": torch.tensor(training.shape),
