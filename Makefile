@@ -8,7 +8,8 @@ READY := .venv/.ready
 .PHONY: demo test lint benchmark gate gate-long torture
 
 demo: $(READY)
-	$(BIN)/python run_bench.py
+	@echo "environment: ready in .venv"
+	@$(BIN)/python run_bench.py
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -35,7 +36,8 @@ benchmark: $(READY)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds --benchmark-sort=name
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
-	touch $(READY)
+	@echo "environment: installing into .venv, once; it takes some minutes"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $(READY)

@@ -155,18 +155,24 @@ def _exit_with(code: int, failed: bool) -> NoReturn:
 def _run_and_tune(bench: Bench) -> Progress:
     """Make all runs, then the studies, then the runs that these chose settings for."""
     from bench import console, stages, tracking
+    from bench.dry_run import tuning_to_come
+    from bench.execution.progress import Stages
     from bench.live_page import LivePage
     from reports import write
+
+    typer.echo(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
+    trials, tuned_cells = tuning_to_come(bench)
 
     def draw_page() -> Path:
         return stages.report(bench.store, write, judged=False)[1]
 
     with tracking.mirror(bench.store) as tell, console.progress_display() as shown:
-        show = LivePage(shown, draw_page)
-        progress = stages.run(bench, show, tell)
+        show = Stages(LivePage(shown, draw_page))
+        progress = stages.run(bench, show.stage("runs", after=trials + tuned_cells), tell)
         if bench.suite.tuning:
-            tuned, _ = stages.tune(bench, show)
-            progress = stages.run(tuned, show, tell)
+            tuned, _ = stages.tune(bench, show.stage("tuning", within=trials, after=tuned_cells))
+            progress = stages.run(tuned, show.stage("tuned runs"), tell)
+        typer.echo("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
     return progress
 

@@ -17,7 +17,10 @@ from bench.planning import suite_file
 from bench.status import read_status
 from bench.store import Store
 
-PLAIN_EVERY_S = 15.0  # between two lines of progress where there is no terminal
+# Between two lines of progress where there is no terminal: after a cell has ended, and otherwise.
+PLAIN_AFTER_S = 5.0
+PLAIN_EVERY_S = 15.0
+BAR_WIDTH = 40
 TIME_WORDS = {"train": "training", "import": "imports", "part_wait": "shared parts"}
 
 
@@ -87,33 +90,44 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 @contextmanager
 def progress_display() -> Iterator[Callable[[Progress], None]]:
-    """A function that shows the progress of a run: live on a terminal, elsewhere in plain lines."""
+    """A function that shows the progress of a run: a bar on a terminal, elsewhere plain lines."""
     if not sys.stderr.isatty():
-        yield _PlainProgress()
+        yield PlainProgress(time.monotonic)
         return
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
+    from rich.progress_bar import ProgressBar
 
     with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
 
         def show(progress: Progress) -> None:
-            live.update("\n".join(_progress_lines(progress)))
+            ended = progress.done + progress.failed
+            bar = ProgressBar(max(1, progress.total), ended, width=BAR_WIDTH)
+            live.update(Group(bar, "\n".join(_progress_lines(progress))))
 
         yield show
 
 
-class _PlainProgress:
-    """Prints a line whenever a cell ends, and every PLAIN_EVERY_S seconds."""
+class PlainProgress:
+    """Prints the state of a run in one line, by a clock that gives seconds.
 
-    def __init__(self) -> None:
-        self.printed_at = 0.0
+    After a cell has ended a line is due once the last one is PLAIN_AFTER_S old, otherwise once it
+    is PLAIN_EVERY_S old.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.printed_at: float | None = None
         self.ended: tuple[int, int] | None = None
 
     def __call__(self, progress: Progress) -> None:
+        """Print a line if one is due."""
         ended = (progress.done, progress.failed)
-        now = time.monotonic()
-        if ended == self.ended and now - self.printed_at <= PLAIN_EVERY_S:
-            return
+        now = self.clock()
+        if self.printed_at is not None:
+            pause = PLAIN_EVERY_S if ended == self.ended else PLAIN_AFTER_S
+            if now - self.printed_at < pause:
+                return
         self.ended = ended
         self.printed_at = now
         print(*_progress_lines(progress), sep="; ", file=sys.stderr, flush=True)
@@ -128,8 +142,8 @@ def _progress_lines(progress: Progress) -> list[str]:
 
 
 def summary(progress: Progress) -> str:
-    """Cells done, running and failed, and the time left."""
-    counts = f"{progress.done} of {progress.total} runs done"
+    """The stage, cells done, running and failed, and the time left of this stage and all others."""
+    counts = f"{progress.stage}: {progress.done} of {progress.total} runs done"
     if progress.kept:
         counts += f" ({progress.kept} from before)"
     counts += f", {len(progress.running)} running, {progress.failed} failed"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.board.schema import PlanningNote
 from bench.cell_records import CellJob
@@ -17,6 +18,9 @@ from bench.planning.cells import PlannedCell
 from bench.planning.filters import matching_cells
 from bench.stages import Bench
 from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.tuning.study import Study
 
 PROBE_STEPS = 5
 PROBE_LIMIT_S = 120
@@ -161,19 +165,12 @@ def _tuning_text(
     waiting: Sequence[PlannedCell], bench: Bench, step_seconds: StepSeconds, slots: int
 ) -> str:
     """The trials of studies that are not at their end, and the tuned cells that wait for them."""
-    from bench.tuning.study import plan_studies
-
     tuning = bench.suite.tuning
     assert tuning is not None
     trials = tuning.trials
-    unfinished = {cell.study for cell in waiting}
     trainings = 0
     seconds: list[float] = []
-    for study in plan_studies(
-        bench.suite, bench.untuned_cells, bench.datasets, bench.options.plugins
-    ):
-        if study.id not in unfinished:
-            continue
+    for study in _unfinished_studies(waiting, bench):
         trainings += trials * study.folds
         cells = trials * study.folds + len(study.cells)
         seconds.append(step_seconds.get(_kind_of(study.base), 0.0) * study.base.steps * cells)
@@ -184,6 +181,25 @@ def _tuning_text(
     if not all(seconds):
         return text
     return f"{text}, about {duration(sum(seconds) / slots)}"
+
+
+def _unfinished_studies(waiting: Sequence[PlannedCell], bench: Bench) -> list[Study]:
+    """The studies that tuned cells wait for."""
+    from bench.tuning.study import plan_studies
+
+    unfinished = {cell.study for cell in waiting}
+    studies = plan_studies(bench.suite, bench.untuned_cells, bench.datasets, bench.options.plugins)
+    return [study for study in studies if study.id in unfinished]
+
+
+def tuning_to_come(bench: Bench) -> tuple[int, int]:
+    """How many trainings the trials of a run have at most, and how many tuned cells follow."""
+    if bench.suite.tuning is None:
+        return 0, 0
+    chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
+    waiting = [cell for cell in chosen if cell.phase == "waiting"]
+    folds = sum(study.folds for study in _unfinished_studies(waiting, bench))
+    return bench.suite.tuning.trials * folds, len(waiting)
 
 
 def _step_seconds(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Progress:
     """Counts of cells by state."""
 
     total: int
+    stage: str = "runs"
+    later: int = 0  # trainings that come after these cells, at most
     done: int = 0  # includes `kept`
     failed: int = 0
     kept: int = 0  # finished by an earlier run
@@ -32,5 +35,35 @@ class Progress:
         """An estimate from the mean time of finished cells; None before the first one."""
         if not self.seconds:
             return None
-        left = self.total - self.done - self.failed - len(self.interrupted)
+        left = self.total - self.done - self.failed - len(self.interrupted) + self.later
         return left * sum(self.seconds) / len(self.seconds) / max(1, self.slots)
+
+
+class Stages:
+    """Shows the stages of one launch as parts of a whole, so that the time left is that of all."""
+
+    def __init__(self, show: Callable[[Progress], None]) -> None:
+        self.show = show
+        self.seconds: list[float] = []  # of all cells finished in this launch
+        self.earlier: list[float] = []  # of those finished before the current part
+
+    def stage(self, name: str, within: int = 0, after: int = 0) -> Callable[[Progress], None]:
+        """What shows one stage.
+
+        `after` is how many trainings later stages have. A stage that is carried out in several
+        parts has `within` trainings in all; one with a single part needs no number.
+        """
+        begun = 0  # cells of the parts so far, with the current one
+        current: Progress | None = None
+
+        def show_stage(progress: Progress) -> None:
+            nonlocal begun, current
+            if progress is not current:
+                begun += progress.total
+                current = progress
+                self.earlier = list(self.seconds)
+            self.seconds = [*self.earlier, *progress.seconds]
+            later = max(0, within - begun) + after
+            self.show(replace(progress, stage=name, later=later, seconds=self.seconds))
+
+        return show_stage

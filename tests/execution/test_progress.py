@@ -1,0 +1,76 @@
+"""Progress of a launch: the time left over all stages, and when a log gets a line."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.console import PLAIN_AFTER_S, PLAIN_EVERY_S, PlainProgress, summary
+from bench.execution.progress import Progress, Stages
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lines_after(capsys: pytest.CaptureFixture[str]) -> int:
+    return len(capsys.readouterr().err.splitlines())
+
+
+def test_a_log_gets_its_first_line_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainProgress(Clock())(Progress(3))
+    assert capsys.readouterr().err == "runs: 0 of 3 runs done, 0 running, 0 failed\n"
+
+
+def test_no_two_lines_of_a_log_within_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tiny cells end many times a second; each used to print a line."""
+    clock = Clock()
+    show = PlainProgress(clock)
+    show(Progress(99))
+    assert PLAIN_AFTER_S >= 5
+    for tenths in range(1, 200):
+        clock.now = 100 + tenths / 10
+        show(Progress(99, done=tenths // 4))
+    # the first line, then one at 5, 10 and 15 seconds
+    assert lines_after(capsys) == 1 + int(19.9 // PLAIN_AFTER_S)
+
+
+def test_a_log_gets_a_line_now_and_then_while_nothing_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    show = PlainProgress(clock)
+    for second in range(40):
+        clock.now = 100 + second
+        show(Progress(2))
+    assert lines_after(capsys) == 1 + int(39 // PLAIN_EVERY_S)
+
+
+def test_the_time_left_is_that_of_all_stages() -> None:
+    shown: list[Progress] = []
+    stages = Stages(shown.append)
+    runs = Progress(4, done=2, seconds=[10.0, 30.0], slots=2)
+    stages.stage("runs", after=6)(runs)
+    assert shown[-1].seconds_left() == (2 + 6) * 20 / 2
+    # two trials of two trainings each, one after the other, then two tuned cells
+    tune = stages.stage("tuning", within=4, after=2)
+    first, second = Progress(2, slots=2), Progress(2, slots=2)
+    tune(first)
+    assert shown[-1].seconds_left() == (2 + 2 + 2) * 20 / 2
+    first.done = 2
+    first.seconds = [20.0, 20.0]
+    tune(first)
+    tune(second)
+    assert shown[-1].seconds_left() == (2 + 2) * 20 / 2
+    stages.stage("tuned runs")(Progress(6, done=4, kept=4, slots=2))
+    assert shown[-1].seconds_left() == 2 * 20 / 2
+
+
+def test_a_line_names_its_stage_and_the_time_left() -> None:
+    progress = Progress(4, "tuning", done=2, seconds=[30.0, 30.0], later=2)
+    assert summary(progress) == ("tuning: 2 of 4 runs done, 0 running, 0 failed, about 2 min left")
