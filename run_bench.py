@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 MOST_STEPS = 10**8
 MOST_WORKERS = 4096
+LONGEST_REFUSAL = 2000  # characters
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
@@ -500,6 +501,15 @@ def data_check(
     _exit_with(2, not result.usable or bool(reason))
 
 
+def _refuse(message: str) -> NoReturn:
+    """Print why a command cannot be carried out, in one line that fits a screen; exit code 2."""
+    if len(message) > LONGEST_REFUSAL:  # it quotes what was given
+        half = LONGEST_REFUSAL // 2
+        message = f"{message[:half]} ... {message[-half:]}"
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def command_line() -> None:
     """Run the app; bad input gives one line and exit code 2."""
     from bench.errors import BenchError
@@ -507,15 +517,17 @@ def command_line() -> None:
     try:
         app()
     except BenchError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(problem))
+    except RuntimeError as problem:
+        if "Symlink loop" not in str(problem):  # before Python 3.13, of Path.resolve
+            raise
+        _refuse(f"{problem}, a link to itself; give another path")
     except OSError as problem:
         if problem.errno is None:
             raise
         place = problem.filename or "a file"
         reason = f"{place} cannot be used ({problem.strerror})"
-        print(f"error: {reason}; mend that and run the same command", file=sys.stderr)
-        sys.exit(2)
+        _refuse(f"{reason}; mend that and run the same command")
 
 
 if __name__ == "__main__":

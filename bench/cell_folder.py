@@ -140,6 +140,16 @@ class CellFolder:
         """Take the mark of a finished cell away, so that it runs again."""
         (self.path / "result.json").unlink(missing_ok=True)
 
+    def remove_links(self) -> None:
+        """Remove links, pipes and the like, which a method may have left: all else are results.
+
+        Commands refuse a result folder that has any.
+        """
+        for entry in self.path.rglob("*"):
+            is_kept = entry.is_file() or entry.is_dir()
+            if entry.is_symlink() or not is_kept:
+                entry.unlink(missing_ok=True)
+
     # --- whether files are as they were written
 
     @property
@@ -194,8 +204,11 @@ class CellFolder:
         (self.path / "failure.json").unlink(missing_ok=True)
 
     def read_progress(self) -> CellProgress | None:
-        """How far a running cell is, or None before its first step."""
-        return read_record(self.path / "progress.json", CellProgress, RUN_AGAIN)
+        """How far a running cell is, or None before its first step, or where that is no number."""
+        try:
+            return read_record(self.path / "progress.json", CellProgress, RUN_AGAIN)
+        except BenchError:  # it is only shown
+            return None
 
     def write_progress(self, progress: CellProgress) -> None:
         """Record how far the cell is."""

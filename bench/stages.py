@@ -328,6 +328,7 @@ def judge(store: Store) -> None:
     Images that were judged before are judged again only if what judges them has changed.
     """
     from bench.scoring.judge import judge_cell
+    from bench.worker.model import device_here
 
     plan = read_plan(store.out)
     for cell in plan.cells:
@@ -336,7 +337,7 @@ def judge(store: Store) -> None:
             continue
         folder = store.cell(cell.key)
         reference, reason = _reference_model(store, plan, cell)
-        device = folder.expect_job().device
+        device = device_here(folder.expect_job().device)
         judge_cell(folder, decoded, reference, plan.suite.extractors, device, reason, store.plugins)
 
 

@@ -213,6 +213,8 @@ def _settle(
     folder = launches.store.cell(finished.folder.name)
     try:
         folder.cap_log()
+        if finished.how != "busy":
+            folder.remove_links()
         _restore_job(folder, launches.jobs)
         if folder.has_result:
             _score_finished(folder, score)

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 # busy: another launch holds the cell. Other words are kinds of failures, as in
 # `bench.worker.failures`.
-How = Literal["ended", "busy", "crash", "timeout", "out of memory", "lost"]
+How = Literal["ended", "busy", "crash", "timeout", "out of memory", "disk", "lost"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ PRELOAD = [
     "pydantic",
     "bench.worker.main",
 ]
-BUSY, NO_MEMORY = 3, 4  # exit codes of workers; see bench.worker.main
+BUSY, NO_MEMORY, NO_DISK = 3, 4, 74  # exit codes of workers; see bench.worker.main
 SERVER_DIED = 255  # what multiprocessing says where the server of a process is gone
 
 
@@ -131,6 +131,8 @@ def _by_exit_code(folder: Path, code: int, process: int) -> Finished:
         return Finished(folder, "busy", f"exit code {code}")
     if code == NO_MEMORY:
         return Finished(folder, "out of memory", f"exit code {code}; see log.txt")
+    if code == NO_DISK:
+        return Finished(folder, "disk", f"exit code {code}; see log.txt")
     return Finished(folder, "ended", f"exit code {code}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 from bench.planning.cells import PlannedCell, reference_models
 
 FILTER_KEYS = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")  # --only
@@ -21,7 +21,9 @@ def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
             key, sign, value = item.partition("=")
             if not sign or key not in FILTER_KEYS:
                 keys = ", ".join(FILTER_KEYS)
-                raise BenchError(f"--only {item} given; expected KEY=VALUE with KEY one of {keys}")
+                raise BenchError(
+                    f"--only {cut(item)} given; expected KEY=VALUE with KEY one of {keys}"
+                )
             wanted.setdefault(key, []).append(value)
     return wanted
 
@@ -47,7 +49,7 @@ def matching_cells(
         kept = [model for model in models if model not in kept] + kept
     if not kept:
         raise BenchError(
-            f"--only {' '.join(only)} given; no cell of this suite matches; see --dry-run"
+            f"--only {cut(' '.join(only))} given; no cell of this suite matches; see --dry-run"
         )
     return kept
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import registry
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
     import torch
@@ -158,7 +158,7 @@ def load(
                 "extractor task is unavailable because there is no reference model that embeds "
                 f"images: {why}"
             )
-        return Features("task", "fd", "", embed, device)
+        return Features("task", "fd", "", partial(_embed, embed), device)
     file = extractor.file or _inception_file()
     weights = _sha256(file)
     if extractor.kind == "inception" and not weights.startswith(INCEPTION_SHA):
@@ -173,6 +173,28 @@ def load(
     metric: Literal["fid", "fd"] = "fid" if extractor.kind == "inception" else "fd"
     whole = partial(_prepare_and_extract, network, prepare)
     return Features(extractor.name, metric, weights, whole, device)
+
+
+def _embed(embed: Network, images: torch.Tensor) -> torch.Tensor:
+    """Features (B D) of the reference model. Raises Unavailable where its method gives none."""
+    import torch
+
+    name = "extractor task is unavailable because embed(images) of the reference model"
+    try:
+        features = embed(images)
+        shape = tuple(features.shape)
+        is_finite = bool(torch.isfinite(features).all())
+    except (OSError, MemoryError):
+        raise
+    except Exception as problem:  # whatever a method raises, or returns in place of a tensor
+        reason = cut(f"{type(problem).__name__}: {problem}")
+        raise Unavailable(f"{name} fails: {reason}; fix that method") from None
+    if len(shape) != 2 or shape[0] != len(images) or not is_finite:
+        raise Unavailable(
+            f"{name} gives shape {shape}; expected {len(images)} rows of finite features; "
+            "fix that method"
+        )
+    return features
 
 
 def _prepare_and_extract(

@@ -13,7 +13,7 @@ from bench.cell_records import Judgement
 from bench.errors import BenchError
 from bench.scoring import features
 from bench.scoring.pseudo_healthy import judge_pseudo_healthy
-from bench.scoring.reference_model import load_reference
+from bench.scoring.reference_model import ModelFailsError, load_reference
 from bench.scoring.score_cell import scoring_code
 from bench.scoring.synthetic_images import judge_samples, read_curves, read_samples
 
@@ -41,7 +41,11 @@ def judge_cell(
     previous = _whole_judgement(folder)
     if previous is not None and previous.inputs == inputs and not _lacks_distances(previous):
         return
-    model = load_reference(reference, device, plugins)
+    try:
+        model = load_reference(reference, device, plugins)
+    except ModelFailsError as problem:
+        model = None
+        why = str(problem)
     if has_samples:
         samples = read_samples(folder)
         curves = read_curves(folder)

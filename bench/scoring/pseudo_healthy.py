@@ -18,7 +18,7 @@ from bench.files.records import write_text
 from bench.metrics import frechet, inpainting, pseudo_healthy
 from bench.scoring import features
 from bench.scoring.pseudo_healthy_scores import PSEUDO_HEALTHY_FIELDS
-from bench.scoring.reference_model import predict_classes
+from bench.scoring.reference_model import ModelFailsError, predict_classes
 from bench.scoring.synthetic_images import (
     DRAWS,
     as_tensor,
@@ -58,8 +58,11 @@ def judge_pseudo_healthy(
     healthy = _read_images(folder, job)
     if model is None:
         return Judgement(inputs="", reason=f"there is no reference model: {why}")
-    before = predict_classes(model, images)
-    after = predict_classes(model, healthy)
+    try:
+        before = predict_classes(model, images)
+        after = predict_classes(model, healthy)
+    except ModelFailsError as problem:
+        return Judgement(inputs="", reason=str(problem))
     rows = [
         _score_image(entry, *arrays)
         for entry, *arrays in zip(entries, images, healthy, masks, before, after, strict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.api import Embeds
 from bench.cell_folder import CellFolder
+from bench.errors import BenchError, cut
 from bench.scoring.features import Network
 
 if TYPE_CHECKING:
@@ -19,18 +21,36 @@ if TYPE_CHECKING:
     Model = Predictor | ClassPredictor
 
 
+class ModelFailsError(BenchError):
+    """The reference model cannot be loaded, or fails on the images that it is to judge."""
+
+
+@contextmanager
+def _failures_named(deed: str) -> Iterator[None]:
+    """Raise ModelFailsError where a method fails; what the machine or the user lacks is raised."""
+    try:
+        yield
+    except (BenchError, OSError, MemoryError):
+        raise
+    except Exception as problem:  # whatever a method raises
+        reason = cut(f"{type(problem).__name__}: {problem}")
+        raise ModelFailsError(f"the reference model fails to {deed} ({reason})") from None
+
+
 def load_reference(
     folder: CellFolder | None, device: str, plugins: Sequence[Path] = ()
 ) -> Model | None:
     """The model of a finished cell; None where there is no such cell.
 
-    Its method may be in one of the plug-ins.
+    Its method may be in one of the plug-ins. Raises ModelFailsError where the method cannot load
+    it.
     """
     if folder is None:
         return None
     from bench.worker.model import load_model
 
-    return load_model(folder, device, plugins)
+    with _failures_named("load"):
+        return load_model(folder, device, plugins)
 
 
 def embedding(model: Model | None) -> Network | None:
@@ -41,8 +61,11 @@ def embedding(model: Model | None) -> Network | None:
 
 
 def predict_classes(model: Model, images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Label maps (N H W) of images (N C H W) on the training grid; in classification labels (N)."""
-    classes: NDArray[np.uint8] = (
-        model.probabilities(images).argmax(1).cpu().numpy().astype(np.uint8)
-    )
+    """Label maps (N H W) of images (N C H W) on the training grid; in classification labels (N).
+
+    Raises ModelFailsError where the method gives none.
+    """
+    with _failures_named("predict"):
+        probabilities = model.probabilities(images)
+    classes: NDArray[np.uint8] = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
     return classes

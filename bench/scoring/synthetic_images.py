@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,13 +26,14 @@ from bench.data.index import Index, read_index
 from bench.errors import BenchError
 from bench.metrics import copies, density_coverage, frechet, kid, mask_plausibility
 from bench.scoring import features
-from bench.scoring.reference_model import embedding, predict_classes
+from bench.scoring.reference_model import ModelFailsError, embedding, predict_classes
 
 if TYPE_CHECKING:
     import torch
 
     from bench.scoring.reference_model import Model
 
+log = logging.getLogger("bench.scoring.synthetic_images")
 DRAWS = 5  # of equal size, averaged
 Vectors = NDArray[np.float32]  # N D: features of images
 Curves = Mapping[int, Mapping[int, NDArray[np.float32]]]  # see read_curves
@@ -135,15 +137,15 @@ def judge_samples(
     for text in extractors:
         try:
             comparison = _compare(text, model, device, why, real, samples, n)
+            distance = _distance_of_all(comparison, n, index.card.labels)
+            if copied is None:
+                copied = _count_copies(comparison, decoded, index)
+                for label, images in sorted(curves.items()):
+                    curve = _distance_curve(comparison, label, images, index.card.labels)
+                    distance_curves.append(curve)
         except features.Unavailable as problem:
-            distances.append(unavailable_distance(text, str(problem)))
-            continue
-        distances.append(_distance_of_all(comparison, n, index.card.labels))
-        if copied is None:
-            copied = _count_copies(comparison, decoded, index)
-            for label, images in sorted(curves.items()):
-                curve = _distance_curve(comparison, label, images, index.card.labels)
-                distance_curves.append(curve)
+            distance = unavailable_distance(text, str(problem))
+        distances.append(distance)
     judgement = Judgement(
         inputs="",
         n=n,
@@ -163,7 +165,10 @@ def _with_labels(
     agreement: float | None = None
     predicted: NDArray[np.uint8] | None = None
     if model is not None:
-        predicted = predict_classes(model, samples.images)
+        try:
+            predicted = predict_classes(model, samples.images)
+        except ModelFailsError as problem:
+            log.warning("no agreement with synthetic masks: %s", problem)
     if task == "classification":
         if predicted is not None:
             agreement = float((predicted == samples.labels).mean())

@@ -52,7 +52,7 @@ OF_THE_PROGRAM = (
 
 def describe_failure(problem: BaseException) -> tuple[str, str]:
     """The kind of a failure, and its message in one line."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
+    text = _text_of(problem)
     if isinstance(problem, NotFiniteError):
         return "not finite", text
     if isinstance(problem, MemoryError):
@@ -65,6 +65,17 @@ def describe_failure(problem: BaseException) -> tuple[str, str]:
         if any(word in text for word in words):
             return kind, text
     return "error", f"{type(problem).__name__}: {text}"
+
+
+def _text_of(problem: BaseException) -> str:
+    """What an exception says, in one line that can be written and shown on a terminal."""
+    try:
+        said = str(problem)
+    except Exception:
+        said = ""
+    written = said.encode(errors="replace").decode()
+    line = " ".join(written.split())
+    return "".join(filter(str.isprintable, line)) or type(problem).__name__
 
 
 def describe_signal(number: int) -> tuple[str, str]:

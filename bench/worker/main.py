@@ -12,11 +12,11 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bench import store
 from bench.api import Augments, Method, Normalises, Synthesises, TrainView
@@ -26,16 +26,17 @@ from bench.data import cache
 from bench.data.index import Index, read_index
 from bench.errors import NotFiniteError
 from bench.files.records import flush_all
-from bench.worker import held_out
+from bench.worker import held_out, samples
 from bench.worker.checkpoints import Checkpoints
-from bench.worker.failures import MACHINE, MEMORY, describe_failure
+from bench.worker.failures import DISK, MACHINE, MEMORY, describe_failure
 from bench.worker.method_run import MethodRun, environment_of
 from bench.worker.model import build_method, choose_device, predictor_of
 from bench.worker.predictors import ClassPredictor, Predictor, batch_of
 from bench.worker.shared_parts import save_state
 
 log = logging.getLogger("bench.worker.main")
-FINISHED, FAILED, BUSY, NO_MEMORY = 0, 1, 3, 4  # exit codes of a worker
+FINISHED, FAILED, BUSY, NO_MEMORY, NO_DISK = 0, 1, 3, 4, 74  # exit codes of a worker
+CODES = {MEMORY: NO_MEMORY, DISK: NO_DISK}  # a full disk may take no note of itself
 CAP_EVERY_S = 0.5  # between two looks at the size of the log
 
 
@@ -45,9 +46,9 @@ def main(path: Path) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)  # what a method starts ends with its worker
     _end_with_parent()
-    folder = CellFolder(path)
+    folder = CellFolder(path.absolute())  # a method may change the working directory
     try:
-        with store.claim(path) as mine:
+        with store.claim(folder.path) as mine:
             code = _run_claimed(folder) if mine else BUSY
     except OSError as problem:
         code = _record_failure(folder, problem)
@@ -72,7 +73,10 @@ def _run_claimed(folder: CellFolder) -> int:
 
 def _record_failure(folder: CellFolder, problem: BaseException) -> int:
     """Write why a cell failed, or why the machine could not finish it; returns an exit code."""
-    traceback.print_exception(problem)
+    with suppress(Exception):  # an exception that cannot say what it is
+        traceback.print_exception(problem)
+    if folder.has_result:
+        return FINISHED
     kind, message = describe_failure(problem)
     folder.cap_log()
     try:
@@ -84,7 +88,7 @@ def _record_failure(folder: CellFolder, problem: BaseException) -> int:
             folder.write_failure(kind, message)
     except (OSError, MemoryError):
         traceback.print_exc()
-    return NO_MEMORY if kind == MEMORY else FAILED
+    return CODES.get(kind, FAILED)
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def run_cell(folder: CellFolder) -> None:
     fit_seconds = _timed_fit(training)
     predictions, inference_ms = _predict(training)
     state = _copy_state(training.method)
-    samples = _write_samples(training)
+    made = _write_samples(training)
     _write_augmented_predictions(training)
     _write_pseudo_healthy_images(training)
     if training.job.keep_model:
@@ -139,13 +143,15 @@ def run_cell(folder: CellFolder) -> None:
         segmenter_steps=getattr(training.method, "segmenter_steps", run.steps),
         launches=run.kept.launches,
     )
-    _finish(folder, _result_of(training, predictions, samples, cost))
+    _finish(folder, _result_of(training, predictions, made, cost))
 
 
 def _finish(folder: CellFolder, result: CellResult) -> None:
     """Mark the cell as done, when all that it wrote has reached the disk."""
     if folder.read_job() is None:
         raise RuntimeError("the method removed the folder of its cell")
+    folder.remove_links()
+    folder.forget_failure()  # that the method wrote itself
     flush_all(folder.path)
     folder.write_result(result)
     folder.snapshot.unlink(missing_ok=True)
@@ -184,11 +190,11 @@ def _copy_state(method: Method) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in method.state().items()}
 
 
-def _result_of(training: _Training, predictions: int, samples: int, cost: CellCost) -> CellResult:
+def _result_of(training: _Training, predictions: int, made: int, cost: CellCost) -> CellResult:
     return CellResult(
         key=training.folder.key,
         predictions=predictions,
-        samples=samples,
+        samples=made,
         parts=training.run.parts.used,
         facts=getattr(training.method, "facts", {}),
         cost=cost,
@@ -225,36 +231,17 @@ def _predict(training: _Training) -> tuple[int, float]:
 
 
 def _write_samples(training: _Training) -> int:
-    """Write samples.npz of a generator: images (N C H W), masks (N H W), labels (N); returns N.
-
-    Images have 8 bits; the label of an image without one is -1.
-    """
+    """Write the images of a generator; returns their number."""
     count = training.job.cell.samples
     method = training.method
     if not count or not isinstance(method, Synthesises):
         return 0
-    cases = list(method.synthesise(count, training.run.seed("samples")))
-    masks = []
-    labels = []
-    for case in cases:
-        mask = case.mask
-        if mask is None:
-            mask = np.zeros(case.image.shape[1:], np.int64)
-        masks.append(mask.astype(np.uint8))
-        label = case.label
-        if label is None:
-            label = -1
-        labels.append(label)
-    images = np.stack([_eight_bits(case.image) for case in cases])
-    ids = [case.id for case in cases]
-    np.savez_compressed(
-        training.folder.samples,
-        images=images,
-        masks=np.stack(masks),
-        labels=np.array(labels),
-        ids=ids,
-    )
-    return len(cases)
+    # One more than asked for: a generator may never end.
+    cases = list(islice(method.synthesise(count, training.run.seed("samples")), count + 1))
+    card = training.index.card
+    samples.check(cases, count, training.view.spec, len(card.classes), len(card.labels))
+    samples.write(cases, training.folder.samples)
+    return count
 
 
 def _write_augmented_predictions(training: _Training) -> None:
@@ -291,12 +278,8 @@ def _write_pseudo_healthy_images(training: _Training) -> None:
             f"expected {tuple(given.shape)} and only finite values"
         )
     ids = [entry.id for entry, _ in cases]
-    np.savez_compressed(training.folder.pseudo_healthy_images, ids=ids, images=_eight_bits(images))
-
-
-def _eight_bits(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Values in [0, 1] as 0..255."""
-    return np.rint(255 * images.clip(0, 1)).astype(np.uint8)
+    pixels = samples.eight_bits(images)
+    np.savez_compressed(training.folder.pseudo_healthy_images, ids=ids, images=pixels)
 
 
 class _AugmentedSegmenter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,14 +50,19 @@ class MethodRun:
         return hashing.seed(cell.seed, cell.dataset, cell.labelled, cell.subset, role)
 
     def log(self, step: int, **scalars: float) -> None:
-        """Keep scalars for history.json. Raises NotFiniteError."""
+        """Keep scalars for history.json. Raises NotFiniteError, TypeError."""
+        step = operator.index(step)
         for name, value in scalars.items():
             if not math.isfinite(value):
                 raise NotFiniteError(f"{name} is {value} at step {step}")
             self.history.setdefault(name, []).append((step, float(value)))
 
     def progress(self, step: int) -> None:
-        """Keep the state if this step is due; write progress.json at most once a second."""
+        """Keep the state if this step is due; write progress.json at most once a second.
+
+        Raises TypeError where it is no whole number.
+        """
+        step = operator.index(step)
         self.after_step(step)
         self.kept.step = step
         if time.monotonic() - self.progress_written_at >= 1 or step == self.steps:

@@ -27,6 +27,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def device_here(name: str) -> str:
+    """The name of a device; auto where this machine lacks it: a folder may be from elsewhere."""
+    device = choose_device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        return "auto"
+    return name
+
+
 def build_method(job: CellJob, spec: Spec, plugins: Sequence[Path]) -> Method:
     """The method of a cell, ready to fit; it is looked for in these plug-ins alone."""
     info = registry.method(job.cell.method, plugins)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.local import BUSY, NO_MEMORY, _by_exit_code
+from bench.execution.local import BUSY, NO_DISK, NO_MEMORY, _by_exit_code
 from bench.store import claim
 from bench.worker import main
 
@@ -31,7 +31,7 @@ print(bool(ignored & 1 << signal.SIGINT - 1), signal.getsignal(signal.SIGINT).__
 
 
 def test_exit_codes_are_those_of_the_worker() -> None:
-    assert (main.BUSY, main.NO_MEMORY) == (BUSY, NO_MEMORY)
+    assert (main.BUSY, main.NO_MEMORY, main.NO_DISK) == (BUSY, NO_MEMORY, NO_DISK)
 
 
 def test_busy_is_believed_where_another_launch_holds_the_cell(tmp_path: Path) -> None:
@@ -52,6 +52,7 @@ def test_busy_is_believed_where_another_launch_holds_the_cell(tmp_path: Path) ->
         (-9, "out of memory", "killed by SIGKILL (out of memory?)"),
         (-15, "lost", "killed by SIGTERM"),
         (NO_MEMORY, "out of memory", "exit code 4; see log.txt"),
+        (NO_DISK, "disk", "exit code 74; see log.txt"),
         (0, "ended", "exit code 0"),
     ],
 )
