@@ -353,10 +353,10 @@ def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellF
     for folder in folders:
         failure = folder.read_failure() if folder.has_failed else None
         if failure is not None:
-            return done, f"its cell failed ({failure.reason})"
+            return done, f"its run failed ({failure.reason})"
     if done is not None:
         return done, f"{name} has no embed(images)"
-    return None, "its cell is not finished; run it"
+    return None, "its run is not finished"
 
 
 def report(

@@ -66,7 +66,7 @@ def test_a_page_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
     plan(toy_suite(), store)
     board, page = report(store)
     assert {row.status for row in board.rows} == {"missing"}
-    assert "2 of 2 cells not finished" in page.read_text()
+    assert "2 of 2 runs not finished" in page.read_text()
 
 
 def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_only_the_formats_asked_for_are_drawn(tmp_path: Path) -> None:
         "tables.csv",
         "tables.md",
     ]
-    assert "2 of 2 cells not finished" in (store.out / "report" / "tables.md").read_text()
+    assert "2 of 2 runs not finished" in (store.out / "report" / "tables.md").read_text()
     assert (store.out / "board.json").exists()
 
 

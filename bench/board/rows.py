@@ -264,13 +264,13 @@ def status_of(cells: RowCells, column: ColumnFacts, scored: bool) -> tuple[Statu
     total = len(cells.states)
     if cells.failures:
         consequence = "are left out" if column.kind == "pseudo-healthy" else "count as worst"
-        share = f"{len(cells.failures)} of {total} cells failed and {consequence}"
+        share = f"{len(cells.failures)} of {total} runs failed and {consequence}"
         return "failed", f"{share}: {'; '.join(sorted(set(cells.failures)))}"
     if cells.unusable:
         return "failed", _unusable_predictions(cells.unusable)
     done = cells.states.count("done")
     if done < total:
-        return "missing", f"{total - done} of {total} cells not finished"
+        return "missing", f"{total - done} of {total} runs not finished"
     if not scored:
         return "not_applicable", f"{column.title} is not defined on this test set ({column.needs})"
     return "ok", None

@@ -164,7 +164,7 @@ def _row(cells: RowCells, column: ColumnFacts, measured: BySubset) -> Row:
     """The row of a generator; without number and reason where nobody asked for this metric."""
     status, reason = status_of(cells, column, True)
     if cells.failures:
-        count = f"{len(cells.failures)} of {len(cells.states)} cells failed"
+        count = f"{len(cells.failures)} of {len(cells.states)} runs failed"
         reason = f"{count} and are left out: {cells.failures[0]}"
     row = empty_row(cells, column, status, reason)
     numbers = _numbers(measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from bench.board.schema import Board, Row, RowCost
@@ -104,22 +105,15 @@ def _make_point(board: Board, row: Row, seconds: float) -> CostPoint:
 def cost_spec(board: Board, task: str, dataset: str, points: list[CostPoint]) -> Spec:
     """A scatter whose names stand beside it; it follows budget, settings and metric."""
     view = first_view(board, task, dataset)
-    titles = {}
-    counts: dict[tuple[int, str], int] = {}
-    for point in points:
-        titles[point.metric] = f"{board.column(point.metric).title} vs training time"
-        group = (point.labelled, point.metric)
-        counts[group] = counts.get(group, 0) + 1
+    counts = Counter((point.labelled, point.metric) for point in points)
     params = {
         "labelled": view.labelled,
         "settings": view.settings,
         "metric": view.metric,
-        "titles": titles,
+        "titles": _titles(board, points),
     }
-    values = []
-    for point in points:
-        lines_of_name = look.name_lines(point.name, NARROW_LETTERS)
-        values.append({**point._asdict(), "narrow": lines_of_name})
+    lines = {point.name: look.name_lines(point.name, NARROW_LETTERS) for point in points}
+    values = [{**point._asdict(), "narrow": lines[point.name]} for point in points]
     spec = look.one_view("Score against training time, one dot a method", values, params)
     spec["transform"] = [
         {"filter": VIEW_FILTER},
@@ -133,17 +127,26 @@ def cost_spec(board: Board, task: str, dataset: str, points: list[CostPoint]) ->
     spec["height"] = max(LEAST_HEIGHT, LINE * max(counts.values()))
     spec["padding"] = {"left": LEFT, "right": NAMES_WIDTH, "top": TOP, "bottom": BOTTOM}
     spec["layer"] = _layers("name", NAMES_WIDTH)
-    lines = max(len(value["narrow"]) for value in values)
-    spec["usermeta"] = {
-        "narrow": {
-            "padding": {**spec["padding"], "right": NARROW_NAMES_WIDTH},
-            "height": max(
-                LEAST_HEIGHT, (LINE + look.NAME_LINE * (lines - 1)) * max(counts.values())
-            ),
-            "layer": _layers("narrow", NARROW_NAMES_WIDTH),
-        }
-    }
+    narrow = _narrow_parts(max(map(len, lines.values())), max(counts.values()))
+    spec["usermeta"] = {"narrow": narrow}
     return spec
+
+
+def _titles(board: Board, points: list[CostPoint]) -> dict[str, str]:
+    """The title for each metric."""
+    metrics = dict.fromkeys(point.metric for point in points)
+    return {metric: f"{board.column(metric).title} vs training time" for metric in metrics}
+
+
+def _narrow_parts(lines: int, methods: int) -> Spec:
+    """Room for names in so many lines, beside a plot that is as much higher."""
+    padding = {"left": LEFT, "right": NARROW_NAMES_WIDTH, "top": TOP, "bottom": BOTTOM}
+    height = (LINE + look.NAME_LINE * (lines - 1)) * methods
+    return {
+        "padding": padding,
+        "height": max(LEAST_HEIGHT, height),
+        "layer": _layers("narrow", NARROW_NAMES_WIDTH),
+    }
 
 
 def _layers(name_field: str, names_width: int) -> list[Spec]:

@@ -135,13 +135,12 @@ def forest_spec(
 
     Its signals `labelled`, `settings` and `metric` choose another.
     """
-    long_names = {row.name: look.name_lines(row.name, WIDE_LETTERS) for row in rows}
     params = {
         "labelled": view.labelled,
         "settings": view.settings,
         "metric": view.metric,
         "headings": headings,
-        "lines": {name: lines for name, lines in long_names.items() if len(lines) > 1},
+        "lines": _long_names(rows),
     }
     narrow_lines = {row.name: look.name_lines(row.name, NARROW_LETTERS) for row in rows}
     values = [{**row._asdict(), "narrow": narrow_lines[row.name]} for row in rows]
@@ -159,6 +158,12 @@ def forest_spec(
     narrow["title"], narrow["padding"]["top"] = _title(headings, "narrow")
     spec["usermeta"] = {"narrow": narrow}
     return spec
+
+
+def _long_names(rows: Sequence[ForestRow]) -> dict[str, list[str]]:
+    """The names that need several lines on wide screens, in lines."""
+    lines = {row.name: look.name_lines(row.name, WIDE_LETTERS) for row in rows}
+    return {name: parts for name, parts in lines.items() if len(parts) > 1}
 
 
 def _title(headings: Mapping[str, Mapping[str, Any]], width: str) -> tuple[Spec, int]:

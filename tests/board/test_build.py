@@ -112,7 +112,7 @@ def test_what_becomes_of_failed_cells_is_said(metric: str, words: str) -> None:
     cells = row_cells("smile", states=["done", "failed"], failures=["time: late"])
     status, reason = status_of(cells, column, True)
     assert status == "failed"
-    assert reason == f"1 of 2 cells failed and {words}: time: late"
+    assert reason == f"1 of 2 runs failed and {words}: time: late"
 
 
 METRIC = """

@@ -239,7 +239,7 @@ def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
     stages.score(store)
     [row] = [row for row in build(store).rows if row.metric == "gain"]
     assert (row.method, row.status) == ("threshold", "failed")
-    assert row.reason is not None and row.reason.startswith("reference faulty: 1 of 1 cells failed")
+    assert row.reason is not None and row.reason.startswith("reference faulty: 1 of 1 runs failed")
 
 
 def test_a_gain_over_an_unfinished_reference_is_missing(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_gain_over_an_unfinished_reference_is_missing(tmp_path: Path) -> None:
     methods = ["threshold", {"method": "faulty", "variant": "even", "config": {"fault": "slow"}}]
     run(toy_suite(methods=methods, fractions=[0.3], subsets=1), store, only=["variant=even"])
     [row] = [row for row in build(store).rows if row.metric == "gain"]
-    assert (row.status, row.reason) == ("missing", "reference threshold: 1 of 1 cells not finished")
+    assert (row.status, row.reason) == ("missing", "reference threshold: 1 of 1 runs not finished")
 
 
 def test_a_failed_cell_is_run_once_by_two_launches(tmp_path: Path) -> None:

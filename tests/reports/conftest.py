@@ -28,7 +28,7 @@ from tests.support.boards import dataset_facts
 
 AWKWARD = r"[a]_b&c%d$e#f{g}~h^i\j|k<b>*l*--m"
 HOSTILE = "</script><b>x"
-OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
+OUT_OF_TIME = "1 of 2 runs failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
 PHANTOMS = dataset_facts(
     id="phantoms",
@@ -115,7 +115,7 @@ def golden() -> Board:
         rows += golden_rows(dataset, 40, "supervised", 0.9012345 - shift, **full)
         rows += golden_rows(dataset, 4, "supervised", 0.6123456 - shift)
         rows += golden_rows(dataset, 4, AWKWARD, 0.7234567 - shift)
-        failed = {"status": "failed", "reason": "1 of 2 cells & more"}
+        failed = {"status": "failed", "reason": "1 of 2 runs & more"}
         rows += golden_rows(dataset, 8, "mean_teacher", 0.8345678 - shift, **failed)
         rows += golden_rows(dataset, 4, "smile", None, reason="needs <colour> | light", **gone)
     suite = SuiteFacts(

@@ -199,7 +199,7 @@ def test_one_failed_cell_of_a_generator_leaves_a_board(tmp_path: Path) -> None:
     tiny_bench.report(store)
     kid = {row.variant: row for row in build(store).rows if row.metric == "kid"}
     assert (kid["default"].rank_lo, kid["again"].rank_lo) == (1, None)
-    assert kid["again"].reason == "1 of 3 cells failed and are left out: error: lost"
+    assert kid["again"].reason == "1 of 3 runs failed and are left out: error: lost"
 
 
 def test_what_could_not_be_had_is_asked_for_again(done: Store) -> None:
@@ -246,4 +246,4 @@ def test_a_failed_reference_is_the_reason(tmp_path: Path) -> None:
     folder.write_failure("timeout", "no result after 4 s")
     stages.judge(store)
     reason = row(store, "fd", 1.0).reason or ""
-    assert "its cell failed (timeout: no result after 4 s)" in reason
+    assert "its run failed (timeout: no result after 4 s)" in reason

@@ -408,7 +408,7 @@ def test_where_all_trials_fail_the_tuned_row_counts_as_worst(per: str, tmp_path:
     rows = {row.variant: row for row in board.rows if row.metric == "dice"}
     assert (rows["default"].status, rows["tuned"].status, rows["tuned"].mean) == ("ok", "failed", 0)
     reason = rows["tuned"].reason or ""
-    assert "2 of 2 cells failed and count as worst: tuning: all 2 trials failed: error" in reason
+    assert "2 of 2 runs failed and count as worst: tuning: all 2 trials failed: error" in reason
     assert "three patients or none" in reason
     assert rows["default"].mean and rows["default"].rank_hi == 1
     assert mismatches(bench.store, deep=True) == []
@@ -431,7 +431,7 @@ def test_a_subset_whose_trials_all_failed_counts_as_worst_beside_the_others(tmp_
     board, _ = report(bench.store)
     [row] = [row for row in board.rows if row.metric == "dice" and row.variant == "tuned"]
     assert (row.status, row.n_subsets) == ("failed", 2)
-    reason = "1 of 2 cells failed and count as worst: tuning: all 2 trials failed: crash: killed"
+    reason = "1 of 2 runs failed and count as worst: tuning: all 2 trials failed: crash: killed"
     assert row.reason == reason
     points = [point for point in board.points if point.variant == "tuned"]
     means = [point.mean for point in points if point.metric == "dice"]

@@ -222,10 +222,10 @@ def test_reasons_stand_where_numbers_are_missing_or_worst(golden: Board) -> None
     text = markdown.render_markdown(golden)
     assert "| smile | not applicable |" in text
     assert r"- smile: Not applicable: needs \<colour\> \| light." in text
-    assert r"- mean_teacher: Failed: 1 of 2 cells \& more." in text
+    assert r"- mean_teacher: Failed: 1 of 2 runs \& more." in text
     paper = latex.render_latex(golden)
     assert r"smile & \multicolumn{5}{l}{not applicable} \\" in paper
-    assert r"mean\_teacher: Failed: 1 of 2 cells \& more." in paper
+    assert r"mean\_teacher: Failed: 1 of 2 runs \& more." in paper
 
 
 def test_the_reference_then_the_best_comes_first_and_ties_have_a_mark(

@@ -23,7 +23,7 @@ from reports.page.page import MEASURED, render_page
 from reports.write import draw_page
 from tests.support.boards import dataset_facts, toy_plan
 
-OUT_OF_TIME = "1 of 2 cells failed and count as worst: time: stopped after 60 s"
+OUT_OF_TIME = "1 of 2 runs failed and count as worst: time: stopped after 60 s"
 NO_NORMALS = "no normal image, so no rate"
 Words = Callable[[str], str]
 
