@@ -173,7 +173,7 @@ class SelectedCheckpoint:
 class Distance:
     """The distance between synthetic and real images in the features of one extractor."""
 
-    metric: str  # fid or fd
+    metric: str  # fid, fid_tf1 or fd
     extractor: str
     reason: str | None = None  # why there is no number
     n: int | None = None  # images on each side

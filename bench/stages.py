@@ -331,6 +331,7 @@ def judge(store: Store) -> None:
     from bench.worker.model import device_here
 
     plan = read_plan(store.out)
+    extractors = plan.suite.judging_extractors
     for cell in plan.cells:
         decoded = plan.decoded(cell)
         if not cell.is_judged or store.state(cell.key) != "done" or not is_decoded(decoded):
@@ -338,7 +339,7 @@ def judge(store: Store) -> None:
         folder = store.cell(cell.key)
         reference, reason = _reference_model(store, plan, cell)
         device = device_here(folder.expect_job().device)
-        judge_cell(folder, decoded, reference, plan.suite.extractors, device, reason, store.plugins)
+        judge_cell(folder, decoded, reference, extractors, device, reason, store.plugins)
 
 
 def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:

@@ -122,10 +122,22 @@ GAIN = Column(
 SYNTHETIC = (
     Column(
         key="fid",
-        title="FID",
+        title="FID (clean)",
         better="lower",
-        help="Fréchet distance to the training images in the Inception features that define FID; "
-        "biased for few images.",
+        help="Fréchet distance to the training images in the Inception features that define FID, "
+        "of images resized with antialiasing as clean-fid does; biased for few images.",
+        digits=1,
+        kind="synthetic",
+        task="",
+        build_rows=distance_rows,
+    ),
+    Column(
+        key="fid_tf1",
+        title="FID (tf1)",
+        better="lower",
+        help="Fréchet distance to the training images in the Inception features that define FID, "
+        "of images resized as TensorFlow 1 and torch-fidelity do, without antialiasing: not "
+        "comparable with FID (clean); biased for few images.",
         digits=1,
         kind="synthetic",
         task="",

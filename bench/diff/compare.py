@@ -23,7 +23,7 @@ Table = Mapping[int, Mapping[str, float]]
 # other data or another protocol is an alarm.
 NO_CAUSE = frozenset({"subset", "split", "data", "protocol"})
 JUDGED = frozenset({"healthiness", "healthiness_dice", "harmonic"})  # by the reference model
-NEED_EQUAL_COUNTS = frozenset({"fid", "fd", "fd_normal"})  # their bias depends on it
+NEED_EQUAL_COUNTS = frozenset({"fid", "fid_tf1", "fd", "fd_normal"})  # their bias depends on it
 NOT_COMPARABLE = "not comparable: "
 
 

@@ -87,7 +87,9 @@ METRICS = (
         key="nsd",
         title="NSD",
         better="higher",
-        help="Share of both borders within the stated tolerance of the other.",
+        help="Share of the border pixels of both masks that lie within the stated tolerance of the "
+        "other border, each counting the same, as MONAI has it; where surfaces are weighted by "
+        "area, as in DeepMind's surface-distance, values differ (by up to 0.09).",
         pairs="reference",
         digits=3,
         worst=0.0,
@@ -97,7 +99,9 @@ METRICS = (
         key="hd95",
         title="HD95",
         better="lower",
-        help="95th percentile of the border distances of both directions.",
+        help="95th percentile of the distances of border pixels to the other border, of both "
+        "directions together, as medpy has it; MONAI and surface-distance give the larger of the "
+        "percentiles of each direction.",
         pairs="reference",
         digits=1,
         worst=pair_diagonal,

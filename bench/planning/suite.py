@@ -87,6 +87,7 @@ class Suite(StrictModel):
         200  # synthetic images that each generator is judged by
     )
     extractors: list[str] = Field(default=["task"], min_length=1, max_length=2)  # of FID and FD
+    fid_resize: Literal["clean", "tf1"] = "clean"  # of images for FID's network
     metrics: list[Path] = Field(default=[])  # files with per-case metrics of your own
     nsd_tolerance: float = Field(
         default=2.0, strict=True, gt=0, le=10**4
@@ -268,6 +269,19 @@ class Suite(StrictModel):
             "shrink": self.shrink or [1, 1, 1],
             "largest_component": self.largest_component,
         }
+
+    @property
+    def judging_extractors(self) -> list[str]:
+        """The extractors with the resize that FID's network is to have."""
+        from bench.scoring import features
+
+        if self.fid_resize == "clean":
+            return self.extractors
+        texts = []
+        for text in self.extractors:
+            ending = features.TF1 if features.parse(text).metric == "fid" else ""
+            texts.append(f"{text}{ending}")
+        return texts
 
     def entries(self, task: Task) -> list[Entry]:
         """The entries of one task; predictions made elsewhere take part in segmentation only."""

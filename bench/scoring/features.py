@@ -5,12 +5,15 @@ What is not at hand is `Unavailable`, never replaced by something else.
     inception                  the network of FID (Inception 2015-12-05, 2048 features);
                                its file is downloaded once
     inception=FILE             that network, from a file
+    inception,resize=tf1       that network on images resized as TensorFlow 1 did, with or without a
+                               file; what a suite's `fid_resize: tf1` stands for
     torchvision:NET=FILE       a classifier of torchvision with the state dict of FILE:
                                what enters its last layer
     timm:NET=FILE              a network of timm with the state dict of FILE: its pooled features
     task                       the pooled bottleneck of the leaderboard's reference model
 
-Only a distance in the features of `inception` is called FID. After the FILE of torchvision or timm,
+Only a distance in the features of `inception` is called FID, by the resize with it: the two are
+never compared. After the FILE of torchvision or timm,
 `,size=S`, `,mean=M` and `,std=S` may follow (intensities in [0, 1]; one number, or three as R/G/B),
 where the file was trained with other values than its library's: weights converted from TensorFlow
 mostly want `,mean=0.50196,std=0.50196`.
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
     import torch
 
 Kind = Literal["inception", "torchvision", "timm", "task"]
+Resize = Literal["clean", "tf1"]  # of images for FID's network
+Metric = Literal["fid", "fid_tf1", "fd"]  # what a Fréchet distance is called
+FID = frozenset({"fid", "fid_tf1"})
+TF1 = ",resize=tf1"
 Network = Callable[["torch.Tensor"], "torch.Tensor"]  # images (B C H W) -> features (B D)
 
 FORMS = "inception, inception=FILE, torchvision:NET=FILE, timm:NET=FILE or task"
@@ -44,7 +51,7 @@ BATCH = 32
 INCEPTION_SHA = "6726825d"  # how the sha256 of the file begins that defines FID
 DOWNLOAD_TIMEOUT_S = 20.0  # without an answer
 _PATTERN = re.compile(
-    r"(?P<plain>inception|task)|inception=(?P<inception>.+)"
+    r"(?P<plain>inception|task)|inception(=(?P<inception>.+?))?(?P<tf1>,resize=tf1)?"
     r"|(?P<library>torchvision|timm):(?P<net>[\w.-]+)=(?P<file>.+?)(?P<options>(,(size|mean|std)=[\d./]+)*)"
 )
 
@@ -61,6 +68,14 @@ class Extractor:
     net: str = ""
     file: Path | None = None
     options: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    resize: Resize = "clean"  # of FID's network
+
+    @property
+    def metric(self) -> Metric:
+        """What a Fréchet distance in its features is called (R5.2)."""
+        if self.kind != "inception":
+            return "fd"
+        return "fid" if self.resize == "clean" else "fid_tf1"
 
     @property
     def name(self) -> str:
@@ -71,12 +86,15 @@ class Extractor:
         for key, values in self.options.items():
             numbers = "/".join(f"{value:g}" for value in values)
             name += f",{key}={numbers}"
-        return name
+        return name if self.resize == "clean" else name + TF1
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a network takes: RGB, `size` x `size` pixels, (x - mean) / std."""
+    """What a network takes: RGB, `size` x `size` pixels, (x - mean) / std.
+
+    `mode` is one of torch's, with antialiasing, or "tf1", which has none.
+    """
 
     size: int
     mean: tuple[float, ...]
@@ -95,7 +113,12 @@ class Input:
                 f"images have {images.shape[1]} channels; expected 1 or 3; use the extractor 'task'"
             )
         square = (self.size, self.size)
-        resized = interpolate(images, square, mode=self.mode, align_corners=False, antialias=True)
+        if self.mode == "tf1":
+            resized = _resize_as_tensorflow_1(images, square)
+        else:
+            resized = interpolate(
+                images, square, mode=self.mode, align_corners=False, antialias=True
+            )
         # Bicubic overshoots at edges; clipped, it is Pillow's resize in float, the "clean" one of
         # FID (R5.2).
         clipped = resized.clamp(0, 1)
@@ -109,7 +132,7 @@ class Features:
     """A loaded extractor: call it with images (N C H W), float32 in [0, 1], for features (N D)."""
 
     name: str
-    metric: Literal["fid", "fd"]  # what a Fréchet distance of these features is called
+    metric: Metric
     weights: str  # sha256 of the file, empty for `task`
     network: Network
     device: torch.device
@@ -132,8 +155,10 @@ def parse(text: str) -> Extractor:
         raise BenchError(f"extractor {text!r} given; expected {FORMS}; fix it")
     if match["plain"]:
         return Extractor(match["plain"])  # type: ignore[arg-type]
-    if match["inception"]:
-        return Extractor("inception", file=Path(match["inception"]))
+    if match["library"] is None:
+        file = Path(match["inception"]) if match["inception"] else None
+        resize: Resize = "tf1" if match["tf1"] else "clean"
+        return Extractor("inception", file=file, resize=resize)
     options = dict(_parse_option(item, text) for item in match["options"].split(",") if item)
     return Extractor(match["library"], match["net"], Path(match["file"]), options)  # type: ignore[arg-type]
 
@@ -170,9 +195,8 @@ def load(
     build = {"inception": _inception, "torchvision": _torchvision, "timm": _timm}[extractor.kind]
     network, prepare = build(extractor, file)
     network.requires_grad_(False).eval().to(device)
-    metric: Literal["fid", "fd"] = "fid" if extractor.kind == "inception" else "fd"
     whole = partial(_prepare_and_extract, network, prepare)
-    return Features(extractor.name, metric, weights, whole, device)
+    return Features(extractor.name, extractor.metric, weights, whole, device)
 
 
 def _embed(embed: Network, images: torch.Tensor) -> torch.Tensor:
@@ -237,7 +261,20 @@ def _inception(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input
         "inception", ["2048"], feature_extractor_weights_path=str(file)
     )
     *layers, _ = whole.children()
-    return nn.Sequential(*layers, nn.Flatten()), Input(299, (128 / 255,), (128 / 255,), "bicubic")
+    mode = "bicubic" if extractor.resize == "clean" else "tf1"
+    return nn.Sequential(*layers, nn.Flatten()), Input(299, (128 / 255,), (128 / 255,), mode)
+
+
+def _resize_as_tensorflow_1(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bilinear from the top left pixel, without antialiasing, as the first FID did it."""
+    from torch_fidelity.interpolate_compat_tensorflow import (
+        interpolate_bilinear_2d_like_tensorflow1x,
+    )
+
+    resized: torch.Tensor = interpolate_bilinear_2d_like_tensorflow1x(
+        images, size=size, align_corners=False
+    )
+    return resized
 
 
 def _torchvision(extractor: Extractor, file: Path) -> tuple[torch.nn.Module, Input]:

@@ -227,8 +227,8 @@ def as_tensor(images: NDArray[np.float32]) -> torch.Tensor:
 
 def unavailable_distance(text: str, reason: str) -> Distance:
     """What is said of an extractor that could not be used."""
-    metric = "fid" if features.parse(text).kind == "inception" else "fd"
-    return Distance(metric, text.split("=")[0], reason=reason)
+    extractor = features.parse(text)
+    return Distance(extractor.metric, extractor.name, reason=reason)
 
 
 def _distance_of_all(comparison: _Comparison, n: int, label_names: Sequence[str]) -> Distance:
@@ -277,7 +277,7 @@ def _kid_scale(real: Vectors, metric: str) -> float:
 
     Its cubic kernel is made for features of Inception's size, which stay as they are.
     """
-    if metric == "fid":
+    if metric in features.FID:
         return 1.0
     return max(float(np.sqrt(np.square(real, dtype=np.float64).mean())), 1e-12)
 

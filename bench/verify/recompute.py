@@ -29,7 +29,7 @@ from bench.verify.plain_metrics import (
     value_of,
 )
 
-SYNTHETIC = ("fid", "fd", "kid", "copy_rate", "fd_normal")
+SYNTHETIC = ("fid", "fid_tf1", "fd", "kid", "copy_rate", "fd_normal")
 GAINS = ("gain", "augmented_gain")
 AUGMENTED = "augmented_dice"
 METRICS = (*DEFINED, *OF_LABELS, *OF_PSEUDO_HEALTHY, *GAINS, *SYNTHETIC, AUGMENTED)

@@ -28,6 +28,7 @@ from methods.singan_seg.sample import (
 from methods.training import add_prefix, optimise, strip_prefix
 
 MOMENTUM = 0.1  # weight of each pass in the running statistics of batch norm
+PICTURE_EVERY = 500  # iterations, and after the last one
 
 
 def train_pyramid(
@@ -201,6 +202,8 @@ class ScaleTraining:
         fake = self.make_fake(noise, samples[-1])
         self.update_critic(fake.detach(), rate)
         self.update_generator(fake, noise, samples[-1], rate)
+        if step % PICTURE_EVERY == 0 or step == config.iterations - 1:
+            self.draw_picture()
 
     def draw_noise(self) -> torch.Tensor:
         """Noise (1 C H W) of this scale."""
@@ -243,6 +246,15 @@ class ScaleTraining:
             difference = mse_loss(reconstruction, self.real)
             loss = -self.critic(fake).mean() + self.config.reconstruction_weight * difference
             optimise(self.generator_optimiser, loss, rate)
+
+    @torch.no_grad()
+    def draw_picture(self) -> torch.Tensor:
+        """The reconstruction in training mode, which the released code saves as a picture.
+
+        Nothing is done with it here, but the pass counts in the running statistics, after the last
+        iteration with a tenth of their weight.
+        """
+        return self.make_fake(self.reconstruction_noise, self.below_reconstruction)
 
     def pyramid(self) -> Pyramid:
         """The scales below and this one, frozen."""

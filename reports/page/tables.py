@@ -17,7 +17,7 @@ SHARES = frozenset(  # cannot leave [0, 1]
 )
 GAINS = frozenset({"gain", "augmented_gain"})
 DISTANCES = frozenset({"hd95", "asd"})
-FRECHET = frozenset({"fid", "fd", "fd_normal"})
+FRECHET = frozenset({"fid", "fid_tf1", "fd", "fd_normal"})
 TIE = "†"  # beside the rank of methods that are not separated from the best
 TIE_MEANING = "Not separated from the best method at this budget."
 STATUS = {"ok": "OK", "failed": "Failed", "not_applicable": "Not applicable", "missing": "Missing"}

@@ -31,6 +31,16 @@ def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suit
     return suite_file.load(file, at)
 
 
+@pytest.mark.parametrize("inception", ["inception", "inception=/w/fid.pth"])
+def test_the_resize_of_fid_goes_to_its_network_alone(inception: str) -> None:
+    given = {**GOOD, "extractors": [inception, "task"]}
+    assert suite.Suite(**given).judging_extractors == [inception, "task"]
+    resized = suite.Suite(**given, fid_resize="tf1")
+    assert resized.judging_extractors == [f"{inception},resize=tf1", "task"]
+    with pytest.raises(ValueError, match="'clean' or 'tf1'"):
+        suite.Suite(**given, fid_resize="tf2")
+
+
 def cell(**changes: object) -> PlannedCell:
     first = PlannedCell(
         task="segmentation",

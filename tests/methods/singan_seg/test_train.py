@@ -24,6 +24,7 @@ from methods.singan_seg.sample import (
     run_scales,
 )
 from methods.singan_seg.train import (
+    ScaleTraining,
     critic_loss,
     gradient_penalty,
     initialise_from_below,
@@ -167,6 +168,8 @@ def iteration_written_out(
         (10 * mse_loss(generator(below_rec, below_rec), real)).backward()
         if g_steps == "paper" or number == 2:
             adam_g.step()
+    with torch.no_grad():
+        generator(below_rec, below_rec)  # the picture of the first iteration, or of the last
     return generator
 
 
@@ -198,6 +201,28 @@ def test_an_iteration_equals_the_passes_written_out(g_steps: str) -> None:
         # Adam's first steps are the rate times the sign of the gradient, so that a wrong sign
         # would make a difference of 1e-3.
         assert (weight - other).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("iterations", "pictures"), [(1, 1), (2, 2), (3, 2), (501, 2), (502, 3)])
+def test_pictures_count_in_the_running_statistics(
+    iterations: int, pictures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release draws one after iterations 0, 500, ... and the last, in training mode."""
+    for name in ("update_critic", "update_generator"):
+        monkeypatch.setattr(f"methods.singan_seg.train.ScaleTraining.{name}", lambda *given: None)
+    monkeypatch.setattr("methods.singan_seg.train.draw_below", lambda *given: [None] * 3)
+    passes = []
+
+    def spy(training: ScaleTraining, noise: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        if noise is training.reconstruction_noise:
+            passes.append(training.generator.training)
+        return noise
+
+    monkeypatch.setattr("methods.singan_seg.train.ScaleTraining.make_fake", spy)
+    config = TINY.model_copy(update={"iterations": iterations})
+    start = Pyramid((), 1.0, torch.zeros(1, 1, 32, 32))
+    train_scale(disc(), start, *untrained_networks(), config, seeded_generator())
+    assert passes == [True] * pictures
 
 
 def test_rate_falls_to_a_tenth_at_1600(monkeypatch: pytest.MonkeyPatch) -> None:
