@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class TrainingConfig(BaseModel):
@@ -21,6 +21,22 @@ class TrainingConfig(BaseModel):
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=12, ge=1)  # labelled images
     augment: Literal["none", "flips", "ssl4mis"] = "flips"  # docs/methods/common.md#augmentation
+
+
+class MixtureConfig(TrainingConfig):
+    """Of methods that train on real and on synthetic images."""
+
+    # Of real images in each batch; None: one pool, from which all are drawn alike.
+    real_share: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_room_for_both(self) -> MixtureConfig:
+        if self.real_share is not None and self.batch_size < 2:
+            raise ValueError(
+                f"real_share {self.real_share:g} given with batch_size {self.batch_size}; a batch "
+                "needs room for a real and a synthetic image; raise batch_size"
+            )
+        return self
 
 
 def shared(trial: Any) -> dict[str, float]:

@@ -5,6 +5,7 @@ What is drawn and how: docs/methods/common.md#batches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +14,7 @@ from torch.nn.functional import pad
 
 from bench.api import Case, Run
 from methods.augment import AUGMENT, Ratios
+from methods.config import TrainingConfig
 
 # Images (B C *S) float32 and their targets: masks (B *S) or, in classification, labels (B), int64.
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -22,12 +24,13 @@ Given = TypeVar("Given")
 
 
 def labelled_batches(
-    cases: Sequence[Case], size: int, run: Run, augment: str
+    cases: Sequence[Case], size: int, run: Run, augment: str, role: str = "labelled"
 ) -> CaseBatches[Batch]:
     """Endless batches of `size` labelled cases on the device of the run.
 
     Images are cropped to the training grid and augmented; the targets are masks or, in
-    classification, labels. Raises ValueError if a case has none.
+    classification, labels. Order and augmentation have seeds of their own for each `role`. Raises
+    ValueError if a case has no target.
     """
     if run.spec.task == "classification":
         known_labels = [_require(case.label, case, "label") for case in cases]
@@ -38,16 +41,66 @@ def labelled_batches(
 
         pool = _without_masks(cases, run)
         ratios = _native_ratios(cases)
-        return CaseBatches(pool, ratios, size, run, augment, "labelled", with_labels)
+        return CaseBatches(pool, ratios, size, run, augment, role, with_labels)
     return CaseBatches(
         _with_masks(cases, run),
         _native_ratios(cases),
         size,
         run,
         augment,
-        "labelled",
+        role,
         lambda chosen, images, masks: (images, masks),
     )
+
+
+def mixed_batches(
+    real: Sequence[Case],
+    synthetic: Sequence[Case],
+    run: Run,
+    config: TrainingConfig,
+    real_share: float,
+) -> MixedBatches:
+    """Endless batches of labelled cases, of which a fixed number are real."""
+    of_real = real_in_batch(config.batch_size, real_share)
+    of_synthetic = config.batch_size - of_real
+    return MixedBatches(
+        labelled_batches(real, of_real, run, config.augment),
+        labelled_batches(synthetic, of_synthetic, run, config.augment, "synthetic"),
+    )
+
+
+def real_in_batch(size: int, real_share: float) -> int:
+    """Real images in a batch of two or more: the nearest number, but one of each kind at least."""
+    nearest = math.floor(real_share * size + 0.5)
+    return min(max(nearest, 1), size - 1)
+
+
+def mixture_fact(real_share: float, config: TrainingConfig) -> str:
+    """How many images of a batch are real, in words."""
+    of_real = real_in_batch(config.batch_size, real_share)
+    return f"{of_real} of {config.batch_size} images in a batch are real"
+
+
+class MixedBatches(Iterator[Batch]):
+    """Batches of real cases with batches of synthetic ones behind them."""
+
+    def __init__(self, real: CaseBatches[Batch], synthetic: CaseBatches[Batch]) -> None:
+        self.real = real
+        self.synthetic = synthetic
+
+    def __next__(self) -> Batch:
+        images, targets = next(self.real)
+        more_images, more_targets = next(self.synthetic)
+        return torch.cat([images, more_images]), torch.cat([targets, more_targets])
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far both are."""
+        return {"real": self.real.state_dict(), "synthetic": self.synthetic.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the batch that came next."""
+        self.real.load_state_dict(state["real"])
+        self.synthetic.load_state_dict(state["synthetic"])
 
 
 def unlabelled_batches(

@@ -6,7 +6,7 @@ Batches, losses and the loop over steps are in `methods.sampling`, `methods.loss
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,15 @@ from bench.api import Case, Run, Spec
 from methods.config import TrainingConfig
 from methods.losses import Loss, class_dice, dice_loss, segmentation_loss, task_loss
 from methods.resume import steps
-from methods.sampling import Batch, batches, crop, labelled_batches, unlabelled_batches
+from methods.sampling import (
+    Batch,
+    batches,
+    crop,
+    labelled_batches,
+    mixed_batches,
+    mixture_fact,
+    unlabelled_batches,
+)
 from methods.schedules import polynomial_decay
 
 __all__ = [
@@ -32,6 +40,8 @@ __all__ = [
     "ema_update",
     "labelled_batches",
     "log_losses",
+    "mixed_batches",
+    "mixture_fact",
     "optimise",
     "optimizer",
     "probabilities",
@@ -140,16 +150,19 @@ def train_supervised(
     run: Run,
     config: TrainingConfig,
     loss_of: Loss | None = None,
+    labelled: Iterator[Batch] | None = None,
 ) -> None:
     """T supervised steps on labelled cases; the network is left as it is after the last one.
 
-    Minimises `loss_of` (logits, targets), by default the loss of the task. A loss that changes from
-    step to step has `state_dict` and `load_state_dict`.
+    `labelled` are batches of these cases, by default all drawn with equal probability. Minimises
+    `loss_of` (logits, targets), by default the loss of the task. A loss that changes from step to
+    step has `state_dict` and `load_state_dict`.
     """
     loss_of = loss_of or task_loss(run.spec.task)
     network.to(run.device).train()
     optimiser = optimizer(network.parameters(), config)
-    labelled = labelled_batches(cases, config.batch_size, run, config.augment)
+    if labelled is None:
+        labelled = labelled_batches(cases, config.batch_size, run, config.augment)
     carried: list[Any] = [network, optimiser, labelled]
     if hasattr(loss_of, "state_dict"):
         carried.append(loss_of)

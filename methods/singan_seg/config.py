@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from methods.config import TrainingConfig, shared
+from methods.config import MixtureConfig, shared
 
 
 class PyramidConfig(BaseModel):
@@ -40,7 +40,7 @@ class PyramidConfig(BaseModel):
     reconstruction_noise: Literal["released", "fixed"] = "released"
 
 
-class Config(PyramidConfig, TrainingConfig):
+class Config(PyramidConfig, MixtureConfig):
     """The pyramids, the samples drawn from them, and the training of the shared segmenter."""
 
     # The segmenter is trained on real and synthetic pairs, or on synthetic ones alone.
@@ -56,6 +56,15 @@ class Config(PyramidConfig, TrainingConfig):
     style_learning_rate: float = Field(default=0.01, gt=0)
     content_weight: float = Field(default=1.0, ge=0)
     style_weight: float = Field(default=1000.0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_mode(self) -> Config:
+        if self.real_share is not None and self.mode == "synthetic":
+            raise ValueError(
+                f"real_share {self.real_share:g} given with mode synthetic, which trains on "
+                "synthetic pairs alone; leave out one of them"
+            )
+        return self
 
 
 def pyramid_settings(config: Config) -> dict[str, Any]:

@@ -16,7 +16,14 @@ from methods.singan_seg.pyramid import plan_scales
 from methods.singan_seg.sample import Pyramid, draw_samples, pyramid_from_tensors
 from methods.singan_seg.style import FeatureNetwork, load_feature_network, transfer_style
 from methods.singan_seg.train import train_pyramid
-from methods.training import add_prefix, probabilities, strip_prefix, train_supervised
+from methods.training import (
+    add_prefix,
+    mixed_batches,
+    mixture_fact,
+    probabilities,
+    strip_prefix,
+    train_supervised,
+)
 
 BATCH = 8  # samples drawn at once: 0.3 GB a layer at 250 pixels and 128 filters
 
@@ -55,11 +62,16 @@ class SinGANSeg:
             )
         self.sources = [self._source(case, run) for case in cases]
         count = config.samples_per_image * len(cases)
-        training_cases = list(self._samples(count, run.seed("synthetic samples"), style_network))
-        if config.mode == "augmented":
-            training_cases = [*view.fit, *training_cases]
+        synthetic = list(self._samples(count, run.seed("synthetic samples"), style_network))
         self.network = run.backbone()
-        train_supervised(self.network, training_cases, run, config)
+        if config.mode == "synthetic":
+            train_supervised(self.network, synthetic, run, config)
+        elif config.real_share is None:
+            train_supervised(self.network, [*view.fit, *synthetic], run, config)
+        else:
+            labelled = mixed_batches(view.fit, synthetic, run, config, config.real_share)
+            self.facts["mixture"] = mixture_fact(config.real_share, config)
+            train_supervised(self.network, [*view.fit, *synthetic], run, config, labelled=labelled)
 
     def _check_start_scale(self) -> None:
         height, width = self.spec.size

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from methods.config import TrainingConfig, shared
+from methods.config import MixtureConfig, shared
 
 
 class GeneratorConfig(BaseModel):
@@ -80,7 +80,7 @@ FASTGAN_SIDES = (32, 64, 128, 256)
 FASTGAN_KIMG = 400.0  # published: 50,000 batches of 8 images
 
 
-class Config(TrainingConfig):
+class Config(MixtureConfig):
     """The generators, and what is drawn from them.
 
     In segmentation this is a pool that is labelled in rounds (docs/methods/ssgnet.md#rounds).

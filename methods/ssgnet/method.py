@@ -19,9 +19,12 @@ from methods.training import (
     BackboneMethod,
     Loss,
     add_prefix,
+    mixed_batches,
+    mixture_fact,
     probabilities,
     segmentation_loss,
     strip_prefix,
+    task_loss,
     train_supervised,
 )
 
@@ -71,11 +74,11 @@ class SSGNet(BackboneMethod):
         """
         drawn = self._draw_cases(self.config.pool, run.seed("pool"), run.device)
         pool = [case.image for case in drawn]
-        self._train_segmenter(real, run)
+        self._train_segmenter(real, [], run)
         for number in range(1, self.config.rounds + 1):
             labelled = self._label_pool([torch.from_numpy(image) for image in pool])
             self.facts[f"round {number}"] = f"{len(labelled)} of {len(pool)} synthetic images"
-            self._train_segmenter([*real, *labelled], run)
+            self._train_segmenter(real, labelled, run)
 
     def _fit_classifier(self, real: Sequence[Case], run: Run) -> None:
         """One classifier on real and synthetic images (docs/methods/ssgnet.md#classification)."""
@@ -87,7 +90,7 @@ class SSGNet(BackboneMethod):
             synthetic += self._draw_label(label, count, run)
             self.facts[f"synthetic of label {label}"] = f"{count} beside {counts[label]} real"
         self.network = run.backbone()
-        train_supervised(self.network, [*real, *synthetic], run, self.config)
+        self._train(real, synthetic, run, task_loss(self.spec.task))
         self.segmenter_steps = run.steps
 
     def _draw_label(self, label: int, count: int, run: Run) -> list[Case]:
@@ -134,12 +137,23 @@ class SSGNet(BackboneMethod):
                     cases.append(Case(name, name, image.numpy(), mask))
         return cases
 
-    def _train_segmenter(self, cases: Sequence[Case], run: Run) -> None:
+    def _train_segmenter(self, real: Sequence[Case], synthetic: Sequence[Case], run: Run) -> None:
         """A fresh segmenter on these cases."""
         self.network = run.backbone()
-        loss = self._segmenter_loss(len(cases), run.device)
-        train_supervised(self.network, cases, run, self.config, loss)
+        loss = self._segmenter_loss(len(real) + len(synthetic), run.device)
+        self._train(real, synthetic, run, loss)
         self.segmenter_steps += run.steps
+
+    def _train(self, real: Sequence[Case], synthetic: Sequence[Case], run: Run, loss: Loss) -> None:
+        """T steps on one pool of all cases, or on batches with a fixed share of real ones."""
+        cases = [*real, *synthetic]
+        share = self.config.real_share
+        if share is None or not synthetic:
+            train_supervised(self.network, cases, run, self.config, loss)
+        else:
+            labelled = mixed_batches(real, synthetic, run, self.config, share)
+            self.facts["mixture"] = mixture_fact(share, self.config)
+            train_supervised(self.network, cases, run, self.config, loss, labelled)
 
     def _segmenter_loss(self, cases: int, device: torch.device) -> Loss:
         if self.config.loss == "suite":
