@@ -1,12 +1,14 @@
-"""Drawn lesions for the demo and for tests.
+"""Drawn anatomy with lesions for the demo and for tests.
 
-No file is shipped: every case is a pure function of its name.
+No file is shipped: every case is a pure function of its name. `Truths` says which assumptions of
+methods hold in the images, and in which degree; the card says it on the page.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +22,33 @@ from bench.api import Card, DatasetFactory, RawCase, Record
 Floats = NDArray[np.floating]
 Shape = tuple[int, ...]
 
-VERSION = 1  # part of every seed: raise it whenever the drawing changes
+VERSION = 2  # part of every seed: raise it whenever the drawing changes
 CLASSES = ("background", "smooth lesion", "grainy lesion")
 SMOOTH = 1
 GRAINY = 2
+GRAIN_SIZE = 1.3  # pixels
+ROUGH = {SMOOTH: 0.05, GRAINY: 0.16}  # standard deviation of the outlines of lesions
+# Distances of lesions from the middle of the organ, as shares of its radii.
+INSIDE = (0.42, 0.55)
+ACROSS = (0.85, 1.0)
+MOST = 2.0  # standard deviations by which a part may differ from the common one
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """What the drawing makes true: for each assumption of methods, the degree in which it holds."""
+
+    # Correlation between patients of the place, size and outline of each part of the anatomy.
+    # 1: all patients have one anatomy; 0: nothing recurs.
+    recurrence: float
+    # How widely the looks of patients differ: gain, offset, contrast, colour, texture and noise.
+    # 0: all patients look alike; at 1 gains differ by a factor of up to 3.
+    looks: float
+    # Pixels over which a boundary rises from 12% to 88%; a prediction should not jump inside them.
+    blur: float
+    # Share of lesions that lie where their kind does: smooth ones inside the organ, grainy ones
+    # across its border. The others lie where the other kind does.
+    place: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +56,7 @@ class Family:
     """How many patients and frames a dataset has, and the grid on which they are drawn."""
 
     card: Card
+    truths: Truths
     train: int  # training patients
     test: int  # test patients, numbered after the training patients
     frames: int  # per patient
@@ -41,21 +67,42 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A blob of the anatomy, or a lesion."""
+
+    middle: Floats  # ndim: pixels
+    radii: Floats  # ndim: pixels
+    outline: Floats  # *S: by how much of a radius the border is nearer than on an ellipsoid
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """What all frames of a patient share, so that few labelled patients show few looks."""
+    """What a scanner makes of tissue, so that few labelled patients show few looks."""
+
+    offset: float
+    gain: Floats  # C
+    gamma: float  # of the signal before the gain
+    body: float  # signal of the body
+    organ: float  # signal of the organ
+    lesion: float  # by how much lesions are brighter than the organ
+    grain: float  # amplitude of the grain in a grainy lesion
+    texture: float  # amplitude of the unevenness of all tissue
+    texture_size: float  # pixels
+    shade: Floats  # ndim: change of brightness from the middle to the sides
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What all frames of a patient share."""
 
     shape: Shape  # *S
     normal: frozenset[int]  # frames without a lesion
-    tissue: Floats  # C
-    lesion: Floats  # C: change of colour inside a lesion, darker or brighter
     grainy: float  # share of grainy lesions: a patient has mainly one kind
-    border: float  # blur of a lesion's border, as a share of its radius
-    grain: float  # amplitude of the grain in a grainy lesion
-    grain_size: float  # pixels
-    shade: Floats  # ndim: change of brightness from the middle to the sides
-    fibre: float  # amplitude of the tissue's fibres
-    fibre_wave: Floats  # ndim: their direction and frequency, radians per pixel
-    blotch: float  # amplitude of the tissue's slow unevenness
+    body: Part
+    organ: Part
+    landmark: Part  # looks like a lesion and is none: only that it recurs tells them apart
+    look: Look
 
 
 def _make_generator(*names: object) -> Generator:
@@ -81,104 +128,211 @@ def _draw_smooth_noise(rng: Generator, shape: Shape, size: float) -> Floats:
     return noise / noise.std()
 
 
-def _draw_look(family: Family, patient: int) -> Look:
-    """The look of one patient, the same in each of the patient's frames.
+# --- the anatomy of a patient
 
-    The order of the draws is part of the dataset.
-    """
-    rng = _make_generator(VERSION, family.card.id, patient)
-    ndim = family.card.ndim
-    channels = family.card.channels
-    jitter = rng.integers(-family.jitter, family.jitter + 1, ndim)
-    lesion = _draw_lesion_colour(rng, patient, channels)
-    return Look(
-        shape=tuple(int(side + change) for side, change in zip(family.shape, jitter, strict=True)),
-        normal=_draw_normal_frames(rng, family, patient),
-        tissue=rng.uniform(0.42, 0.58) + rng.uniform(-0.08, 0.08, channels),
-        lesion=lesion,
-        grainy=_share_of_grainy(patient),
-        border=rng.uniform(0.08, 0.2),
-        grain=rng.uniform(0.18, 0.26),
-        grain_size=rng.uniform(0.6, 1.0),
-        shade=rng.uniform(0.04, 0.22) * _draw_direction(rng, ndim),
-        fibre=rng.uniform(0.003, 0.024),
-        fibre_wave=2 * np.pi / rng.uniform(4, 16) * _draw_direction(rng, ndim),
-        blotch=rng.uniform(0.005, 0.02),
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where a part lies in the mean of all patients, and how much patients differ."""
+
+    name: str
+    middle: tuple[float, float, float]  # shares of the sides; 2D takes the last two
+    radius: float  # share of the shortest side
+    moves: float  # standard deviation of the middle, as a share of the sides
+    stretches: float  # standard deviation of the logarithm of a radius
+    rough: float  # standard deviation of the outline
+
+
+BODY = _Plan("body", (0.5, 0.5, 0.5), 0.5, 0.01, 0.04, 0.03)
+ORGAN = _Plan("organ", (0.5, 0.46, 0.44), 0.34, 0.04, 0.10, 0.10)
+LANDMARK = _Plan("landmark", (0.5, 0.80, 0.62), 0.085, 0.02, 0.10, 0.05)
+
+
+def _blend(family: Family, common: Floats, own: Floats) -> Floats:
+    """Numbers of unit variance whose correlation between patients is `recurrence`."""
+    share = family.truths.recurrence
+    return np.sqrt(share) * common + np.sqrt(1 - share) * own
+
+
+def _draw_part(family: Family, patient: int, shape: Shape, plan: _Plan) -> Part:
+    """A part of one patient: what all patients have in common, and what is the patient's own."""
+    ndim = len(shape)
+    sides = np.array(shape)
+    names = (VERSION, family.card.id, plan.name)
+    common = _make_generator(*names, "common")
+    own = _make_generator(*names, patient)
+    numbers = _blend(family, common.standard_normal(2 * ndim), own.standard_normal(2 * ndim))
+    moved, stretched = numbers.clip(-MOST, MOST).reshape(2, ndim)
+    size = sides.min() / 9
+    outline = _blend(
+        family, _draw_smooth_noise(common, shape, size), _draw_smooth_noise(own, shape, size)
+    )
+    return Part(
+        middle=sides * (np.array(plan.middle[-ndim:]) + plan.moves * moved),
+        radii=sides.min() * plan.radius * np.exp(plan.stretches * stretched),
+        outline=plan.rough * outline,
     )
 
 
-def _draw_lesion_colour(rng: Generator, patient: int, channels: int) -> Floats:
-    """Change of colour (C) inside the lesions of a patient: darker or brighter, a little redder."""
-    # Bright and grainy patients take turns, so that each combination is equally common.
-    sign = 2 * (patient // 2 % 2) - 1
-    contrast = sign * rng.uniform(0.28, 0.36) * (1 + rng.uniform(-0.3, 0.3, channels))
-    warmth = rng.uniform(0.01, 0.05) * np.linspace(1, -1, channels)
-    return contrast + warmth
+def _draw_look(family: Family, patient: int) -> Look:
+    """The look of one patient; `looks` widens every range around its middle."""
+    rng = _make_generator(VERSION, family.card.id, patient, "look")
+    ndim = family.card.ndim
+    width = family.truths.looks
+
+    def around(middle: float, reach: float) -> float:
+        return float(middle + width * rng.uniform(-reach, reach))
+
+    colour = np.exp(width * rng.uniform(-0.15, 0.15, family.card.channels))
+    return Look(
+        offset=around(0.14, 0.1),
+        gain=0.46 * np.exp(around(0, 0.5)) * colour,
+        gamma=np.exp(around(0, 0.5)),
+        body=around(0.42, 0.06),
+        organ=around(0.56, 0.06),
+        lesion=around(0.3, 0.06),
+        grain=around(0.2, 0.03),
+        texture=around(0.035, 0.03),
+        texture_size=around(1.8, 1.0),
+        shade=around(0.08, 0.07) * _draw_direction(rng, ndim),
+        noise=around(0.014, 0.01),
+    )
 
 
-def _draw_normal_frames(rng: Generator, family: Family, patient: int) -> frozenset[int]:
+def _draw_normal_frames(family: Family, patient: int) -> frozenset[int]:
     """The frames of a patient that show no lesion."""
+    rng = _make_generator(VERSION, family.card.id, patient, "normal frames")
     count = family.normals[patient % 2]
     return frozenset(rng.permutation(family.frames)[:count].tolist())
 
 
-def _share_of_grainy(patient: int) -> float:
-    return 0.8 if patient // 4 % 2 else 0.2
+@lru_cache(maxsize=4)  # the frames of a patient are usually read one after the other
+def _draw_patient(family: Family, patient: int) -> Patient:
+    rng = _make_generator(VERSION, family.card.id, patient, "shape")
+    jitter = rng.integers(-family.jitter, family.jitter + 1, family.card.ndim)
+    shape = tuple(int(side + change) for side, change in zip(family.shape, jitter, strict=True))
+    return Patient(
+        shape=shape,
+        normal=_draw_normal_frames(family, patient),
+        grainy=0.8 if patient // 2 % 2 else 0.2,
+        body=_draw_part(family, patient, shape, BODY),
+        organ=_draw_part(family, patient, shape, ORGAN),
+        landmark=_draw_part(family, patient, shape, LANDMARK),
+        look=_draw_look(family, patient),
+    )
 
 
-def _draw_tissue(rng: Generator, look: Look, grid: Floats) -> Floats:
-    """Change of brightness (*S) of healthy tissue: shading, slow blotches and wavy fibres."""
-    centred = 2 * grid / _expand_axes(np.array(look.shape), grid.ndim - 1) - 1
-    phase = rng.uniform(0, 2 * np.pi) + 1.5 * _draw_smooth_noise(rng, look.shape, 8)
-    fibres = np.sin(np.tensordot(look.fibre_wave, grid, 1) + phase)
-    blotches = _draw_smooth_noise(rng, look.shape, 5)
-    return np.tensordot(look.shade, centred, 1) + look.fibre * fibres + look.blotch * blotches
+# --- a frame
 
 
-def _draw_depth(rng: Generator, look: Look, grid: Floats, half: int) -> Floats:
-    """Depth (*S) in a lesion of random outline in one half of the picture.
-
-    It is 1 at the middle of the lesion and 0 on its border.
-    """
-    sides = np.array(look.shape)
-    ndim = len(look.shape)
-    radii = sides.min() * rng.uniform(0.17, 0.28, ndim)
-    middle = rng.uniform(0.25, 0.75, ndim)
-    # two lesions may touch but not hide each other
-    middle[-1] = abs(half - rng.uniform(0.22, 0.34))
-    offset = (grid - _expand_axes(middle * sides, ndim)) / _expand_axes(radii, ndim)
-    distance = np.sqrt((offset**2).sum(0))
-    return 1 - distance - 0.12 * _draw_smooth_noise(rng, look.shape, 4)
+def _measure_depth(part: Part, grid: Floats, shift: Floats | float = 0.0) -> Floats:
+    """About how many pixels (*S) lie between a place in a part and its border; below 0 outside."""
+    ndim = len(grid)
+    offset = grid - _expand_axes(part.middle + shift, ndim)
+    distance = np.sqrt(((offset / _expand_axes(part.radii, ndim)) ** 2).sum(0))
+    return (1 - distance - part.outline) * part.radii.mean()
 
 
-def _draw_halves(rng: Generator, look: Look, frame: int) -> list[int]:
-    """The halves (0, 1) of a picture that hold a lesion, the one on top first."""
-    if frame in look.normal:
-        return []
-    halves: list[int] = rng.permutation(2)[: rng.integers(1, 3)].tolist()
-    return halves
+def _cover(depth: Floats, blur: float) -> Floats:
+    """How far (*S) a part covers what lies behind it, from 0 to 1; a half on its border."""
+    return 1 / (1 + np.exp(-(2 * depth / blur).clip(-30, 30)))
 
 
-def _draw_case(family: Family, patient: int, frame: int) -> tuple[Floats, NDArray[np.uint8]]:
-    """One frame with colours around 0.5 (C *S), and the mask of what was painted (*S)."""
-    look = _draw_look(family, patient)
-    rng = _make_generator(VERSION, family.card.id, patient, frame)
-    ndim = len(look.shape)
-    grid = np.indices(look.shape).astype(float)
-    image = _expand_axes(look.tissue, ndim) + _draw_tissue(rng, look, grid)
-    mask = np.zeros(look.shape, np.uint8)
-    covered = np.zeros(look.shape)
-    for half in _draw_halves(rng, look, frame):
-        kind = GRAINY if rng.random() < look.grainy else SMOOTH
-        depth = _draw_depth(rng, look, grid, half)
-        # the first lesion lies on top
-        cover = (1 - covered) / (1 + np.exp(-2 * depth / look.border))
-        noise = _draw_smooth_noise(rng, look.shape, look.grain_size)
-        grain = look.grain * (kind == GRAINY) * noise
-        image += cover * (_expand_axes(look.lesion, ndim) + grain)
+def _draw_lesions(
+    rng: Generator, patient: Patient, place: float, shift: Floats
+) -> list[tuple[int, Part]]:
+    """One or two lesions, on opposite sides of the organ, and their kinds; the first is on top."""
+    direction = _draw_direction(rng, len(patient.shape))
+    lesions = []
+    for side in (1, -1)[: rng.integers(1, 3)]:
+        kind = GRAINY if rng.random() < patient.grainy else SMOOTH
+        is_in_place = rng.random() < place
+        lies_inside = (kind == SMOOTH) == is_in_place
+        least, most = INSIDE if lies_inside else ACROSS
+        reach = rng.uniform(least, most)
+        middle = patient.organ.middle + shift + side * reach * direction * patient.organ.radii
+        lesions.append((kind, _draw_lesion(rng, patient.shape, middle, ROUGH[kind])))
+    return lesions
+
+
+def _draw_lesion(rng: Generator, shape: Shape, middle: Floats, rough: float) -> Part:
+    radii = min(shape) * rng.uniform(0.125, 0.175, len(shape))
+    return Part(middle, radii, rough * _draw_smooth_noise(rng, shape, 3))
+
+
+def _draw_vessels(rng: Generator, patient: Patient, grid: Floats, shift: Floats) -> list[Floats]:
+    """Depths (*S) in small spots of the organ, which are no lesions."""
+    ndim = len(patient.shape)
+    depths = []
+    for _ in range(rng.integers(2, 5)):
+        offset = rng.uniform(-0.8, 0.8, ndim) * patient.organ.radii
+        radii = min(patient.shape) * rng.uniform(0.02, 0.04, ndim)
+        vessel = Part(patient.organ.middle + offset, radii, np.zeros(()))
+        depths.append(_measure_depth(vessel, grid, shift))
+    return depths
+
+
+def _draw_anatomy(
+    rng: Generator, patient: Patient, grid: Floats, shift: Floats, blur: float
+) -> Floats:
+    """The signal (*S) of healthy tissue: organ, landmark and vessels in the body."""
+    look = patient.look
+    signal = look.body * _cover(_measure_depth(patient.body, grid), blur)
+    organ = _cover(_measure_depth(patient.organ, grid, shift), blur)
+    signal += (look.organ - look.body) * organ
+    landmark = _cover(_measure_depth(patient.landmark, grid, shift), blur)
+    signal += landmark * (look.body + look.lesion - signal)
+    for depth in _draw_vessels(rng, patient, grid, shift):
+        signal += rng.choice([-0.15, 0.15]) * _cover(depth, blur)
+    return signal
+
+
+def _paint_lesions(
+    rng: Generator, patient: Patient, truths: Truths, grid: Floats, shift: Floats, signal: Floats
+) -> NDArray[np.uint8]:
+    """Draw lesions into a signal (*S), and give the mask of what was painted (*S)."""
+    look = patient.look
+    body = _measure_depth(patient.body, grid)
+    mask = np.zeros(patient.shape, np.uint8)
+    free = np.ones(patient.shape)  # of lesions on top
+    for kind, lesion in _draw_lesions(rng, patient, truths.place, shift):
+        depth = np.minimum(_measure_depth(lesion, grid), body)
+        cover = free * _cover(depth, truths.blur)
+        level: Floats | float = look.organ + look.lesion
+        if kind == GRAINY:
+            level = level + look.grain * _draw_smooth_noise(rng, patient.shape, GRAIN_SIZE)
+        signal += cover * (level - signal)
         mask[(depth > 0) & (mask == 0)] = kind
-        covered += cover
-    return image + 0.01 * rng.standard_normal(image.shape), mask
+        free -= cover
+    return mask
+
+
+def _draw_case(family: Family, patient_number: int, frame: int) -> tuple[Floats, NDArray[np.uint8]]:
+    """One frame (C *S), most of it in [0, 1], and the mask of its lesions (*S)."""
+    patient = _draw_patient(family, patient_number)
+    look = patient.look
+    truths = family.truths
+    rng = _make_generator(VERSION, family.card.id, patient_number, frame)
+    grid = np.indices(patient.shape).astype(float)
+    shift = min(patient.shape) * rng.uniform(-0.025, 0.025, len(patient.shape))
+    signal = _draw_anatomy(rng, patient, grid, shift, truths.blur)
+    mask = np.zeros(patient.shape, np.uint8)
+    if frame not in patient.normal:
+        mask = _paint_lesions(rng, patient, truths, grid, shift, signal)
+    texture = look.texture * _draw_smooth_noise(rng, patient.shape, look.texture_size)
+    signal += texture * _cover(_measure_depth(patient.body, grid), truths.blur)
+    return _scan(rng, signal, grid, look), mask
+
+
+def _scan(rng: Generator, signal: Floats, grid: Floats, look: Look) -> Floats:
+    """What a scanner shows (C *S) of the signal (*S) of tissue."""
+    ndim = signal.ndim
+    centred = 2 * grid / _expand_axes(np.array(signal.shape), ndim) - 1
+    shaded = signal * (1 + np.tensordot(look.shade, centred, 1))
+    # a gamma that leaves the middle of the range where it is
+    curved = 0.5 * (shaded.clip(0, None) / 0.5) ** look.gamma
+    image = look.offset + _expand_axes(look.gain, ndim) * curved
+    return image + look.noise * rng.standard_normal(image.shape)
 
 
 class Phantoms:
@@ -200,7 +354,7 @@ class Phantoms:
         split: Literal["train", "test"] = "train" if patient < self.family.train else "test"
         label: int | None = None
         if self.card.labels:
-            label = int(frame not in _draw_look(self.family, patient).normal)
+            label = int(frame not in _draw_normal_frames(self.family, patient))
         return Record(f"{group}_f{frame}", group, split, label)
 
     def read(self, record: Record) -> RawCase:
@@ -211,6 +365,27 @@ class Phantoms:
             pixels = np.rint(255 * image.clip(0, 1)).astype(np.uint8)
             return RawCase(pixels, mask, self.family.spacing)
         return RawCase(image.astype(np.float32), mask, self.family.spacing)
+
+
+# --- the data sets
+
+TRUTHS = Truths(recurrence=0.8, looks=0.6, blur=1.2, place=1.0)
+
+
+def describe_truths(truths: Truths, normals: bool) -> str:
+    """What the drawing makes true, as the card says it."""
+    held = [
+        f"anatomy recurs (place, size and outline of its parts correlate by {truths.recurrence:g} "
+        "between patients)",
+        f"appearance varies by patient (gain, contrast, colour, texture and noise, over "
+        f"{truths.looks:g} of the widest range)",
+        f"boundaries are smooth (blurred over {truths.blur:g} pixels)",
+        f"{truths.place:.0%} of the lesions lie where their kind does (smooth ones inside the "
+        "organ, grainy ones across its border)",
+    ]
+    if normals:
+        held.append("a quarter of the images shows the same tissue without a lesion")
+    return f"drawn by datasets/phantoms.py, which makes true that {'; '.join(held)}"
 
 
 def _make_card(
@@ -229,7 +404,7 @@ def _make_card(
         classes=CLASSES,
         normals=normals,
         unit="patient",
-        source="drawn by datasets/phantoms.py",
+        source=describe_truths(TRUTHS, normals),
         licence="generated, no restriction",
         citation="ScarceBench, datasets/phantoms.py",
         redistribute=True,
@@ -244,7 +419,7 @@ def open_phantoms(dataset_id: str, folder: Path | None) -> Phantoms:
         "phantoms", "Phantom lesions", ndim=2, channels=3, normals=True, labels=("normal", "lesion")
     )
     return Phantoms(
-        Family(card, train=40, test=30, frames=6, normals=(1, 2), shape=(64, 64), jitter=0)
+        Family(card, TRUTHS, train=40, test=30, frames=6, normals=(1, 2), shape=(64, 64), jitter=0)
     )
 
 
@@ -254,6 +429,7 @@ def open_phantoms3d(dataset_id: str, folder: Path | None) -> Phantoms:
     return Phantoms(
         Family(
             card,
+            TRUTHS,
             train=12,
             test=6,
             frames=1,

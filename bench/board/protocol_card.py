@@ -163,8 +163,11 @@ def _tuning(tuning: Tuning) -> str:
     stop = ""
     if tuning.prune:
         stop = "; a trial below the median of earlier ones after a fold is stopped"
+    tuned = "every method"
+    if tuning.methods:
+        tuned = f"each of {', '.join(tuning.methods)}; other methods are not tuned"
     return (
-        f"Rows named 'tuned' have the best of {tuning.trials} trials, as many for every method, "
+        f"Rows named 'tuned' have the best of {tuning.trials} trials, as many for {tuned}, "
         "the first with the defaults, each of as many steps as a final training, chosen "
         f"{TUNED_ON[tuning.per]}. A trial is scored on every fourth labelled patient where that "
         f"leaves three, otherwise in at most {tuning.folds} folds{stop}. Images of patients held "

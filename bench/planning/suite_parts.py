@@ -112,6 +112,7 @@ class Tuning(StrictModel):
     """One search for every method, with the same numbers of trials and steps."""
 
     trials: Annotated[int, between(1, 10_000)]  # the first one has the defaults
+    methods: list[Name] = []  # that are tuned, the reference among them; all if none is named
     # subset: one search on the labels of each subset. fraction: one on a further draw of labels.
     per: Literal["subset", "fraction"] = "subset"
     folds: Annotated[int, between(2, 1000)] = 3  # if there are too few labels for a single hold-out

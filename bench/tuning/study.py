@@ -115,6 +115,7 @@ def plan_studies(
     tuning = suite.tuning
     if tuning is None:
         return []
+    _check_methods(suite, tuning)
     groups = _group_cells(suite, tuning, cells, datasets)
     methods = {group[0].method for group in groups}
     for name in tuning.space:
@@ -124,6 +125,23 @@ def plan_studies(
                 "remove it"
             )
     return [_plan_study(group, suite, tuning, datasets, plugins) for group in groups]
+
+
+def _check_methods(suite: Suite, tuning: Tuning) -> None:
+    """Raise BenchError where the methods to tune are not those of the suite, or lack its reference.
+
+    A gain over an untuned reference would count the search as a merit of the method (R2.3).
+    """
+    for name in tuning.methods:
+        if name not in suite.trained_methods:
+            raise BenchError(
+                f"tuning: methods: {name} given; this suite has no method of that name; remove it"
+            )
+    if tuning.methods and suite.reference not in tuning.methods:
+        raise BenchError(
+            f"tuning: methods: {', '.join(tuning.methods)} given; expected the reference "
+            f"{suite.reference} among them; add it"
+        )
 
 
 def _group_cells(
@@ -146,7 +164,9 @@ def _is_tuned(cell: PlannedCell, suite: Suite, dataset: PlannedDataset) -> bool:
     # A reference model may have been added at all labels, which is no budget of the suite.
     has_budget = cell.labelled in suite.labelled_counts(dataset.patients).values()
     is_trained = cell.method != EXTERNAL and cell.refusal is None
-    return has_budget and is_trained and cell.variant == DEFAULT
+    assert suite.tuning is not None
+    is_named = not suite.tuning.methods or cell.method in suite.tuning.methods
+    return has_budget and is_trained and is_named and cell.variant == DEFAULT
 
 
 def _plan_study(

@@ -1,14 +1,17 @@
-"""The drawn datasets: counts, determinism, and what patients and lesions look like."""
+"""The drawn datasets: counts, determinism, and in which degree they hold what their card says."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.api import RawCase, Record
-from datasets.phantoms import DATASETS
+from datasets import phantoms
+from datasets.phantoms import DATASETS, GRAINY, SMOOTH, TRUTHS, Family
 
 Pairs = list[tuple[Record, RawCase]]
 
@@ -97,16 +100,13 @@ def test_frames_of_a_patient_share_their_colour(flat: Pairs) -> None:
     assert colours.mean(1).var(0).min() > 10 * colours.var(1).mean(0).max()
 
 
-def test_lesions_are_darker_in_some_patients_and_brighter_in_others(flat: Pairs) -> None:
-    signs: dict[str, set[bool]] = {}
-    for record, case in flat:
-        if (case.mask > 0).any():
-            inside = case.image[:, case.mask > 0].mean()
-            outside = case.image[:, case.mask == 0].mean()
-            signs.setdefault(record.group, set()).add(bool(inside > outside))
-    brighter = [True in values for values in signs.values() if len(values) == 1]
-    assert len(brighter) > 0.8 * len(signs)
-    assert 0.3 < np.mean(brighter) < 0.7
+def test_normal_frames_show_the_same_tissue(flat: Pairs) -> None:
+    """Outside lesions a patient's frames with and without one have nearly the same colour."""
+    colours = _colours(flat)
+    is_normal = np.array([not case.mask.any() for _, case in flat]).reshape(-1, 6)
+    for of_patient, normal in zip(colours, is_normal, strict=True):
+        with_lesion, without = of_patient[~normal].mean(0), of_patient[normal].mean(0)
+        assert with_lesion == pytest.approx(without, abs=10)  # of 255
 
 
 def test_patients_have_mainly_one_kind_of_lesion(flat: Pairs) -> None:
@@ -129,6 +129,86 @@ def test_grain_tells_the_classes_apart(flat: Pairs) -> None:
             inside = (case.mask[:, 1:] == kind) & (case.mask[:, :-1] == kind)
             changes.extend(change[inside])
     assert np.mean(steps[2]) > 3 * np.mean(steps[1])
+
+
+# --- what the drawing makes true
+
+
+def _family(**truths: float) -> Family:
+    """The 2D phantoms with other truths."""
+    family = phantoms.open_phantoms("phantoms", None).family
+    return replace(family, truths=replace(TRUTHS, **truths))
+
+
+@pytest.mark.parametrize("recurrence", [0.0, 0.5, TRUTHS.recurrence, 1.0])
+def test_anatomy_recurs_as_far_as_stated(recurrence: float) -> None:
+    """Outlines correlate between patients by `recurrence`, in the mean of all pairs and parts."""
+    family = _family(recurrence=recurrence)
+    correlations = []
+    for plan in (phantoms.BODY, phantoms.ORGAN, phantoms.LANDMARK):
+        outlines = []
+        for patient in range(8):
+            part = phantoms._draw_part(family, patient, family.shape, plan)
+            outlines.append(part.outline.ravel())
+        for one, other in combinations(outlines, 2):
+            correlations.append(np.corrcoef(one, other)[0, 1])
+    assert np.mean(correlations) == pytest.approx(recurrence, abs=0.1)
+
+
+def test_patients_of_one_anatomy_have_their_organ_in_one_place() -> None:
+    def spread(recurrence: float) -> float:
+        family = _family(recurrence=recurrence)
+        organs = []
+        for patient in range(30):
+            part = phantoms._draw_part(family, patient, family.shape, phantoms.ORGAN)
+            organs.append(part.middle)
+        return float(np.std(organs, axis=0).mean())
+
+    assert spread(1.0) == pytest.approx(0)
+    # the standard deviation that is left is sqrt(1 - recurrence) of the whole one
+    assert spread(0.75) / spread(0.0) == pytest.approx(0.5, abs=0.15)
+
+
+def test_looks_vary_by_patient_as_far_as_stated() -> None:
+    """Log gains are uniform within `looks` times a half; without looks all patients are alike."""
+    for looks in (0.0, TRUTHS.looks, 1.0):
+        family = _family(looks=looks)
+        drawn = [phantoms._draw_look(family, patient) for patient in range(200)]
+        gains = np.log([look.gain.mean() for look in drawn])
+        # a uniform range of +-0.5, and the mean of three colours of +-0.15
+        expected = looks * np.sqrt(1 / 12 + 0.3**2 / 12 / 3)
+        assert gains.std() == pytest.approx(expected, rel=0.15)
+        assert np.ptp([look.offset for look in drawn]) <= 0.2 * looks + 1e-12
+
+
+def test_a_boundary_is_as_smooth_as_stated() -> None:
+    blur = 1.7
+    cover = phantoms._cover(np.array([-blur, 0, blur]), blur)
+    assert cover == pytest.approx([1 / (1 + np.e**2), 0.5, 1 / (1 + np.e**-2)])
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_lesions_lie_where_their_kind_does(place: float) -> None:
+    """At 1 smooth lesions have their middle well inside the organ, grainy ones near its border."""
+    family = _family(place=place)
+    for number in range(12):
+        patient = phantoms._draw_patient(family, number)
+        rng = np.random.default_rng(number)
+        for kind, lesion in phantoms._draw_lesions(rng, patient, place, np.zeros(2)):
+            way = (lesion.middle - patient.organ.middle) / patient.organ.radii
+            lies_inside = np.linalg.norm(way) < 0.7
+            expected = SMOOTH if place == 1 else GRAINY
+            assert lies_inside == (kind == expected)
+
+
+def test_the_card_says_what_holds() -> None:
+    source = DATASETS["phantoms"]("phantoms", None).card.source
+    assert f"correlate by {TRUTHS.recurrence:g}" in source
+    assert f"{TRUTHS.looks:g} of the widest range" in source
+    assert f"blurred over {TRUTHS.blur:g} pixels" in source
+    assert f"{TRUTHS.place:.0%} of the lesions" in source
+    assert "without a lesion" in source
+    assert "without a lesion" not in DATASETS["phantoms3d"]("phantoms3d", None).card.source
 
 
 def test_volumes_have_spacing_and_differ_in_shape(volumes: Pairs) -> None:

@@ -87,6 +87,20 @@ def test_variants_are_not_tuned(tmp_path: Path) -> None:
     assert len(bench.cells) - len(bench.untuned_cells) == 4
 
 
+def test_a_suite_may_tune_some_of_its_methods(tmp_path: Path) -> None:
+    methods = ["shifted", "threshold"]
+    options = RunOptions(plugins=[*PLUGINS, PLUGIN_FOLDER / "threshold.py"], device="cpu")
+    named = {"trials": 2, "per": "subset", "folds": 2, "methods": ["shifted"]}
+    bench = plan_tuned(tmp_path / "out", options, methods=methods, tuning=named)
+    assert {cell.method for cell in bench.cells if cell.study} == {"shifted"}
+    unknown = {**named, "methods": ["shifted", "no_such"]}
+    with pytest.raises(BenchError, match="no_such given; this suite has no method of that name"):
+        plan_tuned(tmp_path / "unknown", options, methods=methods, tuning=unknown)
+    without_reference = {**named, "methods": ["threshold"]}
+    with pytest.raises(BenchError, match="expected the reference shifted among them; add it"):
+        plan_tuned(tmp_path / "none", options, methods=methods, tuning=without_reference)
+
+
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
