@@ -78,6 +78,10 @@ class CellFolder:
         """The folder of the suite's shared parts."""
         return self.path.parent.parent / "parts"
 
+    def relative(self, file: Path) -> Path:
+        """A path as seen from the folder of the cell."""
+        return Path(os.path.relpath(file.resolve(), self.path.resolve()))
+
     def make(self) -> None:
         """Create the folder if it does not exist."""
         self.path.mkdir(parents=True, exist_ok=True)

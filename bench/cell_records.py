@@ -72,11 +72,12 @@ class CellJob:
     cell: CellKey
     patients: Sequence[str] = ()  # labelled, in the order they were drawn
     held_out: Sequence[str] = ()  # labelled patients that a trial is scored on
-    cache: str = ""  # the folder of the decoded images
+    # Of decoded images; paths are as seen from the folder of the cell.
+    cache: str = ""
     weights: str | None = None  # the file with weights of the suite's network
     device: str = "auto"
     pseudo_healthy: bool = False  # the method removes lesions from images
-    plugins: Sequence[str] = ()  # files
+    plugins: Sequence[str] = ()  # files, as seen from there
     plugin_code: str | None = None  # hash of the plug-in that brings the method, if one does
     keep_model: bool = False
     checkpoint_s: float = 300.0  # of training, between two states that a killed one goes on from

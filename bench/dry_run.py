@@ -212,10 +212,11 @@ def _step_seconds(
     with tempfile.TemporaryDirectory() as folder:
         for kind, cell in probes.items():
             short = replace(cell, steps=PROBE_STEPS)
+            store = Store(Path(folder))
             jobs = driver.write_jobs(
-                [short], bench.suite, bench.datasets, options.device, options.plugins
+                [short], bench.suite, bench.datasets, store, options.device, options.plugins
             )
-            seconds = _probe_seconds(jobs[short.key], Store(Path(folder)), executor)
+            seconds = _probe_seconds(jobs[short.key], store, executor)
             if seconds is not None:
                 step_seconds[kind] = seconds
     return step_seconds

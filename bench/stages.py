@@ -156,7 +156,7 @@ def make_plan(bench: Bench) -> Plan:
     plugins = bench.options.plugins
     caches = {}
     for name, dataset in bench.datasets.items():
-        caches[name] = dataset.prepared.folder.resolve()
+        caches[name] = bench.store.relative(dataset.prepared.folder)
     studies = []
     if suite.tuning:
         studies = [study.facts() for study in _studies(bench)]
@@ -226,7 +226,7 @@ def run(
     options = bench.options
     chosen = _cells_to_run(bench)
     executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
-    jobs = driver.write_jobs(chosen, suite, bench.datasets, options.device, options.plugins)
+    jobs = driver.write_jobs(chosen, suite, bench.datasets, store, options.device, options.plugins)
     decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics)
     metric_code = registry.metric_code(suite.metrics)
@@ -270,7 +270,7 @@ def _cells_to_run(bench: Bench) -> list[PlannedCell]:
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
     """Copy predictions made elsewhere, unless that is done already."""
     given = [cell for cell in cells if cell.method == EXTERNAL]
-    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.options.device)
+    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.store, bench.options.device)
     for cell in given:
         if bench.store.state(cell.key) == "done":
             continue

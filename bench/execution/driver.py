@@ -28,27 +28,31 @@ def write_jobs(
     cells: Sequence[PlannedCell],
     suite: Suite,
     datasets: Mapping[str, PlannedDataset],
+    store: Store,
     device: str,
     plugins: Sequence[Path] = (),
 ) -> dict[str, CellJob]:
-    """The job of each cell by key: all that its worker reads besides the decoded images."""
+    """The job of each cell by key: all that its worker reads besides the decoded images.
+
+    Paths are as seen from the folder of the cell, so that a result folder may move with its cache.
+    """
     judging = _reference_keys(cells, suite.reference)
-    plugin_files = [str(file.resolve()) for file in plugins]
     codes = _plugin_codes(cells, plugins)
     jobs: dict[str, CellJob] = {}
     for cell in cells:
         dataset = datasets[suite.planned_name(cell.dataset, cell.subset)]
+        folder = store.cell(cell.key)
         fitted, held_out = _patients(cell, dataset)
         prepared = dataset.prepared
         jobs[cell.key] = CellJob(
             cell=cell.bare_key(),
             patients=list(fitted),
             held_out=list(held_out),
-            cache=str(prepared.folder.resolve()),
+            cache=str(folder.relative(prepared.folder)),
             weights=_weights(suite, cell.task),
             device=device,
             pseudo_healthy=cell.pseudo_healthy,
-            plugins=plugin_files,
+            plugins=[str(folder.relative(file)) for file in plugins],
             plugin_code=codes[cell.method],
             keep_model=(suite.keep_models and not held_out) or cell.key in judging,
             checkpoint_s=suite.checkpoint_s,

@@ -58,7 +58,7 @@ def run_studies(
         if retry_failed:
             forget_failed(study, infos[study.base.method], trials, store)
     while due := _due_cells(studies, infos, trials, store):
-        jobs = driver.write_jobs(due, suite, datasets, device, plugins)
+        jobs = driver.write_jobs(due, suite, datasets, store, device, plugins)
         executor = LocalExecutor(workers or driver.available_cores(), suite.threads)
         # A cell that fails makes its trial fail. A launch that was killed leaves cells that are
         # simply run again.

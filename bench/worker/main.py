@@ -29,7 +29,7 @@ from bench.files.records import flush_all
 from bench.worker import held_out, samples
 from bench.worker.checkpoints import Checkpoints
 from bench.worker.failures import DISK, MACHINE, MEMORY, describe_failure
-from bench.worker.method_run import MethodRun, environment_of
+from bench.worker.method_run import MethodRun, environment_of, processor_name
 from bench.worker.model import build_method, choose_device, predictor_of
 from bench.worker.predictors import ClassPredictor, Predictor, batch_of
 from bench.worker.shared_parts import save_state
@@ -163,11 +163,12 @@ def _prepare(folder: CellFolder) -> _Training:
     cell = job.cell
     torch.set_num_threads(cell.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    decoded = Path(job.cache)
+    decoded = folder.path / job.cache
     index = read_index(decoded)
     view = cache.train_view(decoded, index, job.patients, cell.task, cell.class_known)
     run = MethodRun(job, folder, view.spec, choose_device(job.device))
-    method = build_method(job, view.spec, [Path(file) for file in job.plugins])
+    plugins = [folder.path / file for file in job.plugins]
+    method = build_method(job, view.spec, plugins)
     predictor = predictor_of(method, view.spec, cell.inference_settings, run.device)
     return _Training(job, folder, decoded, index, view, method, run, predictor)
 
@@ -198,7 +199,7 @@ def _result_of(training: _Training, predictions: int, made: int, cost: CellCost)
         parts=training.run.parts.used,
         facts=getattr(training.method, "facts", {}),
         cost=cost,
-        environment=environment_of(training.run.device),
+        environment={**environment_of(training.run.device), "processor": processor_name()},
     )
 
 

@@ -7,6 +7,7 @@ import operator
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from bench.cell_records import CellJob, CellProgress
 from bench.errors import NotFiniteError
 from bench.worker.kept_training import KeptLoop, KeptTraining
 from bench.worker.shared_parts import Parts
+
+PROCESSOR = Path("/proc/cpuinfo")  # on Linux
 
 
 class MethodRun:
@@ -105,6 +108,15 @@ def environment_of(device: torch.device) -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+
+
+def processor_name() -> str:
+    """The model of this machine's processor: training noise moves a result from one to another."""
+    with suppress(OSError):
+        for line in PROCESSOR.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _shared_context(job: CellJob) -> dict[str, Any]:
