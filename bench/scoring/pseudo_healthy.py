@@ -69,16 +69,27 @@ def judge_pseudo_healthy(
     ]
     write_text(folder.pseudo_healthy_scores, as_csv(rows, PSEUDO_HEALTHY_FIELDS))
     without_lesions = healthy[masks.any((1, 2))]
-    distances = []
-    for text in extractors:
-        try:
-            distance = _distance_to_healthy(
-                text, decoded, index, without_lesions, model, device, why
-            )
-        except features.Unavailable as problem:
-            distance = unavailable_distance(text, str(problem))
-        distances.append(distance)
+    distances = [
+        _distance_if_available(text, decoded, index, without_lesions, model, device, why)
+        for text in extractors
+    ]
     return Judgement(inputs="", made=len(images), normal=distances)
+
+
+def _distance_if_available(
+    text: str,
+    decoded: Path,
+    index: Index,
+    without_lesions: Pictures,
+    model: Model,
+    device: str,
+    why: str,
+) -> Distance:
+    """The distance in the features of one extractor, or why there is none."""
+    try:
+        return _distance_to_healthy(text, decoded, index, without_lesions, model, device, why)
+    except features.Unavailable as problem:
+        return unavailable_distance(text, str(problem))
 
 
 def _read_test_images(decoded: Path, index: Index) -> tuple[list[CaseEntry], Pictures]:
