@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.diff.compare import compare
+from bench.diff.read import read
 from bench.dry_run import forecast
 from bench.errors import BenchError
 from bench.planning.plan_file import read_plan
@@ -81,6 +83,16 @@ def test_a_row_holds_every_patient(finished: Store) -> None:
     assert low.text.startswith("2 draws in each of 5 folds: half-width now 0.")
     assert full.text.startswith("2 repeats in each of 5 folds: half-width now 0.")
     assert page.exists()
+
+
+def test_diff_knows_the_fold_of_each_patient(finished: Store) -> None:
+    report(finished)
+    side = read(finished.out)
+    assert len(side.folds) == 4  # rows: two methods at two budgets
+    for fold_of in side.folds.values():
+        assert set(fold_of) == {f"p{number}" for number in range(10)}
+        assert Counter(fold_of.values()) == dict.fromkeys(range(FOLDS), 2)
+    assert compare(side, side).changed == []
 
 
 def test_verify_finds_no_difference(finished: Store) -> None:

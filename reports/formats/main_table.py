@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bench.board.columns import COLUMNS
 from bench.board.schema import HEADLINE, Board, ColumnFacts, DatasetFacts, Row
 from bench.names import DEFAULT, TUNED, draw_noun
+from reports.draws import draws_of_folds
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
 from reports.view import kept_defaults
@@ -267,7 +268,7 @@ def _caption(board: Board, problem: Problem, budget: Budget, lines: Sequence[Lin
     title = board.column(HEADLINE[problem.task]).title
     sentences = [
         f"{title} on {tables.problem_title(board, problem)} with {budget.text} "
-        f"{tables.plural(unit, 2)} labelled: mean over {_tested(card)}{_draws(lines)}."
+        f"{tables.plural(unit, 2)} labelled: mean over {_tested(card)}{_draws(board, lines)}."
     ]
     verdicts = {line.verdict for line in lines} - {"", REFERENCE, UNTESTED}
     if any("[" in cell.text for line in lines for cell in line.cells):
@@ -289,12 +290,15 @@ def _tested(card: DatasetFacts) -> str:
     return tested
 
 
-def _draws(lines: Sequence[Line]) -> str:
+def _draws(board: Board, lines: Sequence[Line]) -> str:
     """How many draws the means are over, where there are means."""
     counts = sorted({line.entry.head.n_subsets for line in lines if line.cells})
     if not counts:
         return ""
-    noun = draw_noun(lines[0].entry.head.fraction)
+    fraction = lines[0].entry.head.fraction
+    if board.suite.outer_folds is not None:
+        return f" and {draws_of_folds(board, counts[-1], fraction)}"
+    noun = draw_noun(fraction)
     span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f" and {span} {tables.plural(noun, counts[-1])}"
 

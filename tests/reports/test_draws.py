@@ -10,6 +10,7 @@ import pytest
 
 from bench.board.schema import Board
 from reports.draws import draw_label, draws_of_folds, draws_word, single_means, spoken_draws
+from reports.formats.main_table import main_tables
 from reports.page.banner import fact_line
 from reports.page.page import render_page
 from reports.page.sources import problem_sources
@@ -53,6 +54,20 @@ def test_with_outer_folds_a_mean_of_a_draw_is_one_of_a_fold(golden: Board) -> No
     assert spoken_draws(folded, 10, False, "patients") == "five folds"
     assert "2 draws in each of 5 folds" in fact_line(folded, PROBLEM)
     assert problem_sources(folded, PROBLEM)["folds"] == 5
+
+
+def test_tables_for_papers_say_what_their_means_are_over(golden: Board) -> None:
+    full = [replace(row, fraction=1.0) for row in golden.rows]
+    for folds, low_words, full_words in (
+        (None, "and 3 draws.", "and 3 repeats."),
+        (3, "and 1 draw in each of 3 folds.", "and 1 repeat in each of 3 folds."),
+    ):
+        suite = replace(golden.suite, outer_folds=folds)
+        captions = [table.caption for table in main_tables(replace(golden, suite=suite))]
+        assert all(low_words in caption for caption in captions) and captions
+        board = replace(golden, suite=suite, rows=full)
+        captions = [table.caption for table in main_tables(board)]
+        assert all(full_words in caption for caption in captions) and captions
 
 
 @pytest.mark.parametrize(("folds", "count"), [(None, 0), (5, 2)])
