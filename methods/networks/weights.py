@@ -6,12 +6,17 @@ and `_`, which timm's `features_only` networks rewrite.
 
 from __future__ import annotations
 
+import argparse
 import logging
-import pickle
+import pathlib
+import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,14 +30,33 @@ WRAPPERS = (
     "state_dict",
     "model_state_dict",
     "model_ema",
+    "state_dict_ema",
     "teacher",
     "model",
+    "module",
     "student",
     "network",
     "net",
     "encoder",
     "backbone",
+    "params",
+    "weights",
 )
+MAKE_NUMBER: Any = np.float64(0).__reduce__()[0]
+MAKE_ARRAY: Any = np.zeros(1).__reduce__()[0]
+# What checkpoints hold beside tensors: settings and numbers, whose classes run no code of a file.
+PLAIN_CLASSES: list[Any] = [
+    argparse.Namespace,
+    SimpleNamespace,
+    pathlib.PosixPath,
+    np.ndarray,
+    np.dtype,
+    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
+    (MAKE_NUMBER, "numpy._core.multiarray.scalar"),
+    (MAKE_NUMBER, "numpy.core.multiarray.scalar"),
+    (MAKE_ARRAY, "numpy._core.multiarray._reconstruct"),
+    (MAKE_ARRAY, "numpy.core.multiarray._reconstruct"),
+]
 PREFIXES = (
     "module.",
     "_orig_mod.",
@@ -44,6 +68,8 @@ PREFIXES = (
     "encoder_q.",
     "teacher.",
 )
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # in torchvision's own files
+FOREIGN = re.compile(r"GLOBAL (\S+) ")  # in torch's message on a class that it does not load
 COUNTER = "num_batches_tracked"  # of batch norm; older files lack it, and nothing here reads it
 SHOWN = 3
 
@@ -61,7 +87,8 @@ def load_weights(
     wanted = network.state_dict()
     if own:
         wanted = {key: value for key, value in wanted.items() if not key.startswith(tuple(own))}
-    state, used = _match(wanted, given)
+    state, used = _match(wanted, given, file)
+    _refuse_not_finite(state, file)
     _refuse_incomplete(wanted, state, file, part, advice)
     network.load_state_dict({**network.state_dict(), **state})
     left_over = [key for key in given if key not in used]
@@ -74,22 +101,38 @@ def read_state(file: Path) -> State:
 
     Raises BenchError if the file is neither.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         if file.suffix.lower() == ".safetensors":
             return load_file(file, device="cpu")
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError) as problem:
-        raise _unreadable(file, problem) from None
-    except (pickle.UnpicklingError, SafetensorError) as problem:
+        _refuse_damaged_zip(file)
+        with torch.serialization.safe_globals(PLAIN_CLASSES):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as problem:  # on damaged files decoders raise errors of many kinds
         raise _unreadable(file, problem) from None
     return _unwrap(content, file)
 
 
+def _refuse_damaged_zip(file: Path) -> None:
+    """Raise ValueError where a checksum in a file that torch.save wrote differs.
+
+    torch itself reads past it, and gives other weights.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} in it differs")
+
+
 def _unreadable(file: Path, problem: Exception) -> BenchError:
-    reason = " ".join(str(problem).split())[:120]
+    foreign = FOREIGN.search(str(problem))
+    if foreign:
+        reason = f"it holds an object of {foreign[1]} beside tensors"
+    else:
+        reason = " ".join(str(problem).split())[:120]
     return BenchError(
         f"weights {file} given; no state dict can be read from it ({reason}); give a .safetensors "
         "file, or a .pth saved from state_dict()"
@@ -107,14 +150,17 @@ def _unwrap(content: Any, file: Path) -> State:
     if isinstance(content, Mapping):
         for key, value in content.items():
             if isinstance(value, torch.Tensor):
-                state[str(key)] = value
+                state[str(key)] = value.dequantize() if value.is_quantized else value
     if not state:
         raise _unreadable(file, ValueError("it holds no tensors by name"))
     return state
 
 
-def _match(wanted: State, given: State) -> tuple[State, set[str]]:
-    """For each wanted name the tensor of the file, and which of the file's names were used."""
+def _match(wanted: State, given: State, file: Path) -> tuple[State, set[str]]:
+    """For each wanted name the tensor of the file, and which of the file's names were used.
+
+    Raises BenchError where the file holds several different tensors that fit a name.
+    """
     by_name: dict[str, list[str]] = {}
     for key in given:
         by_name.setdefault(_bare(key), []).append(key)
@@ -122,6 +168,7 @@ def _match(wanted: State, given: State) -> tuple[State, set[str]]:
     used = set()
     for key, value in wanted.items():
         candidates = [key] if key in given else by_name.get(_bare(key), [])
+        _refuse_two_networks(candidates, given, file)
         for candidate in candidates:
             tensor = _fit_channels(given[candidate], value)
             if tensor.shape == value.shape or len(candidates) == 1:
@@ -131,11 +178,34 @@ def _match(wanted: State, given: State) -> tuple[State, set[str]]:
     return state, used
 
 
+def _refuse_two_networks(names: Sequence[str], given: State, file: Path) -> None:
+    """Raise BenchError where tensors that differ in their prefix alone hold different values."""
+    first, *others = names or [""]
+    for name in others:
+        is_alike = given[name].shape == given[first].shape
+        if is_alike and not torch.equal(given[name], given[first]):
+            raise BenchError(
+                f"weights {file.name} given; it holds several networks: {first!r} and {name!r} "
+                "differ; save the state dict of one of them"
+            )
+
+
+def _refuse_not_finite(state: State, file: Path) -> None:
+    """Raise BenchError where a tensor holds NaN or infinity, as those of a diverged training do."""
+    broken = [key for key, tensor in state.items() if not tensor.isfinite().all()]
+    if broken:
+        raise BenchError(
+            f"weights {file.name} given; {len(broken)} of {len(state)} tensors hold NaN or "
+            f"infinity, such as {_some(broken)}; give the file of a training that did not diverge"
+        )
+
+
 def _bare(key: str) -> str:
     """A name without the prefixes of wrappers, and with one sign between its parts."""
     while True:
         prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), None)
         if prefix is None:
+            key = OLD_DENSENET.sub(r"\1\2", key)
             return key.replace(".", "_")
         key = key.removeprefix(prefix)
 

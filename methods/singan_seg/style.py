@@ -14,9 +14,9 @@ from torch.nn.functional import mse_loss
 
 from bench.errors import BenchError
 from methods.networks.smp import IMAGENET_MEAN, IMAGENET_STD
+from methods.networks.weights import load_weights
 from methods.singan_seg.config import Config
 from methods.singan_seg.pairs import to_size
-from methods.training import strip_prefix
 
 WEIGHTS = (0.75, 0.5, 0.25, 0.25, 0.25)  # of the style layers, first to last
 
@@ -91,19 +91,8 @@ def load_feature_network(style: str, device: torch.device) -> FeatureNetwork:
         )
     with torch.device("meta"):  # the weights come from the file
         features = getattr(torchvision.models, name)(weights=None).features
-    given = strip_prefix("features.", torch.load(file, weights_only=True, map_location="cpu"))
-    expected = features.state_dict()
-    missing: list[str] = []
-    for key, value in expected.items():
-        if key not in given or given[key].shape != value.shape:
-            missing.append(key)
-    if missing:
-        raise BenchError(
-            f"style {style!r} given; {len(missing)} of {len(expected)} tensors of {name} are not "
-            f"in the file, such as 'features.{missing[0]}'; give the state dict of torchvision's "
-            f"{name}"
-        )
-    features.load_state_dict(given, assign=True)
+    network = nn.ModuleDict({"features": features}).to_empty(device="cpu")
+    load_weights(network, Path(file), name, advice=f"give the state dict of torchvision's {name}")
     return FeatureNetwork(features, NETWORKS[name]).to(device)
 
 

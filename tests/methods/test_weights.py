@@ -1,11 +1,14 @@
 """Weights as people have them: every wrapper, prefix and format; what does not fit is named."""
 
+import argparse
 import logging
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -163,3 +166,91 @@ def test_a_size_that_smp_cannot_take_is_found_at_planning() -> None:
                 "backbone": {"name": "smp:unet/resnet18"},
             }
         )
+
+
+BESIDE: list[dict[str, Any]] = [
+    {"args": argparse.Namespace(lr=0.1, out=Path("/runs")), "epoch": 3},
+    {"best": np.float64(0.3), "step": np.int64(7), "history": np.arange(3.0)},
+]
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_settings_and_numbers_beside_the_state_dict_do_no_harm(
+    beside: dict[str, Any], state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """Checkpoints of MAE, DINO and ConvNeXt hold their arguments, others numbers of numpy."""
+    loaded = load({"model": state, **beside}, tmp_path)
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(nn.Linear(2, 2), "torch.nn.modules.linear.Linear"), ({"when": date(2020, 1, 1)}, "datetime")],
+)
+def test_objects_that_would_run_code_are_named(content: Any, named: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=rf"it holds an object of {named}"):
+        load(content, tmp_path)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict_ema", "module", "params", "weights"])
+def test_further_wrappers_are_opened(
+    wrapper: str, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    loaded = load({wrapper: prefixed("module.")(state), "version": 2}, tmp_path)
+    assert torch.equal(loaded["conv1.weight"], state["conv1.weight"])
+
+
+def test_a_network_in_data_parallel_loads(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    source = nn.DataParallel(network())
+    loaded = load(source.state_dict(), tmp_path)
+    assert torch.equal(loaded["conv1.weight"], source.module.state_dict()["conv1.weight"])
+
+
+def test_two_networks_in_one_state_dict_are_named(
+    state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """The one that came first was taken without a word."""
+    other = {key: value + 1 for key, value in state.items()}
+    both = {**prefixed("model.encoder.")(state), **prefixed("teacher.encoder.")(other)}
+    words = (
+        r"several networks: 'model\.encoder\.conv1\.weight' and 'teacher\.encoder\.conv1\.weight'"
+    )
+    with pytest.raises(BenchError, match=words):
+        load(both, tmp_path)
+    same = {**prefixed("model.encoder.")(state), **prefixed("teacher.encoder.")(state)}
+    assert torch.equal(load(same, tmp_path)["conv1.bias"], state["conv1.bias"])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_of_a_diverged_training_are_named(
+    value: float, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    state["conv1.bias"][2] = value
+    with pytest.raises(
+        BenchError, match=r"1 of 9 tensors hold NaN or infinity, such as 'conv1.bias'"
+    ):
+        load(state, tmp_path)
+
+
+def test_a_changed_byte_is_noticed(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """torch reads past the checksums of its own files, and gave other weights."""
+    file = tmp_path / "w.pth"
+    torch.save(state, file)
+    content = bytearray(file.read_bytes())
+    values = state["conv1.weight"].numpy().tobytes()
+    position = content.index(values)
+    content[position + 3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BenchError, match=r"the checksum of .* in it differs"):
+        read_state(file)
+
+
+def test_old_names_of_densenet_are_found(tmp_path: Path) -> None:
+    """torchvision's published files say norm.1 where its code says norm1."""
+    block = nn.ModuleDict({"denselayer1": nn.ModuleDict({"norm1": nn.BatchNorm2d(3)})})
+    block["denselayer1"]["norm1"].weight.data.uniform_()
+    given = {key.replace("norm1", "norm.1"): value for key, value in block.state_dict().items()}
+    filled = nn.ModuleDict({"denselayer1": nn.ModuleDict({"norm1": nn.BatchNorm2d(3)})})
+    loaded = load(given, tmp_path, filled)
+    assert torch.equal(loaded["denselayer1.norm1.weight"], given["denselayer1.norm.1.weight"])

@@ -172,5 +172,16 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         load_feature_network(f"vgg19={tmp_path / 'missing.pt'}", CPU)
     file = tmp_path / "other.pt"
     torch.save({"features.0.weight": torch.zeros(1)}, file)
-    with pytest.raises(BenchError, match=r"32 of 32 tensors of vgg19 .* 'features.0.weight'"):
+    with pytest.raises(
+        BenchError, match=r"31 of 32 tensors of the vgg19 .* 'features.0.weight' of shape"
+    ):
         load_feature_network(f"vgg19={file}", CPU)
+
+
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    """It was an error of torch, with a traceback in the log of a failed cell."""
+    file = tmp_path / "w.pt"
+    file.write_bytes(b"<html>404</html>")
+    with pytest.raises(BenchError, match="no state dict can be read from it") as caught:
+        load_feature_network(f"vgg19={file}", CPU)
+    assert "\n" not in str(caught.value)
