@@ -17,7 +17,7 @@ test: $(READY)
 gate: $(READY)  # slow: trains on phantoms at full and at low budget, and checks the gap
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
-gate-long: $(READY)  # simulates boards for minutes and holds what the statistics promise
+gate-long: $(READY)  # an hour or more: what the statistics promise, and that short runs behave
 	$(BIN)/python -m pytest -m long
 
 # Kills, damages and misuses a small run, at most 15 minutes; make torture SEED=7 SIZE=0.2

@@ -252,8 +252,9 @@ def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[t
     if remark:
         caution = board.protocol.get(f"Caution about {head.method}", "")
         marks.append((remark, caution))
-    if head.short_form:
-        marks.append(("short form", board.methods[head.method].short_form))
+    card = board.methods.get(head.method)
+    if head.short_form and card is not None:
+        marks.append(("short form", card.short_form))
     if has_kept:
         marks.append((KEPT, "The tuned row has the same settings and runs; it is shown once."))
     elif head.variant == TUNED and not budget.full and _has_extra_draw(board):

@@ -126,3 +126,10 @@ def test_methods_that_are_not_separated_from_the_best_are_marked(group: list[Row
     rows = rows_by_method(scored_rows.case_rows(Budget(group), FACTS["dice"], "base"))
     first = [key for key, row in rows.items() if row.tie_group == 1]
     assert first == [("good", "default"), ("good", "tuned")]
+
+
+def test_a_row_says_that_it_was_trained_in_the_short_form() -> None:
+    table = random.normal(0.6, 0.1, (20, 5))
+    budget = Budget([scored("base", table), scored("short", table, short_form=True)])
+    rows = scored_rows.case_rows(budget, FACTS["dice"], "base")
+    assert {row.method: row.short_form for row in rows} == {"base": False, "short": True}

@@ -13,6 +13,7 @@ from bench.planning import cells as planning
 from bench.planning import suite, suite_file, suite_parts
 from bench.planning.cells import PlannedCell
 from bench.planning.filters import matching_cells
+from bench.planning.plan_file import method_cards
 
 GOOD = {
     "name": "toy",
@@ -29,6 +30,13 @@ def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suit
     file = tmp_path / "toy.yaml"
     file.write_text(yaml.safe_dump({**GOOD, **changes}))
     return suite_file.load(file, at)
+
+
+def test_cards_say_in_words_what_the_short_form_is() -> None:
+    methods = ["supervised", "sgrs_net"]
+    cards = method_cards(suite.Suite(**{**GOOD, "methods": methods}))
+    assert cards["sgrs_net"].short_form.startswith("Below 3,000 steps the learning rate falls")
+    assert cards["supervised"].short_form == ""
 
 
 @pytest.mark.parametrize("inception", ["inception", "inception=/w/fid.pth"])

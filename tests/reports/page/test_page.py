@@ -301,3 +301,15 @@ def test_the_panel_asks_for_titles_that_the_protocol_card_has() -> None:
     )
     plan = toy_plan(suite, datasets={"d": dataset_facts()}, warnings=["no example of 'round'"])
     assert set(MEASURED) <= set(protocol_card(plan))
+
+
+def test_rows_trained_in_the_short_form_say_so(compared: Board) -> None:
+    """On the page with the words of the card, and in rows.csv."""
+    words = "Below 3,000 steps the learning rate falls."
+    card = replace(compared.methods["ss_net"], short_form=words)
+    rows = [replace(row, short_form=row.method == "ss_net") for row in compared.rows]
+    board = replace(compared, rows=rows, methods={**compared.methods, "ss_net": card})
+    page = render_page(board, [], [])
+    assert f'title="{words}">short form<' in page
+    assert "short form<" not in render_page(compared, [], [])
+    assert [row["short_form"] for row in _csv(board)] == ["True", "False"]
