@@ -12,6 +12,7 @@ from bench.api import Card, Spec, Task
 from bench.files.digests import (
     FileDigest,
 )
+from bench.metrics.convergence import still_falls
 from bench.names import EXTERNAL
 
 PROTOCOL = "2"  # raise it when a rule of the protocol or of scoring changes what a result means
@@ -223,6 +224,12 @@ class GeneratorCurve:
 
     label: str | None
     points: Sequence[CurvePoint]
+
+    @property
+    def still_falls(self) -> bool:
+        """Whether the training ended before the distance stopped falling (R5.11)."""
+        shown = [point.shown for point in self.points]
+        return still_falls(shown, [point.distance for point in self.points])
 
 
 @dataclass(frozen=True)

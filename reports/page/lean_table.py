@@ -29,6 +29,11 @@ COMPANIONS = {
 }
 KEPT = "tuning kept the defaults"
 NOT_TESTED = "not tested"
+UNFINISHED = "generator not converged"
+UNFINISHED_HELP = (
+    "The distance of its images to the training images was still falling when its training ended: "
+    "a longer one may change this row. See Synthetic images."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +260,8 @@ def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[t
     card = board.methods.get(head.method)
     if head.short_form and card is not None:
         marks.append(("short form", card.short_form))
+    if _has_unfinished_generator(board, head):
+        marks.append((UNFINISHED, UNFINISHED_HELP))
     if has_kept:
         marks.append((KEPT, "The tuned row has the same settings and runs; it is shown once."))
     elif head.variant == TUNED and not budget.full and _has_extra_draw(board):
@@ -267,6 +274,16 @@ def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[t
     if head.variant.endswith("best on test"):
         marks.append(("checkpoint chosen on the test set", "Such rows are shown, not compared."))
     return marks
+
+
+def _has_unfinished_generator(board: Board, head: Row) -> bool:
+    """Whether in some draw a generator of the row was still getting better when it ended."""
+    row = (head.task, head.dataset, head.labelled, head.method, head.variant)
+    for item in board.synthetic:
+        own = (item.task, item.dataset, item.labelled, item.method, item.variant)
+        if own == row and any(curve.still_falls for curve in item.curves):
+            return True
+    return False
 
 
 def _has_extra_draw(board: Board) -> bool:

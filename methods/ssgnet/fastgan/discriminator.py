@@ -16,6 +16,7 @@ from methods.ssgnet.fastgan.layers import (
     COARSEST,
     SLOPE,
     EnlargedConvolution,
+    GatedLinearUnit,
     SkipExcitation,
     channels_at,
     normalised_convolution,
@@ -157,7 +158,7 @@ def build_decoder(inputs: int, side: int, channels: int, width: int) -> nn.Seque
     while finer <= side // 2:
         outputs = channels_at(finer, max(1, width // 2))
         layers += [EnlargedConvolution(inputs, 2 * outputs), nn.BatchNorm2d(2 * outputs)]
-        layers.append(nn.GLU(dim=1))
+        layers.append(GatedLinearUnit())
         inputs = outputs
         finer *= 2
     return nn.Sequential(*layers, normalised_convolution(inputs, channels, 3, padding=1), nn.Tanh())

@@ -14,6 +14,7 @@ from methods.ssgnet.fastgan.layers import (
     COARSEST,
     DEVIATION,
     EnlargedConvolution,
+    GatedLinearUnit,
     SkipExcitation,
     channels_at,
     normalised_convolution,
@@ -46,7 +47,7 @@ class UpBlock(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
         self.norms = nn.ModuleList(nn.BatchNorm2d(2 * outputs) for _ in convolutions)
         self.noises = nn.ModuleList(Noise() for _ in convolutions if noisy)
-        self.glu = nn.GLU(dim=1)
+        self.glu = GatedLinearUnit()
 
     def forward(self, x: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         for number, convolution in enumerate(self.convolutions):
@@ -66,7 +67,7 @@ class Generator(nn.Module):
         seed_map = nn.ConvTranspose2d(config.z_dim, 2 * first, COARSEST, bias=False)
         nn.init.normal_(seed_map.weight, 0.0, DEVIATION)
         self.first = nn.Sequential(
-            spectral_norm(seed_map), nn.BatchNorm2d(2 * first), nn.GLU(dim=1)
+            spectral_norm(seed_map), nn.BatchNorm2d(2 * first), GatedLinearUnit()
         )
         self.sides = sides_up_to(side)
         blocks = nn.ModuleDict()

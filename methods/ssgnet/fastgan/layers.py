@@ -31,6 +31,17 @@ def normalised_convolution(
     return spectral_norm(layer)
 
 
+class GatedLinearUnit(nn.Module):
+    """Half of the channels, each times the sigmoid of one of the other half.
+
+    torch's own loses the memory layout of its gradient, which the norm before it then pays for.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        values, gates = x.chunk(2, 1)
+        return values * gates.sigmoid()
+
+
 class EnlargedConvolution(nn.Module):
     """Nearest upsampling by two and a 3x3 convolution, as one transposed convolution.
 

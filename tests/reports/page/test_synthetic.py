@@ -93,6 +93,33 @@ def test_what_is_not_known_of_synthetic_images_has_a_reason_or_is_not_available(
     assert "None" not in " ".join(lines)
 
 
+def test_a_row_whose_generator_still_improved_says_so(
+    compared: Board, words: Words, parse: Callable[[str], Any]
+) -> None:
+    """The mark stands beside the method and the reason at the curve; an ended curve has neither."""
+    mark = "generator not converged"
+    falling = curve_of([9.0, 7.0, 5.0, 3.0, 1.0])
+    ended = curve_of([9.0, 1.0, 1.0, 1.0, 1.0])
+    for curves, said in (([ended, falling], True), ([ended], False)):
+        images = make_images(distances=[make_distance()], copies=COPIES, curves=curves)
+        text = render_page(replace(compared, synthetic=[images]), [], [])
+        marked = [line for line in lines_of(parse(text)) if mark in line]
+        assert bool(marked) == said
+        assert all(line.startswith("SS ") for line in marked)
+        assert ("Generator not converged: it still fell" in words(text)) == said
+
+
+COPIES = CopyCounts("task", (0.25, 0.125, 0.5), None)
+
+
+def curve_of(distances: list[float]) -> GeneratorCurve:
+    """A curve with a point every 2,000 images."""
+    points: list[CurvePoint] = []
+    for number, distance in enumerate(distances):
+        points.append(CurvePoint(2000 * number, distance, 64))
+    return GeneratorCurve(None, points)
+
+
 def lines_of(page: Any) -> list[str]:
     """The rows of all tables as a reader sees them."""
     return [" ".join(" ".join(line).split()) for line in page.lines]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn.functional import conv2d, interpolate
+from torch.nn.functional import conv2d, glu, interpolate
 
 from methods.ssgnet.fastgan.layers import (
     EnlargedConvolution,
+    GatedLinearUnit,
     SkipExcitation,
     channels_at,
     normalised_convolution,
@@ -20,6 +21,12 @@ def test_channels_are_those_of_the_published_table() -> None:
     sides = (4, 8, 16, 32, 64, 128, 256)
     assert [channels_at(side, 64) for side in sides] == [1024, 512, 256, 128, 128, 64, 32]
     assert [channels_at(side, 16) for side in sides] == [256, 128, 64, 32, 32, 16, 8]
+
+
+def test_the_gated_linear_unit_halves_the_channels() -> None:
+    x = torch.randn(2, 6, 3, 3)
+    assert torch.equal(GatedLinearUnit()(x), x[:, :3] * torch.sigmoid(x[:, 3:]))
+    assert torch.allclose(GatedLinearUnit()(x), glu(x, 1))
 
 
 def test_an_enlarged_convolution_is_upsampling_and_a_convolution() -> None:
