@@ -71,14 +71,26 @@ def judge_pseudo_healthy(
     without_lesions = healthy[masks.any((1, 2))]
     distances = []
     for text in extractors:
-        try:
-            distance = _distance_to_healthy(
-                text, decoded, index, without_lesions, model, device, why
-            )
-        except features.Unavailable as problem:
-            distance = unavailable_distance(text, str(problem))
-        distances.append(distance)
+        distances.append(
+            _distance_or_reason(text, decoded, index, without_lesions, model, device, why)
+        )
     return Judgement(inputs="", made=len(images), normal=distances)
+
+
+def _distance_or_reason(
+    text: str,
+    decoded: Path,
+    index: Index,
+    made: Pictures,
+    model: Model,
+    device: str,
+    why: str,
+) -> Distance:
+    """The distance to healthy images, or why there is none."""
+    try:
+        return _distance_to_healthy(text, decoded, index, made, model, device, why)
+    except features.Unavailable as problem:
+        return unavailable_distance(text, str(problem))
 
 
 def _read_test_images(decoded: Path, index: Index) -> tuple[list[CaseEntry], Pictures]:
