@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 MOST_STEPS = 10**8
 MOST_WORKERS = 4096
 LONGEST_REFUSAL = 2000  # characters
+TOO_LITTLE_MEMORY = "there is too little memory; free some, or raise the limit (ulimit -v)"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
@@ -54,9 +55,27 @@ Workers = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+def _check_plugins(files: list[Path] | None) -> list[Path] | None:
+    """The files given with --plugin. Raises BenchError for one that is not there."""
+    from bench.errors import BenchError, cut
+
+    for file in files or []:
+        if not file.is_file():
+            raise BenchError(
+                f"--plugin {cut(str(file))} given; expected a Python file; give its path"
+            )
+    return files
+
+
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with a method or data set of yours; may be repeated."),
+    typer.Option(
+        "--plugin",
+        help="A file with a method or data set of yours; may be repeated.",
+        callback=_check_plugins,
+    ),
 ]
 Retries = Annotated[
     int,
@@ -68,6 +87,7 @@ Trusted = Annotated[
     typer.Option(
         "--plugin",
         help="A plug-in that OUT was run with: imported only if named here; may be repeated.",
+        callback=_check_plugins,
     ),
 ]
 
@@ -513,18 +533,23 @@ def _refuse(message: str) -> NoReturn:
 def command_line() -> None:
     """Run the app; bad input gives one line and exit code 2."""
     from bench.errors import BenchError
+    from bench.worker.failures import lacks_memory
 
     try:
         app()
     except BenchError as problem:
         _refuse(str(problem))
-    except RuntimeError as problem:
-        if "Symlink loop" not in str(problem):  # before Python 3.13, of Path.resolve
+    except (MemoryError, ImportError, RuntimeError) as problem:
+        if "Symlink loop" in str(problem):  # before Python 3.13, of Path.resolve
+            _refuse(f"{problem}, a link to itself; give another path")
+        if not lacks_memory(problem):
             raise
-        _refuse(f"{problem}, a link to itself; give another path")
+        _refuse(TOO_LITTLE_MEMORY)
     except OSError as problem:
         if problem.errno is None:
             raise
+        if lacks_memory(problem):
+            _refuse(TOO_LITTLE_MEMORY)
         place = problem.filename or "a file"
         reason = f"{place} cannot be used ({problem.strerror})"
         _refuse(f"{reason}; mend that and run the same command")

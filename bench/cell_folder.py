@@ -208,10 +208,14 @@ class CellFolder:
         (self.path / "failure.json").unlink(missing_ok=True)
 
     def read_progress(self) -> CellProgress | None:
-        """How far a running cell is, or None before its first step, or where that is no number."""
+        """How far a running cell is, or None before its first step."""
+        return read_record(self.path / "progress.json", CellProgress, RUN_AGAIN)
+
+    def shown_progress(self) -> CellProgress | None:
+        """How far a running cell is, or None: a method may have garbled the file."""
         try:
-            return read_record(self.path / "progress.json", CellProgress, RUN_AGAIN)
-        except BenchError:  # it is only shown
+            return self.read_progress()
+        except BenchError:
             return None
 
     def write_progress(self, progress: CellProgress) -> None:

@@ -41,7 +41,7 @@ def read_status(store: Store) -> Status:
     failures: dict[str, CellFailure | None] = {}
     for key, state in zip(cells, states, strict=True):
         if state == "running":
-            progress[key] = store.cell(key).read_progress()
+            progress[key] = store.cell(key).shown_progress()
         elif state == "failed":
             failures[key] = store.cell(key).read_failure()
     return Status(

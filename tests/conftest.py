@@ -3,8 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support.command_line import Command
 
 # Each new database takes 7 s; tests of the mirror turn it on.
 os.environ.setdefault("SCARCEBENCH_MLFLOW", "off")
@@ -46,3 +49,21 @@ def one_thread() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The command line, called in this process."""
+    import run_bench
+
+    def call(words: list[str]) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["run_bench.py", *words])
+        code: Any = 0
+        try:
+            run_bench.command_line()
+        except SystemExit as ended:
+            code = ended.code
+        out, err = capfd.readouterr()
+        return int(code or 0), out + err
+
+    return call

@@ -8,15 +8,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import run_bench
 from bench.files.digests import digest_of
 from bench.store import Store
+from tests.support.command_line import Command, expect_one_line
 from tests.support.sealed import edit_sealed
 from tests.support.tiny_bench import PLUGIN_FOLDER, planned, report, run, toy_suite
 
@@ -107,26 +106,6 @@ class Foreign:
         return files
 
 
-Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """The command line in this process: its exit code, and all that it prints."""
-
-    def call(words: list[str]) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["run_bench.py", *words])
-        try:
-            run_bench.command_line()
-            code: Any = 0
-        except SystemExit as ended:
-            code = ended.code
-        out, err = capfd.readouterr()
-        return int(code or 0), out + err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Foreign:
     """A folder that was run elsewhere with a method and a metric from plug-ins, and its page."""
@@ -152,15 +131,6 @@ def foreign(ran: Foreign, tmp_path: Path) -> Foreign:
     """A copy of all, whose plug-ins were not imported yet."""
     shutil.copytree(ran.home, tmp_path / "home")
     return Foreign(tmp_path / "home", ran.key)
-
-
-def expect_one_line(text: str, *parts: str) -> None:
-    """What a refusal prints."""
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    assert lines[0].startswith("error: ")
-    for part in parts:
-        assert part in lines[0]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

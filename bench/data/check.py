@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
 from bench.data import geometry, near_duplicates
-from bench.data.decoded_case import Grid, classes_in, mask_on_grid
+from bench.data.decoded_case import LARGEST_GRID, Grid, classes_in, mask_on_grid
 from bench.data.raw_case import checked
 from bench.errors import BenchError, DataProblem
 
@@ -118,6 +119,8 @@ def grid_from(size: str, shrink: str) -> Grid | None:
             f"size '{size}' and shrink '{shrink}' given; expected two or three numbers each, "
             "such as 64x64, or 96x96x96 with 2x2x2"
         )
+    if math.prod(sides) > LARGEST_GRID:
+        raise BenchError(f"size '{size}' given; it is larger than {LARGEST_GRID} pixels in all")
     if len(sides) == 2:
         return Grid(sides)
     return Grid(sides, factors)

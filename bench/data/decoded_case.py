@@ -20,6 +20,8 @@ from bench.data.pack_writer import PackWriter
 from bench.data.raw_case import checked
 from bench.errors import DataProblem
 
+LARGEST_GRID = 2**26  # pixels or voxels of one training image
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:

@@ -202,7 +202,7 @@ class _Launches:
         for path in self.executor.running():
             folder = CellFolder(path)
             cell = self.cells[folder.key]
-            progress = folder.read_progress() or CellProgress(0, cell.steps)
+            progress = folder.shown_progress() or CellProgress(0, cell.steps)
             running[folder.key] = RunningCell(cell_label(cell), progress.step, progress.steps)
         return running
 

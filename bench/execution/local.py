@@ -6,8 +6,10 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
@@ -16,7 +18,7 @@ from typing import cast
 
 from bench import store
 from bench.execution.executor import Finished, How
-from bench.worker.failures import describe_signal
+from bench.worker.failures import describe_failure, describe_signal, lacks_memory
 
 PRELOAD = [
     "torch",
@@ -25,12 +27,21 @@ PRELOAD = [
     "bench.worker.main",
 ]
 BUSY, NO_MEMORY, NO_DISK = 3, 4, 74  # exit codes of workers; see bench.worker.main
+ROOT = Path(__file__).resolve().parents[2]
+IMPORT_SETTINGS = ("PYTHONPATH", "PYTHONSAFEPATH")  # where Python looks for modules
 SERVER_DIED = 255  # what multiprocessing says where the server of a process is gone
 
 
-def work(folder: str) -> None:
-    """The main function of a worker process."""
-    importlib.import_module("bench.worker.main").main(Path(folder))
+def work(folder: str, environment: Mapping[str, str | None]) -> None:
+    """The main function of a worker process, with the environment of the run, not the server."""
+    _set_environment(environment)
+    try:
+        worker = importlib.import_module("bench.worker.main")
+    except Exception as problem:  # torch needs gigabytes to be imported
+        print(f"a worker cannot start: {describe_failure(problem)[1]}", file=sys.stderr)
+        code = NO_MEMORY if lacks_memory(problem) else 1
+        sys.exit(code)
+    worker.main(Path(folder))
 
 
 class LocalExecutor:
@@ -49,7 +60,9 @@ class LocalExecutor:
 
     def submit(self, folder: Path, time_limit_s: float) -> None:
         """Start a worker on a cell."""
-        process = self.context.Process(target=work, args=(str(folder),), daemon=True)
+        environment = {name: os.environ.get(name) for name in IMPORT_SETTINGS}
+        arguments = (str(folder), environment)
+        process = self.context.Process(target=work, args=arguments, daemon=True)
         try:
             _start_server()
             process.start()
@@ -113,13 +126,35 @@ def _start_server() -> None:
     While it imports torch it would print a traceback.
     """
     if threading.current_thread() is not threading.main_thread():
-        forkserver.ensure_running()
+        _start_with_own_imports()
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        _start_with_own_imports()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _start_with_own_imports() -> None:
+    """Start the server so that it imports this harness, whose code is in the keys of runs.
+
+    By itself it would import a folder `bench` of the working directory, or an installed version.
+    """
+    before = {name: os.environ.get(name) for name in IMPORT_SETTINGS}
+    paths = [str(ROOT), *filter(None, [before["PYTHONPATH"]])]
+    _set_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"})
+    try:
+        forkserver.ensure_running()
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _by_exit_code(folder: Path, code: int, process: int) -> Finished:

@@ -137,8 +137,19 @@ def _first_problem(problem: ValidationError) -> str:
 
 
 def write_record(file: Path, record: DataclassInstance) -> None:
-    """Write a record as sealed JSON, atomically."""
-    write_sealed(file, plain_data(record))
+    """Write a record as sealed JSON, atomically.
+
+    Raises ValueError where it could not be read again: a plug-in may fill fields with anything.
+    """
+    from pydantic import ValidationError
+
+    content = plain_data(record)
+    text = json.dumps([content]).encode()
+    try:
+        _adapter(type(record)).validate_json(text, strict=True)
+    except ValidationError as problem:
+        raise ValueError(f"{file.name} {_first_problem(problem)}") from None
+    write_sealed(file, content)
 
 
 def plain_data(record: DataclassInstance) -> dict[str, Any]:

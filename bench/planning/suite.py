@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bench import registry
 from bench.api import Task
+from bench.data.decoded_case import LARGEST_GRID
 from bench.errors import BenchError, shown
 from bench.names import DEFAULT, EXTERNAL
 from bench.planning import budget
@@ -36,7 +37,6 @@ FEW_LABELS = 0.2  # of the training patients
 DRAWS_OF_FEW_LABELS = 5
 DRAWS = 3
 MOST_CELLS = 200_000  # of one suite
-LARGEST_GRID = 2**26  # pixels or voxels of one training image
 
 
 class Suite(StrictModel):

@@ -69,25 +69,26 @@ def judge_pseudo_healthy(
     ]
     write_text(folder.pseudo_healthy_scores, as_csv(rows, PSEUDO_HEALTHY_FIELDS))
     without_lesions = healthy[masks.any((1, 2))]
-    distances = [
-        _distance_if_available(text, decoded, index, without_lesions, model, device, why)
-        for text in extractors
-    ]
+    distances = []
+    for text in extractors:
+        distances.append(
+            _distance_or_reason(text, decoded, index, without_lesions, model, device, why)
+        )
     return Judgement(inputs="", made=len(images), normal=distances)
 
 
-def _distance_if_available(
+def _distance_or_reason(
     text: str,
     decoded: Path,
     index: Index,
-    without_lesions: Pictures,
+    made: Pictures,
     model: Model,
     device: str,
     why: str,
 ) -> Distance:
-    """The distance in the features of one extractor, or why there is none."""
+    """The distance to healthy images, or why there is none."""
     try:
-        return _distance_to_healthy(text, decoded, index, without_lesions, model, device, why)
+        return _distance_to_healthy(text, decoded, index, made, model, device, why)
     except features.Unavailable as problem:
         return unavailable_distance(text, str(problem))
 

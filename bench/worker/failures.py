@@ -23,6 +23,8 @@ WORDS = {
         "bad_alloc",
         "CUBLAS_STATUS_ALLOC_FAILED",
         "can't start new thread",
+        "failed to map segment",
+        "can only be initialized once per process",  # torch, whose first import failed half-way
     ),
     DISK: (
         "No space left on device",
@@ -65,6 +67,15 @@ def describe_failure(problem: BaseException) -> tuple[str, str]:
         if any(word in text for word in words):
             return kind, text
     return "error", f"{type(problem).__name__}: {text}"
+
+
+def lacks_memory(problem: BaseException | None) -> bool:
+    """Whether an exception, or one that it followed from, says that memory has run out."""
+    while problem is not None:
+        if describe_failure(problem)[0] == MEMORY:
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 def _text_of(problem: BaseException) -> str:

@@ -273,3 +273,9 @@ def test_vessels_of_one_voxel_vanish_when_volumes_shrink() -> None:
 def test_a_grid_that_is_none_is_refused(size: str, shrink: str) -> None:
     with pytest.raises(BenchError, match="expected two or three numbers each, such as 64x64"):
         grid_from(size, shrink)
+
+
+def test_a_grid_beyond_all_memory_is_refused() -> None:
+    """`data check --size 99999x99999` did not end."""
+    with pytest.raises(BenchError, match="it is larger than 67108864 pixels in all"):
+        grid_from("99999x99999", "")

@@ -13,7 +13,7 @@ from bench.cell_records import CellJob
 from bench.errors import NotFiniteError
 from bench.execution.progress import Progress
 from bench.planning.suite import Suite
-from bench.store import Store, is_claimed
+from bench.store import Store, is_claimed, refuse_links
 from bench.worker.failures import DEVICE, DISK, MEMORY, describe_failure
 from tests.support.tiny_bench import plan, planned, run, toy_suite
 
@@ -32,6 +32,12 @@ FAULTS = {
     "fork": ("error", "RuntimeError: the parent"),
     "remove folder": ("error", "RuntimeError: the method removed the folder of its cell"),
     "print": ("error", "RuntimeError: enough"),
+    "leave links": ("error", "RuntimeError: links"),
+    "odd step": ("error", "TypeError: 'str' object cannot be interpreted as an integer"),
+    "odd facts": ("error", "ValueError: result.json has a bad value in the field 'facts'"),
+    "no words": ("error", "SilentError: SilentError"),
+    "odd words": ("error", "RuntimeError: ? [31mred"),
+    "change folder": ("error", "RuntimeError: elsewhere"),
 }
 
 
@@ -70,6 +76,40 @@ def test_a_log_without_end_is_cut_in_the_middle(faulty: tuple[Store, Progress]) 
     assert "[cut here: the log was longer than 2000000 bytes]" in text
     assert text.startswith("fit on")
     assert "RuntimeError: enough" in text
+
+
+def test_links_that_a_method_leaves_are_removed(faulty: tuple[Store, Progress]) -> None:
+    """They led out of the folder: every command refused it, and there was no leaderboard."""
+    store, _ = faulty
+    refuse_links(store.out)
+    [cell] = planned(store, variant="leave links")
+    left = {entry.name for entry in store.cell(cell.key).path.iterdir()}
+    assert {"claim", "cell.json", "failure.json", "log.txt"} <= left
+    assert not {"link", "pipe"} & left
+
+
+def test_a_garbled_progress_is_no_progress(tmp_path: Path) -> None:
+    """A method that reported step "x" ended the run of all the others, and `status`."""
+    folder = Store(tmp_path).cell("0" * 20)
+    folder.make()
+    (folder.path / "progress.json").write_text('{"step": "x", "steps": 3}')
+    assert folder.shown_progress() is None
+
+
+def test_a_disk_too_full_for_its_own_note_never_counts(tmp_path: Path) -> None:
+    """The worker could not write interrupted.json: "crash: exit code 1" counted as worst."""
+    from bench.execution.driver import _Launches, _settle
+    from bench.execution.executor import Finished
+    from bench.execution.local import LocalExecutor
+
+    store = Store(tmp_path / "toy")
+    folder = store.cell("0" * 20)
+    folder.make()
+    launches = _Launches({}, {}, store, LocalExecutor(1, 1), 1.0, retries=0)
+    progress = Progress(1)
+    _settle(Finished(folder.path, "disk", "exit code 74"), launches, progress, lambda _: None)
+    assert progress.interrupted == {folder.key: "disk: exit code 74"}
+    assert not folder.has_failed
 
 
 def test_what_a_method_started_ends_with_it(faulty: tuple[Store, Progress]) -> None:

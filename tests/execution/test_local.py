@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -28,6 +29,35 @@ print(bool(ignored & 1 << signal.SIGINT - 1), signal.getsignal(signal.SIGINT).__
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stdout.split() == ["True", "default_int_handler"]
+
+
+SERVER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from bench.execution.local import LocalExecutor, _start_server
+executor = LocalExecutor(1, 1)
+_start_server()
+process = executor.context.Process(target=print, args=("forked",))
+process.start()
+process.join()
+print(os.environ.get("PYTHONSAFEPATH"))
+"""
+
+
+def test_workers_import_this_harness_and_no_other(tmp_path: Path) -> None:
+    """The server imported `bench` of the working directory, or an installed one, without a word:
+
+    what trained was not the code in the keys.
+    """
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("open('imported', 'w').close()")
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "server.py"
+    script.write_text(f"if __name__ == '__main__':\n{indent(SERVER, '    ')}")
+    command = [sys.executable, str(script), str(ROOT)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert result.stdout.split() == ["forked", "None"]
+    assert not (tmp_path / "imported").exists()
 
 
 def test_exit_codes_are_those_of_the_worker() -> None:

@@ -37,12 +37,23 @@ Fault = Literal[
     "terminated",
     "file too large",
     "kill server once",
+    "leave links",
+    "odd step",
+    "odd facts",
+    "no words",
+    "odd words",
+    "change folder",
 ]
 
 
 class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     fault: Fault
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
 
 
 class Faulty:
@@ -75,12 +86,32 @@ class Faulty:
             for step in range(run.steps):
                 run.progress(step)
                 time.sleep(0.2)
+        if self.fault == "odd step":
+            run.progress("x")  # type: ignore[arg-type]
+        if self.fault == "odd facts":
+            self.facts = 5
+        self.speak(run)
         if self.fault == "exit":
             raise SystemExit(0)
         if self.fault == "out of memory":
             torch.empty(2**46)
         if self.fault == "nan loss":
             run.log(3, loss=float("nan"))
+
+    def speak(self, run: Run) -> None:
+        """Fail in ways that are hard to tell, or to find."""
+        folder = run.folder.path  # type: ignore[attr-defined]
+        if self.fault == "leave links":
+            (folder / "link").symlink_to("/etc/hostname")
+            os.mkfifo(folder / "pipe")
+            raise RuntimeError("links")
+        if self.fault == "change folder":
+            os.chdir("/")
+            raise RuntimeError("elsewhere")
+        if self.fault == "no words":
+            raise SilentError
+        if self.fault == "odd words":
+            raise RuntimeError("\ud800 \x1b[31mred")
 
     def break_the_machine(self, run: Run) -> None:
         """What the machine lacks, or lacks in the first launch alone."""

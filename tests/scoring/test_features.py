@@ -362,3 +362,25 @@ def test_real_features_tell_what_is_seen(text, seen, weights: Path) -> None:
     # The first name is that of the background.
     names = (weights / "imagenet_labels.txt").read_text().splitlines()[1:]
     assert seen in [names[int(i)] for i in best]
+
+
+@pytest.mark.parametrize(
+    ("embed", "reason"),
+    [
+        (lambda images: images.nonsense, "fails: AttributeError"),
+        (lambda images: None, "fails: AttributeError"),
+        (lambda images: images.mean((1, 2, 3)), r"gives shape \(2,\); expected 2 rows"),
+        (lambda images: images.flatten(1)[:1], r"gives shape \(1, 4800\); expected 2 rows"),
+        (lambda images: images.flatten(1) * float("nan"), "expected 2 rows of finite features"),
+    ],
+)
+def test_a_reference_that_embeds_badly_is_unavailable(embed: features.Network, reason: str) -> None:
+    """It ended `run` and every `report` with a traceback."""
+    extractor = load(parse("task"), "cpu", embed)
+    with pytest.raises(Unavailable, match=reason):
+        extractor(images(2))
+
+
+def test_good_features_of_the_reference_are_taken_as_they_are() -> None:
+    extractor = load(parse("task"), "cpu", lambda given: given.flatten(1))
+    assert np.array_equal(extractor(images(2)), images(2).flatten(1).numpy())

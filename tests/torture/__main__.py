@@ -64,10 +64,17 @@ class Campaign:
     deadline: float
 
     def attempt(self, case: tuple[float, str, int]) -> Outcome | None:
-        """One case; None when the time is over."""
+        """One case; None when the time is over. What breaks the campaign costs one case."""
         _, kind, seed = case
         if time.monotonic() > self.deadline:
             return None
+        try:
+            return self._try(kind, seed)
+        except Exception as problem:
+            fault = f"the campaign itself failed: {type(problem).__name__}: {problem}"
+            return Outcome(kind, f"seed {seed}", "?", fault)
+
+    def _try(self, kind: str, seed: int) -> Outcome:
         if kind == "kills":
             return kills.try_one(seed, self.work, self.reference, self.seconds)
         if kind == "damage":

@@ -90,7 +90,6 @@ def _write_case(root: Path, name: str, way: str, rng: random.Random) -> None:
         moved[:3, 3] = 7
         label = nibabel.Nifti1Image(classes, moved)
     if way == "no affine":
-        label = nibabel.Nifti1Image(classes, np.zeros((4, 4)))
-        label.header["sform_code"] = 0
+        label = nibabel.Nifti1Image(classes, None)
     nibabel.save(image, root / "imagesTr" / f"{name}_0000.nii.gz")
     nibabel.save(label, root / "labelsTr" / f"{name}.nii.gz")
