@@ -133,7 +133,7 @@ def refuse_links(out: Path) -> None:
     What reads a folder from elsewhere must neither read nor write anything else.
     """
     root = out.resolve()
-    folders = [root]
+    folders = [str(root)]
     while folders:
         try:
             entries = list(os.scandir(folders.pop()))
@@ -141,7 +141,7 @@ def refuse_links(out: Path) -> None:
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                folders.append(Path(entry.path))
+                folders.append(entry.path)
             elif entry.is_symlink():
                 _refuse_outside(Path(entry.path), root)
             elif not entry.is_file(follow_symlinks=False):
