@@ -301,7 +301,11 @@ class CellFolder:
 
     def score_tables(self) -> list[PredictionSet]:
         """The sets that have a score table."""
-        return [which for which in PREDICTION_SETS if self.scores(which).exists()]
+        try:
+            names = {entry.name for entry in os.scandir(self.path / "scores")}
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [which for which in PREDICTION_SETS if f"{which}.csv" in names]
 
     @property
     def held_out_scores(self) -> Path:

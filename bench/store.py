@@ -142,22 +142,22 @@ def refuse_links(out: Path, depth: int | None = None) -> None:
     except RuntimeError:  # before Python 3.13, of a link to itself
         raise BenchError(f"{out} given; it is a link to itself; give a folder") from None
     level = 0
-    folders = [root]
+    folders = [str(root)]
     while folders and (depth is None or level < depth):
         folders = [inner for folder in folders for inner in _checked_folders(folder, root)]
         level += 1
 
 
-def _checked_folders(folder: Path, root: Path) -> list[Path]:
+def _checked_folders(folder: str, root: Path) -> list[str]:
     """The folders in a folder whose other entries are all files, or links to inside of a root."""
-    folders = []
+    folders: list[str] = []
     try:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            folders.append(Path(entry.path))
+            folders.append(entry.path)
         elif entry.is_symlink():
             _refuse_outside(Path(entry.path), root)
         elif not entry.is_file(follow_symlinks=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.planning.split import Split
 from bench.scoring.score_cell import read_probabilities
 from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch
+from bench.verify.plain_metrics import read_lines
 
 SEGMENTATION = "segmentation"
 ENDED = ("done", "failed")
@@ -42,6 +44,9 @@ class ResultFolder:
         self.store = store
         self.plan = plan
         self.read_split = cache(self._read_split)
+        self.read_lines = cache(read_lines)  # of score tables, which several checks read
+        self.state = cache(store.state)
+        self.score_tables = cache(_score_tables)
 
     def relative_name(self, file: Path) -> str:
         """A file as seen from the folder."""
@@ -51,7 +56,7 @@ class ResultFolder:
         """Each planned cell in one of the states, once, with its folder."""
         unique = {cell.key: cell for cell in self.plan.cells if not cell.refusal}
         for key, cell in unique.items():
-            if self.store.state(key) in states:
+            if self.state(key) in states:
                 yield cell, self.store.cell(key)
 
     def split_file(self, dataset: str) -> Path:
@@ -82,6 +87,11 @@ class ResultFolder:
         if split is None:
             return {}
         return {case: split.groups.get(case, NOTHING) for case in split.test}
+
+
+def _score_tables(folder: Path) -> tuple[PredictionSet, ...]:
+    """The sets of a cell that have a score table."""
+    return tuple(CellFolder(folder).score_tables())
 
 
 def parse_split(content: Mapping[str, Any]) -> Split | None:
@@ -174,11 +184,12 @@ def check_records(results: ResultFolder) -> Check:
     mismatches = []
     count = 0
     for cell, folder in results.cells(*ENDED):
-        for name, read in READERS.items():
+        present = {entry.name for entry in os.scandir(folder.path)}
+        for name in filter(present.__contains__, READERS):
             file = folder.path / name
-            count += file.exists()
+            count += 1
             try:
-                read(folder)
+                READERS[name](folder)
             except BenchError as problem:
                 reason = str(problem).removeprefix(str(file)).lstrip(": ")
                 row = cell_label(cell)
@@ -199,7 +210,9 @@ def check_predictions(results: ResultFolder) -> Check:
         problems = result.problems if result else ()
         lacking = {problem.split(": ")[0] for problem in problems}
         cases = list(results.test_patients(cell.dataset, cell.subset))
-        sets: dict[PredictionSet, None] = dict.fromkeys(["last", *folder.score_tables()])
+        sets: dict[PredictionSet, None] = dict.fromkeys(
+            ["last", *results.score_tables(folder.path)]
+        )
         for which in sets:
             absent = _absent_files(folder.predictions(which), cell, results.plan, cases)
             count += len(cases) - len(absent)
@@ -239,10 +252,11 @@ def _changed_files(folder: CellFolder, deep: bool) -> tuple[list[Path], int]:
     """The files of a cell that were changed, and how many were looked at."""
     count = 0
     changed = []
+    present = {entry.name for entry in os.scandir(folder.path)}
     for name in (*READERS, DIGESTS):
-        file = folder.path / name
-        if file.exists() and name != "history.json":
+        if name in present and name != "history.json":
             count += 1
+            file = folder.path / name
             changed += [] if is_sealed(file) else [file]
     if folder.has_result and not changed:
         count += len(folder.work.read())

@@ -31,7 +31,11 @@ def read_lines(file: Path) -> Lines:
     """The lines of a CSV file by column; none of a file that is not CSV."""
     with file.open(newline="", encoding="utf-8", errors="replace") as text:
         try:
-            return list(csv.DictReader(text))
+            header, *rows = [row for row in csv.reader(text) if row] or [[]]
+            if all(len(row) == len(header) for row in rows):
+                return [dict(zip(header, row, strict=True)) for row in rows]
+            text.seek(0)
+            return list(csv.DictReader(text))  # says which fields a line lacks
         except csv.Error:
             return []
 
@@ -50,15 +54,17 @@ def mean_of(lines: Lines, metric: str) -> float:
     Raises ValueError where no pair of a case and a class has the metric.
     """
     column, needs_reference = DEFINED[metric]
-    kept = []
-    for line, reference in zip(lines, column_of(lines, "reference"), strict=True):
-        if needs_reference is None or (reference != "0") == needs_reference:
-            kept.append(line)
     of_case: dict[str, list[float]] = defaultdict(list)
-    for case, number in zip(column_of(kept, "case"), numbers_of(kept, column), strict=True):
-        of_case[case].append(number)
-    means = {case: fmean(values) for case, values in of_case.items()}
+    for line in lines:
+        if needs_reference is None or (line["reference"] != "0") == needs_reference:
+            of_case[line["case"]].append(float(line[column]))
+    means = {case: _mean(values) for case, values in of_case.items()}
     return _mean_over_patients(means, lines)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of one or more values."""
+    return values[0] if len(values) == 1 else fmean(values)
 
 
 def column_of(lines: Lines, name: str) -> list[str]:
@@ -73,11 +79,11 @@ def numbers_of(lines: Lines, name: str) -> list[float]:
 
 def _mean_over_patients(values: Mapping[str, float], lines: Lines) -> float:
     """Values by case, averaged in each patient first."""
-    patient_of = dict(zip(column_of(lines, "case"), column_of(lines, "group"), strict=True))
+    patient_of = {line["case"]: line["group"] for line in lines}
     of_patient: dict[str, list[float]] = defaultdict(list)
     for case, value in values.items():
         of_patient[patient_of[case]].append(value)
-    return fmean(map(fmean, of_patient.values()))
+    return fmean(map(_mean, of_patient.values()))
 
 
 # --- classification

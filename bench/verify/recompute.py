@@ -6,9 +6,9 @@ See `bench.verify.plain_metrics`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -89,16 +89,24 @@ def synthetic_value(judgement: Judgement, metric: str, extractor: str | None) ->
 
 
 class PlainMeans:
-    """Recomputes numbers of the board of one suite; reads each score table once."""
+    """Recomputes numbers of the board of one suite; reads each score table once.
+
+    `read` is what reads them, if others have read them before.
+    """
 
     def __init__(
-        self, store: Store, cells: Sequence[PlannedCell], reference: str, folds: int = 1
+        self,
+        store: Store,
+        cells: Sequence[PlannedCell],
+        reference: str,
+        folds: int = 1,
+        read: Callable[[Path], Lines] | None = None,
     ) -> None:
         self.store = store
         self.cells = cells
         self.reference = reference
         self.folds = folds  # outer folds; each tests other patients
-        self._tables: dict[Path, Lines] = {}
+        self._read = read or cache(read_lines)
         self._values: dict[tuple[RowId, str], BySubset] = {}
 
     def of_numbers(
@@ -164,9 +172,7 @@ class PlainMeans:
         for cell in self.cells_of(row):
             file = _table_of(cell, metric)
             if file.exists():
-                if file not in self._tables:
-                    self._tables[file] = read_lines(file)
-                tables.setdefault(cell.subset // self.folds, []).append(self._tables[file])
+                tables.setdefault(cell.subset // self.folds, []).append(self._read(file))
         return tables
 
     def _gain(self, number: StoredNumber) -> float | None:

@@ -22,7 +22,7 @@ from bench.scoring.score_cell import score_labels, score_masks
 from bench.scoring.tables import FIELDS, LABEL_FIELDS
 from bench.verify.files import ENDED, SEGMENTATION, ResultFolder, read_if_whole
 from bench.verify.mismatch import NOTHING, Check, Mismatch, is_same
-from bench.verify.plain_metrics import Lines, column_of, read_lines
+from bench.verify.plain_metrics import Lines, column_of
 
 NUMBERS = ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
 NEEDS_REFERENCE = NUMBERS[2:]  # empty where the reference is
@@ -60,14 +60,14 @@ def check_tables(results: ResultFolder) -> Check:
     truths: dict[Truth, list[Statement]] = {}
     for cell, folder in results.cells(*ENDED):
         row = cell_label(cell)
-        tables = folder.score_tables()
+        tables = results.score_tables(folder.path)
         if "last" not in tables:
             where = results.relative_name(folder.scores("last"))
             mismatches.append(Mismatch(where, row, "", NOTHING, "its scores"))
         patients = results.test_patients(cell.dataset, cell.subset)
         for which in tables:
             where = results.relative_name(folder.scores(which))
-            lines = read_lines(folder.scores(which))
+            lines = results.read_lines(folder.scores(which))
             count += len(lines)
             problems = list(_problems_of(lines, cell, patients, results.plan))
             mismatches += [Mismatch(where, row, *problem) for problem in problems]
@@ -117,6 +117,8 @@ def _by_case(lines: Lines) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 def _unusable_numbers(line: Mapping[str, str]) -> Iterator[Problem]:
     """Fields of segmentation that hold no number, or hold one where none is defined."""
+    if _has_all_numbers(line):
+        return
     pair = _pair_label(line["case"], line["class"])
     for name in NUMBERS:
         text = line[name]
@@ -125,6 +127,16 @@ def _unusable_numbers(line: Mapping[str, str]) -> Iterator[Problem]:
                 yield Problem(f"{name} of {pair}", text, NOTHING)
         elif not _is_finite(text):
             yield Problem(f"{name} of {pair}", text, "a number")
+
+
+def _has_all_numbers(line: Mapping[str, str]) -> bool:
+    """Whether a line whose reference holds the class has a number in each column: most have."""
+    if line["reference"] == "0":
+        return False
+    try:
+        return all(math.isfinite(float(line[name])) for name in NUMBERS)
+    except (TypeError, ValueError):
+        return False
 
 
 def _unusable_probabilities(line: Mapping[str, str], labels: int) -> Iterator[Problem]:
@@ -193,7 +205,7 @@ def check_again(results: ResultFolder) -> Check:
             scored = _scored(predictions, decoded, index, cell, results.plan, metrics)
             count += len(scored)
             where = f"{results.relative_name(folder.scores(which))}: {cell_label(cell)}"
-            mismatches += _changed_lines(where, read_lines(folder.scores(which)), scored)
+            mismatches += _changed_lines(where, results.read_lines(folder.scores(which)), scored)
     note = None
     if gone:
         note = f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from bench.data.near_duplicates import (
 )
 
 Picture = NDArray[Any]  # C H W
+ARCADES = ((0.66, 0.28), (0.6, 0.2), (0.36, 0.38), (-0.24, 0.3))  # reach and height of four vessels
 
 
 def tissue(seed: int, side: int = 96) -> Picture:
@@ -44,6 +46,36 @@ def fundus(seed: int, side: int = 256) -> Picture:
             angle += dice.normal(0, 0.12)
             place += np.sin(angle), np.cos(angle)
             row, column = place.astype(int).clip(0, side - 1)
+            vessels[row, column] = 1
+    picture -= 250 * gaussian_filter(vessels, 1.5)
+    picture += 4 * gaussian_filter(dice.standard_normal((side, side)), 1)
+    picture[rows**2 + columns**2 > 0.47**2] = 2
+    return np.clip(picture, 0, 255).astype(np.uint8)[None]
+
+
+def fundus_of_one_plan(seed: int, side: int = 256) -> Picture:
+    """A retina whose arcades follow one plan with small deviations, under one field of view.
+
+    As in DRIVE: all images are of one camera, and centred between the disc and the macula.
+    """
+    dice = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side] / side - 0.5
+    picture = 120 - 60 * (rows**2 + columns**2)
+    picture += 70 * np.exp(-((columns - 0.22) ** 2 + rows**2) / 0.004)
+    picture -= 35 * np.exp(-((columns + 0.12) ** 2 + rows**2) / 0.012)
+    vessels = np.zeros((side, side))
+    along = np.linspace(0, 1, 400)
+    for sign, (reach, height) in product((-1, 1), ARCADES):
+        wobble = along * gaussian_filter(dice.standard_normal(400), 40) / 2
+        rise = sign * (height + dice.normal(0, 0.02))
+        y = rise * np.sin(np.pi * np.minimum(0.8 * along, 0.6)) + wobble
+        branches = [np.stack([y, 0.22 - reach * along])]
+        for start in dice.integers(60, 380, 4):
+            angles = dice.uniform(0, 2 * np.pi) + dice.normal(0, 0.1, 70).cumsum()
+            steps = np.stack([np.sin(angles), np.cos(angles)]).cumsum(1) / side
+            branches.append(branches[0][:, [start]] + steps)
+        for branch in branches:
+            row, column = ((branch + 0.5) * side).astype(int).clip(0, side - 1)
             vessels[row, column] = 1
     picture -= 250 * gaussian_filter(vessels, 1.5)
     picture += 4 * gaussian_filter(dice.standard_normal((side, side)), 1)
@@ -131,7 +163,7 @@ def test_the_thumbnail_of_a_volume_is_that_of_its_mean_slice() -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("draw", [tissue, fundus])
+@pytest.mark.parametrize("draw", [tissue, fundus, fundus_of_one_plan])
 def test_a_changed_copy_is_found(
     draw: Callable[[int], Picture], change: Callable[[Picture], Picture]
 ) -> None:
@@ -153,6 +185,14 @@ def test_retinas_of_different_patients_look_alike_and_are_no_copies() -> None:
     assert len(alike_in_outline(pairs, thumbs, thumbs)) > 30  # thumbnails alone do not tell them
     assert find_copies(images, images) == [(i, i) for i in range(10)]
     scores = [similarity(images[0], image) for image in images[1:]]
+    assert max(scores) < COPY_SIMILARITY / 2
+
+
+def test_retinas_of_one_plan_are_no_copies() -> None:
+    """DRIVE lost 15 of its 32 training patients: no pair may be called a copy."""
+    images = [fundus_of_one_plan(seed) for seed in range(14)]
+    assert find_copies(images, images) == [(i, i) for i in range(14)]
+    scores = [similarity(images[0], image) for image in images[1:8]]
     assert max(scores) < COPY_SIMILARITY / 2
 
 
