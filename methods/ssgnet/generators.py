@@ -61,6 +61,7 @@ def _build_generator(
         every,
         recorder.record,
         recorder,
+        getattr(torch, run.precision),  # float32 or bfloat16
     )
     if f"curve/{steps * batch}" not in recorder.curve:
         recorder.record(steps * batch, state)
