@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from bench.api import Task
 
 # Of logits (B K *S) and masks (B *S) or, in classification, of logits (B K) and labels (B).
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def class_maps(masks: torch.Tensor, classes: int) -> torch.Tensor:
+    """Where each class is (B K *S), true or false, of masks (B *S).
+
+    Unlike torch's `one_hot` it does not read the masks, for which the host would wait. Classes lie
+    innermost in memory, as in maps of networks.
+    """
+    numbers = torch.arange(classes, device=masks.device)
+    return (masks.contiguous().unsqueeze(-1) == numbers).movedim(-1, 1)
 
 
 def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -19,10 +29,10 @@ def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     Takes probabilities (B K *S) and masks (B *S) and sums over the whole batch
     (docs/methods/common.md#losses, eq. 2).
     """
-    truth = one_hot(masks, probabilities.shape[1]).movedim(-1, 1).to(probabilities.dtype)
+    truth = class_maps(masks, probabilities.shape[1]).to(probabilities.dtype)
     axes = [0, *range(2, probabilities.ndim)]
     overlap = (probabilities * truth).sum(axes)
-    total = (probabilities**2).sum(axes) + (truth**2).sum(axes)
+    total = (probabilities**2).sum(axes) + truth.sum(axes)  # ones and zeros are their squares
     return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
 
 
@@ -45,9 +55,10 @@ def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     A class that is neither present nor predicted has 1.
     """
     classes = probabilities.shape[1]
-    predicted = one_hot(probabilities.argmax(1), classes)
-    truth = one_hot(masks, classes)
-    overlap = (predicted & truth).flatten(0, -2).sum(0)
-    total = (predicted + truth).flatten(0, -2).sum(0)
+    axes = [0, *range(2, probabilities.ndim)]
+    predicted = class_maps(probabilities.argmax(1), classes)
+    truth = class_maps(masks, classes)
+    overlap = (predicted & truth).sum(axes)
+    total = predicted.sum(axes) + truth.sum(axes)
     ones = torch.ones_like(total, dtype=torch.float32)
     return torch.where(total > 0, 2 * overlap / total.clamp(min=1), ones)

@@ -14,7 +14,14 @@ from torch import nn
 
 from bench.api import Case, Run, Spec
 from methods.config import TrainingConfig
-from methods.losses import Loss, class_dice, dice_loss, segmentation_loss, task_loss
+from methods.losses import (
+    Loss,
+    class_dice,
+    class_maps,
+    dice_loss,
+    segmentation_loss,
+    task_loss,
+)
 from methods.resume import steps
 from methods.sampling import (
     Batch,
@@ -35,6 +42,7 @@ __all__ = [
     "autocast",
     "batches",
     "class_dice",
+    "class_maps",
     "crop",
     "dice_loss",
     "ema_update",
@@ -127,7 +135,10 @@ def ema_update(teacher: nn.Module, student: nn.Module, keep: float) -> None:
 
 
 def autocast(run: Run) -> torch.autocast:
-    """Within it, forward passes have the precision that the suite asks for."""
+    """Within it, forward passes have the precision that the suite asks for.
+
+    Turn what networks give to float32 before softmax and losses (docs/methods/common.md#precision).
+    """
     return torch.autocast(run.device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
 
 
@@ -170,7 +181,8 @@ def train_supervised(
     for step in steps(run, *carried):
         x, y = next(labelled)
         with autocast(run):
-            loss = loss_of(network(x), y)
+            logits = network(x)
+        loss = loss_of(logits.float(), y)
         optimise(optimiser, loss, config.learning_rate * polynomial_decay(step / run.steps))
         log_losses(run, step, loss=loss)
         run.progress(step + 1)

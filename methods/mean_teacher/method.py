@@ -48,11 +48,11 @@ class MeanTeacher(BackboneMethod):
             x, y = next(labelled)
             u = next(unlabelled)
             with autocast(run):
-                logits = student(torch.cat([x, u]))
+                logits = student(torch.cat([x, u])).float()
                 noise = config.noise * torch.randn_like(u)
                 noise = noise.clamp(-2 * config.noise, 2 * config.noise)
                 with torch.no_grad():
-                    target = teacher(u + noise).softmax(1)
+                    target = teacher(u + noise).float().softmax(1)
                 # L = L_sup of labelled images + w(t) mean (p_student - p_teacher)^2 of the others
                 # docs/methods/mean_teacher.md#loss, eq. 1
                 supervised = supervised_loss(logits[: len(x)], y)

@@ -8,6 +8,9 @@ from torch import nn
 # Of the encoder levels; the decoder has as many at each level.
 CONVOLUTIONS = (1, 2, 3, 3, 3)
 DROPOUT = 0.5  # of whole channels, after the deepest level and before the head
+# Depth at which torch 2.15 reads uninitialised memory for the weight gradients of a bfloat16
+# convolution of volumes on a CPU: some are not finite.
+FAULTY_DEPTH = 2
 
 
 class VNet(nn.Module):
@@ -63,9 +66,23 @@ class VNet(nn.Module):
         return logits
 
 
+class Convolution(nn.Conv3d):
+    """3x3x3; in float32 under autocast where bfloat16 is faulty (FAULTY_DEPTH)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps (B outputs D H W) of maps (B inputs D H W)."""
+        if x.shape[2] != FAULTY_DEPTH or x.device.type != "cpu":
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
 def _level(inputs: int, width: int, convolutions: int) -> nn.Sequential:
     channels = [inputs] + [width] * (convolutions - 1)
-    return nn.Sequential(*(_step(nn.Conv3d(i, width, 3, padding=1)) for i in channels))
+    return nn.Sequential(*(_step(Convolution(i, width)) for i in channels))
 
 
 def _step(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:

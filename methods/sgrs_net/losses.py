@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
+
+from methods.losses import class_maps
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def region_dice(
     little; an empty region costs nothing.
     """
     inside = region[:, None].to(p.dtype)
-    truth = one_hot(pseudo, p.shape[1]).movedim(-1, 1) * inside
+    truth = class_maps(pseudo, p.shape[1]) * inside
     predicted = p * inside
     axes = tuple(range(2, p.ndim))
     overlap = (predicted * truth).sum(axes)
@@ -102,8 +104,8 @@ def half_dice_loss(p: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
     Class mean of 1 - I / (P2 + Y2) of probabilities (B K *S) and masks (B *S).
     """
-    truth = one_hot(masks, p.shape[1]).movedim(-1, 1).to(p.dtype)
+    truth = class_maps(masks, p.shape[1]).to(p.dtype)
     axes = [0, *range(2, p.ndim)]
     overlap = (p * truth).sum(axes)
-    total = (p**2).sum(axes) + (truth**2).sum(axes)
+    total = (p**2).sum(axes) + truth.sum(axes)  # ones and zeros are their squares
     return (1 - overlap / (total + 1e-10)).mean()

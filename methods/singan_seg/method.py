@@ -97,7 +97,8 @@ class SinGANSeg:
         pair = to_pair(case.image, case.mask, self.spec.classes)
 
         def build(seed: int, saved: Saved) -> dict[str, torch.Tensor]:
-            return train_pyramid(pair, self.config, seed, run.device, saved).tensors()
+            pyramid = train_pyramid(pair, self.config, seed, run.device, saved, run.precision)
+            return pyramid.tensors()
 
         # The settings hold sizes and classes, since an id alone does not say what was trained on.
         settings = {**pyramid_settings(self.config), "spec": asdict(self.spec)}

@@ -38,7 +38,7 @@ class Generator(nn.Module):
 
         x is padded with zeros.
         """
-        residual: torch.Tensor = self.tail(self.body(x)).tanh()
+        residual: torch.Tensor = self.tail(self.body(x)).float().tanh()
         return residual + previous
 
     def set_momentum(self, momentum: float) -> None:

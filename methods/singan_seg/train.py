@@ -37,9 +37,11 @@ def train_pyramid(
     seed: int,
     device: torch.device,
     saved: Saved | None = None,
+    precision: str = "float32",
 ) -> Pyramid:
     """The pyramid of a pair (1 C H W) in [-1, 1]; goes on with the one that `saved` holds.
 
+    `precision` is that of the generator's passes; the critic and its penalty stay in float32.
     Raises BenchError if the image is too small or the training diverges.
     """
     plan = plan_scales(pair.shape[-2], pair.shape[-1], config)
@@ -61,7 +63,9 @@ def train_pyramid(
             initialise_from_below(critic, critic_below)
             generator.to(device).train()
             critic.to(device).train()
-            pyramid = train_scale(real, pyramid, generator, critic, config, random, progress)
+            pyramid = train_scale(
+                real, pyramid, generator, critic, config, random, progress, precision
+            )
             generator_below = generator
             critic_below = critic
     _check_convergence(pyramid, config)
@@ -94,9 +98,10 @@ def train_scale(
     config: PyramidConfig,
     random: torch.Generator,
     progress: PyramidProgress | None = None,
+    precision: str = "float32",
 ) -> Pyramid:
     """`below` with one more scale, trained to give patches of real (1 C H W)."""
-    training = ScaleTraining(real, below, generator, critic, config, random)
+    training = ScaleTraining(real, below, generator, critic, config, random, precision)
     first = progress.restore(training) if progress else 0
     for step in range(first, config.iterations):
         training.run_iteration(step)
@@ -148,8 +153,10 @@ class ScaleTraining:
         critic: Critic,
         config: PyramidConfig,
         random: torch.Generator,
+        precision: str = "float32",
     ) -> None:
         self.real = real
+        self.precision = precision
         self.below = below
         self.generator = generator
         self.critic = critic
@@ -212,7 +219,9 @@ class ScaleTraining:
 
     def make_fake(self, noise: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """A sample (1 C H W) from noise and the upsampled sample of the scale below."""
-        fake: torch.Tensor = self.generator(self.amplitude * noise + previous, previous)
+        low = self.precision == "bfloat16"
+        with torch.autocast(self.real.device.type, torch.bfloat16, enabled=low):
+            fake: torch.Tensor = self.generator(self.amplitude * noise + previous, previous)
         return fake
 
     def update_critic(self, fake: torch.Tensor, rate: float) -> None:

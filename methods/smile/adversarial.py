@@ -19,6 +19,7 @@ from methods.smile.config import Config
 from methods.smile.losses import Target
 from methods.smile.networks import Critic
 from methods.training import (
+    autocast,
     ema_update,
     labelled_batches,
     log_losses,
@@ -105,7 +106,8 @@ class AdversarialTraining:
         x, y = next(self.labelled)
         images = torch.cat([x, next(self.hidden)]) if self.has_hidden else x
         target = self.make_target(images, y, progress)
-        fake = self.generator(images)
+        with autocast(self.run):
+            fake = self.generator(images)
         if self.critic is not None:
             critic_loss = self.update_critic(self.critic, fake.detach(), decay)
         terms = self.update_makers(images, fake, target, decay)
@@ -120,7 +122,9 @@ class AdversarialTraining:
     @torch.no_grad()
     def make_target(self, images: torch.Tensor, masks: torch.Tensor, progress: float) -> Target:
         """Masks of the labelled images, which come first, and pseudo-masks of the others by S0."""
-        pseudo = self.teacher(images)[len(masks) :].softmax(1)
+        with autocast(self.run):
+            logits = self.teacher(images)
+        pseudo = logits[len(masks) :].float().softmax(1)
         weight = losses.unlabelled_weight(progress, self.config.ramp_end)
         return losses.make_target(masks, pseudo, self.config.gate, weight)
 
@@ -141,7 +145,8 @@ class AdversarialTraining:
         Source: docs/methods/smile.md#objective, eq. 1.
         """
         config = self.config
-        terms = generator_terms(images, fake, target, self.student.eval(), self.critic, config)
+        with autocast(self.run):
+            terms = generator_terms(images, fake, target, self.student.eval(), self.critic, config)
         contrast: torch.Tensor | None = None
         if config.lesion_code == "contrast":
             contrast = losses.lesion_contrast(images, target.maps, config.background)
@@ -149,7 +154,8 @@ class AdversarialTraining:
         # R learns from its own term alone. With a weight of 0 it still does, but without G.
         weight = config.reconstruction_weight or 1
         source = fake if config.reconstruction_weight else fake.detach()
-        rebuilt = self.reconstructor(source, lesions)
+        with autocast(self.run):
+            rebuilt = self.reconstructor(source, lesions)
         terms["reconstruction"] = weight * losses.reconstruction_term(images, rebuilt)
         loss = torch.stack([target.mean(term) for term in terms.values()]).sum()
         optimise(self.maker_adam, loss, config.generator_learning_rate * decay)
@@ -170,7 +176,9 @@ class AdversarialTraining:
         """
         config = self.config
         inputs = torch.cat([x, fake]) if config.game else x
-        logits = self.student.train()(inputs)
+        with autocast(self.run):
+            logits = self.student.train()(inputs)
+        logits = logits.float()
         loss = segmentation_loss(logits[: len(x)], y)
         if config.game:
             weight = losses.unchanged_weight(images, fake)
@@ -193,9 +201,10 @@ def generator_terms(
     fill = losses.fill_term(images, fake, target, config.mean_of, config.background)
     terms = {"keep": config.keep_weight * keep, "fill": config.fill_weight * fill}
     if config.game and config.health_weight:
-        terms["health"] = config.health_weight * losses.health_term(student(fake))
+        terms["health"] = config.health_weight * losses.health_term(student(fake).float())
     if critic is not None:
-        terms["adversary"] = -config.critic_weight * critic(fake)
+        with torch.autocast(fake.device.type, enabled=False):
+            terms["adversary"] = -config.critic_weight * critic(fake)
     return terms
 
 

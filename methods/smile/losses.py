@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
+from methods.losses import class_maps
 from methods.smile.networks import body_mask
 
 
@@ -39,7 +40,7 @@ def make_target(masks: torch.Tensor, pseudo: torch.Tensor, gate: float, u: float
 
     u is the weight of these images. Source: docs/methods/smile.md#pseudo-masks.
     """
-    known = one_hot(masks, pseudo.shape[1]).movedim(-1, 1).float()
+    known = class_maps(masks, pseudo.shape[1]).float()
     sure = (pseudo.amax(1, keepdim=True) > gate).float()
     shares = [1 / len(masks)] * len(masks) + [u / max(1, len(pseudo))] * len(pseudo)
     return Target(

@@ -51,7 +51,7 @@ class Generator(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Pseudo-healthy images (B C H W), not clipped; H and W must be multiples of 4."""
-        output: torch.Tensor = self.last(self.body(images)).tanh()
+        output: torch.Tensor = self.last(self.body(images)).float().tanh()
         if not self.blended:
             return images + output
         share = output[:, :1]
@@ -96,8 +96,8 @@ class Reconstructor(nn.Module):
         half = self.down_half(full)
         x = self.up_half(self.blocks(self.down_quarter(half)))
         x = self.up_full(self.join_half(torch.cat([x, half], 1)))
-        change: torch.Tensor = self.last(self.join_full(torch.cat([x, full], 1))).tanh()
-        return images + change
+        change: torch.Tensor = self.last(self.join_full(torch.cat([x, full], 1)))
+        return images + change.float().tanh()
 
 
 class Critic(nn.Module):

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-from torch.nn.functional import one_hot
 
 from bench.api import Run, Spec, TrainView
 from methods.schedules import polynomial_decay, sigmoid_ramp, step_decay
@@ -16,6 +15,7 @@ from methods.ss_net.losses import dice_distance_2d, dice_distance_3d, side_passe
 from methods.training import (
     BackboneMethod,
     autocast,
+    class_maps,
     labelled_batches,
     log_losses,
     optimise,
@@ -88,7 +88,7 @@ class SSNet(BackboneMethod):
         if self.config.supervised_loss == "suite":
             return segmentation_loss(logits, masks)
         p = logits.softmax(1)
-        truth = one_hot(masks, logits.shape[1]).movedim(-1, 1).float()
+        truth = class_maps(masks, logits.shape[1]).float()
         if self.spec.ndim == 3:
             return dice_distance_3d(p[:, 1:], truth[:, 1:])
         return dice_distance_2d(p, truth)

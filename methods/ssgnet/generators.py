@@ -57,7 +57,10 @@ def _build_generator(
         recorder.record(0, untrained)
     else:
         snapshot = without_curve(saved.last)
-    state = train_pictures(images, config, steps, seed, run.device, snapshot, every, recorder)
+    dtype = getattr(torch, run.precision)  # float32 or bfloat16
+    state = train_pictures(
+        images, config, steps, seed, run.device, snapshot, every, recorder, dtype
+    )
     if f"curve/{steps * batch}" not in recorder.curve:
         recorder.record(steps * batch, state)
     return {**fastgan.drawing_part(state), **recorder.curve}
@@ -102,11 +105,13 @@ def train_pictures(
     snapshot: State | None = None,
     every: int = 0,
     recorder: CurveRecorder | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> State:
     """Train the generator that is set on images (N C R R) in [0, 1] for `steps` batches.
 
     Begins at `snapshot` if one is given; the recorder gets one each time that `every` more images
-    were shown, and whenever one is due. Returns the last one.
+    were shown, and whenever one is due. `dtype` is that of StyleGAN3's convolutions; FastGAN is
+    trained in float32. Returns the last snapshot.
     """
     report = recorder.record if recorder else None
     settings = config.generator
@@ -115,7 +120,7 @@ def train_pictures(
             images, settings, steps, seed, device, snapshot, every, report, recorder
         )
     return stylegan3.train_generator(
-        images, settings, steps, seed, device, snapshot, every, report, recorder
+        images, settings, steps, seed, device, snapshot, every, report, recorder, dtype
     )
 
 

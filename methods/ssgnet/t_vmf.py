@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
-from methods.training import class_dice
+from methods.training import class_dice, class_maps
 
 CONCENTRATION = 32.0  # kappa where it is fixed, and its largest value where it is not
 
@@ -53,7 +53,8 @@ def t_vmf_dice_loss(
     phi = (1 + c) / (1 + kappa (1 - c)) - 1 for the cosine c of map and mask over all pixels of the
     batch. Source: docs/methods/ssgnet.md#t-vmf-dice, eq. 6.
     """
-    truth = one_hot(masks, probabilities.shape[1]).movedim(-1, 0).flatten(1).to(probabilities.dtype)
+    maps = class_maps(masks, probabilities.shape[1])
+    truth = maps.movedim(1, 0).flatten(1).to(probabilities.dtype)
     cosine = (normalize(probabilities.movedim(1, 0).flatten(1)) * normalize(truth)).sum(1)
     similarity = (1 + cosine) / (1 + kappa * (1 - cosine)) - 1
     return (1 - similarity).square().mean()

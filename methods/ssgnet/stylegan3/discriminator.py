@@ -35,11 +35,19 @@ class Convolution(nn.Module):
         self.gain = gain * activation_gain
         self.scale = self.gain / math.sqrt(inputs * kernel**2)
 
-    def forward(self, x: torch.Tensor, stride: int = 1, padding: int = 0) -> torch.Tensor:
-        weight = self.weight * self.scale
+    def forward(
+        self,
+        x: torch.Tensor,
+        stride: int = 1,
+        padding: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> torch.Tensor:
+        weight = (self.weight * self.scale).to(dtype)
         if self.bias is None:
-            return conv2d(x, weight, None, stride, padding)
-        return leaky_relu(conv2d(x, weight, self.bias * self.gain, stride, padding), SLOPE)
+            return conv2d(x.to(dtype), weight, None, stride, padding).float()
+        bias = (self.bias * self.gain).to(dtype)
+        y = conv2d(x.to(dtype), weight, bias, stride, padding).float()
+        return leaky_relu(y, SLOPE)
 
 
 class Block(nn.Module):
@@ -60,11 +68,11 @@ class Block(nn.Module):
         self.register_buffer("blur", torch.as_tensor(blur, dtype=torch.float32), persistent=False)
         self.register_buffer("halve", torch.as_tensor(halve, dtype=torch.float32), persistent=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skipped = self.skip(self.halve @ x @ self.halve.T)
-        features = self.first(x, padding=1)
+    def forward(self, x: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        skipped = self.skip(self.halve @ x @ self.halve.T, dtype=dtype)
+        features = self.first(x, padding=1, dtype=dtype)
         blurred = self.blur @ features @ self.blur.T
-        result: torch.Tensor = skipped + self.second(blurred, stride=2)
+        result: torch.Tensor = skipped + self.second(blurred, stride=2, dtype=dtype)
         return result
 
 
@@ -97,10 +105,11 @@ class Discriminator(nn.Module):
         self.dense = Dense(16 * widths[-1], widths[-1])
         self.out = Dense(widths[-1], 1)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """Convolutions of the blocks are computed in `dtype`, all else in float32."""
         x = self.from_rgb(images)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, dtype)
         x = self.last(batch_deviation(x), padding=1)
         x = leaky_relu(self.dense(x.flatten(1)), SLOPE) * math.sqrt(2)
         logits: torch.Tensor = self.out(x).squeeze(1)

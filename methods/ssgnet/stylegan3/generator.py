@@ -128,13 +128,18 @@ class FourierInput(nn.Module):
 
 
 def modulated_conv(
-    x: torch.Tensor, weight: torch.Tensor, style: torch.Tensor, demodulate: bool, gain: torch.Tensor
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    style: torch.Tensor,
+    demodulate: bool,
+    gain: torch.Tensor,
+    dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
     """Full convolution of x (B I H W) by weight (O I k k) times style (B I).
 
     With `demodulate` the result has unit variance (docs/methods/ssgnet.md#stylegan3, eq. 1).
     Scaling the maps before and after one shared convolution equals a convolution with separate
-    weights for every sample.
+    weights for every sample. The convolution alone is computed in `dtype`.
     """
     if demodulate:
         weight = weight * weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
@@ -143,7 +148,8 @@ def modulated_conv(
     else:
         style = style * gain
     weight = weight.contiguous(memory_format=torch.channels_last)
-    y = conv2d(x * style[:, :, None, None], weight, padding=weight.shape[2] - 1)
+    scaled = (x * style[:, :, None, None]).to(dtype)
+    y = conv2d(scaled, weight.to(dtype), padding=weight.shape[2] - 1).float()
     return y * gain[:, :, None, None] if demodulate else y
 
 
@@ -216,8 +222,13 @@ class SynthesisLayer(nn.Module):
         if not plan.to_rgb:
             self.up, self.down = resampling_matrices(plan)
 
-    def forward(self, x: torch.Tensor, w: torch.Tensor, update: bool) -> torch.Tensor:
-        """Maps (B O H' W') of maps (B I H W) and styles w (B W); `update` moves the magnitude."""
+    def forward(
+        self, x: torch.Tensor, w: torch.Tensor, update: bool, dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
+        """Maps (B O H' W') of maps (B I H W) and styles w (B W); `update` moves the magnitude.
+
+        Its convolution is computed in `dtype`.
+        """
         if update:
             kept = 0.5 ** (len(x) / self.half_life)
             self.magnitude.lerp_(x.detach().square().mean(), 1 - kept)
@@ -225,7 +236,8 @@ class SynthesisLayer(nn.Module):
         gain = self.magnitude.rsqrt()
         if self.to_rgb:
             style = style / math.sqrt(self.weight.shape[1])
-        y = modulated_conv(x, self.weight, style, not self.to_rgb, gain) + self.bias[:, None, None]
+        y = modulated_conv(x, self.weight, style, not self.to_rgb, gain, dtype)
+        y = y + self.bias[:, None, None]
         if self.to_rgb:
             return y.clamp(-CLAMP, CLAMP)
         result: torch.Tensor = FilteredLeakyReLU.apply(y, self.up, self.down)
@@ -261,15 +273,28 @@ class Generator(nn.Module):
             SynthesisLayer(plan, config.w_dim, half_life) for plan in plan_layers(bands)
         )
 
-    def forward(self, z: torch.Tensor, psi: float = 1.0, update: bool = False) -> torch.Tensor:
-        """Pictures of z (B Z); `update` moves the running mean of w and the magnitudes."""
-        return self.synthesis(self.mapping(z, psi, update), update)
+    def forward(
+        self,
+        z: torch.Tensor,
+        psi: float = 1.0,
+        update: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> torch.Tensor:
+        """Pictures of z (B Z); `update` moves the running mean of w and the magnitudes.
+
+        Convolutions are computed in `dtype`, filters and all else in float32.
+        """
+        return self.synthesis(self.mapping(z, psi, update), update, dtype=dtype)
 
     def synthesis(
-        self, w: torch.Tensor, update: bool = False, transform: torch.Tensor | None = None
+        self,
+        w: torch.Tensor,
+        update: bool = False,
+        transform: torch.Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> torch.Tensor:
         """Pictures of styles w (B W)."""
         x = self.input(w, transform)
         for layer in self.layers:
-            x = layer(x, w, update)
+            x = layer(x, w, update, dtype)
         return (x * OUTPUT_SCALE).contiguous()

@@ -26,13 +26,19 @@ OPTIMISERS = ("generator_adam", "discriminator_adam")
 class AdversarialTraining:
     """Generator and discriminator, their optimisers, the averaged generator, and the control of p.
 
-    `shape` is (channels, side) of the pictures.
+    `shape` is (channels, side) of the pictures, `dtype` that of convolutions.
     """
 
     def __init__(
-        self, config: GeneratorConfig, shape: tuple[int, int], seed: int, device: torch.device
+        self,
+        config: GeneratorConfig,
+        shape: tuple[int, int],
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.config = config
+        self.dtype = dtype
         self.shape = shape
         self.seed = seed
         self.device = device
@@ -49,7 +55,9 @@ class AdversarialTraining:
         self.discriminator_adam = build_adam(self.discriminator, config.discriminator_rate, lazy)
         self.step = 0
         self.p = 0.0  # probability of augmentations
-        self.signs = torch.zeros(2)  # of D on real images, since p last changed: sum and count
+        # Of D on real images, since p last changed: sum and count. They stay on the device until
+        # p changes again.
+        self.signs = torch.zeros(2, device=device)
 
     @property
     def shown(self) -> int:
@@ -132,7 +140,7 @@ def restore_snapshot(training: AdversarialTraining, state: State) -> None:
         )
     training.step = int(state["step"])
     training.p = float(state["p"])
-    training.signs = state["signs"].clone()
+    training.signs = state["signs"].clone().to(training.device)
     for name in NETWORKS:
         getattr(training, name).load_state_dict(strip_prefix(f"{name}.", state))
     for name in OPTIMISERS:

@@ -48,19 +48,22 @@ def train_generator(
     every: int = 0,
     report: Callable[[int, State], None] | None = None,
     saved: Saved | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> State:
     """Train until `steps` batches of images (N C R R) in [0, 1] were shown, and return a snapshot.
 
     Begins at `snapshot` if one is given. `report(images shown, snapshot)` is called each time that
     `every` more images were shown; in between, `saved` is given a snapshot whenever one is due.
-    Raises BenchError for images of another shape.
+    `dtype` is that of convolutions; R1 and all else is computed in float32. Raises BenchError for
+    images of another shape.
     """
     if images.ndim != 4 or images.shape[2] != images.shape[3] or not len(images):
         raise BenchError(
             f"StyleGAN3 got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; "
             "resize them"
         )
-    training = AdversarialTraining(config, (images.shape[1], images.shape[2]), seed, device)
+    shape = (images.shape[1], images.shape[2])
+    training = AdversarialTraining(config, shape, seed, device, dtype)
     if snapshot is not None:
         restore_snapshot(training, snapshot)
     real = images.to(device) * 2 - 1
@@ -115,7 +118,8 @@ def update_discriminator(
         logits = discriminate(training, part, random)
         loss = discriminator_loss(logits, discriminate(training, fake, random))
         (share * loss).backward()  # type: ignore[no-untyped-call]
-        training.signs += torch.tensor([logits.sign().sum().item(), len(part)])
+        training.signs[0] += logits.detach().sign().sum()
+        training.signs[1] += len(part)
     apply_gradients(training.discriminator_adam)
 
 
@@ -126,7 +130,9 @@ def apply_penalty(
     config = training.config
     for part, share in parts:
         penalty = gradient_penalty(
-            lambda pictures: discriminate(training, pictures, random), part, config.gamma
+            lambda pictures: discriminate(training, pictures, random, torch.float32),
+            part,
+            config.gamma,
         )
         (share * config.r1_every * penalty).backward()  # type: ignore[no-untyped-call]
     apply_gradients(training.discriminator_adam)
@@ -137,15 +143,19 @@ def make_fakes(
 ) -> torch.Tensor:
     """`count` pictures of G; `update` moves its running statistics."""
     z = torch.randn(count, training.config.z_dim, generator=random).to(training.device)
-    pictures: torch.Tensor = training.generator(z, update=update)
+    pictures: torch.Tensor = training.generator(z, update=update, dtype=training.dtype)
     return pictures
 
 
 def discriminate(
-    training: AdversarialTraining, pictures: torch.Tensor, random: torch.Generator
+    training: AdversarialTraining,
+    pictures: torch.Tensor,
+    random: torch.Generator,
+    dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """Logits (B,) of D for augmented pictures (B C R R)."""
-    logits: torch.Tensor = training.discriminator(augment_images(pictures, training.p, random))
+    """Logits (B,) of D for augmented pictures (B C R R), in `dtype` or that of the training."""
+    augmented = augment_images(pictures, training.p, random)
+    logits: torch.Tensor = training.discriminator(augmented, dtype or training.dtype)
     return logits
 
 
