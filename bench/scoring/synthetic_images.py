@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("bench.scoring.synthetic_images")
 DRAWS = 5  # of equal size, averaged
 Vectors = NDArray[np.float32]  # N D: features of images
-Curves = Mapping[int, Mapping[int, NDArray[np.float32]]]  # see read_curves
+Curves = Mapping[int, Mapping[int, NDArray[np.uint8]]]  # see read_curves
 
 
 def check_extractors(extractors: Sequence[str]) -> None:
@@ -69,7 +69,7 @@ def read_samples(folder: CellFolder) -> Images:
 
 
 def read_curves(folder: CellFolder) -> Curves:
-    """Images (N C H W) that generators of a cell made on the way.
+    """Images (N C H W) in 8 bits that generators of a cell made on the way.
 
     By label (-1 for a generator of all) and by the number of training images shown until then.
     """
@@ -79,13 +79,13 @@ def read_curves(folder: CellFolder) -> Curves:
 
     result = folder.read_result()
     assert result is not None  # only finished cells are judged
-    curves: dict[int, dict[int, NDArray[np.float32]]] = {}
+    curves: dict[int, dict[int, NDArray[np.uint8]]] = {}
     for key in result.parts:
         state = load_file(part_file(folder.parts, key))
-        images: dict[int, NDArray[np.float32]] = {}
+        images: dict[int, NDArray[np.uint8]] = {}
         for name, value in state.items():
             if name.startswith("curve/"):
-                images[int(name.removeprefix("curve/"))] = np.float32(1 / 255) * value
+                images[int(name.removeprefix("curve/"))] = value
         if images:
             label = int(state["label"]) if "label" in state else -1
             curves[label] = images
@@ -285,7 +285,7 @@ def _kid_scale(real: Vectors, metric: str) -> float:
 def _distance_curve(
     comparison: _Comparison,
     label: int,
-    images: Mapping[int, NDArray[np.float32]],
+    images: Mapping[int, NDArray[np.uint8]],
     label_names: Sequence[str],
 ) -> GeneratorCurve:
     """Distances while one generator was trained, to the training images of its label (-1: all)."""
@@ -297,7 +297,7 @@ def _distance_curve(
     if len(real) > 1:  # one image has no spread
         for shown, made in sorted(images.items()):
             n = min(len(made), len(real))
-            vectors = comparison.extract(as_tensor(made))
+            vectors = comparison.extract(as_tensor(np.float32(1 / 255) * made))
             distance = frechet.distance_at_equal_size(real, vectors, n, DRAWS, 0)
             points.append(CurvePoint(shown, distance, n))
     return GeneratorCurve(name, points)
