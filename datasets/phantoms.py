@@ -44,7 +44,7 @@ class Truths:
     # How widely the looks of patients differ: gain, offset, contrast, colour, texture and noise.
     # 0: all patients look alike; at 1 gains differ by a factor of up to 3.
     looks: float
-    # Pixels over which a boundary rises from 12% to 88%; a prediction should not jump inside them.
+    # Pixels on either side of a boundary within which it rises from 12% to 88%.
     blur: float
     # Share of lesions that lie where their kind does: smooth ones inside the organ, grainy ones
     # across its border. The others lie where the other kind does.

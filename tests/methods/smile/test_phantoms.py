@@ -85,7 +85,7 @@ def count_lesion_pixels(reference: nn.Module, images: torch.Tensor) -> float:
 @pytest.mark.slow
 def test_lesions_go_and_the_rest_stays() -> None:
     train, test = phantom_cases()
-    labelled = {"p00", "p03", "p04", "p06"}  # dark and bright, smooth and grainy
+    labelled = {"p00", "p03", "p04", "p06"}  # two with smooth lesions mainly, two with grainy ones
     fit = [case for case in train if case.group in labelled]
     hidden = [replace(case, mask=None) for case in train if case.group not in labelled]
     method, run = SMILE(Config(**SMALL), SPEC), Run(SPEC, STEPS)
