@@ -185,8 +185,8 @@ def _check_cases(store: Store, texts: Mapping[str, str]) -> Check:
     count = 0
     for file, text in texts.items():
         stored_text = _stored_text(store, file)
-        if stored_text == text and '"' not in text:  # a line is a row
-            count += max(text.count("\n") - 1, 0)
+        if stored_text == text:
+            count += _count_rows(text)
             continue
         try:
             stored_header, *stored_rows = csv_text.read_rows(stored_text) or [[]]
@@ -206,6 +206,12 @@ def _check_cases(store: Store, texts: Mapping[str, str]) -> Check:
         for path, old, new in differences(old_entries, new_entries):
             mismatches.append(Mismatch(where, path[0], " ".join(path[1:]), old, new))
     return Check("lines of results.csv", count, mismatches)
+
+
+def _count_rows(text: str) -> int:
+    """The rows of a CSV table below its header."""
+    rows = len(csv_text.read_rows(text)) if '"' in text else text.count("\n")
+    return max(rows - 1, 0)
 
 
 def _named_lines(header: Sequence[str], rows: Counter[tuple[str, ...]]) -> Any:
