@@ -6,21 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-STILL = 0.05  # of the fall in the first quarter; a larger one in the last is no convergence
+STILL = 0.05  # of the whole fall; if the last quarter brings more, there is no convergence
 FEWEST = 5  # points that tell: one at each end of the quarters
 
 
 def still_falls(shown: Sequence[int], distances: Sequence[float]) -> bool:
-    """Whether distances fall in the last quarter by more than 5% of their fall in the first.
+    """Whether the last quarter of a training brings more than 5% of the whole fall of distances.
 
-    `shown` are the images shown until then, increasing. Between points the distance is taken to
-    change evenly. Fewer than five points say nothing. If the first quarter brought no fall, any
-    fall in the last one counts.
+    `shown` are the images shown until then, increasing. The whole fall is that from the highest
+    distance to the last one: untrained generators draw even grey, from which distances first rise.
+    Between points the distance is taken to change evenly. Fewer than five points say nothing.
     """
     if len(shown) < FEWEST:
         return False
-    ends = np.linspace(shown[0], shown[-1], 5)
-    at_ends = np.interp(ends, shown, distances)
-    first_fall = max(float(at_ends[0] - at_ends[1]), 0.0)
-    last_fall = float(at_ends[3] - at_ends[4])
-    return last_fall > STILL * first_fall
+    begin = shown[0] + 0.75 * (shown[-1] - shown[0])
+    last_fall = float(np.interp(begin, shown, distances)) - distances[-1]
+    whole_fall = max(distances) - distances[-1]
+    return last_fall > STILL * whole_fall

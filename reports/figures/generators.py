@@ -14,8 +14,7 @@ MOST = 24  # panels
 CAPTION = (
     "Fréchet distance of the generated images to the training images, in the features of the "
     "copy test, by the number of images shown to the generator. Lower is better; one line a "
-    "generator. One that still falls in the last quarter by more than 5% of its fall in the first "
-    "had not converged."
+    "generator. One whose last quarter brings more than 5% of its whole fall had not converged."
 )
 
 
