@@ -61,9 +61,9 @@ def _block(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1),
         nn.BatchNorm2d(outputs),
-        nn.LeakyReLU(0.01),
+        nn.LeakyReLU(0.01, inplace=True),
         nn.Dropout(dropout),
         nn.Conv2d(outputs, outputs, 3, padding=1),
         nn.BatchNorm2d(outputs),
-        nn.LeakyReLU(0.01),
+        nn.LeakyReLU(0.01, inplace=True),
     )

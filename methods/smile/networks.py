@@ -73,17 +73,17 @@ class Reconstructor(nn.Module):
         w = width
         self.full = nn.Sequential(
             _wide_convolution(channels + lesions, w),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             _wide_convolution(w, w),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.down_half = _down(w, 2 * w)
         self.down_quarter = _down(2 * w, 4 * w)
         self.blocks = nn.Sequential(*(Residual(4 * w, normed=False) for _ in range(blocks)))
         self.up_half = _up(4 * w, 2 * w)
         self.up_full = _up(2 * w, w)
-        self.join_half = nn.Sequential(nn.Conv2d(4 * w, 2 * w, 3, padding=1), nn.ReLU())
-        self.join_full = nn.Sequential(nn.Conv2d(2 * w, w, 3, padding=1), nn.ReLU())
+        self.join_half = nn.Sequential(nn.Conv2d(4 * w, 2 * w, 3, padding=1), nn.ReLU(inplace=True))
+        self.join_full = nn.Sequential(nn.Conv2d(2 * w, w, 3, padding=1), nn.ReLU(inplace=True))
         self.last = _wide_convolution(w, channels)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -146,7 +146,7 @@ class Residual(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect"),
             _norm_or_identity(width, normed),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect"),
             _norm_or_identity(width, normed),
         )
@@ -178,7 +178,7 @@ def _transposed_convolution(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
 
 def _with_norm(convolution: nn.Module, width: int) -> tuple[nn.Module, ...]:
-    return convolution, nn.InstanceNorm2d(width), nn.ReLU()
+    return convolution, nn.InstanceNorm2d(width), nn.ReLU(inplace=True)
 
 
 def _with_leaky_relu(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
@@ -188,8 +188,8 @@ def _with_leaky_relu(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 def _down(inputs: int, outputs: int) -> nn.Sequential:
     first = nn.Conv2d(inputs, outputs, 3, padding=1)
     second = nn.Conv2d(outputs, outputs, 3, 2, 1)
-    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(_transposed_convolution(inputs, outputs), nn.ReLU())
+    return nn.Sequential(_transposed_convolution(inputs, outputs), nn.ReLU(inplace=True))
