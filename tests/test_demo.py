@@ -26,6 +26,8 @@ def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
     store = Store(tmp_path / "gate")
     alone = {
         "methods": [Entry(method="supervised")],
+        "fractions": [0.1, 1.0],
+        "reference_budgets": [],
         "subsets": {0.1: 6, 1.0: 2},
         "tuning": None,
     }
