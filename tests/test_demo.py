@@ -26,10 +26,12 @@ def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
     store = Store(tmp_path / "gate")
     alone = {
         "methods": [Entry(method="supervised")],
+        "fractions": [0.1, 1.0],
+        "reference_budgets": [],
         "subsets": {0.1: 6, 1.0: 2},
         "tuning": None,
     }
-    loaded = suite_file.load(DEMO, steps=250).model_copy(update=alone)
+    loaded = suite_file.load(DEMO, steps=400).model_copy(update=alone)
     assert run(loaded, store, []).failed == 0
     dice = {row.fraction: row.mean for row in build(store).rows if row.metric == "dice"}
     assert dice[1.0] > 0.85

@@ -51,7 +51,7 @@ def run_quick_demo(folder: Path, workers: int) -> dict[str, Any]:
 
 
 def train_on_phantoms(folder: Path) -> list[dict[str, Any]]:
-    """Rows of three methods after 40 steps on two draws, and of supervised with all labels."""
+    """Rows of three methods after 40 steps on two draws."""
     store = Store(folder / "demo")
     loaded = suite_file.load(DEMO, steps=40)
     names = ("supervised", "mean_teacher", "ss_net")
