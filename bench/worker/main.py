@@ -163,11 +163,11 @@ def _prepare(folder: CellFolder) -> _Training:
     cell = job.cell
     torch.set_num_threads(cell.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    decoded = folder.path / job.cache
+    decoded = (folder.path / job.cache).resolve()  # a method may remove the folder of its cell
     index = read_index(decoded)
     view = cache.train_view(decoded, index, job.patients, cell.task, cell.class_known)
     run = MethodRun(job, folder, view.spec, choose_device(job.device))
-    plugins = [folder.path / file for file in job.plugins]
+    plugins = [(folder.path / file).resolve() for file in job.plugins]
     method = build_method(job, view.spec, plugins)
     predictor = predictor_of(method, view.spec, cell.inference_settings, run.device)
     return _Training(job, folder, decoded, index, view, method, run, predictor)
