@@ -83,8 +83,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return board_of(folder)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", ["20k", "72k", "300k"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param("20k", marks=pytest.mark.long),
+        pytest.param("72k", marks=pytest.mark.slow),
+        pytest.param("300k", marks=pytest.mark.long),
+    ],
+)
 def test_a_full_disk_is_told_and_never_counts(
     disk: Path, undisturbed: dict[str, Any], size: str
 ) -> None:
@@ -104,7 +110,7 @@ def test_a_full_disk_is_told_and_never_counts(
     assert leavings(disk) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_leaves_the_older_page(disk: Path, undisturbed: dict[str, Any]) -> None:
     assert run(disk, 1)[0] == 0
     files = [disk / "runs" / "toy" / name for name in ("board.json", "report/index.html")]
@@ -122,7 +128,7 @@ def test_a_full_disk_leaves_the_older_page(disk: Path, undisturbed: dict[str, An
     assert leavings(disk) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_limit_on_file_sizes_is_told_and_never_counts(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
