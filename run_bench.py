@@ -181,8 +181,8 @@ def _run_and_tune(bench: Bench) -> Progress:
     from bench.live_page import LivePage
     from reports import write
 
-    typer.echo(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
     trials, tuned_cells = tuning_to_come(bench)
+    typer.echo(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
 
     def draw_page() -> Path:
         return stages.report(bench.store, write, judged=False)[1]

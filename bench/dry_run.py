@@ -193,10 +193,13 @@ def _unfinished_studies(waiting: Sequence[PlannedCell], bench: Bench) -> list[St
 
 
 def tuning_to_come(bench: Bench) -> tuple[int, int]:
-    """How many trainings the trials of a run have at most, and how many tuned cells follow."""
+    """How many trainings the trials of a run have at most, and how many tuned cells follow.
+
+    Raises BenchError where no cell is chosen.
+    """
+    chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
     if bench.suite.tuning is None:
         return 0, 0
-    chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
     folds = sum(study.folds for study in _unfinished_studies(waiting, bench))
     return bench.suite.tuning.trials * folds, len(waiting)

@@ -156,7 +156,7 @@ def make_plan(bench: Bench) -> Plan:
     plugins = bench.options.plugins
     caches = {}
     for name, dataset in bench.datasets.items():
-        caches[name] = bench.store.relative(dataset.prepared.folder)
+        caches[name] = dataset.prepared.folder.resolve()
     studies = []
     if suite.tuning:
         studies = [study.facts() for study in _studies(bench)]

@@ -40,10 +40,6 @@ class Store:
             raise BenchError(f"cell {cut(key)} given; expected a key of 20 hex characters")
         return CellFolder(self._cells / key)
 
-    def relative(self, file: Path) -> Path:
-        """A path as seen from the folder, which may be moved or published together with it."""
-        return Path(os.path.relpath(file.resolve(), self.out.resolve()))
-
     def split(self, dataset: str, test_cases: int | None) -> Path:
         """The file with the split of a data set; a shortened test list has a file of its own."""
         shortened = f"-first{test_cases}" if test_cases else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,8 +103,7 @@ class Plan:
     cells: Sequence[PlannedCell]
     datasets: Mapping[str, DatasetFacts]
     warnings: Sequence[str]
-    # Folders of decoded images by data set, or fold; in plan.json as seen from its folder.
-    caches: Mapping[str, Path]
+    caches: Mapping[str, Path]  # the folder of the decoded images of each data set, or fold
     published_steps: Mapping[str, int | None]  # by method
     published: Sequence[PublishedNumber]
     cautions: Mapping[str, str]  # by method
@@ -225,8 +224,6 @@ def read_plan(out: Path) -> Plan:
     if isinstance(cells, list):
         content["cells"] = [_without_key(cell) for cell in cells]
     plan = parse_record(content, Plan, str(file), RUN_AGAIN)
-    caches = {name: out / folder for name, folder in plan.caches.items()}
-    plan = replace(plan, caches=caches)
     for cell in plan.cells:
         planned_name = plan.suite.planned_name(cell.dataset, cell.subset)
         if cell.dataset not in plan.datasets or planned_name not in plan.caches:

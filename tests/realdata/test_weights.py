@@ -121,8 +121,9 @@ def test_a_suite_hands_the_file_to_its_trainings(file: Path, tmp_path: Path) -> 
     }
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(content))
     suite = suite_file.load(tmp_path / "suite.yaml")
-    bench = tiny_bench.plan(suite, Store(tmp_path / "runs" / "toy"))
-    jobs = driver.write_jobs(bench.cells, suite, bench.datasets, "cpu", tiny_bench.PLUGINS)
+    store = Store(tmp_path / "runs" / "toy")
+    bench = tiny_bench.plan(suite, store)
+    jobs = driver.write_jobs(bench.cells, suite, bench.datasets, store, "cpu", tiny_bench.PLUGINS)
     job = next(iter(jobs.values()))
     assert job.weights is not None and Path(job.weights).samefile(file)
     loaded = encoder_of(build(job.cell.backbone, RGB, Path(job.weights))).state_dict()

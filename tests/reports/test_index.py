@@ -154,7 +154,7 @@ def test_pictures_that_may_not_be_passed_on_are_named(golden: Board, tmp_path: P
 def test_folders_that_lack_something_are_refused(golden: Board, tmp_path: Path) -> None:
     out = drawn(tmp_path / "a", golden)
     (out / "report" / "index.html").unlink()
-    with pytest.raises(BenchError, match=r"no report/index\.html; draw it with 'report"):
+    with pytest.raises(BenchError, match=r"no readable report/index\.html; draw it with 'report"):
         index.read([out])
     older = board_json(golden).replace('"schema": 2', '"schema": 1')
     assert older != board_json(golden)

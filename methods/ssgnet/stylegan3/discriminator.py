@@ -40,13 +40,14 @@ class Convolution(nn.Module):
         x: torch.Tensor,
         stride: int = 1,
         padding: int = 0,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> torch.Tensor:
+        dtype = dtype or x.dtype
         weight = (self.weight * self.scale).to(dtype)
         if self.bias is None:
-            return conv2d(x.to(dtype), weight, None, stride, padding).float()
+            return conv2d(x.to(dtype), weight, None, stride, padding).to(x.dtype)
         bias = (self.bias * self.gain).to(dtype)
-        y = conv2d(x.to(dtype), weight, bias, stride, padding).float()
+        y = conv2d(x.to(dtype), weight, bias, stride, padding).to(x.dtype)
         return leaky_relu(y, SLOPE)
 
 
@@ -68,7 +69,7 @@ class Block(nn.Module):
         self.register_buffer("blur", torch.as_tensor(blur, dtype=torch.float32), persistent=False)
         self.register_buffer("halve", torch.as_tensor(halve, dtype=torch.float32), persistent=False)
 
-    def forward(self, x: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
         skipped = self.skip(self.halve @ x @ self.halve.T, dtype=dtype)
         features = self.first(x, padding=1, dtype=dtype)
         blurred = self.blur @ features @ self.blur.T
@@ -105,8 +106,8 @@ class Discriminator(nn.Module):
         self.dense = Dense(16 * widths[-1], widths[-1])
         self.out = Dense(widths[-1], 1)
 
-    def forward(self, images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        """Convolutions of the blocks are computed in `dtype`, all else in float32."""
+    def forward(self, images: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Convolutions of the blocks are computed in `dtype`, all else in that of the images."""
         x = self.from_rgb(images)
         for block in self.blocks:
             x = block(x, dtype)
