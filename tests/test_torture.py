@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.slow
 def test_short_campaign_holds() -> None:
-    """About two minutes of kills, damaged files and bad input, from fixed seeds."""
-    short = ["--seed", "0", "--size", "0.04", "--minutes", "2"]
+    """One or two minutes of kills, damaged files and bad input, from fixed seeds."""
+    short = ["--seed", "0", "--size", "0.02", "--minutes", "4"]
     command = [sys.executable, "-m", "tests.torture", *short]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
