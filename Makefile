@@ -1,8 +1,8 @@
 # make demo, make test: each sets itself up in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests of one file share what they set up. Many wait for processes: one worker more than cores.
-PARALLEL := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 5 --dist loadfile
+# Tests of one file share what they set up.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 READY := .venv/.ready
 
 .PHONY: demo test lint benchmark gate gate-long torture

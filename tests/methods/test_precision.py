@@ -99,7 +99,7 @@ def by_length(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.long if name in LONG else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", map(by_length, METHODS))
+@pytest.mark.parametrize("name", [by_length(name) for name in METHODS])
 def test_fifty_steps_end_near_those_in_float32(name: str) -> None:
     exact_method, exact = trained(name, "float32", 50)
     method, run = trained(name, "bfloat16", 50)
