@@ -126,6 +126,7 @@ def test_a_link_brings_back_the_whole_view(visit: Any) -> None:
     page.choose("NSD")
     page.page.locator('#dataset-1 th[data-column="draws"] button').click()
     page.page.locator('#dataset-1 input[type="search"]').fill("gan")
+    page.page.wait_for_function("location.hash.includes('gan')")  # written once typing has paused
     again = visit(f"#{page.hash()}")
     assert again.answer("dataset-1") == page.answer("dataset-1")
     assert again.names("dataset-1") == page.names("dataset-1") == ["gan (tuned)", "gan"]
