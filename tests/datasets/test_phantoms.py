@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bench.api import RawCase, Record
-from datasets import phantoms
-from datasets.phantoms import DATASETS, GRAINY, SMOOTH, TRUTHS, Family
+from datasets.phantoms import DATASETS, TRUTHS, frames, open_phantoms, patients
+from datasets.phantoms.frames import GRAINY, SMOOTH
+from datasets.phantoms.patients import Family
 
 Pairs = list[tuple[Record, RawCase]]
 
@@ -136,7 +137,7 @@ def test_grain_tells_the_classes_apart(flat: Pairs) -> None:
 
 def _family(**truths: float) -> Family:
     """The 2D phantoms with other truths."""
-    family = phantoms.open_phantoms("phantoms", None).family
+    family = open_phantoms("phantoms", None).family
     return replace(family, truths=replace(TRUTHS, **truths))
 
 
@@ -145,10 +146,10 @@ def test_anatomy_recurs_as_far_as_stated(recurrence: float) -> None:
     """Outlines correlate between patients by `recurrence`, in the mean of all pairs and parts."""
     family = _family(recurrence=recurrence)
     correlations = []
-    for plan in (phantoms.BODY, phantoms.ORGAN, phantoms.LANDMARK):
+    for plan in (patients.BODY, patients.ORGAN, patients.LANDMARK):
         outlines = []
         for patient in range(8):
-            part = phantoms._draw_part(family, patient, family.shape, plan)
+            part = patients._draw_part(family, patient, family.shape, plan)
             outlines.append(part.outline.ravel())
         for one, other in combinations(outlines, 2):
             correlations.append(np.corrcoef(one, other)[0, 1])
@@ -160,7 +161,7 @@ def test_patients_of_one_anatomy_have_their_organ_in_one_place() -> None:
         family = _family(recurrence=recurrence)
         organs = []
         for patient in range(30):
-            part = phantoms._draw_part(family, patient, family.shape, phantoms.ORGAN)
+            part = patients._draw_part(family, patient, family.shape, patients.ORGAN)
             organs.append(part.middle)
         return float(np.std(organs, axis=0).mean())
 
@@ -173,7 +174,7 @@ def test_looks_vary_by_patient_as_far_as_stated() -> None:
     """Log gains are uniform within `looks` times a half; without looks all patients are alike."""
     for looks in (0.0, TRUTHS.looks, 1.0):
         family = _family(looks=looks)
-        drawn = [phantoms._draw_look(family, patient) for patient in range(200)]
+        drawn = [patients._draw_look(family, patient) for patient in range(200)]
         gains = np.log([look.gain.mean() for look in drawn])
         # a uniform range of +-0.5, and the mean of three colours of +-0.15
         expected = looks * np.sqrt(1 / 12 + 0.3**2 / 12 / 3)
@@ -183,7 +184,7 @@ def test_looks_vary_by_patient_as_far_as_stated() -> None:
 
 def test_a_boundary_is_as_smooth_as_stated() -> None:
     blur = 1.7
-    cover = phantoms._cover(np.array([-blur, 0, blur]), blur)
+    cover = frames._cover(np.array([-blur, 0, blur]), blur)
     assert cover == pytest.approx([1 / (1 + np.e**2), 0.5, 1 / (1 + np.e**-2)])
 
 
@@ -192,9 +193,9 @@ def test_lesions_lie_where_their_kind_does(place: float) -> None:
     """At 1 smooth lesions have their middle well inside the organ, grainy ones near its border."""
     family = _family(place=place)
     for number in range(12):
-        patient = phantoms._draw_patient(family, number)
+        patient = patients.draw_patient(family, number)
         rng = np.random.default_rng(number)
-        for kind, lesion in phantoms._draw_lesions(rng, patient, place, np.zeros(2)):
+        for kind, lesion in frames._draw_lesions(rng, patient, place, np.zeros(2)):
             way = (lesion.middle - patient.organ.middle) / patient.organ.radii
             lies_inside = np.linalg.norm(way) < 0.7
             expected = SMOOTH if place == 1 else GRAINY
