@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from bench.api import Case, Run, Saved
+from methods.resume import State
 from methods.ssgnet.config import Config, FastGANConfig, generator_settings
 from methods.ssgnet.fastgan import training as fastgan
 from methods.ssgnet.stylegan3 import training as stylegan3
@@ -17,7 +18,6 @@ from methods.ssgnet.stylegan3 import training as stylegan3
 # within these bounds.
 FEWEST, MOST = 64, 200
 POINTS = 8  # of the curve, besides the untrained generator
-State = dict[str, torch.Tensor]
 Report = Callable[[int, State], None]  # given the images shown and a snapshot
 
 

@@ -26,7 +26,8 @@ from methods.singan_seg.train import ScaleTraining
 from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.stylegan3.state import AdversarialTraining
 from methods.ssgnet.stylegan3.training import train_batch
-from tests.methods.test_precision import CONFIGS, GENERATOR, SHARED
+from tests.methods.test_precision import CONFIGS, SHARED
+from tests.support.small_generators import STYLEGAN3
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -167,7 +168,7 @@ def test_no_iteration_of_a_pyramid_waits(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_no_batch_of_stylegan3_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fourth batch reads the signs of D, which decide how much is augmented."""
-    config = GeneratorConfig(**GENERATOR, r1_every=1)
+    config = GeneratorConfig(**STYLEGAN3, r1_every=1)
     with device(monkeypatch) as waits:
         training = AdversarialTraining(config, (1, 32), 0, DEVICE)
         training.p = 0.5

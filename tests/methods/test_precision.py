@@ -18,18 +18,10 @@ from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.stylegan3 import training as stylegan3
 from methods.ssgnet.stylegan3.discriminator import Discriminator
 from methods.ssgnet.stylegan3.generator import Generator
+from tests.support.small_generators import STYLEGAN3
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-GENERATOR: dict[str, Any] = {
-    "layers": 4,
-    "channel_base": 64,
-    "channel_max": 4,
-    "z_dim": 4,
-    "w_dim": 4,
-    "batch_size": 2,
-    "gamma": 0.1,
-}
 SHARED: dict[str, Any] = {
     "batch_size": 4,
     "unlabelled_batch_size": 4,
@@ -42,7 +34,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ss_net": {"memory": 8},
     "sgrs_net": {},
     "singan_seg": {"iterations": 3, "filters": 4, "samples_per_image": 2, "max_sources": 1},
-    "ssgnet": {"generator": GENERATOR, "resolution": 32, "kimg": 0.004, "pool": 4, "rounds": 1},
+    "ssgnet": {"generator": STYLEGAN3, "resolution": 32, "kimg": 0.004, "pool": 4, "rounds": 1},
     "smile": {
         "generator_width": 4,
         "generator_blocks": 1,
@@ -117,7 +109,7 @@ def test_fifty_steps_end_near_those_in_float32(name: str) -> None:
 
 def test_only_convolutions_of_stylegan3_are_in_bfloat16() -> None:
     """Filters, styles and logits keep their precision: results differ by roundings alone."""
-    config = GeneratorConfig(**GENERATOR)
+    config = GeneratorConfig(**STYLEGAN3)
     generator = Generator(config, 32, 1)
     discriminator = Discriminator(config, 32, 1)
     z = torch.randn(4, 4)
@@ -133,7 +125,7 @@ def test_only_convolutions_of_stylegan3_are_in_bfloat16() -> None:
 
 def test_the_penalty_of_stylegan3_is_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """R1 differentiates the discriminator twice."""
-    config = GeneratorConfig(**GENERATOR)
+    config = GeneratorConfig(**STYLEGAN3)
     training = stylegan3.AdversarialTraining(
         config, (1, 32), 0, torch.device("cpu"), torch.bfloat16
     )

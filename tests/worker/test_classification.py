@@ -31,20 +31,12 @@ from bench.store import PROBABILITIES, Store
 from bench.verify import verify as verifying
 from datasets.readers.image_file import read_image_file
 from reports import write
+from tests.support.small_generators import STYLEGAN3
 from tests.support.tiny_bench import mismatches, plan, planned, report
 
-GENERATOR = {
-    "layers": 4,
-    "channel_base": 64,
-    "channel_max": 4,
-    "z_dim": 4,
-    "w_dim": 4,
-    "batch_size": 2,
-    "gamma": 0.1,
-}
 SSGNET = {
     "batch_size": 2,
-    "generator": GENERATOR,
+    "generator": STYLEGAN3,
     "resolution": 32,
     "kimg": 0.004,
     "pool": 3,

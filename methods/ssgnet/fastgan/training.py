@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from bench.api import Saved
-from bench.errors import BenchError
 from methods.resume import State, keep_step, restore_step
+from methods.ssgnet.adversarial import shape_of_pictures, update_average
 from methods.ssgnet.config import FastGANConfig
 from methods.ssgnet.fastgan.augment import augment_images, flip_some
 from methods.ssgnet.fastgan.discriminator import Discriminator
@@ -26,7 +26,7 @@ from methods.ssgnet.fastgan.losses import (
     generator_loss,
     reconstruction_loss,
 )
-from methods.training import add_prefix, batches, ema_update, strip_prefix
+from methods.training import add_prefix, batches, strip_prefix
 
 BATCH = 16  # pictures drawn at once
 BETAS = (0.5, 0.999)
@@ -98,12 +98,7 @@ def train_generator(
     `every` more images were shown; in between, `saved` is given a snapshot whenever one is due.
     Raises BenchError for images of another shape.
     """
-    if images.ndim != 4 or images.shape[2] != images.shape[3] or not len(images):
-        raise BenchError(
-            f"FastGAN got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; "
-            "resize them"
-        )
-    shape = (images.shape[1], images.shape[2])
+    shape = shape_of_pictures(images, "FastGAN")
     training = FastGANTraining(config, shape, len(images), seed, device)
     if snapshot is not None:
         restore_snapshot(training, snapshot)
@@ -129,7 +124,8 @@ def train_batch(training: FastGANTraining, real: torch.Tensor) -> None:
     update_discriminator(training, real, fake.detach(), random, quarter)
     update_generator(training, fake)
     training.step += 1
-    update_average(training)
+    keep = average_keep(training.step, config.average)
+    update_average(training.average, training.generator, keep)
 
 
 def step_randomness(seed: int, step: int, device: torch.device) -> tuple[torch.Generator, int]:
@@ -169,16 +165,6 @@ def update_generator(training: FastGANTraining, fake: torch.Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     training.generator_adam.step()
     training.discriminator.requires_grad_(True)
-
-
-@torch.no_grad()
-def update_average(training: FastGANTraining) -> None:
-    """Move the averaged weights; buffers are those of G, as released."""
-    keep = average_keep(training.step, training.config.average)
-    ema_update(training.average, training.generator, keep)
-    latest = dict(training.generator.named_buffers())
-    for name, buffer in training.average.named_buffers():
-        buffer.copy_(latest[name])
 
 
 def average_keep(step: int, largest: float) -> float:

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from bench.errors import BenchError
+from methods.resume import State
 from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.stylegan3.discriminator import Discriminator
 from methods.ssgnet.stylegan3.generator import Generator
 from methods.training import add_prefix, strip_prefix
 
-State = dict[str, torch.Tensor]  # tensors alone, so that a snapshot can be a safetensors file
 NETWORKS = ("generator", "discriminator", "average")
 OPTIMISERS = ("generator_adam", "discriminator_adam")
 
@@ -83,18 +83,6 @@ def average_decay(shown: int, config: GeneratorConfig) -> float:
     """
     half_life = min(1000 * config.average_kimg, config.average_ramp * shown)
     return float(0.5 ** (config.batch_size / max(half_life, 1e-8)))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """average = decay * average + (1 - decay) * network for weights; buffers are copied."""
-    weights = dict(network.named_parameters())
-    latest = network.state_dict()
-    for name, value in average.state_dict().items():
-        if name in weights:
-            value.lerp_(latest[name], 1 - decay)
-        else:
-            value.copy_(latest[name])
 
 
 def next_p(p: float, signs: torch.Tensor, config: GeneratorConfig) -> float:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 
 from bench.api import Saved
-from bench.errors import BenchError
+from methods.resume import State
+from methods.ssgnet.adversarial import shape_of_pictures, update_average
 from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.stylegan3.ada import augment_images
 from methods.ssgnet.stylegan3.generator import Generator
@@ -22,14 +23,12 @@ from methods.ssgnet.stylegan3.losses import (
 )
 from methods.ssgnet.stylegan3.state import (
     AdversarialTraining,
-    State,
     average_decay,
     next_p,
     read_settings,
     restore_snapshot,
     seeded_generator,
     take_snapshot,
-    update_average,
 )
 from methods.training import batches, strip_prefix
 
@@ -57,12 +56,7 @@ def train_generator(
     `dtype` is that of convolutions; R1 and all else is computed in float32. Raises BenchError for
     images of another shape.
     """
-    if images.ndim != 4 or images.shape[2] != images.shape[3] or not len(images):
-        raise BenchError(
-            f"StyleGAN3 got images {tuple(images.shape)}; it needs squares (N C R R), N > 0; "
-            "resize them"
-        )
-    shape = (images.shape[1], images.shape[2])
+    shape = shape_of_pictures(images, "StyleGAN3")
     training = AdversarialTraining(config, shape, seed, device, dtype)
     if snapshot is not None:
         restore_snapshot(training, snapshot)

@@ -14,19 +14,11 @@ from bench.testing import MethodContract, Saved, ToyRun, toy_view
 from methods.ssgnet.config import Config, generator_settings
 from methods.ssgnet.method import MIXED, SSGNet, synthetic_counts
 from methods.training import class_dice, train_supervised
+from tests.support.small_generators import STYLEGAN3
 
-GENERATOR: dict[str, Any] = {
-    "layers": 4,
-    "channel_base": 64,
-    "channel_max": 4,
-    "z_dim": 4,
-    "w_dim": 4,
-    "batch_size": 2,
-    "gamma": 0.1,
-}
 TINY: dict[str, Any] = {
     "batch_size": 2,
-    "generator": GENERATOR,
+    "generator": STYLEGAN3,
     "resolution": 32,
     "kimg": 0.004,
     "pool": 3,

@@ -12,13 +12,13 @@ from torch import nn
 
 from bench.errors import BenchError
 from bench.testing import toy_cases
+from methods.resume import State
+from methods.ssgnet.adversarial import update_average
 from methods.ssgnet.config import GeneratorConfig
 from methods.ssgnet.stylegan3.state import (
     AdversarialTraining,
-    State,
     average_decay,
     next_p,
-    update_average,
 )
 from methods.ssgnet.stylegan3.training import draw_pictures, train_batch, train_generator
 
