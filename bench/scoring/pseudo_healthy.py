@@ -69,28 +69,10 @@ def judge_pseudo_healthy(
     ]
     write_text(folder.pseudo_healthy_scores, as_csv(rows, PSEUDO_HEALTHY_FIELDS))
     without_lesions = healthy[masks.any((1, 2))]
-    distances = []
-    for text in extractors:
-        distances.append(
-            _distance_or_reason(text, decoded, index, without_lesions, model, device, why)
-        )
+    distances = _distances_to_healthy(
+        extractors, decoded, index, without_lesions, model, device, why
+    )
     return Judgement(inputs="", made=len(images), normal=distances)
-
-
-def _distance_or_reason(
-    text: str,
-    decoded: Path,
-    index: Index,
-    made: Pictures,
-    model: Model,
-    device: str,
-    why: str,
-) -> Distance:
-    """The distance to healthy images, or why there is none."""
-    try:
-        return _distance_to_healthy(text, decoded, index, made, model, device, why)
-    except features.Unavailable as problem:
-        return unavailable_distance(text, str(problem))
 
 
 def _read_test_images(decoded: Path, index: Index) -> tuple[list[CaseEntry], Pictures]:
@@ -174,30 +156,45 @@ def _score_image(
     }
 
 
-def _distance_to_healthy(
-    text: str,
+def _distances_to_healthy(
+    extractors: Sequence[str],
     decoded: Path,
     index: Index,
     made: Pictures,
     model: Model,
     device: str,
     why: str,
-) -> Distance:
-    """Fréchet distance to the healthy images of the training set, at equal numbers.
+) -> list[Distance]:
+    """Fréchet distances to the healthy images of the training set, at equal numbers.
 
-    Raises Unavailable where there are too few, or the extractor cannot be had.
+    One for each extractor, or the reason why there is none.
     """
     entries = [entry for entry in index.train if not entry.classes]
     groups = [entry.group for entry in entries]
     n = min(len(made), frechet.largest_disjoint_size(groups))
     if n < 2:
-        raise features.Unavailable(
+        too_few = (
             f"{len(entries)} normal training images of {len(set(groups))} patients; "
             "two sets of two need different patients"
         )
+        return [unavailable_distance(text, too_few) for text in extractors]
     pack = cache.open_pack(decoded, "train_images")
     real = np.stack([cache.unit_range(cache.take(pack, entry.images)) for entry in entries])
-    extract = load_extractor(text, device, model, why)
+    distances = []
+    for text in extractors:
+        try:
+            extract = load_extractor(text, device, model, why)
+            distance = _distance_at(extract, real, made, n, groups)
+        except features.Unavailable as problem:
+            distance = unavailable_distance(text, str(problem))
+        distances.append(distance)
+    return distances
+
+
+def _distance_at(
+    extract: features.Features, real: Pictures, made: Pictures, n: int, groups: Sequence[str]
+) -> Distance:
+    """The distance of n images that were made to n real ones of these patients."""
     of_real = extract(as_tensor(real))
     of_made = extract(as_tensor(made))
     return Distance(

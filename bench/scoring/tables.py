@@ -386,6 +386,3 @@ def held_out_headline(files: Sequence[Path], task: str) -> dict[str, float]:
     frame, fold = _read_frame(files, [DICE])
     [scores] = group_scores(frame, np.zeros_like(fold), ["held-out scores"], [DICE])
     return scores.per_group("dice")
-
-
-# --- pseudo-healthy images
