@@ -2,94 +2,41 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bench.command_line.options import (
+    MOST_STEPS,
+    Data,
+    Device,
+    NewOut,
+    Only,
+    Out,
+    Plugins,
+    Retries,
+    Size,
+    SuiteFile,
+    Trusted,
+    Workers,
+    check_device,
+    check_file,
+    check_index_folder,
+    run_options,
+)
+from bench.command_line.refusals import one_line_refusals
+
 if TYPE_CHECKING:
     from bench.execution.progress import Progress
-    from bench.stages import Bench, RunOptions
+    from bench.stages import Bench
     from bench.store import Store
 
 HERE = Path(__file__).resolve().parent
-MOST_STEPS = 10**8
-MOST_WORKERS = 4096
-LONGEST_REFUSAL = 2000  # characters
-TOO_LITTLE_MEMORY = "there is too little memory; free some, or raise the limit (ulimit -v)"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
-
-SuiteFile = Annotated[Path, typer.Argument(help="A suite file, such as suites/demo.yaml.")]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        envvar="SCARCEBENCH_DATA",
-        help="The folder that holds one folder for each data set id.",
-    ),
-]
-NewOut = Annotated[
-    Path | None, typer.Option("--out", help="The folder for results; runs/<suite> if not given.")
-]
-Size = Annotated[
-    str | None, typer.Option("--size", help="An entry of the suite's `sizes`, such as small.")
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only", help="Limit it to some runs: method=NAME,fraction=0.1; may be repeated."
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        min=1,
-        max=MOST_WORKERS,
-        help="How many trainings at once; all cores if not given.",
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-
-
-def _check_plugins(files: list[Path] | None) -> list[Path] | None:
-    """The files given with --plugin. Raises BenchError for one that is not there."""
-    from bench.errors import BenchError, cut
-
-    for file in files or []:
-        if not file.is_file():
-            raise BenchError(
-                f"--plugin {cut(str(file))} given; expected a Python file; give its path"
-            )
-    return files
-
-
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--plugin",
-        help="A file with a method or data set of yours; may be repeated.",
-        callback=_check_plugins,
-    ),
-]
-Retries = Annotated[
-    int,
-    typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),
-]
-Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
-Trusted = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--plugin",
-        help="A plug-in that OUT was run with: imported only if named here; may be repeated.",
-        callback=_check_plugins,
-    ),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -125,12 +72,13 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
-    from bench import console, stages
+    from bench import stages
+    from bench.command_line import console
     from bench.dry_run import forecast
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = _options(only, workers, device, plugin, retry_failed, retries)
+    options = run_options(only, workers, device, plugin, retry_failed, retries)
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
@@ -175,7 +123,8 @@ def _exit_with(code: int, failed: bool) -> NoReturn:
 
 def _run_and_tune(bench: Bench) -> Progress:
     """Make all runs, then the studies, then the runs that these chose settings for."""
-    from bench import console, stages, tracking
+    from bench import stages, tracking
+    from bench.command_line import console
     from bench.dry_run import tuning_to_come
     from bench.execution.progress import Stages
     from bench.live_page import LivePage
@@ -198,59 +147,6 @@ def _run_and_tune(bench: Bench) -> Progress:
     return progress
 
 
-def _options(
-    only: list[str] | None,
-    workers: int | None,
-    device: str,
-    plugins: list[Path] | None,
-    retry_failed: bool,
-    retries: int,
-) -> RunOptions:
-    """The options of a run. Raises BenchError for values that cannot be used."""
-    from bench.planning.filters import parse_filters
-    from bench.stages import RunOptions
-
-    _check_device(device)
-    parse_filters(only or [])
-    return RunOptions(only or [], workers, device, plugins or [], retry_failed, retries)
-
-
-def _check_device(device: str) -> None:
-    from bench.errors import BenchError
-
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
-    if not device.startswith("cuda"):
-        return
-    import torch
-
-    number = int(device.partition(":")[2] or 0)
-    devices = torch.cuda.device_count()
-    if number >= devices:
-        raise BenchError(
-            f"--device {device} given; torch finds {devices} GPUs here; give another one, or auto"
-        )
-
-
-def _check_file(option: str, file: Path) -> None:
-    """Raise BenchError if a file to be written has no name, or is a folder."""
-    from bench.errors import BenchError
-
-    if not file.name or file.is_dir():
-        raise BenchError(f"{option} {file} given; expected a file; give its name")
-
-
-def _check_index_folder(folder: Path, outs: Iterable[Path]) -> None:
-    """Raise BenchError if an index would replace a page of a leaderboard."""
-    from bench.errors import BenchError
-
-    for out in outs:
-        if folder.resolve() in (out.resolve(), (out / "report").resolve()):
-            raise BenchError(
-                f"--to {folder} given; it holds the page of {out} itself; give another folder"
-            )
-
-
 @app.command()
 def tune(
     suite: SuiteFile,
@@ -267,12 +163,13 @@ def tune(
     retries: Retries = 2,
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
-    from bench import console, stages
+    from bench import stages
+    from bench.command_line import console
     from bench.errors import BenchError
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = _options(only, workers, device, plugin, retry_failed, retries)
+    options = run_options(only, workers, device, plugin, retry_failed, retries)
     loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size)
@@ -317,7 +214,8 @@ def report(
 
 
 def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
-    from bench import console, stages
+    from bench import stages
+    from bench.command_line import console
     from reports import write
 
     board, page = stages.report(store, write, formats, public)
@@ -367,7 +265,7 @@ def diff(
     from bench.diff.read import read
 
     if page is not None:
-        _check_file("--page", page)
+        check_file("--page", page)
     plugins = plugin or []
     difference = compare.compare(read(before, plugins), read(after, plugins))
     for alarm in difference.alarms:
@@ -393,7 +291,7 @@ def index(
     """Write an index page of several leaderboards, with their pages, for any static host."""
     from reports import index as indexing
 
-    _check_index_folder(to, outs)
+    check_index_folder(to, outs)
     entries = indexing.read(outs)
     page = indexing.write(entries, to)
     for entry in entries:
@@ -415,7 +313,7 @@ def sync(out: Out, plugin: Trusted = None) -> None:
 @app.command()
 def status(out: Out) -> None:
     """Say how many runs of OUT are done, running, failed and missing."""
-    from bench import console
+    from bench.command_line import console
     from bench.store import Store
 
     typer.echo(console.status_text(Store(out)))
@@ -441,7 +339,7 @@ def predict(
     from bench.store import Store
     from datasets.readers.image_file import read_image_file
 
-    _check_device(device)
+    check_device(device)
     target = to or predicting.default_target(images)
     count = predicting.predict(
         Store(out, plugin or []), key, images, target, device, read_image_file
@@ -467,7 +365,7 @@ def splits(
     from bench.planning import split
 
     if export is not None:
-        _check_file("--export", export)
+        check_file("--export", export)
     cache = Path("runs") / "cache"
     drawn, notes = stages.splits(dataset, data, cache, subsets, seed, plugin or [])
     _print_notes(notes)
@@ -487,7 +385,7 @@ def list_(
     what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")],
 ) -> None:
     """List the available methods, data sets, suites or metrics."""
-    from bench import console
+    from bench.command_line import console
     from bench.errors import BenchError
 
     if what not in console.LISTS:
@@ -510,49 +408,22 @@ def data_check(
     """Read a whole data set and print what it holds and all its problems."""
     from bench import registry
     from bench.data import check as checks
+    from bench.data.check_text import render
     from bench.planning.datasets import obstacle
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
     result = checks.check(chosen, checks.grid_from(size, shrink))
-    typer.echo(checks.render(result))
+    typer.echo(render(result))
     reason = obstacle(chosen) if result.usable else None
     if reason:
         typer.echo(f"but no run is possible: {reason}")
     _exit_with(2, not result.usable or bool(reason))
 
 
-def _refuse(message: str) -> NoReturn:
-    """Print why a command cannot be carried out, in one line that fits a screen; exit code 2."""
-    if len(message) > LONGEST_REFUSAL:  # it quotes what was given
-        half = LONGEST_REFUSAL // 2
-        message = f"{message[:half]} ... {message[-half:]}"
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
 def command_line() -> None:
     """Run the app; bad input gives one line and exit code 2."""
-    from bench.errors import BenchError
-    from bench.worker.failures import lacks_memory
-
-    try:
+    with one_line_refusals():
         app()
-    except BenchError as problem:
-        _refuse(str(problem))
-    except (MemoryError, ImportError, RuntimeError) as problem:
-        if "Symlink loop" in str(problem):  # before Python 3.13, of Path.resolve
-            _refuse(f"{problem}, a link to itself; give another path")
-        if not lacks_memory(problem):
-            raise
-        _refuse(TOO_LITTLE_MEMORY)
-    except OSError as problem:
-        if problem.errno is None:
-            raise
-        if lacks_memory(problem):
-            _refuse(TOO_LITTLE_MEMORY)
-        place = problem.filename or "a file"
-        reason = f"{place} cannot be used ({problem.strerror})"
-        _refuse(f"{reason}; mend that and run the same command")
 
 
 if __name__ == "__main__":

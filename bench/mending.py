@@ -1,4 +1,4 @@
-"""What `run` makes anew of a cell that ended and was damaged since."""
+"""What `run` and `score` make anew of a cell that ended and was damaged since."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob
+from bench.data.index import is_decoded
 from bench.errors import BenchError
-from bench.files.records import is_sealed
+from bench.files.records import CHANGED, is_sealed
 from bench.metrics.case_metric import CaseMetric
+from bench.planning.plan_file import Plan
 from bench.scoring import score_cell
 
 log = logging.getLogger("bench.mending")
@@ -54,3 +56,24 @@ def mend_cell(
 def _run_again(folder: CellFolder, reason: str) -> None:
     log.warning("cell %s is run again: %s", folder.key, reason)
     folder.forget_result()
+
+
+def score_again(
+    folder: CellFolder,
+    decoded: Path,
+    plan: Plan,
+    metrics: Sequence[CaseMetric],
+    metric_code: str,
+) -> None:
+    """Score a cell; one that was copied from another machine keeps the scores that came with it."""
+    if is_decoded(decoded):
+        score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics, metric_code)
+    elif folder.scores("last").exists() and folder.whole_stamp() is None:
+        raise BenchError(
+            f"{folder.path / 'scores'} {CHANGED}, and the decoded images in {decoded} are gone; "
+            "give the suite to 'run' again to decode and score them"
+        )
+    elif not folder.scores("last").exists():
+        raise BenchError(
+            f"the decoded images in {decoded} are gone; 'run' the suite again to decode them"
+        )

@@ -16,9 +16,7 @@ from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
 from bench.execution.progress import Progress
-from bench.files.records import CHANGED
-from bench.mending import mend_cell
-from bench.metrics.case_metric import CaseMetric
+from bench.mending import mend_cell, score_again
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split
 from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells, reference_models
@@ -296,30 +294,9 @@ def score(store: Store) -> int:
     for cell in plan.cells:
         if store.state(cell.key) in ("done", "failed"):
             folder = store.cell(cell.key)
-            _score_again(folder, plan.decoded(cell), plan, metrics, metric_code)
+            score_again(folder, plan.decoded(cell), plan, metrics, metric_code)
             count += 1
     return count
-
-
-def _score_again(
-    folder: CellFolder,
-    decoded: Path,
-    plan: Plan,
-    metrics: Sequence[CaseMetric],
-    metric_code: str,
-) -> None:
-    """Score a cell; one that was copied from another machine keeps the scores that came with it."""
-    if is_decoded(decoded):
-        score_cell.score_cell(folder, decoded, plan.suite.nsd_tolerance, metrics, metric_code)
-    elif folder.scores("last").exists() and folder.whole_stamp() is None:
-        raise BenchError(
-            f"{folder.path / 'scores'} {CHANGED}, and the decoded images in {decoded} are gone; "
-            "give the suite to 'run' again to decode and score them"
-        )
-    elif not folder.scores("last").exists():
-        raise BenchError(
-            f"the decoded images in {decoded} are gone; 'run' the suite again to decode them"
-        )
 
 
 def judge(store: Store) -> None:

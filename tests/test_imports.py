@@ -29,7 +29,7 @@ ORDER = (
     ("board",),
     ("status", "mending"),
     ("verify", "stages", "tracking", "live_page", "testing"),
-    ("console", "dry_run"),
+    ("command_line", "dry_run"),
     ("diff",),
 )
 NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")

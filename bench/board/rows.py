@@ -27,10 +27,8 @@ from bench.scoring.tables import (
     read_rows,
     score_matrix,
 )
-from bench.stats import intervals
 from bench.stats.intervals import Folds
 from bench.stats.ranking import RankDistribution
-from bench.stats.verdicts import Gain
 from bench.store import Store
 
 NAMED_PROBLEMS = 3  # predictions that do not fit and are named in a reason
@@ -347,45 +345,6 @@ def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str 
         status=status,
         reason=reason,
         short_form=cells.short_form,
-    )
-
-
-def with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int, folds: Folds = None) -> Row:
-    """The row with the mean of patients x subsets, and its interval from 5 draws on.
-
-    With outer folds, the draws of all folds count.
-    """
-    interval = intervals.mean_with_interval_if_known(matrix, folds)
-    n_groups, draws = matrix.shape
-    n_subsets = draws * intervals.fold_count(folds)
-    return replace(
-        row,
-        mean=interval.mean,
-        lo=interval.lo,
-        hi=interval.hi,
-        interval=interval.kind,
-        n_cases=n_cases,
-        n_groups=n_groups,
-        n_subsets=n_subsets,
-    )
-
-
-def with_gain(row: Row, gain: Gain, shape: tuple[int, ...], n_cases: int) -> Row:
-    """The row with a gain over the reference; `shape` is patients x draws behind it."""
-    n_groups, n_subsets = shape
-    return replace(
-        row,
-        mean=gain.mean,
-        lo=gain.lo,
-        hi=gain.hi,
-        interval=intervals.kind_of_difference(n_groups, n_subsets, gain.p is not None),
-        n_cases=n_cases,
-        n_groups=n_groups,
-        n_subsets=n_subsets,
-        verdict=gain.verdict,
-        adjusted_lo=gain.bar_lo,
-        adjusted_hi=gain.bar_hi,
-        p=gain.adjusted_p,
     )
 
 

@@ -16,8 +16,6 @@ from bench.board.rows import (
     matrix_of,
     seed_name,
     status_of,
-    with_gain,
-    with_interval,
     with_rank,
 )
 from bench.board.schema import HEADLINE, ColumnFacts, Row
@@ -33,9 +31,11 @@ from bench.board.shared_draws import (
 from bench.names import DEFAULT, TUNED, RowId
 from bench.scoring.pseudo_healthy_scores import pseudo_healthy_matrix
 from bench.scoring.tables import cases_of, score_matrix
+from bench.stats import intervals
+from bench.stats.intervals import Folds
 from bench.stats.ranking import RankDistribution
 from bench.stats.shared_variance import SharedVariance, share_variance
-from bench.stats.verdicts import gains_over_references
+from bench.stats.verdicts import Gain, gains_over_references
 
 Matrix = NDArray[np.float64]  # patients x subsets
 
@@ -104,7 +104,7 @@ def pseudo_healthy_rows(budget: Budget, column: ColumnFacts, reference: str) -> 
         else:
             status, reason = status_of(cells, column, True)
             row = empty_row(cells, column, status, reason)
-            rows.append(with_interval(row, matrix, len(scores[0].group)))
+            rows.append(_with_interval(row, matrix, len(scores[0].group)))
     return rows
 
 
@@ -115,7 +115,7 @@ def _scored_row(cells: RowCells, column: ColumnFacts, metric: str, matrix: Matri
     if matrix is None:
         return row
     folds = folds_of_patients(cells, metric)
-    return with_interval(row, matrix, cases_of(cells.some_scores, metric), folds)
+    return _with_interval(row, matrix, cases_of(cells.some_scores, metric), folds)
 
 
 def _gain_row(cells: RowCells, column: ColumnFacts, paired: PairedGain | None) -> Row:
@@ -128,7 +128,7 @@ def _gain_row(cells: RowCells, column: ColumnFacts, paired: PairedGain | None) -
 
 
 def _with_paired_gain(row: Row, paired: PairedGain, n_cases: int) -> Row:
-    row = with_gain(row, paired.gain, paired.shape, n_cases)
+    row = _with_gain(row, paired.gain, paired.shape, n_cases)
     if paired.is_tested:
         return row
     return replace(row, verdict=None, adjusted_lo=None, adjusted_hi=None, p=None)
@@ -209,7 +209,7 @@ def _augmented_row(cells: RowCells, column: ColumnFacts, matrix: Matrix | None) 
     if matrix is None:
         return row
     some_scores = next(iter(cells.augmented.values()))
-    return with_interval(row, matrix, cases_of(some_scores, "dice"))
+    return _with_interval(row, matrix, cases_of(some_scores, "dice"))
 
 
 def _without_pseudo_healthy_images(cells: RowCells, column: ColumnFacts) -> Row:
@@ -222,3 +222,42 @@ def _without_pseudo_healthy_images(cells: RowCells, column: ColumnFacts) -> Row:
     reasons = [judgement.reason for judgement in cells.judgements.values() if judgement.reason]
     why = reasons[0] if reasons else "run 'report'"
     return replace(row, status="missing", reason=f"not judged: {why}")
+
+
+def _with_interval(row: Row, matrix: NDArray[np.float64], n_cases: int, folds: Folds = None) -> Row:
+    """The row with the mean of patients x subsets, and its interval from 5 draws on.
+
+    With outer folds, the draws of all folds count.
+    """
+    interval = intervals.mean_with_interval_if_known(matrix, folds)
+    n_groups, draws = matrix.shape
+    n_subsets = draws * intervals.fold_count(folds)
+    return replace(
+        row,
+        mean=interval.mean,
+        lo=interval.lo,
+        hi=interval.hi,
+        interval=interval.kind,
+        n_cases=n_cases,
+        n_groups=n_groups,
+        n_subsets=n_subsets,
+    )
+
+
+def _with_gain(row: Row, gain: Gain, shape: tuple[int, ...], n_cases: int) -> Row:
+    """The row with a gain over the reference; `shape` is patients x draws behind it."""
+    n_groups, n_subsets = shape
+    return replace(
+        row,
+        mean=gain.mean,
+        lo=gain.lo,
+        hi=gain.hi,
+        interval=intervals.kind_of_difference(n_groups, n_subsets, gain.p is not None),
+        n_cases=n_cases,
+        n_groups=n_groups,
+        n_subsets=n_subsets,
+        verdict=gain.verdict,
+        adjusted_lo=gain.bar_lo,
+        adjusted_hi=gain.bar_hi,
+        p=gain.adjusted_p,
+    )

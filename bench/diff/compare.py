@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from bench.board.schema import HEADLINE, TASKS, Board, ColumnFacts, Row
 from bench.diff.gaps import WHOLE_SET as WHOLE_SET
 from bench.diff.gaps import PairedScores, find_gaps
+from bench.diff.settings import SettingChange, setting_changes
 from bench.names import RowId, row_label
 from bench.planning.cells import PlannedCell, reference_models
 from bench.stats.intervals import Interval
@@ -38,14 +38,6 @@ class Side:
     tables: Mapping[tuple[RowId, str], Table]
     # The outer fold of each patient of a row; empty without outer folds.
     folds: Mapping[RowId, Mapping[str, int]] = field(default_factory=dict)
-
-
-class SettingChange(NamedTuple):
-    """A setting that differs; nested ones are named by their path."""
-
-    name: str
-    before: str
-    after: str
 
 
 class CellCounts(NamedTuple):
@@ -333,31 +325,6 @@ def _find_causes(
 def _what_decides(cell: PlannedCell) -> dict[str, Any]:
     """What can be the cause of another result."""
     return {name: value for name, value in cell.identity().items() if name not in NO_CAUSE}
-
-
-def setting_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[SettingChange]:
-    """Each setting that differs."""
-    old = _flattened(before)
-    new = _flattened(after)
-    changes = []
-    for name in dict.fromkeys([*old, *new]):
-        change = SettingChange(name, old.get(name, "not set"), new.get(name, "not set"))
-        if change.before != change.after:
-            changes.append(change)
-    return changes
-
-
-def _flattened(settings: Any, path: str = "") -> dict[str, str]:
-    """Settings as text by their path."""
-    if not isinstance(settings, Mapping) or not settings:
-        if isinstance(settings, str):
-            return {path: settings}
-        return {path: json.dumps(settings, ensure_ascii=False)}
-    flat: dict[str, str] = {}
-    for key, value in settings.items():
-        inner = f"{path}.{key}" if path else str(key)
-        flat.update(_flattened(value, inner))
-    return flat
 
 
 def _find_drops(

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.api import Card, RawCase, Record
-from bench.data.check import Report, check, grid_from, render
+from bench.data.check import Report, check, grid_from
+from bench.data.check_text import render
 from bench.errors import BenchError, DataProblem
 
 CARD = Card(

@@ -15,8 +15,9 @@ from scipy.stats import t as student
 from bench.board.columns import board_columns
 from bench.board.schema import Board, Row, SuiteFacts
 from bench.diff import text
-from bench.diff.compare import Change, Difference, SettingChange, Side, compare
+from bench.diff.compare import Change, Difference, Side, compare
 from bench.diff.read import read
+from bench.diff.settings import SettingChange
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
 from bench.stats.intervals import Interval, mean_interval, mean_square_of_folds

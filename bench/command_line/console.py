@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import registry, status
+from bench import registry
 from bench.board.columns import COLUMNS
 from bench.board.schema import HEADLINE, TASKS, Board, Row
 from bench.execution.progress import Progress
 from bench.names import cell_label, duration, method_label
 from bench.planning import suite_file
-from bench.status import read_status
+from bench.status import Status, read_status
 from bench.store import Store
 
 # Between two lines of progress where there is no terminal: after a cell has ended, and otherwise.
@@ -178,7 +178,7 @@ def status_text(store: Store) -> str:
     return "\n".join(lines)
 
 
-def _running_lines(status: status.Status) -> list[str]:
+def _running_lines(status: Status) -> list[str]:
     lines = []
     for key, progress in status.progress.items():
         step = "starting"
@@ -188,7 +188,7 @@ def _running_lines(status: status.Status) -> list[str]:
     return lines
 
 
-def _failure_lines(status: status.Status) -> list[str]:
+def _failure_lines(status: Status) -> list[str]:
     lines = []
     for key, failure in status.failures.items():
         if failure is not None:

@@ -1,0 +1,1 @@
+"""What the command line offers and prints: options, refusals, progress and tables."""
