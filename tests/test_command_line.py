@@ -1,56 +1,13 @@
 """The command line as users see it: exit codes, one line for bad input, nothing lost."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
-PLUGINS = [f"--plugin={file}" for file in sorted((ROOT / "tests" / "plugins").glob("*.py"))]
-TOY = {
-    "name": "toy",
-    "title": "Toy",
-    "datasets": ["tiny"],
-    "fractions": [0.3, 1.0],
-    "subsets": 2,
-    "methods": ["threshold"],
-    "reference": "threshold",
-    "size": [16, 16],
-    "steps": 30,
-    "time_limit_s": 60,
-}
-
-
-def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line and wait."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "run_bench.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
-
-
-def suite_file(folder: Path, **changes: object) -> Path:
-    file = folder / "toy.yaml"
-    file.write_text(yaml.safe_dump({**TOY, **changes}))
-    return file
-
-
-def refused(result: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a refusal."""
-    assert result.returncode == 2, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
+from tests.support.command_line import PLUGINS, ROOT, TOY, bench, refused, suite_file
 
 
 def test_bench_imports_nothing_heavy() -> None:
@@ -73,22 +30,6 @@ def test_run_ends_on_a_page_and_again_without_work(tmp_path: Path) -> None:
     assert "4 from before" in second.stderr
     assert json.loads((out / "board.json").read_text()) == board
     assert "4 done, 0 running, 0 failed, 0 missing" in bench("status", out).stdout
-
-
-def test_failed_cells_give_exit_code_1_and_a_page(tmp_path: Path) -> None:
-    out = tmp_path / "runs" / "toy"
-    methods = ["threshold", {"method": "faulty", "config": {"fault": "raise"}}]
-    result = bench("run", suite_file(tmp_path, methods=methods, subsets=1), "--out", out, *PLUGINS)
-    assert result.returncode == 1
-    assert "RuntimeError: the plug-in is broken" in (out / "report" / "index.html").read_text()
-    assert "error: RuntimeError" in bench("status", out).stdout
-
-
-def test_results_of_other_settings_are_kept_aside(tmp_path: Path) -> None:
-    out = tmp_path / "runs" / "toy"
-    bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
-    bench("run", suite_file(tmp_path, subsets=1, steps=31), "--out", out, *PLUGINS)
-    assert "2 results of other settings or older code are kept aside" in bench("status", out).stdout
 
 
 def test_only_leaves_the_rest_missing(tmp_path: Path) -> None:
@@ -126,80 +67,6 @@ def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
     assert "4 cells to run, about" in result.stdout
     assert "half-width" not in result.stdout  # of a single method there is no gain
     assert not any((out / "cells").iterdir())
-
-
-def wait_until_one_runs(out: Path, keys: list[str], seconds: float = 60) -> None:
-    """Wait until one of the cells has reported a step; fails after some seconds."""
-    until = time.monotonic() + seconds
-    while not any((out / "cells" / key / "progress.json").exists() for key in keys):
-        assert time.monotonic() < until, "no cell began"
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_run_again_gives_the_same_board(tmp_path: Path, sign: signal.Signals) -> None:
-    methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
-    file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=15)
-    undisturbed, out = tmp_path / "a" / "toy", tmp_path / "b" / "toy"
-    assert bench("run", file, "--out", undisturbed, *PLUGINS).returncode == 0
-    command = [
-        sys.executable,
-        str(ROOT / "run_bench.py"),
-        "run",
-        str(file),
-        "--out",
-        str(out),
-        *PLUGINS,
-    ]
-    process = subprocess.Popen(
-        [*command, "--workers=1"],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # a shell's background job ignores it
-    )
-    slow = [
-        c["key"]
-        for c in json.loads((undisturbed / "plan.json").read_text())["cells"]
-        if c["variant"] == "slow"
-    ]
-    wait_until_one_runs(out, slow)
-    process.send_signal(sign)
-    process.wait(timeout=20)
-    if sign == signal.SIGINT:
-        assert process.returncode == 130
-    early = out / "board.json"  # drawn on the way, unless the signal came first
-    assert not early.exists() or "missing" in {
-        cell["status"] for cell in json.loads(early.read_text())["cells"]
-    }
-    assert not any((out / "cells" / key / "failure.json").exists() for key in slow)
-    assert bench("run", file, "--out", out, *PLUGINS).returncode == 0
-    boards = [json.loads((folder / "board.json").read_text()) for folder in (undisturbed, out)]
-    for board in boards:
-        board.pop("cost")
-    assert boards[0] == boards[1]
-
-
-def test_two_launches_share_the_work(tmp_path: Path) -> None:
-    """Every cell is computed once: a launch waits for the cells that the other one holds."""
-    methods = ["threshold", {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}]
-    file = suite_file(tmp_path, methods=methods, fractions=[1.0], subsets=2, steps=10)
-    out = tmp_path / "runs" / "toy"
-    command = [
-        sys.executable,
-        str(ROOT / "run_bench.py"),
-        "run",
-        str(file),
-        "--out",
-        str(out),
-        *PLUGINS,
-    ]
-    launches = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [launch.wait(timeout=120) for launch in launches] == [0, 0]
-    for folder in (out / "cells").iterdir():
-        assert (folder / "log.txt").read_text().count("fit on") == 1
 
 
 def test_unwritable_output(tmp_path: Path) -> None:
@@ -297,19 +164,6 @@ def test_a_dry_run_and_bad_options_leave_the_folder_as_it_was(tmp_path: Path) ->
     assert (out / "plan.json").read_text() == before
 
 
-def test_the_page_is_drawn_without_the_decoded_images(tmp_path: Path) -> None:
-    out = tmp_path / "runs" / "toy"
-    bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0]), "--out", out, *PLUGINS)
-    board = (out / "board.json").read_text()
-    (tmp_path / "runs" / "cache").rename(tmp_path / "elsewhere")
-    (out / "cells" / ".DS_Store").write_text("")
-    result = bench("report", out)
-    assert result.returncode == 0, result.stderr
-    assert "is not drawn: the decoded images" in result.stderr
-    assert (out / "board.json").read_text() == board
-    assert bench("status", out).returncode == 0
-
-
 def test_data_that_cannot_be_split_is_not_usable(tmp_path: Path) -> None:
     import numpy as np
 
@@ -337,17 +191,3 @@ def test_splits_export_and_use(tmp_path: Path) -> None:
     }
     line = refused(bench("run", suite_file(tmp_path, **changes), "--out", tmp_path / "o" / "x"))
     assert "was changed" in line
-
-
-def test_a_split_that_changed_under_finished_cells(tmp_path: Path) -> None:
-    out = tmp_path / "runs" / "toy"
-    bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
-    done = sorted((out / "cells").iterdir())
-    file = out / "splits" / "tiny.json"
-    content = json.loads(file.read_text())
-    content.pop("sha256")
-    content["orders"]["0"].reverse()
-    file.write_text(json.dumps(content))
-    line = refused(bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS))
-    assert "differs from" in line and "restore" in line
-    assert sorted((out / "cells").iterdir()) == done
