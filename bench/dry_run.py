@@ -89,7 +89,7 @@ def planning_lines(
     """A line for each budget of a plan with two methods or more.
 
     `test_groups` holds the test patients of each data set, `notes` what finished cells say; a
-    budget without a note is planned by the variance of the demo, which is one of Dice. `folds` are
+    budget without a note is planned by `DEFAULT_COMPONENTS`, which are of Dice. `folds` are
     outer folds, each of which has draws of its own.
     """
     measured = {(note.task, note.dataset, note.labelled): note.text for note in notes}
@@ -101,14 +101,14 @@ def planning_lines(
         text = measured.get(key)
         if text is None and task == "segmentation":
             assumed = _assumed_planning(list(rows.values()), test_groups[dataset], folds)
-            text = f"{assumed} Assumes that differences vary as in the demo."
+            text = f"{assumed} Assumes that differences vary as after 100 steps on phantoms."
         if text is not None:
             lines.append(f"{dataset_label(task, dataset)}, {labelled} labelled, {text}")
     return lines
 
 
 def _assumed_planning(rows: Sequence[Sequence[PlannedCell]], patients: int, folds: int) -> str:
-    """What the draws of one budget would resolve if differences varied as in the demo."""
+    """What the draws of one budget would resolve by `DEFAULT_COMPONENTS`."""
     from bench.board.comparisons import fold_note_text, note_text
     from bench.stats.fold_planning import FoldDesign, expected_fold_components
     from bench.stats.planning import DEFAULT_COMPONENTS

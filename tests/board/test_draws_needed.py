@@ -65,7 +65,7 @@ def test_before_a_run_the_demo_stands_in_and_finished_cells_take_its_place() -> 
     [line] = planning_lines([*cells, refused, alone], {"d": 20}, [])
     assert line.startswith("d, 4 labelled, 4 draws, adjusted for 2 gains: half-width now ")
     sentence = planning_sentence(DEFAULT_COMPONENTS, 20, 4, 3, comparisons=2)
-    assert sentence in line and line.endswith("Assumes that differences vary as in the demo.")
+    assert sentence in line and line.endswith("vary as after 100 steps on phantoms.")
     note = PlanningNote("segmentation", "d", 4, 0.1, "measured.")
     assert planning_lines(cells, {"d": 20}, [note]) == ["d, 4 labelled, measured."]
 
@@ -97,4 +97,4 @@ def test_before_a_run_with_outer_folds_their_draws_are_counted_by_fold() -> None
     assert line.startswith(
         "d, 4 labelled, 2 draws in each of 5 folds, adjusted for 2 gains: half-width now "
     )
-    assert line.endswith("Assumes that differences vary as in the demo.")
+    assert line.endswith("Assumes that differences vary as after 100 steps on phantoms.")

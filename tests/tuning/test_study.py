@@ -136,6 +136,6 @@ def test_a_dry_run_counts_the_trials(tmp_path: Path) -> None:
     options = RunOptions(workers=1, device="cpu", plugins=PLUGINS)
     text = forecast(plan_tuned(tmp_path / "out", options))
     last = text.splitlines()[-1]
-    assert text.count("Assumes that differences vary as in the demo.") == 2  # one for each budget
+    assert text.count("Assumes that differences vary as after 100 steps") == 2  # a line each
     # Two subsets of three labelled patients in two folds, two of all seven in two folds.
     assert last.startswith("4 studies of 4 trials, 32 trainings at most, then 4 tuned cells")
