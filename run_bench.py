@@ -12,10 +12,13 @@ from bench.command_line.options import (
     MOST_STEPS,
     Data,
     Device,
+    Inception,
     NewOut,
     Only,
     Out,
     Plugins,
+    Publish,
+    Renew,
     Retries,
     Size,
     SuiteFile,
@@ -60,9 +63,7 @@ def run(
     workers: Workers = None,
     device: Device = "auto",
     plugin: Plugins = None,
-    inception: Annotated[
-        Path | None, typer.Option(help="The file of FID's Inception network; adds a column FID.")
-    ] = None,
+    inception: Inception = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Repeat failed runs and failed trials.")
     ] = False,
@@ -70,6 +71,8 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")
     ] = False,
+    publish: Publish = False,
+    renew: Renew = False,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import stages
@@ -78,7 +81,7 @@ def run(
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = run_options(only, workers, device, plugin, retry_failed, retries)
+    options = run_options(only, workers, device, plugin, retry_failed, retries, publish, renew)
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
@@ -144,6 +147,7 @@ def _run_and_tune(bench: Bench) -> Progress:
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
         typer.echo("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
+        stages.close_board(bench)
     return progress
 
 
@@ -245,6 +249,34 @@ def verify(
             typer.echo(f"note: {check.note}", err=True)
     typer.echo(verifying.summary(checks))
     _exit_with(1, any(check.mismatches for check in checks))
+
+
+@app.command()
+def reproduce(
+    out: Out,
+    keys: Annotated[
+        list[str], typer.Argument(metavar="KEY...", help="Keys of finished runs; see the page.")
+    ],
+    data: Data = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The folder for the new runs; runs/reproduced/<name>.")
+    ] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> None:
+    """Run cells of a published board again and note whether they agree; exit code 1 if not."""
+    from bench import reproduce as reproducing
+    from bench.command_line import console
+    from bench.store import Store
+
+    options = run_options([], workers, device, plugin, False, 2)
+    again = Store(to or Path("runs") / "reproduced" / out.resolve().name)
+    with console.progress_display() as show:
+        outcomes = reproducing.reproduce(Store(out), keys, data, again, options, show)
+    for outcome in outcomes:
+        typer.echo(outcome.text)
+    _exit_with(1, not all(outcome.agrees for outcome in outcomes))
 
 
 @app.command()

@@ -56,6 +56,7 @@ NOT_OF_THE_WORK = (
     DIGESTS,
 )
 
+BOARD_FILE = "board.toml"  # in the folder of a suite whose results are published
 State = Literal["done", "failed", "running", "missing"]
 # last: of the final checkpoint. best: of the checkpoint that a suite selects, as papers do.
 # augmented: of the shared segmenter that was trained on synthetic images too.
@@ -292,6 +293,13 @@ class CellFolder:
     def pseudo_healthy_images(self) -> Path:
         """Test images without their lesions."""
         return self.path / "normalised.npz"
+
+    @property
+    def lacks_predictions(self) -> bool:
+        """Whether it was published without its predictions: its score tables stand for them."""
+        if not self.has_result or self.predictions("last").exists():
+            return False
+        return (self.path.parent.parent / BOARD_FILE).exists()
 
     # --- how it scored
 

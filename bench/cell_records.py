@@ -84,6 +84,7 @@ class CellJob:
     checkpoint_s: float = 300.0  # of training, between two states that a killed one goes on from
     spec: Spec | None = None
     card: Card | None = None
+    commit: str = ""  # of this project, when the run was last planned
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,11 @@ def _from_file(file: Path) -> MethodInfo | None:
     return MethodInfo(file.stem, (file,), plugin_files.card_of(module, file), module)
 
 
+def plugin_methods(plugins: Sequence[Path]) -> list[str]:
+    """The names of the methods that plug-in files bring."""
+    return [info.name for info in map(_from_file, plugins) if info is not None]
+
+
 def plugin_code(name: str, plugins: Sequence[Path]) -> str | None:
     """The hash of the plug-in file that brings a method, or None if no plug-in does."""
     info = method(name, plugins)

@@ -27,6 +27,9 @@ from bench.planning.plan_file import Plan, read_plan
 from bench.planning.precision import AUTO, Precision, planned_precision
 from bench.planning.provenance import commit, started_on
 from bench.planning.suite import Suite
+from bench.published.board import Published, open_board
+from bench.published.board_file import is_published, write_board_file
+from bench.published.kept_rows import with_plugin_methods
 from bench.scoring import score_cell
 from bench.store import Store, refuse_links
 
@@ -64,6 +67,8 @@ class RunOptions:
     plugins: Sequence[Path] = ()
     retry_failed: bool = False
     retries: int = 2  # of a cell that the machine could not finish
+    publish: bool = False  # make the folder a published board
+    renew: bool = False  # of a published board: train rows of other code again
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Bench:
     options: RunOptions
     size: str | None = None
     auto_precision: Precision | None = None  # what `precision: auto` stands for
+    published: Published | None = None  # of a published board: what it knows of its rows
 
     def dataset_of(self, cell: PlannedCell) -> PlannedDataset:
         """The data set, or the outer fold, that a cell is trained and tested on."""
@@ -100,13 +106,11 @@ def plan_bench(
 
     Raises BenchError if anything in the suite cannot be used.
     """
-    from bench.scoring import synthetic_images
-
     store.plugins = [*options.plugins, *suite.metrics]
-    for name in suite.trained_methods:
-        registry.method(name, options.plugins)
-    registry.case_metrics(suite.metrics)
-    synthetic_images.check_extractors(suite.extractors)
+    is_board = options.publish or is_published(store.out)
+    if is_board:
+        suite = with_plugin_methods(suite, options.plugins)
+    _check_names(suite, options.plugins)
     refuse_links(store.out, depth=3)
     try:
         store.open()
@@ -118,13 +122,29 @@ def plan_bench(
     if suite.precision == AUTO:
         auto = planned_precision(store, options.device)
     cells = plan_cells(suite, datasets, options.plugins, auto or "float32")
-    bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size, auto))
+    published = None
+    if is_board:
+        published = open_board(cells, suite, datasets, store, options.plugins, options.renew)
+        cells = list(published.cells)
+    bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size, auto, published))
     if dry:
         return bench
+    if published is not None:
+        write_board_file(store.out, published.board)
     for dataset in datasets.values():
         keep_split(dataset.split, suite, store)
     write_plan(bench)
     return bench
+
+
+def _check_names(suite: Suite, plugins: Sequence[Path]) -> None:
+    """Raise BenchError for a method, metric or extractor that does not exist."""
+    from bench.scoring import synthetic_images
+
+    for name in suite.trained_methods:
+        registry.method(name, plugins)
+    registry.case_metrics(suite.metrics)
+    synthetic_images.check_extractors(suite.extractors)
 
 
 def with_tuned_cells(bench: Bench) -> Bench:
@@ -158,7 +178,7 @@ def make_plan(bench: Bench) -> Plan:
     studies = []
     if suite.tuning:
         studies = [study.facts() for study in _studies(bench)]
-    return Plan(
+    plan = Plan(
         header=plan_file.header_of(suite, bench.size),
         suite=suite,
         cells=bench.cells,
@@ -174,6 +194,9 @@ def make_plan(bench: Bench) -> Plan:
         metric_code=plan_file.metric_code(suite),
         auto_precision=bench.auto_precision,
     )
+    if bench.published is None or bench.published.kept is None:
+        return plan
+    return bench.published.kept.added_to(plan)
 
 
 def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
@@ -256,13 +279,23 @@ def run(
 def _cells_to_run(bench: Bench) -> list[PlannedCell]:
     """The cells that the options ask for.
 
-    One that is not final waits for its study, or failed together with it.
+    One that is not final waits for its study, or failed together with it. A row of a published
+    board whose code has changed is not trained further.
     """
     chosen = []
     for cell in matching_cells(bench.cells, bench.options.only, bench.suite.reference):
+        if bench.published is not None and bench.published.is_of_other_code(cell):
+            continue
         if cell.phase == "final" or bench.store.state(cell.key) == "failed":
             chosen.append(cell)
     return chosen
+
+
+def close_board(bench: Bench) -> None:
+    """Of a published board: take the fingerprints of new rows, and say where each comes from."""
+    if bench.published is not None:
+        board = bench.published.updated(bench.store, read_plan(bench.store.out).cells)
+        write_board_file(bench.store.out, board)
 
 
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:

@@ -25,11 +25,11 @@ ORDER = (
     ("worker", "scoring"),
     ("planning",),
     ("execution",),
-    ("tuning",),
+    ("tuning", "published"),
     ("board",),
     ("status", "mending"),
     ("verify", "stages", "tracking", "live_page", "testing"),
-    ("command_line", "dry_run"),
+    ("command_line", "dry_run", "reproduce"),
     ("diff",),
 )
 NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")

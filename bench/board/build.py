@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import filterfalse
 from operator import attrgetter
 from typing import Any
 
@@ -21,10 +22,12 @@ from bench.board.schema import (
     TASKS,
     Board,
     BoardCell,
+    ColumnFacts,
     Overlay,
     Point,
     Row,
     RowCost,
+    RowVersion,
     Status,
     SuiteFacts,
     SyntheticImages,
@@ -37,6 +40,7 @@ from bench.files import csv_text
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, metric_files, read_plan
+from bench.published.board_file import read_board_file
 from bench.scoring.tables import LABEL_FIELDS, Scores, mean_of, score_fields
 from bench.store import Store
 from bench.tuning.history import study_histories
@@ -57,7 +61,7 @@ def build(store: Store) -> Board:
     plan = read_plan(store.out)
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
-    rows = [cells for cells in every_row if not cells.ladder]
+    rows = list(filterfalse(attrgetter("ladder"), every_row))
     reference = plan.suite.reference
     budgets = [Budget(group) for group in rows_by_budget(rows)]
     numbers = _board_rows(budgets, columns, reference)
@@ -90,15 +94,26 @@ def build(store: Store) -> Board:
         gains=comparisons.gains,
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
-        columns=[column.facts for column in columns],
+        columns=_facts_of(columns),
         planning=planning_notes(budgets),
         settings=settings,
+        versions=_versions(store),
     )
+
+
+def _versions(store: Store) -> Sequence[RowVersion]:
+    """Where each row of a published board comes from."""
+    board = read_board_file(store.out)
+    return [] if board is None else board.rows
 
 
 def _columns_of(store: Store, plan: Plan) -> Sequence[Column]:
     """The columns of a plan: the built-in ones and those of its own metrics."""
     return board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
+
+
+def _facts_of(columns: Sequence[Column]) -> list[ColumnFacts]:
+    return [column.facts for column in columns]
 
 
 def _provenance(plan: Plan, rows: Sequence[RowCells]) -> dict[str, str]:

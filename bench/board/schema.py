@@ -32,6 +32,7 @@ from bench.cell_records import GeneratorCurve as GeneratorCurve
 from bench.names import RowId
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard
+from bench.published.board_file import RowVersion as RowVersion
 from bench.stats.intervals import Interval as Interval
 from bench.stats.ranking import TIED_WITH_BEST
 from bench.stats.verdicts import Verdict
@@ -219,6 +220,7 @@ class Board:
     columns: Sequence[ColumnFacts] = field(default_factory=list)
     planning: Sequence[PlanningNote] = field(default_factory=list)
     settings: Sequence[Mapping[str, Any]] = field(default_factory=list)  # each once, of all cells
+    versions: Sequence[RowVersion] = field(default_factory=list)  # of a published board
     schema: int = 2
 
     @cached_property

@@ -68,6 +68,19 @@ Plugins = Annotated[
         callback=check_plugins,
     ),
 ]
+Inception = Annotated[
+    Path | None, typer.Option(help="The file of FID's Inception network; adds a column FID.")
+]
+Publish = Annotated[
+    bool,
+    typer.Option("--publish", help="Make the folder a published board; see docs/submit_a_row.md."),
+]
+Renew = Annotated[
+    bool,
+    typer.Option(
+        "--renew", help="Train rows of a published board again whose code has changed since."
+    ),
+]
 Retries = Annotated[
     int,
     typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),
@@ -120,6 +133,8 @@ def run_options(
     plugins: list[Path] | None,
     retry_failed: bool,
     retries: int,
+    publish: bool = False,
+    renew: bool = False,
 ) -> RunOptions:
     """The options of a run. Raises BenchError for values that cannot be used."""
     from bench.planning.filters import parse_filters
@@ -127,4 +142,6 @@ def run_options(
 
     check_device(device)
     parse_filters(only or [])
-    return RunOptions(only or [], workers, device, plugins or [], retry_failed, retries)
+    return RunOptions(
+        only or [], workers, device, plugins or [], retry_failed, retries, publish, renew
+    )

@@ -16,6 +16,7 @@ from bench.execution.progress import Progress, RunningCell
 from bench.names import EXTERNAL, cell_label
 from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
+from bench.planning.provenance import commit
 from bench.planning.suite import Suite
 from bench.store import Store
 from bench.worker.failures import MACHINE, MEMORY, describe_failure
@@ -38,6 +39,7 @@ def write_jobs(
     """
     judging = _reference_keys(cells, suite.reference)
     codes = _plugin_codes(cells, plugins)
+    version = commit()
     jobs: dict[str, CellJob] = {}
     for cell in cells:
         dataset = datasets[suite.planned_name(cell.dataset, cell.subset)]
@@ -58,6 +60,7 @@ def write_jobs(
             checkpoint_s=suite.checkpoint_s,
             spec=prepared.index.spec,
             card=prepared.index.card,
+            commit=version,
         )
     return jobs
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from bench.planning.suite import Suite
 from bench.plugin_files import named_plugin
 from bench.store import KEY
 
-PLAN_LAYOUT = 6  # raise it when the layout of plan.json changes
+PLAN_LAYOUT = 7  # raise it when the layout of plan.json changes
 RUN_AGAIN = "give its suite to 'run' again"
 
 
@@ -224,6 +225,8 @@ def read_plan(out: Path) -> Plan:
     if isinstance(cells, list):
         content["cells"] = [_without_key(cell) for cell in cells]
     plan = parse_record(content, Plan, str(file), RUN_AGAIN)
+    caches = {name: (out / cache).resolve() for name, cache in plan.caches.items()}
+    plan = replace(plan, caches=caches)
     for cell in plan.cells:
         planned_name = plan.suite.planned_name(cell.dataset, cell.subset)
         if cell.dataset not in plan.datasets or planned_name not in plan.caches:
@@ -259,8 +262,12 @@ def metric_files(plan: Plan, plugins: Sequence[Path]) -> list[Path]:
 
 
 def write_plan(out: Path, plan: Plan) -> None:
-    """Write plan.json to the folder of a suite; each cell is written with its key."""
+    """Write plan.json to the folder of a suite; each cell is written with its key.
+
+    Caches are written as seen from the folder, so that both may move together.
+    """
     content = plain_data(plan)
+    content["caches"] = {name: os.path.relpath(cache, out) for name, cache in plan.caches.items()}
     for cell, planned in zip(content["cells"], plan.cells, strict=True):
         cell["key"] = planned.key
     write_sealed(out / "plan.json", {"layout": PLAN_LAYOUT, **content})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import subprocess
+from functools import lru_cache
 
 from bench import registry
 from bench.errors import BenchError
@@ -23,6 +24,7 @@ def started_on(store: Store) -> str:
     return started if isinstance(started, str) else today
 
 
+@lru_cache(maxsize=1)
 def commit() -> str:
     """The commit of this checkout, with a mark if files were changed; "unknown" outside of one."""
     command = ["git", "-C", str(registry.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]

@@ -80,10 +80,15 @@ def is_scored(
     metrics: Sequence[CaseMetric] = BUILT_IN,
     metric_code: str = "",
 ) -> bool:
-    """Whether the score tables of a cell are up to date and as they were written."""
+    """Whether the score tables of a cell are up to date and as they were written.
+
+    Those that were published without the predictions stand as they are.
+    """
     stamp = folder.whole_stamp()
     if stamp is None:
         return False
+    if folder.lacks_predictions:
+        return True
     return stamp.inputs == score_inputs(folder.has_result, decoded, tolerance, metrics, metric_code)
 
 
@@ -115,10 +120,15 @@ def expect_whole_scores(folders: Iterable[CellFolder]) -> None:
 
 
 def expect_whole_predictions(folder: CellFolder) -> None:
-    """Raise BenchError if a prediction was changed after a cell was done.
+    """Raise BenchError if a prediction was changed after a cell was done, or was not published.
 
     One that is gone counts as worst, with a warning.
     """
+    if folder.lacks_predictions:
+        raise BenchError(
+            f"{folder.path / 'scores'} {CHANGED}, and its predictions were not published; "
+            f"restore it, or {RUN_AGAIN}"
+        )
     gone = []
     for part in (folder.predictions("last"), folder.predictions("augmented"), folder.checkpoints):
         for file in folder.work.changed(part):

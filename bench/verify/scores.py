@@ -185,7 +185,7 @@ def check_again(results: ResultFolder) -> Check:
     gone = set()
     packs: dict[Path, list[Mismatch]] = {}
     metrics = registry.case_metrics(metric_files(results.plan, results.store.plugins))
-    for cell, folder in results.cells(*ENDED):
+    for cell, folder in _with_predictions(results):
         decoded = results.plan.decoded(cell)
         if not is_decoded(decoded):
             gone.add(cell.dataset)
@@ -210,6 +210,13 @@ def check_again(results: ResultFolder) -> Check:
     if gone:
         note = f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"
     return Check("lines scored again", count, mismatches, note)
+
+
+def _with_predictions(results: ResultFolder) -> Iterator[tuple[PlannedCell, CellFolder]]:
+    """Each cell that has ended, but those that were published without their predictions."""
+    for cell, folder in results.cells(*ENDED):
+        if not folder.lacks_predictions:
+            yield cell, folder
 
 
 def _changed_packs(decoded: Path) -> Iterator[Mismatch]:

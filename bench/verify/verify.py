@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.files import csv_text
 from bench.files.records import read_json
 from bench.planning.plan_file import metric_files, read_plan
+from bench.published.board_file import is_published
 from bench.store import Store, refuse_links
 from bench.verify.files import (
     ResultFolder,
@@ -39,6 +40,7 @@ from bench.verify.mismatch import (
 from bench.verify.recompute import METRICS, PlainMeans, read_numbers
 from bench.verify.scores import check_again, check_tables
 from bench.verify.trials import check_trials
+from bench.verify.versions import check_versions
 
 WORDED = ("protocol", "provenance")  # parts of a board that another version words differently
 
@@ -71,6 +73,8 @@ def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]
     ]
     if results.plan.studies:
         checks.append(check_trials(results))
+    if is_published(store.out):
+        checks.append(check_versions(results))
     if deep:
         checks.append(check_again(results))
     checks += _check_board(results, stored, writer)

@@ -12,6 +12,7 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def _record_failure(folder: CellFolder, problem: BaseException) -> int:
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """One method on one data set, before, during and after its training."""
 
     job: CellJob
@@ -113,7 +114,7 @@ class _Training:
 def run_cell(folder: CellFolder) -> None:
     """Fit, predict and write; result.json comes last, when all other files are complete."""
     started = time.perf_counter()
-    training = _prepare(folder)
+    training = prepare(folder)
     import_seconds = time.perf_counter() - started
 
     run = training.run
@@ -157,7 +158,7 @@ def _finish(folder: CellFolder, result: CellResult) -> None:
     folder.snapshot.unlink(missing_ok=True)
 
 
-def _prepare(folder: CellFolder) -> _Training:
+def prepare(folder: CellFolder) -> Training:
     """Read the job, open the data and import the method."""
     job = folder.expect_job()
     cell = job.cell
@@ -170,10 +171,10 @@ def _prepare(folder: CellFolder) -> _Training:
     plugins = [(folder.path / file).resolve() for file in job.plugins]
     method = build_method(job, view.spec, plugins)
     predictor = predictor_of(method, view.spec, cell.inference_settings, run.device)
-    return _Training(job, folder, decoded, index, view, method, run, predictor)
+    return Training(job, folder, decoded, index, view, method, run, predictor)
 
 
-def _checkpoints_of(training: _Training) -> Checkpoints:
+def _checkpoints_of(training: Training) -> Checkpoints:
     folder = training.folder
     select = training.job.cell.select
     return Checkpoints(training.method, select, training.run.steps, folder.checkpoints, folder.key)
@@ -191,7 +192,7 @@ def _copy_state(method: Method) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in method.state().items()}
 
 
-def _result_of(training: _Training, predictions: int, made: int, cost: CellCost) -> CellResult:
+def _result_of(training: Training, predictions: int, made: int, cost: CellCost) -> CellResult:
     return CellResult(
         key=training.folder.key,
         predictions=predictions,
@@ -199,11 +200,15 @@ def _result_of(training: _Training, predictions: int, made: int, cost: CellCost)
         parts=training.run.parts.used,
         facts=getattr(training.method, "facts", {}),
         cost=cost,
-        environment={**environment_of(training.run.device), "processor": processor_name()},
+        environment={
+            **environment_of(training.run.device),
+            "processor": processor_name(),
+            "finished": datetime.now(UTC).date().isoformat(),
+        },
     )
 
 
-def _timed_fit(training: _Training) -> float:
+def _timed_fit(training: Training) -> float:
     """Fit the method; returns the seconds, with those of launches that were killed."""
     view = training.view
     log.info("fit on %d labelled and %d unlabelled cases", len(view.fit), len(view.unlabelled))
@@ -216,7 +221,7 @@ def _timed_fit(training: _Training) -> float:
     return kept.seconds()
 
 
-def _predict(training: _Training) -> tuple[int, float]:
+def _predict(training: Training) -> tuple[int, float]:
     """Predict with the final checkpoint; returns the number of cases and milliseconds per image.
 
     A trial of tuning is scored on labelled patients that were held out of its training instead.
@@ -231,7 +236,7 @@ def _predict(training: _Training) -> tuple[int, float]:
     return predictor.write(images, training.folder.predictions("last"))
 
 
-def _write_samples(training: _Training) -> int:
+def _write_samples(training: Training) -> int:
     """Write the images of a generator; returns their number."""
     count = training.job.cell.samples
     method = training.method
@@ -245,7 +250,7 @@ def _write_samples(training: _Training) -> int:
     return count
 
 
-def _write_augmented_predictions(training: _Training) -> None:
+def _write_augmented_predictions(training: Training) -> None:
     """Write label maps of the shared segmenter that was trained on synthetic images too."""
     predictor = training.predictor
     method = training.method
@@ -258,7 +263,7 @@ def _write_augmented_predictions(training: _Training) -> None:
     augmented.write(images, training.folder.predictions("augmented"))
 
 
-def _write_pseudo_healthy_images(training: _Training) -> None:
+def _write_pseudo_healthy_images(training: Training) -> None:
     """Write the test images (N C H W) without their lesions, in 8 bits."""
     predictor = training.predictor
     method = training.method

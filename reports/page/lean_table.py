@@ -35,6 +35,15 @@ UNFINISHED_HELP = (
     "a longer one may change this row. See Synthetic images."
 )
 
+STATES = {
+    "self-reported": "Run by whoever added the row; nobody has run it again yet.",
+    "reproduced": "Some of its runs were made again and agree; see Provenance.",
+    "other code": (
+        "The code of this method trains otherwise since the row was run; see Provenance for the "
+        "code of the row."
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -260,6 +269,7 @@ def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[t
     card = board.methods.get(head.method)
     if head.short_form and card is not None:
         marks.append(("short form", card.short_form))
+    marks += _version_marks(board, head)
     if _has_unfinished_generator(board, head):
         marks.append((UNFINISHED, UNFINISHED_HELP))
     if has_kept:
@@ -274,6 +284,15 @@ def _marks(board: Board, budget: Budget, entry: Entry, has_kept: bool) -> list[t
     if head.variant.endswith("best on test"):
         marks.append(("checkpoint chosen on the test set", "Such rows are shown, not compared."))
     return marks
+
+
+def _version_marks(board: Board, head: Row) -> list[tuple[str, str]]:
+    """Of a published board: whether others have run the row again."""
+    for version in board.versions:
+        row = (version.task, version.dataset, version.labelled, version.method, version.variant)
+        if row == head.row_id:
+            return [(version.state, STATES[version.state])]
+    return []
 
 
 def _has_unfinished_generator(board: Board, head: Row) -> bool:

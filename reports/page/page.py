@@ -53,6 +53,7 @@ def render_page(
         "tuning": board.tuning,
         "paper": board.paper,
         "provenance": board.provenance,
+        "versions": board.versions,
         "cells": board.cells,
         "cell_counts": sorted(statuses.items(), key=_ok_first),
         "units": _labelled_units(board),

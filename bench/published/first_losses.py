@@ -1,0 +1,72 @@
+"""The losses of the first steps of a training, whatever its method: what a fingerprint holds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.execution.driver import available_cores, write_jobs
+from bench.planning.cells import PlannedCell, PlannedDataset
+from bench.planning.suite import Suite
+from bench.plugin_files import in_short
+from bench.store import Store
+
+STEPS = 20  # backward passes
+TOLERANCE = 1e-3  # of the largest loss
+
+
+def are_equal(old: Sequence[float], new: Sequence[float]) -> bool:
+    """Whether two trainings began alike, on whatever processors.
+
+    Of a method that takes no gradients nothing can be told.
+    """
+    if not old or len(old) != len(new):
+        return False
+    largest = max(map(abs, old), default=0.0)
+    differences = [abs(before - after) for before, after in zip(old, new, strict=True)]
+    return all(difference <= TOLERANCE * largest for difference in differences)
+
+
+def first_losses(
+    cells: Sequence[PlannedCell],
+    suite: Suite,
+    datasets: Mapping[str, PlannedDataset],
+    plugins: Sequence[Path] = (),
+) -> dict[str, list[float]]:
+    """The losses of the first steps of each cell by its key, each in a process of its own.
+
+    Raises BenchError for one that fails before.
+    """
+    if not cells:
+        return {}
+    context = get_context("spawn")
+    losses: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "out")
+        jobs = write_jobs(cells, suite, datasets, store, "cpu", plugins)
+        for key, job in jobs.items():
+            store.cell(key).make()
+            store.cell(key).write_job(job)
+        workers = min(len(cells), available_cores())
+        with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
+            running = {key: pool.submit(_losses_of, store.cell(key).path) for key in jobs}
+            for key, future in running.items():
+                try:
+                    losses[key] = future.result()
+                except Exception as problem:
+                    method = next(cell.method for cell in cells if cell.key == key)
+                    raise BenchError(
+                        f"the first steps of {method} fail: {in_short(problem)}; fix the method"
+                    ) from None
+    return losses
+
+
+def _losses_of(path: Path) -> list[float]:
+    """In a process of its own: the first losses of a prepared cell."""
+    from bench.published.loss_recorder import losses_of
+
+    return losses_of(path, STEPS)
