@@ -5,7 +5,9 @@ BIN := .venv/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 READY := .venv/.ready
 
-.PHONY: demo test lint benchmark gate gate-long torture
+BOARDS := $(patsubst %/board.toml,%,$(wildcard boards/*/board.toml))
+
+.PHONY: demo test lint benchmark boards gate gate-long torture
 
 demo: $(READY)
 	@echo "environment: ready in .venv"
@@ -25,6 +27,14 @@ SEED ?= 0
 SIZE ?= 1
 torture: $(READY)
 	$(BIN)/python -m tests.torture --seed $(SEED) --size $(SIZE) --minutes 15
+
+# Draws and verifies all published boards, and an index of them in site/
+boards: $(READY)
+	@for board in $(BOARDS); do \
+		$(BIN)/python run_bench.py report $$board --public || exit 2; \
+		$(BIN)/python run_bench.py verify $$board || exit 1; \
+	done
+	@$(BIN)/python run_bench.py index $(BOARDS) --to site
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """board.toml: what a published board says of its rows besides their scores.
 
 A folder that holds one keeps its results without models and predictions: score tables stand for
-them, and fingerprints tell whether later code would train the same (docs/protocol.md, R7).
+them, and fingerprints tell whether later code would train the same (docs/protocol.md, R8.5).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.files.records import parse_record, plain_data, write_text
 
 LAYOUT = 1  # raise it when the layout of board.toml changes
-NOISE = 0.1  # of a mean Dice, from one kind of processor to another (docs/protocol.md, R7.3)
+NOISE = 0.1  # of a mean Dice, from one kind of processor to another (docs/protocol.md, R8.7)
 REMEDY = "restore it"
 HEADER = "# Written by 'run' and 'reproduce'; see docs/submit_a_row.md.\n"
 RowState = Literal["self-reported", "reproduced", "other code"]
