@@ -139,7 +139,11 @@ def _run_and_tune(bench: Bench) -> Progress:
     def draw_page() -> Path:
         return stages.report(bench.store, write, judged=False)[1]
 
-    with tracking.mirror(bench.store) as tell, console.progress_display() as shown:
+    with (
+        bench.store.launched(),
+        tracking.mirror(bench.store) as tell,
+        console.progress_display() as shown,
+    ):
         show = Stages(LivePage(shown, draw_page))
         progress = stages.run(bench, show.stage("runs", after=trials + tuned_cells), tell)
         if bench.suite.tuning:

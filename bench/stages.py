@@ -215,20 +215,21 @@ def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
     studies = _studies(bench)
     wanted = [study for study in studies if study.id in chosen]
     options = bench.options
-    trials.run_studies(
-        suite,
-        wanted,
-        bench.datasets,
-        bench.store,
-        show,
-        options.workers,
-        options.device,
-        options.plugins,
-        options.retry_failed,
-        options.retries,
-    )
-    if wanted:
-        trials.export_database(studies, suite.tuning.trials, bench.store, options.plugins)
+    with bench.store.launched():
+        trials.run_studies(
+            suite,
+            wanted,
+            bench.datasets,
+            bench.store,
+            show,
+            options.workers,
+            options.device,
+            options.plugins,
+            options.retry_failed,
+            options.retries,
+        )
+        if wanted:
+            trials.export_database(studies, suite.tuning.trials, bench.store, options.plugins)
     tuned = with_tuned_cells(bench)
     write_plan(tuned)
     return tuned, trials.winners_table(bench.store, wanted, suite.tuning.trials)

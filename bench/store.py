@@ -15,7 +15,8 @@ from bench.names import file_name
 
 KEY = re.compile(r"[0-9a-f]{20}")  # of a cell, a part or a study
 RUNNING = ".running."  # and a process: the mark of a launch
-TEMPORARY = re.compile(r"\..+\.(\d+)")  # as `bench.files.records.replacing` names a file
+# As `bench.files.records.replacing` names a file, and what SQLite keeps beside one.
+TEMPORARY = re.compile(r"\..+?\.(\d+)(-journal|-wal|-shm)?")
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
 
@@ -30,6 +31,7 @@ class Store:
         self.out = out
         self.plugins = list(plugins)
         self._cells = out / "cells"
+        self._is_launched = False
 
     def cell(self, key: str) -> CellFolder:
         """The folder of a cell, whether it exists or not.
@@ -67,17 +69,23 @@ class Store:
     def launched(self) -> Iterator[None]:
         """Marks a launch while it runs, and removes what killed ones left behind.
 
-        Cells are looked through only where a launch did not come to its end: there are many.
+        Cells are looked through only where a launch did not come to its end: there are many. A
+        launch within a launch is part of it.
         """
+        if self._is_launched:
+            yield
+            return
         swept = sweep(self.out, self.out / "report", self.out / "splits", self.out / "parts")
         if any(file.name.startswith(RUNNING) for file in swept):
             folders = [self.cell(key).path for key in self.cell_keys()]
             sweep(*folders, *(self.out / "studies").glob("*/"), self.out / "studies")
         mark = self.out / f"{RUNNING}{os.getpid()}"
         mark.touch()
+        self._is_launched = True
         try:
             yield
         finally:
+            self._is_launched = False
             mark.unlink(missing_ok=True)
 
     def state(self, key: str) -> State:

@@ -61,6 +61,8 @@ def test_what_killed_launches_left_is_swept(tmp_path: Path) -> None:
     folders = [store.out, store.out / "splits", store.cell(cell.key).path]
     left = [folder / f".a.json.{ended.pid}" for folder in folders]
     left.append(store.out / f".running.{ended.pid}")
+    (store.out / "studies").mkdir()
+    left.append(store.out / "studies" / f".study.db.{ended.pid}-journal")
     of_this_one = store.out / f".b.json.{os.getpid()}"
     for file in [*left, of_this_one]:
         file.touch()

@@ -132,6 +132,23 @@ def test_only_chooses_among_tuned_cells(
     assert tuned_methods == expected
 
 
+def test_the_copy_for_dashboards_is_written_within_a_launch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a driver left that was killed there stayed for ever: .study.db.PID and its journal."""
+    marks: list[Path] = []
+
+    def look(*arguments: object) -> None:
+        marks.extend((tmp_path / "out").glob(".running.*"))
+
+    monkeypatch.setattr(trials, "run_studies", lambda *arguments: None)
+    monkeypatch.setattr(trials, "export_database", look)
+    options = RunOptions(plugins=PLUGINS)
+    stages.tune(plan_tuned(tmp_path / "out", options), lambda progress: None)
+    assert len(marks) == 1
+    assert list((tmp_path / "out").glob(".running.*")) == []
+
+
 def test_a_dry_run_counts_the_trials(tmp_path: Path) -> None:
     options = RunOptions(workers=1, device="cpu", plugins=PLUGINS)
     text = forecast(plan_tuned(tmp_path / "out", options))
