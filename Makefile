@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests of one file share what they set up.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --durations=20
 READY := .venv/.ready
 
 BOARDS := $(patsubst %/board.toml,%,$(wildcard boards/*/board.toml))
