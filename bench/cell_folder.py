@@ -185,9 +185,12 @@ class CellFolder:
         return read_record(self.path / "failure.json", CellFailure, RUN_AGAIN)
 
     def write_failure(self, kind: str, message: str) -> None:
-        """Record why the cell failed: the kind, one line, and the end of its log."""
+        """Record why the cell failed: the kind, one line, and the end of its log.
+
+        Of a published board without the log, which names folders of the machine.
+        """
         tail: list[str] = []
-        if self.log.exists():
+        if self.log.exists() and not self._is_published:
             tail = self.log.read_text(errors="replace").splitlines()[-50:]
         write_record(self.path / "failure.json", CellFailure(self.key, kind, message[:500], tail))
 
@@ -299,6 +302,10 @@ class CellFolder:
         """Whether it was published without its predictions: its score tables stand for them."""
         if not self.has_result or self.predictions("last").exists():
             return False
+        return self._is_published
+
+    @property
+    def _is_published(self) -> bool:
         return (self.path.parent.parent / BOARD_FILE).exists()
 
     # --- how it scored

@@ -124,7 +124,7 @@ def plan_bench(
     cells = plan_cells(suite, datasets, options.plugins, auto or "float32")
     published = None
     if is_board:
-        published = open_board(cells, suite, datasets, store, options.plugins, options.renew)
+        published = open_board(cells, suite, datasets, store, options.plugins, options.renew, dry)
         cells = list(published.cells)
     bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size, auto, published))
     if dry:
@@ -293,7 +293,7 @@ def _cells_to_run(bench: Bench) -> list[PlannedCell]:
 
 
 def close_board(bench: Bench) -> None:
-    """Of a published board: take the fingerprints of new rows, and say where each comes from."""
+    """Of a published board: say where each row comes from."""
     if bench.published is not None:
         board = bench.published.updated(bench.store, read_plan(bench.store.out).cells)
         write_board_file(bench.store.out, board)

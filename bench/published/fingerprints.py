@@ -37,13 +37,18 @@ def by_contender(cells: Sequence[PlannedCell]) -> dict[Contender, list[PlannedCe
 
 
 def carry(
-    cells: Sequence[PlannedCell], board: BoardFile, losses_of: Losses, renew: bool = False
+    cells: Sequence[PlannedCell],
+    board: BoardFile,
+    losses_of: Losses,
+    has_ended: Callable[[str], bool],
+    renew: bool = False,
 ) -> Carried:
     """Cells under the code of the board, where today's code trains the same.
 
     A row of other code stays under its own; with `renew` it is planned anew.
     """
     groups = by_contender(cells)
+    board = _without_idle_fingerprints(groups, board, has_ended)
     board = _with_known_code(groups, board, losses_of)
     codes: dict[Contender, str] = {}
     others: set[Contender] = set()
@@ -64,6 +69,21 @@ def carry(
             cell = replace(cell, code=codes[contender])
         carried.append(cell)
     return Carried(carried, board, frozenset(others))
+
+
+def _without_idle_fingerprints(
+    groups: Mapping[Contender, Sequence[PlannedCell]],
+    board: BoardFile,
+    has_ended: Callable[[str], bool],
+) -> BoardFile:
+    """The board file without fingerprints of rows in which no run has ended: nothing to carry."""
+    used = []
+    for fingerprint in board.fingerprints:
+        group = groups.get(fingerprint.contender, ())
+        keys = [replace(cell, code=fingerprint.code).key for cell in group]
+        if not group or any(map(has_ended, keys)):
+            used.append(fingerprint)
+    return replace(board, fingerprints=used)
 
 
 def _with_known_code(
@@ -111,20 +131,19 @@ def take_fingerprints(
     board: BoardFile,
     current_code: Mapping[Contender, str],
     losses_of: Losses,
-    is_done: Callable[[str], bool],
 ) -> BoardFile:
-    """A board file with a fingerprint of each contender that has a finished cell.
+    """A board file with a fingerprint of each contender that is trained by today's code.
 
-    `current_code` is the hash of today's code; a cell of other code keeps its fingerprint.
+    They are taken before the training, so that no finished run is ever without one. `current_code`
+    is the hash of today's code; cells of other code keep their fingerprint.
     """
     wanted: dict[str, PlannedCell] = {}
     for contender, group in by_contender(cells).items():
+        first = group[0]
         fingerprint = board.fingerprint(contender)
-        is_kept = fingerprint is not None and fingerprint.code == group[0].code
-        if is_kept or group[0].code != current_code.get(contender):
-            continue
-        if any(is_done(cell.key) for cell in group):
-            wanted[group[0].key] = group[0]
+        is_kept = fingerprint is not None and fingerprint.code == first.code
+        if not is_kept and first.code == current_code.get(contender):
+            wanted[first.key] = first
     taken: dict[Contender, Fingerprint] = {}
     losses = losses_of(list(wanted.values()))
     for key, cell in wanted.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -39,30 +40,35 @@ def first_losses(
 ) -> dict[str, list[float]]:
     """The losses of the first steps of each cell by its key, each in a process of its own.
 
-    Raises BenchError for one that fails before.
+    They are computed in float32 on the CPU, whatever the cell itself is trained in and on. Raises
+    BenchError for one that fails before.
     """
     if not cells:
         return {}
-    context = get_context("spawn")
+    probes = {replace(cell, precision="float32").key: cell for cell in cells}
     losses: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "out")
-        jobs = write_jobs(cells, suite, datasets, store, "cpu", plugins)
+        trained = [replace(cell, precision="float32") for cell in cells]
+        jobs = write_jobs(trained, suite, datasets, store, "cpu", plugins)
         for key, job in jobs.items():
             store.cell(key).make()
             store.cell(key).write_job(job)
-        workers = min(len(cells), available_cores())
-        with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
+        workers = min(len(jobs), available_cores())
+        with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=1) as pool:
             running = {key: pool.submit(_losses_of, store.cell(key).path) for key in jobs}
             for key, future in running.items():
-                try:
-                    losses[key] = future.result()
-                except Exception as problem:
-                    method = next(cell.method for cell in cells if cell.key == key)
-                    raise BenchError(
-                        f"the first steps of {method} fail: {in_short(problem)}; fix the method"
-                    ) from None
+                losses[probes[key].key] = _result_of(future, probes[key].method)
     return losses
+
+
+def _result_of(future: Future[list[float]], method: str) -> list[float]:
+    try:
+        return future.result()
+    except Exception as problem:
+        raise BenchError(
+            f"the first steps of {method} fail: {in_short(problem)}; fix the method"
+        ) from None
 
 
 def _losses_of(path: Path) -> list[float]:
