@@ -190,7 +190,7 @@ class CellFolder:
         Of a published board without the log, which names folders of the machine.
         """
         tail: list[str] = []
-        if self.log.exists() and not self._is_published:
+        if self.log.exists() and not self.is_published:
             tail = self.log.read_text(errors="replace").splitlines()[-50:]
         write_record(self.path / "failure.json", CellFailure(self.key, kind, message[:500], tail))
 
@@ -302,10 +302,11 @@ class CellFolder:
         """Whether it was published without its predictions: its score tables stand for them."""
         if not self.has_result or self.predictions("last").exists():
             return False
-        return self._is_published
+        return self.is_published
 
     @property
-    def _is_published(self) -> bool:
+    def is_published(self) -> bool:
+        """Whether it is of a published board, whose files name no folder of the machine."""
         return (self.path.parent.parent / BOARD_FILE).exists()
 
     # --- how it scored

@@ -51,7 +51,7 @@ def write_jobs(
             patients=list(fitted),
             held_out=list(held_out),
             cache=str(folder.relative(prepared.folder)),
-            weights=_weights(suite, cell.task),
+            weights=_weights(suite, cell.task, folder),
             device=device,
             pseudo_healthy=cell.pseudo_healthy,
             plugins=[str(folder.relative(file)) for file in plugins],
@@ -92,10 +92,14 @@ def _patients(cell: PlannedCell, dataset: PlannedDataset) -> tuple[Sequence[str]
     return folds_of(labelled, folds)[number]
 
 
-def _weights(suite: Suite, task: str) -> str | None:
-    """The file with the weights of the network of a task."""
-    file = suite.backbone.weights if task == "segmentation" else suite.classifier.weights
-    return str(file) if file else None
+def _weights(suite: Suite, task: str, folder: CellFolder) -> str | None:
+    """The file with the weights of the network of a task, named so that others may read it."""
+    network = suite.backbone if task == "segmentation" else suite.classifier
+    if network.weights is None:
+        return None
+    if folder.is_published:
+        return str(folder.relative(network.weights))
+    return str(network.weights)
 
 
 def execute(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench import hashing, registry
+from bench.cell_folder import BOARD_FILE
 from bench.errors import BenchError, cut
 from bench.files.records import parse_record, plain_data, read_sealed, write_sealed
 from bench.names import EXTERNAL
@@ -19,7 +20,7 @@ from bench.planning.suite import Suite
 from bench.plugin_files import named_plugin
 from bench.store import KEY
 
-PLAN_LAYOUT = 7  # raise it when the layout of plan.json changes
+PLAN_LAYOUT = 6  # raise it when the layout of plan.json changes
 RUN_AGAIN = "give its suite to 'run' again"
 
 
@@ -225,8 +226,7 @@ def read_plan(out: Path) -> Plan:
     if isinstance(cells, list):
         content["cells"] = [_without_key(cell) for cell in cells]
     plan = parse_record(content, Plan, str(file), RUN_AGAIN)
-    caches = {name: (out / cache).resolve() for name, cache in plan.caches.items()}
-    plan = replace(plan, caches=caches)
+    plan = _with_moved_files(plan, lambda file: (out / file).resolve())
     for cell in plan.cells:
         planned_name = plan.suite.planned_name(cell.dataset, cell.subset)
         if cell.dataset not in plan.datasets or planned_name not in plan.caches:
@@ -235,6 +235,34 @@ def read_plan(out: Path) -> Plan:
         if not KEY.fullmatch(study.id):
             raise BenchError(f"{file} names a study {cut(study.id)}, which is no key; {RUN_AGAIN}")
     return plan
+
+
+def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:
+    """A plan with the path of each file that its suite names, and of each cache, changed."""
+    suite = plan.suite
+    metric_code = {str(move(Path(file))): code for file, code in plan.metric_code.items()}
+    changes: dict[str, Any] = {
+        "split": _moved(suite.split, move),
+        "metrics": [move(file) for file in suite.metrics],
+        "methods": [],
+    }
+    for entry in suite.methods:
+        predictions = _moved(entry.predictions, move)
+        changes["methods"].append(entry.model_copy(update={"predictions": predictions}))
+    for name in ("backbone", "classifier"):
+        network = getattr(suite, name)
+        weights = _moved(network.weights, move)
+        changes[name] = network.model_copy(update={"weights": weights})
+    return replace(
+        plan,
+        suite=suite.model_copy(update=changes),
+        metric_code=metric_code,
+        caches={name: move(cache) for name, cache in plan.caches.items()},
+    )
+
+
+def _moved(file: Path | None, move: Callable[[Path], Path]) -> Path | None:
+    return None if file is None else move(file)
 
 
 def _without_key(cell: Any) -> Any:
@@ -264,10 +292,12 @@ def metric_files(plan: Plan, plugins: Sequence[Path]) -> list[Path]:
 def write_plan(out: Path, plan: Plan) -> None:
     """Write plan.json to the folder of a suite; each cell is written with its key.
 
-    Caches are written as seen from the folder, so that both may move together.
+    A published board names no folder of a machine: its files and caches are written as seen from
+    its folder.
     """
+    if (out / BOARD_FILE).exists():
+        plan = _with_moved_files(plan, lambda file: Path(os.path.relpath(file, out)))
     content = plain_data(plan)
-    content["caches"] = {name: os.path.relpath(cache, out) for name, cache in plan.caches.items()}
     for cell, planned in zip(content["cells"], plan.cells, strict=True):
         cell["key"] = planned.key
     write_sealed(out / "plan.json", {"layout": PLAN_LAYOUT, **content})

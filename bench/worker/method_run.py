@@ -87,7 +87,7 @@ class MethodRun:
 
     def backbone(self) -> torch.nn.Module:
         """The suite's network, with the same initial weights for every method of a draw."""
-        weights = Path(self.job.weights) if self.job.weights else None
+        weights = self.folder.path / self.job.weights if self.job.weights else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed("backbone"))
             networks = registry.networks()
