@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ def match_images(root: Path, images: str, masks: Sequence[str]) -> list[Matched]
             matched.append(Matched(path, name, values))
         elif pattern.with_other_ending.fullmatch(name):
             left_out.append(name)
+    stems = {_stem(image.name) for image in matched}
+    left_out = [name for name in left_out if not _belongs_to_image(_stem(name), stems)]
     if left_out:
         raise DataProblem(
             f"{root}: {len(left_out)} images that differ from images = "
@@ -89,6 +92,17 @@ def match_images(root: Path, images: str, masks: Sequence[str]) -> list[Matched]
     if not matched:
         raise _no_match(root, "images", pattern)
     return sorted(matched, key=lambda image: natural_key(case_name(image)))
+
+
+def _stem(name: str) -> str:
+    """A relative name without its ending."""
+    return name.removesuffix(Path(name).suffix)
+
+
+def _belongs_to_image(stem: str, images: set[str]) -> bool:
+    """Whether a name goes on where that of an image ends, as in a_overlay beside a."""
+    ends = [match.start() for match in re.finditer(r"[^/\w]|_|$", stem)]
+    return any(stem[:end] in images for end in ends)
 
 
 def _no_match(root: Path, key: str, pattern: Pattern) -> DataProblem:

@@ -240,6 +240,25 @@ def test_an_image_with_another_ending_is_not_left_out_in_silence(lab: Path) -> N
         own(lab)
 
 
+def test_files_beside_an_image_that_go_on_with_its_name_are_passed_over(tmp_path: Path) -> None:
+    """CHASE_DB1: Image_01L.jpg lies beside the masks of two observers."""
+    root = tmp_path / "chase"
+    for name in ("01L", "01R", "02L"):
+        write(root, f"Image_{name}.jpg", f"mask_{name}.png")
+        for observer in ("1st", "2nd"):
+            mask = root / f"mask_{name}.png"
+            (root / f"Image_{name}_{observer}HO.png").write_bytes(mask.read_bytes())
+    facts(root, 'images = "Image_{patient}{id}.jpg"\nmasks = "Image_{patient}{id}_1stHO.png"\n')
+    assert [(r.id, r.group) for r in own(root).records()] == [
+        ("01_L", "01"),
+        ("01_R", "01"),
+        ("02_L", "02"),
+    ]
+    (root / "Image_02R.png").touch()
+    with pytest.raises(DataProblem, match=r"1 images that differ .* \(Image_02R\.png\)"):
+        own(root)
+
+
 def test_a_pattern_that_nothing_matches_shows_what_is_there(lab: Path) -> None:
     facts(lab, 'images = "scan/s{id}.png"\nmasks = "masks/*_{id}.png"\n')
     words = (
