@@ -48,6 +48,13 @@ Workers = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, max=MOST_STEPS, help="Train for another number of steps.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option(help="Repeat failed runs, and failed trials with those after them.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")]
 
 
 def check_plugins(files: list[Path] | None) -> list[Path] | None:
@@ -94,6 +101,51 @@ Trusted = Annotated[
         callback=check_plugins,
     ),
 ]
+
+
+Formats = Annotated[
+    str, typer.Option("--format", help="Some of html, csv, md and tex, separated by commas.")
+]
+Public = Annotated[
+    bool,
+    typer.Option("--public", help="Leave out pictures whose licence forbids redistribution."),
+]
+Deep = Annotated[bool, typer.Option("--deep", help="Score the stored predictions again too.")]
+Keys = Annotated[
+    list[str], typer.Argument(metavar="KEY...", help="Keys of finished runs; see the page.")
+]
+Key = Annotated[
+    str, typer.Argument(help="The key of a run, or its first characters; see the page.")
+]
+ReproducedTo = Annotated[
+    Path | None, typer.Option(help="The folder for the new runs; runs/reproduced/<name>.")
+]
+MasksTo = Annotated[
+    Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
+]
+Images = Annotated[
+    Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
+]
+FailOnDrop = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-drop", help="Exit code 1 if a headline score fell beyond its interval."
+    ),
+]
+DatasetId = Annotated[str, typer.Argument(help="A data set id, such as kvasir_seg or folder:NAME.")]
+SplitExport = Annotated[
+    Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
+]
+GridSize = Annotated[
+    str, typer.Option(help="The size of a suite, such as 64x64: names classes lost on it.")
+]
+GridShrink = Annotated[str, typer.Option(help="With a size in 3D: its shrink, such as 2x2x2.")]
+Draws = Annotated[
+    int, typer.Option(min=1, max=1000, help="How many draws of the labelled patients.")
+]
+Listed = Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")]
+NewKind = Annotated[str, typer.Argument(metavar="WHAT", help="suite, method or dataset")]
+NewName = Annotated[str, typer.Argument(help="What it is to be called, and its file or folder.")]
 
 
 def check_device(device: str) -> None:
