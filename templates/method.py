@@ -48,14 +48,12 @@ class SureTeacher(training.BackboneMethod):
             progress = step / run.steps
             x, y = next(labelled)
             u = next(rest)
+            # In the precision of the suite; softmax and losses take float32.
             with training.autocast(run):
-                targets = teacher(u)
-                guesses = self.network(u)
-                logits = self.network(x)
-            sure, pseudo = targets.float().softmax(1).max(1)
-            pixel_loss = cross_entropy(guesses.float(), pseudo, reduction="none")
-            loss = training.segmentation_loss(logits.float(), y)
-            loss = loss + progress * (pixel_loss * (sure > config.sure)).mean()
+                sure, pseudo = teacher(u).float().softmax(1).max(1)
+                pixel_loss = cross_entropy(self.network(u).float(), pseudo, reduction="none")
+                loss = training.segmentation_loss(self.network(x).float(), y)
+                loss = loss + progress * (pixel_loss * (sure > config.sure)).mean()
             training.optimise(optimiser, loss, config.learning_rate * polynomial_decay(progress))
             training.ema_update(teacher, self.network, ema_decay(step, run.steps, config.half_life))
             training.log_losses(run, step, loss=loss)
