@@ -59,9 +59,10 @@ class CaseTable:
         Paths are relative to the folder of the table.
         """
         root = self.path.parent
-        path = root / text
-        if text and path.is_file():
-            return path
+        for spelling in (text, text.replace("\\", "/")):  # Windows writes folders with a backslash
+            path = root / spelling
+            if text and path.is_file():
+                return path
         nearest = shown_names(nearest_names(text, pictures_in(root)))
         raise self._problem(
             line,

@@ -86,6 +86,15 @@ def test_a_column_case_names_cases_apart(nested: Path) -> None:
         own(nested)
 
 
+def test_paths_of_windows_are_understood(lab: Path) -> None:
+    table(lab, "image,mask", "scans\\s1.png,masks\\left_1.png;masks\\right_1.png")
+    [record] = own(lab).records()
+    assert (record.id, [mask.name for mask in record.masks]) == (
+        "s1",
+        ["left_1.png", "right_1.png"],
+    )
+
+
 @pytest.mark.parametrize("column", ["case", "image"])
 def test_cases_csv_without_masks_goes_with_names_of_files(tmp_path: Path, column: str) -> None:
     root = tmp_path / "plain"
