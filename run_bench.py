@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,16 +14,18 @@ from bench.command_line.options import (
     Device,
     Draws,
     DryRun,
+    EnsembleOf,
     FailOnDrop,
     Formats,
     GridShrink,
     GridSize,
-    Images,
     Inception,
-    Key,
+    KeyAndImages,
     Keys,
+    Labelled,
     Listed,
     MasksTo,
+    Method,
     NewKind,
     NewName,
     NewOut,
@@ -40,9 +41,11 @@ from bench.command_line.options import (
     Size,
     SplitExport,
     Steps,
+    Subset,
     SuiteFile,
     Trusted,
     Workers,
+    asked_models,
     check_device,
     check_file,
     check_index_folder,
@@ -97,7 +100,7 @@ def run(
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
-    _print_notes(console.planning_notes(bench))
+    console.print_notes(console.planning_notes(bench))
     if dry_run:
         typer.echo(forecast(bench))
         return
@@ -116,11 +119,6 @@ def _end_run(store: Store, progress: Progress) -> NoReturn:
         typer.echo(f"interrupted: {reason}; run the same command to go on", err=True)
     _report(store)
     _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
-
-
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
 
 
 def _exit_with(code: int, failed: bool) -> NoReturn:
@@ -336,22 +334,25 @@ def status(out: Out) -> None:
 @app.command()
 def predict(
     out: Out,
-    key: Key,
-    images: Images,
+    words: KeyAndImages,
+    method: Method = "",
+    labelled: Labelled = None,
+    subset: Subset = None,
+    ensemble: EnsembleOf = False,
     to: MasksTo = None,
     device: Device = "auto",
     plugin: Trusted = None,
 ) -> None:
-    """Write masks for a folder of images with the model of one run."""
+    """Write masks for a folder of images with the model of a run, or of all draws of a method."""
     from bench.execution import predict as predicting
     from bench.store import Store
     from datasets.readers.image_file import read_image_file
 
     check_device(device)
+    asked, images = asked_models(words, method, labelled, subset, ensemble)
     target = to or predicting.default_target(images)
-    count = predicting.predict(
-        Store(out, plugin or []), key, images, target, device, read_image_file
-    )
+    store = Store(out, plugin or [])
+    count = predicting.predict_as_asked(store, asked, images, target, device, read_image_file)
     typer.echo(f"{count} masks in {target}")
 
 
@@ -366,13 +367,14 @@ def splits(
 ) -> None:
     """Show or write the split and the draws of labelled patients of a data set."""
     from bench import stages
+    from bench.command_line import console
     from bench.planning import split
 
     if export is not None:
         check_file("--export", export)
     cache = Path("runs") / "cache"
     drawn, notes = stages.splits(dataset, data, cache, subsets, seed, plugin or [])
-    _print_notes(notes)
+    console.print_notes(notes)
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
         typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
@@ -400,10 +402,7 @@ def new(kind: NewKind, name: NewName) -> None:
     """Write a commented suite, method or data set to begin with; each of them runs as it is."""
     from bench.command_line.templates import write_new
 
-    written = write_new(kind, name, HERE / "templates", Path())
-    typer.echo(f"written: {written.path}")
-    for command in written.commands:
-        typer.echo(f"next: python run_bench.py {command}")
+    typer.echo(write_new(kind, name, HERE / "templates", Path()).text)
 
 
 @data_app.command("check")

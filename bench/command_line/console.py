@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,6 +89,12 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 # --- a run
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Notes beside what a command prints."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def planning_notes(bench: Bench) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
+    from bench.execution.chosen_models import AskedModels
     from bench.stages import RunOptions
 
 MOST_STEPS = 10**8
@@ -114,17 +115,27 @@ Deep = Annotated[bool, typer.Option("--deep", help="Score the stored predictions
 Keys = Annotated[
     list[str], typer.Argument(metavar="KEY...", help="Keys of finished runs; see the page.")
 ]
-Key = Annotated[
-    str, typer.Argument(help="The key of a run, or its first characters; see the page.")
+KeyAndImages = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[KEY] IMAGES",
+        help="The key of a run, or its first characters (see the page), unless --method is given; "
+        "then a folder of images, or of one-channel NIfTI volumes.",
+    ),
+]
+Method = Annotated[str, typer.Option(help="Instead of a key: a method, as the page names it.")]
+Labelled = Annotated[
+    int | None, typer.Option(help="With --method: on how many labelled patients it was trained.")
+]
+Subset = Annotated[int | None, typer.Option(help="With --method: the draw of these; 0 if none.")]
+EnsembleOf = Annotated[
+    bool, typer.Option("--ensemble", help="With --method: the mean of the models of all draws.")
 ]
 ReproducedTo = Annotated[
     Path | None, typer.Option(help="The folder for the new runs; runs/reproduced/<name>.")
 ]
 MasksTo = Annotated[
     Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
-]
-Images = Annotated[
-    Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
 ]
 FailOnDrop = Annotated[
     bool,
@@ -197,3 +208,18 @@ def run_options(
     return RunOptions(
         only or [], workers, device, plugins or [], retry_failed, retries, publish, renew
     )
+
+
+def asked_models(
+    words: list[str], method: str, labelled: int | None, subset: int | None, ensemble: bool
+) -> tuple[AskedModels, Path]:
+    """The models and the folder of images that `predict` is given. Raises BenchError."""
+    from bench.execution.chosen_models import AskedModels
+
+    *keys, images = words
+    if len(keys) > 1:
+        raise BenchError(
+            f"{len(words)} words given after OUT; expected a key and a folder of images, or such a "
+            "folder with --method; quote names that hold blanks"
+        )
+    return AskedModels("".join(keys), method, labelled, subset, ensemble), Path(images)

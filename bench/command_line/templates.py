@@ -25,6 +25,12 @@ class NewFile:
     path: Path
     commands: tuple[str, ...]
 
+    @property
+    def text(self) -> str:
+        """What to tell the user."""
+        following = [f"next: python run_bench.py {command}" for command in self.commands]
+        return "\n".join([f"written: {self.path}", *following])
+
 
 def write_new(kind: str, name: str, templates: Path, folder: Path) -> NewFile:
     """Write a template under a name into a folder. Raises BenchError; nothing is replaced."""
