@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from bench.command_line.options import (
-    MOST_STEPS,
     Data,
+    DatasetId,
+    Deep,
     Device,
+    Draws,
+    DryRun,
+    EnsembleOf,
+    FailOnDrop,
+    Formats,
+    GridShrink,
+    GridSize,
     Inception,
+    KeyAndImages,
+    Keys,
+    Labelled,
+    Listed,
+    MasksTo,
+    Method,
+    NewKind,
+    NewName,
     NewOut,
     Only,
     Out,
     Plugins,
+    Public,
     Publish,
     Renew,
+    ReproducedTo,
     Retries,
+    RetryFailed,
     Size,
+    SplitExport,
+    Steps,
+    Subset,
     SuiteFile,
     Trusted,
     Workers,
+    asked_models,
     check_device,
     check_file,
     check_index_folder,
@@ -55,22 +77,15 @@ def run(
     data: Data = None,
     out: NewOut = None,
     size: Size = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_STEPS, help="Train for another number of steps."),
-    ] = None,
+    steps: Steps = None,
     only: Only = None,
     workers: Workers = None,
     device: Device = "auto",
     plugin: Plugins = None,
     inception: Inception = None,
-    retry_failed: Annotated[
-        bool, typer.Option(help="Repeat failed runs and failed trials.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     retries: Retries = 2,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")
-    ] = False,
+    dry_run: DryRun = False,
     publish: Publish = False,
     renew: Renew = False,
 ) -> None:
@@ -85,7 +100,7 @@ def run(
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
-    _print_notes(_planning_notes(bench))
+    console.print_notes(console.planning_notes(bench))
     if dry_run:
         typer.echo(forecast(bench))
         return
@@ -104,19 +119,6 @@ def _end_run(store: Store, progress: Progress) -> NoReturn:
         typer.echo(f"interrupted: {reason}; run the same command to go on", err=True)
     _report(store)
     _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
-
-
-def _planning_notes(bench: Bench) -> list[str]:
-    """What a user should know of a plan before any training."""
-    from bench.planning.dataset_facts import warnings
-    from bench.planning.labelled_images import labelled_image_warnings
-
-    return [*warnings(bench.suite, bench.datasets), *labelled_image_warnings(bench.cells)]
-
-
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
 
 
 def _exit_with(code: int, failed: bool) -> NoReturn:
@@ -165,9 +167,7 @@ def tune(
     workers: Workers = None,
     device: Device = "auto",
     plugin: Plugins = None,
-    retry_failed: Annotated[
-        bool, typer.Option(help="Run failed trials and those after them again.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     retries: Retries = 2,
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
@@ -206,13 +206,8 @@ def score(out: Out, plugin: Trusted = None) -> None:
 @app.command()
 def report(
     out: Out,
-    formats: Annotated[
-        str, typer.Option("--format", help="Some of html, csv, md and tex, separated by commas.")
-    ] = "html,csv,md,tex",
-    public: Annotated[
-        bool,
-        typer.Option("--public", help="Leave out pictures whose licence forbids redistribution."),
-    ] = False,
+    formats: Formats = "html,csv,md,tex",
+    public: Public = False,
     plugin: Trusted = None,
 ) -> None:
     """Draw the leaderboard of all finished runs in OUT: board.json and files in OUT/report."""
@@ -233,13 +228,7 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
 
 
 @app.command()
-def verify(
-    out: Out,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Score the stored predictions again too.")
-    ] = False,
-    plugin: Trusted = None,
-) -> None:
+def verify(out: Out, deep: Deep = False, plugin: Trusted = None) -> None:
     """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
     from bench.store import Store
     from bench.verify import verify as verifying
@@ -258,13 +247,9 @@ def verify(
 @app.command()
 def reproduce(
     out: Out,
-    keys: Annotated[
-        list[str], typer.Argument(metavar="KEY...", help="Keys of finished runs; see the page.")
-    ],
+    keys: Keys,
     data: Data = None,
-    to: Annotated[
-        Path | None, typer.Option(help="The folder for the new runs; runs/reproduced/<name>.")
-    ] = None,
+    to: ReproducedTo = None,
     workers: Workers = None,
     device: Device = "auto",
     plugin: Plugins = None,
@@ -288,12 +273,7 @@ def diff(
     before: Annotated[Path, typer.Argument(metavar="OUT_A", help="A folder that `run` wrote.")],
     after: Annotated[Path, typer.Argument(metavar="OUT_B", help="Another one.")],
     page: Annotated[Path | None, typer.Option(help="Also write the differences as a page.")] = None,
-    fail_on_drop: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-drop", help="Exit code 1 if a headline score fell beyond its interval."
-        ),
-    ] = False,
+    fail_on_drop: FailOnDrop = False,
     plugin: Trusted = None,
 ) -> None:
     """Say what changed from OUT_A to OUT_B: rows, scores with paired intervals, ranks, settings."""
@@ -358,53 +338,47 @@ def status(out: Out) -> None:
 @app.command()
 def predict(
     out: Out,
-    key: Annotated[
-        str, typer.Argument(help="The key of a run, or its first characters; see the page.")
-    ],
-    images: Annotated[
-        Path, typer.Argument(help="A folder of images, or of one-channel NIfTI volumes.")
-    ],
-    to: Annotated[
-        Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    words: KeyAndImages,
+    method: Method = "",
+    labelled: Labelled = None,
+    subset: Subset = None,
+    ensemble: EnsembleOf = False,
+    to: MasksTo = None,
+    device: Device = "auto",
     plugin: Trusted = None,
 ) -> None:
-    """Write masks for a folder of images with the model of one run."""
+    """Write masks for a folder of images with the model of a run, or of all draws of a method."""
     from bench.execution import predict as predicting
     from bench.store import Store
     from datasets.readers.image_file import read_image_file
 
     check_device(device)
+    asked, images = asked_models(words, method, labelled, subset, ensemble)
     target = to or predicting.default_target(images)
-    count = predicting.predict(
-        Store(out, plugin or []), key, images, target, device, read_image_file
-    )
+    store = Store(out, plugin or [])
+    count = predicting.predict_as_asked(store, asked, images, target, device, read_image_file)
     typer.echo(f"{count} masks in {target}")
 
 
 @app.command()
 def splits(
-    dataset: Annotated[str, typer.Argument(help="A data set id, such as kvasir_seg.")],
+    dataset: DatasetId,
     data: Data = None,
-    export: Annotated[
-        Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
-    ] = None,
+    export: SplitExport = None,
     plugin: Plugins = None,
-    subsets: Annotated[
-        int, typer.Option(min=1, max=1000, help="How many draws of the labelled patients.")
-    ] = 5,
+    subsets: Draws = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
 ) -> None:
     """Show or write the split and the draws of labelled patients of a data set."""
     from bench import stages
+    from bench.command_line import console
     from bench.planning import split
 
     if export is not None:
         check_file("--export", export)
     cache = Path("runs") / "cache"
     drawn, notes = stages.splits(dataset, data, cache, subsets, seed, plugin or [])
-    _print_notes(notes)
+    console.print_notes(notes)
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
         typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
@@ -417,29 +391,31 @@ def splits(
 
 
 @app.command("list")
-def list_(
-    what: Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")],
-) -> None:
-    """List the available methods, data sets, suites or metrics."""
+def list_(what: Listed, plugin: Plugins = None) -> None:
+    """List the available methods, data sets, suites or metrics, those of plug-ins among them."""
     from bench.command_line import console
     from bench.errors import BenchError
 
     if what not in console.LISTS:
         raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
-    typer.echo("\n".join(console.LISTS[what](HERE)))
+    typer.echo("\n".join(console.LISTS[what](HERE, plugin or [])))
+
+
+@app.command()
+def new(kind: NewKind, name: NewName) -> None:
+    """Write a commented suite, method or data set to begin with; each of them runs as it is."""
+    from bench.command_line.templates import write_new
+
+    typer.echo(write_new(kind, name, HERE / "templates", Path()).text)
 
 
 @data_app.command("check")
 def data_check(
-    dataset: Annotated[
-        str, typer.Argument(help="A data set id, such as kvasir_seg or folder:NAME.")
-    ],
+    dataset: DatasetId,
     data: Data = None,
     plugin: Plugins = None,
-    size: Annotated[
-        str, typer.Option(help="The size of a suite, such as 64x64: names classes lost on it.")
-    ] = "",
-    shrink: Annotated[str, typer.Option(help="With a size in 3D: its shrink, such as 2x2x2.")] = "",
+    size: GridSize = "",
+    shrink: GridShrink = "",
 ) -> None:
     """Read a whole data set and print what it holds and all its problems."""
     from bench import registry

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem
 from datasets.readers.pairing import find_pairs_beside, first_names, missing_folder
-from datasets.readers.pictures import count_channels, read_case
+from datasets.readers.pictures import count_channels, read_case, to_grey
 
 KINDS = ("normal", "benign", "malignant")  # the folders; a label is an index into this list
 # Some copies hold images that were squeezed into this square (H W) after their masks were drawn.
 SQUEEZED = (416, 416)
-LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R BT.601
 
 CARD = Card(
     id="busi",
@@ -64,7 +59,7 @@ class Busi:
         assert record.image is not None
         channels = 1 if count_channels(record.image) == 1 else 3
         case = read_case(record, channels, self.card.classes, squeezed=SQUEEZED)
-        return replace(case, image=_to_grey(case.image))
+        return replace(case, image=to_grey(case.image))
 
     def _find_root(self) -> Path:
         """The folder that holds one folder for each kind. Raises DataProblem."""
@@ -74,16 +69,6 @@ class Busi:
                 if any((root / kind).is_dir() for kind in KINDS):
                     return root
         raise missing_folder("busi", self.data_folder, "busi/{normal,benign,malignant}")
-
-
-def _to_grey(image: NDArray[Any]) -> NDArray[Any]:
-    """The luminance (1 H W) of an image (C H W); grey stored in colour keeps its values."""
-    if len(image) == 1:
-        return image
-    levels = np.average(image, axis=0, weights=LUMA)[None]
-    if image.dtype == np.uint8:
-        return levels.round().astype(np.uint8)
-    return levels.astype(np.float32)
 
 
 def _refuse_other_folders(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""A user's own images: a folder with images/, masks/ and, optionally, tables and dataset.toml."""
+"""A user's own images: a folder with images/ and masks/, or with patterns or a table of others."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem, cut
-from datasets.readers.pairing import find_pairs, is_long, list_pictures, missing_folder
+from datasets.readers.mask_codes import MaskCodes
+from datasets.readers.own_cases import (
+    OwnCases,
+    find_labels,
+    find_own_cases,
+    knows_patients,
+    list_images,
+)
+from datasets.readers.pairing import is_long, missing_folder
 from datasets.readers.palette import Palette
 from datasets.readers.pictures import count_channels, read_case
-from datasets.readers.user_files import (
-    MOST_CLASSES,
-    FolderFacts,
-    Table,
-    is_given,
-    read_folder_facts,
-    read_table,
-)
+from datasets.readers.user_files import MOST_CLASSES, FolderFacts, Table, read_folder_facts
 
 Split = Literal["train", "validation", "test"]
 
@@ -30,36 +31,54 @@ class Folder:
     """Images with masks; the card is built from the folder unless a known dataset brings one."""
 
     def __init__(self, dataset_id: str, root: Path, card: Card | None = None) -> None:
-        """`root` holds images/ and masks/. Raises DataProblem where no card can be made of it."""
+        """`root` holds the images. Raises DataProblem where no card can be made of it."""
         self.root = root
         self.palette = Palette()
-        self.card = card or _make_card(dataset_id, root, read_folder_facts(root / "dataset.toml"))
+        self.facts = FolderFacts() if card else read_folder_facts(root / "dataset.toml")
+        self.codes = MaskCodes(self.facts.values, self.facts.colours)
+        self.card = card or _make_card(dataset_id, root, self.facts)
 
     def records(self) -> list[Record]:
-        """All images in natural order, with what the tables say. Raises DataProblem."""
-        pairs = {pair.stem: pair for pair in find_pairs(self.root)}
-        if not pairs:
-            raise _no_pictures(self.root / "images")
-        groups = read_table(self.root / "groups.csv", "patient", pairs)
-        patients = groups.values if groups else {case: case for case in pairs}
-        labels = _to_labels(read_table(self.root / "labels.csv", "label", pairs))
-        splits = _to_splits(read_table(self.root / "split.csv", "split", pairs), patients)
+        """All images, with what tables and patterns say, in natural order or that of cases.csv.
+
+        Raises DataProblem.
+        """
+        own = find_own_cases(self.root, self.facts)
+        if not own.pairs:
+            raise _no_pictures(self.root)
+        patients = _patients(own)
+        labels = _to_labels(own.tables.get("label"))
+        splits = own.splits or _to_splits(own.tables.get("split"), patients)
         return [
             Record(case, patients[case], splits.get(case), labels.get(case), pair.image, pair.masks)
-            for case, pair in pairs.items()
+            for case, pair in own.pairs.items()
         ]
 
     def read(self, record: Record) -> RawCase:
         """Decode one image and unite its masks. Raises DataProblem naming the file."""
-        if len(self.card.classes) > 2:
+        if len(self.card.classes) > 2 and not self.codes.colours:
             for path in record.masks:
                 self.palette.compare(path)
-        return read_case(record, self.card.channels, self.card.classes, self.card.spacing)
+        return read_case(
+            record,
+            self.card.channels,
+            self.card.classes,
+            self.card.spacing,
+            convert=self.facts.convert,
+            codes=self.codes,
+        )
+
+
+def _patients(own: OwnCases) -> Mapping[str, str]:
+    """The patient of each case; where nothing says, each case is its own."""
+    if "patient" in own.tables:
+        return own.tables["patient"].values
+    return own.patients or {case: case for case in own.pairs}
 
 
 def _make_card(dataset_id: str, root: Path, facts: FolderFacts) -> Card:
     """The card of a folder, from dataset.toml and the first image that opens."""
-    grouped = is_given(root / "groups.csv")
+    grouped = knows_patients(root, facts)
     unit = "patient" if grouped else "image"
     patients_known = grouped or bool(facts.unit)
     source = facts.source if patients_known else f"{facts.source}; patients unknown"
@@ -67,7 +86,7 @@ def _make_card(dataset_id: str, root: Path, facts: FolderFacts) -> Card:
         id=dataset_id,
         title=facts.title or root.name,
         ndim=2,
-        channels=_find_channels(root / "images"),
+        channels=_find_channels(root, facts),
         classes=facts.classes,
         normals=facts.normals,
         unit=facts.unit or unit,
@@ -76,15 +95,17 @@ def _make_card(dataset_id: str, root: Path, facts: FolderFacts) -> Card:
         citation=facts.citation,
         redistribute=facts.redistribute,
         spacing=facts.spacing,
-        labels=facts.labels or _number_labels(root),
+        labels=facts.labels or _number_labels(root, facts),
     )
 
 
-def _find_channels(images: Path) -> int:
+def _find_channels(root: Path, facts: FolderFacts) -> int:
     """Channels of the first image that opens; damaged ones before it are named when read."""
-    files = list_pictures(images)
+    files = list_images(root, facts)
     if not files:
-        raise _no_pictures(images)
+        raise _no_pictures(root)
+    if facts.convert:
+        return 1 if facts.convert == "grey" else 3
     for path in files:
         try:
             return count_channels(path)
@@ -93,16 +114,16 @@ def _find_channels(images: Path) -> int:
     raise last
 
 
-def _no_pictures(images: Path) -> DataProblem:
+def _no_pictures(root: Path) -> DataProblem:
     return DataProblem(
-        f"no pictures in {images}; expected png, jpg, tif, bmp or npy files, or gif; add images"
+        f"no pictures in {root / 'images'}; expected png, jpg, tif, bmp or npy files, or gif; "
+        "add images"
     )
 
 
-def _number_labels(root: Path) -> tuple[str, ...]:
-    """Names of the labels where dataset.toml gives none: the numbers in labels.csv themselves."""
-    cases = {pair.stem for pair in find_pairs(root)}
-    labels = _to_labels(read_table(root / "labels.csv", "label", cases))
+def _number_labels(root: Path, facts: FolderFacts) -> tuple[str, ...]:
+    """Names of the labels where dataset.toml gives none: the numbers in the table themselves."""
+    labels = _to_labels(find_labels(root, facts))
     if not labels:
         return ()
     return tuple(str(number) for number in range(max(labels.values()) + 1))
@@ -151,7 +172,7 @@ def _refuse_crossing(table: Table, patients: Mapping[str, str]) -> None:
                 f"{table.path} line {table.lines[case]}: case '{case}' of patient '{patient}' is "
                 f"in '{side}', but the patient's case '{other}' is in '{other_side}' "
                 f"(line {table.lines[other]}); expected each patient on one side; "
-                "fix split.csv or groups.csv"
+                "fix its side or its patient"
             )
 
 
@@ -165,10 +186,13 @@ def _find_root(dataset_id: str, data_folder: Path | None) -> Path:
             "NAME being one folder under --data; fix the name"
         )
     if data_folder is not None:
-        subfolders = [name] if name else ["folder", "."]
-        for subfolder in subfolders:
-            if (data_folder / subfolder / "images").is_dir():
-                return data_folder / subfolder
+        folders = [data_folder / subfolder for subfolder in ([name] if name else ["folder", "."])]
+        for signs in (("images",), ("dataset.toml", "cases.csv")):
+            for folder in folders:
+                if any((folder / sign).exists() for sign in signs):
+                    return folder
+        if name and folders[0].is_dir():
+            return folders[0]  # `list_images` says what it lacks
     raise missing_folder(dataset_id, data_folder, f"{name or 'folder'}/{{images,masks}}")
 
 

@@ -42,6 +42,7 @@ SAME_LINE = {
     ("stats", "metrics"),
 }
 OUTSIDE = ("methods", "datasets", "reports")
+TEMPLATES = ROOT / "templates"  # files that users start from: none of this code imports them
 FREE = {  # what rooms outside of bench/ may use of it
     "methods": ("bench.api", "bench.errors"),
     "datasets": ("bench.api", "bench.errors"),
@@ -120,6 +121,14 @@ def test_rooms_outside_use_the_contract_alone(outside: str) -> None:
         if leaves and not target.startswith(FREE[outside]):
             strange.append((module, target))
     assert strange == []
+
+
+def test_templates_use_what_plug_ins_may_use() -> None:
+    known = {name.split(".")[0] for name in ("bench.api", *OUTSIDE)}
+    for file in TEMPLATES.glob("*.py"):
+        ours = [name for name in imported(file) if name.split(".")[0] in known]
+        assert ours
+        assert all(name.startswith(("bench.api", "methods.")) or name == "methods" for name in ours)
 
 
 def test_imports_go_down() -> None:

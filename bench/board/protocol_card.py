@@ -166,12 +166,15 @@ def _tuning(tuning: Tuning) -> str:
     tuned = "every method"
     if tuning.methods:
         tuned = f"each of {', '.join(tuning.methods)}; other methods are not tuned"
+    searched = ""
+    if tuning.only:
+        searched = f" Only {', '.join(tuning.only)} was searched; all else kept its defaults."
     return (
         f"Rows named 'tuned' have the best of {tuning.trials} trials, as many for {tuned}, "
         "the first with the defaults, each of as many steps as a final training, chosen "
         f"{TUNED_ON[tuning.per]}. A trial is scored on every fourth labelled patient where that "
         f"leaves three, otherwise in at most {tuning.folds} folds{stop}. Images of patients held "
-        "out stay among the unlabelled ones."
+        f"out stay among the unlabelled ones.{searched}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from bench.board.schema import HEADLINE, TASKS, Board, Row
 from bench.execution.progress import Progress
 from bench.names import cell_label, duration, method_label
 from bench.planning import suite_file
+from bench.planning.dataset_facts import warnings
+from bench.planning.labelled_images import labelled_image_warnings
+from bench.stages import Bench
 from bench.status import Status, read_status
 from bench.store import Store
 
@@ -86,6 +89,17 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 # --- a run
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Notes beside what a command prints."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def planning_notes(bench: Bench) -> list[str]:
+    """What a user should know of a plan before any training."""
+    return [*warnings(bench.suite, bench.datasets), *labelled_image_warnings(bench.cells)]
 
 
 @contextmanager
@@ -212,28 +226,34 @@ def _time_shares(seconds: Mapping[str, float]) -> str:
 # --- lists
 
 
-def _list_methods(_: Path) -> list[str]:
-    return [f"{name}: {info.card['summary']}" for name, info in registry.methods().items()]
+def _list_methods(_: Path, plugins: Sequence[Path]) -> list[str]:
+    infos = registry.methods(plugins)
+    lines = [f"{name}: {info.card['summary']}" for name, info in infos.items()]
+    for file in plugins:
+        if file.stem not in infos:
+            lines.append(f"({file} has no METHOD; see docs/add_a_method.md)")
+    return lines
 
 
-def _list_datasets(_: Path) -> list[str]:
-    families = sorted(registry.dataset_families().items())
+def _list_datasets(_: Path, plugins: Sequence[Path]) -> list[str]:
+    families = sorted(registry.dataset_families(plugins).items())
     return [f"{name}: {module.__doc__}" for name, (module, _factory) in families]
 
 
-def _list_suites(root: Path) -> list[str]:
+def _list_suites(root: Path, _: Sequence[Path]) -> list[str]:
     files = sorted((root / "suites").rglob("*.yaml"))
     return [f"{file.relative_to(root)}: {suite_file.load(file).title}" for file in files]
 
 
-def _list_metrics(_: Path) -> list[str]:
+def _list_metrics(_: Path, __: Sequence[Path]) -> list[str]:
     lines = []
     for column in COLUMNS:
         lines.append(f"{column.key}: {column.help} {column.better.capitalize()} is better.")
     return lines
 
 
-LISTS: dict[str, Callable[[Path], list[str]]] = {
+# what -> lines, from the folder of the suites and plug-in files
+LISTS: dict[str, Callable[[Path, Sequence[Path]], list[str]]] = {
     "methods": _list_methods,
     "datasets": _list_datasets,
     "suites": _list_suites,

@@ -12,6 +12,7 @@ import typer
 from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
+    from bench.execution.chosen_models import AskedModels
     from bench.stages import RunOptions
 
 MOST_STEPS = 10**8
@@ -48,6 +49,13 @@ Workers = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, max=MOST_STEPS, help="Train for another number of steps.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option(help="Repeat failed runs, and failed trials with those after them.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")]
 
 
 def check_plugins(files: list[Path] | None) -> list[Path] | None:
@@ -94,6 +102,61 @@ Trusted = Annotated[
         callback=check_plugins,
     ),
 ]
+
+
+Formats = Annotated[
+    str, typer.Option("--format", help="Some of html, csv, md and tex, separated by commas.")
+]
+Public = Annotated[
+    bool,
+    typer.Option("--public", help="Leave out pictures whose licence forbids redistribution."),
+]
+Deep = Annotated[bool, typer.Option("--deep", help="Score the stored predictions again too.")]
+Keys = Annotated[
+    list[str], typer.Argument(metavar="KEY...", help="Keys of finished runs; see the page.")
+]
+KeyAndImages = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[KEY] IMAGES",
+        help="The key of a run, or its first characters (see the page), unless --method is given; "
+        "then a folder of images, or of one-channel NIfTI volumes.",
+    ),
+]
+Method = Annotated[str, typer.Option(help="Instead of a key: a method, as the page names it.")]
+Labelled = Annotated[
+    int | None, typer.Option(help="With --method: on how many labelled patients it was trained.")
+]
+Subset = Annotated[int | None, typer.Option(help="With --method: the draw of these; 0 if none.")]
+EnsembleOf = Annotated[
+    bool, typer.Option("--ensemble", help="With --method: the mean of the models of all draws.")
+]
+ReproducedTo = Annotated[
+    Path | None, typer.Option(help="The folder for the new runs; runs/reproduced/<name>.")
+]
+MasksTo = Annotated[
+    Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
+]
+FailOnDrop = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-drop", help="Exit code 1 if a headline score fell beyond its interval."
+    ),
+]
+DatasetId = Annotated[str, typer.Argument(help="A data set id, such as kvasir_seg or folder:NAME.")]
+SplitExport = Annotated[
+    Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
+]
+GridSize = Annotated[
+    str, typer.Option(help="The size of a suite, such as 64x64: names classes lost on it.")
+]
+GridShrink = Annotated[str, typer.Option(help="With a size in 3D: its shrink, such as 2x2x2.")]
+Draws = Annotated[
+    int, typer.Option(min=1, max=1000, help="How many draws of the labelled patients.")
+]
+Listed = Annotated[str, typer.Argument(help="methods, datasets, suites or metrics")]
+NewKind = Annotated[str, typer.Argument(metavar="WHAT", help="suite, method or dataset")]
+NewName = Annotated[str, typer.Argument(help="What it is to be called, and its file or folder.")]
 
 
 def check_device(device: str) -> None:
@@ -145,3 +208,18 @@ def run_options(
     return RunOptions(
         only or [], workers, device, plugins or [], retry_failed, retries, publish, renew
     )
+
+
+def asked_models(
+    words: list[str], method: str, labelled: int | None, subset: int | None, ensemble: bool
+) -> tuple[AskedModels, Path]:
+    """The models and the folder of images that `predict` is given. Raises BenchError."""
+    from bench.execution.chosen_models import AskedModels
+
+    *keys, images = words
+    if len(keys) > 1:
+        raise BenchError(
+            f"{len(words)} words given after OUT; expected a key and a folder of images, or such a "
+            "folder with --method; quote names that hold blanks"
+        )
+    return AskedModels("".join(keys), method, labelled, subset, ensemble), Path(images)

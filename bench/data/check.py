@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
 from bench.data import geometry, near_duplicates
+from bench.data.check_patients import ProposedGroups, knows_patients, propose_groups
 from bench.data.decoded_case import LARGEST_GRID, Grid, classes_in, mask_on_grid
 from bench.data.raw_case import checked
 from bench.errors import BenchError, DataProblem
@@ -57,6 +58,8 @@ class Report:
     largest: tuple[int, ...] | None = None
     sizes: int = 0  # distinct image sizes
     normals: int = 0  # cases with an empty mask
+    knows_patients: bool = True  # False where each image counts as one for want of a table
+    proposed_groups: ProposedGroups | None = None  # where patients are not known
     look_alikes: int = 0  # pairs of two sides that are alike as thumbnails
     duplicates: list[Duplicate] = field(default_factory=list)  # those that their pixels confirm
     notes: dict[str, int] = field(default_factory=dict)  # what had to be corrected -> cases
@@ -141,6 +144,8 @@ def _build_report(
     for summary in summaries:
         for note in dict.fromkeys(summary.notes):
             noted.setdefault(note, []).append(summary.record.id)
+    knows = knows_patients(card, records)
+    proposed = None if knows else propose_groups([record.id for record in records])
     return Report(
         card=card,
         splits=_count_splits(records),
@@ -149,6 +154,8 @@ def _build_report(
         largest=sizes[-1] if sizes else None,
         sizes=len(sizes),
         normals=len(empty),
+        knows_patients=knows,
+        proposed_groups=proposed,
         notes={note: len(cases) for note, cases in noted.items()},
         noted=noted,
         problems=fatal + _mild_problems(card, records, classes, empty),

@@ -8,6 +8,7 @@ from bench.data.check import Report
 
 SMALL_SET = 40  # patients; with fewer, the report proposes outer folds
 PROPOSED_FOLDS = 5
+EXAMPLES = 3  # names of a proposed group
 SHOWN = 10  # duplicate pairs and problems printed; the report holds all
 
 
@@ -25,6 +26,7 @@ def render(report: Report) -> str:
         lines.append(f"empty masks: {report.normals}")
         lines += _duplicate_lines(report)
     lines += _note_lines(report)
+    lines += _patient_lines(report)
     lines += _small_set_lines(report)
     usable = "yes" if report.usable else "no"
     lines += ["", f"problems: {len(report.problems) or 'none'}", *_first_lines(report.problems)]
@@ -52,6 +54,32 @@ def _duplicate_lines(report: Report) -> list[str]:
             "  'run' leaves out training images that nearly equal a test image;",
             "  'drop_copies: false' in a suite keeps them",
         ]
+    return lines
+
+
+def _patient_lines(report: Report) -> list[str]:
+    """That each image counts as a patient, and what the names suggest instead."""
+    if report.knows_patients:
+        return []
+    lines = [
+        "patients: not known; each image counts as a patient. If patients have several images,",
+        "  some can be in training and in test, and intervals come out too narrow. In a folder of",
+        "  your own, say so in groups.csv, in cases.csv, or with {patient} in dataset.toml",
+    ]
+    proposed = report.proposed_groups
+    if proposed is None:
+        return lines
+    several = [(group, cases) for group, cases in proposed.members.items() if len(cases) > 1]
+    group, cases = several[0]
+    more = ", ..." if len(cases) > EXAMPLES else ""
+    example = ", ".join(cases[:EXAMPLES]) + more
+    lines += [
+        f"names suggest {len(proposed.members)} groups, by what stands {proposed.rule}, such as",
+        f"  '{group}': {example}",
+    ]
+    if proposed.rule.startswith("before the last"):
+        pattern = f"images/{{patient}}{proposed.separator}{{id}}.*"
+        lines.append(f'  if these are patients, images = "{pattern}" in dataset.toml says so')
     return lines
 
 

@@ -18,6 +18,7 @@ from bench.api import OTHER_IMAGES, Card, Spec
 from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
+from bench.execution.chosen_models import AskedModels, as_one, chosen_keys
 from bench.files import csv_text
 from bench.store import Store, refuse_links
 
@@ -71,18 +72,34 @@ def default_target(images: Path) -> Path:
 def predict(
     store: Store, key: str, images: Path, target: Path, device: str, read_image: ImageReader
 ) -> int:
-    """Write a mask for every image in a folder, or labels.csv if the model classifies.
+    """Write the masks of one run, given by its key or the first characters of it.
 
-    Returns the number of images. Raises BenchError for a key or images that cannot be used.
+    See `predict_as_asked`.
+    """
+    return predict_as_asked(store, AskedModels(key), images, target, device, read_image)
+
+
+def predict_as_asked(
+    store: Store,
+    asked: AskedModels,
+    images: Path,
+    target: Path,
+    device: str,
+    read_image: ImageReader,
+) -> int:
+    """Write a mask for every image in a folder, or labels.csv if the models classify.
+
+    Probabilities of several models are averaged. Returns the number of images. Raises BenchError
+    for models or images that cannot be used.
     """
     from bench.worker.predictors import ClassPredictor
 
     refuse_links(store.out)
-    folder = store.cell(_full_key(store, key))
+    folders = [store.cell(key) for key in chosen_keys(store, asked)]
     files = _images(images)
     _make_target(target, images)
-    predictor = _load(folder, device, store.plugins)
-    card = folder.expect_job().card
+    predictor = as_one([_load(folder, device, store.plugins) for folder in folders])
+    card = folders[0].expect_job().card
     assert card is not None  # every cell that has a model has one
     if isinstance(predictor, ClassPredictor):
         _write_labels(files, target, predictor, card.labels, read_image)
@@ -165,17 +182,6 @@ def _is_own(file: Path) -> bool:
     except (OSError, EOFError, zlib.error):
         return False
     return MARK in start or start.startswith(b"image,label")
-
-
-def _full_key(store: Store, key: str) -> str:
-    """The key that begins with `key`. Raises BenchError if there is none, or more than one."""
-    keys = [name for name in store.cell_keys() if name.startswith(key)]
-    if len(keys) != 1:
-        raise BenchError(
-            f"cell {key} given; {len(keys)} cells of {store.out} begin like this; "
-            "see 'status' or the page"
-        )
-    return keys[0]
 
 
 def _images(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from bench.data.decoded_case import LARGEST_GRID
 from bench.errors import BenchError, shown
 from bench.names import DEFAULT, EXTERNAL
 from bench.planning import budget
+from bench.planning.suite_grid import with_grids_expanded
 from bench.planning.suite_parts import (
     Backbone,
     Budget,
@@ -120,11 +121,11 @@ class Suite(StrictModel):
     @field_validator("methods", mode="before")
     @classmethod
     def _names(cls, methods: Any) -> Any:
-        """An entry may be the name of a method."""
+        """An entry may be the name of a method, or have a grid that stands for several."""
         if not isinstance(methods, list):
             return methods
         entries = []
-        for entry in methods:
+        for entry in with_grids_expanded(methods):
             if isinstance(entry, str):
                 entry = {"method": entry}
             entries.append(entry)

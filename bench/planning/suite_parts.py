@@ -119,4 +119,18 @@ class Tuning(StrictModel):
     prune: YesOrNo = (
         False  # stop a trial whose mean after a fold is below the median of earlier ones
     )
+    only: list[Name] = []  # settings that are searched; the others keep their defaults
     space: dict[str, dict[str, list[Any]]] = {}  # method -> setting -> [low, high], or choices
+
+    @model_validator(mode="after")
+    def _searched(self) -> Tuning:
+        if not self.only:
+            return self
+        for method, settings in self.space.items():
+            others = [name for name in settings if name not in self.only]
+            if others:
+                raise ValueError(
+                    f"'space' changes {others[0]} of {method}, which 'only' leaves out; "
+                    "name it there too, or drop its range"
+                )
+        return self

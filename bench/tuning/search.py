@@ -100,6 +100,8 @@ def importances(study: Study, info: MethodInfo, trials: Sequence[Trial]) -> dict
     """
     if len(_whole_trials(trials)) < IMPORTANCE_TRIALS:
         return {}
+    if not setting_ranges(info, study.base.config, study.changes):
+        return {}
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     with warnings.catch_warnings():

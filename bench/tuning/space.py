@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Params = Mapping[str, Any]
-Changes = Mapping[str, Sequence[Any]]  # setting -> [low, high], or choices
+# setting -> [low, high], or choices; nothing for one that is not searched
+Changes = Mapping[str, Sequence[Any]]
 
 
 class Recorder:
@@ -74,10 +75,23 @@ def setting_ranges(
     ranges = {}
     for name, range_ in recorder.ranges.items():
         change = changes.get(name)
+        if change is not None and not change:
+            continue
         if change is not None:
             range_ = _change_range(range_, change, f"tuning: space: {info.name}: {name}")
         ranges[name] = range_
     return ranges
+
+
+def others_kept(info: MethodInfo, config: Params, changes: Changes, only: Sequence[str]) -> Changes:
+    """The changes that leave but some settings of a method at their defaults; all if none is named.
+
+    Raises BenchError where the method declares no space.
+    """
+    if not only:
+        return changes
+    kept = [name for name in setting_ranges(info, config, changes) if name not in only]
+    return {**changes, **{name: [] for name in kept}}
 
 
 def _change_range(range_: Any, change: Sequence[Any], where: str) -> BaseDistribution:
@@ -107,9 +121,11 @@ def check_space(info: MethodInfo, config: Params, changes: Changes) -> None:
 
     Raises BenchError.
     """
-    ranges = setting_ranges(info, config, changes)
+    ranges = setting_ranges(info, config, {})
     for name, values in changes.items():
-        if name not in ranges:
+        if name in ranges:
+            _change_range(ranges[name], values, f"tuning: space: {info.name}: {name}")
+        else:
             raise BenchError(
                 f"tuning: space: {info.name}: {registry.unknown('setting', name, list(ranges))}"
             )

@@ -16,7 +16,7 @@ from bench.planning.cells import PlannedCell, PlannedDataset
 from bench.planning.plan_file import StudyFacts
 from bench.planning.suite import Suite
 from bench.planning.suite_parts import Tuning
-from bench.tuning.space import Changes, Params, check_space
+from bench.tuning.space import Changes, Params, check_space, others_kept, setting_ranges
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,19 @@ def plan_studies(
                 f"tuning: space: {name} given; this suite does not tune a method of that name; "
                 "remove it"
             )
+    _check_only(tuning, [group[0] for group in groups], plugins)
     return [_plan_study(group, suite, tuning, datasets, plugins) for group in groups]
+
+
+def _check_only(tuning: Tuning, cells: Sequence[PlannedCell], plugins: Sequence[Path]) -> None:
+    """Raise BenchError where `only` names a setting that no method lets be tuned."""
+    known: dict[str, None] = {}
+    for cell in cells if tuning.only else ():
+        info = registry.method(cell.method, plugins)
+        known.update(dict.fromkeys(setting_ranges(info, cell.config, {})))
+    for name in tuning.only:
+        if name not in known:
+            raise BenchError(f"tuning: only: {registry.unknown('setting', name, list(known))}")
 
 
 def _check_methods(suite: Suite, tuning: Tuning) -> None:
@@ -180,7 +192,8 @@ def _plan_study(
     first = cells[0]
     dataset = datasets[first.dataset]
     changes = tuning.space.get(first.method, {})
-    check_space(registry.method(first.method, plugins), first.config, changes)
+    info = registry.method(first.method, plugins)
+    check_space(info, first.config, changes)
     draw = first.subset if tuning.per == "subset" else suite.most_subsets
     return Study(
         cells=tuple(cells),
@@ -189,7 +202,7 @@ def _plan_study(
         folds_asked=tuning.folds,
         folds=len(_make_folds(first, draw, tuning.folds, dataset)),
         prune=tuning.prune,
-        changes=changes,
+        changes=others_kept(info, first.config, changes, tuning.only),
     )
 
 

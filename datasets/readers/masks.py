@@ -71,7 +71,19 @@ def read_number_mask(path: Path, classes: Sequence[str]) -> NDArray[np.uint8]:
 
 def read_numbers(path: Path) -> Pixels:
     """The values (H W) of a file that should hold class numbers. Raises DataProblem naming it."""
-    levels = _read_levels(path, numbered=True)
+    return _exact_values(path, _read_levels(path, numbered=True))
+
+
+def read_shown_levels(path: Path) -> Pixels:
+    """The grey levels (H W) of a mask as viewers show it, or the numbers of a coloured palette.
+
+    Raises DataProblem naming the file.
+    """
+    return _exact_values(path, _read_levels(path, numbered=False))
+
+
+def _exact_values(path: Path, levels: Levels) -> Pixels:
+    """The values (H W) of a mask. Raises DataProblem where its file does not keep all of them."""
     if levels.is_lossy:
         raise DataProblem(
             f"{path}: class numbers in a lossy file; expected png, tif, bmp or npy, "
@@ -172,7 +184,8 @@ def _load_picture(path: Path, numbered: bool) -> Levels:
             numbers = _palette_numbers(path, np.array(picture), colours)
             return Levels(numbers, opened.is_lossy)
     raise DataProblem(
-        f"{path}: a mask in colour; expected grey levels or class numbers; save it as grey"
+        f"{path}: a mask in colour; expected grey levels or class numbers; save it as grey, or "
+        "name the colours of the classes in a dataset.toml"
     )
 
 
@@ -251,8 +264,8 @@ def _refuse_more_levels(path: Path, levels: Levels) -> None:
     middle = int(np.bincount(flat).argmax())
     raise DataProblem(
         f"{path}: at least three grey levels fill areas (0, {middle} and {present[-1]} of 255); "
-        "expected two; if they are classes, name the classes in dataset.toml and save the mask "
-        "as class numbers"
+        "expected two; if they are classes, name the classes in dataset.toml, with their levels as "
+        "values, or save the mask as class numbers"
     )
 
 

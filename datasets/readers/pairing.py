@@ -132,27 +132,57 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
 
 
+@dataclass(frozen=True, slots=True)
+class NamePairing:
+    """Images and masks as their names bring them together, complete or not."""
+
+    images: dict[str, Path]  # by case name, in natural order
+    masks: dict[str, list[Path]]  # of each image
+    strays: list[Path]  # masks without an image
+
+    @property
+    def lone(self) -> list[Path]:
+        """The images without a mask."""
+        return [image for stem, image in self.images.items() if not self.masks[stem]]
+
+    def pairs(self) -> list[Pair]:
+        """The images with their masks."""
+        return [Pair(stem, image, tuple(self.masks[stem])) for stem, image in self.images.items()]
+
+
 def find_pairs(folder: Path, layout: Layout = PLAIN) -> list[Pair]:
     """The images of a folder, in natural order, with the masks in a second folder.
 
     Raises DataProblem where an image or a mask has no partner.
     """
-    images = _images_by_stem(list_pictures(folder / layout.images))
-    masks: dict[str, list[Path]] = {stem: [] for stem in images}
-    strays: list[str] = []
+    pairing = pair_by_name(folder, layout)
+    lone = [image.name for image in pairing.lone]
+    strays = [mask.name for mask in pairing.strays]
+    refuse_unpaired(folder, lone, strays, expected_names(layout))
+    return pairing.pairs()
+
+
+def pair_by_name(folder: Path, layout: Layout = PLAIN) -> NamePairing:
+    """The images of a folder with the masks in a second folder. Raises DataProblem."""
+    images = images_by_stem(list_pictures(folder / layout.images))
+    return pair_with_masks(images, folder, layout)
+
+
+def pair_with_masks(images: dict[str, Path], folder: Path, layout: Layout = PLAIN) -> NamePairing:
+    """Images by their names without endings, with the masks in a folder. Raises DataProblem."""
+    pairing = NamePairing(images, {stem: [] for stem in images}, [])
     for mask in list_pictures(folder / layout.masks):
         stem = _image_stem(mask, images, layout.suffix)
-        if stem in images:
-            masks[stem].append(mask)
-        else:
-            strays.append(mask.name)
-    lone = [image.name for stem, image in images.items() if not masks[stem]]
-    expected = (
+        pairing.masks.get(stem, pairing.strays).append(mask)
+    return pairing
+
+
+def expected_names(layout: Layout = PLAIN) -> str:
+    """How masks are to be named, for a message."""
+    return (
         f"{layout.masks}/NAME, or NAME{layout.suffix}, or NAME{layout.suffix}_1 and so on "
         f"for each {layout.images}/NAME"
     )
-    refuse_unpaired(folder, lone, strays, expected)
-    return [Pair(stem, image, tuple(masks[stem])) for stem, image in images.items()]
 
 
 def _image_stem(mask: Path, images: dict[str, Path], suffix: str) -> str:
@@ -176,7 +206,7 @@ def find_pairs_beside(folder: Path, suffix: str = "_mask") -> list[Pair]:
             masks.setdefault(match[1], []).append(path)
         else:
             images.append(path)
-    by_stem = _images_by_stem(images)
+    by_stem = images_by_stem(images)
     if not by_stem:
         raise DataProblem(
             f"no images in {folder}; expected NAME.png (or jpg, tif, bmp) with NAME{suffix}.png; "
@@ -192,7 +222,7 @@ def find_pairs_beside(folder: Path, suffix: str = "_mask") -> list[Pair]:
     return [Pair(stem, path, tuple(masks[stem])) for stem, path in by_stem.items()]
 
 
-def _images_by_stem(paths: list[Path]) -> dict[str, Path]:
+def images_by_stem(paths: list[Path]) -> dict[str, Path]:
     """Images by case name. Raises DataProblem on two of one name and on unusable names."""
     images: dict[str, Path] = {}
     for path in paths:
@@ -224,8 +254,13 @@ def refuse_odd_name(folder: Path, name: str) -> None:
         )
 
 
-def refuse_unpaired(folder: Path, images: list[str], masks: list[str], expected: str) -> None:
-    """Raise DataProblem where images lack masks or masks lack images."""
+def refuse_unpaired(
+    folder: Path, images: list[str], masks: list[str], expected: str, hint: str = ""
+) -> None:
+    """Raise DataProblem where images lack masks or masks lack images.
+
+    A `hint` (ending in "; ") says what else may help.
+    """
     given: list[str] = []
     if images:
         given.append(f"{len(images)} images without a mask ({first_names(images)})")
@@ -233,6 +268,6 @@ def refuse_unpaired(folder: Path, images: list[str], masks: list[str], expected:
         given.append(f"{len(masks)} masks without an image ({first_names(masks)})")
     if given:
         raise DataProblem(
-            f"{folder}: {' and '.join(given)}; expected {expected}; "
+            f"{folder}: {' and '.join(given)}; expected {expected}; {hint}"
             "add the missing files or remove the others"
         )

@@ -12,9 +12,10 @@ from PIL import Image
 
 from bench.api import RawCase, Record
 from bench.errors import DataProblem
+from datasets.readers.mask_codes import MaskCodes, read_coded_mask
 from datasets.readers.masks import RESIZED as RESIZED
+from datasets.readers.masks import Mask, decode_mask, refuse_other_aspect
 from datasets.readers.masks import as_class_numbers as as_class_numbers
-from datasets.readers.masks import decode_mask, refuse_other_aspect
 from datasets.readers.masks import read_mask as read_mask
 from datasets.readers.masks import read_number_mask as read_number_mask
 from datasets.readers.masks import resize_mask as resize_mask
@@ -23,6 +24,7 @@ from datasets.readers.opening import naming_file as naming_file
 
 Pixels = NDArray[Any]
 
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R BT.601
 DEEP = "grey of more than 8 bits, scaled by the range of each image"
 MOST_CHANNELS = 16  # more in the last axis of an array means that its axes are in another order
 
@@ -33,14 +35,17 @@ def read_case(
     classes: Sequence[str],
     spacing: tuple[float, ...] | None = None,
     squeezed: tuple[int, ...] | None = None,
+    convert: str = "",
+    codes: MaskCodes | None = None,
 ) -> RawCase:
     """Decode an image and unite its masks. Raises DataProblem naming the file.
 
     A mask of another size is resized if its aspect ratio is that of the image, or if the image has
     the size (H W) to which images are known to have been `squeezed` after their masks were drawn.
+    `convert` turns images to "grey" or "rgb"; `codes` are what masks hold for each class.
     """
     assert record.image is not None
-    image = read_image(record.image)
+    image = _converted(record.image, read_image(record.image), convert)
     if image.shape[0] != channels:
         raise DataProblem(
             f"{record.image}: {image.shape[0]} channels; expected {channels}, as the dataset has; "
@@ -52,7 +57,7 @@ def read_case(
     if image.dtype != np.uint8 and image.max() > 1:
         notes.add(DEEP)
     for path in record.masks:
-        mask = decode_mask(path, classes)
+        mask = _decode_mask(path, classes, codes)
         numbers = mask.numbers
         notes.update(mask.notes)
         if numbers.shape != grid:
@@ -62,6 +67,36 @@ def read_case(
         on_grid.append(resize_mask(numbers, grid))
     _refuse_two_classes_at_once(record.masks, on_grid)
     return RawCase(image, np.maximum.reduce(on_grid), spacing, tuple(sorted(notes)))
+
+
+def _decode_mask(path: Path, classes: Sequence[str], codes: MaskCodes | None) -> Mask:
+    if codes:
+        return Mask(read_coded_mask(path, classes, codes))
+    return decode_mask(path, classes)
+
+
+def _converted(path: Path, image: Pixels, convert: str) -> Pixels:
+    """An image (C H W) in grey or in colour, as asked for. Raises DataProblem on other channels."""
+    if not convert:
+        return image
+    if len(image) not in (1, 3):
+        raise DataProblem(
+            f"{path}: {len(image)} channels; expected grey or RGB, as dataset.toml asks to convert "
+            "images; drop convert from it"
+        )
+    if convert == "grey":
+        return to_grey(image)
+    return image if len(image) == 3 else np.repeat(image, 3, axis=0)
+
+
+def to_grey(image: Pixels) -> Pixels:
+    """The luminance (1 H W) of an image (C H W); grey stored in colour keeps its values."""
+    if len(image) == 1:
+        return image
+    levels = np.average(image, axis=0, weights=LUMA)[None]
+    if image.dtype == np.uint8:
+        return levels.round().astype(np.uint8)
+    return levels.astype(np.float32)
 
 
 def _refuse_two_classes_at_once(paths: Sequence[Path], masks: Sequence[NDArray[np.uint8]]) -> None:

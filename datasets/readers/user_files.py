@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.errors import DataProblem, cut, shown
 from datasets.readers.pairing import first_names, normal_name
+from datasets.readers.patterns import Pattern, expected_pattern
 
 FACT_TYPES: dict[str, Any] = {
     "title": str,
@@ -24,7 +25,13 @@ FACT_TYPES: dict[str, Any] = {
     "classes": list,
     "labels": list,
     "spacing": list,
+    "images": str,
+    "masks": (str, list),
+    "values": list,
+    "colours": list,
+    "convert": str,
 }
+CONVERSIONS = ("grey", "rgb")
 MOST_CLASSES = 256  # masks are stored as uint8
 
 
@@ -42,6 +49,11 @@ class FolderFacts:
     classes: tuple[str, ...] = ("background", "foreground")
     labels: tuple[str, ...] = ()  # names of the numbers in labels.csv
     spacing: tuple[float, ...] | None = None  # mm per pixel along height and width
+    images: str = ""  # patterns of names: see datasets/readers/patterns.py
+    masks: tuple[str, ...] = ()
+    values: tuple[int, ...] = ()  # of pixels of a mask, one for each class
+    colours: tuple[tuple[int, ...], ...] = ()  # red, green, blue, one for each class
+    convert: str = ""  # images to "grey" or "rgb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +100,42 @@ def read_folder_facts(path: Path) -> FolderFacts:
     facts: dict[str, Any] = {}
     for key, value in given.items():
         _check_fact(path, key, value)
-        facts[key] = tuple(value) if isinstance(value, list) else value
-    return FolderFacts(**facts)
+        facts[key] = _stored(key, value)
+    checked = FolderFacts(**facts)
+    _check_together(path, checked)
+    return checked
+
+
+def _stored(key: str, value: Any) -> Any:
+    """A value as FolderFacts holds it."""
+    if key == "masks" and isinstance(value, str):
+        return (value,)
+    if key == "colours":
+        return tuple(tuple(colour) for colour in value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_together(path: Path, facts: FolderFacts) -> None:
+    """Raise DataProblem where values that are fine alone contradict each other."""
+    if facts.values and facts.colours:
+        raise DataProblem(
+            f"{path}: values and colours given; expected one of them, as masks are grey or in "
+            "colour; remove the other"
+        )
+    for key, codes in (("values", facts.values), ("colours", facts.colours)):
+        if codes and len(codes) != len(facts.classes):
+            raise DataProblem(
+                f"{path}: {key} has {len(codes)} entries for the {len(facts.classes)} classes "
+                f"{', '.join(facts.classes)}; expected one for each, in this order; fix that line"
+            )
+    known = Pattern(facts.images).placeholders if facts.images else ("id",)
+    for text in facts.masks:
+        unknown = [name for name in Pattern(text).placeholders if name not in known]
+        if unknown:
+            raise DataProblem(
+                f'{path}: masks = "{text}" names {{{unknown[0]}}}; expected placeholders that '
+                "images names too; add it there, or write *"
+            )
 
 
 def _check_fact(path: Path, key: str, value: Any) -> None:
@@ -108,7 +154,15 @@ def _expected_value(key: str, value: Any) -> str | None:
     """What a known key should hold, in words, where it does not hold it."""
     wanted = FACT_TYPES[key]
     if not isinstance(value, wanted):
-        return f"a value of type {wanted.__name__}"
+        return f"a value of type {getattr(wanted, '__name__', 'str or list')}"
+    if key in ("images", "masks"):
+        return _expected_patterns(value)
+    if key == "convert" and value not in CONVERSIONS:
+        return f"one of {', '.join(CONVERSIONS)}"
+    if key == "values" and not _are_codes(value):
+        return "the different values of pixels, whole numbers from 0 to 65535, one for each class"
+    if key == "colours" and not _are_colours(value):
+        return "different colours as [red, green, blue] from 0 to 255, one for each class"
     if key == "classes" and not _are_class_names(value):
         return f"2 to {MOST_CLASSES} different names in quotes, background first"
     if key == "labels" and not _are_class_names(value):
@@ -123,6 +177,35 @@ def _are_class_names(values: list[Any]) -> bool:
         return False
     different = len(set(values))
     return different == len(values) and 2 <= different <= MOST_CLASSES
+
+
+def _expected_patterns(value: str | list[Any]) -> str | None:
+    """What one pattern, or a list of them, should be, in words, where it is not."""
+    texts = [value] if isinstance(value, str) else value
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return "a pattern in quotes, or a list of them"
+    for text in texts:
+        expected = expected_pattern(text)
+        if expected:
+            return expected
+    return None
+
+
+def _are_codes(values: list[Any]) -> bool:
+    """Whether these are different values that a pixel of a mask can have."""
+    if not all(type(value) is int and 0 <= value <= 65535 for value in values):
+        return False
+    return 2 <= len(set(values)) == len(values)
+
+
+def _are_colours(values: list[Any]) -> bool:
+    for colour in values:
+        if not isinstance(colour, list) or len(colour) != 3:
+            return False
+        if not all(type(part) is int and 0 <= part <= 255 for part in colour):
+            return False
+    different = {tuple(colour) for colour in values}
+    return 2 <= len(different) == len(values)
 
 
 def _is_spacing(values: list[Any]) -> bool:
@@ -170,19 +253,29 @@ def _check_row(table: Table, line: int, case: str, cases: Collection[str]) -> No
 
 def _read_rows(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
     """Line number, case and value of each line below the header."""
+    header, rows = read_csv(path)
+    if not {"case", column} <= set(header):
+        given = ", ".join(header) or "none"
+        raise DataProblem(f"{path} line 1: columns {given}; expected case,{column}; fix the header")
+    for line, row in rows:
+        yield line, row["case"], row[column]
+
+
+def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header of a CSV file, and the number and cells of each line below. Raises DataProblem.
+
+    Cells that a line lacks are empty; all are stripped, and in NFC.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a byte order mark
-            rows = csv.DictReader(file, skipinitialspace=True)
-            header = [name.strip() for name in rows.fieldnames or []]
-            if not {"case", column} <= set(header):
-                given = ", ".join(header) or "none"
-                raise DataProblem(
-                    f"{path} line 1: columns {given}; expected case,{column}; fix the header"
-                )
-            rows.fieldnames = header
-            for row in rows:
-                case = normal_name(row["case"] or "").strip()
-                yield rows.line_num, case, normal_name(row[column] or "").strip()
+            reader = csv.DictReader(file, skipinitialspace=True)
+            header = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = header
+            lines = []
+            for row in reader:
+                cells = {name: normal_name(row[name] or "").strip() for name in header}
+                lines.append((reader.line_num, cells))
+            return header, lines
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataProblem(
             f"{path}: cannot be read ({error}); expected a CSV file in UTF-8; save it as one"

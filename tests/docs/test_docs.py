@@ -1,5 +1,7 @@
 """The examples of the documentation are run."""
 
+import dataclasses
+import inspect
 import os
 import re
 import runpy
@@ -84,3 +86,40 @@ def test_every_command_that_is_shown_is_understood(
             Path(plugin).touch()
         name, *arguments = line.split("#")[0].split()
         assert command.commands[name].make_context(name, arguments).info_name == name  # type: ignore[attr-defined]
+
+
+def test_what_a_method_needs_to_know_is_documented() -> None:
+    from bench.api import Spec
+    from bench.plugin_files import CardFields, Requirements
+    from methods import schedules
+
+    page = (ROOT / "docs" / "add_a_method.md").read_text()
+    names = [field.name for field in dataclasses.fields(Spec)]
+    names += [*CardFields.__annotations__, "short_form"]
+    assert [
+        name for name in names if f"| `{name}`" not in page and f", `{name}` |" not in page
+    ] == []
+    needs = "{" + ", ".join(Requirements.__annotations__) + "}"
+    assert f"`{needs}`" in page
+    for name, function in inspect.getmembers(schedules, inspect.isfunction):
+        parameters = inspect.signature(function).parameters.values()
+        texts = [str(parameter).partition(":")[0] for parameter in parameters]
+        assert re.search(rf"`{name}\({', '.join(f'{text}[^,]*' for text in texts)}\)`", page), name
+
+
+def test_the_dropout_of_networks_is_as_documented() -> None:
+    from torch import nn
+
+    from bench.api import Spec
+    from methods import networks
+
+    def rates(name: str, ndim: int = 2) -> list[float]:
+        spec = Spec("segmentation", ndim, 1, 2, (32,) * ndim, None, False)
+        network = networks.build({"name": name, "width": 2}, spec)
+        layers = (nn.Dropout, nn.Dropout2d, nn.Dropout3d)
+        return [module.p for module in network.modules() if isinstance(module, layers)]
+
+    assert rates("unet") == [0.05, 0.1, 0.2, 0.3, 0.5, 0.0, 0.0, 0.0, 0.0]
+    assert rates("vnet", 3) == [0.5]
+    assert not any(rates("smp:unet/resnet18"))
+    assert rates("smp:fpn/resnet18") == [0.2]

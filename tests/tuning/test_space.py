@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from bench import registry
 from bench.errors import BenchError
+from bench.planning.plan_file import StudyFacts, read_plan
+from bench.stages import Bench, RunOptions
 from bench.testing import MethodContract
-from bench.tuning.space import check_space, drawn_settings, setting_ranges
-from tests.support.tiny_bench import PLUGIN_FOLDER
-from tests.support.tuned_bench import plan_tuned
+from bench.tuning.space import check_space, drawn_settings, others_kept, setting_ranges
+from bench.tuning.study_folder import study_folder
+from tests.support.tiny_bench import PLUGIN_FOLDER, mismatches, report
+from tests.support.tuned_bench import PLUGINS, plan_tuned, tune
+
+
+def studies_of(bench: Bench) -> Sequence[StudyFacts]:
+    """All studies of a planned suite."""
+    return read_plan(bench.store.out).studies
+
+
+def write_plain(folder: Path) -> Path:
+    """The plug-in `shifted` under another name, whose setting is called `level`."""
+    source = (PLUGIN_FOLDER / "shifted.py").read_text()
+    source = source.replace("shift:", "level:").replace("config.shift", "config.level")
+    source = source.replace(
+        'shift=trial.suggest_float("shift"', 'level=trial.suggest_float("level"'
+    )
+    source = source.replace('kind=trial.suggest_categorical("kind", ["plain", "same"]),', "")
+    file = folder / "plain.py"
+    file.write_text(source)
+    return file
 
 
 @pytest.mark.parametrize(
@@ -43,6 +66,62 @@ def test_bad_spaces_are_refused_before_any_training(
     """
     with pytest.raises(BenchError, match=expected):
         plan_tuned(tmp_path / "out", tuning={"trials": 2, "space": changes})
+
+
+def test_only_the_settings_that_are_named_have_ranges() -> None:
+    info = registry.method("mean_teacher")
+    config = info.config({})
+    ranges = setting_ranges(info, config, {})
+    changes = others_kept(info, config, {"learning_rate": [0.01, 0.02]}, ["learning_rate"])
+    assert {name for name, change in changes.items() if not change} == set(ranges) - {
+        "learning_rate"
+    }
+    kept = setting_ranges(info, config, changes)
+    assert [(name, range_.low) for name, range_ in kept.items()] == [("learning_rate", 0.01)]  # type: ignore[attr-defined]
+    assert others_kept(info, config, {}, []) == {}
+
+
+def test_a_study_of_all_settings_is_another_than_one_of_some(tmp_path: Path) -> None:
+    ids = []
+    for number, only in enumerate(([], ["shift"], ["shift", "kind"])):
+        bench = plan_tuned(tmp_path / str(number), tuning={"trials": 4, "only": only})
+        ids.append([study.id for study in studies_of(bench)])
+    assert ids[0] != ids[1]
+    assert ids[0] == ids[2]
+
+
+def test_what_is_not_searched_keeps_its_default(tmp_path: Path) -> None:
+    """A method without the setting has one training for all its trials, and a tuned row too."""
+    options = RunOptions(plugins=[*PLUGINS, write_plain(tmp_path)], device="cpu")
+    changes = {"methods": ["shifted", "plain"], "fractions": [1.0], "subsets": 1}
+    tuning = {"trials": 2, "folds": 2, "only": ["shift"]}
+    bench = plan_tuned(tmp_path / "out", options, tuning=tuning, **changes)
+    tuned, _ = tune(bench)
+    shifted, plain = (study_folder(bench.store, study.id) for study in studies_of(bench))
+    assert [list(trial.params) for trial in shifted.read_trials()] == [["shift"], ["shift"]]
+    assert {trial.config["kind"] for trial in shifted.read_trials()} == {"plain"}
+    assert [trial.params for trial in plain.read_trials()] == [{}, {}]
+    assert len({tuple(trial.cells) for trial in plain.read_trials()}) == 1
+    assert ("plain", "tuned") in {(cell.method, cell.variant) for cell in tuned.cells}
+    report(bench.store, "csv")
+    assert mismatches(bench.store) == []
+
+
+@pytest.mark.parametrize(
+    ("tuning", "words"),
+    [
+        ({"only": ["shfit"]}, "tuning: only: unknown setting 'shfit'; did you mean 'shift'"),
+        (
+            {"only": ["kind"], "space": {"shifted": {"shift": [0, 0.1]}}},
+            "'space' changes shift of shifted, which 'only' leaves out",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_searched_alone_are_refused(
+    tuning: Any, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises((BenchError, ValidationError), match=words):
+        plan_tuned(tmp_path / "out", tuning={"trials": 2, **tuning})
 
 
 def test_every_method_here_has_a_space_of_its_settings() -> None:
