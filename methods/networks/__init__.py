@@ -21,7 +21,9 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
     """A network from images (B channels *S) to logits (B classes *S), of a classifier (B classes).
 
     Every segmenter is `head(features(images))`: `features` gives the last map before the logits
-    (B D *S'), `embed` the deepest map, averaged over its pixels (B E). Weights are drawn from
+    (B D *S'), `embed` the deepest map, averaged over its pixels (B E). `features` is
+    `decode(encode(images))[-1]`: the maps of the encoder, fine to coarse, become those of the
+    decoder, coarse to fine, of which some networks give the last alone. Weights are drawn from
     torch's global generator or read from a file. Raises BenchError for an unknown name, or for
     weights that do not fit. The networks: docs/methods/common.md#networks.
     """

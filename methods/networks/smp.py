@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,21 @@ class SmpSegmenter(nn.Module):
                 f"backbone got {tuple(images.shape[-2:])} pixels; it needs multiples of {stride}; "
                 "change 'size'"
             )
-        decoded: torch.Tensor = self.decoder(self.encoder(self._normalised(images)))
-        return decoded
+        return self.decode(self.encode(images))[-1]
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """The deepest map of the encoder, averaged over its pixels (B D)."""
-        deepest: torch.Tensor = self.encoder(self._normalised(images))[-1]
-        return deepest.mean((2, 3))
+        return self.encode(images)[-1].mean((2, 3))
+
+    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of the encoder, from fine to coarse."""
+        levels: list[torch.Tensor] = self.encoder(self._normalised(images))
+        return levels
+
+    def decode(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The last map of the decoder alone, of the maps of `encode`: smp keeps the others."""
+        decoded: torch.Tensor = self.decoder(levels)
+        return [decoded]
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         if not self.imagenet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
@@ -33,23 +35,29 @@ class UNet(nn.Module):
                 f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; "
                 "change 'size'"
             )
-        skips = self._encode(images)
-        x = skips.pop()
-        for shrink, block in zip(self.shrink, self.decoder, strict=True):
-            up = interpolate(shrink(x), scale_factor=2, mode="bilinear", align_corners=True)
-            x = block(torch.cat([skips.pop(), up], 1))
-        return x
+        return self.decode(self.encode(images))[-1]
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """The deepest map, averaged over its pixels (B 16 width)."""
-        return self._encode(images)[-1].mean((2, 3))
+        return self.encode(images)[-1].mean((2, 3))
 
-    def _encode(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The maps of the five levels."""
+    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of the five levels, from full to a sixteenth of the resolution."""
         levels = [self.encoder[0](images)]
         for block in list(self.encoder)[1:]:
             levels.append(block(nn.functional.max_pool2d(levels[-1], 2)))
         return levels
+
+    def decode(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The four maps of the decoder, from an eighth to full resolution, of those of `encode`."""
+        maps: list[torch.Tensor] = []
+        x = levels[-1]
+        skips = reversed(levels[:-1])
+        for shrink, block, skip in zip(self.shrink, self.decoder, skips, strict=True):
+            up = interpolate(shrink(x), scale_factor=2, mode="bilinear", align_corners=True)
+            x = block(torch.cat([skip, up], 1))
+            maps.append(x)
+        return maps
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B classes H W) of images (B channels H W)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -42,23 +44,32 @@ class VNet(nn.Module):
                 f"vnet got {tuple(images.shape[2:])} voxels; it needs multiples of 16; "
                 "change 'size'"
             )
-        skips = self._encode(images)
-        x = self.dropout(skips.pop())
-        for up, level in zip(self.up, self.decoder, strict=True):
-            x = level(up(x) + skips.pop())
-        dropped: torch.Tensor = self.dropout(x)
-        return dropped
+        return self.decode(self.encode(images))[-1]
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """The deepest map, averaged over its voxels (B 16 width)."""
-        return self._encode(images)[-1].mean((2, 3, 4))
+        return self.encode(images)[-1].mean((2, 3, 4))
 
-    def _encode(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The maps of the five levels."""
+    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of the five levels, from full to a sixteenth of the resolution."""
         levels = [self.encoder[0](images)]
         for down, level in zip(self.down, list(self.encoder)[1:], strict=True):
             levels.append(level(down(levels[-1])))
         return levels
+
+    def decode(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The four maps of the decoder, from an eighth to full resolution, of those of `encode`.
+
+        The last one is after dropout.
+        """
+        maps: list[torch.Tensor] = []
+        x = self.dropout(levels[-1])
+        skips = reversed(levels[:-1])
+        for up, level, skip in zip(self.up, self.decoder, skips, strict=True):
+            x = level(up(x) + skip)
+            maps.append(x)
+        maps[-1] = self.dropout(x)
+        return maps
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B classes D H W) of images (B channels D H W)."""

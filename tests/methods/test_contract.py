@@ -21,6 +21,14 @@ class TestSGRSNet(MethodContract):
     method = "sgrs_net"
 
 
+class TestCPS(MethodContract):
+    method = "cps"
+
+
+class TestUAMT(MethodContract):
+    method = "ua_mt"
+
+
 class TestThreshold(MethodContract):
     plugin = Path(__file__).parent.parent / "plugins" / "threshold.py"
     shapes = ((3, 2), (1, 2))  # it knows two classes

@@ -33,6 +33,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "mean_teacher": {},
     "ss_net": {"memory": 8},
     "sgrs_net": {},
+    "cps": {},
+    "ua_mt": {},
     "singan_seg": {"iterations": 3, "filters": 4, "samples_per_image": 2, "max_sources": 1},
     "ssgnet": {"generator": STYLEGAN3, "resolution": 32, "kimg": 0.004, "pool": 4, "rounds": 1},
     "smile": {

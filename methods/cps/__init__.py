@@ -1,0 +1,1 @@
+"""CPS: two networks that learn each other's labels."""

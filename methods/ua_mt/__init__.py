@@ -1,0 +1,1 @@
+"""UA-MT: a mean teacher that is followed only where it is certain."""
