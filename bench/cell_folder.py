@@ -28,6 +28,7 @@ from bench.files.digests import (
     is_whole_in,
     write_digests,
 )
+from bench.files.leases import LEASE
 from bench.files.records import (
     is_sealed,
     plain_data,
@@ -45,9 +46,13 @@ JUDGE_AGAIN = "remove the file and run 'report'"
 LOG_BYTES = 2_000_000  # of a log, at most
 LOG_END_BYTES = 50_000  # that stay where the middle is cut out
 
+SETTLED = "settled"  # which attempt put its results in place; see bench.execution.attempts
+
 # What a cell holds besides the work of its worker, which digests.json describes.
 NOT_OF_THE_WORK = (
     "claim",
+    LEASE,
+    SETTLED,
     "cell.json",
     "failure.json",
     "progress.json",
@@ -382,7 +387,7 @@ class CellFolder:
 
         A training that `goes_on` keeps its log and its candidates of a selection.
         """
-        kept = ["claim", "cell.json"]
+        kept = ["claim", LEASE, SETTLED, "cell.json"]
         if goes_on:
             kept += [self.log.name, self.checkpoints.name]
         for entry in self.path.iterdir():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.cell_records import CellFailure, CellProgress
+from bench.execution import attempts
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import read_plan
 from bench.store import Store, refuse_links
@@ -41,7 +42,7 @@ def read_status(store: Store) -> Status:
     failures: dict[str, CellFailure | None] = {}
     for key, state in zip(cells, states, strict=True):
         if state == "running":
-            progress[key] = store.cell(key).shown_progress()
+            progress[key] = attempts.latest(store.cell(key)).shown_progress()
         elif state == "failed":
             failures[key] = store.cell(key).read_failure()
     return Status(

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from bench.cell_folder import CellFolder, State
 from bench.errors import BenchError, cut
+from bench.files import hosts, leases
 from bench.names import file_name
 
 KEY = re.compile(r"[0-9a-f]{20}")  # of a cell, a part or a study
 RUNNING = ".running."  # and a process: the mark of a launch
-# As `bench.files.records.replacing` names a file, and what SQLite keeps beside one.
-TEMPORARY = re.compile(r"\..+?\.(\d+)(-journal|-wal|-shm)?")
+LEFT_AFTER_S = 86400.0  # of another machine, when nothing was heard of its process meanwhile
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
 
 
@@ -56,7 +56,7 @@ class Store:
         """Create the folder. Raises BenchError if it cannot be written."""
         try:
             self._cells.mkdir(parents=True, exist_ok=True)
-            probe = self.out / f".writable.{os.getpid()}"
+            probe = hosts.temporary_name(self.out / "writable")
             probe.touch()
             probe.unlink()
         except OSError as problem:
@@ -79,7 +79,7 @@ class Store:
         if any(file.name.startswith(RUNNING) for file in swept):
             folders = [self.cell(key).path for key in self.cell_keys()]
             sweep(*folders, *(self.out / "studies").glob("*/"), self.out / "studies")
-        mark = self.out / f"{RUNNING}{os.getpid()}"
+        mark = hosts.temporary_name(self.out / "running")
         mark.touch()
         self._is_launched = True
         try:
@@ -113,16 +113,24 @@ class Store:
 def sweep(*folders: Path) -> list[Path]:
     """Remove files that processes were writing when they were killed; returns them.
 
-    Such a file is named .NAME.PID, see `bench.files.records.replacing`.
+    Such a file is named by `bench.files.hosts.temporary_name`.
     """
     left: list[Path] = []
     for folder in folders:
         for file in folder.glob(".*"):
-            number = TEMPORARY.fullmatch(file.name)
-            if number and file.is_file() and not _runs(int(number[1])):
+            name = hosts.TEMPORARY.fullmatch(file.name)
+            if name and file.is_file() and _is_left(file, name[1], int(name[2])):
                 file.unlink(missing_ok=True)
                 left.append(file)
     return left
+
+
+def _is_left(file: Path, kernel: str | None, process: int) -> bool:
+    """Whether the process that wrote a temporary file is gone."""
+    if kernel is None or kernel == hosts.kernel_id():
+        return not _runs(process)
+    age = leases.age(file)
+    return age is not None and age > LEFT_AFTER_S
 
 
 def _runs(process: int) -> bool:
@@ -185,10 +193,11 @@ def _refuse_outside(link: Path, root: Path) -> None:
 
 @contextmanager
 def claim(folder: Path) -> Iterator[bool]:
-    """Claim a cell; yields False if another process holds it.
+    """Claim a cell on this machine; yields False if another process holds it.
 
     The claim is a lock on an open file, which the kernel releases however its process ends, so
-    no claim goes stale.
+    no claim goes stale. File systems of a network need not show such a lock to other machines:
+    these see a lease, see `bench.files.leases`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "claim").open("a") as file:
@@ -203,6 +212,11 @@ def claim(folder: Path) -> Iterator[bool]:
         yield True
 
 
+def disclaim(folder: Path) -> None:
+    """Say that the process which locked a cell does not hold it: another machine does."""
+    (folder / "claim").write_text("0")
+
+
 def claimed_by(folder: Path) -> int | None:
     """The process that claimed a cell last, whether it runs or not; None if that is not known."""
     try:
@@ -212,7 +226,11 @@ def claimed_by(folder: Path) -> int | None:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether a running process holds a cell."""
+    """Whether a running process holds a cell, on this machine or another one."""
+    return _is_locked(folder) or leases.is_live(folder)
+
+
+def _is_locked(folder: Path) -> bool:
     try:
         with (folder / "claim").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

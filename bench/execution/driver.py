@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import registry
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob, CellProgress
+from bench.execution import attempts
 from bench.execution.executor import Executor, Finished
 from bench.execution.progress import Progress, RunningCell
 from bench.names import EXTERNAL, cell_label
@@ -118,6 +119,7 @@ def execute(
     A cell that the machine could not finish is run again, `retries` times at most. Returns the
     final counts. The workers are ended on any exception.
     """
+    attempts.sweep(store.out)
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
     launches = _Launches(unique, jobs, store, executor, time_limit_s, retries)
@@ -196,7 +198,7 @@ class _Launches:
         folder.forget_progress()  # left by an attempt that was killed
         folder.forget_interruption()
         self.started[folder.path] = time.monotonic()
-        limit = self.time_limit_s - seconds_in(folder.snapshot)
+        limit = self.time_limit_s - seconds_in(attempts.latest(folder).snapshot)
         self.executor.submit(folder.path, max(1.0, limit))
 
     def wait_again(self, key: str) -> None:
@@ -209,7 +211,7 @@ class _Launches:
         for path in self.executor.running():
             folder = CellFolder(path)
             cell = self.cells[folder.key]
-            progress = folder.shown_progress() or CellProgress(0, cell.steps)
+            progress = attempts.latest(folder).shown_progress() or CellProgress(0, cell.steps)
             running[folder.key] = RunningCell(cell_label(cell), progress.step, progress.steps)
         return running
 
@@ -223,9 +225,10 @@ def _settle(
     """Count a cell whose worker ended, and score it, run it again, or record why it failed."""
     folder = launches.store.cell(finished.folder.name)
     try:
-        folder.cap_log()
         if finished.how != "busy":
+            attempts.gather(folder)
             folder.remove_links()
+        folder.cap_log()
         _restore_job(folder, launches.jobs)
         if folder.has_result:
             _score_finished(folder, score)
@@ -274,7 +277,7 @@ def _settle_unfinished(
         _interrupt(folder.key, finished.how, finished.detail, launches, progress)
     else:
         kind = "timeout" if finished.how == "timeout" else "crash"
-        folder.snapshot.unlink(missing_ok=True)
+        attempts.forget(folder)
         folder.write_failure(kind, finished.detail)
 
 
@@ -293,7 +296,7 @@ def _interrupt(key: str, kind: str, message: str, launches: _Launches, progress:
     launches.alone.discard(key)
     folder = launches.store.cell(key)
     if kind == MEMORY:
-        folder.snapshot.unlink(missing_ok=True)
+        attempts.forget(folder)
         folder.write_failure("too large for this machine", f"{message}, {tries} times")
         folder.forget_interruption()
     else:

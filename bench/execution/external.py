@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import store
 from bench.api import OTHER_IMAGES
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellResult
 from bench.data.index import CaseEntry, Index
 from bench.errors import BenchError
+from bench.execution import attempts
 from bench.names import file_name
 
 # Arrays of probabilities often lie beside label maps, as nnU-Net writes them: .npz comes last.
@@ -44,24 +44,28 @@ class LabelReader(Protocol):
 
 def take_over(folder: CellFolder, predictions: Path, index: Index, read: LabelReader) -> None:
     """Copy label maps into the folder of a cell; missing and unusable ones count as worst."""
-    with store.claim(folder.path) as mine:
-        if not mine:
-            return
-        folder.clear()
-        target = folder.predictions("last")
-        target.mkdir(parents=True)
-        files = _files_by_case(predictions)
-        problems: list[str] = []
-        for entry in index.test:
-            candidates = files.get(_normal(entry.id), [])
-            label_map, problem = _find_label_map(candidates, entry, index, read)
-            if label_map is None:
-                problems.append(f"{entry.id}: {problem}")
-            else:
-                file = target / f"{file_name(entry.id)}.npz"
-                np.savez_compressed(file, label_map=label_map)
-        copied = len(index.test) - len(problems)
-        folder.write_result(CellResult(folder.key, copied, problems=problems))
+
+    def copy(attempt: Path) -> None:
+        _copy(CellFolder(attempt), predictions, index, read)
+
+    attempts.run(folder, copy)
+
+
+def _copy(folder: CellFolder, predictions: Path, index: Index, read: LabelReader) -> None:
+    target = folder.predictions("last")
+    target.mkdir(parents=True)
+    files = _files_by_case(predictions)
+    problems: list[str] = []
+    for entry in index.test:
+        candidates = files.get(_normal(entry.id), [])
+        label_map, problem = _find_label_map(candidates, entry, index, read)
+        if label_map is None:
+            problems.append(f"{entry.id}: {problem}")
+        else:
+            file = target / f"{file_name(entry.id)}.npz"
+            np.savez_compressed(file, label_map=label_map)
+    copied = len(index.test) - len(problems)
+    folder.write_result(CellResult(folder.key, copied, problems=problems))
 
 
 def _normal(name: str) -> str:

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import cast
 
 from bench import store
+from bench.cell_folder import CellFolder
 from bench.execution.executor import Finished, How
-from bench.worker.failures import describe_failure, describe_signal, lacks_memory
+from bench.worker.failures import DISK, describe_failure, describe_signal, lacks_memory
 
 PRELOAD = [
     "torch",
     "torch._inductor.config",  # takes 1.1 s when deterministic algorithms are set
     "pydantic",
     "bench.worker.main",
+    "bench.execution.attempts",
 ]
 BUSY, NO_MEMORY, NO_DISK = 3, 4, 74  # exit codes of workers; see bench.worker.main
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,15 +35,32 @@ SERVER_DIED = 255  # what multiprocessing says where the server of a process is 
 
 
 def work(folder: str, environment: Mapping[str, str | None]) -> None:
-    """The main function of a worker process, with the environment of the run, not the server."""
+    """The main function of a worker process, with the environment of the run, not the server.
+
+    It ends where another machine has taken its cell over, because it was not heard of.
+    """
     _set_environment(environment)
     try:
         worker = importlib.import_module("bench.worker.main")
+        attempts = importlib.import_module("bench.execution.attempts")
     except Exception as problem:  # torch needs gigabytes to be imported
         print(f"a worker cannot start: {describe_failure(problem)[1]}", file=sys.stderr)
         code = NO_MEMORY if lacks_memory(problem) else 1
         sys.exit(code)
-    worker.main(Path(folder))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    cell = CellFolder(Path(folder).absolute())
+
+    def give_up() -> None:
+        store.disclaim(cell.path)
+        os._exit(BUSY)
+
+    try:
+        code = attempts.run(cell, worker.main, give_up)
+    except OSError as problem:
+        kind, message = describe_failure(problem)
+        print(f"cell {cell.key}: {message}", file=sys.stderr)
+        code = NO_DISK if kind == DISK else 1
+    sys.exit(code)
 
 
 class LocalExecutor:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError, cut
+from bench.files.hosts import temporary_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 else:
     R = TypeVar("R")
 
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 SEAL = "sha256"
 CHANGED = "was changed after it was written"
 _SEALED_END = re.compile(rb',?\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
@@ -141,6 +143,47 @@ def write_record(file: Path, record: DataclassInstance) -> None:
 
     Raises ValueError where it could not be read again: a plug-in may fill fields with anything.
     """
+    write_sealed(file, _checked_content(file, record))
+
+
+def create_record(file: Path, record: DataclassInstance) -> bool:
+    """Write a record unless there is a file of that name; returns whether it was written.
+
+    Of several processes, on whatever machines, one alone gets True, and no reader meets a file
+    that is not whole. Raises ValueError as `write_record` does.
+    """
+    temporary = temporary_name(file)
+    text = _sealed_text(_checked_content(file, record))
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        flush(temporary)
+        os.link(temporary, file)
+    except FileExistsError:
+        # The answer to a link that a network file system made may be lost, and the request sent
+        # twice.
+        return temporary.stat().st_nlink > 1
+    except OSError as problem:
+        if problem.errno not in NO_LINKS:
+            raise
+        return _create_in_place(file, text)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _create_in_place(file: Path, text: str) -> bool:
+    """Write a text to a new file, where the file system has no links."""
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        return False
+    flush(file)
+    return True
+
+
+def _checked_content(file: Path, record: DataclassInstance) -> dict[str, Any]:
+    """A record as JSON holds it. Raises ValueError where it could not be read again."""
     from pydantic import ValidationError
 
     content = plain_data(record)
@@ -149,7 +192,7 @@ def write_record(file: Path, record: DataclassInstance) -> None:
         _adapter(type(record)).validate_json(text, strict=True)
     except ValidationError as problem:
         raise ValueError(f"{file.name} {_first_problem(problem)}") from None
-    write_sealed(file, content)
+    return content
 
 
 def plain_data(record: DataclassInstance) -> dict[str, Any]:
@@ -197,7 +240,7 @@ def replacing(*files: Path) -> Iterator[list[Path]]:
     """
     if not all(file.name for file in files):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(files[0]))
-    temporaries = [file.with_name(f".{file.name}.{os.getpid()}") for file in files]
+    temporaries = [temporary_name(file) for file in files]
     try:
         yield temporaries
         for temporary in temporaries:
@@ -243,10 +286,14 @@ def write_json(file: Path, content: Any) -> None:
 
 def write_sealed(file: Path, content: Mapping[str, Any]) -> None:
     """Write an object as JSON with its seal, atomically. Raises ValueError for NaN and infinity."""
+    write_text(file, _sealed_text(content))
+
+
+def _sealed_text(content: Mapping[str, Any]) -> str:
     text = _as_text(content).removesuffix("}").removesuffix("\n")
     comma = "," if content else ""
     digest = hashlib.sha256(text.encode()).hexdigest()
-    write_text(file, f'{text}{comma}\n "{SEAL}": "{digest}"\n}}\n')
+    return f'{text}{comma}\n "{SEAL}": "{digest}"\n}}\n'
 
 
 def _as_text(content: Any) -> str:
