@@ -30,6 +30,8 @@ from bench.command_line.options import (
     run_options,
 )
 from bench.command_line.refusals import one_line_refusals
+from bench.command_line.terminal import make_output_safe, say
+from bench.errors import join_lines, printable
 
 if TYPE_CHECKING:
     from bench.execution.progress import Progress
@@ -87,21 +89,21 @@ def run(
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
     _print_notes(_planning_notes(bench))
     if dry_run:
-        typer.echo(forecast(bench))
+        say(forecast(bench))
         return
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
-        typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
+        say("stopped; finished cells are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
-    typer.echo(console.summary(progress), err=True)
+    say(console.summary(progress), err=True)
     _end_run(store, progress)
 
 
 def _end_run(store: Store, progress: Progress) -> NoReturn:
     """Say what was interrupted, draw the board, and exit."""
     for reason in sorted(set(progress.interrupted.values())):
-        typer.echo(f"interrupted: {reason}; run the same command to go on", err=True)
+        say(printable(f"interrupted: {reason}; run the same command to go on"), err=True)
     _report(store)
     _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
 
@@ -116,7 +118,7 @@ def _planning_notes(bench: Bench) -> list[str]:
 
 def _print_notes(notes: Iterable[str]) -> None:
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(printable(f"note: {note}"), err=True)
 
 
 def _exit_with(code: int, failed: bool) -> NoReturn:
@@ -134,7 +136,7 @@ def _run_and_tune(bench: Bench) -> Progress:
     from reports import write
 
     trials, tuned_cells = tuning_to_come(bench)
-    typer.echo(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
+    say(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
 
     def draw_page() -> Path:
         return stages.report(bench.store, write, judged=False)[1]
@@ -145,7 +147,7 @@ def _run_and_tune(bench: Bench) -> Progress:
         if bench.suite.tuning:
             tuned, _ = stages.tune(bench, show.stage("tuning", within=trials, after=tuned_cells))
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
-        typer.echo("page: judging generated images and drawing it", err=True)
+        say("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
         stages.close_board(bench)
     return progress
@@ -181,13 +183,13 @@ def tune(
         with console.progress_display() as show:
             _, table = stages.tune(bench, show)
     except KeyboardInterrupt:
-        typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
+        say("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
     if not table:
         asked = f"--only {' '.join(only)}" if only else f"suite {loaded.name}"
         raise BenchError(f"{asked} given; no tuned cell of this suite matches; see 'run --dry-run'")
-    typer.echo(table)
-    typer.echo(f"studies: {store.out / 'studies'}")
+    say(table)
+    say(f"studies: {store.out / 'studies'}")
 
 
 @app.command()
@@ -196,7 +198,7 @@ def score(out: Out, plugin: Trusted = None) -> None:
     from bench import stages
     from bench.store import Store
 
-    typer.echo(f"{stages.score(Store(out, plugin or []))} cells scored")
+    say(f"{stages.score(Store(out, plugin or []))} cells scored")
 
 
 @app.command()
@@ -223,9 +225,9 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
     from reports import write
 
     board, page = stages.report(store, write, formats, public)
-    typer.echo(console.board_table(board))
+    say(console.board_table(board))
     label = "page" if page.suffix else "files"
-    typer.echo(f"{label}: {page}")
+    say(f"{label}: {page}")
 
 
 @app.command()
@@ -244,10 +246,10 @@ def verify(
     checks = verifying.verify(Store(out, plugin or []), write, deep)
     for check in checks:
         for line in check.lines():
-            typer.echo(line)
+            say(printable(line))
         if check.note:
-            typer.echo(f"note: {check.note}", err=True)
-    typer.echo(verifying.summary(checks))
+            say(printable(f"note: {check.note}"), err=True)
+    say(verifying.summary(checks))
     _exit_with(1, any(check.mismatches for check in checks))
 
 
@@ -275,7 +277,7 @@ def reproduce(
     with console.progress_display() as show:
         outcomes = reproducing.reproduce(Store(out), keys, data, again, options, show)
     for outcome in outcomes:
-        typer.echo(outcome.text)
+        say(printable(outcome.text))
     _exit_with(1, not all(outcome.agrees for outcome in outcomes))
 
 
@@ -301,17 +303,17 @@ def diff(
     plugins = plugin or []
     difference = compare.compare(read(before, plugins), read(after, plugins))
     for alarm in difference.alarms:
-        typer.secho(f"NOT COMPARABLE: {alarm}", fg="red")
-    typer.echo("\n".join(text.lines(difference)))
+        say(printable(f"NOT COMPARABLE: {alarm}"), colour="red")
+    say(join_lines(text.lines(difference)))
     if page:
         from reports import diff as drawing
         from reports.write import write_page
 
         write_page(page, drawing.render(difference))
-        typer.echo(f"page: {page}")
+        say(f"page: {page}")
     drops = difference.drops if fail_on_drop else ()
     for drop in drops:
-        typer.echo(f"drop: {drop}", err=True)
+        say(printable(f"drop: {drop}"), err=True)
     _exit_with(1, bool(drops))
 
 
@@ -329,8 +331,8 @@ def index(
     for entry in entries:
         if entry.private:
             pictures = f"pictures of {', '.join(entry.private)}, which may not be passed on"
-            typer.echo(f"note: {to / entry.folder} holds {pictures}; do not publish it", err=True)
-    typer.echo(f"page: {page}")
+            say(f"note: {to / entry.folder} holds {pictures}; do not publish it", err=True)
+    say(f"page: {page}")
 
 
 @app.command()
@@ -339,7 +341,7 @@ def sync(out: Out, plugin: Trusted = None) -> None:
     from bench import tracking
     from bench.store import Store
 
-    typer.echo(f"{tracking.sync(Store(out, plugin or []))} runs written")
+    say(f"{tracking.sync(Store(out, plugin or []))} runs written")
 
 
 @app.command()
@@ -348,7 +350,7 @@ def status(out: Out) -> None:
     from bench.command_line import console
     from bench.store import Store
 
-    typer.echo(console.status_text(Store(out)))
+    say(console.status_text(Store(out)))
 
 
 @app.command()
@@ -376,7 +378,7 @@ def predict(
     count = predicting.predict(
         Store(out, plugin or []), key, images, target, device, read_image_file
     )
-    typer.echo(f"{count} masks in {target}")
+    say(f"{count} masks in {target}")
 
 
 @app.command()
@@ -403,13 +405,13 @@ def splits(
     _print_notes(notes)
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
-        typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
+        say(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
     for subset, order in sorted(drawn.orders.items()):
         more = ", ..." if len(order) > 8 else ""
-        typer.echo(f"subset {subset}: {', '.join(order[:8])}{more}")
+        say(f"subset {subset}: {', '.join(order[:8])}{more}")
     if export:
         split.export(drawn, export)
-        typer.echo(f"written to {export}")
+        say(f"written to {export}")
 
 
 @app.command("list")
@@ -422,7 +424,7 @@ def list_(
 
     if what not in console.LISTS:
         raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
-    typer.echo("\n".join(console.LISTS[what](HERE)))
+    say(join_lines(console.LISTS[what](HERE)))
 
 
 @data_app.command("check")
@@ -445,15 +447,16 @@ def data_check(
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
     result = checks.check(chosen, checks.grid_from(size, shrink))
-    typer.echo(render(result))
+    say(render(result))
     reason = obstacle(chosen) if result.usable else None
     if reason:
-        typer.echo(f"but no run is possible: {reason}")
+        say(f"but no run is possible: {reason}")
     _exit_with(2, not result.usable or bool(reason))
 
 
 def command_line() -> None:
     """Run the app; bad input gives one line and exit code 2."""
+    make_output_safe()
     with one_line_refusals():
         app()
 
