@@ -52,6 +52,8 @@ from bench.command_line.options import (
     run_options,
 )
 from bench.command_line.refusals import one_line_refusals
+from bench.command_line.terminal import make_output_safe, say
+from bench.errors import join_lines, printable
 
 if TYPE_CHECKING:
     from bench.execution.progress import Progress
@@ -102,21 +104,21 @@ def run(
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
     console.print_notes(console.planning_notes(bench))
     if dry_run:
-        typer.echo(forecast(bench))
+        say(forecast(bench))
         return
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
-        typer.echo("stopped; finished cells are kept; run the same command to go on", err=True)
+        say("stopped; finished cells are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
-    typer.echo(console.summary(progress), err=True)
+    say(console.summary(progress), err=True)
     _end_run(store, progress)
 
 
 def _end_run(store: Store, progress: Progress) -> NoReturn:
     """Say what was interrupted, draw the board, and exit."""
     for reason in sorted(set(progress.interrupted.values())):
-        typer.echo(f"interrupted: {reason}; run the same command to go on", err=True)
+        say(printable(f"interrupted: {reason}; run the same command to go on"), err=True)
     _report(store)
     _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
 
@@ -136,7 +138,7 @@ def _run_and_tune(bench: Bench) -> Progress:
     from reports import write
 
     trials, tuned_cells = tuning_to_come(bench)
-    typer.echo(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
+    say(f"data: {', '.join(bench.suite.datasets)} decoded and split", err=True)
 
     def draw_page() -> Path:
         return stages.report(bench.store, write, judged=False)[1]
@@ -151,7 +153,7 @@ def _run_and_tune(bench: Bench) -> Progress:
         if bench.suite.tuning:
             tuned, _ = stages.tune(bench, show.stage("tuning", within=trials, after=tuned_cells))
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
-        typer.echo("page: judging generated images and drawing it", err=True)
+        say("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
         stages.close_board(bench)
     return progress
@@ -185,13 +187,13 @@ def tune(
         with console.progress_display() as show:
             _, table = stages.tune(bench, show)
     except KeyboardInterrupt:
-        typer.echo("stopped; finished trials are kept; run the same command to go on", err=True)
+        say("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None
     if not table:
         asked = f"--only {' '.join(only)}" if only else f"suite {loaded.name}"
         raise BenchError(f"{asked} given; no tuned cell of this suite matches; see 'run --dry-run'")
-    typer.echo(table)
-    typer.echo(f"studies: {store.out / 'studies'}")
+    say(table)
+    say(f"studies: {store.out / 'studies'}")
 
 
 @app.command()
@@ -200,7 +202,7 @@ def score(out: Out, plugin: Trusted = None) -> None:
     from bench import stages
     from bench.store import Store
 
-    typer.echo(f"{stages.score(Store(out, plugin or []))} cells scored")
+    say(f"{stages.score(Store(out, plugin or []))} cells scored")
 
 
 @app.command()
@@ -222,9 +224,9 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
     from reports import write
 
     board, page = stages.report(store, write, formats, public)
-    typer.echo(console.board_table(board))
+    say(console.board_table(board))
     label = "page" if page.suffix else "files"
-    typer.echo(f"{label}: {page}")
+    say(f"{label}: {page}")
 
 
 @app.command()
@@ -237,10 +239,10 @@ def verify(out: Out, deep: Deep = False, plugin: Trusted = None) -> None:
     checks = verifying.verify(Store(out, plugin or []), write, deep)
     for check in checks:
         for line in check.lines():
-            typer.echo(line)
+            say(printable(line))
         if check.note:
-            typer.echo(f"note: {check.note}", err=True)
-    typer.echo(verifying.summary(checks))
+            say(printable(f"note: {check.note}"), err=True)
+    say(verifying.summary(checks))
     _exit_with(1, any(check.mismatches for check in checks))
 
 
@@ -264,7 +266,7 @@ def reproduce(
     with console.progress_display() as show:
         outcomes = reproducing.reproduce(Store(out), keys, data, again, options, show)
     for outcome in outcomes:
-        typer.echo(outcome.text)
+        say(printable(outcome.text))
     _exit_with(1, not all(outcome.agrees for outcome in outcomes))
 
 
@@ -285,17 +287,17 @@ def diff(
     plugins = plugin or []
     difference = compare.compare(read(before, plugins), read(after, plugins))
     for alarm in difference.alarms:
-        typer.secho(f"NOT COMPARABLE: {alarm}", fg="red")
-    typer.echo("\n".join(text.lines(difference)))
+        say(printable(f"NOT COMPARABLE: {alarm}"), colour="red")
+    say(join_lines(text.lines(difference)))
     if page:
         from reports import diff as drawing
         from reports.write import write_page
 
         write_page(page, drawing.render(difference))
-        typer.echo(f"page: {page}")
+        say(f"page: {page}")
     drops = difference.drops if fail_on_drop else ()
     for drop in drops:
-        typer.echo(f"drop: {drop}", err=True)
+        say(printable(f"drop: {drop}"), err=True)
     _exit_with(1, bool(drops))
 
 
@@ -313,8 +315,8 @@ def index(
     for entry in entries:
         if entry.private:
             pictures = f"pictures of {', '.join(entry.private)}, which may not be passed on"
-            typer.echo(f"note: {to / entry.folder} holds {pictures}; do not publish it", err=True)
-    typer.echo(f"page: {page}")
+            say(f"note: {to / entry.folder} holds {pictures}; do not publish it", err=True)
+    say(f"page: {page}")
 
 
 @app.command()
@@ -323,7 +325,7 @@ def sync(out: Out, plugin: Trusted = None) -> None:
     from bench import tracking
     from bench.store import Store
 
-    typer.echo(f"{tracking.sync(Store(out, plugin or []))} runs written")
+    say(f"{tracking.sync(Store(out, plugin or []))} runs written")
 
 
 @app.command()
@@ -332,7 +334,7 @@ def status(out: Out) -> None:
     from bench.command_line import console
     from bench.store import Store
 
-    typer.echo(console.status_text(Store(out)))
+    say(console.status_text(Store(out)))
 
 
 @app.command()
@@ -357,7 +359,7 @@ def predict(
     target = to or predicting.default_target(images)
     store = Store(out, plugin or [])
     count = predicting.predict_as_asked(store, asked, images, target, device, read_image_file)
-    typer.echo(f"{count} masks in {target}")
+    say(f"{count} masks in {target}")
 
 
 @app.command()
@@ -381,13 +383,13 @@ def splits(
     console.print_notes(notes)
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
-        typer.echo(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
+        say(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
     for subset, order in sorted(drawn.orders.items()):
         more = ", ..." if len(order) > 8 else ""
-        typer.echo(f"subset {subset}: {', '.join(order[:8])}{more}")
+        say(f"subset {subset}: {', '.join(order[:8])}{more}")
     if export:
         split.export(drawn, export)
-        typer.echo(f"written to {export}")
+        say(f"written to {export}")
 
 
 @app.command("list")
@@ -398,7 +400,7 @@ def list_(what: Listed, plugin: Plugins = None) -> None:
 
     if what not in console.LISTS:
         raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
-    typer.echo("\n".join(console.LISTS[what](HERE, plugin or [])))
+    say(join_lines(console.LISTS[what](HERE, plugin or [])))
 
 
 @app.command()
@@ -406,7 +408,7 @@ def new(kind: NewKind, name: NewName) -> None:
     """Write a commented suite, method or data set to begin with; each of them runs as it is."""
     from bench.command_line.templates import write_new
 
-    typer.echo(write_new(kind, name, HERE / "templates", Path()).text)
+    say(write_new(kind, name, HERE / "templates", Path()).text)
 
 
 @data_app.command("check")
@@ -425,15 +427,16 @@ def data_check(
 
     chosen = registry.dataset(dataset, data, plugin or [])[0]
     result = checks.check(chosen, checks.grid_from(size, shrink))
-    typer.echo(render(result))
+    say(render(result))
     reason = obstacle(chosen) if result.usable else None
     if reason:
-        typer.echo(f"but no run is possible: {reason}")
+        say(f"but no run is possible: {reason}")
     _exit_with(2, not result.usable or bool(reason))
 
 
 def command_line() -> None:
     """Run the app; bad input gives one line and exit code 2."""
+    make_output_safe()
     with one_line_refusals():
         app()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.board.schema import PlanningNote
 from bench.cell_records import CellJob
+from bench.errors import join_lines
 from bench.execution import driver
 from bench.execution.executor import Executor
 from bench.names import EXTERNAL, RowId, cell_label, dataset_label, draw_noun, duration
@@ -48,7 +49,7 @@ def forecast(bench: Bench) -> str:
     lines.append(_total_text(due, step_seconds, slots))
     if waiting:
         lines.append(_tuning_text(waiting, bench, step_seconds, slots))
-    return "\n".join(lines)
+    return join_lines(lines)
 
 
 def _ladder_lines(cells: Sequence[PlannedCell]) -> list[str]:

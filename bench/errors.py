@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from reprlib import Repr
 from typing import Any
 
 LONGEST_VALUE = 200  # characters of a value in a message
 LONGEST_MESSAGE = 600  # characters about one key
 MOST_PROBLEMS = 10  # of one file that a message names
+# What a terminal obeys or turns around, and half characters that cannot be written: C0 and C1,
+# marks of the writing direction, and the other line breaks of Unicode.
+CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 class BenchError(Exception):
@@ -41,6 +48,16 @@ def cut(text: str) -> str:
     """A text in one line of 200 characters at most."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_VALUE else f"{line[: LONGEST_VALUE - 3]}..."
+
+
+def printable(text: str) -> str:
+    """A text in one line whose control characters are written out, such as \\x1b or \\n."""
+    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def join_lines(lines: Iterable[str]) -> str:
+    """Lines as one text for a terminal; a line break inside one of them is written out."""
+    return "\n".join(map(printable, lines))
 
 
 def one_line(problem: Any) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.errors import printable
 from bench.execution.progress import Progress
 
 DRAWING_SHARE = 0.05  # of the time of a run, at most
@@ -42,7 +43,7 @@ class LivePage:
             page = self.draw_page()
         except Exception as problem:
             # Days of training must not end for a page; at the end of the run the error is raised.
-            reason = f"{type(problem).__name__}: {problem}"
+            reason = printable(f"{type(problem).__name__}: {problem}")
             if not self.has_failed:
                 print(f"cannot draw the page yet: {reason}; the run goes on", file=sys.stderr)
             self.has_failed = True
@@ -50,7 +51,7 @@ class LivePage:
             self.next_at = time.monotonic() + AGAIN_AFTER_S
             return
         if not self.is_drawn:
-            print(f"page so far: {page}", file=sys.stderr, flush=True)
+            print(printable(f"page so far: {page}"), file=sys.stderr, flush=True)
         self.is_drawn = True
         self.finished_cells = finished
         self.next_at = time.monotonic() + (time.monotonic() - start) / DRAWING_SHARE

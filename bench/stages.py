@@ -389,13 +389,14 @@ def report(
         judge(store)
     for file in sorted((store.out / "splits").glob("*.json")):
         split.read_kept(file, with_hash=True)  # the page holds them
-    board = build.build(store)
+    plan = read_plan(store.out)
+    board = build.build(store, plan)
     panels: Sequence[Any] = ()
     sheets: Sequence[Any] = ()
     if "html" in wanted:
         panels = pictures.panels(store, board, public)
         sheets = pictures.sheets(store, board, public)
-    tables = {task: build.per_case_csv(store, task) for task in TASKS}
+    tables = {task: build.per_case_csv(store, task, plan) for task in TASKS}
     return board, writer.write(store.out, board, panels, sheets, tables, wanted, public)
 
 

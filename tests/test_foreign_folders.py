@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.cell_folder import CellFolder
+from bench.errors import CONTROLS
 from bench.files.digests import digest_of
 from bench.store import Store
 from tests.support.command_line import Command, expect_one_line
@@ -340,3 +342,38 @@ def test_names_lead_no_command_out_of_a_folder(
     added = [file for file in after.keys() - before.keys() if not file.startswith(tuple(allowed))]
     assert added == []
     assert not [file for file in foreign.out.rglob("*.*") if SECRET.encode() in file.read_bytes()]
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\n9 runs: 9 done\u202e\x9b"
+SPEAKING = ("report", "verify", "status", "diff")  # commands that print what a row is called
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_lets_a_folder_talk_to_the_terminal(
+    foreign: Foreign, command: Command, name: str
+) -> None:
+    """Escape sequences and line breaks in labels reached the terminal of who looked at a folder."""
+    other = foreign.home / "runs" / "other"
+    shutil.copytree(foreign.out, other)
+    edit_sealed(foreign.out / "plan.json", lambda plan: plan["cells"][0].update(variant=HOSTILE))
+    if name == "status":
+        (foreign.cell / "result.json").unlink()
+        foreign_cell = CellFolder(foreign.cell)
+        foreign_cell.write_failure("error", HOSTILE)
+    words = foreign.words(name)
+    if name == "diff":
+        words[1] = str(other)
+    plugins = foreign.plugins() + [f"--plugin={file}" for file in DATA]
+    _, printed = command(words + (plugins if name in NEED_PLUGINS else []))
+    assert not CONTROLS.search(printed.replace("\n", ""))
+    assert "\n9 runs: 9 done" not in printed
+    assert (r"\x1b[2J\n9 runs" in printed) == (name in SPEAKING), printed
+
+
+def test_a_refusal_is_one_line_whatever_it_quotes(foreign: Foreign, command: Command) -> None:
+    (foreign.out / "plan.json").unlink()
+    hostile = foreign.home / "a\x1b[2J\nb"
+    foreign.out.rename(hostile)
+    code, printed = command(["status", str(hostile)])
+    assert code == 2
+    expect_one_line(printed, r"a\x1b[2J\nb")

@@ -56,9 +56,12 @@ STATUS: Mapping[State, Status] = {
 CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "subset")
 
 
-def build(store: Store) -> Board:
-    """The board of a folder that `run` wrote."""
-    plan = read_plan(store.out)
+def build(store: Store, known_plan: Plan | None = None) -> Board:
+    """The board of a folder that `run` wrote, whose plan may have been read before."""
+    return _build(store, known_plan or read_plan(store.out))
+
+
+def _build(store: Store, plan: Plan) -> Board:
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
     rows = list(filterfalse(attrgetter("ladder"), every_row))
@@ -294,12 +297,12 @@ def _environments(rows: Sequence[RowCells]) -> dict[str, str]:
     return {name: ", ".join(sorted(values)) for name, values in sorted(environments.items())}
 
 
-def per_case_csv(store: Store, task: str) -> str:
+def per_case_csv(store: Store, task: str, known_plan: Plan | None = None) -> str:
     """All score tables of a task as one, each line with its row and subset.
 
-    Empty where the plan lacks the task.
+    Empty where the plan, which may have been read before, lacks the task.
     """
-    plan = read_plan(store.out)
+    plan = known_plan or read_plan(store.out)
     select = plan.suite.select
     cells = [cell for cell in plan.cells if cell.task == task]
     if not cells:

@@ -11,6 +11,8 @@ from pathlib import Path
 from bench import registry
 from bench.board.columns import COLUMNS
 from bench.board.schema import HEADLINE, TASKS, Board, Row
+from bench.command_line.terminal import say
+from bench.errors import join_lines, printable
 from bench.execution.progress import Progress
 from bench.names import cell_label, duration, method_label
 from bench.planning import suite_file
@@ -80,9 +82,10 @@ def _remark(row: Row) -> str:
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Lines of text cells as a table, its columns padded to one width."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [list(map(printable, line)) for line in lines]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     padded_lines = []
-    for line in lines:
+    for line in shown:
         padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         padded_lines.append("  ".join(padded).rstrip())
     return "\n".join(padded_lines)
@@ -94,7 +97,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 def print_notes(notes: Iterable[str]) -> None:
     """Notes beside what a command prints."""
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(printable(f"note: {note}"), err=True)
 
 
 def planning_notes(bench: Bench) -> list[str]:
@@ -111,13 +114,14 @@ def progress_display() -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress_bar import ProgressBar
+    from rich.text import Text
 
     with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
 
         def show(progress: Progress) -> None:
             ended = progress.done + progress.failed
             bar = ProgressBar(max(1, progress.total), ended, width=BAR_WIDTH)
-            live.update(Group(bar, "\n".join(_progress_lines(progress))))
+            live.update(Group(bar, Text(join_lines(_progress_lines(progress)))))
 
         yield show
 
@@ -144,7 +148,8 @@ class PlainProgress:
                 return
         self.ended = ended
         self.printed_at = now
-        print(*_progress_lines(progress), sep="; ", file=sys.stderr, flush=True)
+        lines = map(printable, _progress_lines(progress))
+        print(*lines, sep="; ", file=sys.stderr, flush=True)
 
 
 def _progress_lines(progress: Progress) -> list[str]:
@@ -189,7 +194,7 @@ def status_text(store: Store) -> str:
             f"{status.aside} results of other settings or older code are kept aside, "
             "not on the leaderboard"
         )
-    return "\n".join(lines)
+    return join_lines(lines)
 
 
 def _running_lines(status: Status) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from bench.errors import BenchError
+from bench.errors import BenchError, printable
 
 LONGEST_REFUSAL = 2000  # characters
 TOO_LITTLE_MEMORY = "there is too little memory; free some, or raise the limit (ulimit -v)"
@@ -40,6 +40,7 @@ def one_line_refusals() -> Iterator[None]:
 
 def _refuse(message: str) -> NoReturn:
     """Print why a command cannot be carried out, in one line that fits a screen; exit code 2."""
+    message = printable(message)
     if len(message) > LONGEST_REFUSAL:  # it quotes what was given
         half = LONGEST_REFUSAL // 2
         message = f"{message[:half]} ... {message[-half:]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.data.check import Report
+from bench.errors import join_lines
 
 SMALL_SET = 40  # patients; with fewer, the report proposes outer folds
 PROPOSED_FOLDS = 5
@@ -30,7 +31,7 @@ def render(report: Report) -> str:
     lines += _small_set_lines(report)
     usable = "yes" if report.usable else "no"
     lines += ["", f"problems: {len(report.problems) or 'none'}", *_first_lines(report.problems)]
-    return "\n".join([*lines, f"usable: {usable}"]).strip()
+    return join_lines([*lines, f"usable: {usable}"]).strip()
 
 
 def _size_line(smallest: tuple[int, ...], largest: tuple[int, ...], sizes: int) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bench.errors import BenchError, cut
@@ -50,7 +51,7 @@ def _sha256(file: Path) -> str:
     return total.hexdigest()
 
 
-def is_whole(file: Path, digest: FileDigest | None, deep: bool = False) -> bool:
+def is_whole(file: Path | str, digest: FileDigest | None, deep: bool = False) -> bool:
     """Whether a file is there and holds what it held when it was written.
 
     A file of another time, such as a copy, is hashed, and gets the recorded time if it is whole:
@@ -59,15 +60,15 @@ def is_whole(file: Path, digest: FileDigest | None, deep: bool = False) -> bool:
     if digest is None:
         return False
     try:
-        status = file.stat()
+        status = os.stat(file)  # noqa: PTH116  # a path for each of many files takes longer
         if status.st_size != digest.size:
             return False
         is_untouched = status.st_mtime_ns == digest.mtime_ns
         if is_untouched and not deep:
             return True
-        if _sha256(file) != digest.sha256:
+        if _sha256(Path(file)) != digest.sha256:
             return False
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null character in the name
         return False
     if not is_untouched:
         with suppress(OSError):  # a folder that may only be read is hashed each time
@@ -77,11 +78,11 @@ def is_whole(file: Path, digest: FileDigest | None, deep: bool = False) -> bool:
 
 def is_whole_in(folder: Path, name: str, digest: FileDigest | None, deep: bool = False) -> bool:
     """Whether the file of a name in a folder is whole; one that leads out of it never is."""
-    return not _leads_out(name) and is_whole(folder / name, digest, deep)
+    return not _leads_out(name) and is_whole(f"{folder}/{name}", digest, deep)
 
 
 def _leads_out(name: str) -> bool:
-    return name.startswith("/") or ".." in Path(name).parts
+    return name.startswith("/") or ".." in name.split("/")
 
 
 def check(file: Path, digest: FileDigest | None, remedy: str) -> Path:
@@ -120,6 +121,10 @@ class FolderDigests:
 
     def read(self) -> Mapping[str, FileDigest]:
         """Digests by path in the folder. Raises BenchError if they are gone or were changed."""
+        return self._digests
+
+    @cached_property
+    def _digests(self) -> Mapping[str, FileDigest]:
         digests = read_digests(self.folder, self.remedy).files
         for name in digests:
             if _leads_out(name):
@@ -140,7 +145,7 @@ class FolderDigests:
             names |= {self._name(file) for file in part.rglob("*") if file.is_file()}
         changed = []
         for name in sorted(names):
-            if not is_whole(self.folder / name, digests.get(name), deep):
+            if not is_whole(f"{self.folder}/{name}", digests.get(name), deep):
                 changed.append(self.folder / name)
         return changed
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -31,6 +32,8 @@ else:
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 SEAL = "sha256"
+MOST_BYTES = 2**30  # of a file that is read as a whole
+MOST_WEIGHTS = 2**36  # bytes of a file with weights
 CHANGED = "was changed after it was written"
 _SEALED_END = re.compile(rb',?\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
 _SEAL_LENGTH = 100  # bytes from the end of a file in which its seal begins
@@ -61,11 +64,31 @@ def read_record(file: Path, record: type[R], remedy: str) -> R | None:
 def read_bytes(file: Path, remedy: str) -> bytes | None:
     """The content of a file, or None if there is none. Raises BenchError if it cannot be read."""
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
         raise BenchError(f"{file} cannot be read ({problem.strerror}); {remedy}") from None
+
+
+def read_regular(file: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file.
+
+    Raises OSError for a folder, a pipe or a device, which may have no end, and for more than `most`
+    bytes.
+    """
+    check_regular(file, most)
+    return file.read_bytes()
+
+
+def check_regular(file: Path, most: int) -> None:
+    """Raise OSError, before it is opened, for what is no regular file of at most so many bytes."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "a folder, pipe or device, not a file", str(file))
+    if status.st_size > most:
+        reason = f"{status.st_size} bytes; at most {most} are read"
+        raise OSError(errno.EINVAL, reason, str(file))  # no full disk
 
 
 def _without_seal(text: bytes) -> tuple[bytes, bool]:
@@ -81,7 +104,7 @@ def _without_seal(text: bytes) -> tuple[bytes, bool]:
 def is_sealed(file: Path) -> bool:
     """Whether a sealed file is there, byte by byte as it was written."""
     try:
-        return _without_seal(file.read_bytes())[1]
+        return _without_seal(read_regular(file))[1]
     except OSError:
         return False
 

@@ -13,6 +13,7 @@ from bench.api import Task
 from bench.cell_records import CellKey
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
+from bench.files.records import MOST_WEIGHTS, check_regular
 from bench.names import DEFAULT, EXTERNAL, RowId
 from bench.planning.precision import AUTO, Precision
 from bench.planning.split import Split
@@ -360,7 +361,9 @@ def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) 
 def weights_hash(file: Path) -> str:
     """sha256 of a file of weights. Raises BenchError if it cannot be read."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        check_regular(file, MOST_WEIGHTS)
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as problem:
         raise BenchError(
             f"weights {file} given; {problem.strerror}; give a readable file"

@@ -14,7 +14,7 @@ from bench import hashing
 from bench.api import Record
 from bench.data.index import CaseEntry, Index
 from bench.errors import BenchError, shown
-from bench.files.records import CHANGED, read_bytes, write_json
+from bench.files.records import CHANGED, read_bytes, read_regular, write_json
 from bench.planning import budget
 
 RUN_AGAIN = "remove it and give the suite to 'run' again"
@@ -226,7 +226,7 @@ def read(file: Path) -> Split:
     Raises BenchError if the file is none, or if its content does not have the sha256 that it says.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_without_twins)
+        content = json.loads(read_regular(file), object_pairs_hook=_without_twins)
         stated = content.pop("sha256", None)
         split = _split_from(content)
     except FileNotFoundError:

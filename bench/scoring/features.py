@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from bench import registry
 from bench.errors import BenchError, cut
+from bench.files.records import MOST_WEIGHTS, check_regular
 
 if TYPE_CHECKING:
     import torch
@@ -327,6 +328,7 @@ def _sha256(file: Path) -> str:
     import hashlib
 
     try:
+        check_regular(file, MOST_WEIGHTS)
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as problem:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import registry
 from bench.cell_records import CellJob
-from bench.errors import BenchError
+from bench.errors import BenchError, join_lines
 from bench.execution import driver
 from bench.execution.local import LocalExecutor
 from bench.execution.progress import Progress
@@ -267,7 +267,7 @@ def winners_table(store: Store, studies: Sequence[Study], trials: int) -> str:
     for study in studies:
         ended = read_trials(store, study.id)[:trials]
         lines.append(f"{study_label(study.facts())}: {_winner_text(ended)}")
-    return "\n".join(lines)
+    return join_lines(lines)
 
 
 def _winner_text(trials: Sequence[Trial]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +46,8 @@ class ResultFolder:
         self.read_split = cache(self._read_split)
         self.read_lines = cache(read_lines)  # of score tables, which several checks read
         self.state = cache(store.state)
+        self.test_patients = cache(self._test_patients)
+        self.prediction_files = cache(self._prediction_files)
         self.score_tables = cache(_score_tables)
 
     def relative_name(self, file: Path) -> str:
@@ -81,12 +83,16 @@ class ResultFolder:
             return []
         return list(split.labelled(subset, count))
 
-    def test_patients(self, dataset: str, subset: int) -> dict[str, str]:
+    def _test_patients(self, dataset: str, subset: int) -> Mapping[str, str]:
         """The patient of each test case of a subset, from the split file."""
         split = self.read_split(self.plan.suite.planned_name(dataset, subset))
         if split is None:
             return {}
         return {case: split.groups.get(case, NOTHING) for case in split.test}
+
+    def _prediction_files(self, dataset: str, subset: int) -> Mapping[str, str]:
+        """The test cases of a subset by the name of the file that holds a label map of each."""
+        return {f"{file_name(case)}.npz": case for case in self.test_patients(dataset, subset)}
 
 
 def _score_tables(folder: Path) -> tuple[PredictionSet, ...]:
@@ -214,7 +220,7 @@ def check_predictions(results: ResultFolder) -> Check:
         result = read_if_whole(folder.read_result)
         problems = result.problems if result else ()
         lacking = {problem.split(": ")[0] for problem in problems}
-        cases = list(results.test_patients(cell.dataset, cell.subset))
+        cases = results.prediction_files(cell.dataset, cell.subset)
         sets: dict[PredictionSet, None] = dict.fromkeys(
             ["last", *results.score_tables(folder.path)]
         )
@@ -267,8 +273,9 @@ def _changed_files(folder: CellFolder, deep: bool) -> tuple[list[Path], int]:
             file = folder.path / name
             changed += [] if is_sealed(file) else [file]
     if folder.has_result and not changed:
-        count += len(folder.work.read())
-        changed += folder.work.changed(deep=deep)
+        work = folder.work
+        count += len(work.read())
+        changed += work.changed(deep=deep)
     for files in (read_if_whole(folder.read_stamp), read_if_whole(folder.read_judgement)):
         if files is not None:
             kept = files.tables if isinstance(files, ScoreStamp) else files.files
@@ -280,12 +287,23 @@ def _changed_files(folder: CellFolder, deep: bool) -> tuple[list[Path], int]:
 
 
 def _absent_files(
-    folder: Path, cell: PlannedCell, plan: Plan, cases: Sequence[str]
+    folder: Path, cell: PlannedCell, plan: Plan, cases: Mapping[str, str]
 ) -> dict[str, Path]:
-    """The file that should hold its prediction, of each case that has none."""
+    """The file that should hold its prediction, of each case that has none.
+
+    `cases` are by the name of the file of a label map.
+    """
     if cell.task == SEGMENTATION:
-        files = {case: folder / f"{file_name(case)}.npz" for case in cases}
-        return {case: file for case, file in files.items() if not file.exists()}
+        present = _names_in(folder)
+        return {case: folder / name for name, case in cases.items() if name not in present}
     file = folder / PROBABILITIES
     known = read_probabilities(file, len(plan.datasets[cell.dataset].labels))
-    return {case: file for case in cases if case not in known}
+    return {case: file for case in cases.values() if case not in known}
+
+
+def _names_in(folder: Path) -> set[str]:
+    """What lies in a folder; nothing where there is none. Broken links were refused before."""
+    try:
+        return {entry.name for entry in os.scandir(folder)}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()

@@ -1,6 +1,6 @@
 """Metrics of one score table computed in a second way.
 
-Only `csv` and `statistics` are used, and no code of `bench.scoring`: an error in one of the two
+Only the standard library is used, and no code of `bench.scoring`: an error in one of the two
 implementations shows as a difference between them.
 """
 
@@ -10,6 +10,7 @@ import csv
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
@@ -54,12 +55,38 @@ def mean_of(lines: Lines, metric: str) -> float:
     Raises ValueError where no pair of a case and a class has the metric.
     """
     column, needs_reference = DEFINED[metric]
-    of_case: dict[str, list[float]] = defaultdict(list)
-    for line in lines:
-        if needs_reference is None or (line["reference"] != "0") == needs_reference:
-            of_case[line["case"]].append(float(line[column]))
-    means = {case: _mean(values) for case, values in of_case.items()}
-    return _mean_over_patients(means, lines)
+    cases = tuple(column_of(lines, "case"))
+    patients = tuple(column_of(lines, "group"))
+    references = tuple(column_of(lines, "reference"))
+    texts = column_of(lines, column)
+    of_patients = []
+    for of_cases in _grouped(cases, patients, references, needs_reference):
+        of_patients.append(_mean([_mean_of_case(texts, numbers) for numbers in of_cases]))
+    return fmean(of_patients)
+
+
+def _mean_of_case(texts: Sequence[str], numbers: Sequence[int]) -> float:
+    """The mean of some lines of a column."""
+    return _mean([float(texts[number]) for number in numbers])
+
+
+@lru_cache(maxsize=64)
+def _grouped(
+    cases: Sequence[str],
+    patients: Sequence[str],
+    references: Sequence[str],
+    needs_reference: bool | None,
+) -> Sequence[Sequence[Sequence[int]]]:
+    """The numbers of the lines that count, by case, by patient.
+
+    Kept, because the tables of one test set are of the same cases.
+    """
+    patient_of = dict(zip(cases, patients, strict=True))
+    grouped: dict[str, dict[str, list[int]]] = {}
+    for number, (case, reference) in enumerate(zip(cases, references, strict=True)):
+        if needs_reference is None or (reference != "0") == needs_reference:
+            grouped.setdefault(patient_of[case], {}).setdefault(case, []).append(number)
+    return [list(of_cases.values()) for of_cases in grouped.values()]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -32,6 +32,7 @@ from bench.verify.plain_metrics import (
 SYNTHETIC = ("fid", "fid_tf1", "fd", "kid", "copy_rate", "fd_normal")
 GAINS = ("gain", "augmented_gain")
 AUGMENTED = "augmented_dice"
+PSEUDO_HEALTHY, PREDICTIONS = "pseudo-healthy", "predictions"  # score tables of a cell
 METRICS = (*DEFINED, *OF_LABELS, *OF_PSEUDO_HEALTHY, *GAINS, *SYNTHETIC, AUGMENTED)
 NO_JUDGEMENT = Judgement(inputs="")  # of a damaged file: no number is known
 BySubset = dict[int, float | None]  # by draw: with outer folds, of all folds together
@@ -108,6 +109,7 @@ class PlainMeans:
         self.folds = folds  # outer folds; each tests other patients
         self._read = read or cache(read_lines)
         self._values: dict[tuple[RowId, str], BySubset] = {}
+        self._lines: dict[tuple[RowId, str], Mapping[int, Lines]] = {}
 
     def of_numbers(
         self, numbers: Sequence[StoredNumber]
@@ -158,22 +160,27 @@ class PlainMeans:
         return self._values[row, metric]
 
     def _read_by_subset(self, row: RowId, metric: str) -> BySubset:
+        plain_metric = "dice" if metric == AUGMENTED else metric
         values: BySubset = {}
-        for draw, tables in self._tables_by_draw(row, metric).items():
-            if len(tables) == self.folds:
-                lines = [line for table in tables for line in table]
-                plain_metric = "dice" if metric == AUGMENTED else metric
-                values[draw] = value_of(lines, plain_metric)
+        for draw, lines in self._lines_by_draw(row, _kind_of_table(metric)).items():
+            values[draw] = value_of(lines, plain_metric)
         return values
 
-    def _tables_by_draw(self, row: RowId, metric: str) -> dict[int, list[Lines]]:
-        """The score tables of each draw; one for each outer fold that has ended."""
-        tables: dict[int, list[Lines]] = {}
+    def _lines_by_draw(self, row: RowId, kind: str) -> Mapping[int, Lines]:
+        """The score table of each draw, over all outer folds; of draws whose folds all ended."""
+        if (row, kind) in self._lines:
+            return self._lines[row, kind]
+        tables: dict[int, list[Lines]] = defaultdict(list)
         for cell in self.cells_of(row):
-            file = _table_of(cell, metric)
+            file = _table_of(cell, kind)
             if file.exists():
-                tables.setdefault(cell.subset // self.folds, []).append(self._read(file))
-        return tables
+                tables[cell.subset // self.folds].append(self._read(file))
+        lines = {}
+        for draw, of_folds in tables.items():
+            if len(of_folds) == self.folds:
+                lines[draw] = _joined(of_folds)
+        self._lines[row, kind] = lines
+        return lines
 
     def _gain(self, number: StoredNumber) -> float | None:
         """Over the subsets that the row and the reference at the same labels both have."""
@@ -211,14 +218,28 @@ def _read_judgement(folder: CellFolder) -> Judgement | None:
         return NO_JUDGEMENT
 
 
-def _table_of(cell: RowCell, metric: str) -> Path:
-    """The score table that holds a metric of a cell."""
+def _kind_of_table(metric: str) -> str:
+    """Which score table of a cell holds a metric."""
     if metric in OF_PSEUDO_HEALTHY:
+        return PSEUDO_HEALTHY
+    return metric if metric == AUGMENTED else PREDICTIONS
+
+
+def _table_of(cell: RowCell, kind: str) -> Path:
+    """The score table of a kind."""
+    if kind == PSEUDO_HEALTHY:
         return cell.folder.pseudo_healthy_scores
-    if metric == AUGMENTED:
+    if kind == AUGMENTED:
         return cell.folder.scores("augmented")
     best = cell.folder.scores("best")
     return best if cell.chosen and best.exists() else cell.folder.scores("last")
+
+
+def _joined(tables: Sequence[Lines]) -> Lines:
+    """The lines of some tables, in their order."""
+    if len(tables) == 1:
+        return tables[0]
+    return [line for table in tables for line in table]
 
 
 def _mean_over_subsets(values: Mapping[int, float | None]) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,27 +37,20 @@ class Problem(NamedTuple):
     derived: Any
 
 
-class Truth(NamedTuple):
-    """A value of the reference that every score table states."""
+class Truths(NamedTuple):
+    """What a score table states of the reference, line by line: most tables state the same."""
 
     dataset: str
     column: str
-    case: str
-    number: str  # of the class; "" in classification
-
-
-class Statement(NamedTuple):
-    """What one table says of a Truth."""
-
-    value: str
-    where: str
+    pairs: tuple[tuple[str, str], ...]  # case and number of the class; "" in classification
+    values: tuple[str, ...]
 
 
 def check_tables(results: ResultFolder) -> Check:
     """One line for each test case (and class), a number in each column, one truth for all cells."""
     mismatches = []
     count = 0
-    truths: dict[Truth, list[Statement]] = {}
+    truths: dict[Truths, list[str]] = {}  # -> the tables that state them
     for cell, folder in results.cells(*ENDED):
         row = cell_label(cell)
         tables = results.score_tables(folder.path)
@@ -72,7 +65,7 @@ def check_tables(results: ResultFolder) -> Check:
             problems = list(_problems_of(lines, cell, patients, results.plan))
             mismatches += [Mismatch(where, row, *problem) for problem in problems]
             if not problems:
-                _note_truths(truths, lines, cell, f"{where}: {row}")
+                truths.setdefault(_truths_of(lines, cell), []).append(f"{where}: {row}")
     return Check("lines of score tables", count, [*mismatches, *_outliers(truths)])
 
 
@@ -95,10 +88,10 @@ def _problems_of(
     ):
         if patients.get(case, patient) != patient:
             yield Problem(f"group of case {case}", patient, patients[case])
-        if segments:
-            yield from _unusable_numbers(line)
-        else:
+        if not segments:
             yield from _unusable_probabilities(line, len(card.labels))
+        elif not _has_all_numbers(line):
+            yield from _unusable_numbers(line)
 
 
 def _wrong_counts(
@@ -107,6 +100,8 @@ def _wrong_counts(
     """Pairs of a case and a class that do not have exactly one line."""
     expected = Counter((case, number) for case in patients for number in numbers)
     present = Counter((case, line.get("class", "")) for case, line in _by_case(lines))
+    if present == expected:
+        return
     for pair in (present - expected) + (expected - present):
         yield Problem(f"lines of {_pair_label(*pair)}", present[pair], expected[pair])
 
@@ -117,8 +112,6 @@ def _by_case(lines: Lines) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 def _unusable_numbers(line: Mapping[str, str]) -> Iterator[Problem]:
     """Fields of segmentation that hold no number, or hold one where none is defined."""
-    if _has_all_numbers(line):
-        return
     pair = _pair_label(line["case"], line["class"])
     for name in NUMBERS:
         text = line[name]
@@ -158,24 +151,24 @@ def _is_finite(text: str) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def _note_truths(
-    truths: dict[Truth, list[Statement]], lines: Lines, cell: PlannedCell, where: str
-) -> None:
+def _truths_of(lines: Lines, cell: PlannedCell) -> Truths:
     column = TRUTH[cell.task]
-    for case, line in _by_case(lines):
-        truth = Truth(cell.dataset, column, case, line.get("class", ""))
-        truths.setdefault(truth, []).append(Statement(line[column], where))
+    pairs = tuple((case, line.get("class", "")) for case, line in _by_case(lines))
+    return Truths(cell.dataset, column, pairs, tuple(column_of(lines, column)))
 
 
-def _outliers(truths: Mapping[Truth, Sequence[Statement]]) -> Iterator[Mismatch]:
+def _outliers(truths: Mapping[Truths, Sequence[str]]) -> Iterator[Mismatch]:
     """Tables that state another reference than most: it does not depend on the method."""
-    for truth, statements in truths.items():
-        counts = Counter(statement.value for statement in statements)
-        usual = counts.most_common(1)[0][0]
-        for statement in statements:
-            if statement.value != usual:
-                pair = _pair_label(truth.case, truth.number)
-                yield Mismatch(statement.where, pair, truth.column, statement.value, usual)
+    counts: dict[tuple[str, str, str, str], Counter[str]] = defaultdict(Counter)
+    for stated, tables in truths.items():
+        for pair, value in zip(stated.pairs, stated.values, strict=True):
+            counts[stated.dataset, stated.column, *pair][value] += len(tables)
+    for stated, tables in truths.items():
+        for pair, value in zip(stated.pairs, stated.values, strict=True):
+            usual = counts[stated.dataset, stated.column, *pair].most_common(1)[0][0]
+            if value != usual:
+                for where in tables:
+                    yield Mismatch(where, _pair_label(*pair), stated.column, value, usual)
 
 
 def check_again(results: ResultFolder) -> Check:

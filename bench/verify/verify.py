@@ -96,8 +96,8 @@ def _check_board(
     """board.json and the tables of report/ against a board that is built anew."""
     store = results.store
     try:
-        board = build.build(store)
-        per_case = {task: build.per_case_csv(store, task) for task in TASKS}
+        board = build.build(store, results.plan)
+        per_case = {task: build.per_case_csv(store, task, results.plan) for task in TASKS}
         texts = writer.texts(board, per_case)
     except Exception as problem:  # whatever a damaged file leads to: earlier checks name it
         reason = f"none: {type(problem).__name__}: {problem}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+from bench.errors import printable
 from reports.templating import read_static
 
 VEGA_LITE = "6.4"
@@ -35,7 +36,18 @@ def script_bundle() -> str:
 
 def draw_svg(spec: Mapping[str, Any]) -> str:
     """A specification as an SVG element; the same input gives the same text."""
-    return _draw_text(json.dumps(spec, ensure_ascii=False, allow_nan=False))
+    return _draw_text(json.dumps(_without_controls(spec), ensure_ascii=False, allow_nan=False))
+
+
+def _without_controls(value: Any) -> Any:
+    """Plain data whose texts can stand in SVG: at a control character in one the library aborts."""
+    if isinstance(value, str):
+        return "\n".join(map(printable, value.split("\n")))
+    if isinstance(value, Mapping):
+        return {name: _without_controls(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return list(map(_without_controls, value))
+    return value
 
 
 # A live page is written again and again, and most of its figures have not changed.

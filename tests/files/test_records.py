@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,8 +29,11 @@ from bench.cell_records import (
 )
 from bench.data.index import DroppedCase, StoredArray, read_index, write_index
 from bench.errors import BenchError
-from bench.files.records import plain_data, read_record, write_record
+from bench.files.records import MOST_BYTES, plain_data, read_bytes, read_record, write_record
+from bench.planning import split
+from bench.planning.cells import weights_hash
 from bench.planning.plan_file import PublishedNumber, StudyFacts, read_plan, write_plan
+from bench.scoring import features
 from bench.status import read_status
 from bench.store import Store
 from tests.support.boards import dataset_facts, planned_cell, toy_plan
@@ -304,3 +308,33 @@ def test_results_of_an_older_layout_are_counted_as_aside(tmp_path: Path) -> None
         (folder.path / "result.json").write_text('{"key": "old", "seconds": 3}')
     state = read_status(store)
     assert (state.done, state.missing, state.aside) == (1, 0, 4)
+
+
+@pytest.mark.parametrize("special", ["device", "pipe", "folder"])
+def test_what_has_no_end_is_refused_before_it_is_read(tmp_path: Path, special: str) -> None:
+    """A split, weights or an extractor named /dev/zero filled the memory; a pipe hung for ever."""
+
+    file = tmp_path / "special"
+    if special == "pipe":
+        os.mkfifo(file)
+    elif special == "folder":
+        file.mkdir()
+    else:
+        file = Path("/dev/zero")
+    reason = "a folder, pipe or device, not a file"
+    with pytest.raises(BenchError, match=reason):
+        read_bytes(file, "remove it")
+    with pytest.raises(BenchError, match=reason):
+        split.read(file)
+    with pytest.raises(BenchError, match=reason):
+        weights_hash(file)
+    with pytest.raises(features.Unavailable, match=reason):
+        features._sha256(file)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "huge.json"
+    with file.open("wb") as stream:
+        stream.truncate(MOST_BYTES + 1)  # takes no room on disk
+    with pytest.raises(BenchError, match=f"at most {MOST_BYTES} are read"):
+        read_bytes(file, "remove it")

@@ -58,6 +58,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def copy(done: Store, tmp_path: Path) -> Store:
     shutil.copytree(done.out, tmp_path / "toy")
+    shutil.copytree(done.cache, tmp_path / "cache")  # the plan finds it beside the folder
     return Store(tmp_path / "toy")
 
 
@@ -345,7 +346,7 @@ def test_a_mistake_in_the_board_itself_shows_by_the_second_way(
     position = next(i for i, row in numbers if row.metric == "dice" and row.mean)
     row = rows[position]
     rows[position] = replace(row, mean=0.5)
-    monkeypatch.setattr(verifying.build, "build", lambda _: replace(board, rows=rows))
+    monkeypatch.setattr(verifying.build, "build", lambda *_: replace(board, rows=rows))
     edit(copy.out / "board.json", lambda content: content["rows"][position].update(mean=0.5))
     for file in (copy.out / "report").iterdir():
         file.unlink()

@@ -186,3 +186,13 @@ def test_too_many_scores_have_no_figure(board: Board, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cases, "MOST_VALUES", 71)
     assert cases.section_figure(board, *PLACE) is None
     assert case_strips.section_figure(board, *PLACE) is None
+
+
+def test_a_control_character_in_a_name_does_not_end_the_process() -> None:
+    """Found with a hostile plan: the drawing library aborted, and `report` with it (exit 134)."""
+    spec = {
+        "data": {"values": [{"name": "a\x1b[2J\x07b", "value": 1}]},
+        "mark": "bar",
+        "encoding": {"y": {"field": "name", "type": "nominal"}, "x": {"field": "value"}},
+    }
+    assert r"a\x1b[2J\x07b" in draw_svg(spec)
