@@ -195,6 +195,52 @@ def tune(
 
 
 @app.command()
+def work(
+    out: Annotated[Path, typer.Argument(help="A folder that `run` planned.")],
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY...", help="Keys of runs; see the page.")
+    ] = None,
+    any_: Annotated[bool, typer.Option("--any", help="Take every run that nobody holds.")] = False,
+    wall_time: Annotated[
+        str | None,
+        typer.Option(help="How long this job may take, such as 2:00:00; that of a SLURM job."),
+    ] = None,
+    only: Only = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    plugin: Trusted = None,
+    retries: Retries = 2,
+) -> None:
+    """Train and score free runs of a folder that several machines share; see docs/clusters.md."""
+    import signal
+
+    from bench.command_line import console
+    from bench.errors import BenchError
+    from bench.execution import shared_work
+    from bench.execution.shift import Shift
+    from bench.execution.shift import wall_time as parse_wall_time
+    from bench.store import Store
+
+    if any_ == bool(keys):
+        raise BenchError(f"work {out} given; expected --any, or keys of runs; give one of them")
+    check_device(device)
+    shift = Shift(parse_wall_time(wall_time))
+    options = shared_work.WorkOptions(
+        keys or [], only or [], workers, device, plugin or [], retries
+    )
+    # Queues end a job by this signal: what runs is given back then.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with console.progress_display() as show:
+            progress = shared_work.work(Store(out, plugin or []), options, shift, show)
+    except KeyboardInterrupt:
+        typer.echo("stopped; finished runs are kept, others may go on with the rest", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(console.summary(progress), err=True)
+    _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
+
+
+@app.command()
 def score(out: Out, plugin: Trusted = None) -> None:
     """Score the predictions in OUT, as far as they need it."""
     from bench import stages

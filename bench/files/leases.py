@@ -157,6 +157,13 @@ class HeldLease:
                 (self.folder / LEASE).unlink(missing_ok=True)
 
 
+def end_for_dead(folder: Path) -> None:
+    """Give up the lease of a process of this machine that has ended, so that none waits for it."""
+    lease = read_lease(folder)
+    if lease is not None and lease.is_of_this_kernel and not lease.ended:
+        HeldLease(folder, lease).end(others_go_on=True)
+
+
 # --- the clock of the file server
 
 _clocks: dict[int, tuple[float, float]] = {}  # of a file system -> its time, and ours since boot
