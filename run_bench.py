@@ -24,6 +24,7 @@ from bench.command_line.options import (
     SuiteFile,
     Trusted,
     Workers,
+    WriteJobs,
     check_device,
     check_file,
     check_index_folder,
@@ -73,6 +74,7 @@ def run(
     ] = False,
     publish: Publish = False,
     renew: Renew = False,
+    write_jobs: WriteJobs = None,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import stages
@@ -89,6 +91,9 @@ def run(
     if dry_run:
         typer.echo(forecast(bench))
         return
+    if write_jobs:
+        _write_jobs(bench, write_jobs)
+        return
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
@@ -96,6 +101,20 @@ def run(
         raise typer.Exit(130) from None
     typer.echo(console.summary(progress), err=True)
     _end_run(store, progress)
+
+
+def _write_jobs(bench: Bench, folder: Path) -> None:
+    """Write what a queue is to run, and say how it is started."""
+    from bench.execution import job_script
+
+    options = bench.options
+    program = HERE / Path(__file__).name
+    command = job_script.work_command(program, bench.store.out, options.device, options.plugins)
+    missing = sum(bench.store.state(cell.key) == "missing" for cell in bench.cells)
+    script = job_script.write_job_script(folder, bench.suite.name, missing, command)
+    if bench.suite.tuning:
+        typer.echo("note: tuning is left to 'run', after these jobs", err=True)
+    typer.echo(f"jobs: sbatch {script}; then the same 'run' without --write-jobs")
 
 
 def _end_run(store: Store, progress: Progress) -> NoReturn:
@@ -381,6 +400,17 @@ def index(
             pictures = f"pictures of {', '.join(entry.private)}, which may not be passed on"
             typer.echo(f"note: {to / entry.folder} holds {pictures}; do not publish it", err=True)
     typer.echo(f"page: {page}")
+
+
+@app.command()
+def merge(
+    outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders of one plan.")],
+    to: Annotated[Path, typer.Option(help="The folder for all their runs; a new one.")],
+) -> None:
+    """Unite folders of one plan that machines without a shared disk worked on."""
+    from bench.execution import merge as merging
+
+    typer.echo(f"{merging.merge(outs, to)} runs in {to}; 'report' draws their page")
 
 
 @app.command()

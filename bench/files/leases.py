@@ -59,6 +59,22 @@ def read_lease(folder: Path) -> Lease | None:
         return UNREADABLE
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a folder, and when it was last heard of."""
+
+    lease: Lease
+    silent_s: float | None  # None where the clock of the file server cannot be asked
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Who holds a folder, if it is held; None for a lease that was given up."""
+    lease = read_lease(folder)
+    if lease is None or lease.ended:
+        return None
+    return Holder(lease, age(folder / LEASE))
+
+
 def is_live(folder: Path) -> bool:
     """Whether a process of another machine holds a folder, as far as files tell."""
     lease = read_lease(folder)

@@ -1,5 +1,6 @@
 """Workers of a shared folder: they take free cells, leave others alone and prove that they fit."""
 
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from bench.planning.suite import Suite
 from bench.planning.workplace import WORKPLACE, check_workplace, read_workplace, write_workplace
 from bench.store import Store
 from tests.support.command_line import PLUGINS as PLUGIN_WORDS
-from tests.support.command_line import ROOT, Command
+from tests.support.command_line import ROOT, Command, suite_file
 from tests.support.tiny_bench import PLUGINS, plan, planned, run, toy_suite
 from tests.support.two_hosts import as_host
 
@@ -97,6 +98,36 @@ def test_ten_commands_need_no_scheduler(tmp_path: Path) -> None:
     for cell in planned(store):
         assert store.cell(cell.key).has_result
         assert store.cell(cell.key).log.read_text().count("fit on") == 1
+
+
+def test_a_job_script_works_off_what_was_planned(tmp_path: Path, command: Command) -> None:
+    suite = suite_file(tmp_path, subsets=1)
+    out, jobs = tmp_path / "runs" / "a b", tmp_path / "jobs"
+    words = ["run", str(suite), "--out", str(out), "--write-jobs", str(jobs), *PLUGIN_WORDS]
+    code, text = command(words)
+    assert (code, f"jobs: sbatch {jobs / 'work.sh'}" in text) == (0, True)
+    script = (jobs / "work.sh").read_text()
+    assert "#SBATCH --array=0-1\n" in script
+    [last] = [line for line in script.splitlines() if line.startswith("exec ")]
+    python, program, *rest = shlex.split(last.removeprefix("exec "))
+    assert (python, program) == (sys.executable, str(ROOT / "run_bench.py"))
+    assert not any(Store(out).cell(cell.key).has_result for cell in planned(Store(out)))
+    code, text = command(rest)
+    assert (code, "2 of 2 runs done" in text) == (0, True)
+
+
+def test_status_says_where_a_cell_runs(tmp_path: Path, command: Command) -> None:
+    store = Store(tmp_path / "toy")
+    plan(toy_suite(), store)
+    folder = store.cell(planned(store)[0].key)
+    folder.make()
+    with as_host("node7"):
+        leases.take(folder.path, ".try-a")
+    code, text = command(["status", str(store.out)])
+    assert code == 0
+    assert "1 running" in text
+    assert "starting on node7, process" in text
+    assert ", heard of 0 s ago" in text
 
 
 def test_plug_ins_are_imported_only_if_they_are_named(tmp_path: Path, command: Command) -> None:
