@@ -27,6 +27,7 @@ from bench.planning.plan_file import Plan, read_plan
 from bench.planning.precision import AUTO, Precision, planned_precision
 from bench.planning.provenance import commit, started_on
 from bench.planning.suite import Suite
+from bench.planning.workplace import write_workplace
 from bench.published.board import Published, open_board
 from bench.published.board_file import is_published, write_board_file
 from bench.published.kept_rows import with_plugin_methods
@@ -166,6 +167,7 @@ def _studies(bench: Bench) -> Sequence[Any]:
 def write_plan(bench: Bench) -> None:
     """Write plan.json: what `score`, `report`, `status` and `verify` need."""
     plan_file.write_plan(bench.store.out, make_plan(bench))
+    write_workplace(bench.store.out)
 
 
 def make_plan(bench: Bench) -> Plan:

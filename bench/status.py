@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.cell_records import CellFailure, CellProgress
 from bench.execution import attempts
+from bench.files.leases import Holder, holder_of
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import read_plan
 from bench.store import Store, refuse_links
@@ -22,6 +23,7 @@ class Status:
     missing: int
     cells: Mapping[str, PlannedCell]  # by key; without those that cannot be run
     progress: Mapping[str, CellProgress | None]  # of running cells
+    holders: Mapping[str, Holder | None]  # who runs them
     failures: Mapping[str, CellFailure | None]
     aside: int  # finished cells that are not in the plan, such as those of older code
     seconds: Mapping[str, float]  # sums over finished cells: cell, train, import, part_wait
@@ -39,10 +41,12 @@ def read_status(store: Store) -> Status:
     cells = {cell.key: cell for cell in plan.cells if not cell.refusal}
     states = [store.state(key) for key in cells]
     progress: dict[str, CellProgress | None] = {}
+    holders: dict[str, Holder | None] = {}
     failures: dict[str, CellFailure | None] = {}
     for key, state in zip(cells, states, strict=True):
         if state == "running":
             progress[key] = attempts.latest(store.cell(key)).shown_progress()
+            holders[key] = holder_of(store.cell(key).path)
         elif state == "failed":
             failures[key] = store.cell(key).read_failure()
     return Status(
@@ -52,6 +56,7 @@ def read_status(store: Store) -> Status:
         missing=states.count("missing"),
         cells=cells,
         progress=progress,
+        holders=holders,
         failures=failures,
         aside=_count_aside(store, cells),
         seconds=_total_seconds(store, cells),

@@ -14,6 +14,7 @@ from bench.board.schema import HEADLINE, TASKS, Board, Row
 from bench.command_line.terminal import say
 from bench.errors import join_lines, printable
 from bench.execution.progress import Progress
+from bench.files.leases import Holder
 from bench.names import cell_label, duration, method_label
 from bench.planning import suite_file
 from bench.planning.dataset_facts import warnings
@@ -203,8 +204,21 @@ def _running_lines(status: Status) -> list[str]:
         step = "starting"
         if progress is not None:
             step = f"step {progress.step} of {progress.steps}"
-        lines.append(f"running  {cell_label(status.cells[key])}: {step}")
+        place = _place(status.holders.get(key))
+        lines.append(f"running  {cell_label(status.cells[key])}: {step}{place}")
     return lines
+
+
+def _place(holder: Holder | None) -> str:
+    """Where a cell runs, and since when nothing was heard of it."""
+    if holder is None:
+        return ""
+    place = f" on {holder.lease.host}, process {holder.lease.process}"
+    if holder.lease.job:
+        place += f", job {holder.lease.job}"
+    if holder.silent_s is not None:
+        place += f", heard of {duration(max(0.0, holder.silent_s))} ago"
+    return place
 
 
 def _failure_lines(status: Status) -> list[str]:

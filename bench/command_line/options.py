@@ -89,6 +89,12 @@ Renew = Annotated[
         "--renew", help="Train rows of a published board again whose code has changed since."
     ),
 ]
+WriteJobs = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-jobs", help="Plan, write a script for SLURM to this folder, and train nothing."
+    ),
+]
 Retries = Annotated[
     int,
     typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),

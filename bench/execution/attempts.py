@@ -238,7 +238,9 @@ def _seen_by_all_in(cell: CellFolder, settled: Settled) -> float:
 
 
 def gather(cell: CellFolder) -> None:
-    """Copy what tells why an attempt came to nothing into the cell: its log, and its own words.
+    """Copy what tells why an attempt came to nothing into the cell, and let others go on from it.
+
+    That is its log, and its own words if the machine was short of something.
 
     To be called where its process is known to have ended.
     """
@@ -249,6 +251,7 @@ def gather(cell: CellFolder) -> None:
     for name in (attempt.log.name, "interrupted.json"):
         with suppress(FileNotFoundError):
             shutil.copyfile(attempt.path / name, cell.path / name)
+    leases.end_for_dead(cell.path)
 
 
 def forget(cell: CellFolder) -> None:

@@ -14,6 +14,7 @@ from bench.cell_records import CellJob, CellProgress
 from bench.execution import attempts
 from bench.execution.executor import Executor, Finished
 from bench.execution.progress import Progress, RunningCell
+from bench.execution.shift import Shift
 from bench.names import EXTERNAL, cell_label
 from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
@@ -113,16 +114,18 @@ def execute(
     show: Callable[[Progress], None],
     retry_failed: bool = False,
     retries: int = 2,
+    shift: Shift | None = None,
 ) -> Progress:
     """Run all cells that are not done, and call `score` with the key of each cell that is.
 
-    A cell that the machine could not finish is run again, `retries` times at most. Returns the
-    final counts. The workers are ended on any exception.
+    A cell that the machine could not finish is run again, `retries` times at most. In a `shift`,
+    cells that another launch finished or holds are left to it, and what runs at its end is ended.
+    Returns the final counts. The workers are ended on any exception.
     """
     attempts.sweep(store.out)
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
-    launches = _Launches(unique, jobs, store, executor, time_limit_s, retries)
+    launches = _Launches(unique, jobs, store, executor, time_limit_s, retries, shift)
     for key, cell in unique.items():
         state = store.state(key)
         # An untuned cell failed because all trials of its study did: these are run again instead.
@@ -130,13 +133,14 @@ def execute(
         if state == "done":
             progress.done += 1
             progress.kept += 1
-            score(key)
+            if shift is None:
+                score(key)
         elif state == "failed" and not retried:
             progress.failed += 1
         else:
             launches.waiting.append((0.0, key))
     try:
-        while launches.waiting or executor.running():
+        while launches.are_due():
             launches.start_due(progress)
             progress.running = launches.running_cells()
             show(progress)
@@ -160,6 +164,7 @@ class _Launches:
         executor: Executor,
         time_limit_s: float,
         retries: int = 2,
+        shift: Shift | None = None,
     ) -> None:
         self.cells = cells
         self.jobs = jobs
@@ -169,11 +174,20 @@ class _Launches:
         self.waiting: deque[tuple[float, str]] = deque()  # (not before, key)
         self.started: dict[Path, float] = {}  # folder of a cell -> time
         self.retries = retries
+        self.shift = shift
         self.interruptions: Counter[str] = Counter()  # of each cell, by the machine
         self.alone: set[str] = set()  # cells that have one more try, with all memory for themselves
 
+    def are_due(self) -> bool:
+        """Whether cells wait or run, and the shift is not over."""
+        if self.shift is not None and self.shift.is_over:
+            return False
+        return bool(self.waiting or self.executor.running())
+
     def start_due(self, progress: Progress) -> None:
         """Hand waiting cells to the executor as long as it has free slots."""
+        if self.shift is not None and not self.shift.begins_cells:
+            self.waiting.clear()
         for _ in range(len(self.waiting)):
             running = self.executor.running()
             if len(running) >= self.executor.slots:
@@ -187,6 +201,8 @@ class _Launches:
             if key in self.alone and running:
                 self.waiting.append((not_before, key))
                 return
+            if self._is_of_another(key, progress):
+                continue
             try:
                 self._start(self.store.cell(key))
             except OSError as problem:
@@ -201,8 +217,27 @@ class _Launches:
         limit = self.time_limit_s - seconds_in(attempts.latest(folder).snapshot)
         self.executor.submit(folder.path, max(1.0, limit))
 
+    def _is_of_another(self, key: str, progress: Progress) -> bool:
+        """Whether another launch has a cell: no worker need be started to find that out."""
+        state = self.store.state(key)
+        if state == "running":
+            self.leave_to_holder(key)
+        elif self.shift is not None and state == "done":
+            progress.done += 1
+            progress.kept += 1
+        elif self.shift is not None and state == "failed":
+            progress.failed += 1
+        else:
+            return False
+        return True
+
+    def leave_to_holder(self, key: str) -> None:
+        """Try a cell later that another launch holds; in a shift, it is that launch's."""
+        if self.shift is None:
+            self.wait_again(key)
+
     def wait_again(self, key: str) -> None:
-        """Try a cell again a little later, because another launch holds it."""
+        """Try a cell again a little later."""
         self.waiting.append((time.monotonic() + BUSY_PAUSE_S, key))
 
     def running_cells(self) -> dict[str, RunningCell]:
@@ -233,7 +268,7 @@ def _settle(
         if folder.has_result:
             _score_finished(folder, score)
         elif not folder.has_failed and finished.how == "busy":
-            launches.wait_again(folder.key)
+            launches.leave_to_holder(folder.key)
             return
         elif not folder.has_failed:
             _settle_unfinished(finished, folder, launches, progress)

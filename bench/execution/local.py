@@ -18,6 +18,7 @@ from typing import cast
 
 from bench import store
 from bench.cell_folder import CellFolder
+from bench.execution import attempts
 from bench.execution.executor import Finished, How
 from bench.worker.failures import DISK, describe_failure, describe_signal, lacks_memory
 
@@ -42,7 +43,6 @@ def work(folder: str, environment: Mapping[str, str | None]) -> None:
     _set_environment(environment)
     try:
         worker = importlib.import_module("bench.worker.main")
-        attempts = importlib.import_module("bench.execution.attempts")
     except Exception as problem:  # torch needs gigabytes to be imported
         print(f"a worker cannot start: {describe_failure(problem)[1]}", file=sys.stderr)
         code = NO_MEMORY if lacks_memory(problem) else 1
@@ -136,6 +136,9 @@ class LocalExecutor:
             process.join()
             if process.pid is not None:
                 _kill_group(process.pid)
+        for folder in self.processes:
+            with suppress(OSError):
+                attempts.gather(CellFolder(folder))
         self.processes.clear()
 
 

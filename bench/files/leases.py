@@ -59,6 +59,22 @@ def read_lease(folder: Path) -> Lease | None:
         return UNREADABLE
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a folder, and when it was last heard of."""
+
+    lease: Lease
+    silent_s: float | None  # None where the clock of the file server cannot be asked
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Who holds a folder, if it is held; None for a lease that was given up."""
+    lease = read_lease(folder)
+    if lease is None or lease.ended:
+        return None
+    return Holder(lease, age(folder / LEASE))
+
+
 def is_live(folder: Path) -> bool:
     """Whether a process of another machine holds a folder, as far as files tell."""
     lease = read_lease(folder)
@@ -155,6 +171,13 @@ class HeldLease:
                 write_record(self.folder / LEASE, replace(self.lease, ended=True))
             else:
                 (self.folder / LEASE).unlink(missing_ok=True)
+
+
+def end_for_dead(folder: Path) -> None:
+    """Give up the lease of a process of this machine that has ended, so that none waits for it."""
+    lease = read_lease(folder)
+    if lease is not None and lease.is_of_this_kernel and not lease.ended:
+        HeldLease(folder, lease).end(others_go_on=True)
 
 
 # --- the clock of the file server
