@@ -40,9 +40,8 @@ class DTC(BackboneMethod):
             with autocast(run):
                 features = self.network.features(torch.cat([x, next(unlabelled)]))
                 logits = self.network.head(features)
-                level_sets = head(features)
             p = logits.float().softmax(1)
-            z = level_sets.float()
+            z = head(features.float())  # in float32: the masks of level sets are steep
             # L = Dice of the foreground + 0.3 (z - d)^2 + w(t) (S(z) - p)^2 of all images
             # docs/methods/dtc.md#loss, eq. 1
             dice = masked_dice_loss(p[: len(x)], y, first_class=1)
