@@ -24,9 +24,14 @@ Given = TypeVar("Given")
 
 
 def labelled_batches(
-    cases: Sequence[Case], size: int, run: Run, augment: str, role: str = "labelled"
+    cases: Sequence[Case],
+    size: int,
+    run: Run,
+    augment: str,
+    role: str = "labelled",
+    device: torch.device | None = None,
 ) -> CaseBatches[Batch]:
-    """Endless batches of `size` labelled cases on the device of the run.
+    """Endless batches of `size` labelled cases on the device of the run, or on another one.
 
     Images are cropped to the training grid and augmented; the targets are masks or, in
     classification, labels. Order and augmentation have seeds of their own for each `role`. Raises
@@ -43,7 +48,7 @@ def labelled_batches(
         ratios = _native_ratios(cases)
         return CaseBatches(pool, ratios, size, run, augment, role, with_labels)
     return CaseBatches(
-        _with_masks(cases, run),
+        _with_masks(cases, device or run.device),
         _native_ratios(cases),
         size,
         run,
@@ -104,16 +109,19 @@ class MixedBatches(Iterator[Batch]):
 
 
 def unlabelled_batches(
-    cases: Sequence[Case], size: int, run: Run, augment: str
+    cases: Sequence[Case], size: int, run: Run, augment: str, role: str = "unlabelled"
 ) -> CaseBatches[torch.Tensor]:
-    """Endless batches of images alone (B C *S); masks and labels of the cases are never read."""
+    """Endless batches of images alone (B C *S); masks and labels of the cases are never read.
+
+    Order and augmentation have seeds of their own for each `role`.
+    """
     return CaseBatches(
         _without_masks(cases, run),
         _native_ratios(cases),
         size,
         run,
         augment,
-        "unlabelled",
+        role,
         lambda chosen, images, masks: images,
     )
 
@@ -124,11 +132,11 @@ def _require(value: Known | None, case: Case, what: str) -> Known:
     return value
 
 
-def _with_masks(cases: Sequence[Case], run: Run) -> list[Batch]:
+def _with_masks(cases: Sequence[Case], device: torch.device) -> list[Batch]:
     pool: list[Batch] = []
     for case in cases:
-        mask = torch.from_numpy(_require(case.mask, case, "mask")).to(run.device)
-        pool.append((torch.from_numpy(case.image).to(run.device), mask))
+        mask = torch.from_numpy(_require(case.mask, case, "mask")).to(device)
+        pool.append((torch.from_numpy(case.image).to(device), mask))
     return pool
 
 

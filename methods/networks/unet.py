@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
 DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the encoder levels; the decoder has none
 
@@ -25,6 +24,7 @@ class UNet(nn.Module):
             _block(i, o, p) for i, o, p in zip(inputs, widths, DROPOUT, strict=True)
         )
         self.shrink = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in reversed(widths[:-1]))
+        self.upsample: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         self.decoder = nn.ModuleList(_block(2 * w, w, 0.0) for w in reversed(widths[:-1]))
         self.head = nn.Conv2d(width, classes, 3, padding=1)
 
@@ -54,8 +54,7 @@ class UNet(nn.Module):
         x = levels[-1]
         skips = reversed(levels[:-1])
         for shrink, block, skip in zip(self.shrink, self.decoder, skips, strict=True):
-            up = interpolate(shrink(x), scale_factor=2, mode="bilinear", align_corners=True)
-            x = block(torch.cat([skip, up], 1))
+            x = block(torch.cat([skip, self.upsample(shrink(x))], 1))
             maps.append(x)
         return maps
 

@@ -23,11 +23,6 @@ class Regions:
     differ_sure: torch.Tensor  # D': the views predict different classes and both are sure
 
 
-def add_noise(images: torch.Tensor, noise: float) -> torch.Tensor:
-    """x~ = x + clip(noise N(0, 1), +-2 noise)."""
-    return images + (noise * torch.randn_like(images)).clamp(-2 * noise, 2 * noise)
-
-
 def mix_images(unlabelled: torch.Tensor, labelled: torch.Tensor, parameter: float) -> torch.Tensor:
     """Step MA: x_m = lambda u~ + (1 - lambda) x~ with shuffled labelled partners, eq. 3.
 

@@ -11,7 +11,6 @@ from methods.schedules import ema_decay, late_ema_decay, polynomial_decay, sigmo
 from methods.sgrs_net.config import Config
 from methods.sgrs_net.losses import (
     Regions,
-    add_noise,
     find_regions,
     half_dice_loss,
     mix_images,
@@ -31,6 +30,7 @@ from methods.training import (
     steps,
     unlabelled_batches,
 )
+from methods.views import add_noise
 
 # Of every float tensor of the student at every step, batch statistics included.
 HIDDEN_DECAY = 2e-4

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from bench.testing import MethodContract
+import pytest
+
+from bench.testing import MethodContract, toy_view
 
 
 class TestSupervised(MethodContract):
@@ -27,6 +29,36 @@ class TestCPS(MethodContract):
 
 class TestUAMT(MethodContract):
     method = "ua_mt"
+
+
+class TestFixMatch(MethodContract):
+    method = "fixmatch"
+
+
+class TestBCP(MethodContract):
+    method = "bcp"
+
+    def test_budgets_smaller_than_a_batch_can_be_trained(self) -> None:
+        """Two labelled images at least: one cannot be pasted into another."""
+        with pytest.raises(ValueError, match="label 2 or more"):
+            self.fitted(toy_view(labelled=1, unlabelled=1))
+        self.fitted(toy_view(labelled=2, unlabelled=1))
+
+
+class TestUniMatch(MethodContract):
+    method = "unimatch"
+
+
+class TestURPC(MethodContract):
+    method = "urpc"
+
+
+class TestDTC(MethodContract):
+    method = "dtc"
+
+
+class TestMCNetPlus(MethodContract):
+    method = "mc_net_plus"
 
 
 class TestThreshold(MethodContract):

@@ -35,6 +35,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "sgrs_net": {},
     "cps": {},
     "ua_mt": {},
+    "bcp": {},
+    "urpc": {},
+    "mc_net_plus": {},
+    "dtc": {},
+    "unimatch": {"confidence": 0.4},
+    "fixmatch": {"confidence": 0.4},
     "singan_seg": {"iterations": 3, "filters": 4, "samples_per_image": 2, "max_sources": 1},
     "ssgnet": {"generator": STYLEGAN3, "resolution": 32, "kimg": 0.004, "pool": 4, "rounds": 1},
     "smile": {

@@ -19,7 +19,6 @@ from methods.schedules import sigmoid_ramp
 from methods.sgrs_net.config import Config, space
 from methods.sgrs_net.losses import (
     Regions,
-    add_noise,
     find_regions,
     half_dice_loss,
     mix_images,
@@ -28,6 +27,7 @@ from methods.sgrs_net.losses import (
     whole_region,
 )
 from methods.sgrs_net.method import SGRSNet
+from methods.views import add_noise
 
 TWO = Spec("segmentation", 2, 1, 2, (24, 24), (0.0, 1.0), False)
 

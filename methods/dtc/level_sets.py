@@ -1,0 +1,73 @@
+"""Level sets of DTC: their targets, their head and their masks (docs/methods/dtc.md#level-sets)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from torch import nn
+
+from bench.api import Run, Spec
+
+
+class LevelSetHead(nn.Module):
+    """Level sets in [-1, 1] (B K-1 *S), one of each foreground class, of features (B D *S)."""
+
+    def __init__(self, width: int, classes: int, ndim: int) -> None:
+        super().__init__()
+        convolution: Any = nn.Conv3d if ndim == 3 else nn.Conv2d
+        self.convolution = convolution(width, classes - 1, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Negative inside of a class, positive outside."""
+        logits: torch.Tensor = self.convolution(features)
+        return logits.tanh()
+
+
+def masks_of(level_sets: torch.Tensor, steepness: float) -> torch.Tensor:
+    """S(z) = sigmoid(-k z), eq. 3: near 1 inside of a class and near 0 outside."""
+    return torch.sigmoid(-steepness * level_sets)
+
+
+def signed_distances(masks: torch.Tensor, classes: int) -> torch.Tensor:
+    """Targets of level sets (B K-1 *S) float32 of masks (B *S) on the host, eq. 2."""
+    maps: list[NDArray[np.float32]] = []
+    for mask in masks.numpy():
+        maps += [signed_distance(mask == label) for label in range(1, classes)]
+    stacked = torch.from_numpy(np.stack(maps))
+    return stacked.unflatten(0, (len(masks), classes - 1))
+
+
+def signed_distance(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Distance to the border of a class (*S), each side divided by its own largest.
+
+    Negative inside, 0 on the inner border, positive outside; 1 where the class is absent and -1
+    where it is everywhere.
+    """
+    if not inside.any():
+        return np.ones(inside.shape, np.float32)
+    if inside.all():
+        return np.full(inside.shape, -1, np.float32)
+    to_outside = distance_transform_edt(inside)
+    to_inside = distance_transform_edt(~inside)
+    level_set = to_inside / to_inside.max() - to_outside / to_outside.max()
+    level_set[to_outside == 1] = 0  # the inner border
+    return np.asarray(level_set, np.float32)
+
+
+@torch.no_grad()
+def build_level_set_head(network: Any, spec: Spec, run: Run) -> LevelSetHead:
+    """A head for the features of a network. Raises ValueError if these are coarser than images."""
+    network.eval()
+    features = network.features(torch.zeros(1, spec.channels, *spec.size))
+    if features.shape[2:] != spec.size:
+        raise ValueError(
+            f"backbone {type(network).__name__} gives features of {tuple(features.shape[2:])} for "
+            f"images of {spec.size}; dtc draws level sets in full resolution; choose unet or vnet"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed("heads"))
+        return LevelSetHead(features.shape[1], spec.classes, spec.ndim)

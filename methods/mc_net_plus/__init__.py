@@ -1,0 +1,1 @@
+"""MC-Net+: three decoders of one encoder that agree on each other's sharpened predictions."""

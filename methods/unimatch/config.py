@@ -1,0 +1,34 @@
+"""Settings of UniMatch; their sources are in docs/methods/unimatch.md#defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from methods.config import TrainingConfig, shared
+
+
+class Config(TrainingConfig):
+    """What UniMatch adds, with the recipe for ACDC. The weak view is that of `augment`."""
+
+    unlabelled_batch_size: int = Field(default=12, ge=1)  # and as many to cut boxes from
+    weight: float = Field(default=1.0, ge=0)  # of all terms on unlabelled images together
+    confidence: float = Field(default=0.95, ge=0)  # pixels below it are not learnt
+    # The strong views: docs/methods/common.md#views
+    jitter: float = Field(default=0.5, ge=0, lt=1)
+    jitter_probability: float = Field(default=0.8, ge=0, le=1)
+    blur_probability: float = Field(default=0.5, ge=0, le=1)
+    cutmix: float = Field(default=0.5, ge=0, le=1)  # the probability of a box
+    feature_dropout: float = Field(default=0.5, ge=0, lt=1)  # of channels of encoder maps
+
+
+def space(trial: Any) -> Config:
+    """What tuning may choose; trial 0 gives the defaults."""
+    return Config(
+        **shared(trial),
+        weight=trial.suggest_float("weight", 0.1, 2.0, log=True),
+        confidence=trial.suggest_float("confidence", 0.6, 0.99),
+        cutmix=trial.suggest_float("cutmix", 0.0, 1.0),
+        feature_dropout=trial.suggest_float("feature_dropout", 0.1, 0.8),
+    )

@@ -1,0 +1,1 @@
+"""URPC: predictions at four scales that agree, most where they are certain."""
