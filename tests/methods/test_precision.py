@@ -54,7 +54,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 METHODS = sorted(CONFIGS)
 # The steps of these take about a minute on a processor without units for bfloat16.
-LONG = frozenset({"smile", "ss_net", "ssgnet"})
+LONG = frozenset(CONFIGS) - {"supervised", "mean_teacher", "sgrs_net", "singan_seg"}
 # Bounds after 50 steps; probabilities differed by at most 0.05, losses by at most 0.015.
 PROBABILITIES = 0.1  # mean absolute difference
 LOSS = 0.05
