@@ -20,7 +20,7 @@ from bench import store
 from bench.cell_folder import CellFolder
 from bench.execution import attempts
 from bench.execution.executor import Finished, How
-from bench.worker.failures import DISK, describe_failure, describe_signal, lacks_memory
+from bench.worker.failures import DISK, MEMORY, describe_failure, describe_signal, lacks_memory
 
 PRELOAD = [
     "torch",
@@ -29,6 +29,7 @@ PRELOAD = [
     "bench.worker.main",
     "bench.execution.attempts",
 ]
+END_OF_LOG = 4000  # characters
 BUSY, NO_MEMORY, NO_DISK = 3, 4, 74  # exit codes of workers; see bench.worker.main
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_SETTINGS = ("PYTHONPATH", "PYTHONSAFEPATH")  # where Python looks for modules
@@ -183,6 +184,8 @@ def _by_exit_code(folder: Path, code: int, process: int) -> Finished:
     """How a worker ended that was not killed here."""
     if code < 0:
         kind, message = describe_signal(-code)
+        if -code == signal.SIGABRT and _log_tells_of_memory(folder):
+            kind = MEMORY
         return Finished(folder, cast(How, kind), message)
     if code == BUSY and _is_held_elsewhere(folder, process):
         return Finished(folder, "busy", f"exit code {code}")
@@ -191,6 +194,16 @@ def _by_exit_code(folder: Path, code: int, process: int) -> Finished:
     if code == NO_DISK:
         return Finished(folder, "disk", f"exit code {code}; see log.txt")
     return Finished(folder, "ended", f"exit code {code}")
+
+
+def _log_tells_of_memory(folder: Path) -> bool:
+    """Whether a worker said that memory had run out before native code of torch aborted it."""
+    log = attempts.latest(CellFolder(folder)).log
+    try:
+        end = log.read_text(errors="replace")[-END_OF_LOG:]
+    except OSError:
+        return False
+    return describe_failure(RuntimeError(end))[0] == MEMORY
 
 
 def _is_held_elsewhere(folder: Path, process: int) -> bool:

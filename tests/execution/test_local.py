@@ -1,5 +1,6 @@
 """Workers on this machine: their server, and how their ends are read."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,21 @@ def test_busy_is_believed_where_another_launch_holds_the_cell(tmp_path: Path) ->
 def test_ends_are_told_apart(tmp_path: Path, code: int, how: str, detail: str) -> None:
     finished = _by_exit_code(tmp_path, code, process=1)
     assert (finished.how, finished.detail) == (how, detail)
+
+
+@pytest.mark.parametrize(
+    ("said", "how"),
+    [
+        ("terminate called after throwing an instance of 'std::bad_alloc'", "out of memory"),
+        ("DefaultCPUAllocator: can't allocate memory", "out of memory"),
+        ("free(): invalid pointer", "crash"),
+    ],
+)
+def test_an_abort_for_want_of_memory_is_not_the_failure_of_the_method(
+    tmp_path: Path, said: str, how: str
+) -> None:
+    """Under `ulimit -v` native code of torch aborts; that counted as a crash of the method."""
+    (tmp_path / "cells" / "key").mkdir(parents=True)
+    folder = tmp_path / "cells" / "key"
+    (folder / "log.txt").write_text(f"fit on 2 cases\n{said}\n")
+    assert _by_exit_code(folder, -signal.SIGABRT, process=1).how == how
