@@ -200,15 +200,15 @@ def claim(folder: Path) -> Iterator[bool]:
     these see a lease, see `bench.files.leases`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "claim").open("a") as file:
+    # Without a buffer, which on a full disk would be written again when the file is closed.
+    with (folder / "claim").open("ab", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return
         file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        file.write(str(os.getpid()).encode())
         yield True
 
 

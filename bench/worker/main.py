@@ -74,11 +74,12 @@ def _run_claimed(folder: CellFolder) -> int:
 
 def _record_failure(folder: CellFolder, problem: BaseException) -> int:
     """Write why a cell failed, or why the machine could not finish it; returns an exit code."""
+    kind, message = describe_failure(problem)
     with suppress(Exception):  # an exception that cannot say what it is
-        traceback.print_exception(problem)
+        if kind != DISK:  # which may be full before there is a log: this goes to the terminal then
+            traceback.print_exception(problem)
     if folder.has_result:
         return FINISHED
-    kind, message = describe_failure(problem)
     folder.cap_log()
     try:
         folder.make()
@@ -88,7 +89,8 @@ def _record_failure(folder: CellFolder, problem: BaseException) -> int:
             folder.snapshot.unlink(missing_ok=True)
             folder.write_failure(kind, message)
     except (OSError, MemoryError):
-        traceback.print_exc()
+        if kind != DISK:  # the exit code tells of it
+            traceback.print_exc()
     return CODES.get(kind, FAILED)
 
 
