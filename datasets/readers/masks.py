@@ -219,6 +219,11 @@ def _cut_at_half(path: Path, levels: Levels) -> NDArray[np.uint8]:
     if levels.is_lossy:  # an empty mask may hold stray ones here
         _refuse_dark_areas(path, values)
         return (values > 127).astype(np.uint8)
+    if 0 < highest <= 0.5:
+        raise DataProblem(
+            f"{path}: mask values up to {highest:g}; expected 0 and 1; if they are probabilities, "
+            "save where they are above a half"
+        )
     if highest <= 1:
         threshold = 0.5 if values.dtype.kind == "f" else 0
         return (values > threshold).astype(np.uint8)

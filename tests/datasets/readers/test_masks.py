@@ -120,6 +120,15 @@ def test_negative_values_are_refused(tmp_path: Path, value: float) -> None:
         read_mask(save(tmp_path / "m.npy", levels), TWO)
 
 
+@pytest.mark.parametrize("value", [0.5, 0.1])
+def test_a_mask_that_is_nowhere_above_a_half_is_refused(tmp_path: Path, value: float) -> None:
+    """Values of 0 and 0.5 were background without a word."""
+    levels = np.zeros((8, 8))
+    levels[2:6, 2:6] = value
+    with pytest.raises(DataProblem, match=rf"m\.npy: mask values up to {value}; expected 0 and 1"):
+        read_mask(save(tmp_path / "m.npy", levels), TWO)
+
+
 @pytest.mark.parametrize(
     "levels",
     [
