@@ -7,27 +7,22 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bench.command_line import looking, machines
+from bench.command_line.exits import exit_with
 from bench.command_line.options import (
     Data,
-    DatasetId,
     Deep,
     Device,
-    Draws,
     DryRun,
     EnsembleOf,
     FailOnDrop,
     Formats,
-    GridShrink,
-    GridSize,
     Inception,
     KeyAndImages,
     Keys,
     Labelled,
-    Listed,
     MasksTo,
     Method,
-    NewKind,
-    NewName,
     NewOut,
     Only,
     Out,
@@ -39,7 +34,6 @@ from bench.command_line.options import (
     Retries,
     RetryFailed,
     Size,
-    SplitExport,
     Steps,
     Subset,
     SuiteFile,
@@ -109,7 +103,7 @@ def run(
         say(forecast(bench))
         return
     if write_jobs:
-        _write_jobs(bench, write_jobs)
+        machines.write_jobs(bench, write_jobs, HERE / Path(__file__).name)
         return
     try:
         progress = _run_and_tune(bench)
@@ -120,31 +114,12 @@ def run(
     _end_run(store, progress)
 
 
-def _write_jobs(bench: Bench, folder: Path) -> None:
-    """Write what a queue is to run, and say how it is started."""
-    from bench.execution import job_script
-
-    options = bench.options
-    program = HERE / Path(__file__).name
-    command = job_script.work_command(program, bench.store.out, options.device, options.plugins)
-    missing = sum(bench.store.state(cell.key) == "missing" for cell in bench.cells)
-    script = job_script.write_job_script(folder, bench.suite.name, missing, command)
-    if bench.suite.tuning:
-        say("note: tuning is left to 'run', after these jobs", err=True)
-    say(f"jobs: sbatch {script}; then the same 'run' without --write-jobs")
-
-
 def _end_run(store: Store, progress: Progress) -> NoReturn:
     """Say what was interrupted, draw the board, and exit."""
     for reason in sorted(set(progress.interrupted.values())):
         say(printable(f"interrupted: {reason}; run the same command to go on"), err=True)
     _report(store)
-    _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
-
-
-def _exit_with(code: int, failed: bool) -> NoReturn:
-    """End with an exit code if something failed, else with 0."""
-    raise typer.Exit(code * failed)
+    exit_with(1, progress.failed > 0 or bool(progress.interrupted))
 
 
 def _run_and_tune(bench: Bench) -> Progress:
@@ -216,52 +191,6 @@ def tune(
 
 
 @app.command()
-def work(
-    out: Annotated[Path, typer.Argument(help="A folder that `run` planned.")],
-    keys: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY...", help="Keys of runs; see the page.")
-    ] = None,
-    any_: Annotated[bool, typer.Option("--any", help="Take every run that nobody holds.")] = False,
-    wall_time: Annotated[
-        str | None,
-        typer.Option(help="How long this job may take, such as 2:00:00; that of a SLURM job."),
-    ] = None,
-    only: Only = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    plugin: Trusted = None,
-    retries: Retries = 2,
-) -> None:
-    """Train and score free runs of a folder that several machines share; see docs/clusters.md."""
-    import signal
-
-    from bench.command_line import console
-    from bench.errors import BenchError
-    from bench.execution import shared_work
-    from bench.execution.shift import Shift
-    from bench.execution.shift import wall_time as parse_wall_time
-    from bench.store import Store
-
-    if any_ == bool(keys):
-        raise BenchError(f"work {out} given; expected --any, or keys of runs; give one of them")
-    check_device(device)
-    shift = Shift(parse_wall_time(wall_time))
-    options = shared_work.WorkOptions(
-        keys or [], only or [], workers, device, plugin or [], retries
-    )
-    # Queues end a job by this signal: what runs is given back then.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with console.progress_display() as show:
-            progress = shared_work.work(Store(out, plugin or []), options, shift, show)
-    except KeyboardInterrupt:
-        say("stopped; finished runs are kept, others may go on with the rest", err=True)
-        raise typer.Exit(130) from None
-    say(console.summary(progress), err=True)
-    _exit_with(1, progress.failed > 0 or bool(progress.interrupted))
-
-
-@app.command()
 def score(out: Out, plugin: Trusted = None) -> None:
     """Score the predictions in OUT, as far as they need it."""
     from bench import stages
@@ -308,7 +237,7 @@ def verify(out: Out, deep: Deep = False, plugin: Trusted = None) -> None:
         if check.note:
             say(printable(f"note: {check.note}"), err=True)
     say(verifying.summary(checks))
-    _exit_with(1, any(check.mismatches for check in checks))
+    exit_with(1, any(check.mismatches for check in checks))
 
 
 @app.command()
@@ -332,7 +261,7 @@ def reproduce(
         outcomes = reproducing.reproduce(Store(out), keys, data, again, options, show)
     for outcome in outcomes:
         say(printable(outcome.text))
-    _exit_with(1, not all(outcome.agrees for outcome in outcomes))
+    exit_with(1, not all(outcome.agrees for outcome in outcomes))
 
 
 @app.command()
@@ -363,7 +292,7 @@ def diff(
     drops = difference.drops if fail_on_drop else ()
     for drop in drops:
         say(printable(f"drop: {drop}"), err=True)
-    _exit_with(1, bool(drops))
+    exit_with(1, bool(drops))
 
 
 @app.command()
@@ -385,32 +314,12 @@ def index(
 
 
 @app.command()
-def merge(
-    outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders of one plan.")],
-    to: Annotated[Path, typer.Option(help="The folder for all their runs; a new one.")],
-) -> None:
-    """Unite folders of one plan that machines without a shared disk worked on."""
-    from bench.execution import merge as merging
-
-    say(f"{merging.merge(outs, to)} runs in {to}; 'report' draws their page")
-
-
-@app.command()
 def sync(out: Out, plugin: Trusted = None) -> None:
     """Write the results of OUT to MLflow: to mlflow.db beside OUT, or to MLFLOW_TRACKING_URI."""
     from bench import tracking
     from bench.store import Store
 
     say(f"{tracking.sync(Store(out, plugin or []))} runs written")
-
-
-@app.command()
-def status(out: Out) -> None:
-    """Say how many runs of OUT are done, running, failed and missing."""
-    from bench.command_line import console
-    from bench.store import Store
-
-    say(console.status_text(Store(out)))
 
 
 @app.command()
@@ -438,76 +347,13 @@ def predict(
     say(f"{count} masks in {target}")
 
 
-@app.command()
-def splits(
-    dataset: DatasetId,
-    data: Data = None,
-    export: SplitExport = None,
-    plugin: Plugins = None,
-    subsets: Draws = 5,
-    seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
-) -> None:
-    """Show or write the split and the draws of labelled patients of a data set."""
-    from bench import stages
-    from bench.command_line import console
-    from bench.planning import split
-
-    if export is not None:
-        check_file("--export", export)
-    cache = Path("runs") / "cache"
-    drawn, notes = stages.splits(dataset, data, cache, subsets, seed, plugin or [])
-    console.print_notes(notes)
-    sides = {"train": drawn.train, "test": drawn.test}
-    for side, cases in sides.items():
-        say(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
-    for subset, order in sorted(drawn.orders.items()):
-        more = ", ..." if len(order) > 8 else ""
-        say(f"subset {subset}: {', '.join(order[:8])}{more}")
-    if export:
-        split.export(drawn, export)
-        say(f"written to {export}")
-
-
-@app.command("list")
-def list_(what: Listed, plugin: Plugins = None) -> None:
-    """List the available methods, data sets, suites or metrics, those of plug-ins among them."""
-    from bench.command_line import console
-    from bench.errors import BenchError
-
-    if what not in console.LISTS:
-        raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
-    say(join_lines(console.LISTS[what](HERE, plugin or [])))
-
-
-@app.command()
-def new(kind: NewKind, name: NewName) -> None:
-    """Write a commented suite, method or data set to begin with; each of them runs as it is."""
-    from bench.command_line.templates import write_new
-
-    say(write_new(kind, name, HERE / "templates", Path()).text)
-
-
-@data_app.command("check")
-def data_check(
-    dataset: DatasetId,
-    data: Data = None,
-    plugin: Plugins = None,
-    size: GridSize = "",
-    shrink: GridShrink = "",
-) -> None:
-    """Read a whole data set and print what it holds and all its problems."""
-    from bench import registry
-    from bench.data import check as checks
-    from bench.data.check_text import render
-    from bench.planning.datasets import obstacle
-
-    chosen = registry.dataset(dataset, data, plugin or [])[0]
-    result = checks.check(chosen, checks.grid_from(size, shrink))
-    say(render(result))
-    reason = obstacle(chosen) if result.usable else None
-    if reason:
-        say(f"but no run is possible: {reason}")
-    _exit_with(2, not result.usable or bool(reason))
+app.command()(machines.work)
+app.command()(machines.merge)
+app.command()(looking.status)
+app.command()(looking.splits)
+app.command("list")(looking.list_)
+app.command()(looking.new)
+data_app.command("check")(looking.data_check)
 
 
 def command_line() -> None:

@@ -10,6 +10,7 @@ from bench import registry, stages
 from bench.board.schema import HEADLINE
 from bench.cell_folder import BOARD_FILE
 from bench.errors import BenchError, cut
+from bench.execution.chosen_models import full_key
 from bench.execution.progress import Progress
 from bench.names import RowId, cell_label
 from bench.planning.cells import PlannedCell
@@ -82,13 +83,13 @@ def reproduce(
 
 
 def _finished_cell(plan: Plan, store: Store, key: str) -> PlannedCell:
-    matching = {cell.key: cell for cell in plan.cells if key and cell.key.startswith(key)}
-    if len(matching) != 1 or store.state(next(iter(matching))) != "done":
+    whole = full_key(store, key)
+    planned = [cell for cell in plan.cells if cell.key == whole]
+    if not planned or store.state(whole) != "done":
         raise BenchError(
-            f"key {cut(key)} given; {len(matching)} runs of {store.out} begin so; "
-            "expected one that is finished; see 'status' or the page"
+            f"key {cut(key)} given; it is of no finished run of this board; see the page for keys"
         )
-    return next(iter(matching.values()))
+    return planned[0]
 
 
 def _check_plugin(cell: PlannedCell, store: Store, plugins: Sequence[Path]) -> None:

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import registry
-from bench.board import build, pictures
+from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
 from bench.cell_folder import CellFolder
-from bench.data import decode, decoded_case
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
 from bench.execution.progress import Progress
 from bench.mending import mend_cell, score_again
 from bench.names import EXTERNAL
-from bench.planning import plan_file, split
+from bench.planning import plan_file, split, suite_file
 from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells, reference_models
-from bench.planning.dataset_facts import describe_datasets, left_out, warnings
+from bench.planning.dataset_facts import describe_datasets, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.filters import matching_cells
 from bench.planning.plan_file import Plan, read_plan
@@ -111,7 +110,7 @@ def plan_bench(
     is_board = options.publish or is_published(store.out)
     if is_board:
         suite = with_plugin_methods(suite, options.plugins)
-    _check_names(suite, options.plugins)
+    suite_file.check_names(suite, options.plugins)
     refuse_links(store.out, depth=3)
     try:
         store.open()
@@ -136,16 +135,6 @@ def plan_bench(
         keep_split(dataset.split, suite, store)
     write_plan(bench)
     return bench
-
-
-def _check_names(suite: Suite, plugins: Sequence[Path]) -> None:
-    """Raise BenchError for a method, metric or extractor that does not exist."""
-    from bench.scoring import synthetic_images
-
-    for name in suite.trained_methods:
-        registry.method(name, plugins)
-    registry.case_metrics(suite.metrics)
-    synthetic_images.check_extractors(suite.extractors)
 
 
 def with_tuned_cells(bench: Bench) -> Bench:
@@ -398,22 +387,5 @@ def report(
     if "html" in wanted:
         panels = pictures.panels(store, board, public)
         sheets = pictures.sheets(store, board, public)
-    tables = {task: build.per_case_csv(store, task, plan) for task in TASKS}
+    tables = {task: case_scores.per_case_csv(store, task, plan) for task in TASKS}
     return board, writer.write(store.out, board, panels, sheets, tables, wanted, public)
-
-
-def splits(
-    name: str,
-    data: Path | None,
-    cache_root: Path,
-    subsets: int,
-    seed: int,
-    plugins: Sequence[Path] = (),
-) -> tuple[split.Split, list[str]]:
-    """The split that a suite without `split:` draws for a data set, and what it leaves out."""
-    dataset, code = registry.dataset(name, data, plugins)
-    train, test = split.draw_sides(dataset.records(), seed, None)
-    grid = decoded_case.Grid((64, 64))  # strata come from native masks: any grid will do
-    prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
-    drawn = split.draw(name, prepared.index, seed, range(subsets))
-    return drawn, left_out(name, prepared.index)

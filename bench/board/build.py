@@ -34,14 +34,12 @@ from bench.board.schema import (
 )
 from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images, value_of_each_draw
-from bench.cell_folder import CellFolder, State
-from bench.cell_records import CellCost, PredictionSet
-from bench.files import csv_text
-from bench.names import selected_variant
+from bench.cell_folder import State
+from bench.cell_records import CellCost
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, metric_files, read_plan
 from bench.published.board_file import read_board_file
-from bench.scoring.tables import LABEL_FIELDS, Scores, mean_of, score_fields
+from bench.scoring.tables import Scores, mean_of
 from bench.store import Store
 from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
@@ -53,7 +51,6 @@ STATUS: Mapping[State, Status] = {
     "running": "missing",
     "missing": "missing",
 }
-CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "subset")
 
 
 def build(store: Store, known_plan: Plan | None = None) -> Board:
@@ -295,54 +292,6 @@ def _environments(rows: Sequence[RowCells]) -> dict[str, str]:
             for name, value in result.environment.items():
                 environments[name].add(value)
     return {name: ", ".join(sorted(values)) for name, values in sorted(environments.items())}
-
-
-def per_case_csv(store: Store, task: str, known_plan: Plan | None = None) -> str:
-    """All score tables of a task as one, each line with its row and subset.
-
-    Empty where the plan, which may have been read before, lacks the task.
-    """
-    plan = known_plan or read_plan(store.out)
-    select = plan.suite.select
-    cells = [cell for cell in plan.cells if cell.task == task]
-    if not cells:
-        return ""
-    fields: tuple[str, ...] = LABEL_FIELDS
-    if task == "segmentation":
-        fields = score_fields(registry.case_metrics(metric_files(plan, store.plugins)))
-    parts = [csv_text.write_rows([(*CSV_LABELS, *fields)])]
-    for cell in sorted(cells, key=_csv_order):
-        folder = store.cell(cell.key)
-        if store.state(cell.key) not in ("done", "failed"):
-            continue
-        parts.append(_csv_rows(cell, cell.variant, folder, "last"))
-        if select and cell.select and folder.scores("last").exists():
-            variant = selected_variant(cell.variant, select.by)
-            # A failed cell has no chosen checkpoint, and is at its worst here too.
-            which: PredictionSet = "best" if folder.scores("best").exists() else "last"
-            parts.append(_csv_rows(cell, variant, folder, which))
-    return "".join(parts)
-
-
-def _csv_order(cell: PlannedCell) -> list[str]:
-    return [str(getattr(cell, name)) for name in CSV_LABELS]
-
-
-def _csv_rows(cell: PlannedCell, variant: str, folder: CellFolder, which: PredictionSet) -> str:
-    """The lines of one score table, each behind the row and subset that it belongs to."""
-    file = folder.scores(which)
-    if not file.exists():
-        return ""
-    labels = (
-        cell.task,
-        cell.dataset,
-        cell.fraction,
-        cell.labelled,
-        cell.method,
-        variant,
-        cell.subset,
-    )
-    return csv_text.rows_behind(file.read_bytes().decode(), labels)
 
 
 def _overlays(rows: Sequence[RowCells], reference: str) -> list[Overlay]:

@@ -1,4 +1,4 @@
-"""What each method scores on each test case: the table behind the scatter of cases."""
+"""What each method scores on each test case: the table behind the scatter, and all as CSV."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bench import registry
 from bench.board.rows import RowCells
 from bench.board.schema import CaseSeries, CaseTable
-from bench.scoring.tables import LabelScores, Scores
+from bench.cell_folder import CellFolder
+from bench.cell_records import PredictionSet
+from bench.files import csv_text
+from bench.names import selected_variant
+from bench.planning.cells import PlannedCell
+from bench.planning.plan_file import Plan, metric_files, read_plan
+from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, score_fields
+from bench.store import Store
 
 METRIC = {"segmentation": "Dice", "classification": "Probability of the true label"}
+CSV_LABELS = ("task", "dataset", "fraction", "labelled", "method", "variant", "subset")
 DIGITS = 4  # for drawing; the tables of cases have every digit
 
 
@@ -64,3 +73,54 @@ def per_case(scores: Scores | LabelScores) -> dict[str, float]:
     positions = np.arange(len(scores.label))
     probabilities = scores.probabilities[positions, scores.label]
     return dict(zip(scores.case, probabilities.tolist(), strict=True))
+
+
+# --- all score tables as one
+
+
+def per_case_csv(store: Store, task: str, known_plan: Plan | None = None) -> str:
+    """All score tables of a task as one, each line with its row and subset.
+
+    Empty where the plan, which may have been read before, lacks the task.
+    """
+    plan = known_plan or read_plan(store.out)
+    select = plan.suite.select
+    cells = [cell for cell in plan.cells if cell.task == task]
+    if not cells:
+        return ""
+    fields: tuple[str, ...] = LABEL_FIELDS
+    if task == "segmentation":
+        fields = score_fields(registry.case_metrics(metric_files(plan, store.plugins)))
+    parts = [csv_text.write_rows([(*CSV_LABELS, *fields)])]
+    for cell in sorted(cells, key=_csv_order):
+        folder = store.cell(cell.key)
+        if store.state(cell.key) not in ("done", "failed"):
+            continue
+        parts.append(_csv_rows(cell, cell.variant, folder, "last"))
+        if select and cell.select and folder.scores("last").exists():
+            variant = selected_variant(cell.variant, select.by)
+            # A failed cell has no chosen checkpoint, and is at its worst here too.
+            which: PredictionSet = "best" if folder.scores("best").exists() else "last"
+            parts.append(_csv_rows(cell, variant, folder, which))
+    return "".join(parts)
+
+
+def _csv_order(cell: PlannedCell) -> list[str]:
+    return [str(getattr(cell, name)) for name in CSV_LABELS]
+
+
+def _csv_rows(cell: PlannedCell, variant: str, folder: CellFolder, which: PredictionSet) -> str:
+    """The lines of one score table, each behind the row and subset that it belongs to."""
+    file = folder.scores(which)
+    if not file.exists():
+        return ""
+    labels = (
+        cell.task,
+        cell.dataset,
+        cell.fraction,
+        cell.labelled,
+        cell.method,
+        variant,
+        cell.subset,
+    )
+    return csv_text.rows_behind(file.read_bytes().decode(), labels)

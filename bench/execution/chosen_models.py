@@ -42,7 +42,7 @@ def chosen_keys(store: Store, asked: AskedModels) -> list[str]:
             "expected either; drop one"
         )
     if asked.key:
-        return [_full_key(store, asked.key)]
+        return [full_key(store, asked.key)]
     if not asked.method:
         raise BenchError(
             "no model given; expected the key of a run before the images, or --method and "
@@ -65,13 +65,13 @@ def chosen_keys(store: Store, asked: AskedModels) -> list[str]:
     return [cell.key for cell in row]
 
 
-def _full_key(store: Store, key: str) -> str:
+def full_key(store: Store, key: str) -> str:
     """The key that begins with `key`. Raises BenchError if there is none, or more than one."""
     keys = [name for name in store.cell_keys() if name.startswith(key)]
     if len(keys) != 1:
         raise BenchError(
             f"cell {key} given; {len(keys)} cells of {store.out} begin like this; "
-            "see the page, or name the model by --method and --labelled"
+            "see the page for keys"
         )
     return keys[0]
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.cell_folder import SETTLED, CellFolder
+from bench.cell_folder import BOARD_FILE, SETTLED, CellFolder
 from bench.errors import BenchError
 from bench.execution.attempts import is_over
 from bench.files.leases import LEASE
@@ -48,6 +48,11 @@ def merge(outs: Sequence[Path], target: Path) -> int:
 
 def _read(out: Path) -> Plan:
     refuse_links(out)
+    if (out / BOARD_FILE).exists():
+        raise BenchError(
+            f"{out} given; it is a published board, whose runs may lack their predictions; "
+            "add rows to it with 'run'"
+        )
     return read_plan(out)
 
 

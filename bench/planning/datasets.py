@@ -15,6 +15,7 @@ from bench.data import decode, decoded_case
 from bench.errors import BenchError
 from bench.planning import split
 from bench.planning.cells import PlannedDataset
+from bench.planning.dataset_facts import left_out
 from bench.planning.suite import Suite
 from bench.store import Store
 
@@ -166,3 +167,20 @@ def obstacle(dataset: Dataset) -> str | None:
     except BenchError as problem:
         return str(problem)
     return None
+
+
+def draw_split(
+    name: str,
+    data: Path | None,
+    cache_root: Path,
+    subsets: int,
+    seed: int,
+    plugins: Sequence[Path] = (),
+) -> tuple[split.Split, list[str]]:
+    """The split that a suite without `split:` draws for a data set, and what it leaves out."""
+    dataset, code = registry.dataset(name, data, plugins)
+    train, test = split.draw_sides(dataset.records(), seed, None)
+    grid = decoded_case.Grid((64, 64))  # strata come from native masks: any grid will do
+    prepared = decode.prepare(dataset, {"train": train, "test": test}, grid, cache_root, code)
+    drawn = split.draw(name, prepared.index, seed, range(subsets))
+    return drawn, left_out(name, prepared.index)

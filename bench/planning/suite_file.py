@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,16 @@ def load(
         return Suite(**content)
     except ValidationError as problem:
         raise BenchError(f"{file}: {one_line(problem)}{_nearest_key(problem)}") from None
+
+
+def check_names(suite: Suite, plugins: Sequence[Path]) -> None:
+    """Raise BenchError for a method, metric or extractor that does not exist."""
+    from bench.scoring import synthetic_images
+
+    for name in suite.trained_methods:
+        registry.method(name, plugins)
+    registry.case_metrics(suite.metrics)
+    synthetic_images.check_extractors(suite.extractors)
 
 
 def _sizes(given: Any, file: Path) -> dict[str, dict[str, Any]]:

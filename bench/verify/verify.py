@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Any, Protocol
 
 from bench import __version__
-from bench.board import build
+from bench.board import build, case_scores
 from bench.board.schema import TASKS, Board
 from bench.errors import BenchError
 from bench.files import csv_text
@@ -97,7 +97,7 @@ def _check_board(
     store = results.store
     try:
         board = build.build(store, results.plan)
-        per_case = {task: build.per_case_csv(store, task, results.plan) for task in TASKS}
+        per_case = {task: case_scores.per_case_csv(store, task, results.plan) for task in TASKS}
         texts = writer.texts(board, per_case)
     except Exception as problem:  # whatever a damaged file leads to: earlier checks name it
         reason = f"none: {type(problem).__name__}: {problem}"

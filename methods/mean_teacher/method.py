@@ -7,18 +7,18 @@ import torch
 from bench.api import Run, TrainView
 from methods.mean_teacher.config import Config
 from methods.schedules import ema_decay, polynomial_decay, sigmoid_ramp
+from methods.semi_supervised import both_batches
 from methods.training import (
     BackboneMethod,
     autocast,
     ema_update,
-    labelled_batches,
     log_losses,
     optimise,
     optimizer,
     steps,
     task_loss,
-    unlabelled_batches,
 )
+from methods.views import add_noise
 
 
 class MeanTeacher(BackboneMethod):
@@ -29,14 +29,7 @@ class MeanTeacher(BackboneMethod):
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps on mixed batches [labelled | unlabelled] (docs/methods/mean_teacher.md#loss)."""
         config = self.config
-        if not view.unlabelled:
-            raise ValueError(
-                "mean teacher needs unlabelled cases; all cases of this budget are labelled"
-            )
-        labelled = labelled_batches(view.fit, config.batch_size, run, config.augment)
-        unlabelled = unlabelled_batches(
-            view.unlabelled, config.unlabelled_batch_size, run, config.augment
-        )
+        labelled, unlabelled = both_batches(view, run, config, "mean teacher")
         student = run.backbone().to(run.device).train()
         teacher = run.backbone().to(run.device).train()
         self.network = teacher if config.predict_with == "teacher" else student
@@ -49,10 +42,9 @@ class MeanTeacher(BackboneMethod):
             u = next(unlabelled)
             with autocast(run):
                 logits = student(torch.cat([x, u])).float()
-                noise = config.noise * torch.randn_like(u)
-                noise = noise.clamp(-2 * config.noise, 2 * config.noise)
+                noisy = add_noise(u, config.noise)
                 with torch.no_grad():
-                    target = teacher(u + noise).float().softmax(1)
+                    target = teacher(noisy).float().softmax(1)
                 # L = L_sup of labelled images + w(t) mean (p_student - p_teacher)^2 of the others
                 # docs/methods/mean_teacher.md#loss, eq. 1
                 supervised = supervised_loss(logits[: len(x)], y)

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.api import Run, TrainView
 from methods.schedules import ema_decay, late_ema_decay, polynomial_decay, sigmoid_ramp
+from methods.semi_supervised import both_batches
 from methods.sgrs_net.config import Config
 from methods.sgrs_net.losses import (
     Regions,
@@ -22,13 +23,11 @@ from methods.training import (
     BackboneMethod,
     autocast,
     ema_update,
-    labelled_batches,
     log_losses,
     optimise,
     optimizer,
     segmentation_loss,
     steps,
-    unlabelled_batches,
 )
 from methods.views import add_noise
 
@@ -44,14 +43,7 @@ class SGRSNet(BackboneMethod):
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps on [labelled | unlabelled | mixed] (docs/methods/sgrs_net.md#training-step)."""
         config = self.config
-        if not view.unlabelled:
-            raise ValueError(
-                "sgrs_net needs unlabelled cases; all cases of this budget are labelled"
-            )
-        labelled = labelled_batches(view.fit, config.batch_size, run, config.augment)
-        unlabelled = unlabelled_batches(
-            view.unlabelled, config.unlabelled_batch_size, run, config.augment
-        )
+        labelled, unlabelled = both_batches(view, run, config, "sgrs_net")
         student = run.backbone().to(run.device).train()
         teacher = run.backbone().to(run.device).train()
         self.network = student

@@ -9,6 +9,7 @@ import torch
 
 from bench.api import Run, Spec, TrainView
 from methods.schedules import polynomial_decay, sigmoid_ramp, step_decay
+from methods.semi_supervised import both_batches
 from methods.ss_net.config import Config
 from methods.ss_net.heads import Heads
 from methods.ss_net.losses import dice_distance_2d, dice_distance_3d, side_passes, smoothness_loss
@@ -16,13 +17,11 @@ from methods.training import (
     BackboneMethod,
     autocast,
     class_maps,
-    labelled_batches,
     log_losses,
     optimise,
     optimizer,
     segmentation_loss,
     steps,
-    unlabelled_batches,
 )
 
 
@@ -34,12 +33,7 @@ class SSNet(BackboneMethod):
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps on batches [labelled | unlabelled] (docs/methods/ss_net.md#training-step)."""
         config = self.config
-        if not view.unlabelled:
-            raise ValueError("ss_net needs unlabelled cases; all cases of this budget are labelled")
-        labelled = labelled_batches(view.fit, config.batch_size, run, config.augment)
-        unlabelled = unlabelled_batches(
-            view.unlabelled, config.unlabelled_batch_size, run, config.augment
-        )
+        labelled, unlabelled = both_batches(view, run, config, "ss_net")
         self.network = run.backbone().to(run.device)
         heads = build_heads(self.network, self.spec, run)
         self.network.train()

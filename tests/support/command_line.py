@@ -10,23 +10,14 @@ from pathlib import Path
 
 import yaml
 
+from tests.support import tiny_bench
+
 # The command line in the process of a test, where what imports cost is paid once: words -> exit
 # code, and all that it prints.
 Command = Callable[[list[str]], tuple[int, str]]
 ROOT = Path(__file__).parents[2]
 PLUGINS = [f"--plugin={file}" for file in sorted((ROOT / "tests" / "plugins").glob("*.py"))]
-TOY = {
-    "name": "toy",
-    "title": "Toy",
-    "datasets": ["tiny"],
-    "fractions": [0.3, 1.0],
-    "subsets": 2,
-    "methods": ["threshold"],
-    "reference": "threshold",
-    "size": [16, 16],
-    "steps": 30,
-    "time_limit_s": 60,
-}
+TOY = {**tiny_bench.TOY, "steps": 30}
 
 
 def expect_one_line(text: str, *parts: str) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.board.build import build, per_case_csv
+from bench.board.build import build
+from bench.board.case_scores import per_case_csv
 from bench.errors import BenchError
 from bench.files.records import write_sealed
 from bench.planning import suite

@@ -16,8 +16,8 @@ import torch
 
 from bench import registry, stages
 from bench.api import Card, Record, Spec
-from bench.board import build as results
 from bench.board import pictures
+from bench.board.case_scores import per_case_csv
 from bench.board.schema import Board
 from bench.data import cache
 from bench.data.index import read_index
@@ -94,7 +94,7 @@ def test_tasks_never_mix(done: tuple[Store, Board]) -> None:
 
 def test_numbers_can_be_computed_from_the_table_of_cases(done: tuple[Store, Board]) -> None:
     store, board = done
-    table = list(csv.DictReader(io.StringIO(results.per_case_csv(store, "classification"))))
+    table = list(csv.DictReader(io.StringIO(per_case_csv(store, "classification"))))
     [row] = [
         r for r in board.rows if (r.method, r.metric, r.fraction) == ("ssgnet", "accuracy", 0.2)
     ]

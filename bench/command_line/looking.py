@@ -1,0 +1,104 @@
+"""Commands that look at what there is: folders, data, methods; and what one begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.command_line.exits import exit_with
+from bench.command_line.options import (
+    Data,
+    DatasetId,
+    Draws,
+    GridShrink,
+    GridSize,
+    Listed,
+    NewKind,
+    NewName,
+    Out,
+    Plugins,
+    SplitExport,
+    check_file,
+)
+from bench.command_line.terminal import say
+from bench.errors import join_lines
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def status(out: Out) -> None:
+    """Say how many runs of OUT are done, running, failed and missing."""
+    from bench.command_line import console
+    from bench.store import Store
+
+    say(console.status_text(Store(out)))
+
+
+def splits(
+    dataset: DatasetId,
+    data: Data = None,
+    export: SplitExport = None,
+    plugin: Plugins = None,
+    subsets: Draws = 5,
+    seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
+) -> None:
+    """Show or write the split and the draws of labelled patients of a data set."""
+    from bench.command_line import console
+    from bench.planning import split
+    from bench.planning.datasets import draw_split
+
+    if export is not None:
+        check_file("--export", export)
+    cache = Path("runs") / "cache"
+    drawn, notes = draw_split(dataset, data, cache, subsets, seed, plugin or [])
+    console.print_notes(notes)
+    sides = {"train": drawn.train, "test": drawn.test}
+    for side, cases in sides.items():
+        say(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
+    for subset, order in sorted(drawn.orders.items()):
+        more = ", ..." if len(order) > 8 else ""
+        say(f"subset {subset}: {', '.join(order[:8])}{more}")
+    if export:
+        split.export(drawn, export)
+        say(f"written to {export}")
+
+
+def list_(what: Listed, plugin: Plugins = None) -> None:
+    """List the available methods, data sets, suites or metrics, those of plug-ins among them."""
+    from bench.command_line import console
+    from bench.errors import BenchError
+
+    if what not in console.LISTS:
+        raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
+    say(join_lines(console.LISTS[what](ROOT, plugin or [])))
+
+
+def new(kind: NewKind, name: NewName) -> None:
+    """Write a commented suite, method or data set to begin with; each of them runs as it is."""
+    from bench.command_line.templates import write_new
+
+    say(write_new(kind, name, ROOT / "templates", Path()).text)
+
+
+def data_check(
+    dataset: DatasetId,
+    data: Data = None,
+    plugin: Plugins = None,
+    size: GridSize = "",
+    shrink: GridShrink = "",
+) -> None:
+    """Read a whole data set and print what it holds and all its problems."""
+    from bench import registry
+    from bench.data import check as checks
+    from bench.data.check_text import render
+    from bench.planning.datasets import obstacle
+
+    chosen = registry.dataset(dataset, data, plugin or [])[0]
+    result = checks.check(chosen, checks.grid_from(size, shrink))
+    say(render(result))
+    reason = obstacle(chosen) if result.usable else None
+    if reason:
+        say(f"but no run is possible: {reason}")
+    exit_with(2, not result.usable or bool(reason))
