@@ -11,10 +11,12 @@ import pytest
 from bench import reproduce, stages
 from bench.board.file import read
 from bench.errors import BenchError
+from bench.execution.merge import merge
 from bench.planning.plan_file import read_plan
 from bench.published.board_file import RowVersion, read_board_file
 from bench.stages import Bench, RunOptions
 from bench.store import Store
+from reports import index
 from tests.support.sealed import edit_sealed
 from tests.support.tiny_bench import PLUGIN_FOLDER, mismatches, report, toy_suite
 
@@ -113,6 +115,19 @@ def test_report_and_verify_work_without_predictions_and_images(board: Path) -> N
     assert after == before
     assert mismatches(Store(board)) == []
     assert mismatches(Store(board), deep=True) == []
+
+
+def test_an_index_of_published_boards_can_be_drawn(board: Path, tmp_path: Path) -> None:
+    page = index.write(index.read([board]), tmp_path / "site")
+    assert "Toy" in page.read_text()
+    assert (tmp_path / "site" / "toy" / "index.html").exists()
+
+
+def test_published_boards_are_not_merged(board: Path, tmp_path: Path) -> None:
+    """What is merged loses board.toml: runs without predictions could be scored as worst."""
+    with pytest.raises(BenchError, match="published board"):
+        merge([board], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
 
 
 def test_a_method_that_the_suite_does_not_name_is_a_row(board: Path) -> None:
