@@ -330,7 +330,6 @@ def judge(store: Store) -> None:
     Images that were judged before are judged again only if what judges them has changed.
     """
     from bench.scoring.judge import judge_cell
-    from bench.worker.model import device_here
 
     plan = read_plan(store.out)
     extractors = plan.suite.judging_extractors
@@ -340,8 +339,7 @@ def judge(store: Store) -> None:
             continue
         folder = store.cell(cell.key)
         reference, reason = _reference_model(store, plan, cell)
-        device = device_here(folder.expect_job().device)
-        judge_cell(folder, decoded, reference, extractors, device, reason, store.plugins)
+        judge_cell(folder, decoded, reference, extractors, reason, store.plugins)
 
 
 def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:

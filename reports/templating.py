@@ -9,13 +9,33 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 Filters = Mapping[str, Callable[..., Any]]
 NO_FILTERS: Filters = MappingProxyType({})
+
+
+class CompiledTemplates(BytecodeCache):
+    """Templates as compiled in this process: a live page is drawn again and again."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill a bucket, if its template was compiled before."""
+        if bucket.key in self.code:
+            bucket.bytecode_from_string(self.code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        self.code[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = CompiledTemplates()
 
 
 def render_template(
@@ -32,6 +52,7 @@ def render_template(
     """
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
+        bytecode_cache=COMPILED,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

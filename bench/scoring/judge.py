@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import hashing
 from bench.cell_folder import CellFolder
-from bench.cell_records import Judgement
+from bench.cell_records import CellJob, Judgement
 from bench.errors import BenchError
 from bench.scoring import features
 from bench.scoring.pseudo_healthy import judge_pseudo_healthy
@@ -23,7 +23,6 @@ def judge_cell(
     decoded: Path,
     reference: CellFolder | None,
     extractors: Sequence[str],
-    device: str,
     why: str,
     plugins: Sequence[Path] = (),
 ) -> None:
@@ -41,6 +40,7 @@ def judge_cell(
     previous = _whole_judgement(folder)
     if previous is not None and previous.inputs == inputs and not _lacks_distances(previous):
         return
+    device = _device_here(job)
     try:
         model = load_reference(reference, device, plugins)
     except ModelFailsError as problem:
@@ -57,6 +57,12 @@ def judge_cell(
     made = [folder.pseudo_healthy_images, folder.pseudo_healthy_scores]
     files = folder.digests_of(file for file in made if file.exists())
     folder.write_judgement(replace(judgement, inputs=inputs, files=files))
+
+
+def _device_here(job: CellJob) -> str:
+    from bench.worker.model import device_here  # torch: most cells have nothing to judge
+
+    return device_here(job.device)
 
 
 def _whole_judgement(folder: CellFolder) -> Judgement | None:

@@ -91,7 +91,7 @@ def try_one(seed: int, work: Path, reference: Path) -> Outcome:
     end = "refused"
     if not fault and ended.code == 0:
         # Whatever looked right so far must draw the same board.
-        ended = commands.run(["report", "out"], folder)
+        ended = commands.run(["report", "out", "--format", "csv"], folder)
         fault = commands.fault_of(ended)
     if not fault and ended.code == 0:
         end = "the same board"

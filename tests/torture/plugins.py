@@ -75,8 +75,10 @@ def try_one(seed: int, work: Path) -> Outcome:
         words = f"CARD = {card}"
     else:
         place, deed = rng.choice(PLACES), rng.choice(DEEDS)
-        if place == "at_import" and "sleep" in deed:
-            place = "in_fit"  # nobody can tell a slow import from one without end
+        if place == "at_import" and ("sleep" in deed or "os.kill" in deed):
+            # Nobody can tell a slow import from one without end, and a signal at the import of the
+            # user's own file ends any Python program before there is something to lose.
+            place = "in_fit"
         parts[place] = deed
         words = f"{place}: {deed[:60]}"
     (folder / "rogue.py").write_text(HEAD.format(card=card, **parts))
