@@ -226,11 +226,11 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
 @app.command()
 def verify(out: Out, deep: Deep = False, plugin: Trusted = None) -> None:
     """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
-    from bench.store import Store
+    from bench.verify.settled_store import SettledStore
     from bench.verify import verify as verifying
     from reports import write
 
-    checks = verifying.verify(Store(out, plugin or []), write, deep)
+    checks = verifying.verify(SettledStore(out, plugin or []), write, deep)
     for check in checks:
         for line in check.lines():
             say(printable(line))

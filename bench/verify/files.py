@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,13 +27,13 @@ from bench.verify.plain_metrics import read_lines
 SEGMENTATION = "segmentation"
 ENDED = ("done", "failed")
 READERS: Mapping[str, Callable[[CellFolder], object]] = {
-    "cell.json": CellFolder.read_job,
-    "result.json": CellFolder.read_result,
-    "failure.json": CellFolder.read_failure,
-    "history.json": CellFolder.read_history,
-    "scores.json": CellFolder.read_stamp,
-    "selected.json": CellFolder.read_selected,
-    "judged.json": CellFolder.read_judgement,
+    "cell.json": methodcaller("read_job"),
+    "result.json": methodcaller("read_result"),
+    "failure.json": methodcaller("read_failure"),
+    "history.json": methodcaller("read_history"),
+    "scores.json": methodcaller("read_stamp"),
+    "selected.json": methodcaller("read_selected"),
+    "judged.json": methodcaller("read_judgement"),
 }
 R = TypeVar("R")
 
