@@ -226,8 +226,8 @@ def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False
 @app.command()
 def verify(out: Out, deep: Deep = False, plugin: Trusted = None) -> None:
     """Recompute every number in OUT from its files and report differences; exit code 1 if any."""
-    from bench.verify.settled_store import SettledStore
     from bench.verify import verify as verifying
+    from bench.verify.settled_store import SettledStore
     from reports import write
 
     checks = verifying.verify(SettledStore(out, plugin or []), write, deep)
