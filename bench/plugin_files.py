@@ -29,6 +29,7 @@ class Requirements(TypedDict, total=False):
     tasks: list[str]
     ndim: list[int]
     classes: int
+    networks: list[str]
     unlabelled: bool
     normals: bool
 

@@ -121,10 +121,13 @@ class MethodInfo:
         steps: int | None = self.card.get("published_steps", {}).get(f"{ndim}d")
         return steps
 
-    def refusal(self, card: Card, task: Task, ndim: int, all_labelled: bool) -> str | None:
+    def refusal(
+        self, card: Card, task: Task, ndim: int, all_labelled: bool, network: str
+    ) -> str | None:
         """Why this method cannot do a task on a data set at a budget, or None if it can.
 
-        `ndim` is that of the training grid: 2 if volumes are trained on in slices.
+        `ndim` is that of the training grid: 2 if volumes are trained on in slices; `network` is
+        the suite's, such as unet.
         """
         needs = self.card.get("requires", {})
         tasks = needs.get("tasks", ["segmentation"])
@@ -138,6 +141,8 @@ class MethodInfo:
             return f"{self.name} needs {dimensions}D images; {card.id} is {ndim}D here"
         if task == "segmentation" and classes > needs.get("classes", classes):
             return f"{self.name} knows {needs['classes']} classes; {card.id} has {classes}"
+        if network not in needs.get("networks", [network]):
+            return f"{self.name} needs {' or '.join(needs['networks'])}; the suite has {network}"
         if needs.get("unlabelled") and all_labelled:
             return f"{self.name} needs unlabelled images; at this budget all are labelled"
         return self._refused_images(card)

@@ -331,7 +331,7 @@ class MethodContract:
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
     def test_budgets_smaller_than_a_batch_can_be_trained(self) -> None:
-        view = toy_view(labelled=1, unlabelled=1)
+        view = toy_view(classes=2, labelled=1, unlabelled=1)
         _segment(self.fitted(view)[0], _images(view))
 
     def test_without_unlabelled_cases_it_works_or_says_so(self) -> None:

@@ -258,7 +258,8 @@ def _cell_of(
     """The cell of one method, without its draw."""
     all_labelled = base.labelled == dataset.patients
     card = dataset.prepared.index.card
-    refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled)
+    network = base.backbone["name"]
+    refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled, network)
     role = contender.info.card.get("role") if refusal is None else None
     return replace(
         base,
@@ -283,7 +284,8 @@ def _reference_model(
     if reference_models(cells, first.task, first.dataset, reference):
         return []
     card = dataset.prepared.index.card
-    if info.refusal(card, first.task, len(first.size), all_labelled=True) is not None:
+    network = first.backbone["name"]
+    if info.refusal(card, first.task, len(first.size), True, network) is not None:
         return []
     split = dataset.split.hash(0)
     all_labels = replace(first, labelled=dataset.patients, fraction=1.0)

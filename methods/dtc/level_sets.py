@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,17 @@ class LevelSetHead(nn.Module):
 def masks_of(level_sets: torch.Tensor, steepness: float) -> torch.Tensor:
     """S(z) = sigmoid(-k z), eq. 3: near 1 inside of a class and near 0 outside."""
     return torch.sigmoid(-steepness * level_sets)
+
+
+def require_each_class(masks: Sequence[NDArray[np.int64]], spec: Spec) -> None:
+    """Raise ValueError where a class is in none of the masks: its level set has no border."""
+    seen = set[int]().union(*(np.unique(mask).tolist() for mask in masks))
+    missing = sorted(set(range(1, spec.classes)) - seen)
+    if missing:
+        raise ValueError(
+            f"class {missing[0]} is in no labelled image; dtc learns the distance to the border of "
+            "each class; label an image that shows it, or leave dtc out"
+        )
 
 
 def signed_distances(masks: torch.Tensor, classes: int) -> torch.Tensor:

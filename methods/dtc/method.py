@@ -6,7 +6,12 @@ import torch
 
 from bench.api import Run, TrainView
 from methods.dtc.config import Config
-from methods.dtc.level_sets import build_level_set_head, masks_of, signed_distances
+from methods.dtc.level_sets import (
+    build_level_set_head,
+    masks_of,
+    require_each_class,
+    signed_distances,
+)
 from methods.masked_losses import masked_dice_loss
 from methods.schedules import polynomial_decay, sigmoid_ramp, step_decay
 from methods.semi_supervised import both_batches
@@ -26,6 +31,7 @@ class DTC(BackboneMethod):
         Labelled batches are made on the host, where their distances are computed.
         """
         config = self.config
+        require_each_class([case.mask for case in view.fit if case.mask is not None], self.spec)
         labelled, unlabelled = both_batches(view, run, config, "dtc", torch.device("cpu"))
         network = run.backbone()
         head = build_level_set_head(network, self.spec, run).to(run.device).train()

@@ -38,7 +38,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "bcp": {},
     "urpc": {},
     "mc_net_plus": {},
-    "dtc": {},
+    "dtc": {"learning_rate": 0.001},  # its steep masks make larger steps chaotic
     "unimatch": {"confidence": 0.4},
     "fixmatch": {"confidence": 0.4},
     "singan_seg": {"iterations": 3, "filters": 4, "samples_per_image": 2, "max_sources": 1},

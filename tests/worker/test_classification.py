@@ -27,6 +27,7 @@ from bench.errors import BenchError
 from bench.execution import predict
 from bench.planning import datasets, suite
 from bench.planning.plan_file import read_plan
+from bench.registry import MethodInfo
 from bench.store import PROBABILITIES, Store
 from bench.verify import verify as verifying
 from datasets.readers.image_file import read_image_file
@@ -187,13 +188,16 @@ def test_what_a_view_shows(done: tuple[Store, Board]) -> None:
     }
 
 
+def _refusal(method: MethodInfo, card: Card) -> str | None:
+    return method.refusal(card, "classification", 2, False, "resnet18")
+
+
 def test_what_cannot_be_classified_says_so() -> None:
     card = Card("x", "X", 2, 3, ("background", "a"), False, "image", "", "", "", False)
     named = registry.method("supervised")
-    assert named.refusal(card, "classification", 2, False) == "x has no labels of whole images"
-    assert registry.method("ss_net").refusal(card, "classification", 2, False) == (
-        "ss_net does segmentation, not classification"
-    )
+    assert _refusal(named, card) == "x has no labels of whole images"
+    not_classified = "ss_net does segmentation, not classification"
+    assert _refusal(registry.method("ss_net"), card) == not_classified
     with pytest.raises(BenchError, match="1 cases have no label of 0 no, 1 yes, such as 'b'"):
         labels = Card(
             "x",

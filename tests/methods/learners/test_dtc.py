@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,13 @@ def test_zero_weights_are_training_with_foreground_dice_bit_for_bit() -> None:
     assert run.logged["consistency"][-1] > 0
     expected = supervised(foreground_dice, rate=lambda t: step_decay(t, 2500 / 6000, 0.1))
     assert equal_parameters(method.network, expected)
+
+
+def test_a_class_that_no_labelled_image_shows_is_refused() -> None:
+    view = toy_view(1, 2)
+    fit = [replace(case, mask=np.zeros_like(case.mask)) for case in view.fit]
+    with pytest.raises(ValueError, match="class 1 is in no labelled image; dtc learns"):
+        trained("dtc", replace(view, fit=fit))
 
 
 @pytest.mark.parametrize("name", ["consistency", "level_set_weight"])
