@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from bench import registry
+from bench.testing import toy_view
 from methods.masked_losses import foreground_loss
 from methods.ua_mt.config import Config
 from methods.ua_mt.uncertainty import certain_consistency, entropy, threshold
-from tests.methods.learners.toy import check_volumes, equal_parameters, supervised, trained
+from tests.methods.learners.toy import (
+    SMALL,
+    StillRun,
+    check_volumes,
+    equal_parameters,
+    supervised,
+    trained,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "my_ua_mt.py"
 
 
 def test_zero_weight_is_supervised_training_bit_for_bit() -> None:
@@ -61,3 +73,16 @@ def test_volumes_have_the_recipe_of_la_and_three_classes() -> None:
     config = Config(**registry.method("ua_mt").config({}, 3))
     assert (config.ramp_stairs, config.supervised_dice) == (40, "foreground")
     check_volumes("ua_mt", passes=2, classes_aware=True)
+
+
+def test_the_example_plugin_gives_the_same_numbers() -> None:
+    """docs/examples/my_ua_mt.py, which is written with the documented helpers alone."""
+    assert len(EXAMPLE.read_text().splitlines()) <= 100
+    ours, run = trained("ua_mt", steps=6, consistency=1.0)
+    example = registry.method("my_ua_mt", [EXAMPLE])
+    config = example.config({**SMALL, "consistency": 1.0})
+    method: Any = example.build(config, ours.spec)
+    example_run = StillRun(ours.spec, 6)
+    method.fit(toy_view(), example_run)
+    assert example_run.logged["consistency"] == run.logged["consistency"]
+    assert equal_parameters(method.network, ours.network)
