@@ -14,6 +14,7 @@ from bench.command_line.options import (
     Deep,
     Device,
     DryRun,
+    EngineName,
     EnsembleOf,
     FailOnDrop,
     Formats,
@@ -29,10 +30,13 @@ from bench.command_line.options import (
     Plugins,
     Public,
     Publish,
+    Queue,
+    QueueOptions,
     Renew,
     ReproducedTo,
     Retries,
     RetryFailed,
+    Scheduler,
     Size,
     Steps,
     Subset,
@@ -44,6 +48,7 @@ from bench.command_line.options import (
     check_device,
     check_file,
     check_index_folder,
+    engine_options,
     run_options,
 )
 from bench.command_line.refusals import one_line_refusals
@@ -86,6 +91,10 @@ def run(
     publish: Publish = False,
     renew: Renew = False,
     write_jobs: WriteJobs = None,
+    engine: EngineName = "local",
+    scheduler: Scheduler = None,
+    queue: Queue = None,
+    queue_options: QueueOptions = None,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import stages
@@ -94,7 +103,10 @@ def run(
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = run_options(only, workers, device, plugin, retry_failed, retries, publish, renew)
+    chosen = engine_options(engine, scheduler, queue, queue_options)
+    options = run_options(
+        only, workers, device, plugin, retry_failed, retries, publish, renew, chosen
+    )
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
@@ -139,13 +151,14 @@ def _run_and_tune(bench: Bench) -> Progress:
 
     with (
         bench.store.launched(),
+        machines.on_engine(bench) as ready,
         tracking.mirror(bench.store) as tell,
         console.progress_display() as shown,
     ):
         show = Stages(LivePage(shown, draw_page))
-        progress = stages.run(bench, show.stage("runs", after=trials + tuned_cells), tell)
+        progress = stages.run(ready, show.stage("runs", after=trials + tuned_cells), tell)
         if bench.suite.tuning:
-            tuned, _ = stages.tune(bench, show.stage("tuning", within=trials, after=tuned_cells))
+            tuned, _ = stages.tune(ready, show.stage("tuning", within=trials, after=tuned_cells))
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
         say("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
@@ -165,6 +178,10 @@ def tune(
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
     retries: Retries = 2,
+    engine: EngineName = "local",
+    scheduler: Scheduler = None,
+    queue: Queue = None,
+    queue_options: QueueOptions = None,
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
     from bench import stages
@@ -173,13 +190,14 @@ def tune(
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = run_options(only, workers, device, plugin, retry_failed, retries)
+    chosen = engine_options(engine, scheduler, queue, queue_options)
+    options = run_options(only, workers, device, plugin, retry_failed, retries, engine=chosen)
     loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size)
     try:
-        with console.progress_display() as show:
-            _, table = stages.tune(bench, show)
+        with machines.on_engine(bench) as ready, console.progress_display() as show:
+            _, table = stages.tune(ready, show)
     except KeyboardInterrupt:
         say("stopped; finished trials are kept; run the same command to go on", err=True)
         raise typer.Exit(130) from None

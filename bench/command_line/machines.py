@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,3 +83,12 @@ def write_jobs(bench: Bench, folder: Path, program: Path) -> None:
     if bench.suite.tuning:
         say("note: tuning is left to 'run', after these jobs", err=True)
     say(f"jobs: sbatch {script}; then the same 'run' without --write-jobs")
+
+
+@contextmanager
+def on_engine(bench: Bench) -> Iterator[Bench]:
+    """A bench whose cells run where the user wants them. Raises BenchError if they cannot."""
+    from bench.execution.engines.choose import opened_engine
+
+    with opened_engine(bench.options.engine, bench.options.workers) as engine:
+        yield replace(bench, engine=engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
     from bench.execution.chosen_models import AskedModels
+    from bench.execution.engines.choose import EngineOptions
     from bench.stages import RunOptions
 
 MOST_STEPS = 10**8
@@ -95,6 +97,25 @@ WriteJobs = Annotated[
         "--write-jobs", help="Plan, write a script for SLURM to this folder, and train nothing."
     ),
 ]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="What brings runs to machines: local, dask or slurm.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="With --engine dask: an address such as tcp://host:8786; DASK_SCHEDULER_ADDRESS if "
+        "not given; without one, workers of this machine.",
+    ),
+]
+Queue = Annotated[
+    str | None,
+    typer.Option(help="With --engine dask: get workers from slurm, pbs, lsf or sge."),
+]
+QueueOptions = Annotated[
+    Path | None,
+    typer.Option(help="What the queue asks for, as YAML; see docs/clusters.md."),
+]
 Retries = Annotated[
     int,
     typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),
@@ -165,10 +186,11 @@ NewKind = Annotated[str, typer.Argument(metavar="WHAT", help="suite, method or d
 NewName = Annotated[str, typer.Argument(help="What it is to be called, and its file or folder.")]
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, is_of_others: bool = False) -> None:
+    """Raise BenchError for what is no device, or one that is not of this machine."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
-    if not device.startswith("cuda"):
+    if is_of_others or not device.startswith("cuda"):
         return
     import torch
 
@@ -204,16 +226,32 @@ def run_options(
     retries: int,
     publish: bool = False,
     renew: bool = False,
+    engine: EngineOptions | None = None,
 ) -> RunOptions:
     """The options of a run. Raises BenchError for values that cannot be used."""
+    from bench.execution.engines.choose import EngineOptions
     from bench.planning.filters import parse_filters
     from bench.stages import RunOptions
 
-    check_device(device)
+    engine = engine or EngineOptions()
+    check_device(device, is_of_others=engine.name != "local")
     parse_filters(only or [])
     return RunOptions(
-        only or [], workers, device, plugins or [], retry_failed, retries, publish, renew
+        only or [], workers, device, plugins or [], retry_failed, retries, publish, renew, engine
     )
+
+
+def engine_options(
+    name: str, scheduler: str | None, queue: str | None, queue_options: Path | None
+) -> EngineOptions:
+    """What brings runs to machines. Raises BenchError for options that cannot be used."""
+    from bench.execution.engines.choose import EngineOptions
+
+    if name == "dask" and scheduler is None and queue is None:
+        scheduler = os.environ.get("DASK_SCHEDULER_ADDRESS") or None
+    options = EngineOptions(name, scheduler, queue, queue_options)
+    options.check()
+    return options
 
 
 def asked_models(

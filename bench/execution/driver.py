@@ -14,6 +14,7 @@ from bench.cell_records import CellJob, CellProgress
 from bench.execution import attempts
 from bench.execution.executor import Executor, Finished
 from bench.execution.progress import Progress, RunningCell
+from bench.execution.settling import settle
 from bench.execution.shift import Shift
 from bench.names import EXTERNAL, cell_label
 from bench.planning.budget import folds_of
@@ -21,7 +22,7 @@ from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
 from bench.planning.provenance import commit
 from bench.planning.suite import Suite
 from bench.store import Store
-from bench.worker.failures import MACHINE, MEMORY, describe_failure
+from bench.worker.failures import MEMORY, describe_failure
 from bench.worker.snapshots import seconds_in
 
 BUSY_PAUSE_S = 2.0
@@ -142,6 +143,7 @@ def execute(
     try:
         while launches.are_due():
             launches.start_due(progress)
+            progress.slots = executor.slots
             progress.running = launches.running_cells()
             show(progress)
             for finished in executor.wait(0.5):
@@ -257,63 +259,22 @@ def _settle(
     progress: Progress,
     score: Callable[[str], None],
 ) -> None:
-    """Count a cell whose worker ended, and score it, run it again, or record why it failed."""
+    """Count a cell whose worker ended, and have it settled unless its worker did that."""
     folder = launches.store.cell(finished.folder.name)
-    try:
-        if finished.how != "busy":
-            attempts.gather(folder)
-            folder.remove_links()
-        folder.cap_log()
-        _restore_job(folder, launches.jobs)
-        if folder.has_result:
-            _score_finished(folder, score)
-        elif not folder.has_failed and finished.how == "busy":
-            launches.leave_to_holder(folder.key)
-            return
-        elif not folder.has_failed:
-            _settle_unfinished(finished, folder, launches, progress)
-    except OSError as problem:
-        _interrupt(folder.key, *describe_failure(problem), launches, progress)
+    if not launches.executor.settles:
+        finished = settle(finished, launches.jobs.get(folder.key), score)
+    if finished.how == "busy":
+        launches.leave_to_holder(folder.key)
         return
-    if folder.has_failed:
-        progress.failed += 1
+    if finished.how != "ended":
+        _interrupt(folder.key, finished.how, finished.detail, launches, progress)
     elif folder.has_result:
+        if launches.executor.settles:
+            score(folder.key)  # as far as its worker could not
         progress.done += 1
         progress.seconds.append(time.monotonic() - launches.started[finished.folder])
-
-
-def _restore_job(folder: CellFolder, jobs: Mapping[str, CellJob]) -> None:
-    """Write the job again where a method removed the folder of its cell."""
-    if folder.key in jobs and folder.read_job() is None:
-        folder.make()
-        folder.write_job(jobs[folder.key])
-
-
-def _score_finished(folder: CellFolder, score: Callable[[str], None]) -> None:
-    """Score a cell; one whose files cannot be scored has failed."""
-    try:
-        score(folder.key)
-    except Exception as problem:
-        kind, message = describe_failure(problem)
-        if kind in MACHINE:
-            return  # the cell is done; what draws the board scores it again, and says what is wrong
-        folder.forget_result()
-        folder.write_failure("error", f"its files cannot be scored: {message}")
-
-
-def _settle_unfinished(
-    finished: Finished, folder: CellFolder, launches: _Launches, progress: Progress
-) -> None:
-    """Record why a cell failed, or run it again where it was the machine."""
-    interruption = folder.read_interruption()
-    if interruption is not None:
-        _interrupt(folder.key, interruption.kind, interruption.message, launches, progress)
-    elif finished.how in MACHINE:
-        _interrupt(folder.key, finished.how, finished.detail, launches, progress)
-    else:
-        kind = "timeout" if finished.how == "timeout" else "crash"
-        attempts.forget(folder)
-        folder.write_failure(kind, finished.detail)
+    if folder.has_failed:
+        progress.failed += 1
 
 
 def _interrupt(key: str, kind: str, message: str, launches: _Launches, progress: Progress) -> None:

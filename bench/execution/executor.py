@@ -8,7 +8,9 @@ from typing import Literal, Protocol
 
 # busy: another launch holds the cell. Other words are kinds of failures, as in
 # `bench.worker.failures`.
-How = Literal["ended", "busy", "crash", "timeout", "out of memory", "disk", "lost"]
+How = Literal[
+    "ended", "busy", "crash", "timeout", "out of memory", "disk", "no device", "lost", "error"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,12 @@ class Finished:
 class Executor(Protocol):
     """Runs cells whose folders hold a job; it is given nothing but their paths."""
 
-    slots: int  # how many cells may run at once
+    settles: bool  # whether its workers score cells and record failures, see `settling`
+
+    @property
+    def slots(self) -> int:
+        """How many cells may run at once; it may change in the course of a run."""
+        ...
 
     def submit(self, folder: Path, time_limit_s: float) -> None:
         """Start a worker on a cell; it is killed after the time limit."""

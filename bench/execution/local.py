@@ -67,6 +67,8 @@ def work(folder: str, environment: Mapping[str, str | None]) -> None:
 class LocalExecutor:
     """At most `slots` processes at once, so that a crash or a hang affects a single cell."""
 
+    settles = False
+
     def __init__(self, slots: int, threads: int) -> None:
         self.slots = slots
         os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -34,6 +34,35 @@ class WorkOptions:
     retries: int = 2
 
 
+class SharedFolder:
+    """A planned folder on a machine that may work on it: what its cells are scored with.
+
+    Raises BenchError, in one line, if this machine may not. With a `nonce`, it is that of the
+    folder which the driver of a run sees.
+    """
+
+    def __init__(self, store: Store, plugins: Sequence[Path], nonce: str | None = None) -> None:
+        refuse_links(store.out, depth=3)
+        self.store = store
+        self.plan = read_plan(store.out)
+        check_workplace(store.out, nonce)
+        self.datasets = planned_datasets(self.plan, store)
+        check_code(self.plan, self.datasets, plugins, store.out)
+        files = plan_file.metric_files(self.plan, [*plugins, *store.plugins])
+        self.metrics = registry.case_metrics(files)
+        self.metric_code = registry.metric_code(files)
+
+    def score(self, key: str) -> None:
+        """Score a finished cell; a trial of tuning has been scored by its worker."""
+        folder = self.store.cell(key)
+        job = folder.expect_job()
+        if job.held_out:
+            return
+        decoded = (folder.path / job.cache).resolve()
+        tolerance = self.plan.suite.nsd_tolerance
+        score_cell.score_cell(folder, decoded, tolerance, self.metrics, self.metric_code)
+
+
 def work(
     store: Store, options: WorkOptions, shift: Shift, show: Callable[[Progress], None]
 ) -> Progress:
@@ -41,23 +70,10 @@ def work(
 
     Raises BenchError, in one line, if this machine may not work on the folder.
     """
-    refuse_links(store.out, depth=3)
-    plan = read_plan(store.out)
-    check_workplace(store.out)
-    datasets = planned_datasets(plan, store)
-    check_code(plan, datasets, options.plugins, store.out)
-    suite = plan.suite
-    metrics_files = plan_file.metric_files(plan, [*options.plugins, *store.plugins])
-    metrics = registry.case_metrics(metrics_files)
-    metric_code = registry.metric_code(metrics_files)
-    cells = _chosen(plan, options)
-    jobs = driver.write_jobs(cells, suite, datasets, store, options.device, options.plugins)
-    decoded = {cell.key: plan.decoded(cell) for cell in cells}
-
-    def score(key: str) -> None:
-        folder = store.cell(key)
-        score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
-
+    shared = SharedFolder(store, options.plugins)
+    suite = shared.plan.suite
+    cells = _chosen(shared.plan, options)
+    jobs = driver.write_jobs(cells, suite, shared.datasets, store, options.device, options.plugins)
     executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
     with store.launched():
         return driver.execute(
@@ -66,7 +82,7 @@ def work(
             store,
             executor,
             suite.time_limit_s,
-            score,
+            shared.score,
             show,
             retries=options.retries,
             shift=shift,

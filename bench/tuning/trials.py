@@ -11,7 +11,7 @@ from bench import registry
 from bench.cell_records import CellJob
 from bench.errors import BenchError, join_lines
 from bench.execution import driver
-from bench.execution.local import LocalExecutor
+from bench.execution.executor import Executor
 from bench.execution.progress import Progress
 from bench.files.records import replacing
 from bench.names import TUNED
@@ -42,8 +42,8 @@ def run_studies(
     studies: Sequence[Study],
     datasets: Mapping[str, PlannedDataset],
     store: Store,
+    executor: Executor,
     show: Callable[[Progress], None],
-    workers: int | None,
     device: str,
     plugins: Sequence[Path] = (),
     retry_failed: bool = False,
@@ -59,7 +59,6 @@ def run_studies(
             forget_failed(study, infos[study.base.method], trials, store)
     while due := _due_cells(studies, infos, trials, store):
         jobs = driver.write_jobs(due, suite, datasets, store, device, plugins)
-        executor = LocalExecutor(workers or driver.available_cores(), suite.threads)
         # A cell that fails makes its trial fail. A launch that was killed leaves cells that are
         # simply run again.
         limit = suite.time_limit_s
