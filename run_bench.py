@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from bench.command_line import looking, machines
-from bench.command_line.exits import exit_with
+from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
     Data,
     Deep,
     Device,
+    Devices,
     DryRun,
     EngineName,
     EnsembleOf,
     FailOnDrop,
+    First,
     Formats,
     Inception,
     KeyAndImages,
@@ -27,6 +29,7 @@ from bench.command_line.options import (
     NewOut,
     Only,
     Out,
+    PerDevice,
     Plugins,
     Public,
     Publish,
@@ -82,7 +85,7 @@ def run(
     steps: Steps = None,
     only: Only = None,
     workers: Workers = None,
-    device: Device = "auto",
+    device: Devices = "auto",
     plugin: Plugins = None,
     inception: Inception = None,
     retry_failed: RetryFailed = False,
@@ -95,6 +98,8 @@ def run(
     scheduler: Scheduler = None,
     queue: Queue = None,
     queue_options: QueueOptions = None,
+    per_device: PerDevice = 1,
+    first: First = None,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import stages
@@ -105,7 +110,17 @@ def run(
 
     chosen = engine_options(engine, scheduler, queue, queue_options)
     options = run_options(
-        only, workers, device, plugin, retry_failed, retries, publish, renew, chosen
+        only,
+        workers,
+        device,
+        plugin,
+        retry_failed,
+        retries,
+        publish,
+        renew,
+        chosen,
+        per_device,
+        first,
     )
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
@@ -120,8 +135,7 @@ def run(
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
-        say("stopped; finished cells are kept; run the same command to go on", err=True)
-        raise typer.Exit(130) from None
+        exit_stopped("cells")
     say(console.summary(progress), err=True)
     _end_run(store, progress)
 
@@ -174,7 +188,7 @@ def tune(
     size: Size = None,
     only: Only = None,
     workers: Workers = None,
-    device: Device = "auto",
+    device: Devices = "auto",
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
     retries: Retries = 2,
@@ -182,6 +196,7 @@ def tune(
     scheduler: Scheduler = None,
     queue: Queue = None,
     queue_options: QueueOptions = None,
+    per_device: PerDevice = 1,
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
     from bench import stages
@@ -191,7 +206,9 @@ def tune(
     from bench.store import Store
 
     chosen = engine_options(engine, scheduler, queue, queue_options)
-    options = run_options(only, workers, device, plugin, retry_failed, retries, engine=chosen)
+    options = run_options(
+        only, workers, device, plugin, retry_failed, retries, engine=chosen, per_device=per_device
+    )
     loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size)
@@ -199,8 +216,7 @@ def tune(
         with machines.on_engine(bench) as ready, console.progress_display() as show:
             _, table = stages.tune(ready, show)
     except KeyboardInterrupt:
-        say("stopped; finished trials are kept; run the same command to go on", err=True)
-        raise typer.Exit(130) from None
+        exit_stopped("trials")
     if not table:
         asked = f"--only {' '.join(only)}" if only else f"suite {loaded.name}"
         raise BenchError(f"{asked} given; no tuned cell of this suite matches; see 'run --dry-run'")

@@ -14,8 +14,11 @@ from bench.cell_folder import CellFolder
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
+from bench.execution.devices import job_device
 from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine
 from bench.execution.executor import Executor
+from bench.execution.needs import needs_of
+from bench.execution.order import in_order
 from bench.execution.progress import Progress
 from bench.mending import mend_cell, score_again
 from bench.names import EXTERNAL
@@ -72,6 +75,13 @@ class RunOptions:
     publish: bool = False  # make the folder a published board
     renew: bool = False  # of a published board: train rows of other code again
     engine: EngineOptions = field(default_factory=EngineOptions)  # what brings cells to machines
+    per_device: int = 1  # cells at once on each GPU
+    first: Sequence[str] = ()  # filters of cells that are run before all others
+
+    @property
+    def job_device(self) -> str:
+        """The device that the job of a cell names."""
+        return job_device(self.device)
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ class Bench:
 
     def executor(self) -> Executor:
         """What runs the cells of one stage."""
-        engine = self.engine or LocalEngine(self.options.workers)
+        options = self.options
+        engine = self.engine or LocalEngine(options.workers, options.device, options.per_device)
         return engine.executor(self.store, self.suite.threads, self.options.plugins)
 
     def dataset_of(self, cell: PlannedCell) -> PlannedDataset:
@@ -223,7 +234,7 @@ def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
             bench.store,
             bench.executor(),
             show,
-            options.device,
+            options.job_device,
             options.plugins,
             options.retry_failed,
             options.retries,
@@ -244,8 +255,10 @@ def run(
     suite = bench.suite
     store = bench.store
     options = bench.options
-    chosen = _cells_to_run(bench)
-    jobs = driver.write_jobs(chosen, suite, bench.datasets, store, options.device, options.plugins)
+    chosen = in_order(_cells_to_run(bench), suite.reference, options.first)
+    jobs = driver.write_jobs(
+        chosen, suite, bench.datasets, store, options.job_device, options.plugins
+    )
     decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics)
     metric_code = registry.metric_code(suite.metrics)
@@ -271,6 +284,7 @@ def run(
             show,
             options.retry_failed,
             options.retries,
+            needs=needs_of(options.plugins),
         )
 
 
@@ -299,7 +313,8 @@ def close_board(bench: Bench) -> None:
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
     """Copy predictions made elsewhere, unless that is done already."""
     given = [cell for cell in cells if cell.method == EXTERNAL]
-    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.store, bench.options.device)
+    device = bench.options.job_device
+    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.store, device)
     for cell in given:
         if bench.store.state(cell.key) == "done":
             continue

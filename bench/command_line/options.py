@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,10 +46,23 @@ Workers = Annotated[
         "--workers",
         min=1,
         max=MOST_WORKERS,
-        help="How many trainings at once; all cores if not given.",
+        help="How many trainings at once; one for each GPU, or each core, if not given.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto (all GPUs, else the cores), cpu, cuda, cuda:N or cuda:0,cuda:1."
+    ),
+]
+PerDevice = Annotated[
+    int, typer.Option(min=1, max=64, help="How many trainings at once on each GPU.")
+]
+First = Annotated[
+    list[str] | None,
+    typer.Option("--first", help="Begin with some runs: method=NAME; written as for --only."),
+]
 Steps = Annotated[
     int | None, typer.Option(min=1, max=MOST_STEPS, help="Train for another number of steps.")
 ]
@@ -186,19 +198,29 @@ NewKind = Annotated[str, typer.Argument(metavar="WHAT", help="suite, method or d
 NewName = Annotated[str, typer.Argument(help="What it is to be called, and its file or folder.")]
 
 
-def check_device(device: str, is_of_others: bool = False) -> None:
-    """Raise BenchError for what is no device, or one that is not of this machine."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
-    if is_of_others or not device.startswith("cuda"):
-        return
-    import torch
+def check_device(device: str) -> None:
+    """Raise BenchError for what is no device of this machine, or several."""
+    from bench.execution.devices import devices_here
 
-    number = int(device.partition(":")[2] or 0)
-    devices = torch.cuda.device_count()
-    if number >= devices:
+    if "," in device:
         raise BenchError(
-            f"--device {device} given; torch finds {devices} GPUs here; give another one, or auto"
+            f"--device {cut(device)} given; expected auto, cpu, cuda or cuda:N; name one"
+        )
+    devices_here(device)
+
+
+def check_devices(device: str, engine: str = "local") -> None:
+    """Raise BenchError for what are no devices here, or those of workers on other machines."""
+    from bench.execution.devices import devices_here, parse_devices
+
+    if engine == "local":
+        devices_here(device)
+        return
+    parse_devices(device)
+    if ":" in device:
+        raise BenchError(
+            f"--device {cut(device)} given; each worker of --engine {engine} sees GPUs of its own; "
+            "expected auto, cpu or cuda; see docs/clusters.md"
         )
 
 
@@ -227,6 +249,8 @@ def run_options(
     publish: bool = False,
     renew: bool = False,
     engine: EngineOptions | None = None,
+    per_device: int = 1,
+    first: list[str] | None = None,
 ) -> RunOptions:
     """The options of a run. Raises BenchError for values that cannot be used."""
     from bench.execution.engines.choose import EngineOptions
@@ -234,10 +258,21 @@ def run_options(
     from bench.stages import RunOptions
 
     engine = engine or EngineOptions()
-    check_device(device, is_of_others=engine.name != "local")
+    check_devices(device, engine.where)
     parse_filters(only or [])
+    parse_filters(first or [], "--first")
     return RunOptions(
-        only or [], workers, device, plugins or [], retry_failed, retries, publish, renew, engine
+        only=only or [],
+        workers=workers,
+        device=device,
+        plugins=plugins or [],
+        retry_failed=retry_failed,
+        retries=retries,
+        publish=publish,
+        renew=renew,
+        engine=engine,
+        per_device=per_device,
+        first=first or [],
     )
 
 

@@ -22,8 +22,19 @@ class Finished:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the card of a method asks of the machine, under [resources]."""
+
+    memory_gb: float = 0.0
+    gpu: bool | None = None  # True: only on a GPU; False: never on one; None: on one if there is
+
+
+ANY = Needs()
+
+
 class Executor(Protocol):
-    """Runs cells whose folders hold a job; it is given nothing but their paths."""
+    """Runs cells whose folders hold a job; it is given nothing but their paths and needs."""
 
     settles: bool  # whether its workers score cells and record failures, see `settling`
 
@@ -32,7 +43,15 @@ class Executor(Protocol):
         """How many cells may run at once; it may change in the course of a run."""
         ...
 
-    def submit(self, folder: Path, time_limit_s: float) -> None:
+    def lacks(self, needs: Needs) -> str:
+        """Why it can never run a cell of these needs; "" if it can, now or later."""
+        ...
+
+    def has_room(self, needs: Needs) -> bool:
+        """Whether a cell of these needs would start now."""
+        ...
+
+    def submit(self, folder: Path, time_limit_s: float, needs: Needs = ANY) -> None:
         """Start a worker on a cell; it is killed after the time limit."""
         ...
 

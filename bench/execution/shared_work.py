@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import registry
 from bench.errors import BenchError, cut
 from bench.execution import driver
-from bench.execution.local import LocalExecutor
+from bench.execution.devices import job_device
+from bench.execution.local import local_executor
+from bench.execution.needs import needs_of
 from bench.execution.progress import Progress
 from bench.execution.shift import Shift
 from bench.names import EXTERNAL
 from bench.planning import plan_file
 from bench.planning.cells import PlannedCell
 from bench.planning.filters import matching_cells
-from bench.planning.plan_file import Plan, read_plan
+from bench.planning.plan_file import read_plan
 from bench.planning.workplace import check_code, check_workplace, planned_datasets
 from bench.scoring import score_cell
 from bench.store import Store, refuse_links
@@ -32,6 +34,7 @@ class WorkOptions:
     device: str = "auto"
     plugins: Sequence[Path] = ()
     retries: int = 2
+    per_device: int = 1  # cells at once on each GPU
 
 
 class SharedFolder:
@@ -72,12 +75,15 @@ def work(
     """
     shared = SharedFolder(store, options.plugins)
     suite = shared.plan.suite
-    cells = _chosen(shared.plan, options)
-    jobs = driver.write_jobs(cells, suite, shared.datasets, store, options.device, options.plugins)
-    executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
+    cells, trials = _chosen(shared, options)
+    device = job_device(options.device)
+    jobs = driver.write_jobs(cells, suite, shared.datasets, store, device, options.plugins)
+    for trial in trials:
+        jobs[trial.key] = replace(store.cell(trial.key).expect_job(), device=device)
+    executor = local_executor(suite.threads, options.workers, options.device, options.per_device)
     with store.launched():
         return driver.execute(
-            cells,
+            [*cells, *trials],
             jobs,
             store,
             executor,
@@ -86,22 +92,34 @@ def work(
             show,
             retries=options.retries,
             shift=shift,
+            needs=needs_of(options.plugins),
         )
 
 
-def _chosen(plan: Plan, options: WorkOptions) -> list[PlannedCell]:
-    """The cells that can be trained anywhere: all but predictions from elsewhere.
+def _chosen(
+    shared: SharedFolder, options: WorkOptions
+) -> tuple[list[PlannedCell], list[PlannedCell]]:
+    """The cells that can be trained anywhere, and trials of tuning that are asked for by key.
 
-    Those that wait for their study are left to `run`. Raises BenchError for a key of no cell.
+    Predictions from elsewhere and cells that wait for their study are left to `run`. Raises
+    BenchError for a key of no cell.
     """
+    plan = shared.plan
     cells = []
     for cell in matching_cells(plan.cells, options.only, plan.suite.reference):
         if cell.phase == "final" and cell.method != EXTERNAL and cell.refusal is None:
             cells.append(cell)
     if not options.keys:
-        return cells
+        return cells, []
     by_key = {cell.key: cell for cell in cells}
-    for key in options.keys:
-        if key not in by_key:
-            raise BenchError(f"cell {cut(key)} given; the plan has none of this key; see 'status'")
-    return [by_key[key] for key in options.keys]
+    chosen = [by_key[key] for key in options.keys if key in by_key]
+    trials = [_trial(shared.store, key) for key in options.keys if key not in by_key]
+    return chosen, trials
+
+
+def _trial(store: Store, key: str) -> PlannedCell:
+    """A trial of tuning, which no plan holds, from the job that its driver wrote."""
+    job = store.cell(key).read_job()
+    if job is None or not job.held_out:
+        raise BenchError(f"cell {cut(key)} given; the plan has none of this key; see 'status'")
+    return PlannedCell(**job.cell.identity())

@@ -1,6 +1,8 @@
 """Every engine gives the board of one machine; what is lost is run again, bad input is one line."""
 
+import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -11,17 +13,22 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
+from bench.command_line.options import check_devices
+from bench.errors import BenchError
 from bench.execution.engines import cell_on_worker
 from bench.execution.engines.cell_on_worker import errand_of, prove
 from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine, opened_engine
+from bench.execution.engines.slurm_engine import SlurmEngine, SlurmExecutor
 from bench.execution.progress import Progress
 from bench.store import Store
+from bench.tuning import trials
 from tests.support.command_line import PLUGINS as PLUGIN_WORDS
 from tests.support.command_line import ROOT, Command, expect_one_line, suite_file
 from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.tiny_bench import PLUGINS, plan, planned, run, toy_suite
+from tests.support.tuned_bench import plan_tuned
 
-ENGINES = ("local", "dask")
+ENGINES = ("local", "dask", "slurm")
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +39,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
 
 
 @pytest.fixture
-def engine(cluster: DaskCluster) -> Callable[[str], AbstractContextManager[Engine]]:
+def local_queue(tmp_path: Path) -> Path:
+    """Options that have submitit run its jobs on this machine."""
+    file = tmp_path / "queue.yaml"
+    file.write_text("cluster: local\njobs: 2\ntimeout_min: 10\n")
+    return file
+
+
+@pytest.fixture
+def engine(
+    cluster: DaskCluster, local_queue: Path
+) -> Callable[[str], AbstractContextManager[Engine]]:
     """Opens an engine by its name."""
 
     def opened(name: str) -> AbstractContextManager[Engine]:
         if name == "dask":
             return opened_engine(EngineOptions("dask", scheduler=cluster.address), None)
+        if name == "slurm":
+            options = EngineOptions("slurm", queue_options=local_queue)
+            return opened_engine(options, None)
         return nullcontext(LocalEngine(2))
 
     return opened
@@ -132,6 +152,11 @@ def free_port() -> int:
         (["--engine", "dask", "--scheduler", "host"], "expected an address such as tcp://host"),
         (["--engine", "dask", "--queue-options", "x.yaml"], "it goes with --queue, or with"),
         (["--engine", "dask", "--queue", "slurm", "--scheduler", "x"], "drop one of them"),
+        (["--engine", "dask", "--queue", "condor"], "expected one of slurm, pbs, lsf, sge"),
+        (["--engine", "slurm"], 'Could not detect "srun"'),
+        (["--device", "cuda:0,cuda:0"], "a GPU is named twice"),
+        (["--device", "cuda:0,cpu"], "or a list such as cuda:0,cuda:1"),
+        (["--first", "nothing"], "--first nothing given; expected KEY=VALUE"),
     ],
 )
 def test_bad_options_of_an_engine(
@@ -141,6 +166,35 @@ def test_bad_options_of_an_engine(
     code, text = command(["run", str(suite), *words, *PLUGIN_WORDS])
     assert code == 2
     expect_one_line(text, part)
+
+
+def test_workers_elsewhere_see_gpus_of_their_own() -> None:
+    check_devices("cuda", "dask")
+    with pytest.raises(BenchError, match="sees GPUs of its own"):
+        check_devices("cuda:0", "slurm")
+
+
+@pytest.mark.parametrize(
+    ("engine_words", "text", "part"),
+    [
+        (["--engine", "slurm"], "cluster: local\nparttion: x", "parttion"),
+        (["--engine", "slurm"], "cluster: moon", "named moon"),
+        (["--engine", "slurm"], "jobs: 0", "jobs: 0 given; expected 1 to 1000"),
+        (["--engine", "slurm"], "- a", "expected lines such as 'memory: 8GB'"),
+        (["--engine", "dask", "--queue", "slurm"], "memry: 8GB", "did you mean 'memory'?"),
+        (["--engine", "dask", "--queue", "slurm"], "memory: 8GB", "sbatch is not on this machine"),
+    ],
+)
+def test_bad_options_of_a_queue(
+    tmp_path: Path, command: Command, engine_words: list[str], text: str, part: str
+) -> None:
+    options = tmp_path / "options.yaml"
+    options.write_text(text)
+    suite = suite_file(tmp_path)
+    words = ["run", str(suite), "--out", str(tmp_path / "runs" / "o"), *PLUGIN_WORDS]
+    code, said = command([*words, *engine_words, "--queue-options", str(options)])
+    assert code == 2
+    expect_one_line(said, part)
 
 
 def test_an_address_that_nobody_listens_at(tmp_path: Path, command: Command) -> None:
@@ -176,3 +230,53 @@ def test_a_worker_of_other_code_is_left_out_and_the_others_go_on(
     progress = run_on(engine("dask"), mixed_suite(), store)
     assert (progress.done, progress.failed) == (2, 2)
     assert "the driver has other code of this project" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["dask", pytest.param("slurm", marks=pytest.mark.slow)])
+def test_tuning_on_an_engine_gives_the_trials_of_one_machine(
+    tmp_path: Path, engine: Opened, name: str
+) -> None:
+    tables = {}
+    for each in ("local", name):
+        changes = {"fractions": [0.4], "subsets": 1, "tuning": {"trials": 2, "folds": 2}}
+        bench = plan_tuned(tmp_path / each / "tuned", **changes)
+        with engine(each) as opened:
+            stages.tune(replace(bench, engine=opened), lambda progress: None)
+        [study] = [folder.name for folder in (bench.store.out / "studies").glob("*/")]
+        ended = trials.read_trials(bench.store, study)
+        tables[each] = [replace(trial, seconds=0.0) for trial in ended]
+    assert len(tables["local"]) == 2
+    assert tables[name] == tables["local"]
+
+
+@pytest.mark.slow
+def test_a_job_that_is_preempted_is_queued_again(tmp_path: Path, local_queue: Path) -> None:
+    """Its cell is given back, and goes on in the job that takes its place."""
+    store = Store(tmp_path / "runs" / "toy")
+    method = {"method": "faulty", "config": {"fault": "slow"}}
+    suite = toy_suite(methods=["threshold", method], fractions=[1.0], subsets=1, steps=40)
+    bench = plan(suite, store)
+    [slow] = [cell.key for cell in bench.cells if cell.method == "faulty"]
+    engine = SlurmEngine({"cluster": "local", "jobs": 1, "timeout_min": 10}, "cpu")
+    executor = engine.executor(store, 1, PLUGINS)
+    assert isinstance(executor, SlurmExecutor)
+    preempted: list[str] = []
+
+    def preempt(progress: Progress) -> None:
+        begun = progress.running.get(slow)
+        if begun is not None and begun.step > 2 and not preempted:
+            preempted.append(slow)
+            [job] = executor.jobs
+            keeper = int(job.job_id)  # the process of submitit whose child is the job
+            [child] = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+            os.kill(int(child), signal.SIGUSR2)
+
+    class Prepared:
+        def executor(self, *_: object) -> SlurmExecutor:
+            return executor
+
+    progress = stages.run(replace(bench, engine=Prepared()), preempt)
+    assert preempted
+    assert (progress.done, progress.failed, progress.interrupted) == (2, 0, {})
+    words = "".join(file.read_text() for file in executor.queue.glob("*_log.*"))
+    assert "Requeued job" in words

@@ -18,6 +18,7 @@ from bench import hashing
 from bench.cell_folder import CellFolder
 from bench.errors import BenchError
 from bench.execution.attempts import SLOW_S
+from bench.execution.devices import NO_DEVICES, Devices, Places, memory_here_gb, visible_cards
 from bench.execution.executor import Finished
 from bench.execution.local import ROOT, LocalExecutor
 from bench.execution.settling import interrupted_by, settle
@@ -51,6 +52,8 @@ class Proof:
 
     host: str
     refusal: str  # why it may not work on the folder; "" if it may
+    cards: int = 0  # GPUs that it sees
+    memory_gb: float = 0.0
 
 
 def errand_of(store: Store, plugins: tuple[str, ...], launch: str, package: str) -> Errand:
@@ -73,7 +76,7 @@ def prove(errand: Errand, package: str) -> Proof:
         _shared_folder(errand)
     except BenchError as problem:
         return Proof(host_name(), str(problem))
-    return Proof(host_name(), "")
+    return Proof(host_name(), "", len(visible_cards()), memory_here_gb())
 
 
 def _check_code(errand: Errand, package: str) -> None:
@@ -96,10 +99,12 @@ def _shared_folder(errand: Errand) -> SharedFolder:
     return SharedFolder(Store(Path(errand.out), plugins), plugins, errand.nonce)
 
 
-def run_cell(errand: Errand, key: str, time_limit_s: float) -> tuple[str, str]:
+def run_cell(
+    errand: Errand, key: str, time_limit_s: float, card: str | None = None
+) -> tuple[str, str]:
     """Run and score a cell in a process of its own; returns how it ended, and a word on that.
 
-    What it achieved lies in its folder.
+    What it achieved lies in its folder. With a `card` it sees no other GPU.
     """
     shared = _shared_folder(errand)
     folder = shared.store.cell(key)
@@ -107,7 +112,9 @@ def run_cell(errand: Errand, key: str, time_limit_s: float) -> tuple[str, str]:
     try:
         _await_job(folder)
         job = folder.read_job()
-        ended = _run_process(folder, time_limit_s, shared.plan.suite.threads, errand.launch)
+        devices = NO_DEVICES if card is None else Devices((card,))
+        executor = LocalExecutor(1, shared.plan.suite.threads, Places(1, devices))
+        ended = _run_process(executor, folder, time_limit_s, errand.launch)
     except OSError as problem:
         ended = interrupted_by(folder, problem)
     if ended is None:
@@ -124,10 +131,9 @@ def _await_job(folder: CellFolder) -> None:
 
 
 def _run_process(
-    folder: CellFolder, time_limit_s: float, threads: int, launch: str
+    executor: LocalExecutor, folder: CellFolder, time_limit_s: float, launch: str
 ) -> Finished | None:
     """Run a cell to its end; None where its launch was stopped meanwhile."""
-    executor = LocalExecutor(1, threads)
     with _processes:
         _allow_children()
         executor.submit(folder.path, time_limit_s)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import secrets
+import shlex
+import shutil
 import socket
 import time
 from collections import Counter
@@ -17,9 +20,11 @@ from typing import TYPE_CHECKING, Any, cast
 from bench.cell_folder import CellFolder
 from bench.errors import BenchError, cut
 from bench.execution import attempts
+from bench.execution.devices import NO_CARD
 from bench.execution.engines import cell_on_worker
 from bench.execution.engines.cell_on_worker import STOPPED, Errand, Proof
-from bench.execution.executor import Executor, Finished, How
+from bench.execution.engines.queue_options import JOBS, expect_known, jobs_of
+from bench.execution.executor import ANY, Executor, Finished, How, Needs
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -35,13 +40,28 @@ CLOSING_S = 20.0  # for workers to give back what they run
 LOST_WORKER = "its worker is gone"
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A worker that fits."""
+
+    places: int  # cells at once
+    cards: int  # GPUs that it sees
+    memory_gb: float
+
+    def suits(self, needs: Needs) -> bool:
+        """Whether a cell may be given to it at all: those on CPUs alone leave GPUs to others."""
+        if needs.gpu and not self.cards:
+            return False
+        return needs.memory_gb * self.places <= self.memory_gb or self.places == 1
+
+
 @dataclass
 class Workers:
     """The workers of a cluster that have proved that they fit, and those that have not yet."""
 
     client: Client
     errand: Errand
-    fit: dict[str, int] = field(default_factory=dict)  # address -> cells at once
+    fit: dict[str, Worker] = field(default_factory=dict)  # by address
     proofs: dict[str, Future] = field(default_factory=dict)  # that are awaited
     refused: dict[str, str] = field(default_factory=dict)  # address -> reason
     looked_at: float = 0.0
@@ -109,27 +129,28 @@ class Workers:
         if not proof.done():
             return
         del self.proofs[address]
-        refusal = _refusal_of(proof, address)
-        if refusal is None:
+        answer = _answer_of(proof, address)
+        if answer is None:
             return
-        if refusal:
-            self.refused[address] = refusal
-            log.warning("note: worker %s is left out: %s", address, refusal)
+        if answer.refusal:
+            self.refused[address] = answer.refusal
+            log.warning("note: worker %s is left out: %s", address, answer.refusal)
         else:
-            self.fit[address] = threads
+            self.fit[address] = Worker(threads, answer.cards, answer.memory_gb)
 
 
-def _refusal_of(proof: Future, address: str) -> str | None:
-    """Why a worker may not work; "" if it may, None where it went before it could say so."""
+def _answer_of(proof: Future, address: str) -> Proof | None:
+    """What a worker says of itself; None where it went before it could say so."""
     if proof.status == "finished":
         answer: Proof = proof.result()
-        return answer.refusal
+        return answer
     if proof.status != "error":
         return None
     problem = proof.exception()
     if type(problem).__name__ == "KilledWorker":
         return None
-    return f"{address} cannot run this project: {type(problem).__name__}: {problem}"
+    words = f"{type(problem).__name__}: {problem}"
+    return Proof(address, f"{address} cannot run this project: {words}")
 
 
 class DaskExecutor:
@@ -137,8 +158,10 @@ class DaskExecutor:
 
     settles = True
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, cards: Sequence[str] = ()) -> None:
         self.workers = workers
+        self.cards = cards
+        self.card_of: dict[str, str] = {}  # address of a worker -> the GPU that its cells see
         self.client = workers.client
         self.launch = workers.errand.launch
         self.futures: dict[Path, tuple[Future, str]] = {}  # and the address of the worker
@@ -151,21 +174,44 @@ class DaskExecutor:
         """How many cells may run at once on the workers that are there now."""
         if self.client.status != "running":
             return 0
-        return sum(self.workers.fit.values()) + len(self.unseen)
+        return sum(worker.places for worker in self.workers.fit.values())
 
-    def submit(self, folder: Path, time_limit_s: float) -> None:
-        """Give a cell to the worker with most free places."""
-        address = self._freest()
+    def lacks(self, needs: Needs) -> str:
+        """Nothing for good: another worker may come."""
+        return ""
+
+    def has_room(self, needs: Needs) -> bool:
+        """Whether a worker for such a cell has a free place."""
+        return self.client.status == "running" and self._freest(needs) is not None
+
+    def submit(self, folder: Path, time_limit_s: float, needs: Needs = ANY) -> None:
+        """Give a cell to the worker with most free places, of those that may run it."""
+        address = self._freest(needs)
         if address is None:
             self.refused.append(Finished(folder, "busy"))
             return
         run_cell = cell_on_worker.run_cell
-        future = self.workers.submit(run_cell, address, folder.name, time_limit_s)
+        card = self._card(address) if needs.gpu is not False else NO_CARD
+        future = self.workers.submit(run_cell, address, folder.name, time_limit_s, card)
         self.futures[folder] = (future, address)
 
-    def _freest(self) -> str | None:
+    def _card(self, address: str) -> str | None:
+        """The GPU of a worker of this machine; elsewhere each worker sees its own."""
+        if not self.cards:
+            return None
+        if address not in self.card_of:
+            used = Counter(
+                self.card_of[known] for known in self.workers.fit if known in self.card_of
+            )
+            self.card_of[address] = min(self.cards, key=lambda card: used[card])
+        return self.card_of[address]
+
+    def _freest(self, needs: Needs) -> str | None:
         taken = Counter(address for _, address in self.futures.values())
-        free = {address: places - taken[address] for address, places in self.workers.fit.items()}
+        free: dict[str, int] = {}
+        for address, worker in self.workers.fit.items():
+            if worker.suits(needs):
+                free[address] = worker.places - taken[address]
         best = max(free, key=lambda address: free[address], default=None)
         return best if best is not None and free[best] > 0 else None
 
@@ -252,14 +298,15 @@ class DaskExecutor:
 class DaskEngine:
     """The workers of a cluster, for one command."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, cards: Sequence[str] = ()) -> None:
         self.client = client
+        self.cards = cards  # of this machine: one for each of its workers in turn
 
     def executor(self, store: Store, threads: int, plugins: Sequence[Path]) -> Executor:
         """What runs the cells of one stage; workers prove anew that they fit its plan."""
         files = tuple(str(file.resolve()) for file in plugins)
         errand = cell_on_worker.errand_of(store, files, secrets.token_hex(6), PACKAGE)
-        return DaskExecutor(Workers(self.client, errand))
+        return DaskExecutor(Workers(self.client, errand), self.cards)
 
 
 @contextmanager
@@ -273,7 +320,7 @@ def dask_client(cluster: Any) -> Iterator[Client]:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if isinstance(cluster, str):
-        _expect_listener(cluster)
+        expect_listener(cluster)
     with dask.config.set({"distributed.comm.timeouts.tcp": "120s"}):
         try:
             client = Client(cluster, timeout=GONE_S, set_as_default=False)
@@ -289,7 +336,7 @@ def dask_client(cluster: Any) -> Iterator[Client]:
                 client.close(timeout=CONNECT_S)
 
 
-def _expect_listener(address: str) -> None:
+def expect_listener(address: str) -> None:
     """Raise BenchError for what is no address, or one at which nobody listens."""
     from distributed.comm import get_address_host_port
 
@@ -331,3 +378,42 @@ def cluster_here(workers: int) -> Iterator[Any]:
         ) as cluster,
     ):
         yield cluster
+
+
+def check_queue(queue: str, options: dict[str, Any]) -> None:
+    """Raise BenchError for options that a queue does not have, or a queue that is not here."""
+    import dask_jobqueue
+
+    jobs_of(options, default=1)
+    kind = getattr(dask_jobqueue, f"{queue.upper()}Cluster")
+    known: set[str] = set()
+    for maker in (*kind.__mro__, *kind.job_cls.__mro__):
+        known |= set(inspect.signature(maker.__init__).parameters)
+    expect_known(options, known - {"self", "args", "kwargs", "job_kwargs", "base_class_kwargs"})
+    command = shlex.split(kind.job_cls.submit_command)[0]
+    if shutil.which(command) is None:
+        raise BenchError(
+            f"--queue {queue} given; {command} is not on this machine; run it where jobs are "
+            "submitted"
+        )
+
+
+@contextmanager
+def cluster_of_queue(queue: str, options: dict[str, Any]) -> Iterator[Any]:
+    """Workers that are jobs of a queue. Raises BenchError where they cannot be asked for."""
+    import dask
+    import dask_jobqueue
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    named = {name: value for name, value in options.items() if name != JOBS}
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        try:
+            cluster = getattr(dask_jobqueue, f"{queue.upper()}Cluster")(**named)
+            cluster.scale(jobs=jobs_of(options, default=1))
+        except (OSError, ValueError, TypeError, RuntimeError) as problem:
+            reason = str(problem).strip().partition("\n")[0]
+            raise BenchError(
+                f"--queue {queue} --queue-options: {reason}; see docs/clusters.md"
+            ) from None
+        with cluster:
+            yield cluster
