@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from bench.command_line import looking, machines
-from bench.command_line.exits import exit_with
+from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
     Data,
     Deep,
     Device,
+    Devices,
     DryRun,
+    EngineName,
     EnsembleOf,
     FailOnDrop,
+    First,
     Formats,
     Inception,
     KeyAndImages,
@@ -26,13 +29,17 @@ from bench.command_line.options import (
     NewOut,
     Only,
     Out,
+    PerDevice,
     Plugins,
     Public,
     Publish,
+    Queue,
+    QueueOptions,
     Renew,
     ReproducedTo,
     Retries,
     RetryFailed,
+    Scheduler,
     Size,
     Steps,
     Subset,
@@ -44,6 +51,7 @@ from bench.command_line.options import (
     check_device,
     check_file,
     check_index_folder,
+    engine_options,
     run_options,
 )
 from bench.command_line.refusals import one_line_refusals
@@ -77,7 +85,7 @@ def run(
     steps: Steps = None,
     only: Only = None,
     workers: Workers = None,
-    device: Device = "auto",
+    device: Devices = "auto",
     plugin: Plugins = None,
     inception: Inception = None,
     retry_failed: RetryFailed = False,
@@ -86,6 +94,12 @@ def run(
     publish: Publish = False,
     renew: Renew = False,
     write_jobs: WriteJobs = None,
+    engine: EngineName = "local",
+    scheduler: Scheduler = None,
+    queue: Queue = None,
+    queue_options: QueueOptions = None,
+    per_device: PerDevice = 1,
+    first: First = None,
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import stages
@@ -94,7 +108,20 @@ def run(
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = run_options(only, workers, device, plugin, retry_failed, retries, publish, renew)
+    chosen = engine_options(engine, scheduler, queue, queue_options)
+    options = run_options(
+        only,
+        workers,
+        device,
+        plugin,
+        retry_failed,
+        retries,
+        publish,
+        renew,
+        chosen,
+        per_device,
+        first,
+    )
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
@@ -108,8 +135,7 @@ def run(
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
-        say("stopped; finished cells are kept; run the same command to go on", err=True)
-        raise typer.Exit(130) from None
+        exit_stopped("cells")
     say(console.summary(progress), err=True)
     _end_run(store, progress)
 
@@ -139,13 +165,14 @@ def _run_and_tune(bench: Bench) -> Progress:
 
     with (
         bench.store.launched(),
+        machines.on_engine(bench) as ready,
         tracking.mirror(bench.store) as tell,
         console.progress_display() as shown,
     ):
         show = Stages(LivePage(shown, draw_page))
-        progress = stages.run(bench, show.stage("runs", after=trials + tuned_cells), tell)
+        progress = stages.run(ready, show.stage("runs", after=trials + tuned_cells), tell)
         if bench.suite.tuning:
-            tuned, _ = stages.tune(bench, show.stage("tuning", within=trials, after=tuned_cells))
+            tuned, _ = stages.tune(ready, show.stage("tuning", within=trials, after=tuned_cells))
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
         say("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
@@ -161,10 +188,15 @@ def tune(
     size: Size = None,
     only: Only = None,
     workers: Workers = None,
-    device: Device = "auto",
+    device: Devices = "auto",
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
     retries: Retries = 2,
+    engine: EngineName = "local",
+    scheduler: Scheduler = None,
+    queue: Queue = None,
+    queue_options: QueueOptions = None,
+    per_device: PerDevice = 1,
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
     from bench import stages
@@ -173,16 +205,18 @@ def tune(
     from bench.planning import suite_file
     from bench.store import Store
 
-    options = run_options(only, workers, device, plugin, retry_failed, retries)
+    chosen = engine_options(engine, scheduler, queue, queue_options)
+    options = run_options(
+        only, workers, device, plugin, retry_failed, retries, engine=chosen, per_device=per_device
+    )
     loaded = suite_file.load(suite, size)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size)
     try:
-        with console.progress_display() as show:
-            _, table = stages.tune(bench, show)
+        with machines.on_engine(bench) as ready, console.progress_display() as show:
+            _, table = stages.tune(ready, show)
     except KeyboardInterrupt:
-        say("stopped; finished trials are kept; run the same command to go on", err=True)
-        raise typer.Exit(130) from None
+        exit_stopped("trials")
     if not table:
         asked = f"--only {' '.join(only)}" if only else f"suite {loaded.name}"
         raise BenchError(f"{asked} given; no tuned cell of this suite matches; see 'run --dry-run'")

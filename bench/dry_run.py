@@ -32,7 +32,7 @@ BudgetKey = tuple[str, str, int]  # task, data set, labelled patients
 
 def forecast(bench: Bench) -> str:
     """The cells, which of them are done, and how long the others will take."""
-    from bench.execution.local import LocalExecutor
+    from bench.execution.local import local_executor
 
     chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
@@ -43,8 +43,11 @@ def forecast(bench: Bench) -> str:
     lines += _ladder_lines(ready)
     lines += _measured_planning(bench)
     due = _due_cells(ready, bench.store)
-    slots = bench.options.workers or driver.available_cores()
-    executor = LocalExecutor(slots, bench.suite.threads)
+    options = bench.options
+    executor = local_executor(
+        bench.suite.threads, options.workers, options.device, options.per_device
+    )
+    slots = executor.slots
     step_seconds = _step_seconds(due, bench, executor)
     lines.append(_total_text(due, step_seconds, slots))
     if waiting:
@@ -218,7 +221,7 @@ def _step_seconds(
             short = replace(cell, steps=PROBE_STEPS)
             store = Store(Path(folder))
             jobs = driver.write_jobs(
-                [short], bench.suite, bench.datasets, store, options.device, options.plugins
+                [short], bench.suite, bench.datasets, store, options.job_device, options.plugins
             )
             seconds = _probe_seconds(jobs[short.key], store, executor)
             if seconds is not None:

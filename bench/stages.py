@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,11 @@ from bench.cell_folder import CellFolder
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
+from bench.execution.devices import job_device
+from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine
+from bench.execution.executor import Executor
+from bench.execution.needs import needs_of
+from bench.execution.order import in_order
 from bench.execution.progress import Progress
 from bench.mending import mend_cell, score_again
 from bench.names import EXTERNAL
@@ -69,6 +74,14 @@ class RunOptions:
     retries: int = 2  # of a cell that the machine could not finish
     publish: bool = False  # make the folder a published board
     renew: bool = False  # of a published board: train rows of other code again
+    engine: EngineOptions = field(default_factory=EngineOptions)  # what brings cells to machines
+    per_device: int = 1  # cells at once on each GPU
+    first: Sequence[str] = ()  # filters of cells that are run before all others
+
+    @property
+    def job_device(self) -> str:
+        """The device that the job of a cell names."""
+        return job_device(self.device)
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,13 @@ class Bench:
     size: str | None = None
     auto_precision: Precision | None = None  # what `precision: auto` stands for
     published: Published | None = None  # of a published board: what it knows of its rows
+    engine: Engine | None = None  # this machine where None
+
+    def executor(self) -> Executor:
+        """What runs the cells of one stage."""
+        options = self.options
+        engine = self.engine or LocalEngine(options.workers, options.device, options.per_device)
+        return engine.executor(self.store, self.suite.threads, self.options.plugins)
 
     def dataset_of(self, cell: PlannedCell) -> PlannedDataset:
         """The data set, or the outer fold, that a cell is trained and tested on."""
@@ -212,9 +232,9 @@ def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
             wanted,
             bench.datasets,
             bench.store,
+            bench.executor(),
             show,
-            options.workers,
-            options.device,
+            options.job_device,
             options.plugins,
             options.retry_failed,
             options.retries,
@@ -232,14 +252,13 @@ def run(
     tell: Callable[[str], None] = lambda key: None,
 ) -> Progress:
     """Run and score the cells that are not done; `tell` is called with the key of each that is."""
-    from bench.execution.local import LocalExecutor
-
     suite = bench.suite
     store = bench.store
     options = bench.options
-    chosen = _cells_to_run(bench)
-    executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
-    jobs = driver.write_jobs(chosen, suite, bench.datasets, store, options.device, options.plugins)
+    chosen = in_order(_cells_to_run(bench), suite.reference, options.first)
+    jobs = driver.write_jobs(
+        chosen, suite, bench.datasets, store, options.job_device, options.plugins
+    )
     decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics)
     metric_code = registry.metric_code(suite.metrics)
@@ -259,12 +278,13 @@ def run(
             chosen,
             jobs,
             store,
-            executor,
+            bench.executor(),
             suite.time_limit_s,
             score_one,
             show,
             options.retry_failed,
             options.retries,
+            needs=needs_of(options.plugins),
         )
 
 
@@ -293,7 +313,8 @@ def close_board(bench: Bench) -> None:
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
     """Copy predictions made elsewhere, unless that is done already."""
     given = [cell for cell in cells if cell.method == EXTERNAL]
-    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.store, bench.options.device)
+    device = bench.options.job_device
+    jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.store, device)
     for cell in given:
         if bench.store.state(cell.key) == "done":
             continue

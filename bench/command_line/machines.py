@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.command_line.exits import exit_with
-from bench.command_line.options import Device, Only, Retries, Trusted, Workers, check_device
+from bench.command_line.options import (
+    Devices,
+    Only,
+    PerDevice,
+    Retries,
+    Trusted,
+    Workers,
+    check_devices,
+)
 from bench.command_line.terminal import say
 
 if TYPE_CHECKING:
@@ -28,7 +39,8 @@ def work(
     ] = None,
     only: Only = None,
     workers: Workers = None,
-    device: Device = "auto",
+    device: Devices = "auto",
+    per_device: PerDevice = 1,
     plugin: Trusted = None,
     retries: Retries = 2,
 ) -> None:
@@ -42,10 +54,10 @@ def work(
 
     if any_ == bool(keys):
         raise BenchError(f"work {out} given; expected --any, or keys of runs; give one of them")
-    check_device(device)
+    check_devices(device)
     shift = Shift(parse_wall_time(wall_time))
     options = shared_work.WorkOptions(
-        keys or [], only or [], workers, device, plugin or [], retries
+        keys or [], only or [], workers, device, plugin or [], retries, per_device
     )
     # Queues end a job by this signal: what runs is given back then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -80,3 +92,15 @@ def write_jobs(bench: Bench, folder: Path, program: Path) -> None:
     if bench.suite.tuning:
         say("note: tuning is left to 'run', after these jobs", err=True)
     say(f"jobs: sbatch {script}; then the same 'run' without --write-jobs")
+
+
+@contextmanager
+def on_engine(bench: Bench) -> Iterator[Bench]:
+    """A bench whose cells run where the user wants them. Raises BenchError if they cannot."""
+    from bench.execution.engines.choose import opened_engine
+
+    options = bench.options
+    with opened_engine(
+        options.engine, options.workers, options.device, options.per_device
+    ) as engine:
+        yield replace(bench, engine=engine)

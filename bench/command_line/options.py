@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
     from bench.execution.chosen_models import AskedModels
+    from bench.execution.engines.choose import EngineOptions
     from bench.stages import RunOptions
 
 MOST_STEPS = 10**8
@@ -45,10 +46,23 @@ Workers = Annotated[
         "--workers",
         min=1,
         max=MOST_WORKERS,
-        help="How many trainings at once; all cores if not given.",
+        help="How many trainings at once; one for each GPU, or each core, if not given.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto (all GPUs, else the cores), cpu, cuda, cuda:N or cuda:0,cuda:1."
+    ),
+]
+PerDevice = Annotated[
+    int, typer.Option(min=1, max=64, help="How many trainings at once on each GPU.")
+]
+First = Annotated[
+    list[str] | None,
+    typer.Option("--first", help="Begin with some runs: method=NAME; written as for --only."),
+]
 Steps = Annotated[
     int | None, typer.Option(min=1, max=MOST_STEPS, help="Train for another number of steps.")
 ]
@@ -94,6 +108,25 @@ WriteJobs = Annotated[
     typer.Option(
         "--write-jobs", help="Plan, write a script for SLURM to this folder, and train nothing."
     ),
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="What brings runs to machines: local, dask or slurm.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="With --engine dask: an address such as tcp://host:8786; DASK_SCHEDULER_ADDRESS if "
+        "not given; without one, workers of this machine.",
+    ),
+]
+Queue = Annotated[
+    str | None,
+    typer.Option(help="With --engine dask: get workers from slurm, pbs, lsf or sge."),
+]
+QueueOptions = Annotated[
+    Path | None,
+    typer.Option(help="What the queue asks for, as YAML; see docs/clusters.md."),
 ]
 Retries = Annotated[
     int,
@@ -166,17 +199,28 @@ NewName = Annotated[str, typer.Argument(help="What it is to be called, and its f
 
 
 def check_device(device: str) -> None:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise BenchError(f"--device {device} given; expected auto, cpu, cuda or cuda:N")
-    if not device.startswith("cuda"):
-        return
-    import torch
+    """Raise BenchError for what is no device of this machine, or several."""
+    from bench.execution.devices import devices_here
 
-    number = int(device.partition(":")[2] or 0)
-    devices = torch.cuda.device_count()
-    if number >= devices:
+    if "," in device:
         raise BenchError(
-            f"--device {device} given; torch finds {devices} GPUs here; give another one, or auto"
+            f"--device {cut(device)} given; expected auto, cpu, cuda or cuda:N; name one"
+        )
+    devices_here(device)
+
+
+def check_devices(device: str, engine: str = "local") -> None:
+    """Raise BenchError for what are no devices here, or those of workers on other machines."""
+    from bench.execution.devices import devices_here, parse_devices
+
+    if engine == "local":
+        devices_here(device)
+        return
+    parse_devices(device)
+    if ":" in device:
+        raise BenchError(
+            f"--device {cut(device)} given; each worker of --engine {engine} sees GPUs of its own; "
+            "expected auto, cpu or cuda; see docs/clusters.md"
         )
 
 
@@ -204,16 +248,45 @@ def run_options(
     retries: int,
     publish: bool = False,
     renew: bool = False,
+    engine: EngineOptions | None = None,
+    per_device: int = 1,
+    first: list[str] | None = None,
 ) -> RunOptions:
     """The options of a run. Raises BenchError for values that cannot be used."""
+    from bench.execution.engines.choose import EngineOptions
     from bench.planning.filters import parse_filters
     from bench.stages import RunOptions
 
-    check_device(device)
+    engine = engine or EngineOptions()
+    check_devices(device, engine.where)
     parse_filters(only or [])
+    parse_filters(first or [], "--first")
     return RunOptions(
-        only or [], workers, device, plugins or [], retry_failed, retries, publish, renew
+        only=only or [],
+        workers=workers,
+        device=device,
+        plugins=plugins or [],
+        retry_failed=retry_failed,
+        retries=retries,
+        publish=publish,
+        renew=renew,
+        engine=engine,
+        per_device=per_device,
+        first=first or [],
     )
+
+
+def engine_options(
+    name: str, scheduler: str | None, queue: str | None, queue_options: Path | None
+) -> EngineOptions:
+    """What brings runs to machines. Raises BenchError for options that cannot be used."""
+    from bench.execution.engines.choose import EngineOptions
+
+    if name == "dask" and scheduler is None and queue is None:
+        scheduler = os.environ.get("DASK_SCHEDULER_ADDRESS") or None
+    options = EngineOptions(name, scheduler, queue, queue_options)
+    options.check()
+    return options
 
 
 def asked_models(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +11,9 @@ from bench import registry
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob, CellProgress
 from bench.execution import attempts
-from bench.execution.executor import Executor, Finished
+from bench.execution.executor import ANY, Executor, Finished, Needs
 from bench.execution.progress import Progress, RunningCell
+from bench.execution.settling import settle
 from bench.execution.shift import Shift
 from bench.names import EXTERNAL, cell_label
 from bench.planning.budget import folds_of
@@ -21,7 +21,7 @@ from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
 from bench.planning.provenance import commit
 from bench.planning.suite import Suite
 from bench.store import Store
-from bench.worker.failures import MACHINE, MEMORY, describe_failure
+from bench.worker.failures import DEVICE, MEMORY, describe_failure
 from bench.worker.snapshots import seconds_in
 
 BUSY_PAUSE_S = 2.0
@@ -115,6 +115,7 @@ def execute(
     retry_failed: bool = False,
     retries: int = 2,
     shift: Shift | None = None,
+    needs: Callable[[PlannedCell], Needs] = lambda cell: ANY,
 ) -> Progress:
     """Run all cells that are not done, and call `score` with the key of each cell that is.
 
@@ -125,23 +126,13 @@ def execute(
     attempts.sweep(store.out)
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
-    launches = _Launches(unique, jobs, store, executor, time_limit_s, retries, shift)
-    for key, cell in unique.items():
-        state = store.state(key)
-        # An untuned cell failed because all trials of its study did: these are run again instead.
-        retried = retry_failed and cell.phase != "untuned"
-        if state == "done":
-            progress.done += 1
-            progress.kept += 1
-            if shift is None:
-                score(key)
-        elif state == "failed" and not retried:
-            progress.failed += 1
-        else:
-            launches.waiting.append((0.0, key))
+    launches = _Launches(unique, jobs, store, executor, time_limit_s, retries, shift, needs)
+    for cell in unique.values():
+        _sort_in(cell, launches, progress, retry_failed, score)
     try:
         while launches.are_due():
             launches.start_due(progress)
+            progress.slots = executor.slots
             progress.running = launches.running_cells()
             show(progress)
             for finished in executor.wait(0.5):
@@ -151,6 +142,28 @@ def execute(
     progress.running = {}
     show(progress)
     return progress
+
+
+def _sort_in(
+    cell: PlannedCell,
+    launches: _Launches,
+    progress: Progress,
+    retry_failed: bool,
+    score: Callable[[str], None],
+) -> None:
+    """Count a cell that is done or failed; any other one waits for a worker."""
+    state = launches.store.state(cell.key)
+    # An untuned cell failed because all trials of its study did: these are run again instead.
+    retried = retry_failed and cell.phase != "untuned"
+    if state == "done":
+        progress.done += 1
+        progress.kept += 1
+        if launches.shift is None:
+            score(cell.key)
+    elif state == "failed" and not retried:
+        progress.failed += 1
+    else:
+        launches.waiting.append((0.0, cell.key))
 
 
 class _Launches:
@@ -165,7 +178,9 @@ class _Launches:
         time_limit_s: float,
         retries: int = 2,
         shift: Shift | None = None,
+        needs: Callable[[PlannedCell], Needs] = lambda cell: ANY,
     ) -> None:
+        self.needs = needs
         self.cells = cells
         self.jobs = jobs
         self.store = store
@@ -185,37 +200,48 @@ class _Launches:
         return bool(self.waiting or self.executor.running())
 
     def start_due(self, progress: Progress) -> None:
-        """Hand waiting cells to the executor as long as it has free slots."""
+        """Hand waiting cells to the executor, in their order, as far as it has room for them."""
         if self.shift is not None and not self.shift.begins_cells:
             self.waiting.clear()
-        for _ in range(len(self.waiting)):
-            running = self.executor.running()
-            if len(running) >= self.executor.slots:
-                return
-            if any(folder.name in self.alone for folder in running):
-                return
+        full: set[Needs] = set()  # for which there was no room a moment ago
+        kept: list[tuple[float, str]] = []  # that go on waiting
+        while self.waiting and ANY not in full and not self._one_runs_alone():
             not_before, key = self.waiting.popleft()
-            if time.monotonic() < not_before:
-                self.waiting.append((not_before, key))
-                continue
-            if key in self.alone and running:
-                self.waiting.append((not_before, key))
-                return
-            if self._is_of_another(key, progress):
-                continue
-            try:
-                self._start(self.store.cell(key))
-            except OSError as problem:
-                _interrupt(key, *describe_failure(problem), self, progress)
+            needs = self._needs_of(key)
+            waits_alone = key in self.alone and bool(self.executor.running())
+            if time.monotonic() < not_before or needs in full or waits_alone:
+                kept.append((not_before, key))
+            elif self.executor.lacks(needs):
+                progress.interrupted[key] = f"{DEVICE}: {self.executor.lacks(needs)}"
+            elif not self.executor.has_room(needs):
+                kept.append((not_before, key))
+                full.add(needs)
+            elif not self._is_of_another(key, progress):
+                self._start(self.store.cell(key), needs, progress)
+            if waits_alone:
+                break
+        self.waiting.extendleft(reversed(kept))
 
-    def _start(self, folder: CellFolder) -> None:
-        folder.make()
-        folder.write_job(self.jobs[folder.key])
-        folder.forget_progress()  # left by an attempt that was killed
-        folder.forget_interruption()
+    def _one_runs_alone(self) -> bool:
+        if not self.alone:
+            return False
+        return any(folder.name in self.alone for folder in self.executor.running())
+
+    def _needs_of(self, key: str) -> Needs:
+        return self.needs(self.cells[key]) if key in self.cells else ANY
+
+    def _start(self, folder: CellFolder, needs: Needs, progress: Progress) -> None:
+        try:
+            folder.make()
+            folder.write_job(self.jobs[folder.key])
+            folder.forget_progress()  # left by an attempt that was killed
+            folder.forget_interruption()
+            limit = self.time_limit_s - seconds_in(attempts.latest(folder).snapshot)
+        except OSError as problem:
+            _interrupt(folder.key, *describe_failure(problem), self, progress)
+            return
         self.started[folder.path] = time.monotonic()
-        limit = self.time_limit_s - seconds_in(attempts.latest(folder).snapshot)
-        self.executor.submit(folder.path, max(1.0, limit))
+        self.executor.submit(folder.path, max(1.0, limit), needs)
 
     def _is_of_another(self, key: str, progress: Progress) -> bool:
         """Whether another launch has a cell: no worker need be started to find that out."""
@@ -243,7 +269,7 @@ class _Launches:
     def running_cells(self) -> dict[str, RunningCell]:
         """How far each running cell is, from the file that its worker writes."""
         running: dict[str, RunningCell] = {}
-        for path in self.executor.running():
+        for path in self.executor.running()[: max(1, self.executor.slots)]:
             folder = CellFolder(path)
             cell = self.cells[folder.key]
             progress = attempts.latest(folder).shown_progress() or CellProgress(0, cell.steps)
@@ -257,63 +283,30 @@ def _settle(
     progress: Progress,
     score: Callable[[str], None],
 ) -> None:
-    """Count a cell whose worker ended, and score it, run it again, or record why it failed."""
+    """Count a cell whose worker ended, and have it settled unless its worker did that."""
     folder = launches.store.cell(finished.folder.name)
-    try:
-        if finished.how != "busy":
-            attempts.gather(folder)
-            folder.remove_links()
-        folder.cap_log()
-        _restore_job(folder, launches.jobs)
-        if folder.has_result:
-            _score_finished(folder, score)
-        elif not folder.has_failed and finished.how == "busy":
-            launches.leave_to_holder(folder.key)
-            return
-        elif not folder.has_failed:
-            _settle_unfinished(finished, folder, launches, progress)
-    except OSError as problem:
-        _interrupt(folder.key, *describe_failure(problem), launches, progress)
+    if not launches.executor.settles:
+        finished = settle(finished, launches.jobs.get(folder.key), score)
+    if finished.how == "busy":
+        launches.leave_to_holder(folder.key)
         return
+    if finished.how != "ended":
+        _interrupt(folder.key, finished.how, finished.detail, launches, progress)
+    elif folder.has_result:
+        if launches.executor.settles:
+            score(folder.key)  # as far as its worker could not
+        progress.done += 1
+        progress.seconds.append(_seconds_of(folder, launches))
     if folder.has_failed:
         progress.failed += 1
-    elif folder.has_result:
-        progress.done += 1
-        progress.seconds.append(time.monotonic() - launches.started[finished.folder])
 
 
-def _restore_job(folder: CellFolder, jobs: Mapping[str, CellJob]) -> None:
-    """Write the job again where a method removed the folder of its cell."""
-    if folder.key in jobs and folder.read_job() is None:
-        folder.make()
-        folder.write_job(jobs[folder.key])
-
-
-def _score_finished(folder: CellFolder, score: Callable[[str], None]) -> None:
-    """Score a cell; one whose files cannot be scored has failed."""
-    try:
-        score(folder.key)
-    except Exception as problem:
-        kind, message = describe_failure(problem)
-        if kind in MACHINE:
-            return  # the cell is done; what draws the board scores it again, and says what is wrong
-        folder.forget_result()
-        folder.write_failure("error", f"its files cannot be scored: {message}")
-
-
-def _settle_unfinished(
-    finished: Finished, folder: CellFolder, launches: _Launches, progress: Progress
-) -> None:
-    """Record why a cell failed, or run it again where it was the machine."""
-    interruption = folder.read_interruption()
-    if interruption is not None:
-        _interrupt(folder.key, interruption.kind, interruption.message, launches, progress)
-    elif finished.how in MACHINE:
-        _interrupt(folder.key, finished.how, finished.detail, launches, progress)
-    else:
-        kind = "timeout" if finished.how == "timeout" else "crash"
-        attempts.forget(folder)
-        folder.write_failure(kind, finished.detail)
+def _seconds_of(folder: CellFolder, launches: _Launches) -> float:
+    """How long a cell took, without the time that it waited for a job of a queue."""
+    result = folder.read_result() if launches.executor.settles else None
+    if result is not None and result.cost is not None:
+        return result.cost.cell_seconds
+    return time.monotonic() - launches.started[folder.path]
 
 
 def _interrupt(key: str, kind: str, message: str, launches: _Launches, progress: Progress) -> None:
@@ -324,7 +317,8 @@ def _interrupt(key: str, kind: str, message: str, launches: _Launches, progress:
     launches.interruptions[key] += 1
     tries = launches.interruptions[key]
     if tries <= launches.retries:
-        if kind == MEMORY and tries == launches.retries:
+        is_last = kind == MEMORY and tries == launches.retries
+        if is_last and not launches.executor.settles:  # where one machine runs all
             launches.alone.add(key)
         launches.wait_again(key)
         return
@@ -336,8 +330,3 @@ def _interrupt(key: str, kind: str, message: str, launches: _Launches, progress:
         folder.forget_interruption()
     else:
         progress.interrupted[key] = f"{kind}: {message}"
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -19,7 +19,14 @@ from typing import cast
 from bench import store
 from bench.cell_folder import CellFolder
 from bench.execution import attempts
-from bench.execution.executor import Finished, How
+from bench.execution.devices import (
+    VISIBLE,
+    Places,
+    available_cores,
+    devices_here,
+    memory_here_gb,
+)
+from bench.execution.executor import ANY, Finished, How, Needs
 from bench.worker.failures import DISK, MEMORY, describe_failure, describe_signal, lacks_memory
 
 PRELOAD = [
@@ -67,8 +74,11 @@ def work(folder: str, environment: Mapping[str, str | None]) -> None:
 class LocalExecutor:
     """At most `slots` processes at once, so that a crash or a hang affects a single cell."""
 
-    def __init__(self, slots: int, threads: int) -> None:
+    settles = False
+
+    def __init__(self, slots: int, threads: int, places: Places | None = None) -> None:
         self.slots = slots
+        self.places = places or Places(slots)
         os.environ["OMP_NUM_THREADS"] = str(threads)
         os.environ["MKL_NUM_THREADS"] = str(threads)
         # Without it, matrix products on CUDA differ from run to run.
@@ -78,9 +88,20 @@ class LocalExecutor:
         self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}
         self.lost: list[Finished] = []  # that could not be started
 
-    def submit(self, folder: Path, time_limit_s: float) -> None:
-        """Start a worker on a cell."""
+    def lacks(self, needs: Needs) -> str:
+        """Why this machine can never run a cell of these needs; "" if it can."""
+        return self.places.lacks(needs)
+
+    def has_room(self, needs: Needs) -> bool:
+        """Whether a cell of these needs would start now."""
+        return self.places.has_room(needs)
+
+    def submit(self, folder: Path, time_limit_s: float, needs: Needs = ANY) -> None:
+        """Start a worker on a cell, which sees the GPU that it gets and no other."""
         environment = {name: os.environ.get(name) for name in IMPORT_SETTINGS}
+        card = self.places.take(folder, needs)
+        if card is not None:
+            environment[VISIBLE] = card
         arguments = (str(folder), environment)
         process = self.context.Process(target=work, args=arguments, daemon=True)
         try:
@@ -89,6 +110,7 @@ class LocalExecutor:
         except (OSError, EOFError) as problem:
             reason = f"no worker could be started ({type(problem).__name__}: {problem})"
             self.lost.append(Finished(folder, "lost", reason))
+            self.places.free(folder)
             return
         self.processes[folder] = (process, time.monotonic() + time_limit_s, time_limit_s)
 
@@ -120,6 +142,7 @@ class LocalExecutor:
             process.kill()
         process.join()
         del self.processes[folder]
+        self.places.free(folder)
         assert process.pid is not None
         was_lost = process.exitcode == SERVER_DIED and _holds(folder, process.pid)
         _kill_group(process.pid)
@@ -138,9 +161,26 @@ class LocalExecutor:
             if process.pid is not None:
                 _kill_group(process.pid)
         for folder in self.processes:
+            self.places.free(folder)
             with suppress(OSError):
                 attempts.gather(CellFolder(folder))
         self.processes.clear()
+
+
+def local_executor(
+    threads: int, workers: int | None, device: str = "auto", per_device: int = 1
+) -> LocalExecutor:
+    """What runs cells on the GPUs of this machine, or without any on its cores.
+
+    Without a number of workers, one for each place on a GPU, or for each core.
+    """
+    here = devices_here(device, per_device)
+    slots = workers or here.places or available_cores()
+    on_cores = 0
+    if here.cards:
+        on_cores = max(0, (workers or available_cores()) - here.places)
+        slots = min(slots, here.places)
+    return LocalExecutor(slots, threads, Places(slots, here, memory_here_gb(), on_cores))
 
 
 def _start_server() -> None:

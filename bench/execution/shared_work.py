@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import registry
 from bench.errors import BenchError, cut
 from bench.execution import driver
-from bench.execution.local import LocalExecutor
+from bench.execution.devices import job_device
+from bench.execution.local import local_executor
+from bench.execution.needs import needs_of
 from bench.execution.progress import Progress
 from bench.execution.shift import Shift
 from bench.names import EXTERNAL
 from bench.planning import plan_file
 from bench.planning.cells import PlannedCell
 from bench.planning.filters import matching_cells
-from bench.planning.plan_file import Plan, read_plan
+from bench.planning.plan_file import read_plan
 from bench.planning.workplace import check_code, check_workplace, planned_datasets
 from bench.scoring import score_cell
 from bench.store import Store, refuse_links
@@ -32,6 +34,36 @@ class WorkOptions:
     device: str = "auto"
     plugins: Sequence[Path] = ()
     retries: int = 2
+    per_device: int = 1  # cells at once on each GPU
+
+
+class SharedFolder:
+    """A planned folder on a machine that may work on it: what its cells are scored with.
+
+    Raises BenchError, in one line, if this machine may not. With a `nonce`, it is that of the
+    folder which the driver of a run sees.
+    """
+
+    def __init__(self, store: Store, plugins: Sequence[Path], nonce: str | None = None) -> None:
+        refuse_links(store.out, depth=3)
+        self.store = store
+        self.plan = read_plan(store.out)
+        check_workplace(store.out, nonce)
+        self.datasets = planned_datasets(self.plan, store)
+        check_code(self.plan, self.datasets, plugins, store.out)
+        files = plan_file.metric_files(self.plan, [*plugins, *store.plugins])
+        self.metrics = registry.case_metrics(files)
+        self.metric_code = registry.metric_code(files)
+
+    def score(self, key: str) -> None:
+        """Score a finished cell; a trial of tuning has been scored by its worker."""
+        folder = self.store.cell(key)
+        job = folder.expect_job()
+        if job.held_out:
+            return
+        decoded = (folder.path / job.cache).resolve()
+        tolerance = self.plan.suite.nsd_tolerance
+        score_cell.score_cell(folder, decoded, tolerance, self.metrics, self.metric_code)
 
 
 def work(
@@ -41,51 +73,53 @@ def work(
 
     Raises BenchError, in one line, if this machine may not work on the folder.
     """
-    refuse_links(store.out, depth=3)
-    plan = read_plan(store.out)
-    check_workplace(store.out)
-    datasets = planned_datasets(plan, store)
-    check_code(plan, datasets, options.plugins, store.out)
-    suite = plan.suite
-    metrics_files = plan_file.metric_files(plan, [*options.plugins, *store.plugins])
-    metrics = registry.case_metrics(metrics_files)
-    metric_code = registry.metric_code(metrics_files)
-    cells = _chosen(plan, options)
-    jobs = driver.write_jobs(cells, suite, datasets, store, options.device, options.plugins)
-    decoded = {cell.key: plan.decoded(cell) for cell in cells}
-
-    def score(key: str) -> None:
-        folder = store.cell(key)
-        score_cell.score_cell(folder, decoded[key], suite.nsd_tolerance, metrics, metric_code)
-
-    executor = LocalExecutor(options.workers or driver.available_cores(), suite.threads)
+    shared = SharedFolder(store, options.plugins)
+    suite = shared.plan.suite
+    cells, trials = _chosen(shared, options)
+    device = job_device(options.device)
+    jobs = driver.write_jobs(cells, suite, shared.datasets, store, device, options.plugins)
+    for trial in trials:
+        jobs[trial.key] = replace(store.cell(trial.key).expect_job(), device=device)
+    executor = local_executor(suite.threads, options.workers, options.device, options.per_device)
     with store.launched():
         return driver.execute(
-            cells,
+            [*cells, *trials],
             jobs,
             store,
             executor,
             suite.time_limit_s,
-            score,
+            shared.score,
             show,
             retries=options.retries,
             shift=shift,
+            needs=needs_of(options.plugins),
         )
 
 
-def _chosen(plan: Plan, options: WorkOptions) -> list[PlannedCell]:
-    """The cells that can be trained anywhere: all but predictions from elsewhere.
+def _chosen(
+    shared: SharedFolder, options: WorkOptions
+) -> tuple[list[PlannedCell], list[PlannedCell]]:
+    """The cells that can be trained anywhere, and trials of tuning that are asked for by key.
 
-    Those that wait for their study are left to `run`. Raises BenchError for a key of no cell.
+    Predictions from elsewhere and cells that wait for their study are left to `run`. Raises
+    BenchError for a key of no cell.
     """
+    plan = shared.plan
     cells = []
     for cell in matching_cells(plan.cells, options.only, plan.suite.reference):
         if cell.phase == "final" and cell.method != EXTERNAL and cell.refusal is None:
             cells.append(cell)
     if not options.keys:
-        return cells
+        return cells, []
     by_key = {cell.key: cell for cell in cells}
-    for key in options.keys:
-        if key not in by_key:
-            raise BenchError(f"cell {cut(key)} given; the plan has none of this key; see 'status'")
-    return [by_key[key] for key in options.keys]
+    chosen = [by_key[key] for key in options.keys if key in by_key]
+    trials = [_trial(shared.store, key) for key in options.keys if key not in by_key]
+    return chosen, trials
+
+
+def _trial(store: Store, key: str) -> PlannedCell:
+    """A trial of tuning, which no plan holds, from the job that its driver wrote."""
+    job = store.cell(key).read_job()
+    if job is None or not job.held_out:
+        raise BenchError(f"cell {cut(key)} given; the plan has none of this key; see 'status'")
+    return PlannedCell(**job.cell.identity())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.errors import BenchError, cut
 from bench.planning.cells import PlannedCell, reference_models
@@ -10,7 +10,7 @@ from bench.planning.cells import PlannedCell, reference_models
 FILTER_KEYS = ("task", "method", "variant", "dataset", "fraction", "labelled", "subset")  # --only
 
 
-def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
+def parse_filters(only: Sequence[str], option: str = "--only") -> dict[str, list[str]]:
     """Filters such as `method=a,fraction=0.1` as {key: alternatives}.
 
     Raises BenchError for a key that cells do not have.
@@ -22,7 +22,7 @@ def parse_filters(only: Sequence[str]) -> dict[str, list[str]]:
             if not sign or key not in FILTER_KEYS:
                 keys = ", ".join(FILTER_KEYS)
                 raise BenchError(
-                    f"--only {cut(item)} given; expected KEY=VALUE with KEY one of {keys}"
+                    f"{option} {cut(item)} given; expected KEY=VALUE with KEY one of {keys}"
                 )
             wanted.setdefault(key, []).append(value)
     return wanted
@@ -41,7 +41,7 @@ def matching_cells(
     wanted = parse_filters(only)
     kept = []
     for cell in cells:
-        if all(_matches(cell, key, values) for key, values in wanted.items()):
+        if matches_filters(cell, wanted):
             kept.append(cell)
     judged = dict.fromkeys((cell.task, cell.dataset) for cell in kept if cell.is_judged)
     for task, dataset in judged:
@@ -52,6 +52,11 @@ def matching_cells(
             f"--only {cut(' '.join(only))} given; no cell of this suite matches; see --dry-run"
         )
     return kept
+
+
+def matches_filters(cell: PlannedCell, wanted: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a cell matches every key of some filters."""
+    return all(_matches(cell, key, values) for key, values in wanted.items())
 
 
 def _matches(cell: PlannedCell, key: str, values: Sequence[str]) -> bool:

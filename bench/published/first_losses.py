@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.execution.driver import available_cores, write_jobs
+from bench.execution.devices import available_cores
+from bench.execution.driver import write_jobs
 from bench.planning.cells import PlannedCell, PlannedDataset
 from bench.planning.suite import Suite
 from bench.plugin_files import in_short

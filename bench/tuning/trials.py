@@ -11,7 +11,8 @@ from bench import registry
 from bench.cell_records import CellJob
 from bench.errors import BenchError, join_lines
 from bench.execution import driver
-from bench.execution.local import LocalExecutor
+from bench.execution.executor import Executor
+from bench.execution.needs import needs_of
 from bench.execution.progress import Progress
 from bench.files.records import replacing
 from bench.names import TUNED
@@ -42,8 +43,8 @@ def run_studies(
     studies: Sequence[Study],
     datasets: Mapping[str, PlannedDataset],
     store: Store,
+    executor: Executor,
     show: Callable[[Progress], None],
-    workers: int | None,
     device: str,
     plugins: Sequence[Path] = (),
     retry_failed: bool = False,
@@ -57,14 +58,18 @@ def run_studies(
         study_folder(store, study.id).write_facts(study.facts())
         if retry_failed:
             forget_failed(study, infos[study.base.method], trials, store)
+    needs = needs_of(plugins)
+
+    def ignore(key: str) -> None:
+        """Trials are scored by their workers."""
+
     while due := _due_cells(studies, infos, trials, store):
         jobs = driver.write_jobs(due, suite, datasets, store, device, plugins)
-        executor = LocalExecutor(workers or driver.available_cores(), suite.threads)
         # A cell that fails makes its trial fail. A launch that was killed leaves cells that are
         # simply run again.
         limit = suite.time_limit_s
         progress = driver.execute(
-            due, jobs, store, executor, limit, lambda key: None, show, False, retries
+            due, jobs, store, executor, limit, ignore, show, False, retries, None, needs
         )
         for reason in progress.interrupted.values():
             raise BenchError(f"tuning was interrupted ({reason}); run the same command to go on")

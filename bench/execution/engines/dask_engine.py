@@ -1,0 +1,419 @@
+"""Runs cells on the workers of a Dask cluster. Dask moves their keys; the folder holds all else."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import secrets
+import shlex
+import shutil
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, cast
+
+from bench.cell_folder import CellFolder
+from bench.errors import BenchError, cut
+from bench.execution import attempts
+from bench.execution.devices import NO_CARD
+from bench.execution.engines import cell_on_worker
+from bench.execution.engines.cell_on_worker import STOPPED, Errand, Proof
+from bench.execution.engines.queue_options import JOBS, expect_known, jobs_of
+from bench.execution.executor import ANY, Executor, Finished, How, Needs
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+log = logging.getLogger("bench.execution.engines.dask_engine")
+PACKAGE = "distributed"
+CONNECT_S = 10.0  # until somebody must have answered at the address of a scheduler
+LOOK_EVERY_S = 2.0  # for workers that came or went
+GONE_S = 60.0  # without the scheduler, after which a run ends
+LOOK_AGAIN_S = 0.1  # for files that other machines wrote
+CLOSING_S = 20.0  # for workers to give back what they run
+LOST_WORKER = "its worker is gone"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker that fits."""
+
+    places: int  # cells at once
+    cards: int  # GPUs that it sees
+    memory_gb: float
+
+    def suits(self, needs: Needs) -> bool:
+        """Whether a cell may be given to it at all: those on CPUs alone leave GPUs to others."""
+        if needs.gpu and not self.cards:
+            return False
+        return needs.memory_gb * self.places <= self.memory_gb or self.places == 1
+
+
+@dataclass
+class Workers:
+    """The workers of a cluster that have proved that they fit, and those that have not yet."""
+
+    client: Client
+    errand: Errand
+    fit: dict[str, Worker] = field(default_factory=dict)  # by address
+    proofs: dict[str, Future] = field(default_factory=dict)  # that are awaited
+    refused: dict[str, str] = field(default_factory=dict)  # address -> reason
+    looked_at: float = 0.0
+    news: Event = field(default_factory=Event)  # something that was given to a worker has ended
+
+    def submit(self, function: Callable[..., Any], address: str, *words: object) -> Future:
+        """Give a worker something to do, which Dask neither moves nor tries again."""
+        future = self.client.submit(
+            function,
+            self.errand,
+            *words,
+            key=f"{function.__name__}-{secrets.token_hex(8)}",
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
+        future.add_done_callback(lambda _: self.news.set())
+        return future
+
+    def look(self) -> None:
+        """Take note of workers that came, went or have proved that they fit.
+
+        Raises BenchError if the scheduler has been gone for too long, or if no worker may work.
+        """
+        now = time.monotonic()
+        if now - self.looked_at < LOOK_EVERY_S and not self._has_news():
+            return
+        self.looked_at = now
+        threads = self._connected()
+        if threads is None:
+            return
+        for address in [known for known in self.fit if known not in threads]:
+            del self.fit[address]
+        for address in threads:
+            if address not in self.fit and address not in self.refused:
+                self._prove(address, threads[address])
+        for address in [known for known in self.proofs if known not in threads]:
+            del self.proofs[address]
+        if threads and self.refused.keys() >= threads.keys():
+            raise BenchError(f"no worker may work on this run; {min(self.refused.values())}")
+
+    def _has_news(self) -> bool:
+        return any(proof.done() for proof in self.proofs.values())
+
+    def _connected(self) -> dict[str, int] | None:
+        """How many cells each connected worker takes at once; None while there is no scheduler."""
+        if self.client.status == "running":
+            with suppress(OSError, TimeoutError):
+                workers = self.client.scheduler_info(n_workers=-1)["workers"]
+                return {address: facts["nthreads"] for address, facts in workers.items()}
+        if self.client.status in ("closed", "closing"):
+            raise BenchError(
+                "the Dask scheduler is gone; finished runs are kept; start it with its workers "
+                "and run the same command to go on"
+            )
+        return None
+
+    def _prove(self, address: str, threads: int) -> None:
+        """Ask a worker whether it fits, and read its answer."""
+        proof = self.proofs.get(address)
+        if proof is None:
+            self.proofs[address] = self.submit(cell_on_worker.prove, address, PACKAGE)
+            return
+        if not proof.done():
+            return
+        del self.proofs[address]
+        answer = _answer_of(proof, address)
+        if answer is None:
+            return
+        if answer.refusal:
+            self.refused[address] = answer.refusal
+            log.warning("note: worker %s is left out: %s", address, answer.refusal)
+        else:
+            self.fit[address] = Worker(threads, answer.cards, answer.memory_gb)
+
+
+def _answer_of(proof: Future, address: str) -> Proof | None:
+    """What a worker says of itself; None where it went before it could say so."""
+    if proof.status == "finished":
+        answer: Proof = proof.result()
+        return answer
+    if proof.status != "error":
+        return None
+    problem = proof.exception()
+    if type(problem).__name__ == "KilledWorker":
+        return None
+    words = f"{type(problem).__name__}: {problem}"
+    return Proof(address, f"{address} cannot run this project: {words}")
+
+
+class DaskExecutor:
+    """Gives each cell to one worker that has a free place. Dask itself tries nothing again."""
+
+    settles = True
+
+    def __init__(self, workers: Workers, cards: Sequence[str] = ()) -> None:
+        self.workers = workers
+        self.cards = cards
+        self.card_of: dict[str, str] = {}  # address of a worker -> the GPU that its cells see
+        self.client = workers.client
+        self.launch = workers.errand.launch
+        self.futures: dict[Path, tuple[Future, str]] = {}  # and the address of the worker
+        self.unseen: dict[Path, float] = {}  # cells that ended -> until when to look for them
+        self.refused: list[Finished] = []
+        workers.look()
+
+    @property
+    def slots(self) -> int:
+        """How many cells may run at once on the workers that are there now."""
+        if self.client.status != "running":
+            return 0
+        return sum(worker.places for worker in self.workers.fit.values())
+
+    def lacks(self, needs: Needs) -> str:
+        """Nothing for good: another worker may come."""
+        return ""
+
+    def has_room(self, needs: Needs) -> bool:
+        """Whether a worker for such a cell has a free place."""
+        return self.client.status == "running" and self._freest(needs) is not None
+
+    def submit(self, folder: Path, time_limit_s: float, needs: Needs = ANY) -> None:
+        """Give a cell to the worker with most free places, of those that may run it."""
+        address = self._freest(needs)
+        if address is None:
+            self.refused.append(Finished(folder, "busy"))
+            return
+        run_cell = cell_on_worker.run_cell
+        card = self._card(address) if needs.gpu is not False else NO_CARD
+        future = self.workers.submit(run_cell, address, folder.name, time_limit_s, card)
+        self.futures[folder] = (future, address)
+
+    def _card(self, address: str) -> str | None:
+        """The GPU of a worker of this machine; elsewhere each worker sees its own."""
+        if not self.cards:
+            return None
+        if address not in self.card_of:
+            used = Counter(
+                self.card_of[known] for known in self.workers.fit if known in self.card_of
+            )
+            self.card_of[address] = min(self.cards, key=lambda card: used[card])
+        return self.card_of[address]
+
+    def _freest(self, needs: Needs) -> str | None:
+        taken = Counter(address for _, address in self.futures.values())
+        free: dict[str, int] = {}
+        for address, worker in self.workers.fit.items():
+            if worker.suits(needs):
+                free[address] = worker.places - taken[address]
+        best = max(free, key=lambda address: free[address], default=None)
+        return best if best is not None and free[best] > 0 else None
+
+    def running(self) -> list[Path]:
+        """The folders of the cells that run."""
+        return [*self.futures, *self.unseen]
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """The cells that ended since the last call; see `Executor.wait`."""
+        self.workers.look()
+        ended = self.refused
+        self.refused = []
+        if not ended:
+            self._await_one(timeout_s)
+        for folder, (future, address) in list(self.futures.items()):
+            finished = self._ended(folder, future, address)
+            if finished is not None:
+                del self.futures[folder]
+                ended.append(finished)
+        return self._seen(ended)
+
+    def _await_one(self, timeout_s: float) -> None:
+        """Wait until a cell or a proof has ended, or for a while."""
+        pause = LOOK_AGAIN_S if self.unseen else timeout_s
+        self.workers.news.wait(pause)
+        self.workers.news.clear()
+
+    def _ended(self, folder: Path, future: Future, address: str) -> Finished | None:
+        """How a cell ended; None while it runs, or while there is no scheduler to ask."""
+        if self.client.status != "running":
+            return None
+        if future.status == "finished":
+            how, detail = cast(tuple[How, str], future.result())
+            if how == STOPPED:
+                return Finished(folder, "lost", "its run was stopped")
+            return Finished(folder, how, detail)
+        if future.status == "error":
+            problem = future.exception()
+            if type(problem).__name__ == "KilledWorker":
+                return Finished(folder, "lost", LOST_WORKER)
+            return Finished(folder, "lost", f"{type(problem).__name__}: {problem}")
+        if future.status in ("cancelled", "lost"):
+            return Finished(folder, "lost", LOST_WORKER)
+        if address not in self.workers.fit:
+            future.cancel()
+            return Finished(folder, "lost", LOST_WORKER)
+        return None
+
+    def _seen(self, ended: Sequence[Finished]) -> list[Finished]:
+        """Those of the cells that ended whose end this machine sees; it may have to wait for it."""
+        now = time.monotonic()
+        seen: list[Finished] = []
+        for finished in ended:
+            is_over = finished.how != "ended" or attempts.is_over(CellFolder(finished.folder))
+            if is_over:
+                seen.append(finished)
+            else:
+                self.unseen[finished.folder] = now + attempts.SLOW_S
+        for folder, until in list(self.unseen.items()):
+            if attempts.is_over(CellFolder(folder)):
+                seen.append(Finished(folder, "ended"))
+            elif now > until:
+                seen.append(Finished(folder, "lost", "its worker said that it ended; no file does"))
+            else:
+                continue
+            del self.unseen[folder]
+        return seen
+
+    def close(self) -> None:
+        """Have what still runs ended and given back."""
+        if not self.futures:
+            return
+        with suppress(OSError, TimeoutError, RuntimeError):
+            self.client.run(cell_on_worker.stop, self.launch, wait=True, on_error="ignore")
+            until = time.monotonic() + CLOSING_S
+            while time.monotonic() < until and self.client.status == "running":
+                if all(future.done() for future, _ in self.futures.values()):
+                    break
+                time.sleep(0.1)
+            self.client.cancel([future for future, _ in self.futures.values()])
+        self.futures.clear()
+
+
+class DaskEngine:
+    """The workers of a cluster, for one command."""
+
+    def __init__(self, client: Client, cards: Sequence[str] = ()) -> None:
+        self.client = client
+        self.cards = cards  # of this machine: one for each of its workers in turn
+
+    def executor(self, store: Store, threads: int, plugins: Sequence[Path]) -> Executor:
+        """What runs the cells of one stage; workers prove anew that they fit its plan."""
+        files = tuple(str(file.resolve()) for file in plugins)
+        errand = cell_on_worker.errand_of(store, files, secrets.token_hex(6), PACKAGE)
+        return DaskExecutor(Workers(self.client, errand), self.cards)
+
+
+@contextmanager
+def dask_client(cluster: Any) -> Iterator[Client]:
+    """A connection to a scheduler, by its address, or to a cluster.
+
+    Raises BenchError where nobody answers.
+    """
+    import dask
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if isinstance(cluster, str):
+        expect_listener(cluster)
+    with dask.config.set({"distributed.comm.timeouts.tcp": "120s"}):
+        try:
+            client = Client(cluster, timeout=GONE_S, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as problem:
+            raise BenchError(
+                f"--scheduler {cut(str(cluster))} given; what listens there does not answer as a "
+                f"Dask scheduler ({type(problem).__name__}); give the address of one"
+            ) from None
+        try:
+            yield client
+        finally:
+            with suppress(OSError, TimeoutError, RuntimeError):
+                client.close(timeout=CONNECT_S)
+
+
+def expect_listener(address: str) -> None:
+    """Raise BenchError for what is no address, or one at which nobody listens."""
+    from distributed.comm import get_address_host_port
+
+    try:
+        host, port = get_address_host_port(address, strict=True)
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except ValueError:
+        raise BenchError(
+            f"--scheduler {cut(address)} given; expected an address such as tcp://host:8786"
+        ) from None
+    except OSError as problem:
+        raise BenchError(
+            f"--scheduler {cut(address)} given; nobody listens there "
+            f"({problem.strerror or problem}); start 'dask scheduler', or give its address"
+        ) from None
+
+
+@contextmanager
+def cluster_here(workers: int) -> Iterator[Any]:
+    """A cluster of worker processes on this machine, which no other machine can reach."""
+    import dask
+    from distributed import LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    rules = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.worker.memory.terminate": False,  # cells have processes of their own
+    }
+    with (
+        dask.config.set(rules),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def check_queue(queue: str, options: dict[str, Any]) -> None:
+    """Raise BenchError for options that a queue does not have, or a queue that is not here."""
+    import dask_jobqueue
+
+    jobs_of(options, default=1)
+    kind = getattr(dask_jobqueue, f"{queue.upper()}Cluster")
+    known: set[str] = set()
+    for maker in (*kind.__mro__, *kind.job_cls.__mro__):
+        known |= set(inspect.signature(maker.__init__).parameters)
+    expect_known(options, known - {"self", "args", "kwargs", "job_kwargs", "base_class_kwargs"})
+    command = shlex.split(kind.job_cls.submit_command)[0]
+    if shutil.which(command) is None:
+        raise BenchError(
+            f"--queue {queue} given; {command} is not on this machine; run it where jobs are "
+            "submitted"
+        )
+
+
+@contextmanager
+def cluster_of_queue(queue: str, options: dict[str, Any]) -> Iterator[Any]:
+    """Workers that are jobs of a queue. Raises BenchError where they cannot be asked for."""
+    import dask
+    import dask_jobqueue
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    named = {name: value for name, value in options.items() if name != JOBS}
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        try:
+            cluster = getattr(dask_jobqueue, f"{queue.upper()}Cluster")(**named)
+            cluster.scale(jobs=jobs_of(options, default=1))
+        except (OSError, ValueError, TypeError, RuntimeError) as problem:
+            reason = str(problem).strip().partition("\n")[0]
+            raise BenchError(
+                f"--queue {queue} --queue-options: {reason}; see docs/clusters.md"
+            ) from None
+        with cluster:
+            yield cluster
