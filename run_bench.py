@@ -10,6 +10,7 @@ import typer
 from bench.command_line import looking, machines
 from bench.command_line.exits import exit_with
 from bench.command_line.options import (
+    AssumeWorkers,
     Data,
     Deep,
     Device,
@@ -21,12 +22,14 @@ from bench.command_line.options import (
     KeyAndImages,
     Keys,
     Labelled,
+    ListCells,
     MasksTo,
     Method,
     NewOut,
     Only,
     Out,
     Plugins,
+    ProbeSteps,
     Public,
     Publish,
     Renew,
@@ -44,6 +47,7 @@ from bench.command_line.options import (
     check_device,
     check_file,
     check_index_folder,
+    dry_run_request,
     run_options,
 )
 from bench.command_line.refusals import one_line_refusals
@@ -83,6 +87,9 @@ def run(
     retry_failed: RetryFailed = False,
     retries: Retries = 2,
     dry_run: DryRun = False,
+    list_: ListCells = False,
+    probe: ProbeSteps = False,
+    assume_workers: AssumeWorkers = None,
     publish: Publish = False,
     renew: Renew = False,
     write_jobs: WriteJobs = None,
@@ -95,12 +102,13 @@ def run(
     from bench.store import Store
 
     options = run_options(only, workers, device, plugin, retry_failed, retries, publish, renew)
+    asked = dry_run_request(dry_run, list_, probe, assume_workers)
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
-    bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
+    bench = stages.plan_bench(loaded, data, store, options, size, asked)
     console.print_notes(console.planning_notes(bench))
-    if dry_run:
-        say(forecast(bench))
+    if asked is not None:
+        say(forecast(bench, asked))
         return
     if write_jobs:
         machines.write_jobs(bench, write_jobs, HERE / Path(__file__).name)

@@ -12,6 +12,7 @@ import typer
 from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
+    from bench.costs.request import DryRunRequest
     from bench.execution.chosen_models import AskedModels
     from bench.stages import RunOptions
 
@@ -55,7 +56,19 @@ Steps = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option(help="Repeat failed runs, and failed trials with those after them.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would run and for how long; trains nothing.")
+]
+ListCells = Annotated[
+    bool, typer.Option("--list", help="With --dry-run: a line for each run, with its key.")
+]
+ProbeSteps = Annotated[
+    bool, typer.Option("--probe", help="With --dry-run: train a few steps of each method.")
+]
+AssumeWorkers = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --dry-run: the time on a machine with room for so many."),
+]
 
 
 def check_plugins(files: list[Path] | None) -> list[Path] | None:
@@ -178,6 +191,22 @@ def check_device(device: str) -> None:
         raise BenchError(
             f"--device {device} given; torch finds {devices} GPUs here; give another one, or auto"
         )
+
+
+def dry_run_request(
+    dry_run: bool, listed: bool, probe: bool, assume_workers: int | None
+) -> DryRunRequest | None:
+    """What a dry run is asked for; None for a real one. Raises BenchError."""
+    from bench.costs.request import DryRunRequest
+
+    asked = DryRunRequest(listed, probe, assume_workers)
+    if dry_run:
+        return asked
+    if asked != DryRunRequest():
+        raise BenchError(
+            "--list, --probe or --assume-workers given; they go with --dry-run; add it"
+        )
+    return None
 
 
 def check_file(option: str, file: Path) -> None:
