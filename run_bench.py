@@ -16,6 +16,7 @@ from bench.command_line.options import (
     Device,
     DryRun,
     EnsembleOf,
+    ExportTo,
     FailOnDrop,
     Formats,
     Inception,
@@ -25,10 +26,13 @@ from bench.command_line.options import (
     ListCells,
     MasksTo,
     Method,
+    ModelKey,
     NewOut,
     Only,
     Out,
+    Overlays,
     Plugins,
+    Probabilities,
     ProbeSteps,
     Public,
     Publish,
@@ -339,6 +343,8 @@ def predict(
     subset: Subset = None,
     ensemble: EnsembleOf = False,
     to: MasksTo = None,
+    probabilities: Probabilities = False,
+    overlays: Overlays = False,
     device: Device = "auto",
     plugin: Trusted = None,
 ) -> None:
@@ -351,8 +357,30 @@ def predict(
     asked, images = asked_models(words, method, labelled, subset, ensemble)
     target = to or predicting.default_target(images)
     store = Store(out, plugin or [])
-    count = predicting.predict_as_asked(store, asked, images, target, device, read_image_file)
+    extras = predicting.Extras(probabilities, overlays)
+    count = predicting.predict_as_asked(
+        store, asked, images, target, device, read_image_file, extras
+    )
     say(f"{count} masks in {target}")
+
+
+@app.command()
+def export(
+    out: Out,
+    key: ModelKey = None,
+    method: Method = "",
+    labelled: Labelled = None,
+    subset: Subset = None,
+    to: ExportTo = None,
+) -> None:
+    """Write the test predictions of a run as PNG or NIfTI, on the grid of your own images."""
+    from bench.execution.chosen_models import AskedModels
+    from bench.execution.export import export_predictions
+    from bench.store import Store
+
+    asked = AskedModels(key or "", method, labelled, subset)
+    for folder in export_predictions(Store(out), asked, to):
+        say(f"predictions: {folder}")
 
 
 app.command()(machines.work)

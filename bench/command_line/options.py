@@ -139,7 +139,7 @@ KeyAndImages = Annotated[
     typer.Argument(
         metavar="[KEY] IMAGES",
         help="The key of a run, or its first characters (see the page), unless --method is given; "
-        "then a folder of images, or of one-channel NIfTI volumes.",
+        "then a folder of images, or of NIfTI volumes.",
     ),
 ]
 Method = Annotated[str, typer.Option(help="Instead of a key: a method, as the page names it.")]
@@ -155,6 +155,17 @@ ReproducedTo = Annotated[
 ]
 MasksTo = Annotated[
     Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
+]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", help="Also write the probabilities, as NAME.npz.")
+]
+Overlays = Annotated[
+    bool, typer.Option("--overlays", help="Also draw each mask over its image, in overlays/.")
+]
+ExportTo = Annotated[Path | None, typer.Option("--to", help="The folder; OUT/export/KEY.")]
+ModelKey = Annotated[
+    str | None,
+    typer.Argument(metavar="[KEY]", help="The key of a run, unless --method is given."),
 ]
 FailOnDrop = Annotated[
     bool,
