@@ -10,6 +10,7 @@ import typer
 from bench.command_line import looking, machines
 from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
+    AssumeWorkers,
     Data,
     Deep,
     Device,
@@ -17,6 +18,7 @@ from bench.command_line.options import (
     DryRun,
     EngineName,
     EnsembleOf,
+    ExportTo,
     FailOnDrop,
     First,
     Formats,
@@ -24,13 +26,18 @@ from bench.command_line.options import (
     KeyAndImages,
     Keys,
     Labelled,
+    ListCells,
     MasksTo,
     Method,
+    ModelKey,
     NewOut,
     Only,
     Out,
+    Overlays,
     PerDevice,
     Plugins,
+    Probabilities,
+    ProbeSteps,
     Public,
     Publish,
     Queue,
@@ -51,6 +58,7 @@ from bench.command_line.options import (
     check_device,
     check_file,
     check_index_folder,
+    dry_run_request,
     engine_options,
     run_options,
 )
@@ -91,6 +99,9 @@ def run(
     retry_failed: RetryFailed = False,
     retries: Retries = 2,
     dry_run: DryRun = False,
+    list_: ListCells = False,
+    probe: ProbeSteps = False,
+    assume_workers: AssumeWorkers = None,
     publish: Publish = False,
     renew: Renew = False,
     write_jobs: WriteJobs = None,
@@ -122,12 +133,13 @@ def run(
         per_device,
         first,
     )
+    asked = dry_run_request(dry_run, list_, probe, assume_workers)
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
-    bench = stages.plan_bench(loaded, data, store, options, size, dry_run)
+    bench = stages.plan_bench(loaded, data, store, options, size, asked)
     console.print_notes(console.planning_notes(bench))
-    if dry_run:
-        say(forecast(bench))
+    if asked is not None:
+        say(forecast(bench, asked))
         return
     if write_jobs:
         machines.write_jobs(bench, write_jobs, HERE / Path(__file__).name)
@@ -365,6 +377,8 @@ def predict(
     subset: Subset = None,
     ensemble: EnsembleOf = False,
     to: MasksTo = None,
+    probabilities: Probabilities = False,
+    overlays: Overlays = False,
     device: Device = "auto",
     plugin: Trusted = None,
 ) -> None:
@@ -377,8 +391,30 @@ def predict(
     asked, images = asked_models(words, method, labelled, subset, ensemble)
     target = to or predicting.default_target(images)
     store = Store(out, plugin or [])
-    count = predicting.predict_as_asked(store, asked, images, target, device, read_image_file)
+    extras = predicting.Extras(probabilities, overlays)
+    count = predicting.predict_as_asked(
+        store, asked, images, target, device, read_image_file, extras
+    )
     say(f"{count} masks in {target}")
+
+
+@app.command()
+def export(
+    out: Out,
+    key: ModelKey = None,
+    method: Method = "",
+    labelled: Labelled = None,
+    subset: Subset = None,
+    to: ExportTo = None,
+) -> None:
+    """Write the test predictions of a run as PNG or NIfTI, on the grid of your own images."""
+    from bench.execution.chosen_models import AskedModels
+    from bench.execution.export import export_predictions
+    from bench.store import Store
+
+    asked = AskedModels(key or "", method, labelled, subset)
+    for folder in export_predictions(Store(out), asked, to):
+        say(f"predictions: {folder}")
 
 
 app.command()(machines.work)

@@ -1,20 +1,29 @@
-"""What a run would do and how long it would take: `--dry-run`."""
+"""What a run would do and how long it would take: `--dry-run`. Nothing is trained."""
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.board.schema import PlanningNote
-from bench.cell_records import CellJob
-from bench.errors import join_lines
-from bench.execution import driver
-from bench.execution.executor import Executor
-from bench.names import EXTERNAL, RowId, cell_label, dataset_label, draw_noun, duration
+from bench.command_line.console import aligned
+from bench.costs import workers
+from bench.costs.estimate import AS_STAND_IN, STAND_IN, TABLE, Cost, Estimator
+from bench.costs.probe import CellKind, Probe, finished_costs, kind_of
+from bench.costs.request import AS_A_RULE, DryRunRequest
+from bench.errors import BenchError, join_lines
+from bench.names import (
+    DEFAULT,
+    EXTERNAL,
+    RowId,
+    cell_label,
+    dataset_label,
+    draw_noun,
+    duration,
+    method_label,
+)
 from bench.planning.cells import PlannedCell
 from bench.planning.filters import matching_cells
 from bench.stages import Bench
@@ -23,36 +32,159 @@ from bench.store import Store
 if TYPE_CHECKING:
     from bench.tuning.study import Study
 
-PROBE_STEPS = 5
-PROBE_LIMIT_S = 120
-CellKind = tuple[str, str, str]  # method, task, data set: such cells take about as long per step
-StepSeconds = Mapping[CellKind, float]
 BudgetKey = tuple[str, str, int]  # task, data set, labelled patients
 
 
-def forecast(bench: Bench) -> str:
+def forecast(bench: Bench, asked: DryRunRequest = AS_A_RULE) -> str:
     """The cells, which of them are done, and how long the others will take."""
-    from bench.execution.local import local_executor
-
     chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
     ready = [cell for cell in chosen if cell.phase != "waiting"]
     lines = []
-    for cell in ready:
-        lines.append(f"{cell.key}  {cell_label(cell)}: {_state_text(cell, bench.store)}")
+    if asked.listed:
+        for cell in ready:
+            lines.append(f"{cell.key}  {cell_label(cell)}: {_state_text(cell, bench.store)}")
+    due = _due_cells(ready, bench.store)
+    costs = _Costs(bench, asked.probe)
+    lines += _method_table(ready, due, costs, bench.store).split("\n")
+    lines += _refusal_lines(ready)
     lines += _ladder_lines(ready)
     lines += _measured_planning(bench)
-    due = _due_cells(ready, bench.store)
-    options = bench.options
-    executor = local_executor(
-        bench.suite.threads, options.workers, options.device, options.per_device
-    )
-    slots = executor.slots
-    step_seconds = _step_seconds(due, bench, executor)
-    lines.append(_total_text(due, step_seconds, slots))
+    slots = _Slots(bench, asked.assume_workers)
+    total = _total_text(due, costs, slots)
+    tuning = []
     if waiting:
-        lines.append(_tuning_text(waiting, bench, step_seconds, slots))
-    return join_lines(lines)
+        tuning.append(_tuning_text(waiting, bench, costs, slots))
+    return join_lines([*lines, *costs.notes(due), total, *tuning])
+
+
+class _Slots:
+    """How many trainings at once a time is predicted for."""
+
+    def __init__(self, bench: Bench, assumed: int | None) -> None:
+        options = bench.options
+        threads = bench.suite.threads
+        self.count = workers.assumed_workers(options.workers, options.device, threads, assumed)
+        self.text = f"on {self.count} workers"
+        if assumed is not None:
+            self.text += ", as assumed"
+        elif options.workers and options.workers > self.count:
+            self.text += ", the most that this machine has room for (--assume-workers for another)"
+
+
+class _Costs:
+    """What cells take, as far as it is known: of finished ones, else as asked for."""
+
+    def __init__(self, bench: Bench, probe: bool) -> None:
+        self.bench = bench
+        self.known: dict[CellKind, Cost | None] = {}
+        self.known.update(finished_costs(bench.cells, bench.store))
+        self.unknown: dict[str, str] = {}  # method -> why
+        self.estimator = Estimator(bench.options.job_device)
+        self.probe: Probe | None = None
+        if probe:
+            self.probe = _probe_of(bench)
+
+    def of(self, cell: PlannedCell) -> Cost | None:
+        """What one training takes; None where that cannot be told."""
+        kind = kind_of(cell)
+        if kind not in self.known:
+            self.known[kind] = self._look_up(cell)
+        return self.known[kind]
+
+    def _look_up(self, cell: PlannedCell) -> Cost | None:
+        if self.probe is not None:
+            cost = self.probe.cost(cell)
+            if cost is None:
+                self.unknown[cell.method] = "a test run did not finish"
+            return cost
+        try:
+            index = self.bench.dataset_of(cell).prepared.index
+            return self.estimator.cost(cell, index)
+        except BenchError as problem:
+            self.unknown[cell.method] = str(problem)
+            return None
+
+    def notes(self, due: Sequence[PlannedCell]) -> list[str]:
+        """Where the times of these cells come from, and what is not in them."""
+        costs = {cell.method: self.of(cell) for cell in due}
+        sources = {method: cost.source for method, cost in costs.items() if cost is not None}
+        lines = []
+        if {TABLE, AS_STAND_IN} & set(sources.values()):
+            lines.append(
+                f"times: from steps measured on {self.estimator.times.machine}, scaled to this "
+                "machine by a pass of two seconds; --probe measures a few steps of each method"
+            )
+        strangers = sorted(name for name, source in sources.items() if source == AS_STAND_IN)
+        if strangers:
+            lines.append(
+                f"{', '.join(strangers)}: never measured, so estimated from the cost of the "
+                f"network as {STAND_IN}; --probe measures them"
+            )
+        own = sorted({cell.method for cell in due if cell.pseudo_healthy} & set(sources))
+        if own:
+            lines.append(f"{', '.join(own)}: with its own networks as wide as by default")
+        makers = {cell.method for cell in due if cell.generator}
+        if makers & {name for name, source in sources.items() if source == TABLE}:
+            lines.append(
+                f"{', '.join(sorted(makers))}: without the training of what makes images, which "
+                "does not follow the steps of the suite"
+            )
+        return lines
+
+
+def _probe_of(bench: Bench) -> Probe:
+    from bench.execution.local import LocalExecutor
+
+    executor = LocalExecutor(1, bench.suite.threads)
+    options = bench.options
+    return Probe(bench.suite, bench.datasets, options.job_device, options.plugins, executor)
+
+
+def _method_table(
+    cells: Sequence[PlannedCell], due: Sequence[PlannedCell], costs: _Costs, store: Store
+) -> str:
+    """A line for each method on each data set."""
+    rows: dict[tuple[str, str], list[PlannedCell]] = defaultdict(list)
+    for cell in cells:
+        if cell.refusal is None:
+            label = method_label(cell.method, cell.variant)
+            rows[label, dataset_label(cell.task, cell.dataset)].append(cell)
+    due_keys = {cell.key for cell in due}
+    lines = [["method", "data set", "runs", "done", "to run", "a step", "a run", "all to run"]]
+    for (method, dataset), of_row in rows.items():
+        states = [store.state(cell.key) for cell in of_row]
+        to_run = [cell for cell in of_row if cell.key in due_keys]
+        counts = [len(of_row), states.count("done"), len(to_run)]
+        lines.append([method, dataset, *map(str, counts), *_time_columns(to_run, costs)])
+    return aligned(lines)
+
+
+def _time_columns(to_run: Sequence[PlannedCell], costs: _Costs) -> list[str]:
+    """Seconds of a step and of a run, and of all runs one after another."""
+    known = [cost for cost in map(costs.of, to_run) if cost is not None]
+    if not to_run:
+        return ["-", "-", "-"]
+    if len(known) < len(to_run):
+        return ["unknown", "-", "-"]
+    steps = {_step_text(cost.step_seconds) for cost in known}
+    seconds = [cost.seconds for cost in known]
+    return [" ".join(sorted(steps)), duration(max(seconds)), duration(sum(seconds))]
+
+
+def _step_text(seconds: float) -> str:
+    return duration(seconds) if seconds >= 10 else f"{seconds:.2g} s"
+
+
+def _refusal_lines(cells: Sequence[PlannedCell]) -> list[str]:
+    """A line for each method that cannot be run on a data set, and why."""
+    lines = []
+    for cell in cells:
+        if cell.refusal is not None:
+            label = method_label(cell.method, cell.variant)
+            dataset = dataset_label(cell.task, cell.dataset)
+            lines.append(f"{label} on {dataset}: not applicable ({cell.refusal})")
+    return list(dict.fromkeys(lines))
 
 
 def _ladder_lines(cells: Sequence[PlannedCell]) -> list[str]:
@@ -150,41 +282,38 @@ def _due_cells(cells: Sequence[PlannedCell], store: Store) -> list[PlannedCell]:
     return list(due.values())
 
 
-def _kind_of(cell: PlannedCell) -> CellKind:
-    return cell.method, cell.task, cell.dataset
-
-
-def _total_text(due: Sequence[PlannedCell], step_seconds: StepSeconds, slots: int) -> str:
+def _total_text(due: Sequence[PlannedCell], costs: _Costs, slots: _Slots) -> str:
     if not due:
         return "nothing to do"
-    unknown = sorted({cell.method for cell in due if _kind_of(cell) not in step_seconds})
-    if unknown:
-        names = ", ".join(unknown)
-        return f"{len(due)} cells to run; time unknown: a test run of {names} did not finish"
-    seconds = sum(step_seconds[_kind_of(cell)] * cell.steps for cell in due)
-    return f"{len(due)} cells to run, about {duration(seconds / slots)} on {slots} workers"
+    known = [cost for cost in map(costs.of, due) if cost is not None]
+    if len(known) < len(due):
+        reasons = [f"{method}, {reason}" for method, reason in costs.unknown.items()]
+        return f"{len(due)} cells to run; time unknown: {'; '.join(reasons)}"
+    seconds = sum(cost.seconds for cost in known)
+    return f"{len(due)} cells to run, about {duration(seconds / slots.count)} {slots.text}"
 
 
-def _tuning_text(
-    waiting: Sequence[PlannedCell], bench: Bench, step_seconds: StepSeconds, slots: int
-) -> str:
+def _tuning_text(waiting: Sequence[PlannedCell], bench: Bench, costs: _Costs, slots: _Slots) -> str:
     """The trials of studies that are not at their end, and the tuned cells that wait for them."""
     tuning = bench.suite.tuning
     assert tuning is not None
     trials = tuning.trials
     trainings = 0
     seconds: list[float] = []
-    for study in _unfinished_studies(waiting, bench):
+    studies = _unfinished_studies(waiting, bench)
+    for study in studies:
         trainings += trials * study.folds
         cells = trials * study.folds + len(study.cells)
-        seconds.append(step_seconds.get(_kind_of(study.base), 0.0) * study.base.steps * cells)
+        cost = costs.of(replace(study.base, variant=DEFAULT))
+        if cost is not None:
+            seconds.append(cost.seconds * cells)
     text = (
-        f"{len(seconds)} studies of {trials} trials, {trainings} trainings at most, "
+        f"{len(studies)} studies of {trials} trials, {trainings} trainings at most, "
         f"then {len(waiting)} tuned cells"
     )
-    if not all(seconds):
+    if len(seconds) < len(studies):
         return text
-    return f"{text}, about {duration(sum(seconds) / slots)}"
+    return f"{text}, about {duration(sum(seconds) / slots.count)}"
 
 
 def _unfinished_studies(waiting: Sequence[PlannedCell], bench: Bench) -> list[Study]:
@@ -207,47 +336,3 @@ def tuning_to_come(bench: Bench) -> tuple[int, int]:
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
     folds = sum(study.folds for study in _unfinished_studies(waiting, bench))
     return bench.suite.tuning.trials * folds, len(waiting)
-
-
-def _step_seconds(
-    due: Sequence[PlannedCell], bench: Bench, executor: Executor
-) -> dict[CellKind, float]:
-    """Seconds per step of each kind of cell: from finished cells, else from a few real steps."""
-    step_seconds = _measured_seconds(bench)
-    probes = {_kind_of(cell): cell for cell in due if _kind_of(cell) not in step_seconds}
-    options = bench.options
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, cell in probes.items():
-            short = replace(cell, steps=PROBE_STEPS)
-            store = Store(Path(folder))
-            jobs = driver.write_jobs(
-                [short], bench.suite, bench.datasets, store, options.job_device, options.plugins
-            )
-            seconds = _probe_seconds(jobs[short.key], store, executor)
-            if seconds is not None:
-                step_seconds[kind] = seconds
-    return step_seconds
-
-
-def _measured_seconds(bench: Bench) -> dict[CellKind, float]:
-    """Seconds per step of the kinds of cells that have finished."""
-    step_seconds: dict[CellKind, float] = {}
-    for cell in bench.cells:
-        result = bench.store.cell(cell.key).read_result()
-        if result is not None and result.cost is not None:
-            step_seconds[_kind_of(cell)] = result.cost.cell_seconds / cell.steps
-    return step_seconds
-
-
-def _probe_seconds(job: CellJob, store: Store, executor: Executor) -> float | None:
-    """Seconds per step of a cell that is run for a few steps; None where it fails."""
-    folder = store.cell(job.cell.key)
-    folder.make()
-    folder.write_job(job)
-    executor.submit(folder.path, PROBE_LIMIT_S)
-    while not executor.wait(1.0):
-        pass
-    result = folder.read_result()
-    if result is None or result.cost is None:
-        return None
-    return result.cost.train_seconds / PROBE_STEPS

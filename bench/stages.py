@@ -11,6 +11,7 @@ from bench import registry
 from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
 from bench.cell_folder import CellFolder
+from bench.costs.request import DryRunRequest, takes_any_grid
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
@@ -120,12 +121,13 @@ def plan_bench(
     store: Store,
     options: RunOptions,
     size: str | None = None,
-    dry: bool = False,
+    dry_run: DryRunRequest | None = None,
 ) -> Bench:
-    """Decode, split and plan a suite; writes plan.json and the splits, unless `dry`.
+    """Decode, split and plan a suite; writes plan.json and the splits, unless in a dry run.
 
     Raises BenchError if anything in the suite cannot be used.
     """
+    dry = dry_run is not None
     store.plugins = [*options.plugins, *suite.metrics]
     is_board = options.publish or is_published(store.out)
     if is_board:
@@ -137,7 +139,8 @@ def plan_bench(
     except BenchError:  # a dry run may look at a folder that can only be read
         if not dry:
             raise
-    datasets = prepare_datasets(suite, data, store, options.plugins)
+    any_grid = takes_any_grid(dry_run)
+    datasets = prepare_datasets(suite, data, store, options.plugins, any_grid)
     auto: Precision | None = None
     if suite.precision == AUTO:
         auto = planned_precision(store, options.device)

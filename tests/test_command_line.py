@@ -61,7 +61,7 @@ def test_only_tuned_cells_can_be_run(tmp_path: Path) -> None:
 
 def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "toy"
-    result = bench("run", suite_file(tmp_path), "--out", out, "--dry-run", *PLUGINS)
+    result = bench("run", suite_file(tmp_path), "--out", out, "--dry-run", "--list", *PLUGINS)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("missing") == 4
     assert "4 cells to run, about" in result.stdout

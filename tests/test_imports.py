@@ -25,12 +25,13 @@ ORDER = (
     ("worker", "scoring"),
     ("planning",),
     ("execution",),
+    ("costs",),
     ("tuning", "published"),
     ("board",),
     ("status", "mending"),
     ("verify", "stages", "tracking", "live_page", "testing"),
-    ("command_line", "dry_run", "reproduce"),
-    ("diff",),
+    ("command_line", "reproduce"),
+    ("diff", "dry_run"),
 )
 NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.costs.request import DryRunRequest
 from bench.diff.compare import compare
 from bench.diff.read import read
 from bench.dry_run import forecast
@@ -125,7 +126,7 @@ def test_a_draw_counts_once_all_of_its_folds_have_ended(tmp_path: Path) -> None:
 
 def test_a_dry_run_and_status_name_the_cells_of_all_folds(finished: Store) -> None:
     bench = plan(folded_suite(), finished)
-    text = forecast(bench)
+    text = forecast(bench, DryRunRequest(listed=True))
     assert "subset 9: done" in text
     assert "nothing to do" in text
     assert read_status(finished).done == 2 * 2 * 2 * FOLDS

@@ -12,6 +12,7 @@ import typer
 from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
+    from bench.costs.request import DryRunRequest
     from bench.execution.chosen_models import AskedModels
     from bench.execution.engines.choose import EngineOptions
     from bench.stages import RunOptions
@@ -69,7 +70,19 @@ Steps = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option(help="Repeat failed runs, and failed trials with those after them.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the runs and the predicted time.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would run and for how long; trains nothing.")
+]
+ListCells = Annotated[
+    bool, typer.Option("--list", help="With --dry-run: a line for each run, with its key.")
+]
+ProbeSteps = Annotated[
+    bool, typer.Option("--probe", help="With --dry-run: train a few steps of each method.")
+]
+AssumeWorkers = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --dry-run: the time on a machine with room for so many."),
+]
 
 
 def check_plugins(files: list[Path] | None) -> list[Path] | None:
@@ -159,7 +172,7 @@ KeyAndImages = Annotated[
     typer.Argument(
         metavar="[KEY] IMAGES",
         help="The key of a run, or its first characters (see the page), unless --method is given; "
-        "then a folder of images, or of one-channel NIfTI volumes.",
+        "then a folder of images, or of NIfTI volumes.",
     ),
 ]
 Method = Annotated[str, typer.Option(help="Instead of a key: a method, as the page names it.")]
@@ -175,6 +188,17 @@ ReproducedTo = Annotated[
 ]
 MasksTo = Annotated[
     Path | None, typer.Option(help="The folder for masks; <images>_masks if not given.")
+]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", help="Also write the probabilities, as NAME.npz.")
+]
+Overlays = Annotated[
+    bool, typer.Option("--overlays", help="Also draw each mask over its image, in overlays/.")
+]
+ExportTo = Annotated[Path | None, typer.Option("--to", help="The folder; OUT/export/KEY.")]
+ModelKey = Annotated[
+    str | None,
+    typer.Argument(metavar="[KEY]", help="The key of a run, unless --method is given."),
 ]
 FailOnDrop = Annotated[
     bool,
@@ -222,6 +246,22 @@ def check_devices(device: str, engine: str = "local") -> None:
             f"--device {cut(device)} given; each worker of --engine {engine} sees GPUs of its own; "
             "expected auto, cpu or cuda; see docs/clusters.md"
         )
+
+
+def dry_run_request(
+    dry_run: bool, listed: bool, probe: bool, assume_workers: int | None
+) -> DryRunRequest | None:
+    """What a dry run is asked for; None for a real one. Raises BenchError."""
+    from bench.costs.request import DryRunRequest
+
+    asked = DryRunRequest(listed, probe, assume_workers)
+    if dry_run:
+        return asked
+    if asked != DryRunRequest():
+        raise BenchError(
+            "--list, --probe or --assume-workers given; they go with --dry-run; add it"
+        )
+    return None
 
 
 def check_file(option: str, file: Path) -> None:

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-import unicodedata
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import OTHER_IMAGES, Card, Spec
+from bench.api import Card, Spec
 from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
 from bench.execution.chosen_models import AskedModels, as_one, chosen_keys
+from bench.execution.predict_files import (
+    replacing,
+    write_overlay,
+    write_picture,
+    write_probabilities,
+)
+from bench.execution.predict_images import (
+    PICTURES,
+    VOLUMES,
+    ImageFiles,
+    ending_of,
+    images_in,
+)
+from bench.execution.predict_native import native_probabilities
 from bench.files import csv_text
 from bench.store import Store, refuse_links
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".npy")
-VOLUMES = (".nii", ".nii.gz")
-# Class colours of a written mask (R G B each); its pixel values are the class numbers.
-COLOURS = (
-    (0, 0, 0),
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (240, 228, 66),
-    (213, 94, 0),
-    (204, 121, 167),
-    (0, 114, 178),
-)
-MARK = b"ScarceBench"  # near the start of each file that `predict` writes
+MOST_SHIFT = 0.1  # voxels by which the channels of a volume may lie apart
 
 
 class VolumeFile(Protocol):
     """A NIfTI file that was read: where its voxels lie, and how label maps are written like it."""
+
+    @property
+    def grid(self) -> Any:
+        """Where its voxels lie: `shape` (X Y Z) and `affine` (4 4)."""
+        ...
 
     def to_harness(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """Stored voxels (X Y Z) as data sets read them: Z Y X in one orientation."""
@@ -59,6 +61,17 @@ class VolumeFile(Protocol):
 
 # Reads a file: a picture (C H W) and None, or a volume (1 X Y Z) as stored and its file.
 ImageReader = Callable[[Path], "tuple[NDArray[Any], VolumeFile | None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is written beside masks."""
+
+    probabilities: bool = False  # NAME.npz for each image
+    overlays: bool = False  # overlays/NAME.png
+
+
+MASKS_ALONE = Extras()
 
 
 def default_target(images: Path) -> Path:
@@ -86,6 +99,7 @@ def predict_as_asked(
     target: Path,
     device: str,
     read_image: ImageReader,
+    extras: Extras = MASKS_ALONE,
 ) -> int:
     """Write a mask for every image in a folder, or labels.csv if the models classify.
 
@@ -96,20 +110,30 @@ def predict_as_asked(
 
     refuse_links(store.out)
     folders = [store.cell(key) for key in chosen_keys(store, asked)]
-    files = _images(images)
-    _make_target(target, images)
+    job = folders[0].expect_job()
+    assert job.card is not None  # every cell that has a model has one
+    assert job.spec is not None
+    given = images_in(images, job.spec.channels)
+    make_target(target, images)
     predictor = as_one([_load(folder, device, store.plugins) for folder in folders])
-    card = folders[0].expect_job().card
-    assert card is not None  # every cell that has a model has one
     if isinstance(predictor, ClassPredictor):
-        _write_labels(files, target, predictor, card.labels, read_image)
-        return len(files)
-    for file in files:
-        if _is_volume(file):
-            _write_volume(file, target, predictor, card, read_image)
+        _refuse_extras(extras)
+        _write_labels(given, target, predictor, job.card.labels, read_image)
+        return len(given)
+    for image in given:
+        if image.is_volume:
+            _write_volume(image, target, predictor, job.card, read_image, extras)
         else:
-            _write_mask(file, target, predictor, read_image)
-    return len(files)
+            _write_mask(image, target, predictor, read_image, extras)
+    return len(given)
+
+
+def _refuse_extras(extras: Extras) -> None:
+    if extras != MASKS_ALONE:
+        raise BenchError(
+            "--probabilities or --overlays given; the model classifies whole images, and "
+            "labels.csv holds its probabilities; drop them"
+        )
 
 
 def _load(folder: CellFolder, device: str, plugins: Sequence[Path]) -> Predictor | ClassPredictor:
@@ -128,7 +152,7 @@ def _load(folder: CellFolder, device: str, plugins: Sequence[Path]) -> Predictor
         ) from None
 
 
-def _make_target(target: Path, images: Path) -> None:
+def make_target(target: Path, images: Path) -> None:
     """Make the folder for masks. Raises BenchError if that is not possible.
 
     Masks never go among the images: they would replace them, or be taken for images next time.
@@ -145,123 +169,53 @@ def _make_target(target: Path, images: Path) -> None:
         )
 
 
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A name to write to; what was written there then takes the name of the file at once.
-
-    A link of that name is replaced, not followed. Raises BenchError if the disk refuses, or if the
-    file is none that `predict` wrote, such as a reference mask.
-    """
-    if file.exists() and not _is_own(file):
-        raise BenchError(
-            f"{file} is there already and was not written by 'predict'; "
-            "give another --to, or move it away"
-        )
-    ending = _ending_of(file) or file.suffix
-    part = file.with_name(f".part-{os.getpid()}{ending}")
-    try:
-        yield part
-        part.replace(file)
-    except OSError as problem:
-        raise BenchError(
-            f"cannot write {file} ({problem.strerror or problem}); free the disk or give another "
-            "--to"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _is_own(file: Path) -> bool:
-    """Whether `predict` wrote a file."""
-    try:
-        with file.open("rb") as plain:
-            start = plain.read(2000)
-        if file.suffix == ".gz":
-            with gzip.open(file) as unpacked:
-                start = unpacked.read(2000)
-    except (OSError, EOFError, zlib.error):
-        return False
-    return MARK in start or start.startswith(b"image,label")
-
-
-def _images(folder: Path) -> list[Path]:
-    """The images in a folder. Raises BenchError if there are none, or if two have one name."""
-    if not folder.is_dir():
-        raise BenchError(f"images {folder} given; expected a folder of images")
-    try:
-        # macOS leaves hidden twins such as ._a.png beside the files
-        visible = [file for file in folder.iterdir() if not file.name.startswith(".")]
-    except OSError as problem:
-        raise BenchError(f"images {folder} given; it cannot be read ({problem.strerror})") from None
-    files = sorted(file for file in visible if _ending_of(file))
-    known = ", ".join(PICTURES + VOLUMES)
-    if not files:
-        raise BenchError(f"images {folder} given; it holds none; expected {known}")
-    others = [file.name for file in visible if _is_other_image(file)]
-    if others:
-        names = ", ".join(sorted(others)[:3])
-        raise BenchError(
-            f"images {folder} given; {len(others)} of its images would be left out ({names}); "
-            f"expected {known}; convert them, or move them away"
-        )
-    first: dict[str, Path] = {}
-    for file in files:
-        stem = unicodedata.normalize("NFC", _stem_of(file))
-        other = first.setdefault(stem, file)
-        if other is not file:
-            raise BenchError(
-                f"images {folder} given; {other.name} and {file.name} would share a mask; "
-                "rename one"
-            )
-    return files
-
-
-def _ending_of(file: Path) -> str:
-    """The ending of an image file, in lower case; empty for other files."""
-    name = file.name.lower()
-    return next((ending for ending in PICTURES + VOLUMES if name.endswith(ending)), "")
-
-
-def _is_other_image(file: Path) -> bool:
-    """Whether a file is an image of a kind that is not read."""
-    return not _ending_of(file) and file.name.lower().endswith(OTHER_IMAGES) and file.is_file()
-
-
-def _stem_of(file: Path) -> str:
-    """The name of an image file without its ending; dots in it are kept."""
-    return file.name[: -len(_ending_of(file))]
-
-
-def _is_volume(file: Path) -> bool:
-    return _ending_of(file) in VOLUMES
-
-
 def _read_picture(
-    file: Path, spec: Spec, read_image: ImageReader
+    image: ImageFiles, spec: Spec, read_image: ImageReader
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """A picture (C H W) as it is, and on the training grid."""
-    image, _ = read_image(file)
-    if image.shape[0] != spec.channels:
+    parts = [read_image(file)[0] for file in image.files]
+    shapes = {part.shape for part in parts}
+    if len(parts) > 1 and shapes != {(1, *parts[0].shape[1:])}:
+        listed = ", ".join(str(part.shape) for part in parts)
         raise BenchError(
-            f"{file} has {image.shape[0]} channels; the model was trained on {spec.channels}; "
-            "convert it"
+            f"{image.first} and its other channels have shapes {listed} (C H W); expected grey "
+            "pictures of one size; convert them"
         )
-    return image, cache.unit_range(geometry.image_to_grid(geometry.to_unit(image), spec.size))
+    pixels = np.concatenate(parts)
+    if pixels.shape[0] != spec.channels:
+        raise BenchError(
+            f"{image.first} has {pixels.shape[0]} channels; the model was trained on "
+            f"{spec.channels}; convert it"
+        )
+    return pixels, cache.unit_range(geometry.image_to_grid(geometry.to_unit(pixels), spec.size))
 
 
-def _write_mask(file: Path, target: Path, predictor: Predictor, read_image: ImageReader) -> None:
+def _write_mask(
+    image: ImageFiles,
+    target: Path,
+    predictor: Predictor,
+    read_image: ImageReader,
+    extras: Extras,
+) -> None:
     if predictor.spec.ndim == 3:
         raise BenchError(
-            f"{file} given; the model was trained on volumes; expected {' or '.join(VOLUMES)}"
+            f"{image.first} given; the model was trained on volumes; "
+            f"expected {' or '.join(VOLUMES)}"
         )
-    image, grid = _read_picture(file, predictor.spec, read_image)
-    label_map = predictor.label_map(predictor.probabilities(grid[None]), image.shape[1:], None)
-    with _replacing(target / f"{_stem_of(file)}.png") as part:
-        _write_picture(label_map, part)
+    pixels, grid = _read_picture(image, predictor.spec, read_image)
+    probabilities = predictor.probabilities(grid[None])
+    shape = pixels.shape[1:]
+    label_map = predictor.label_map(probabilities, shape, None)
+    write_picture(label_map, target / f"{image.name}.png")
+    if extras.probabilities:
+        native = native_probabilities(probabilities, shape, None)
+        write_probabilities(native, target / f"{image.name}.npz")
+    if extras.overlays:
+        write_overlay(pixels, label_map, target / "overlays" / f"{image.name}.png")
 
 
 def _write_labels(
-    files: Sequence[Path],
+    images: Sequence[ImageFiles],
     target: Path,
     predictor: ClassPredictor,
     labels: Sequence[str],
@@ -269,74 +223,149 @@ def _write_labels(
 ) -> None:
     """Write labels.csv: each image with its label and the probability of every label."""
     rows: list[list[str]] = [["image", "label", *labels]]
-    for file in files:
-        if _is_volume(file):
+    for image in images:
+        if image.is_volume:
             raise BenchError(
-                f"{file} given; the model was trained on images; expected {' or '.join(PICTURES)}"
+                f"{image.first} given; the model was trained on images; "
+                f"expected {' or '.join(PICTURES)}"
             )
-        _, grid = _read_picture(file, predictor.spec, read_image)
+        _, grid = _read_picture(image, predictor.spec, read_image)
         probabilities = predictor.probabilities(grid[None])[0].tolist()
         predicted = labels[probabilities.index(max(probabilities))]
         columns = [f"{probability:.6f}" for probability in probabilities]
-        names = [csv_text.quote_formula(name) for name in (file.name, predicted)]
+        names = [csv_text.quote_formula(name) for name in (_listed_name(image), predicted)]
         rows.append([*names, *columns])
-    with _replacing(target / "labels.csv") as part:
+    with replacing(target / "labels.csv") as part:
         part.write_text(csv_text.write_rows(rows), encoding="utf-8", newline="")
 
 
-def _write_picture(label_map: NDArray[np.uint8], file: Path) -> None:
-    from PIL import Image, PngImagePlugin
-
-    picture = Image.fromarray(label_map).convert("P")
-    picture.putpalette([part for colour in COLOURS for part in colour])
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Software", MARK.decode())
-    picture.save(file, pnginfo=text)
+def _listed_name(image: ImageFiles) -> str:
+    """The name of an image in labels.csv: that of its file, or of its case where it has several."""
+    return image.first.name if len(image.files) == 1 else image.name
 
 
 def _write_volume(
-    file: Path, target: Path, predictor: Predictor, card: Card, read_image: ImageReader
+    image: ImageFiles,
+    target: Path,
+    predictor: Predictor,
+    card: Card,
+    read_image: ImageReader,
+    extras: Extras,
 ) -> None:
-    """Write the mask of a one-channel NIfTI file, as that file is stored."""
-    if predictor.spec.channels != 1:
+    """Write the mask of a NIfTI file, or of one file for each channel, as the first is stored."""
+    stored, source = _read_channels(image, predictor.spec, read_image)
+    if predictor.spec.ndim == 3 and stored.shape[3] == 1:
         raise BenchError(
-            f"{file} given; the model was trained on images of {predictor.spec.channels} "
-            "channels; give such images"
+            f"{image.first} holds a slice; the model was trained on volumes; give volumes"
         )
-    stored, source = read_image(file)
-    assert source is not None
-    voxels = stored[0]
-    if predictor.spec.ndim == 3 and voxels.shape[2] == 1:
-        raise BenchError(f"{file} holds a slice; the model was trained on volumes; give volumes")
-    # Data sets that know no orientation have slices along axis 0 (Z Y X), or are stored as X Y Z.
-    transposed = card.slice_axis == 0
-    if card.oriented:
-        voxels = source.to_harness(voxels)
-    elif transposed:
-        voxels = voxels.T
-    is_slice = voxels.ndim == 2
+    frame = _Frame(card, source)
+    volume = np.stack([frame.to_harness(channel) for channel in stored])
+    is_slice = volume.ndim == 3
     if is_slice:
-        label_map = _volume_labels(voxels[None, None], predictor, 0)[0]
-    else:
-        label_map = _volume_labels(voxels[None], predictor, card.slice_axis)
-    if card.oriented:
-        label_map = source.to_stored(label_map)
-    elif transposed:
-        label_map = label_map.T
-    with _replacing(target / f"{_stem_of(file)}{_ending_of(file)}") as part:
-        source.write_labels(label_map, part)
+        volume = volume[:, None]
+    axis = 0 if is_slice else card.slice_axis
+    labels, probabilities = _volume_labels(volume, predictor, axis, extras.probabilities)
+    ending = ending_of(image.first)
+    stored_labels = labels[0] if is_slice else labels
+    with replacing(target / f"{image.name}{ending}") as part:
+        source.write_labels(frame.to_stored(stored_labels), part)
+    if probabilities is not None:
+        native = probabilities[:, 0] if is_slice else probabilities
+        by_class = [frame.to_stored(of_class) for of_class in native]
+        write_probabilities(np.stack(by_class), target / f"{image.name}.npz")
+    if extras.overlays:
+        _draw_fullest_slice(volume, labels, axis, target / "overlays" / f"{image.name}.png")
+
+
+def _draw_fullest_slice(
+    volume: NDArray[Any], labels: NDArray[np.uint8], axis: int, file: Path
+) -> None:
+    """Draw the slice of a volume (C *S) that has the most foreground."""
+    areas = np.moveaxis(labels > 0, axis, 0).sum((1, 2))
+    number = int(areas.argmax())
+    shown: NDArray[np.uint8] = np.moveaxis(labels, axis, 0)[number]
+    write_overlay(np.moveaxis(volume, axis + 1, 0)[number], shown, file)
+
+
+def _read_channels(
+    image: ImageFiles, spec: Spec, read_image: ImageReader
+) -> tuple[NDArray[np.float32], VolumeFile]:
+    """The channels of a volume (C X Y Z) as stored, and the first file."""
+    if len(image.files) != spec.channels:
+        raise BenchError(
+            f"{image.first} given; the model was trained on images of {spec.channels} channels; "
+            "give a file for each, named as nnU-Net names them: NAME_0000, NAME_0001"
+        )
+    channels = []
+    grids = []
+    for file in image.files:
+        stored, source = read_image(file)
+        assert source is not None
+        channels.append(stored[0])
+        grids.append(source)
+    first = grids[0]
+    for file, other in zip(image.files, grids, strict=True):
+        reason = _difference(other.grid, first.grid)
+        if reason:
+            raise BenchError(
+                f"{file} {reason} than {image.first}; expected one grid; resample one of them"
+            )
+    return np.stack(channels), first
+
+
+def _difference(grid: Any, first: Any) -> str | None:
+    """How the grid of a channel differs from that of the first one."""
+    if grid.shape != first.shape:
+        return f"has another shape ({grid.shape})"
+    corners = np.array([[0, 0, 0, 1], [*grid.shape, 1]], float).T
+    shift = np.linalg.inv(first.affine) @ grid.affine @ corners - corners
+    return "lies elsewhere" if np.abs(shift).max() > MOST_SHIFT else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """How stored voxels of a file become those that a data set's model was trained on."""
+
+    card: Card
+    source: VolumeFile
+
+    def to_harness(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Stored voxels (X Y Z), or of a slice, as the data set reads them.
+
+        Data sets that know no orientation have slices along axis 0 (Z Y X), or are as stored.
+        """
+        if self.card.oriented:
+            return self.source.to_harness(voxels)
+        return voxels.T if self.card.slice_axis == 0 else voxels
+
+    def to_stored(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `to_harness`."""
+        if self.card.oriented:
+            return self.source.to_stored(array)
+        return array.T if self.card.slice_axis == 0 else array
 
 
 def _volume_labels(
-    volume: NDArray[np.float32], predictor: Predictor, slice_axis: int
-) -> NDArray[np.uint8]:
-    """The label map (*S) of a volume (1 *S), predicted slice by slice or in windows."""
+    volume: NDArray[np.float32], predictor: Predictor, slice_axis: int, with_probabilities: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float16] | None]:
+    """The label map (*S) of a volume (C *S), predicted slice by slice or in windows.
+
+    With its probabilities (K *S) if these are wanted.
+    """
     shape = volume.shape[1:]
+    axis: int | None = slice_axis
+    factors: tuple[int, ...] = ()
     if predictor.spec.ndim == 3:
-        shrink = tuple(predictor.settings["shrink"])
-        shrunk = geometry.shrink_image(geometry.zscore(volume), shrink)
-        return predictor.label_map(predictor.probabilities(shrunk[None]), shape, None)
-    slices = []
-    for part in geometry.image_slices(volume, slice_axis):
-        slices.append(cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)))
-    return predictor.label_map(predictor.probabilities(np.stack(slices)), shape, slice_axis)
+        axis = None
+        factors = tuple(predictor.settings["shrink"])
+        grid = geometry.shrink_image(geometry.zscore(volume), factors)[None]
+    else:
+        slices = []
+        for part in geometry.image_slices(volume, slice_axis):
+            slices.append(cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)))
+        grid = np.stack(slices)
+    probabilities = predictor.probabilities(grid)
+    native = None
+    if with_probabilities:
+        native = native_probabilities(probabilities, shape, axis, factors)
+    return predictor.label_map(probabilities, shape, axis), native

@@ -19,14 +19,25 @@ from bench.planning.dataset_facts import left_out
 from bench.planning.suite import Suite
 from bench.store import Store
 
+LARGEST_LOOKED_AT = 512  # pixels a side, in a dry run
+
 
 def prepare_datasets(
-    suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path] = ()
+    suite: Suite,
+    data: Path | None,
+    store: Store,
+    plugins: Sequence[Path] = (),
+    any_grid: bool = False,
 ) -> dict[str, PlannedDataset]:
     """Each data set of a suite, decoded and split; with outer folds, each fold of it.
 
+    With `any_grid`, large images that no finished cell was trained on are decoded onto a smaller
+    grid: the split is the same, the keys of cells are not.
+
     Raises BenchError if a split has changed.
     """
+    if any_grid and not any(map(store.has_results, suite.datasets)):
+        suite = suite.model_copy(update={"size": _looked_at(suite.size)})
     if suite.outer_folds is None:
         return {name: _prepare(name, suite, data, store, plugins) for name in suite.datasets}
     datasets: dict[str, PlannedDataset] = {}
@@ -58,6 +69,13 @@ def _prepare_folds(
         folds.append(PlannedDataset(prepared, drawn, fold=fold))
     fewest = min(fold.patients for fold in folds)
     return {fold.split.dataset: replace(fold, fewest=fewest) for fold in folds}
+
+
+def _looked_at(size: Sequence[int]) -> list[int]:
+    """The size that a dry run decodes images to; patches of volumes are as they are."""
+    if len(size) == 3:
+        return list(size)
+    return [min(side, LARGEST_LOOKED_AT) for side in size]
 
 
 def _grid(suite: Suite) -> decoded_case.Grid:

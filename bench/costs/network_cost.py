@@ -1,0 +1,45 @@
+"""What a pass through a network costs, counted without memory for it: on torch's meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench import registry
+from bench.api import Spec
+from bench.errors import BenchError
+
+IMAGES = 2  # norms over a batch need two
+
+
+def pass_flops(backbone: Mapping[str, Any], spec: Spec) -> float:
+    """Floating-point operations of a network for one image, forward.
+
+    Raises BenchError for a network that cannot be counted.
+    """
+    network = _weightless(backbone, spec)
+    counter = FlopCounterMode(display=False)
+    images = torch.empty(IMAGES, spec.channels, *spec.size, device="meta")
+    try:
+        with torch.no_grad(), counter:
+            network(images)
+    except (RuntimeError, NotImplementedError) as problem:
+        reason = " ".join(str(problem).split())[:200]
+        raise BenchError(
+            f"the cost of {backbone['name']} cannot be counted ({reason}); measure it with --probe"
+        ) from None
+    return counter.get_total_flops() / IMAGES
+
+
+def _weightless(backbone: Mapping[str, Any], spec: Spec) -> torch.nn.Module:
+    """A network whose weights have shapes alone."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                network: torch.nn.Module = registry.networks().build(backbone, spec)
+        except BenchError:  # some transformers look at values as they are built
+            network = registry.networks().build(backbone, spec)
+        return network.to("meta")
