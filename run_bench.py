@@ -144,19 +144,21 @@ def run(
     if write_jobs:
         machines.write_jobs(bench, write_jobs, HERE / Path(__file__).name)
         return
+    _carry_out(bench)
+
+
+def _carry_out(bench: Bench) -> NoReturn:
+    """Run all there is to run, say what was interrupted, draw the board, and exit."""
+    from bench.command_line import console
+
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
         exit_stopped("cells")
     say(console.summary(progress), err=True)
-    _end_run(store, progress)
-
-
-def _end_run(store: Store, progress: Progress) -> NoReturn:
-    """Say what was interrupted, draw the board, and exit."""
     for reason in sorted(set(progress.interrupted.values())):
         say(printable(f"interrupted: {reason}; run the same command to go on"), err=True)
-    _report(store)
+    _report(bench.store)
     exit_with(1, progress.failed > 0 or bool(progress.interrupted))
 
 
