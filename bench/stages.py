@@ -319,14 +319,14 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
     device = bench.options.job_device
     jobs = driver.write_jobs(given, bench.suite, bench.datasets, bench.store, device)
     for cell in given:
-        if bench.store.state(cell.key) == "done":
+        if cell.predictions is None or bench.store.state(cell.key) == "done":
             continue
         folder = bench.store.cell(cell.key)
         folder.make()
         folder.write_job(jobs[cell.key])
         index = bench.dataset_of(cell).prepared.index
-        predictions = Path(cell.config["predictions"])
-        external.take_over(folder, predictions, index, registry.image_files().read_label_file)
+        read = registry.image_files().read_label_file
+        external.take_over(folder, cell.predictions, index, read)
 
 
 def score(store: Store) -> int:

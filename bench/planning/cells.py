@@ -40,6 +40,8 @@ class PlannedCell(CellKey):
     ladder: bool = field(default=False, kw_only=True)  # at a budget of the reference alone
     # Trained with the form of its schedules that its card names for short runs.
     short_form: bool = field(default=False, kw_only=True)
+    # The folder of predictions made elsewhere; their content is part of the key, as its code.
+    predictions: Path | None = field(default=None, kw_only=True)
 
     @property
     def row(self) -> RowId:
@@ -327,9 +329,9 @@ def _external_cells(
             raise BenchError(
                 f"predictions {folder} given; expected a folder with one file for each test case"
             )
-        config = {"predictions": str(folder)}
         code = hashing.digest([hashing.folder_hash(folder), registry.image_files_code()])
-        cells.append(replace(template, subset=draw, split=splits[draw], config=config, code=code))
+        of_draw = replace(template, subset=draw, split=splits[draw], code=code)
+        cells.append(replace(of_draw, predictions=folder))
     return cells
 
 

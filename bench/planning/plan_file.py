@@ -253,12 +253,20 @@ def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:
         network = getattr(suite, name)
         weights = _moved(network.weights, move)
         changes[name] = network.model_copy(update={"weights": weights})
+    caches = {name: move(cache) for name, cache in plan.caches.items()}
     return replace(
         plan,
         suite=suite.model_copy(update=changes),
         metric_code=metric_code,
-        caches={name: move(cache) for name, cache in plan.caches.items()},
+        caches=caches,
+        cells=[_with_moved_predictions(cell, move) for cell in plan.cells],
     )
+
+
+def _with_moved_predictions(cell: PlannedCell, move: Callable[[Path], Path]) -> PlannedCell:
+    if cell.predictions is None:
+        return cell
+    return replace(cell, predictions=move(cell.predictions))
 
 
 def _moved(file: Path | None, move: Callable[[Path], Path]) -> Path | None:

@@ -113,6 +113,19 @@ def test_changed_files_give_another_cell(tmp_path: Path, masks: dict[str, np.nda
     assert row.mean is not None and row.mean < 1
 
 
+def test_the_same_files_elsewhere_are_the_same_cell(
+    tmp_path: Path, masks: dict[str, np.ndarray]
+) -> None:
+    """So that a leaderboard can be checked where its predictions lie in another folder."""
+    keys = []
+    for name in ("mine", "yours"):
+        store = Store(tmp_path / name / "toy")
+        run(make_suite(saved(tmp_path / f"of {name}", masks)), store)
+        keys += [cell.key for cell in planned(store, method="external")]
+        assert f"of {name}" not in (store.cell(keys[-1]).path / "cell.json").read_text()
+    assert keys[0] == keys[1]
+
+
 def test_nifti_is_turned_as_datasets_read_it(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     volume = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
