@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
 
@@ -45,6 +45,7 @@ class CardFields(TypedDict, total=False):
     summary: str
     warning: str
     requires: Requirements
+    precisions: list[Literal["float32", "bfloat16"]]  # what its training can be computed in
     files: list[str]
     published_steps: dict[str, int]
     verified: dict[str, Any]

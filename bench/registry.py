@@ -121,6 +121,17 @@ class MethodInfo:
         steps: int | None = self.card.get("published_steps", {}).get(f"{ndim}d")
         return steps
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What it can be trained in.
+
+        Methods of the repository follow the run. What comes from outside is known to train in
+        float32; that it reads `run.precision` is for its card to say.
+        """
+        if self.module is None and not self.broken:
+            return ("float32", "bfloat16")
+        return tuple(self.card.get("precisions", ["float32"]))
+
     def refusal(
         self, card: Card, task: Task, ndim: int, all_labelled: bool, network: str
     ) -> str | None:

@@ -16,7 +16,11 @@ from methods.config import TrainingConfig
 from methods.schedules import ema_decay, polynomial_decay
 
 # What the page says of it, and what it needs; all fields: docs/add_a_method.md#the-card.
-CARD = {"summary": "Learns what its moving average is sure of.", "requires": {"unlabelled": True}}
+CARD = {
+    "summary": "Learns what its moving average is sure of.",
+    "requires": {"unlabelled": True},
+    "precisions": ["float32", "bfloat16"],
+}
 
 
 class Config(TrainingConfig):

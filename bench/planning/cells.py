@@ -268,7 +268,7 @@ def _cell_of(
         method=contender.entry.method,
         variant=contender.entry.variant,
         config=contender.config,
-        precision=contender.entry.precision or base.precision,
+        precision=_precision_of(contender, base.precision),
         code=contender.code,
         refusal=refusal,
         generator=role == "generator",
@@ -276,6 +276,25 @@ def _cell_of(
         samples=suite.samples if role == "generator" else None,
         short_form=contender.info.has_short_form(base.steps),
     )
+
+
+def _precision_of(contender: _Contender, of_suite: str) -> str:
+    """What a method is trained in: as its entry or the suite says, where its card offers that.
+
+    Otherwise it is the first that the card names, so that no key tells of a precision that the
+    method does not have. Raises BenchError where its own entry asks for such a one.
+    """
+    offered = contender.info.precisions
+    asked = contender.entry.precision or of_suite
+    if asked in offered:
+        return asked
+    if contender.entry.precision is not None:
+        raise BenchError(
+            f"precision {asked} given for {contender.info.name}, whose card offers "
+            f"{' and '.join(offered)}; leave it out, or let the method train under autocast(run) "
+            "and name it in its card (docs/add_a_method.md#precision)"
+        )
+    return offered[0]
 
 
 def _reference_model(

@@ -110,14 +110,14 @@ def train_pictures(
     """Train the generator that is set on images (N C R R) in [0, 1] for `steps` batches.
 
     Begins at `snapshot` if one is given; the recorder gets one each time that `every` more images
-    were shown, and whenever one is due. `dtype` is that of StyleGAN3's convolutions; FastGAN is
-    trained in float32. Returns the last snapshot.
+    were shown, and whenever one is due. `dtype` is that of StyleGAN3's convolutions, or of
+    FastGAN's forward passes. Returns the last snapshot.
     """
     report = recorder.record if recorder else None
     settings = config.generator
     if isinstance(settings, FastGANConfig):
         return fastgan.train_generator(
-            images, settings, steps, seed, device, snapshot, every, report, recorder
+            images, settings, steps, seed, device, snapshot, every, report, recorder, dtype
         )
     return stylegan3.train_generator(
         images, settings, steps, seed, device, snapshot, every, report, recorder, dtype

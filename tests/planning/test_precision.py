@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from bench.board.protocol_card import protocol_card
+from bench.errors import BenchError
 from bench.planning import precision
 from bench.planning.plan_file import read_plan
 from bench.planning.precision import native_precision, processor_precision
@@ -136,6 +137,26 @@ def test_rows_of_one_precision_need_no_warning(tmp_path: Path) -> None:
     board, _ = report(store, "csv")
     assert "Precision" not in board.caveats
     assert board.protocol["Precision and threads"].startswith("float32 (auto: ")
+
+
+def test_a_method_that_does_not_offer_bfloat16_is_planned_in_float32(tmp_path: Path) -> None:
+    """A plug-in that ignored run.precision trained in float32 while its key said bfloat16."""
+    suite = toy_suite(methods=["threshold", "copier"], precision="bfloat16", subsets=1)
+    cells = plan(suite, Store(tmp_path / "toy")).cells
+    assert {(cell.method, cell.precision) for cell in cells} == {
+        ("copier", "float32"),
+        ("threshold", "bfloat16"),
+    }
+    exact = toy_suite(methods=["threshold", "copier"], precision="float32", subsets=1)
+    keys = {cell.key for cell in plan(exact, Store(tmp_path / "exact")).cells}
+    assert {cell.key in keys for cell in cells if cell.method == "copier"} == {True}
+    assert not any(cell.key in keys for cell in cells if cell.method == "threshold")
+
+
+def test_an_entry_cannot_ask_for_what_the_card_does_not_offer(tmp_path: Path) -> None:
+    entry = {"method": "copier", "precision": "bfloat16"}
+    with pytest.raises(BenchError, match="precision bfloat16 given for copier, whose card offers"):
+        plan(toy_suite(methods=["threshold", entry], subsets=1), Store(tmp_path / "toy"))
 
 
 def test_predictions_from_elsewhere_have_no_precision() -> None:

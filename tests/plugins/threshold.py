@@ -37,4 +37,8 @@ class Threshold:
 
 
 METHOD = Threshold
-CARD = {"summary": "One learned threshold.", "requires": {"ndim": [2], "classes": 2}}
+CARD = {
+    "summary": "One learned threshold.",
+    "requires": {"ndim": [2], "classes": 2},
+    "precisions": ["float32", "bfloat16"],
+}

@@ -103,13 +103,13 @@ class Discriminator(nn.Module):
         logits = self.logits(x).flatten(1)
         if self.of_copy is not None:
             logits = torch.cat([logits, self.of_copy(avg_pool2d(pictures, 2)).flatten(1)], 1)
-        return Judged(logits, maps[FINAL], maps[2 * FINAL])
+        return Judged(logits.float(), maps[FINAL], maps[2 * FINAL])
 
     def reconstruct(self, judged: Judged, quarter: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures at half of the side: the whole, and one of the four quarters in full detail."""
         whole: torch.Tensor = self.whole_decoder(judged.whole)
         part: torch.Tensor = self.quarter_decoder(cut_quarter(judged.fine, quarter))
-        return whole, part
+        return whole.float(), part.float()
 
 
 def cut_quarter(x: torch.Tensor, quarter: int) -> torch.Tensor:

@@ -93,7 +93,7 @@ class Generator(nn.Module):
             if side in self.gate_sources:
                 x = self.gates[str(side)](maps[self.gate_sources[side]], x)
             maps[side] = x
-        pictures: torch.Tensor = self.last(x).tanh()
+        pictures: torch.Tensor = self.last(x).float().tanh()
         return pictures
 
 

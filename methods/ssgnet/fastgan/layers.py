@@ -5,9 +5,13 @@ See docs/methods/ssgnet.md#fastgan and Liu et al. 2021.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torch.nn.functional import conv_transpose2d, pad
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 SLOPE = 0.2  # of leaky ReLU
@@ -29,6 +33,23 @@ def normalised_convolution(
     layer = nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
     nn.init.normal_(layer.weight, 0.0, DEVIATION)
     return spectral_norm(layer)
+
+
+@contextmanager
+def autocast(network: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Within it, one forward pass of the network is computed in `dtype`.
+
+    Spectral norms stay in float32: their power iteration goes on from step to step.
+    """
+    if dtype == torch.float32:
+        yield
+        return
+    with parametrize.cached():
+        for layer in network.modules():
+            if parametrize.is_parametrized(layer, "weight"):
+                _ = layer.weight  # computed here, and kept for the pass
+        with torch.autocast(device.type, dtype):
+            yield
 
 
 class GatedLinearUnit(nn.Module):

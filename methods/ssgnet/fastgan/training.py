@@ -21,6 +21,7 @@ from methods.ssgnet.config import FastGANConfig
 from methods.ssgnet.fastgan.augment import augment_images, flip_some
 from methods.ssgnet.fastgan.discriminator import Discriminator
 from methods.ssgnet.fastgan.generator import Generator
+from methods.ssgnet.fastgan.layers import autocast
 from methods.ssgnet.fastgan.losses import (
     discriminator_loss,
     generator_loss,
@@ -36,7 +37,7 @@ UNFINISHED = "training/"  # what going on needs and drawing does not
 class FastGANTraining:
     """Generator, discriminator, their optimisers, the averaged generator, and the order of images.
 
-    `shape` is (channels, side) of the pictures.
+    `shape` is (channels, side) of the pictures, `dtype` that of forward passes.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class FastGANTraining:
         images: int,
         seed: int,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.config = config
+        self.dtype = dtype
         self.shape = shape
         self.seed = seed
         self.device = device
@@ -91,15 +94,17 @@ def train_generator(
     every: int = 0,
     report: Callable[[int, State], None] | None = None,
     saved: Saved | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> State:
     """Train until `steps` batches of images (N C R R) in [0, 1] were shown, and return a snapshot.
 
     Begins at `snapshot` if one is given. `report(images shown, snapshot)` is called each time that
     `every` more images were shown; in between, `saved` is given a snapshot whenever one is due.
+    `dtype` is that of forward passes; spectral norms, augmentations and losses are in float32.
     Raises BenchError for images of another shape.
     """
     shape = shape_of_pictures(images, "FastGAN")
-    training = FastGANTraining(config, shape, len(images), seed, device)
+    training = FastGANTraining(config, shape, len(images), seed, device, dtype)
     if snapshot is not None:
         restore_snapshot(training, snapshot)
     real = (images * 2 - 1).to(device, memory_format=torch.channels_last)
@@ -120,7 +125,9 @@ def train_batch(training: FastGANTraining, real: torch.Tensor) -> None:
         real = flip_some(real, random)
     real = augment_images(real, random)
     z = torch.randn(len(real), config.z_dim, generator=random, device=training.device)
-    fake = augment_images(training.generator(z, random), random)
+    with autocast(training.generator, training.device, training.dtype):
+        pictures = training.generator(z, random)
+    fake = augment_images(pictures, random)
     update_discriminator(training, real, fake.detach(), random, quarter)
     update_generator(training, fake)
     training.step += 1
@@ -148,9 +155,12 @@ def update_discriminator(
 ) -> None:
     """One step of D: the hinge loss, and the drawing of real pictures alone."""
     discriminator = training.discriminator
-    judged = discriminator(real)
-    whole, part = discriminator.reconstruct(judged, quarter)
-    loss = discriminator_loss(judged.logits, discriminator(fake).logits, random)
+    with autocast(discriminator, training.device, training.dtype):
+        judged = discriminator(real)
+        whole, part = discriminator.reconstruct(judged, quarter)
+    with autocast(discriminator, training.device, training.dtype):
+        logits_of_fake = discriminator(fake).logits
+    loss = discriminator_loss(judged.logits, logits_of_fake, random)
     loss = loss + reconstruction_loss(real, whole, part, quarter)
     training.discriminator_adam.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -160,7 +170,9 @@ def update_discriminator(
 def update_generator(training: FastGANTraining, fake: torch.Tensor) -> None:
     """One step of G; D is left as it is but for its running statistics."""
     training.discriminator.requires_grad_(False)
-    loss = generator_loss(training.discriminator(fake).logits)
+    with autocast(training.discriminator, training.device, training.dtype):
+        logits = training.discriminator(fake).logits
+    loss = generator_loss(logits)
     training.generator_adam.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     training.generator_adam.step()

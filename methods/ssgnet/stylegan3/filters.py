@@ -21,7 +21,8 @@ FIRST_CUTOFF = 2.0
 FIRST_STOPBAND = 2**2.1
 LAST_STOPBAND = 2**0.3  # relative to the last cutoff
 CRITICAL = 2  # layers at the end that are critically sampled
-ROWS = 48  # of a block of a banded product
+ROWS = range(6, 17)  # of a block of a banded product, of which the cheapest is taken
+MEMORY = 16  # what an element of a product costs beside its multiplications
 
 
 @dataclass(frozen=True)
@@ -150,53 +151,127 @@ def _taps_at(taps: NDArray[np.float64], lag: NDArray[np.int64]) -> NDArray[np.fl
 
 
 class BandedMatrix(nn.Module):
-    """A banded matrix applied to both spatial axes; products visit only the band, in blocks."""
+    """A banded matrix applied to both spatial axes; products visit little more than the band."""
 
     matrix: torch.Tensor
-    adjoint: torch.Tensor
 
     def __init__(self, matrix: NDArray[np.float64]) -> None:
         super().__init__()
-        forward = torch.as_tensor(matrix, dtype=torch.float32)
-        adjoint = torch.as_tensor(matrix.T.copy(), dtype=torch.float32)
-        self.register_buffer("matrix", forward, persistent=False)
-        self.register_buffer("adjoint", adjoint, persistent=False)
-        self.blocks = _nonzero_blocks(matrix)
-        self.adjoint_blocks = _nonzero_blocks(matrix.T)
+        values = torch.as_tensor(matrix, dtype=torch.float32)
+        self.register_buffer("matrix", values, persistent=False)
+        self.product = BandedProduct(matrix)
+        self.adjoint_product = BandedProduct(matrix.T)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """M X M^T of every channel of x (B H W C), with swapped axes: (B W' H' C)."""
-        return _apply_to_both_axes(self.matrix, self.blocks, x)
+        return _apply_to_both_axes(self.product, x)
 
     def transposed(self, x: torch.Tensor) -> torch.Tensor:
         """M^T X M of every channel, with swapped axes too."""
-        return _apply_to_both_axes(self.adjoint, self.adjoint_blocks, x)
+        return _apply_to_both_axes(self.adjoint_product, x)
 
 
-Blocks = list[tuple[slice, slice]]  # rows, and the columns where these are not zero
+def _apply_to_both_axes(product: BandedProduct, x: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = product(product(x).transpose(1, 2))
+    return result
 
 
-def _nonzero_blocks(matrix: NDArray[np.float64]) -> Blocks:
-    blocks: Blocks = []
-    for start in range(0, len(matrix), ROWS):
-        rows = slice(start, min(start + ROWS, len(matrix)))
-        columns = np.flatnonzero(matrix[rows].any(0))
-        if not len(columns):  # samples that the padding crops
-            columns = np.zeros(1, int)
-        blocks.append((rows, slice(int(columns[0]), int(columns[-1]) + 1)))
-    return blocks
+@dataclass(frozen=True)
+class Windows:
+    """The columns that blocks of as many rows read: equally many, from evenly spaced ones on."""
+
+    rows: int  # of a block
+    blocks: int
+    begin: int  # the first column that is read
+    step: int  # columns from one block to the next
+    columns: int  # that a block reads
+    before: int  # zeros that the first and the last block read beyond the columns
+    after: int
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product, and what it takes to read and to write, in their unit."""
+        return self.blocks * self.rows * (self.columns + MEMORY)
 
 
-def _apply_to_both_axes(matrix: torch.Tensor, blocks: Blocks, x: torch.Tensor) -> torch.Tensor:
-    half = _apply_to_rows(matrix, blocks, x)
-    return _apply_to_rows(matrix, blocks, half.transpose(1, 2).contiguous())
+class BandedProduct(nn.Module):
+    """The product of a banded matrix and the first spatial axis, without a gradient.
+
+    All blocks of rows are one batch of small products, whose second factors overlap in memory.
+    """
+
+    blocks: torch.Tensor
+
+    def __init__(self, matrix: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.size = len(matrix)
+        candidates = [plan_windows(matrix, rows) for rows in ROWS]
+        self.windows = min(candidates, key=lambda windows: windows.cost)
+        self.register_buffer("blocks", _cut_blocks(matrix, self.windows), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """M X of every channel of x (B H W C): (B H' W C)."""
+        windows = self.windows
+        flat = _pad_rows(x, windows.before, windows.after).flatten(2)
+        sample, row, column = flat.stride()
+        shape = (len(x), windows.blocks, windows.columns, flat.shape[2])
+        strides = (sample, windows.step * row, row, column)
+        begin = flat.storage_offset() + windows.begin * row
+        product = torch.matmul(self.blocks, flat.as_strided(shape, strides, begin))
+        return product.flatten(1, 2)[:, : self.size].unflatten(2, x.shape[2:])
 
 
-def _apply_to_rows(matrix: torch.Tensor, blocks: Blocks, x: torch.Tensor) -> torch.Tensor:
-    """The product along the first spatial axis of x (B H W C), without a gradient."""
-    flat = x.flatten(2)
-    out = flat.new_empty(len(x), len(matrix), flat.shape[2])
-    for rows, columns in blocks:
-        block = matrix[rows, columns].expand(len(x), -1, -1)
-        torch.bmm(block, flat[:, columns], out=out[:, rows])
-    return out.view(len(x), len(matrix), *x.shape[2:])
+def _pad_rows(x: torch.Tensor, before: int, after: int) -> torch.Tensor:
+    """x (B H W C) in one piece, with so many rows of zeros around it."""
+    if not before and not after:
+        return x.contiguous()
+    batch, height, width, channels = x.shape
+    padded = x.new_empty((batch, before + height + after, width, channels))
+    padded[:, :before] = 0
+    padded[:, before : before + height] = x
+    padded[:, before + height :] = 0
+    return padded
+
+
+def plan_windows(matrix: NDArray[np.float64], rows: int) -> Windows:
+    """The narrowest windows that hold all that is not zero in blocks of so many rows."""
+    size = matrix.shape[1]
+    numbers: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    blocks = -(-len(matrix) // rows)
+    for number in range(blocks):
+        columns = np.flatnonzero(matrix[number * rows :][:rows].any(0))
+        if len(columns):  # otherwise these are samples that the padding crops
+            numbers.append(number)
+            starts.append(int(columns[0]))
+            ends.append(int(columns[-1]) + 1)
+    candidates: list[Windows] = []
+    for step in range(size):
+        moved = step * np.array(numbers)
+        begin = int((starts - moved).min())
+        columns_read = int((ends - moved).max()) - begin
+        last = begin + step * (blocks - 1) + columns_read
+        candidates.append(
+            Windows(
+                rows=rows,
+                blocks=blocks,
+                begin=max(begin, 0),
+                step=step,
+                columns=columns_read,
+                before=max(-begin, 0),
+                after=max(last - size, 0),
+            )
+        )
+    return min(candidates, key=lambda windows: windows.columns)
+
+
+def _cut_blocks(matrix: NDArray[np.float64], windows: Windows) -> torch.Tensor:
+    """The blocks (blocks rows columns); the last one may end with rows of zeros."""
+    more_rows = windows.blocks * windows.rows - len(matrix)
+    padded = np.pad(matrix, ((0, more_rows), (windows.before, windows.after)))
+    blocks = np.zeros((windows.blocks, windows.rows, windows.columns), np.float32)
+    for number, block in enumerate(blocks):
+        first = windows.begin + number * windows.step
+        block[:] = padded[number * windows.rows :][: windows.rows, first : first + windows.columns]
+    return torch.from_numpy(blocks)

@@ -9,7 +9,9 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, leaky_relu, leaky_relu_, linear
@@ -134,8 +136,12 @@ def modulated_conv(
     demodulate: bool,
     gain: torch.Tensor,
     dtype: torch.dtype = torch.float32,
+    margin: int = 0,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Full convolution of x (B I H W) by weight (O I k k) times style (B I).
+    """Full convolution of x (B I H W) by weight (O I k k) times style (B I), plus bias (O).
+
+    Of the result, `margin` pixels on each side are left out: none, or at least k - 1.
 
     With `demodulate` the result has unit variance (docs/methods/ssgnet.md#stylegan3, eq. 1).
     Scaling the maps before and after one shared convolution equals a convolution with separate
@@ -148,9 +154,19 @@ def modulated_conv(
     else:
         style = style * gain
     weight = weight.contiguous(memory_format=torch.channels_last)
+    padding = weight.shape[2] - 1
+    if margin:
+        cropped = slice(margin - padding, x.shape[2] - margin + padding)
+        x = x[:, :, cropped, cropped]
+        padding = 0
     scaled = (x * style[:, :, None, None]).to(dtype)
-    y = conv2d(scaled, weight.to(dtype), padding=weight.shape[2] - 1).float()
-    return y * gain[:, :, None, None] if demodulate else y
+    y = conv2d(scaled, weight.to(dtype), padding=padding).float()
+    if bias is not None:
+        bias = bias[:, None, None]
+    if not demodulate:
+        return y if bias is None else y + bias
+    gain = gain[:, :, None, None]
+    return y * gain if bias is None else torch.addcmul(bias, y, gain)
 
 
 class FilteredLeakyReLU(torch.autograd.Function):
@@ -219,8 +235,9 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("magnitude", torch.ones(()))
         self.half_life = half_life  # of the running magnitude, in images
         self.to_rgb = plan.to_rgb
+        self.margin = 0  # pixels on each side of the convolution that the filter crops
         if not plan.to_rgb:
-            self.up, self.down = resampling_matrices(plan)
+            self.margin, self.up, self.down = resampling_matrices(plan)
 
     def forward(
         self, x: torch.Tensor, w: torch.Tensor, update: bool, dtype: torch.dtype = torch.float32
@@ -236,26 +253,39 @@ class SynthesisLayer(nn.Module):
         gain = self.magnitude.rsqrt()
         if self.to_rgb:
             style = style / math.sqrt(self.weight.shape[1])
-        y = modulated_conv(x, self.weight, style, not self.to_rgb, gain, dtype)
-        y = y + self.bias[:, None, None]
+        y = modulated_conv(
+            x, self.weight, style, not self.to_rgb, gain, dtype, self.margin, self.bias
+        )
         if self.to_rgb:
             return y.clamp(-CLAMP, CLAMP)
         result: torch.Tensor = FilteredLeakyReLU.apply(y, self.up, self.down)
         return result
 
 
-def resampling_matrices(plan: LayerPlan) -> tuple[BandedMatrix, BandedMatrix]:
+def resampling_matrices(plan: LayerPlan) -> tuple[int, BandedMatrix, BandedMatrix]:
     """The filters of a layer before and after its nonlinearity.
 
-    The first one holds the gain of the nonlinearity, root 2, since positive factors commute.
+    The first one holds the gain of the nonlinearity, root 2, since positive factors commute. It
+    does without the margin of the map, the number of pixels on each side, that it would only crop.
     """
     source = plan.source
     target = plan.target
     up_taps = lowpass_filter(TAPS * plan.up, source.cutoff, source.half_width, plan.rate)
     down_taps = lowpass_filter(TAPS * plan.down, target.cutoff, target.half_width, plan.rate)
     up = up_matrix(up_taps, source.size + plan.kernel - 1, plan.up, plan.padding)
+    margin = _unused_margin(up)
+    if margin < plan.kernel - 1:
+        margin = 0  # what the convolution pads is used
+    used = up[:, margin : up.shape[1] - margin]
     # Both axes are multiplied by the matrix, so that each gets the root of the gain.
-    return BandedMatrix(2**0.25 * up), BandedMatrix(down_matrix(down_taps, len(up), plan.down))
+    down = BandedMatrix(down_matrix(down_taps, len(up), plan.down))
+    return margin, BandedMatrix(2**0.25 * used), down
+
+
+def _unused_margin(matrix: NDArray[np.float64]) -> int:
+    """How many columns on each side hold nothing but zeros."""
+    used = np.flatnonzero(matrix.any(0))
+    return int(min(used[0], matrix.shape[1] - 1 - used[-1]))
 
 
 class Generator(nn.Module):

@@ -20,6 +20,7 @@ from methods.ssgnet.fastgan.training import (
     average_keep,
     draw_pictures,
     drawing_part,
+    take_snapshot,
     train_batch,
     train_generator,
 )
@@ -170,3 +171,32 @@ def test_reports_come_every_n_images() -> None:
 def test_images_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(BenchError, match="it needs squares"):
         train_generator(torch.zeros(shape), TINY, 1, 0, CPU)
+
+
+def trained_in(dtype: torch.dtype) -> FastGANTraining:
+    training = FastGANTraining(TINY, (1, 32), len(IMAGES), 0, CPU, dtype)
+    train_batch(training, REAL)
+    return training
+
+
+def test_forward_passes_have_the_precision_of_the_run_and_weights_stay_in_float32() -> None:
+    """Its training was in float32 while the key of its run said bfloat16."""
+    dtypes: list[torch.dtype] = []
+    training = FastGANTraining(TINY, (1, 32), len(IMAGES), 0, CPU, torch.bfloat16)
+    for network in (training.generator, training.discriminator):
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.register_forward_pre_hook(lambda layer, given: dtypes.append(given[0].dtype))
+    train_batch(training, REAL)
+    assert dtypes.count(torch.bfloat16) > len(dtypes) / 2
+    for value in take_snapshot(training).values():
+        assert value.dtype != torch.bfloat16
+
+
+def test_a_step_in_bfloat16_differs_from_one_in_float32_by_roundings() -> None:
+    exact, rounded = trained_in(torch.float32), trained_in(torch.bfloat16)
+    assert weights_of(exact.discriminator) != weights_of(rounded.discriminator)
+    pairs = zip(exact.generator.parameters(), rounded.generator.parameters(), strict=True)
+    for one, other in pairs:
+        # Adam's first step has the size of the rate, whatever the gradient.
+        assert (one - other).abs().max() <= 2 * TINY.rate + 1e-7
