@@ -46,6 +46,7 @@ class CardFields(TypedDict, total=False):
     requires: Requirements
     files: list[str]
     published_steps: dict[str, int]
+    resources: dict[str, Any]
     verified: dict[str, Any]
     deviations: dict[str, Any]
 
