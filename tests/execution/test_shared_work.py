@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import stages
 from bench.board.build import build
 from bench.command_line import console
 from bench.errors import BenchError
@@ -161,6 +162,26 @@ def test_status_says_how_fast_cells_finish(tmp_path: Path) -> None:
     status = replace(read_status(store), missing=3)
     assert status.per_hour == pytest.approx(4.0, rel=0.01)
     assert status.seconds_left == pytest.approx(2700.0, rel=0.01)
+
+
+@pytest.mark.slow
+def test_images_are_judged_on_the_worker(tmp_path: Path) -> None:
+    """As at the end of a run on one machine, which then finds nothing left to judge."""
+    judged = []
+    for name in ("alone", "shared"):
+        store = Store(tmp_path / name / "toy", PLUGINS)
+        suite = toy_suite(methods=["threshold", "eraser"], fractions=[0.4], subsets=1, steps=1)
+        bench = plan(suite, store)
+        if name == "alone":
+            stages.run(bench, lambda progress: None)
+            stages.judge(store)
+        else:
+            work(store, workers=1)
+        [cell] = planned(store, method="eraser")
+        judgement = store.cell(cell.key).read_judgement()
+        assert judgement is not None and judgement.files
+        judged.append(replace(judgement, files={}))  # archives hold the time
+    assert judged[1] == judged[0]
 
 
 def test_plug_ins_are_imported_only_if_they_are_named(tmp_path: Path, command: Command) -> None:
