@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 BOARDS := $(patsubst %/board.toml,%,$(wildcard boards/*/board.toml))
 
-.PHONY: demo test lint benchmark boards gate gate-long torture
+.PHONY: demo test lint benchmark boards gate gate-long torture drill
 
 demo: $(READY)
 	@echo "environment: ready in .venv"
@@ -27,6 +27,11 @@ SEED ?= 0
 SIZE ?= 1
 torture: $(READY)
 	$(BIN)/python -m tests.torture --seed $(SEED) --size $(SIZE) --minutes 15
+
+# Kills parts of a Dask cluster at random moments; make drill ROUNDS=3. DRILL gives more words.
+ROUNDS ?= 20
+drill: $(READY)
+	$(BIN)/python -m tests.drill --rounds $(ROUNDS) --seed $(SEED) $(DRILL)
 
 # Draws and verifies all published boards, and an index of them in site/
 boards: $(READY)

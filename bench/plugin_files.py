@@ -48,6 +48,7 @@ class CardFields(TypedDict, total=False):
     precisions: list[Literal["float32", "bfloat16"]]  # what its training can be computed in
     files: list[str]
     published_steps: dict[str, int]
+    resources: dict[str, Any]
     verified: dict[str, Any]
     deviations: dict[str, Any]
 

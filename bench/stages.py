@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from bench import registry
 from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
-from bench.cell_folder import CellFolder
 from bench.costs.request import DryRunRequest, takes_any_grid
 from bench.data.index import is_decoded
 from bench.errors import BenchError
@@ -18,13 +17,14 @@ from bench.execution import driver, external
 from bench.execution.devices import job_device
 from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine
 from bench.execution.executor import Executor
+from bench.execution.judging import judge_planned
 from bench.execution.needs import needs_of
 from bench.execution.order import in_order
 from bench.execution.progress import Progress
 from bench.mending import mend_cell, score_again
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split, suite_file
-from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells, reference_models
+from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells
 from bench.planning.dataset_facts import describe_datasets, warnings
 from bench.planning.datasets import keep_split, prepare_datasets
 from bench.planning.filters import matching_cells
@@ -353,35 +353,10 @@ def judge(store: Store) -> None:
 
     Images that were judged before are judged again only if what judges them has changed.
     """
-    from bench.scoring.judge import judge_cell
-
     plan = read_plan(store.out)
-    extractors = plan.suite.judging_extractors
     for cell in plan.cells:
-        decoded = plan.decoded(cell)
-        if not cell.is_judged or store.state(cell.key) != "done" or not is_decoded(decoded):
-            continue
-        folder = store.cell(cell.key)
-        reference, reason = _reference_model(store, plan, cell)
-        judge_cell(folder, decoded, reference, extractors, reason, store.plugins)
-
-
-def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellFolder | None, str]:
-    """The finished reference model for a cell, if there is one, and why it cannot judge.
-
-    For a finished model, the reason is that of the only way in which it can fail to judge.
-    """
-    name = plan.suite.reference
-    models = reference_models(plan.cells, cell.task, cell.dataset, name)
-    folders = [store.cell(model.key) for model in models]
-    done = next((folder for folder in folders if folder.has_result), None)
-    for folder in folders:
-        failure = folder.read_failure() if folder.has_failed else None
-        if failure is not None:
-            return done, f"its run failed ({failure.reason})"
-    if done is not None:
-        return done, f"{name} has no embed(images)"
-    return None, "its run is not finished"
+        if cell.is_judged and store.state(cell.key) == "done" and is_decoded(plan.decoded(cell)):
+            judge_planned(store, plan, cell)
 
 
 def report(

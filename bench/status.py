@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cell_records import CellFailure, CellProgress
 from bench.execution import attempts
+from bench.files import leases
 from bench.files.leases import Holder, holder_of
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import read_plan
 from bench.store import Store, refuse_links
+
+HOUR_S = 3600.0
+LEAST_S = 60.0  # over which a rate is taken
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,14 @@ class Status:
     failures: Mapping[str, CellFailure | None]
     aside: int  # finished cells that are not in the plan, such as those of older code
     seconds: Mapping[str, float]  # sums over finished cells: cell, train, import, part_wait
+    per_hour: float  # cells that finished lately, all machines together; 0 if none did
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if cells go on finishing as lately; None if that is unknown."""
+        if not self.per_hour:
+            return None
+        return 3600.0 * (self.running + self.missing) / self.per_hour
 
     @property
     def total(self) -> int:
@@ -60,7 +72,24 @@ def read_status(store: Store) -> Status:
         failures=failures,
         aside=_count_aside(store, cells),
         seconds=_total_seconds(store, cells),
+        per_hour=_finished_per_hour(store, cells, states),
     )
+
+
+def _finished_per_hour(store: Store, keys: Iterable[str], states: Sequence[str]) -> float:
+    """How many cells finished in the last hour, or in the shorter time since the first of them."""
+    files = []
+    for key, state in zip(keys, states, strict=True):
+        if state == "done":
+            files.append(store.cell(key).path / "result.json")
+    if not files:
+        return 0.0
+    now = leases.server_time(store.out)
+    ages = [now - file.stat().st_mtime for file in files]
+    recent = [age for age in ages if age <= HOUR_S]
+    if len(recent) < 2:
+        return float(len(recent))
+    return HOUR_S * len(recent) / max(max(recent), LEAST_S)
 
 
 def _count_aside(store: Store, planned: Mapping[str, PlannedCell]) -> int:

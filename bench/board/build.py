@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import __version__, hashing, registry
 from bench.board.case_scores import case_tables
-from bench.board.caveats import caveats
+from bench.board.caveats import caveats, mixed_devices
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
 from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
@@ -88,7 +88,7 @@ def _build(store: Store, plan: Plan) -> Board:
         synthetic=_synthetic_images(rows),
         methods=plan.methods,
         cases=case_tables(rows),
-        caveats=caveats(plan, cells, histories),
+        caveats={**caveats(plan, cells, histories), **mixed_devices(rows)},
         stability=comparisons.stability,
         pairs=comparisons.pairs,
         gains=comparisons.gains,
@@ -281,6 +281,7 @@ def _row_cost(cells: RowCells, costs: Sequence[CellCost], tune_seconds: float) -
         parameters=mean("parameters"),
         inference_ms=mean("inference_ms"),
         tune_seconds=tune_seconds,
+        devices=cells.devices,
     )
 
 

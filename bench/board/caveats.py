@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from bench.board.protocol_card import methods_by_precision
+from bench.board.rows import RowCells
 from bench.board.schema import BoardCell, Status, StudyHistory
-from bench.names import DEFAULT
+from bench.names import DEFAULT, row_label
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.labelled_images import Contender, unequal_counts
 from bench.planning.plan_file import MethodCard, Plan
@@ -41,6 +42,21 @@ def caveats(
             "such rows may come from it. The protocol says which is which."
         )
     return sentences
+
+
+def mixed_devices(rows: Sequence[RowCells]) -> dict[str, str]:
+    """Names the rows whose cells were trained on more than one kind of device."""
+    mixed = []
+    for cells in rows:
+        if len(cells.devices) > 1:
+            label = row_label(cells.row)
+            mixed.append(f"{label} ({' and '.join(cells.devices)})")
+    if not mixed:
+        return {}
+    return {
+        "Devices": "Some rows mix kinds of device, between which results may differ a little: "
+        f"{'; '.join(dict.fromkeys(mixed))}."
+    }
 
 
 def _images(name: str, dataset: DatasetFacts) -> str:

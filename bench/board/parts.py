@@ -281,6 +281,7 @@ class RowCost:
     parameters: float | None
     inference_ms: float | None
     tune_seconds: float | None
+    devices: Sequence[str] = ()  # kinds that its cells were trained on
 
 
 @dataclass(frozen=True, slots=True)

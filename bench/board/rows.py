@@ -69,6 +69,12 @@ class RowCells:
         return self.fold_scores if self.folds > 1 else self.scores
 
     @property
+    def devices(self) -> list[str]:
+        """The kinds of device that its cells were trained on."""
+        named = {result.environment.get("device", "") for result in self.results}
+        return sorted(named - {""})
+
+    @property
     def draws(self) -> int:
         """How many draws are planned; each has a cell in every outer fold."""
         return len(self.states) // self.folds

@@ -27,6 +27,8 @@ from bench.store import Store
 PLAIN_AFTER_S = 5.0
 PLAIN_EVERY_S = 15.0
 BAR_WIDTH = 40
+WATCH_EVERY_S = 5.0
+CLEAR = "\x1b[H\x1b[2J"  # of a terminal
 TIME_WORDS = {"train": "training", "import": "imports", "part_wait": "shared parts"}
 
 
@@ -180,12 +182,18 @@ def summary(progress: Progress) -> str:
 
 def status_text(store: Store) -> str:
     """Counts, running cells with their step, failures with their reason, and unused results."""
-    status = read_status(store)
+    return _text_of_status(read_status(store))
+
+
+def _text_of_status(status: Status) -> str:
     counts = (
         f"{status.done} done, {status.running} running, "
         f"{status.failed} failed, {status.missing} missing"
     )
     lines = [f"{status.total} runs: {counts}"]
+    if status.seconds_left and status.running:
+        left = duration(status.seconds_left)
+        lines.append(f"{status.per_hour:.0f} runs an hour lately, about {left} left")
     lines += _running_lines(status)
     lines += _failure_lines(status)
     if status.seconds["cell"]:
@@ -196,6 +204,22 @@ def status_text(store: Store) -> str:
             "not on the leaderboard"
         )
     return join_lines(lines)
+
+
+def watch(store: Store, wait: Callable[[float], None] = time.sleep) -> None:
+    """Show the status again and again until no cell runs or is missing, or Ctrl-C is pressed."""
+    before = ""
+    while True:
+        status = read_status(store)
+        text = _text_of_status(status)
+        if text != before and sys.stdout.isatty():
+            print(CLEAR, end="")
+        if text != before:
+            say(text)
+        before = text
+        if not status.running and not status.missing:
+            return
+        wait(WATCH_EVERY_S)
 
 
 def _running_lines(status: Status) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -28,12 +29,21 @@ from bench.errors import join_lines
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def status(out: Out) -> None:
-    """Say how many runs of OUT are done, running, failed and missing."""
+def status(
+    out: Out,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until all runs have ended.")
+    ] = False,
+) -> None:
+    """Say how many runs of OUT are done, running, failed and missing, and where they run."""
     from bench.command_line import console
     from bench.store import Store
 
-    say(console.status_text(Store(out)))
+    if not watch:
+        say(console.status_text(Store(out)))
+        return
+    with suppress(KeyboardInterrupt):
+        console.watch(Store(out))
 
 
 def splits(

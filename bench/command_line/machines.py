@@ -83,7 +83,7 @@ def merge(
 
 def write_jobs(bench: Bench, folder: Path, program: Path) -> None:
     """Write what a queue is to run, and say how it is started."""
-    from bench.execution import job_script
+    from bench.execution.engines import job_script
 
     options = bench.options
     command = job_script.work_command(program, bench.store.out, options.device, options.plugins)

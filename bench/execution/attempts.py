@@ -40,6 +40,7 @@ class Settled:
     attempt: str  # "" while an older attempt is being removed
     kernel: str
     entries: Sequence[str]  # what is moved, in this order
+    host: str = ""  # where the attempt was made
 
 
 def run(
@@ -186,7 +187,7 @@ def _settle(cell: CellFolder, attempt: CellFolder) -> None:
     names = [entry.name for entry in os.scandir(attempt.path) if entry.name not in STAY]
     entries = [name for name in names if not name.startswith(".")]
     entries.sort(key=lambda name: (name in MARKS, name))
-    record = Settled(attempt.path.parent.name, hosts.kernel_id(), entries)
+    record = Settled(attempt.path.parent.name, hosts.kernel_id(), entries, hosts.host_name())
     if create_record(cell.path / SETTLED, record):
         _move(attempt, cell, entries)
     _remove(attempt)

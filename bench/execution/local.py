@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
@@ -40,6 +40,8 @@ END_OF_LOG = 4000  # characters
 BUSY, NO_MEMORY, NO_DISK = 3, 4, 74  # exit codes of workers; see bench.worker.main
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_SETTINGS = ("PYTHONPATH", "PYTHONSAFEPATH")  # where Python looks for modules
+# Where threads start processes: multiprocessing looks after all of them in whichever thread.
+PROCESSES = threading.Lock()
 SERVER_DIED = 255  # what multiprocessing says where the server of a process is gone
 
 
@@ -84,7 +86,6 @@ class LocalExecutor:
         # Without it, matrix products on CUDA differ from run to run.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(PRELOAD)
         self.processes: dict[Path, tuple[ForkServerProcess, float, float]] = {}
         self.lost: list[Finished] = []  # that could not be started
 
@@ -102,11 +103,8 @@ class LocalExecutor:
         card = self.places.take(folder, needs)
         if card is not None:
             environment[VISIBLE] = card
-        arguments = (str(folder), environment)
-        process = self.context.Process(target=work, args=arguments, daemon=True)
         try:
-            _start_server()
-            process.start()
+            process = started_process(work, str(folder), environment)
         except (OSError, EOFError) as problem:
             reason = f"no worker could be started ({type(problem).__name__}: {problem})"
             self.lost.append(Finished(folder, "lost", reason))
@@ -165,6 +163,16 @@ class LocalExecutor:
             with suppress(OSError):
                 attempts.gather(CellFolder(folder))
         self.processes.clear()
+
+
+def started_process(target: Callable[..., None], *words: object) -> ForkServerProcess:
+    """A process on this machine that has torch loaded. Raises OSError, EOFError."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    process = context.Process(target=target, args=words, daemon=True)
+    _start_server()
+    process.start()
+    return process
 
 
 def local_executor(

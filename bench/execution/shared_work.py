@@ -10,6 +10,7 @@ from bench import registry
 from bench.errors import BenchError, cut
 from bench.execution import driver
 from bench.execution.devices import job_device
+from bench.execution.judging import judge_apart
 from bench.execution.local import local_executor
 from bench.execution.needs import needs_of
 from bench.execution.progress import Progress
@@ -54,16 +55,21 @@ class SharedFolder:
         files = plan_file.metric_files(self.plan, [*plugins, *store.plugins])
         self.metrics = registry.case_metrics(files)
         self.metric_code = registry.metric_code(files)
+        self.judged = {cell.key: cell for cell in self.plan.cells if cell.is_judged}
 
     def score(self, key: str) -> None:
-        """Score a finished cell; a trial of tuning has been scored by its worker."""
+        """Score a finished cell, and judge its images; trials of tuning need neither."""
         folder = self.store.cell(key)
         job = folder.expect_job()
         if job.held_out:
             return
         decoded = (folder.path / job.cache).resolve()
-        tolerance = self.plan.suite.nsd_tolerance
+        suite = self.plan.suite
+        tolerance = suite.nsd_tolerance
         score_cell.score_cell(folder, decoded, tolerance, self.metrics, self.metric_code)
+        cell = self.judged.get(key)
+        if cell is not None:
+            judge_apart(self.store, self.plan, cell, suite.time_limit_s)
 
 
 def work(

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from bench.board.caveats import caveats
+from bench.board.caveats import caveats, mixed_devices
+from bench.board.rows import RowCells
 from bench.board.schema import BoardCell, StudyHistory
+from bench.cell_records import CellResult
+from bench.names import RowId
 from bench.planning.plan_file import MethodCard, Plan
 from bench.planning.suite import Suite
 from tests.support.boards import dataset_facts, planned_cell, toy_plan
@@ -108,3 +111,17 @@ def test_different_numbers_of_labelled_images_a_step_are_told() -> None:
         "Gains are partly those of the larger batch."
     )
     assert "Labelled images a step" not in caveats(replace(toy(), cells=[larger]), [OK], [])
+
+
+def test_rows_that_mix_kinds_of_device_are_named() -> None:
+    row = RowId("segmentation", "toy", 3, "mean_teacher", "default")
+    results = []
+    for device in ("x86_64 CPU", "NVIDIA H100", "x86_64 CPU"):
+        results.append(CellResult("", 1, environment={"device": device}))
+    mixed = RowCells(row, 0.1, [], [], {}, results=results)
+    pure = RowCells(row._replace(labelled=7), 0.2, [], [], {}, results=results[:1])
+    assert mixed.devices == ["NVIDIA H100", "x86_64 CPU"]
+    assert mixed_devices([pure]) == {}
+    text = mixed_devices([mixed, pure])["Devices"]
+    assert "(NVIDIA H100 and x86_64 CPU)" in text
+    assert text.count("x86_64 CPU") == 1

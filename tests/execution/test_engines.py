@@ -34,7 +34,7 @@ ENGINES = ("local", "dask", "slurm")
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """A scheduler and two workers, each in a working folder of its own."""
-    with dask_cluster(tmp_path_factory.mktemp("dask"), 2) as started:
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as started:
         yield started
 
 

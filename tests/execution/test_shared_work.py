@@ -1,5 +1,6 @@
 """Workers of a shared folder: they take free cells, leave others alone and prove that they fit."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import stages
 from bench.board.build import build
+from bench.command_line import console
 from bench.errors import BenchError
 from bench.execution import shared_work, shift
 from bench.execution.progress import Progress
@@ -19,6 +22,7 @@ from bench.files.records import write_record
 from bench.planning import workplace
 from bench.planning.suite import Suite
 from bench.planning.workplace import WORKPLACE, check_workplace, read_workplace, write_workplace
+from bench.status import read_status
 from bench.store import Store
 from tests.support.command_line import PLUGINS as PLUGIN_WORDS
 from tests.support.command_line import ROOT, Command, suite_file
@@ -128,6 +132,56 @@ def test_status_says_where_a_cell_runs(tmp_path: Path, command: Command) -> None
     assert "1 running" in text
     assert "starting on node7, process" in text
     assert ", heard of 0 s ago" in text
+
+
+def test_status_is_watched_until_all_runs_have_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "toy")
+    plan(toy_suite(fractions=[1.0], subsets=1), store)
+    waits: list[float] = []
+
+    def finish(seconds: float) -> None:
+        waits.append(seconds)
+        work(store)
+
+    console.watch(store, wait=finish)
+    text = capsys.readouterr().out
+    assert text.startswith("1 runs: 0 done, 0 running, 0 failed, 1 missing\n")
+    assert "1 runs: 1 done, 0 running, 0 failed, 0 missing\n" in text
+    assert waits == [console.WATCH_EVERY_S]
+
+
+def test_status_says_how_fast_cells_finish(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    run(toy_suite(fractions=[1.0]), store)
+    keys = [cell.key for cell in planned(store)]
+    now = leases.server_time(store.out)
+    for key, age in zip(keys, (600.0, 1800.0), strict=True):
+        os.utime(store.cell(key).path / "result.json", (now - age, now - age))
+    status = replace(read_status(store), missing=3)
+    assert status.per_hour == pytest.approx(4.0, rel=0.01)
+    assert status.seconds_left == pytest.approx(2700.0, rel=0.01)
+
+
+@pytest.mark.slow
+def test_images_are_judged_on_the_worker(tmp_path: Path) -> None:
+    """As at the end of a run on one machine, which then finds nothing left to judge."""
+    judged = []
+    for name in ("alone", "shared"):
+        store = Store(tmp_path / name / "toy", PLUGINS)
+        suite = toy_suite(methods=["threshold", "eraser"], fractions=[0.4], subsets=1, steps=1)
+        bench = plan(suite, store)
+        if name == "alone":
+            stages.run(bench, lambda progress: None)
+            stages.judge(store)
+        else:
+            work(store, workers=1)
+        [cell] = planned(store, method="eraser")
+        judgement = store.cell(cell.key).read_judgement()
+        assert judgement is not None and judgement.files
+        judged.append(replace(judgement, files={}))  # archives hold the time
+    assert judged[1] == judged[0]
 
 
 def test_plug_ins_are_imported_only_if_they_are_named(tmp_path: Path, command: Command) -> None:

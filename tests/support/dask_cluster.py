@@ -15,7 +15,22 @@ from pathlib import Path
 from tests.support.command_line import ROOT
 
 START_S = 60.0
-QUIET = ("--host", "127.0.0.1", "--no-dashboard")
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a process runs: this machine, or a network namespace that plays another one."""
+
+    address: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()  # words before a command
+
+    @property
+    def options(self) -> list[str]:
+        """What a process of Dask is told of it."""
+        return ["--host", self.address, "--no-dashboard"]
+
+
+HERE = Host()
 
 
 @dataclass
@@ -26,6 +41,7 @@ class DaskCluster:
     scheduler: subprocess.Popen[str] | None = None
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
     starts: int = 0
+    homes: int = 0  # folders of workers, those that were killed included
 
     @property
     def address(self) -> str:
@@ -39,36 +55,36 @@ class DaskCluster:
             time.sleep(0.05)
         raise TimeoutError("no scheduler of Dask started")
 
-    def start(self, workers: int, *more: str) -> str:
-        """Start a scheduler and its workers; returns the address."""
+    def start(self, hosts: Sequence[Host]) -> str:
+        """Start a scheduler on the first host and a worker on each; returns the address."""
         self.starts += 1
-        words = ["dask_scheduler", "--port", "0", *QUIET]
-        self.scheduler = self._process(words, self.folder, f"address-{self.starts}")
-        address = self.address
-        for _ in range(workers):
-            self.add_worker(address, more)
-        return address
+        words = ["dask_scheduler", "--port", "0", *hosts[0].options]
+        self.scheduler = self._process(words, self.folder, f"address-{self.starts}", hosts[0])
+        for host in hosts:
+            self.add_worker(self.address, host)
+        return self.address
 
     def add_worker(
-        self, address: str, more: Sequence[str] = (), root: Path = ROOT
+        self, address: str, host: Host = HERE, root: Path = ROOT
     ) -> subprocess.Popen[str]:
         """Start a worker in a new folder."""
-        home = self.folder / f"worker-{self.starts}-{len(self.workers)}"
+        self.homes += 1
+        home = self.folder / f"worker-{self.homes}"
         home.mkdir()
-        words = ["dask_worker", address, "--nthreads", "1", *QUIET, "--local-directory", str(home)]
-        words += ["--memory-limit", "0", *more]
-        worker = self._process(words, home, "output", root)
+        words = ["dask_worker", address, "--nthreads", "1", *host.options]
+        words += ["--memory-limit", "0", "--local-directory", str(home)]
+        worker = self._process(words, home, "output", host, root)
         self.workers.append(worker)
         return worker
 
     def _process(
-        self, words: Sequence[str], home: Path, output: str, root: Path = ROOT
+        self, words: Sequence[str], home: Path, output: str, host: Host, root: Path = ROOT
     ) -> subprocess.Popen[str]:
         module, *options = words
         environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
         with (home / output).open("w") as target:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{module}", *options],
+                [*host.prefix, sys.executable, "-m", f"distributed.cli.{module}", *options],
                 stdout=target,
                 stderr=target,
                 cwd=home,
@@ -91,12 +107,12 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int, *more: str) -> Iterator[DaskCluster]:
+def dask_cluster(folder: Path, hosts: Sequence[Host] = (HERE, HERE)) -> Iterator[DaskCluster]:
     """A cluster that is killed at the end."""
     cluster = DaskCluster(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        cluster.start(workers, *more)
+        cluster.start(hosts)
         yield cluster
     finally:
         cluster.stop()

@@ -7,7 +7,6 @@ process of its own, through the same leases and attempts as on one machine.
 from __future__ import annotations
 
 import multiprocessing
-import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +19,7 @@ from bench.errors import BenchError
 from bench.execution.attempts import SLOW_S
 from bench.execution.devices import NO_DEVICES, Devices, Places, memory_here_gb, visible_cards
 from bench.execution.executor import Finished
-from bench.execution.local import ROOT, LocalExecutor
+from bench.execution.local import PROCESSES, ROOT, LocalExecutor
 from bench.execution.settling import interrupted_by, settle
 from bench.execution.shared_work import SharedFolder
 from bench.files.hosts import host_name
@@ -30,7 +29,6 @@ from bench.store import Store
 LOOK_EVERY_S = 0.05
 STOPPED = "stopped"  # how a cell ended that the driver no longer waits for
 
-_processes = threading.Lock()  # multiprocessing looks after all children in whichever thread
 _stopped: set[str] = set()  # launches whose driver has said that it ends
 
 
@@ -134,18 +132,18 @@ def _run_process(
     executor: LocalExecutor, folder: CellFolder, time_limit_s: float, launch: str
 ) -> Finished | None:
     """Run a cell to its end; None where its launch was stopped meanwhile."""
-    with _processes:
+    with PROCESSES:
         _allow_children()
         executor.submit(folder.path, time_limit_s)
     try:
         while launch not in _stopped:
-            with _processes:
+            with PROCESSES:
                 ended = executor.wait(0.0)
             if ended:
                 return ended[0]
             time.sleep(LOOK_EVERY_S)
     finally:
-        with _processes:
+        with PROCESSES:
             executor.close()
     return None
 
