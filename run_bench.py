@@ -328,6 +328,8 @@ def diff(
         check_file("--page", page)
     plugins = plugin or []
     difference = compare.compare(read(before, plugins), read(after, plugins))
+    if difference.has_nothing_comparable:
+        say("nothing is comparable: no row of A and B has a number on the same data", colour="red")
     for alarm in difference.alarms:
         say(printable(f"NOT COMPARABLE: {alarm}"), colour="red")
     say(join_lines(text.lines(difference)))
@@ -422,6 +424,8 @@ def export(
 app.command()(machines.work)
 app.command()(machines.merge)
 app.command()(looking.status)
+app.command()(looking.explain)
+app.command("open")(looking.open_)
 app.command()(looking.splits)
 app.command("list")(looking.list_)
 app.command()(looking.new)

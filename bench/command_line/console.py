@@ -229,7 +229,7 @@ def _running_lines(status: Status) -> list[str]:
         if progress is not None:
             step = f"step {progress.step} of {progress.steps}"
         place = _place(status.holders.get(key))
-        lines.append(f"running  {cell_label(status.cells[key])}: {step}{place}")
+        lines.append(f"running  {cell_label(status.cells[key])}: {step}{place} ({key})")
     return lines
 
 

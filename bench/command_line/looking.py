@@ -46,6 +46,34 @@ def status(
         console.watch(Store(out))
 
 
+def open_(out: Out) -> None:
+    """Open the page of OUT in the browser."""
+    from bench.errors import BenchError
+
+    page = out / "report" / "index.html"
+    if not page.is_file():
+        raise BenchError(f"{out} given; it has no page yet; draw it with 'report {out}'")
+    say(f"page: {page}")
+    if typer.launch(str(page.resolve())):
+        say("no browser could be started here; open that file yourself", err=True)
+
+
+def explain(
+    out: Out,
+    method: Annotated[str, typer.Argument(help="A method, as the page names it.")],
+    labelled: Annotated[int, typer.Argument(help="On how many labelled patients.")],
+    metric: Annotated[str, typer.Argument(help="A metric, such as dice.")] = "dice",
+    draw: Annotated[int, typer.Option(min=1, help="The draw whose patients are listed.")] = 1,
+    dataset: Annotated[str, typer.Option(help="The data set, where there are several.")] = "",
+) -> None:
+    """Print how a number of the page comes about, from the scores of single cases up."""
+    from bench.store import Store
+    from bench.verify.explain import AskedNumber, explanation
+
+    asked = AskedNumber(method, labelled, metric, draw, dataset)
+    say(join_lines(explanation(Store(out), asked)))
+
+
 def splits(
     dataset: DatasetId,
     data: Data = None,

@@ -113,6 +113,11 @@ class Difference:
     equal: int  # numbers that did not change
     drops: list[str]
 
+    @property
+    def has_nothing_comparable(self) -> bool:
+        """Whether no number of one folder can be compared with any of the other."""
+        return not self.equal and not any(change.is_comparable for change in self.changed)
+
     def column(self, metric: str) -> ColumnFacts:
         """What is known of a metric of either board."""
         return _columns(self.before, self.after)[metric]

@@ -30,6 +30,27 @@
     block.setAttribute("aria-label", title);
     return box;
   };
+  // Links work where the page lies in the folder that `run` wrote, not in a copy of it.
+  const isInFolder = location.pathname.endsWith("/report/index.html");
+  const filesOf = (keys) => {
+    const box = html("div", {});
+    html("h3", { textContent: "Scores of every test case, in the results folder" }, box);
+    const list = html("ul", { className: "files" }, box);
+    for (const key of keys) {
+      const item = html("li", {}, list);
+      const linked = (path, text) => (isInFolder
+        ? html("a", { href: `../cells/${key}/${path}`, textContent: text }, item)
+        : html("span", { textContent: text }, item));
+      linked("scores/last.csv", `cells/${key}/scores/last.csv`);
+      if (!isInFolder) continue;
+      for (const name of ["log.txt", "history.json", ""]) {
+        item.append(", ");
+        linked(name, name || "folder");
+      }
+    }
+    return box;
+  };
+  const quoted = (method, variant) => (variant === "default" ? method : `"${method} (${variant})"`);
   const settingText = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
   const settingsOf = (runs) => {
     const used = [...new Set(runs.map((run) => run[5]))].filter((one) => one !== null);
@@ -77,10 +98,11 @@
     const each = folds > 1 ? `one for each fold of a ${noun}` : `one for each ${noun}`;
     if (draws.length) parts.push(table(`Runs behind this number, ${each}`, heads, draws));
     else parts.push(html("p", { textContent: "This leaderboard names no run behind this row." }));
-    const files = own.map((run) => `cells/${run[0]}/scores/last.csv`);
-    if (files.length) {
-      parts.push(code("Scores of every test case, in the results folder", files));
-      parts.push(code("Make it again, and check it", commands(now, method, variant, labelled)));
+    if (own.length) {
+      parts.push(filesOf(own.map((run) => run[0])));
+      const asked = commands(now, method, variant, labelled);
+      parts.push(code("Make it again, check it, and see how it comes about", asked.concat(
+        `python run_bench.py explain runs/${data.suite.name} ${quoted(method, variant)} ${labelled} ${metric}`)));
     }
     content.replaceChildren(...parts, ...settingsOf(own));
   };

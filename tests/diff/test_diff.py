@@ -270,6 +270,14 @@ def test_what_cannot_be_compared_comes_first_and_has_no_interval(
     assert 'class="banner alarm"' in page
 
 
+def test_two_folders_without_a_number_in_common_say_so() -> None:
+    """C1: 40 lines of settings came before it could be seen that nothing is comparable."""
+    ours = side([row("a")])
+    assert not compare(ours, side([row("a")], 0.1)).has_nothing_comparable
+    assert not compare(ours, ours).has_nothing_comparable
+    assert compare(ours, side([row("b")])).has_nothing_comparable
+
+
 def test_subsets_that_one_side_lacks_are_no_alarm() -> None:
     after = side([row("m")])
     assert compare(side([row("m")]), replace(after, cells=after.cells[:1])).alarms == []
