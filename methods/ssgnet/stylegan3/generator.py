@@ -161,12 +161,17 @@ def modulated_conv(
         padding = 0
     scaled = (x * style[:, :, None, None]).to(dtype)
     y = conv2d(scaled, weight.to(dtype), padding=padding).float()
-    if bias is not None:
-        bias = bias[:, None, None]
-    if not demodulate:
-        return y if bias is None else y + bias
+    return _scale_and_shift(y, gain, bias) if demodulate else _scale_and_shift(y, None, bias)
+
+
+def _scale_and_shift(
+    y: torch.Tensor, gain: torch.Tensor | None, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """Gain (B O) times maps y (B O H W) plus bias (O), as far as they are given."""
+    if gain is None:
+        return y if bias is None else y + bias[:, None, None]
     gain = gain[:, :, None, None]
-    return y * gain if bias is None else torch.addcmul(bias, y, gain)
+    return y * gain if bias is None else torch.addcmul(bias[:, None, None], y, gain)
 
 
 class FilteredLeakyReLU(torch.autograd.Function):

@@ -282,9 +282,9 @@ def test_a_small_generator_learns_64_images() -> None:
     config = GeneratorConfig(
         z_dim=64,
         w_dim=64,
-        layers=7,
-        channel_base=1024,
-        channel_max=32,
+        layers=5,
+        channel_base=512,
+        channel_max=16,
         batch_size=4,
         gamma=0.1,
         average_kimg=0.1,
@@ -296,6 +296,7 @@ def test_a_small_generator_learns_64_images() -> None:
             real,
             mean_features(drawn_pictures(train_generator(images, config, steps, 0, CPU), 128, 1)),
         )
-        for steps in (0, 120)
+        for steps in (0, 90)
     ]
+    # Two such trainings ended at 0.27 and 0.32 of the distance of the untrained generator.
     assert distances[1] < 0.5 * distances[0]
