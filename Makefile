@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 BOARDS := $(patsubst %/board.toml,%,$(wildcard boards/*/board.toml))
 
-.PHONY: demo test lint benchmark boards gate gate-long torture drill
+.PHONY: demo test lint benchmark boards docs gate gate-long torture drill
 
 demo: $(READY)
 	@echo "environment: ready in .venv"
@@ -40,6 +40,11 @@ boards: $(READY)
 		$(BIN)/python run_bench.py verify $$board || exit 1; \
 	done
 	@$(if $(BOARDS),$(BIN)/python run_bench.py index $(BOARDS) --to site,echo "no board yet; see docs/submit_a_row.md")
+
+# The documentation as a site in site/docs; a link that leads nowhere is an error
+docs: $(READY)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@$(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(READY)
 	$(BIN)/ruff check .

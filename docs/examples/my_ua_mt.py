@@ -19,6 +19,7 @@ CARD = {
     "family": "semi-supervised",
     "summary": "Follows a mean teacher where repeated noisy passes leave that certain.",
     "requires": {"unlabelled": True},
+    "precisions": ["float32", "bfloat16"],
 }
 
 
