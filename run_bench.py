@@ -387,7 +387,7 @@ def predict(
     plugin: Trusted = None,
 ) -> None:
     """Write masks for a folder of images with the model of a run, or of all draws of a method."""
-    from bench.execution import predict as predicting
+    from bench.execution.prediction import predict as predicting
     from bench.store import Store
     from datasets.readers.image_file import read_image_file
 
@@ -412,8 +412,8 @@ def export(
     to: ExportTo = None,
 ) -> None:
     """Write the test predictions of a run as PNG or NIfTI, on the grid of your own images."""
-    from bench.execution.chosen_models import AskedModels
-    from bench.execution.export import export_predictions
+    from bench.execution.prediction.chosen_models import AskedModels
+    from bench.execution.prediction.export import export_predictions
     from bench.store import Store
 
     asked = AskedModels(key or "", method, labelled, subset)

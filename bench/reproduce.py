@@ -10,7 +10,7 @@ from bench import registry, stages
 from bench.board.schema import HEADLINE
 from bench.cell_folder import BOARD_FILE
 from bench.errors import BenchError, cut
-from bench.execution.chosen_models import full_key
+from bench.execution.prediction.chosen_models import full_key
 from bench.execution.progress import Progress
 from bench.names import RowId, cell_label
 from bench.planning.cells import PlannedCell

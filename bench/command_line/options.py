@@ -13,8 +13,8 @@ from bench.errors import BenchError, cut
 
 if TYPE_CHECKING:
     from bench.costs.request import DryRunRequest
-    from bench.execution.chosen_models import AskedModels
     from bench.execution.engines.choose import EngineOptions
+    from bench.execution.prediction.chosen_models import AskedModels
     from bench.stages import RunOptions
 
 MOST_STEPS = 10**8
@@ -333,7 +333,7 @@ def asked_models(
     words: list[str], method: str, labelled: int | None, subset: int | None, ensemble: bool
 ) -> tuple[AskedModels, Path]:
     """The models and the folder of images that `predict` is given. Raises BenchError."""
-    from bench.execution.chosen_models import AskedModels
+    from bench.execution.prediction.chosen_models import AskedModels
 
     *keys, images = words
     if len(keys) > 1:

@@ -9,8 +9,8 @@ from PIL import Image
 
 from bench.api import Spec
 from bench.errors import BenchError
-from bench.execution import predict
-from bench.execution.chosen_models import AskedModels, MeanOfMethods, as_one, chosen_keys
+from bench.execution.prediction import predict
+from bench.execution.prediction.chosen_models import AskedModels, MeanOfMethods, as_one, chosen_keys
 from bench.store import Store
 from bench.worker.predictors import Predictor
 from datasets.readers.image_file import read_image_file

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import BenchError
-from bench.execution import predict
+from bench.execution.prediction import predict
 from bench.store import Store
 from datasets.readers.image_file import read_image_file
 from tests.support.tiny_bench import planned, run, toy_suite

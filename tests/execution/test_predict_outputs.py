@@ -12,13 +12,13 @@ from PIL import Image
 from bench import stages
 from bench.data import geometry
 from bench.errors import BenchError
-from bench.execution import predict
-from bench.execution.chosen_models import AskedModels
-from bench.execution.export import export_predictions
-from bench.execution.predict import Extras
-from bench.execution.predict_files import outline, tinted
-from bench.execution.predict_images import images_in
-from bench.execution.predict_native import native_probabilities
+from bench.execution.prediction import predict
+from bench.execution.prediction.chosen_models import AskedModels
+from bench.execution.prediction.export import export_predictions
+from bench.execution.prediction.files import outline, tinted
+from bench.execution.prediction.images import images_in
+from bench.execution.prediction.native import native_probabilities
+from bench.execution.prediction.predict import Extras
 from bench.stages import RunOptions
 from bench.store import Store
 from datasets.readers.image_file import read_image_file

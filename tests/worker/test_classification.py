@@ -24,7 +24,7 @@ from bench.data.index import read_index
 from bench.diff.compare import compare
 from bench.diff.read import read
 from bench.errors import BenchError
-from bench.execution import predict
+from bench.execution.prediction import predict
 from bench.planning import datasets, suite
 from bench.planning.plan_file import read_plan
 from bench.registry import MethodInfo

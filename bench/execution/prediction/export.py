@@ -17,8 +17,8 @@ from bench.api import Card
 from bench.cell_folder import CellFolder
 from bench.data.index import CaseEntry, read_index
 from bench.errors import BenchError
-from bench.execution.chosen_models import AskedModels, chosen_keys
-from bench.execution.predict_files import MARK, replacing, write_picture
+from bench.execution.prediction.chosen_models import AskedModels, chosen_keys
+from bench.execution.prediction.files import MARK, replacing, write_picture
 from bench.names import file_name
 from bench.store import Store, refuse_links
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.execution.predict_images import ending_of
+from bench.execution.prediction.images import ending_of
 
 # Class colours of a written mask (R G B each); its pixel values are the class numbers.
 COLOURS = (

@@ -14,21 +14,21 @@ from bench.api import Card, Spec
 from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
-from bench.execution.chosen_models import AskedModels, as_one, chosen_keys
-from bench.execution.predict_files import (
+from bench.execution.prediction.chosen_models import AskedModels, as_one, chosen_keys
+from bench.execution.prediction.files import (
     replacing,
     write_overlay,
     write_picture,
     write_probabilities,
 )
-from bench.execution.predict_images import (
+from bench.execution.prediction.images import (
     PICTURES,
     VOLUMES,
     ImageFiles,
     ending_of,
     images_in,
 )
-from bench.execution.predict_native import native_probabilities
+from bench.execution.prediction.native import native_probabilities
 from bench.files import csv_text
 from bench.store import Store, refuse_links
 
