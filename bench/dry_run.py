@@ -63,8 +63,8 @@ class _Slots:
 
     def __init__(self, bench: Bench, assumed: int | None) -> None:
         options = bench.options
-        threads = bench.suite.threads
-        self.count = workers.assumed_workers(options.workers, options.device, threads, assumed)
+        here = workers.room(options.device, options.per_device, bench.suite.threads)
+        self.count = workers.assumed_workers(options.workers, here, assumed)
         self.text = f"on {self.count} workers"
         if assumed is not None:
             self.text += ", as assumed"

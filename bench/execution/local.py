@@ -180,10 +180,10 @@ def local_executor(
 ) -> LocalExecutor:
     """What runs cells on the GPUs of this machine, or without any on its cores.
 
-    Without a number of workers, one for each place on a GPU, or for each core.
+    Without a number of workers, one for each place on a GPU, or as many as cores have threads for.
     """
     here = devices_here(device, per_device)
-    slots = workers or here.places or available_cores()
+    slots = workers or here.places or max(1, available_cores() // threads)
     on_cores = 0
     if here.cards:
         on_cores = max(0, (workers or available_cores()) - here.places)

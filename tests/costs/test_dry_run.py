@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LocalExecutor, "submit", submit)
     monkeypatch.setattr("bench.costs.calibration.LIMIT_S", 0)
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "available_cores", lambda: 2)
 
 
 def text(out: Path, asked: DryRunRequest = AS_A_RULE, workers: int = 1, **changes: Any) -> str:
