@@ -21,11 +21,15 @@ Grey = NDArray[np.uint8]
 
 
 def draw_pair(rng: random.Random) -> tuple[Grey, Grey]:
-    """A dark image with a bright box, and its mask (H W each), on a grid that is no square."""
+    """A dark image with a bright box, and its mask (H W each), on a grid that is no square.
+
+    The box begins and ends at even pixels, so that a mask of half the size loses nothing.
+    """
     image = np.full((40, 60), 30, np.uint8)
     mask = np.zeros((40, 60), np.uint8)
-    top, left = rng.randint(2, 12), rng.randint(2, 20)
-    box = np.s_[top : top + rng.randint(8, 20), left : left + rng.randint(10, 30)]
+    top, left = 2 * rng.randint(1, 6), 2 * rng.randint(1, 10)
+    height, width = 2 * rng.randint(4, 10), 2 * rng.randint(5, 15)
+    box = np.s_[top : top + height, left : left + width]
     image[box], mask[box] = 220, 255
     return image, mask
 

@@ -60,6 +60,9 @@ DEEDS = (
     "os.close(1); os.close(2)",
     "raise MemoryError",
 )
+# Nobody can tell a slow import from one without end, or such an exception from Ctrl-C; and a signal
+# at the import of the user's own file ends any Python program before there is something to lose.
+NOT_AT_IMPORT = ("sleep", "KeyboardInterrupt", "os.kill")
 CARDS = ("'text'", "None", "5", "{'summary': 5}", "{'requires': 7}", "{'role': []}", "[]")
 
 
@@ -75,9 +78,7 @@ def try_one(seed: int, work: Path) -> Outcome:
         words = f"CARD = {card}"
     else:
         place, deed = rng.choice(PLACES), rng.choice(DEEDS)
-        if place == "at_import" and ("sleep" in deed or "os.kill" in deed):
-            # Nobody can tell a slow import from one without end, and a signal at the import of the
-            # user's own file ends any Python program before there is something to lose.
+        if place == "at_import" and any(word in deed for word in NOT_AT_IMPORT):
             place = "in_fit"
         parts[place] = deed
         words = f"{place}: {deed[:60]}"
