@@ -16,18 +16,14 @@ from methods.config import TrainingConfig
 from methods.schedules import ema_decay, polynomial_decay
 
 # What the page says of it, and what it needs; all fields: docs/add_a_method.md#the-card.
-CARD = {
-    "summary": "Learns what its moving average is sure of.",
-    "requires": {"unlabelled": True},
-    "precisions": ["float32", "bfloat16"],
-}
+SUMMARY = "Learns what its moving average is sure of."
+CARD = {"summary": SUMMARY, "requires": {"unlabelled": True}, "precisions": ["float32", "bfloat16"]}
 
 
 class Config(TrainingConfig):
     """Settings beside those that all methods have (optimizer, learning_rate, batch_size, ...)."""
 
     sure: float = 0.8
-    half_life: float = 0.1  # of the moving average, as a share of the run
 
 
 class SureTeacher(training.BackboneMethod):
@@ -59,7 +55,7 @@ class SureTeacher(training.BackboneMethod):
                 loss = training.segmentation_loss(self.network(x).float(), y)
                 loss = loss + progress * (pixel_loss * (sure > config.sure)).mean()
             training.optimise(optimiser, loss, config.learning_rate * polynomial_decay(progress))
-            training.ema_update(teacher, self.network, ema_decay(step, run.steps, config.half_life))
+            training.ema_update(teacher, self.network, ema_decay(step, run.steps, 0.1))
             training.log_losses(run, step, loss=loss)
             run.progress(step + 1)
 

@@ -82,7 +82,7 @@ def count_lesion_pixels(reference: nn.Module, images: torch.Tensor) -> float:
     return float(pseudo_healthy.lesion_pixels(list(maps)).sum())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_lesions_go_and_the_rest_stays() -> None:
     train, test = phantom_cases()
     labelled = {"p00", "p03", "p04", "p06"}  # two with smooth lesions mainly, two with grainy ones
