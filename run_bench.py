@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bench.command_line import looking, machines
+from bench.command_line import looking, machines, models
 from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
     AssumeWorkers,
@@ -17,26 +17,17 @@ from bench.command_line.options import (
     Devices,
     DryRun,
     EngineName,
-    EnsembleOf,
-    ExportTo,
     FailOnDrop,
     First,
     Formats,
     Inception,
-    KeyAndImages,
     Keys,
-    Labelled,
     ListCells,
-    MasksTo,
-    Method,
-    ModelKey,
     NewOut,
     Only,
     Out,
-    Overlays,
     PerDevice,
     Plugins,
-    Probabilities,
     ProbeSteps,
     Public,
     Publish,
@@ -49,13 +40,10 @@ from bench.command_line.options import (
     Scheduler,
     Size,
     Steps,
-    Subset,
     SuiteFile,
     Trusted,
     Workers,
     WriteJobs,
-    asked_models,
-    check_device,
     check_file,
     check_index_folder,
     dry_run_request,
@@ -372,57 +360,10 @@ def sync(out: Out, plugin: Trusted = None) -> None:
     say(f"{tracking.sync(Store(out, plugin or []))} runs written")
 
 
-@app.command()
-def predict(
-    out: Out,
-    words: KeyAndImages,
-    method: Method = "",
-    labelled: Labelled = None,
-    subset: Subset = None,
-    ensemble: EnsembleOf = False,
-    to: MasksTo = None,
-    probabilities: Probabilities = False,
-    overlays: Overlays = False,
-    device: Device = "auto",
-    plugin: Trusted = None,
-) -> None:
-    """Write masks for a folder of images with the model of a run, or of all draws of a method."""
-    from bench.execution.prediction import predict as predicting
-    from bench.store import Store
-    from datasets.readers.image_file import read_image_file
-
-    check_device(device)
-    asked, images = asked_models(words, method, labelled, subset, ensemble)
-    target = to or predicting.default_target(images)
-    store = Store(out, plugin or [])
-    extras = predicting.Extras(probabilities, overlays)
-    count = predicting.predict_as_asked(
-        store, asked, images, target, device, read_image_file, extras
-    )
-    say(f"{count} masks in {target}")
-
-
-@app.command()
-def export(
-    out: Out,
-    key: ModelKey = None,
-    method: Method = "",
-    labelled: Labelled = None,
-    subset: Subset = None,
-    to: ExportTo = None,
-) -> None:
-    """Write the test predictions of a run as PNG or NIfTI, on the grid of your own images."""
-    from bench.execution.prediction.chosen_models import AskedModels
-    from bench.execution.prediction.export import export_predictions
-    from bench.store import Store
-
-    asked = AskedModels(key or "", method, labelled, subset)
-    for folder in export_predictions(Store(out), asked, to):
-        say(f"predictions: {folder}")
-
-
 app.command()(machines.work)
 app.command()(machines.merge)
+app.command()(models.predict)
+app.command()(models.export)
 app.command()(looking.status)
 app.command()(looking.explain)
 app.command("open")(looking.open_)

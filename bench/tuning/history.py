@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.errors import BenchError
 from bench.planning.plan_file import Plan, StudyFacts
 from bench.store import Store
 from bench.tuning.search import selection_noise, winner
-from bench.tuning.study_folder import Trial, study_folder
+from bench.tuning.study_folder import REMEDY, Trial, study_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,17 @@ class StudyHistory(StudyFacts):
 
 
 def study_histories(store: Store, plan: Plan) -> list[StudyHistory]:
-    """The studies of a plan that have begun."""
+    """The studies of a plan that have begun.
+
+    Raises BenchError where a trial is missing of one that chose the settings of a planned cell.
+    """
+    ended = {cell.study for cell in plan.cells if cell.phase != "waiting"}
     histories = []
     for study in plan.studies:
         folder = study_folder(store, study.id)
         trials = folder.read_trials()[: plan.trials]
+        if study.id in ended and len(trials) < plan.trials:
+            raise BenchError(f"{folder.trial_file(len(trials))} is missing; {REMEDY}")
         if trials:
             importances = folder.read_importances()
             histories.append(_history(study, trials, plan.trials, importances))

@@ -14,7 +14,8 @@ from bench import stages
 from bench.execution import driver
 from bench.execution.engines.cell_on_worker import errand_of
 from bench.execution.engines.choose import EngineOptions, opened_engine
-from bench.execution.engines.dask_engine import DaskExecutor, Workers, cluster_here, dask_client
+from bench.execution.engines.dask_clusters import cluster_here, dask_client
+from bench.execution.engines.dask_engine import DaskExecutor, Workers
 from bench.execution.executor import ANY
 from bench.execution.local import LocalExecutor
 from bench.planning.cells import PlannedCell, plan_cells

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bench import stages, tracking
+from bench.errors import BenchError
 from bench.execution import driver
 from bench.execution.local import LocalExecutor
 from bench.planning.plan_file import StudyFacts, read_plan
@@ -465,6 +466,20 @@ def test_failed_defaults_are_called_so(tmp_path: Path) -> None:
 def test_trials_are_no_results_of_other_settings(done: Store) -> None:
     """Found in a review: `status` counted every trial as a result kept aside."""
     assert read_status(done).aside == 0
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_missing_trial_is_named_and_made_again(copy: Store, number: int) -> None:
+    """Found by the campaign: the board was drawn from those before it, without a word."""
+    board = (copy.out / "board.json").read_bytes()
+    file = first_folder(copy).trial_file(number)
+    trial = file.read_bytes()
+    file.unlink()
+    with pytest.raises(BenchError, match=rf"trial_{number}\.json is missing; give its suite"):
+        report(copy)
+    assert (copy.out / "board.json").read_bytes() == board
+    tune(plan_tuned(copy.out))
+    assert file.read_bytes() == trial
 
 
 def test_the_page_counts_the_trials_that_ended(copy: Store) -> None:

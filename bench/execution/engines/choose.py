@@ -82,11 +82,11 @@ class EngineOptions:
 
             SlurmEngine(options, "auto")
         elif self.scheduler is not None:
-            from bench.execution.engines.dask_engine import expect_listener
+            from bench.execution.engines.dask_clusters import expect_listener
 
             expect_listener(self.scheduler)
         elif self.queue is not None:
-            from bench.execution.engines.dask_engine import check_queue
+            from bench.execution.engines.dask_clusters import check_queue
 
             check_queue(self.queue, options)
 
@@ -125,19 +125,20 @@ def _dask_engine(
     options: EngineOptions, workers: int | None, device: str, per_device: int
 ) -> Iterator[Engine]:
     """Workers at an address, jobs of a queue, or processes here, one for each place on a GPU."""
-    from bench.execution.engines import dask_engine
+    from bench.execution.engines import dask_clusters
+    from bench.execution.engines.dask_engine import DaskEngine
 
     if options.scheduler is not None:
-        with dask_engine.dask_client(options.scheduler) as client:
-            yield dask_engine.DaskEngine(client)
+        with dask_clusters.dask_client(options.scheduler) as client:
+            yield DaskEngine(client)
         return
     cards: tuple[str, ...] = ()
     if options.queue is not None:
         wanted = read_queue_options(options.queue_options)
-        cluster = dask_engine.cluster_of_queue(options.queue, wanted)
+        cluster = dask_clusters.cluster_of_queue(options.queue, wanted)
     else:
         here = devices_here(device, per_device)
         cards = () if here.by_name else here.cards
-        cluster = dask_engine.cluster_here(workers or here.places or available_cores())
-    with cluster as started, dask_engine.dask_client(started) as client:
-        yield dask_engine.DaskEngine(client, cards)
+        cluster = dask_clusters.cluster_here(workers or here.places or available_cores())
+    with cluster as started, dask_clusters.dask_client(started) as client:
+        yield DaskEngine(client, cards)

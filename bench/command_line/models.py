@@ -1,0 +1,69 @@
+"""Commands that use finished models: masks for other images, and predictions for other programs."""
+
+from __future__ import annotations
+
+from bench.command_line.options import (
+    Device,
+    EnsembleOf,
+    ExportTo,
+    KeyAndImages,
+    Labelled,
+    MasksTo,
+    Method,
+    ModelKey,
+    Out,
+    Overlays,
+    Probabilities,
+    Subset,
+    Trusted,
+    asked_models,
+    check_device,
+)
+from bench.command_line.terminal import say
+
+
+def predict(
+    out: Out,
+    words: KeyAndImages,
+    method: Method = "",
+    labelled: Labelled = None,
+    subset: Subset = None,
+    ensemble: EnsembleOf = False,
+    to: MasksTo = None,
+    probabilities: Probabilities = False,
+    overlays: Overlays = False,
+    device: Device = "auto",
+    plugin: Trusted = None,
+) -> None:
+    """Write masks for a folder of images with the model of a run, or of all draws of a method."""
+    from bench import registry
+    from bench.execution.prediction import predict as predicting
+    from bench.store import Store
+
+    check_device(device)
+    asked, images = asked_models(words, method, labelled, subset, ensemble)
+    target = to or predicting.default_target(images)
+    store = Store(out, plugin or [])
+    extras = predicting.Extras(probabilities, overlays)
+    count = predicting.predict_as_asked(
+        store, asked, images, target, device, registry.image_files().read_image_file, extras
+    )
+    say(f"{count} masks in {target}")
+
+
+def export(
+    out: Out,
+    key: ModelKey = None,
+    method: Method = "",
+    labelled: Labelled = None,
+    subset: Subset = None,
+    to: ExportTo = None,
+) -> None:
+    """Write the test predictions of a run as PNG or NIfTI, on the grid of your own images."""
+    from bench.execution.prediction.chosen_models import AskedModels
+    from bench.execution.prediction.export import export_predictions
+    from bench.store import Store
+
+    asked = AskedModels(key or "", method, labelled, subset)
+    for folder in export_predictions(Store(out), asked, to):
+        say(f"predictions: {folder}")
