@@ -101,6 +101,10 @@ def on_engine(bench: Bench) -> Iterator[Bench]:
 
     options = bench.options
     with opened_engine(
-        options.engine, options.workers, options.device, options.per_device
+        options.engine,
+        options.workers,
+        options.device,
+        options.per_device,
+        bench.suite.threads,
     ) as engine:
         yield replace(bench, engine=engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.execution.devices import available_cores, devices_here
+from bench.execution.devices import cells_at_once, devices_here
 
 
 def room(device: str, per_device: int, threads: int) -> int:
@@ -10,7 +10,7 @@ def room(device: str, per_device: int, threads: int) -> int:
 
     On GPUs `per_device` for each that `device` names; else as many as cores allow.
     """
-    return devices_here(device, per_device).places or max(1, available_cores() // threads)
+    return cells_at_once(devices_here(device, per_device), threads)
 
 
 def assumed_workers(asked: int | None, here: int, assumed: int | None) -> int:

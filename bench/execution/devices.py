@@ -163,3 +163,13 @@ def memory_here_gb() -> float:
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def cells_at_once(devices: Devices, threads: int) -> int:
+    """How many cells of so many threads run side by side: on GPUs, or without any on cores."""
+    return devices.places or cores_for(threads)
+
+
+def cores_for(threads: int) -> int:
+    """How many cells of so many threads the cores take."""
+    return max(1, available_cores() // threads)

@@ -22,7 +22,8 @@ from bench.execution import attempts
 from bench.execution.devices import (
     VISIBLE,
     Places,
-    available_cores,
+    cells_at_once,
+    cores_for,
     devices_here,
     memory_here_gb,
 )
@@ -183,10 +184,10 @@ def local_executor(
     Without a number of workers, one for each place on a GPU, or as many as cores have threads for.
     """
     here = devices_here(device, per_device)
-    slots = workers or here.places or max(1, available_cores() // threads)
+    slots = workers or cells_at_once(here, threads)
     on_cores = 0
     if here.cards:
-        on_cores = max(0, (workers or available_cores()) - here.places)
+        on_cores = max(0, (workers or cores_for(threads)) - here.places)
         slots = min(slots, here.places)
     return LocalExecutor(slots, threads, Places(slots, here, memory_here_gb(), on_cores))
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bench import stages
-from bench.costs import workers
 from bench.costs.request import AS_A_RULE, DryRunRequest
 from bench.dry_run import forecast
+from bench.execution import devices
 from bench.execution.local import LocalExecutor
 from bench.planning.suite import Suite
 from bench.stages import RunOptions
@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LocalExecutor, "submit", submit)
     monkeypatch.setattr("bench.costs.calibration.LIMIT_S", 0)
-    monkeypatch.setattr(workers, "available_cores", lambda: 2)
+    monkeypatch.setattr(devices, "available_cores", lambda: 2)
 
 
 def text(out: Path, asked: DryRunRequest = AS_A_RULE, workers: int = 1, **changes: Any) -> str:

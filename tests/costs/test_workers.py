@@ -9,7 +9,7 @@ from bench.execution import devices
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Sixteen cores and four GPUs."""
-    monkeypatch.setattr(workers, "available_cores", lambda: 16)
+    monkeypatch.setattr(devices, "available_cores", lambda: 16)
     monkeypatch.setattr(devices, "visible_cards", lambda: ("0", "1", "2", "3"))
     return monkeypatch
 

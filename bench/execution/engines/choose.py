@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError, cut
-from bench.execution.devices import available_cores, devices_here
+from bench.execution.devices import cells_at_once, devices_here
+from bench.execution.engines.dask_clusters import (
+    check_queue,
+    cluster_here,
+    cluster_of_queue,
+    dask_client,
+    expect_listener,
+)
+from bench.execution.engines.dask_engine import DaskEngine
 from bench.execution.engines.queue_options import read_queue_options
 from bench.execution.executor import Executor
 from bench.execution.local import local_executor
@@ -82,12 +90,8 @@ class EngineOptions:
 
             SlurmEngine(options, "auto")
         elif self.scheduler is not None:
-            from bench.execution.engines.dask_clusters import expect_listener
-
             expect_listener(self.scheduler)
         elif self.queue is not None:
-            from bench.execution.engines.dask_clusters import check_queue
-
             check_queue(self.queue, options)
 
 
@@ -106,39 +110,32 @@ class LocalEngine:
 
 @contextmanager
 def opened_engine(
-    options: EngineOptions, workers: int | None, device: str = "auto", per_device: int = 1
+    options: EngineOptions,
+    workers: int | None,
+    device: str = "auto",
+    per_device: int = 1,
+    threads: int = 1,
 ) -> Iterator[Engine]:
-    """The engine that a user chose. Raises BenchError where it cannot be reached."""
+    """The engine that a user chose, for cells of so many threads.
+
+    Raises BenchError where it cannot be reached.
+    """
     if options.name == "local":
         yield LocalEngine(workers, device, per_device)
     elif options.name == "slurm":
         from bench.execution.engines.slurm_engine import SlurmEngine
 
         yield SlurmEngine(read_queue_options(options.queue_options), device)
-    else:
-        with _dask_engine(options, workers, device, per_device) as engine:
-            yield engine
-
-
-@contextmanager
-def _dask_engine(
-    options: EngineOptions, workers: int | None, device: str, per_device: int
-) -> Iterator[Engine]:
-    """Workers at an address, jobs of a queue, or processes here, one for each place on a GPU."""
-    from bench.execution.engines import dask_clusters
-    from bench.execution.engines.dask_engine import DaskEngine
-
-    if options.scheduler is not None:
-        with dask_clusters.dask_client(options.scheduler) as client:
+    elif options.scheduler is not None:
+        with dask_client(options.scheduler) as client:
             yield DaskEngine(client)
-        return
-    cards: tuple[str, ...] = ()
-    if options.queue is not None:
+    elif options.queue is not None:
         wanted = read_queue_options(options.queue_options)
-        cluster = dask_clusters.cluster_of_queue(options.queue, wanted)
+        with cluster_of_queue(options.queue, wanted) as cluster, dask_client(cluster) as client:
+            yield DaskEngine(client)
     else:
         here = devices_here(device, per_device)
         cards = () if here.by_name else here.cards
-        cluster = dask_clusters.cluster_here(workers or here.places or available_cores())
-    with cluster as started, dask_clusters.dask_client(started) as client:
-        yield DaskEngine(client, cards)
+        count = workers or cells_at_once(here, threads)
+        with cluster_here(count) as cluster, dask_client(cluster) as client:
+            yield DaskEngine(client, cards)
