@@ -151,6 +151,7 @@ class CellProgress:
 
     step: int
     steps: int
+    latest: Mapping[str, float] = field(default_factory=dict)  # values of its curves, by name
 
 
 @dataclass(frozen=True)

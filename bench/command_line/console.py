@@ -27,6 +27,7 @@ from bench.store import Store
 PLAIN_AFTER_S = 5.0
 PLAIN_EVERY_S = 15.0
 BAR_WIDTH = 40
+SHOWN_CURVES = 2  # of a running cell
 WATCH_EVERY_S = 5.0
 CLEAR = "\x1b[H\x1b[2J"  # of a terminal
 TIME_WORDS = {"train": "training", "import": "imports", "part_wait": "shared parts"}
@@ -159,8 +160,15 @@ def _progress_lines(progress: Progress) -> list[str]:
     """The counts, then a line for each running cell."""
     lines = [summary(progress)]
     for cell in progress.running.values():
-        lines.append(f"  {cell.label}: step {cell.step} of {cell.steps}")
+        values = latest_text(cell.latest)
+        lines.append(f"  {cell.label}: step {cell.step} of {cell.steps}{values}")
     return lines
+
+
+def latest_text(latest: Mapping[str, float]) -> str:
+    """The latest values of the first curves that a method logs, the loss before others."""
+    names = sorted(latest, key=lambda name: name != "loss")
+    return "".join(f", {name} {latest[name]:.3g}" for name in names[:SHOWN_CURVES])
 
 
 def summary(progress: Progress) -> str:
@@ -227,7 +235,7 @@ def _running_lines(status: Status) -> list[str]:
     for key, progress in status.progress.items():
         step = "starting"
         if progress is not None:
-            step = f"step {progress.step} of {progress.steps}"
+            step = f"step {progress.step} of {progress.steps}{latest_text(progress.latest)}"
         place = _place(status.holders.get(key))
         lines.append(f"running  {cell_label(status.cells[key])}: {step}{place} ({key})")
     return lines

@@ -273,7 +273,9 @@ class _Launches:
             folder = CellFolder(path)
             cell = self.cells[folder.key]
             progress = attempts.latest(folder).shown_progress() or CellProgress(0, cell.steps)
-            running[folder.key] = RunningCell(cell_label(cell), progress.step, progress.steps)
+            running[folder.key] = RunningCell(
+                cell_label(cell), progress.step, progress.steps, progress.latest
+            )
         return running
 
 

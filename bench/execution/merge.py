@@ -38,7 +38,7 @@ def merge(outs: Sequence[Path], target: Path) -> int:
     for name in SHARED:
         for out in reversed(outs):  # the first one is copied last
             if (out / name).is_dir():
-                hidden = shutil.ignore_patterns(".*", "*.claim")
+                hidden = shutil.ignore_patterns(".*", "*.claim", "*.building")
                 shutil.copytree(out / name, target / name, ignore=hidden, dirs_exist_ok=True)
     if (outs[0] / WORKPLACE).exists():
         shutil.copy2(outs[0] / WORKPLACE, target / WORKPLACE)

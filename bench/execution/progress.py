@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
 class RunningCell:
-    """A cell that runs, and its step."""
+    """A cell that runs, its step, and the latest values of its curves by name."""
 
     label: str
     step: int
     steps: int
+    latest: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -70,7 +70,8 @@ class MethodRun:
         self.kept.step = step
         if time.monotonic() - self.progress_written_at >= 1 or step == self.steps:
             self.progress_written_at = time.monotonic()
-            self.folder.write_progress(CellProgress(step, self.steps))
+            latest = {name: points[-1][1] for name, points in self.history.items()}
+            self.folder.write_progress(CellProgress(step, self.steps, latest))
 
     def part(
         self, name: str, config: Mapping[str, Any], inputs: Sequence[str], build: Build

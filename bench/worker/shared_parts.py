@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from bench import hashing
 from bench.api import Build
 from bench.errors import BenchError, cut
+from bench.files import leases
 from bench.files.digests import FileDigest, check, digest_of, is_whole
+from bench.files.leases import HeldLease
 from bench.files.records import read_record, replacing, write_record
 from bench.worker.snapshots import Snapshot
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("bench.worker.shared_parts")
 State = dict[str, "torch.Tensor"]
 KEY_PATTERN = r"[0-9a-f]{20}"
+BUILDING = ".building"  # ends the name of the folder that says who builds a part
+LOOK_EVERY_S = 1.0  # at the lease of another machine
 # Hashes decide the key of a part but not its seed: a changed line of code or a corrected image
 # must not draw other random numbers.
 UNSEEDED = ("code", "data")
@@ -74,11 +78,13 @@ class Parts:
         key = hashing.digest(part.identity)[:20]
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{key}.safetensors"
-        with _claim(self.folder / f"{key}.claim"):
-            record = _whole_record(file)
-            if record is None:
-                log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
-                record = _build_part(part, build, file, self.every_s)
+        record = _whole_record(file)
+        while record is None:
+            with _claim(self.folder / f"{key}{BUILDING}") as lease:
+                record = _whole_record(file)
+                if record is None:
+                    log.info("part %s of %s: building %s", name, ", ".join(inputs)[:80], key)
+                    record = _build_part(part, build, file, lease, self.every_s)
         self.used[key] = record.seconds
         state: State = load_file(file)
         self.spent_s += time.perf_counter() - started
@@ -112,11 +118,20 @@ def _whole_record(file: Path) -> PartRecord | None:
     return part
 
 
-def _build_part(part: PartRecord, build: Build, file: Path, every_s: float) -> PartRecord:
-    """Build a part into `file` and leave its record; its seconds include those of killed builds."""
+def _build_part(
+    part: PartRecord, build: Build, file: Path, lease: HeldLease, every_s: float
+) -> PartRecord | None:
+    """Build a part into `file` and leave its record; its seconds include those of killed builds.
+
+    Returns None, and writes nothing, if another machine has taken the part over meanwhile.
+    """
     saved = Snapshot(file.with_suffix(".snapshot"), file.stem, every_s)
     seeded = {name: value for name, value in part.identity.items() if name not in UNSEEDED}
-    weights = save_state(build(hashing.seed("part", seeded), saved), file)
+    state = build(hashing.seed("part", seeded), saved)
+    if not lease.renew():
+        log.warning("another machine has taken %s over", file)
+        return None
+    weights = save_state(state, file)
     record = replace(part, seconds=saved.seconds(), weights=weights)
     write_record(file.with_suffix(".json"), record)
     saved.forget()
@@ -134,8 +149,22 @@ def save_state(state: Mapping[str, torch.Tensor], file: Path) -> FileDigest:
 
 
 @contextmanager
-def _claim(file: Path) -> Iterator[None]:
-    """Wait for the lock of a part; the kernel releases it however its holder ends."""
-    with file.open("a") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+def _claim(folder: Path) -> Iterator[HeldLease]:
+    """Wait until this process alone may build a part.
+
+    A file lock, which the kernel releases however its holder ends, keeps processes of this machine
+    out, a lease those of others: not every file system shows them the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "claim").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lease = leases.take(folder, "")
+        while lease is None:
+            time.sleep(LOOK_EVERY_S)
+            lease = leases.take(folder, "")
+        lease.keep_alive(lambda: None)  # whether it is lost is asked before the part is written
+        try:
+            yield lease
+        finally:
+            with suppress(OSError):  # it expires
+                lease.end()

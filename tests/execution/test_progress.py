@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.command_line.console import PLAIN_AFTER_S, PLAIN_EVERY_S, PlainProgress, summary
-from bench.execution.progress import Progress, Stages
+from bench.execution.progress import Progress, RunningCell, Stages
 
 
 class Clock:
@@ -49,6 +49,16 @@ def test_a_log_gets_a_line_now_and_then_while_nothing_ends(
         clock.now = 100 + second
         show(Progress(2))
     assert lines_after(capsys) == 1 + int(39 // PLAIN_EVERY_S)
+
+
+def test_a_running_cell_shows_its_step_and_its_latest_loss(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    latest = {"consistency": 0.25, "loss": 0.51249, "weight": 1.0}
+    cell = RunningCell("mean_teacher on phantoms", 20, 400, latest)
+    PlainProgress(Clock())(Progress(3, running={"key": cell}))
+    shown = "mean_teacher on phantoms: step 20 of 400, loss 0.512, consistency 0.25\n"
+    assert capsys.readouterr().err.endswith(shown)
 
 
 def test_the_time_left_is_that_of_all_stages() -> None:

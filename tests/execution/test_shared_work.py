@@ -11,6 +11,7 @@ import pytest
 
 from bench import stages
 from bench.board.build import build
+from bench.cell_records import CellProgress
 from bench.command_line import console
 from bench.errors import BenchError
 from bench.execution import shared_work, shift
@@ -23,7 +24,7 @@ from bench.planning import workplace
 from bench.planning.suite import Suite
 from bench.planning.workplace import WORKPLACE, check_workplace, read_workplace, write_workplace
 from bench.status import read_status
-from bench.store import Store
+from bench.store import Store, claim
 from tests.support.command_line import PLUGINS as PLUGIN_WORDS
 from tests.support.command_line import ROOT, Command, suite_file
 from tests.support.tiny_bench import PLUGINS, plan, planned, run, toy_suite
@@ -132,6 +133,18 @@ def test_status_says_where_a_cell_runs(tmp_path: Path, command: Command) -> None
     assert "1 running" in text
     assert "starting on node7, process" in text
     assert ", heard of 0 s ago" in text
+
+
+def test_status_says_the_latest_loss_of_a_running_cell(tmp_path: Path, command: Command) -> None:
+    store = Store(tmp_path / "toy")
+    plan(toy_suite(), store)
+    folder = store.cell(planned(store)[0].key)
+    folder.make()
+    folder.write_progress(CellProgress(3, 100, {"loss": 0.1, "pink\x1b[31m": 0.5}))
+    with claim(folder.path):
+        code, text = command(["status", str(store.out)])
+    assert code == 0
+    assert "step 3 of 100, loss 0.1, pink\\x1b[31m 0.5" in text
 
 
 def test_status_is_watched_until_all_runs_have_ended(

@@ -100,7 +100,7 @@ JUDGEMENT = Judgement(
 FOLDER_RECORDS: list[tuple[str, Any]] = [
     ("job", JOB),
     ("result", RESULT),
-    ("progress", CellProgress(3, 100)),
+    ("progress", CellProgress(3, 100, {"loss": 0.5})),
     ("stamp", ScoreStamp("a hash")),
     ("selected", SELECTED),
     ("judgement", JUDGEMENT),

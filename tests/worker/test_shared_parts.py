@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from bench.errors import BenchError
+from bench.files.leases import EXPIRES_S
 from bench.files.records import read_json
-from bench.worker.shared_parts import Parts, part_file, save_state
+from bench.worker.shared_parts import BUILDING, Parts, part_file, save_state
+from tests.support.two_hosts import as_host, not_heard_of_for
 
 CONTEXT = {"dataset": "tiny", "data": "d", "code": "c"}
 
@@ -199,3 +201,57 @@ def test_a_damaged_snapshot_starts_the_build_over(tmp_path: Path) -> None:
 def test_no_key_of_a_part_leads_elsewhere(tmp_path: Path, key: str) -> None:
     with pytest.raises(BenchError, match="it has no part"):
         part_file(tmp_path, key)
+
+
+def build_as(host: str, folder: Path, built: list[str], before: Any = lambda: None) -> None:
+    """What a worker of a machine does, whose file locks the others do not see."""
+
+    def build(seed: int, saved: Any) -> dict[str, torch.Tensor]:
+        built.append(host)
+        before()
+        return {"seed": torch.tensor([float(seed % 1000)])}
+
+    with as_host(host):
+        Parts(folder, CONTEXT).get("gan", {"width": 2}, ["a"], build)
+
+
+def test_a_second_machine_waits_for_the_part_that_another_one_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock of the kernel, which is all that parts had, does not reach other machines."""
+    built: list[str] = []
+    looks: list[float] = []
+    folder = tmp_path / "parts"
+
+    def second_looks_twice() -> None:
+        def look(seconds: float) -> None:
+            looks.append(seconds)
+            if len(looks) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("bench.worker.shared_parts.time.sleep", look)
+        with pytest.raises(KeyboardInterrupt):
+            build_as("b", folder, built)
+
+    build_as("a", folder, built, second_looks_twice)
+    assert built == ["a"]
+    assert len(looks) == 2
+    build_as("b", folder, built)
+    assert built == ["a"]
+
+
+def test_what_a_machine_built_after_it_lost_the_part_is_not_written(tmp_path: Path) -> None:
+    """It was silent for long, another one built the part meanwhile: that one stays."""
+    built: list[str] = []
+    folder = tmp_path / "parts"
+    written: list[bytes] = []
+
+    def another_takes_over() -> None:
+        (lease_folder,) = folder.glob(f"*{BUILDING}")
+        not_heard_of_for(lease_folder, EXPIRES_S + 30)
+        build_as("b", folder, built)
+        written.extend(file.read_bytes() for file in folder.glob("*.json"))
+
+    build_as("a", folder, built, another_takes_over)
+    assert built == ["a", "b"]
+    assert [file.read_bytes() for file in folder.glob("*.json")] == written
