@@ -122,7 +122,7 @@ class CellFolder:
     @property
     def has_result(self) -> bool:
         """Whether the cell is done."""
-        return (self.path / "result.json").exists()
+        return os.path.exists(os.path.join(self.path, "result.json"))  # noqa: PTH110, PTH118
 
     @property
     def has_failed(self) -> bool:

@@ -96,7 +96,7 @@ def _count_aside(store: Store, planned: Mapping[str, PlannedCell]) -> int:
     """How many finished cells are neither planned nor trials of tuning."""
     count = 0
     for key in store.cell_keys():
-        if key not in planned and store.state(key) == "done":
+        if key not in planned and store.cell(key).has_result:
             count += store.cell(key).stated_key().get("phase") != "tuning"
     return count
 

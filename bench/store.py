@@ -31,6 +31,7 @@ class Store:
         self.out = out
         self.plugins = list(plugins)
         self._cells = out / "cells"
+        self._folders: dict[str, CellFolder] = {}  # as asked for: a command asks several times
         self._is_launched = False
 
     def cell(self, key: str) -> CellFolder:
@@ -38,9 +39,12 @@ class Store:
 
         Raises BenchError for what is no key, so that none leads out of the folder.
         """
-        if not KEY.fullmatch(key):
-            raise BenchError(f"cell {cut(key)} given; expected a key of 20 hex characters")
-        return CellFolder(self._cells / key)
+        folder = self._folders.get(key)
+        if folder is None:
+            if not KEY.fullmatch(key):
+                raise BenchError(f"cell {cut(key)} given; expected a key of 20 hex characters")
+            folder = self._folders[key] = CellFolder(self._cells / key)
+        return folder
 
     def split(self, dataset: str, test_cases: int | None) -> Path:
         """The file with the split of a data set; a shortened test list has a file of its own."""
