@@ -16,6 +16,7 @@ from bench.metrics.convergence import still_falls
 from bench.names import EXTERNAL
 
 PROTOCOL = "2"  # raise it when a rule of the protocol or of scoring changes what a result means
+STEPS_BELOW = 2**63  # MLflow keeps a step in 64 bits
 PredictionSet = Literal["last", "best", "augmented"]
 
 
@@ -251,3 +252,25 @@ class Judgement:
     reason: str | None = None  # why pseudo-healthy images could not be judged
     # Of pseudo-healthy images: the images and their scores, by their path in the cell.
     files: Mapping[str, FileDigest] = field(default_factory=dict)
+
+
+def unusable_curves(history: Mapping[str, Any]) -> list[str]:
+    """The names of curves that are no lists of a step and a number."""
+    return [name for name, curve in history.items() if not _is_curve(curve)]
+
+
+def _is_curve(curve: Any) -> bool:
+    return isinstance(curve, list | tuple) and all(map(_is_point, curve))
+
+
+def _is_point(point: Any) -> bool:
+    if not isinstance(point, list | tuple) or len(point) != 2:
+        return False
+    step, value = point
+    if type(step) is not int or abs(step) >= STEPS_BELOW or type(value) not in (int, float):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True

@@ -5,16 +5,16 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import filterfalse
 from operator import attrgetter
 from typing import Any
 
 from bench import __version__, hashing, registry
 from bench.board.case_scores import case_tables
-from bench.board.caveats import caveats, mixed_devices
+from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
 from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
+from bench.board.parts import thinned
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
 from bench.board.rows import RowCells, row_cells, rows_by_budget
@@ -31,11 +31,12 @@ from bench.board.schema import (
     Status,
     SuiteFacts,
     SyntheticImages,
+    TrainingCurve,
 )
 from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.cell_folder import State
-from bench.cell_records import CellCost
+from bench.cell_records import CellCost, unusable_curves
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, metric_files, read_plan
 from bench.published.board_file import read_board_file
@@ -44,6 +45,7 @@ from bench.store import Store
 from bench.tuning.history import study_histories
 from bench.tuning.trials import trial_seconds
 
+CURVE_POINTS = 60  # of a training, at most
 LOG_LINES = 15  # of a failed cell: the end of a traceback
 STATUS: Mapping[State, Status] = {
     "done": "ok",
@@ -61,9 +63,9 @@ def build(store: Store, known_plan: Plan | None = None) -> Board:
 def _build(store: Store, plan: Plan) -> Board:
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
-    rows = list(filterfalse(attrgetter("ladder"), every_row))
+    rows = [cells for cells in every_row if not cells.ladder]
     reference = plan.suite.reference
-    budgets = [Budget(group) for group in rows_by_budget(rows)]
+    budgets = list(map(Budget, rows_by_budget(rows)))
     numbers = _board_rows(budgets, columns, reference)
     settings = distinct_settings(plan.cells)
     cells = _board_cells(store, plan, every_row, settings)
@@ -88,13 +90,14 @@ def _build(store: Store, plan: Plan) -> Board:
         synthetic=_synthetic_images(rows),
         methods=plan.methods,
         cases=case_tables(rows),
-        caveats={**caveats(plan, cells, histories), **mixed_devices(rows)},
+        caveats=caveats(plan, cells, histories, rows),
         stability=comparisons.stability,
         pairs=comparisons.pairs,
         gains=comparisons.gains,
         orderings=comparisons.orderings,
         cost=_costs(store, plan, rows),
         columns=_facts_of(columns),
+        training=_training_curves(store, rows),
         planning=planning_notes(budgets),
         settings=settings,
         versions=_versions(store),
@@ -283,6 +286,32 @@ def _row_cost(cells: RowCells, costs: Sequence[CellCost], tune_seconds: float) -
         tune_seconds=tune_seconds,
         devices=cells.devices,
     )
+
+
+def _training_curves(store: Store, rows: Sequence[RowCells]) -> list[TrainingCurve]:
+    """The loss of the first finished training of each row, else the first curve that it logged."""
+    curves = []
+    for cells in rows:
+        ended = zip(cells.cells, cells.states, strict=True)
+        done = [cell for cell, state in ended if state == "done"]
+        history = store.cell(done[0].key).read_history() if done and not cells.selected else {}
+        usable = [name for name in history if name not in unusable_curves(history)]
+        if usable:
+            name = "loss" if "loss" in usable else usable[0]
+            curves.append(
+                TrainingCurve(
+                    task=cells.row.task,
+                    dataset=cells.row.dataset,
+                    labelled=cells.row.labelled,
+                    fraction=cells.fraction,
+                    method=cells.row.method,
+                    variant=cells.row.variant,
+                    subset=done[0].subset,
+                    name=name,
+                    points=thinned(history[name], CURVE_POINTS),
+                )
+            )
+    return curves
 
 
 def _environments(rows: Sequence[RowCells]) -> dict[str, str]:

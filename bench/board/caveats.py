@@ -22,9 +22,12 @@ UNFINISHED: Mapping[Status, str] = {
 
 
 def caveats(
-    plan: Plan, cells: Sequence[BoardCell], tuning: Sequence[StudyHistory]
+    plan: Plan,
+    cells: Sequence[BoardCell],
+    tuning: Sequence[StudyHistory],
+    rows: Sequence[RowCells] = (),
 ) -> dict[str, str]:
-    """Title -> sentence; `cells` are those of the board, `tuning` its studies."""
+    """Title -> sentence; `cells` and `rows` are those of the board, `tuning` its studies."""
     images = [_images(name, dataset) for name, dataset in plan.datasets.items()]
     labels = [_labels_fitted(cells), _labels_selected_on(plan), _labels_tuned_on(tuning)]
     sentences = {
@@ -41,7 +44,7 @@ def caveats(
             f"Rows differ in precision ({' and '.join(sorted(methods))}): a difference between "
             "such rows may come from it. The protocol says which is which."
         )
-    return sentences
+    return {**sentences, **mixed_devices(rows)}
 
 
 def mixed_devices(rows: Sequence[RowCells]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -293,3 +294,29 @@ class PlanningNote:
     labelled: int
     fraction: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCurve:
+    """What a method logged in one of its trainings: its loss, else its first curve."""
+
+    task: str
+    dataset: str
+    labelled: int
+    fraction: float
+    method: str
+    variant: str
+    subset: int
+    name: str
+    points: Sequence[tuple[int, float]]  # (step, value), thinned
+
+
+def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """At most so many points: the mean step and value of runs of equal length."""
+    length = -(-len(points) // most)
+    means = []
+    for first in range(0, len(points), max(1, length)):
+        part = points[first : first + length]
+        step = round(statistics.fmean(step for step, _ in part))
+        means.append((step, statistics.fmean(value for _, value in part)))
+    return means

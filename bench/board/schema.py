@@ -28,6 +28,7 @@ from bench.board.parts import RuleAgreement as RuleAgreement
 from bench.board.parts import RuleOrdering as RuleOrdering
 from bench.board.parts import RuleRank as RuleRank
 from bench.board.parts import SyntheticImages as SyntheticImages
+from bench.board.parts import TrainingCurve as TrainingCurve
 from bench.cell_records import GeneratorCurve as GeneratorCurve
 from bench.names import RowId
 from bench.planning.dataset_facts import DatasetFacts
@@ -218,6 +219,7 @@ class Board:
     orderings: Sequence[RuleOrdering] = field(default_factory=list)
     cost: Sequence[RowCost] = field(default_factory=list)
     columns: Sequence[ColumnFacts] = field(default_factory=list)
+    training: Sequence[TrainingCurve] = field(default_factory=list)  # one of each row
     planning: Sequence[PlanningNote] = field(default_factory=list)
     settings: Sequence[Mapping[str, Any]] = field(default_factory=list)  # each once, of all cells
     versions: Sequence[RowVersion] = field(default_factory=list)  # of a published board

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.cell_folder import CellFolder
+from bench.cell_records import unusable_curves
 from bench.files.records import plain_data
 from bench.metrics.case_metric import CaseMetric
 from bench.planning.cells import PlannedCell
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 240
 LONGEST_PARAM = 6000  # characters
-MOST_STEPS = 2**63  # MLflow keeps a step in 64 bits
 
 
 def cell_params(cell: PlannedCell) -> list[Param]:
@@ -86,28 +86,6 @@ def cell_metrics(
         for point in distances.points:
             points.append(Metric(free, point.distance, time_ms, point.shown))
     return points
-
-
-def unusable_curves(history: Mapping[str, Any]) -> list[str]:
-    """The names of curves that are no lists of a step and a number."""
-    return [name for name, curve in history.items() if not _is_curve(curve)]
-
-
-def _is_curve(curve: Any) -> bool:
-    return isinstance(curve, list | tuple) and all(map(_is_point, curve))
-
-
-def _is_point(point: Any) -> bool:
-    if not isinstance(point, list | tuple) or len(point) != 2:
-        return False
-    step, value = point
-    if type(step) is not int or abs(step) >= MOST_STEPS or type(value) not in (int, float):
-        return False
-    try:
-        float(value)
-    except OverflowError:
-        return False
-    return True
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

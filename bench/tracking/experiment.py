@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench import hashing, registry
 from bench.cell_folder import PREDICTION_SETS, CellFolder
+from bench.cell_records import unusable_curves
 from bench.errors import BenchError
 from bench.files.records import plain_data
 from bench.names import cell_label
@@ -26,7 +27,6 @@ from bench.tracking.content import (
     cell_params,
     nested_params,
     trial_metrics,
-    unusable_curves,
 )
 from bench.tracking.folder_identity import folder_identity
 from bench.tuning.search import winner

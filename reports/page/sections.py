@@ -30,6 +30,7 @@ from reports.figures import (
     label_curves,
     rank_rules,
     rank_stability,
+    training,
     tuning,
 )
 from reports.figures.figure import Figure
@@ -41,7 +42,7 @@ from reports.view import Choices, View, choices_of
 
 FIGURES = (
     *(forest, label_curves, cases, case_strips, cost),
-    *(rank_stability, rank_rules, tuning, generators),
+    *(rank_stability, rank_rules, tuning, generators, training),
 )
 # The first item that used a generator, and the curve of its training.
 UsedGenerator = tuple[SyntheticImages, GeneratorCurve]

@@ -9,6 +9,7 @@ import pytest
 
 from bench.board.build import build
 from bench.board.columns import COLUMNS
+from bench.board.parts import thinned
 from bench.board.rows import find_reference, status_of
 from bench.cell_records import CellFailure
 from bench.files.records import write_record
@@ -26,6 +27,32 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Store:
     assert tiny_bench.run(suite, store).failed == 0
     tiny_bench.report(store)
     return store
+
+
+def test_each_row_shows_the_loss_of_its_first_finished_training(done: Store) -> None:
+    curves = build(done).training
+    assert [(curve.method, curve.subset) for curve in curves] == [
+        ("threshold", 0)
+    ] * 4  # 2 rows at 2 budgets
+    [cell] = [
+        cell
+        for cell in tiny_bench.planned(done)
+        if (cell.labelled, cell.variant, cell.subset)
+        == (curves[0].labelled, curves[0].variant, curves[0].subset)
+    ]
+    written = done.cell(cell.key).read_history()
+    assert {curve.name for curve in curves} == set(written)
+    assert list(curves[0].points) == [tuple(point) for point in written[curves[0].name]]
+
+
+def test_long_curves_are_thinned_by_means() -> None:
+    points = [(step, float(step % 2)) for step in range(0, 130)]
+    short = thinned(points, 60)
+    assert len(short) == 44  # runs of three
+    assert short[0] == (1, pytest.approx(1 / 3))
+    assert short[-1] == (129, 1.0)
+    assert thinned(points[:5], 60) == points[:5]
+    assert thinned([], 60) == []
 
 
 def test_methods_with_equal_scores_are_all_first(done: Store) -> None:

@@ -23,6 +23,7 @@ from reports.figures import (
     label_curves,
     rank_rules,
     rank_stability,
+    training,
     tuning,
 )
 from reports.figures.library import script_bundle
@@ -49,6 +50,7 @@ FIGURES = (
     rank_rules.section_figure,
     tuning.section_figure,
     generators.section_figure,
+    training.section_figure,
     cases.section_figure,
     case_strips.section_figure,
 )

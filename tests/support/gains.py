@@ -21,6 +21,7 @@ from bench.board.schema import (
     StudyHistory,
     SuiteFacts,
     SyntheticImages,
+    TrainingCurve,
     TrialPoint,
 )
 from bench.cell_records import CurvePoint, GeneratorCurve
@@ -297,6 +298,22 @@ def case_table() -> CaseTable:
     return CaseTable("segmentation", "d", "Dice", cases, series)
 
 
+def training_curve(method: str, labelled: int) -> TrainingCurve:
+    """A loss that falls over 100 steps."""
+    points = [(step, 1.0 / (1 + step)) for step in range(0, 100, 10)]
+    return TrainingCurve(
+        task="segmentation",
+        dataset="d",
+        labelled=labelled,
+        fraction=labelled / 40,
+        method=method,
+        variant="default",
+        subset=0,
+        name="loss",
+        points=points,
+    )
+
+
 def full_board(**changes: Any) -> Board:
     """Everything that figures show, of seven methods at 4, 8 and 40 patients."""
     rows = []
@@ -318,5 +335,6 @@ def full_board(**changes: Any) -> Board:
         "tuning": [study("mean_teacher", 0), study("ss_net", 0), study("ss_net", 1)],
         "synthetic": [generator(0, [9.0, 5.0, 4.0]), generator(1, [8.0, 6.0, 4.5])],
         "cases": [case_table()],
+        "training": [training_curve("supervised", 4), training_curve("ss_net", 4)],
     }
     return make_board(seven_methods(), **{**parts, **changes})

@@ -19,6 +19,7 @@ from reports.figures import (
     label_curves,
     rank_rules,
     rank_stability,
+    training,
     tuning,
 )
 from reports.figures.figure import Figure, fit_to
@@ -27,7 +28,7 @@ from tests.support.gains import TITLES, full_board, make_board, make_row
 
 MODULES = (
     *(forest, label_curves, cost, rank_stability, rank_rules),
-    *(tuning, generators, cases, case_strips),
+    *(tuning, generators, cases, case_strips, training),
 )
 MAKERS = [module.section_figure for module in MODULES]
 Make = Callable[[Board, str, str], Figure | None]
@@ -161,6 +162,16 @@ def test_a_generator_that_two_runs_share_has_one_line(board: Board) -> None:
     assert [value["thousands"] for value in values] == [4, 8, 12, 4, 8, 12]
     twice = full_board(synthetic=[*board.synthetic, board.synthetic[0]])
     assert generators.list_values(twice, *PLACE) == values
+
+
+# ---- Training
+
+
+def test_each_row_has_a_panel_with_its_loss(board: Board) -> None:
+    values = training.list_values(board, *PLACE)
+    assert [value["panel"] for value in values] == ["Supervised"] * 10 + ["SS-Net"] * 10
+    assert [value["value"] for value in values][:3] == [1.0, 0.09091, 0.04762]
+    assert {value["curve"] for value in values} == {"loss"}
 
 
 # ---- Cases
