@@ -1,0 +1,1 @@
+"""Walks docs/tutorial.md as a reader does: writes its files and runs its commands."""
