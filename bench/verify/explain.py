@@ -78,6 +78,9 @@ def _check_metric(metric: str) -> None:
 def _number_of(board: Board, asked: AskedNumber) -> Row:
     """The one number of the board that is meant."""
     named = [row for row in board.rows if _is_of(row, asked.method)]
+    variants = [row for row in board.rows if row.method == asked.method]
+    if not named and len({row.variant for row in variants}) == 1:
+        named = variants  # a method that stands on the board in this form alone
     if not named:
         methods = sorted({method_label(row.method, row.variant) for row in board.rows})
         raise BenchError(

@@ -1,13 +1,15 @@
 """`explain`: the numbers that it prints lead from single cases to the board."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.board import file as board_file
 from bench.errors import BenchError
 from bench.store import Store
-from bench.verify.explain import AskedNumber, explanation
+from bench.verify.explain import AskedNumber, _number_of, explanation
 from tests.support import tiny_bench
 
 
@@ -56,6 +58,17 @@ def test_every_mean_is_that_of_the_lines_below_it(finished: Store) -> None:
 def test_what_is_not_there_is_named(finished: Store, asked: AskedNumber, said: str) -> None:
     with pytest.raises(BenchError, match=said):
         explanation(finished, asked)
+
+
+def test_a_method_that_has_one_variant_is_found_by_its_name(finished: Store) -> None:
+    """It listed "shifted (far)" and asked to choose."""
+    board = board_file.read(finished.out)
+    far = [replace(row, variant="far") for row in board.rows if row.method == "shifted"]
+    asked = AskedNumber("shifted", 2, "dice")
+    assert _number_of(replace(board, rows=far), asked).variant == "far"
+    near = [replace(row, variant="near") for row in far]
+    with pytest.raises(BenchError, match=r"the board has shifted \(far\), shifted \(near\)"):
+        _number_of(replace(board, rows=[*far, *near]), asked)
 
 
 def test_a_folder_without_a_board_is_refused(tmp_path: Path) -> None:
