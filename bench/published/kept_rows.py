@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bench import registry
 from bench.errors import BenchError
-from bench.names import DEFAULT
+from bench.names import DEFAULT, TUNED
 from bench.planning.cells import PlannedCell, PlannedDataset
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
@@ -32,15 +32,18 @@ class KeptRows:
         if not self.cells:
             return plan
         names = {entry.method for entry in self.entries}
+        searches = {cell.study for cell in self.cells}
         old = self.plan
         suite = plan.suite.model_copy(update={"methods": [*plan.suite.methods, *self.entries]})
         published = [number for number in old.published if number.method in names]
+        studies = [study for study in old.studies if study.id in searches]
         return replace(
             plan,
             suite=suite,
             cells=[*plan.cells, *self.cells],
             published_steps={**_of(old.published_steps, names), **plan.published_steps},
             published=[*plan.published, *published],
+            studies=[*plan.studies, *studies],
             cautions={**_of(old.cautions, names), **plan.cautions},
             methods={**_of(old.methods, names), **plan.methods},
         )
@@ -63,6 +66,8 @@ def kept_rows(
     known = {(entry.method, entry.variant) for entry in suite.methods}
     entries = [entry for entry in old.suite.methods if (entry.method, entry.variant) not in known]
     added = {(entry.method, entry.variant) for entry in entries}
+    named = set(suite.trained_methods)
+    added |= {(entry.method, TUNED) for entry in entries if entry.method not in named}
     cells = []
     for cell in old.cells:
         if cell.row.contender in added and store.state(cell.key) in ("done", "failed"):
