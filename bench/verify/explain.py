@@ -77,16 +77,7 @@ def _check_metric(metric: str) -> None:
 
 def _number_of(board: Board, asked: AskedNumber) -> Row:
     """The one number of the board that is meant."""
-    named = [row for row in board.rows if _is_of(row, asked.method)]
-    variants = [row for row in board.rows if row.method == asked.method]
-    if not named and len({row.variant for row in variants}) == 1:
-        named = variants  # a method that stands on the board in this form alone
-    if not named:
-        methods = sorted({method_label(row.method, row.variant) for row in board.rows})
-        raise BenchError(
-            f"method {cut(asked.method)} given; the board has {', '.join(methods)}; "
-            "choose one of these"
-        )
+    named = _rows_named(board, asked.method)
     numbers = [row for row in named if row.labelled == asked.labelled]
     if not numbers:
         counts = sorted({row.labelled for row in named})
@@ -108,6 +99,20 @@ def _number_of(board: Board, asked: AskedNumber) -> Row:
             f"{asked.method} has no {asked.metric} at {asked.labelled} labels; see the page for why"
         )
     return chosen[0]
+
+
+def _rows_named(board: Board, name: str) -> list[Row]:
+    """The rows of a method as the page names it, or of one that has a single variant."""
+    named = [row for row in board.rows if _is_of(row, name)]
+    if named:
+        return named
+    variants = [row for row in board.rows if row.method == name]
+    if len({row.variant for row in variants}) == 1:
+        return variants
+    methods = sorted({method_label(row.method, row.variant) for row in board.rows})
+    raise BenchError(
+        f"method {cut(name)} given; the board has {', '.join(methods)}; choose one of these"
+    )
 
 
 def _is_of(row: Row, name: str) -> bool:
