@@ -14,6 +14,7 @@ from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats, mixed_devices
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
+from bench.board.elsewhere.rows import elsewhere_rows
 from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
@@ -23,6 +24,7 @@ from bench.board.schema import (
     Board,
     BoardCell,
     ColumnFacts,
+    ElsewhereRow,
     Overlay,
     Point,
     Row,
@@ -61,7 +63,7 @@ def build(store: Store, known_plan: Plan | None = None) -> Board:
 def _build(store: Store, plan: Plan) -> Board:
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
-    rows = list(filterfalse(attrgetter("ladder"), every_row))
+    rows = _without_ladder(every_row)
     reference = plan.suite.reference
     budgets = [Budget(group) for group in rows_by_budget(rows)]
     numbers = _board_rows(budgets, columns, reference)
@@ -98,6 +100,7 @@ def _build(store: Store, plan: Plan) -> Board:
         planning=planning_notes(budgets),
         settings=settings,
         versions=_versions(store),
+        elsewhere=_elsewhere(store, plan, rows, columns),
     )
 
 
@@ -105,6 +108,20 @@ def _versions(store: Store) -> Sequence[RowVersion]:
     """Where each row of a published board comes from."""
     board = read_board_file(store.out)
     return [] if board is None else board.rows
+
+
+def _without_ladder(rows: Sequence[RowCells]) -> list[RowCells]:
+    """The rows at budgets where all methods are run."""
+    return list(filterfalse(attrgetter("ladder"), rows))
+
+
+def _elsewhere(
+    store: Store, plan: Plan, rows: Sequence[RowCells], columns: Sequence[Column]
+) -> list[ElsewhereRow]:
+    """The numbers on the data sets of `test_on`."""
+    metrics = registry.case_metrics(metric_files(plan, store.plugins))
+    reference = plan.suite.reference
+    return elsewhere_rows(store, rows, plan.tested_on, columns, metrics, reference)
 
 
 def _columns_of(store: Store, plan: Plan) -> Sequence[Column]:

@@ -114,6 +114,8 @@ class Plan:
     provenance: Mapping[str, str] = field(default_factory=dict)
     metric_code: Mapping[str, str] = field(default_factory=dict)  # hash of each file of `metrics`
     auto_precision: Precision | None = None  # what `precision: auto` stands for in this folder
+    # The folder of the decoded images of each data set of `test_on`.
+    tested_on: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def trials(self) -> int:
@@ -254,11 +256,13 @@ def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:
         weights = _moved(network.weights, move)
         changes[name] = network.model_copy(update={"weights": weights})
     caches = {name: move(cache) for name, cache in plan.caches.items()}
+    tested_on = {name: move(cache) for name, cache in plan.tested_on.items()}
     return replace(
         plan,
         suite=suite.model_copy(update=changes),
         metric_code=metric_code,
         caches=caches,
+        tested_on=tested_on,
         cells=[_with_moved_predictions(cell, move) for cell in plan.cells],
     )
 

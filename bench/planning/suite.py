@@ -49,6 +49,8 @@ class Suite(StrictModel):
     note: str | None = Field(default=None, max_length=10_000)  # a warning at the top of the page
     tasks: list[Task] = Field(default=["segmentation"], min_length=1)
     datasets: list[Name] = Field(min_length=1, max_length=1000)
+    # Other data sets of the same classes, which finished models are tested on without training.
+    test_on: list[Name] = Field(default=[], max_length=1000)
     fractions: list[Fraction] = Field(default=[], max_length=1000)
     labelled: list[Annotated[int, between(1, 10**7)]] = Field(default=[], max_length=1000)
     # Further budgets, in the unit of the others, at which the reference alone is run.
@@ -110,7 +112,7 @@ class Suite(StrictModel):
             raise ValueError("expected one extractor, or 'inception' and one other")
         return texts
 
-    @field_validator("datasets", "fractions", "labelled", "metrics")
+    @field_validator("datasets", "test_on", "fractions", "labelled", "metrics")
     @classmethod
     def _once(cls, values: list[Any]) -> list[Any]:
         twice = [value for value in values if values.count(value) > 1]
@@ -194,10 +196,22 @@ class Suite(StrictModel):
             "draw: list": self.draw == "list",
             "tasks: [classification]": "classification" in self.tasks,
             "method: external": any(entry.method == EXTERNAL for entry in self.methods),
+            "test_on": self.test_on,
         }
         given = [name for name, value in excluded.items() if value]
         if given:
             raise ValueError(f"'outer_folds' does not go with '{given[0]}'; drop one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _tests_fit(self) -> Suite:
+        if self.test_on and not self.keep_models:
+            raise ValueError("'test_on' needs the models; drop 'keep_models: false'")
+        for name in self.test_on:
+            if self.datasets == [name]:
+                raise ValueError(
+                    f"'test_on: {name}' given, which the suite trains on; name another data set"
+                )
         return self
 
     @model_validator(mode="after")

@@ -198,7 +198,7 @@ def check_again(results: ResultFolder) -> Check:
             scored = _scored(predictions, decoded, index, cell, results.plan, metrics)
             count += len(scored)
             where = f"{results.relative_name(folder.scores(which))}: {cell_label(cell)}"
-            mismatches += _changed_lines(where, results.read_lines(folder.scores(which)), scored)
+            mismatches += changed_lines(where, results.read_lines(folder.scores(which)), scored)
     note = None
     if gone:
         note = f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"
@@ -264,9 +264,10 @@ def _copied_otherwise(
             yield Mismatch(where, cell_label(cell), "", "another file", f"a copy of {origin}")
 
 
-def _changed_lines(
+def changed_lines(
     where: str, stored: Lines, scored: Sequence[Mapping[str, Any]]
 ) -> Iterator[Mismatch]:
+    """Each number of a score table that its predictions do not score now."""
     by_pair = {(line.get("case"), line.get("class")): line for line in stored}
     for row in scored:
         case = row["case"]
