@@ -315,8 +315,13 @@ def networks() -> ModuleType:
     return importlib.import_module(f"{METHODS.name}.networks")
 
 
-def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
-    """Per-case metrics: the built-in ones, and those of installed packages and of `files`."""
+def case_metrics(
+    files: Sequence[Path] = (), of_probabilities: bool = False
+) -> tuple[CaseMetric, ...]:
+    """Per-case metrics: the built-in ones, and those of installed packages and of `files`.
+
+    Those `of_probabilities` are of suites that keep them.
+    """
     extra: list[CaseMetric] = []
     modules = [importlib.import_module(point.module) for point in installed("scarcebench.metrics")]
     for file in files:
@@ -330,7 +335,7 @@ def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
         modules.append(module)
     for module in modules:
         extra += module.METRICS
-    return built_in.case_metrics(extra)
+    return built_in.case_metrics(extra, of_probabilities)
 
 
 def metric_code(files: Sequence[Path] = ()) -> str:

@@ -274,7 +274,7 @@ def run(
         chosen, suite, bench.datasets, store, options.job_device, options.plugins
     )
     decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
-    metrics = registry.case_metrics(suite.metrics)
+    metrics = registry.case_metrics(suite.metrics, suite.keep_probabilities)
     metric_code = registry.metric_code(suite.metrics)
     score_settings = (suite.nsd_tolerance, metrics, metric_code)
     mended = {
@@ -348,7 +348,7 @@ def score(store: Store) -> int:
     refuse_links(store.out)
     plan = read_plan(store.out)
     files = plan_file.metric_files(plan, store.plugins)
-    metrics = registry.case_metrics(files)
+    metrics = registry.case_metrics(files, plan.suite.keep_probabilities)
     metric_code = registry.metric_code(files)
     count = 0
     for cell in plan.cells:

@@ -9,7 +9,7 @@ from itertools import filterfalse
 from operator import attrgetter
 from typing import Any
 
-from bench import __version__, hashing, registry
+from bench import __version__, hashing
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats, mixed_devices
 from bench.board.columns import Column, board_columns
@@ -39,7 +39,7 @@ from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.cell_folder import State
 from bench.cell_records import CellCost
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, metric_files, read_plan
+from bench.planning.plan_file import Plan, planned_metrics, read_plan
 from bench.published.board_file import read_board_file
 from bench.scoring.tables import Scores, mean_of
 from bench.store import Store
@@ -119,14 +119,14 @@ def _elsewhere(
     store: Store, plan: Plan, rows: Sequence[RowCells], columns: Sequence[Column]
 ) -> list[ElsewhereRow]:
     """The numbers on the data sets of `test_on`."""
-    metrics = registry.case_metrics(metric_files(plan, store.plugins))
+    metrics = planned_metrics(plan, store.plugins)
     reference = plan.suite.reference
     return elsewhere_rows(store, rows, plan.tested_on, columns, metrics, reference)
 
 
 def _columns_of(store: Store, plan: Plan) -> Sequence[Column]:
     """The columns of a plan: the built-in ones and those of its own metrics."""
-    return board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
+    return board_columns(planned_metrics(plan, store.plugins))
 
 
 def _facts_of(columns: Sequence[Column]) -> list[ColumnFacts]:

@@ -12,6 +12,7 @@ from bench import hashing, registry
 from bench.cell_folder import BOARD_FILE
 from bench.errors import BenchError, cut
 from bench.files.records import parse_record, plain_data, read_sealed, write_sealed
+from bench.metrics.case_metric import CaseMetric
 from bench.names import EXTERNAL
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
@@ -299,6 +300,12 @@ def metric_files(plan: Plan, plugins: Sequence[Path]) -> list[Path]:
         code = plan.metric_code.get(str(file), "unknown")
         files.append(named_plugin(file.name, code, plugins))
     return files
+
+
+def planned_metrics(plan: Plan, plugins: Sequence[Path]) -> tuple[CaseMetric, ...]:
+    """The per-case metrics of a suite. Raises BenchError as `metric_files` does."""
+    files = metric_files(plan, plugins)
+    return registry.case_metrics(files, plan.suite.keep_probabilities)
 
 
 def write_plan(out: Path, plan: Plan) -> None:

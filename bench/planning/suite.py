@@ -96,6 +96,7 @@ class Suite(StrictModel):
         default=2.0, strict=True, gt=0, le=10**4
     )  # mm if the spacing is known, else pixels
     keep_models: YesOrNo = True
+    keep_probabilities: YesOrNo = False  # of each test case, for calibration
     seed: Annotated[int, between(-(2**63), 2**63 - 1)] = 0
     # stratified: labelled patients are drawn. list: they are the first L of the data's own list.
     draw: Literal["stratified", "list"] = "stratified"
@@ -276,14 +277,14 @@ class Suite(StrictModel):
     @property
     def inference_settings(self) -> dict[str, Any]:
         """How test images become label maps; part of the keys of cells that segment."""
-        if len(self.size) == 2:
-            return {"largest_component": self.largest_component}
-        stride = self.stride or [side // 2 for side in self.size]
-        return {
-            "stride": stride,
-            "shrink": self.shrink or [1, 1, 1],
-            "largest_component": self.largest_component,
-        }
+        settings: dict[str, Any] = {}
+        if len(self.size) == 3:
+            settings["stride"] = self.stride or [side // 2 for side in self.size]
+            settings["shrink"] = self.shrink or [1, 1, 1]
+        settings["largest_component"] = self.largest_component
+        if self.keep_probabilities:
+            settings["keep_probabilities"] = True
+        return settings
 
     @property
     def judging_extractors(self) -> list[str]:

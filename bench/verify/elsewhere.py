@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import registry
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution.prediction.elsewhere import cells_tested_on
 from bench.files.digests import FileDigest, is_whole_in
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import metric_files
+from bench.planning.plan_file import planned_metrics
 from bench.scoring.elsewhere import ElsewhereFolder, elsewhere_rows
 from bench.verify.files import ResultFolder
 from bench.verify.mismatch import Check, Mismatch
@@ -77,7 +76,7 @@ def _changed_files(
 def _scored_otherwise(
     results: ResultFolder, folder: ElsewhereFolder, cell: PlannedCell, decoded: Path
 ) -> Iterator[Mismatch]:
-    metrics = registry.case_metrics(metric_files(results.plan, results.store.plugins))
+    metrics = planned_metrics(results.plan, results.store.plugins)
     scored = elsewhere_rows(folder, decoded, results.plan.suite.nsd_tolerance, metrics)
     where = f"{results.relative_name(folder.scores)}: {cell_label(cell)}"
     yield from changed_lines(where, results.read_lines(folder.scores), scored)

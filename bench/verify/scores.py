@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import registry
 from bench.cell_folder import CellFolder
 from bench.data.cache import decoded_files
 from bench.data.index import Index, is_decoded, read_index
@@ -17,7 +16,7 @@ from bench.files.digests import DIGESTS
 from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, metric_files
+from bench.planning.plan_file import Plan, planned_metrics
 from bench.scoring.score_cell import score_labels, score_masks
 from bench.scoring.tables import FIELDS, LABEL_FIELDS
 from bench.verify.files import ENDED, SEGMENTATION, ResultFolder, read_if_whole
@@ -177,7 +176,7 @@ def check_again(results: ResultFolder) -> Check:
     count = 0
     gone = set()
     packs: dict[Path, list[Mismatch]] = {}
-    metrics = registry.case_metrics(metric_files(results.plan, results.store.plugins))
+    metrics = planned_metrics(results.plan, results.store.plugins)
     for cell, folder in _with_predictions(results):
         decoded = results.plan.decoded(cell)
         if not is_decoded(decoded):

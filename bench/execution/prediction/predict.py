@@ -28,9 +28,9 @@ from bench.execution.prediction.images import (
     images_in,
 )
 from bench.execution.prediction.models import open_model
-from bench.execution.prediction.native import native_probabilities
 from bench.files import csv_text
 from bench.store import Store, refuse_links
+from bench.worker.native import native_probabilities
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
