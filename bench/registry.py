@@ -159,7 +159,9 @@ class MethodInfo:
         return self._refused_images(card)
 
     def _refused_images(self, card: Card) -> str | None:
-        """What is wrong with the images of a data set for this method."""
+        """What is wrong with the images and masks of a data set for this method."""
+        if self.card.get("requires", {}).get("whole_masks") and card.ignore:
+            return f"{self.name} needs the class of every pixel; masks of {card.id} leave some out"
         if self.card.get("role") == "normaliser" and card.ndim == 3:
             return f"{self.name} removes lesions from images; {card.id} holds volumes"
         if self.card.get("requires", {}).get("normals") and not card.normals:
@@ -308,6 +310,11 @@ def image_files() -> ModuleType:
 def image_files_code() -> str:
     """A hash of the code that reads predictions made elsewhere: with another rule, read again."""
     return hashing.code_hash([DATASETS / "readers", ROOT / "bench" / "execution" / "external.py"])
+
+
+def external_labels_code() -> str:
+    """A hash of the code that reads labels predicted elsewhere."""
+    return hashing.code_hash([ROOT / "bench" / "execution" / "external_labels.py"])
 
 
 def networks() -> ModuleType:

@@ -18,6 +18,7 @@ from bench.execution import driver, external
 from bench.execution.devices import job_device
 from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine
 from bench.execution.executor import Executor
+from bench.execution.external_labels import take_over_labels
 from bench.execution.judging import judge_planned
 from bench.execution.needs import needs_of
 from bench.execution.order import in_order
@@ -336,8 +337,11 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
         folder.make()
         folder.write_job(jobs[cell.key])
         index = bench.dataset_of(cell).prepared.index
-        read = registry.image_files().read_label_file
-        external.take_over(folder, cell.predictions, index, read)
+        if cell.task == "classification":
+            take_over_labels(folder, cell.predictions, index)
+        else:
+            read = registry.image_files().read_label_file
+            external.take_over(folder, cell.predictions, index, read)
 
 
 def score(store: Store) -> int:

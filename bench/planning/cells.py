@@ -346,9 +346,13 @@ def _external_cells(
         folder = Path(str(entry.predictions).replace("{subset}", str(draw)))
         if not folder.is_dir():
             raise BenchError(
-                f"predictions {folder} given; expected a folder with one file for each test case"
+                f"predictions {folder} given; expected a folder with one file for each test case, "
+                "or in classification with labels.csv"
             )
-        code = hashing.digest([hashing.folder_hash(folder), registry.image_files_code()])
+        reader = registry.image_files_code()
+        if base.task == "classification":
+            reader = registry.external_labels_code()
+        code = hashing.digest([hashing.folder_hash(folder), reader])
         of_draw = replace(template, subset=draw, split=splits[draw], code=code)
         cells.append(replace(of_draw, predictions=folder))
     return cells

@@ -300,11 +300,20 @@ class Suite(StrictModel):
         return texts
 
     def entries(self, task: Task) -> list[Entry]:
-        """The entries of one task; predictions made elsewhere take part in segmentation only."""
-        entries = [entry for entry in self.methods if task in (entry.tasks or self.tasks)]
-        if task == "segmentation":
-            return entries
-        return [entry for entry in entries if entry.method != EXTERNAL]
+        """The entries of one task.
+
+        Predictions made elsewhere are of one: where a suite has both tasks, of segmentation unless
+        they name the other.
+        """
+        entries = []
+        for entry in self.methods:
+            tasks = entry.tasks or self.tasks
+            is_open = entry.method == EXTERNAL and not entry.tasks
+            if is_open and "segmentation" in self.tasks:
+                tasks = ["segmentation"]
+            if task in tasks:
+                entries.append(entry)
+        return entries
 
     @property
     def trained_methods(self) -> list[str]:

@@ -88,6 +88,11 @@ class Entry(StrictModel):
             )
         if self.method != EXTERNAL and any(given):
             raise ValueError("'predictions' and 'budget' go with 'method: external'; drop them")
+        if self.method == EXTERNAL and len(self.tasks) > 1:
+            raise ValueError(
+                f"'tasks: {self.tasks}' given with 'method: external'; its predictions are of one "
+                "task; make an entry for each"
+            )
         if self.method == EXTERNAL and self.precision is not None:
             raise ValueError("'precision' does not go with 'method: external'; drop it")
         return self

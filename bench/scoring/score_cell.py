@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import hashing, store
+from bench.api import IGNORED
 from bench.cell_folder import RUN_AGAIN, CellFolder
 from bench.cell_records import CellJob, CellKey, PredictionSet, ScoreStamp, SelectedCheckpoint
 from bench.data import cache
@@ -185,7 +186,14 @@ def score_masks(
             shape = (classes, *entry.shape)
             probabilities = read_kept_probabilities(predictions, entry.id, shape)
         rows += score_case(
-            entry, prediction, masks[entry.id], classes, tolerance, metrics, probabilities
+            entry,
+            prediction,
+            masks[entry.id],
+            classes,
+            tolerance,
+            metrics,
+            probabilities,
+            index.card.ignore,
         )
     return rows
 
@@ -231,18 +239,25 @@ def score_case(
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
     probabilities: NDArray[np.float16] | None = None,
+    ignore: bool = False,
 ) -> list[TableRow]:
     """One row for each foreground class of a case, at its worst where there is no prediction.
 
-    `probabilities` (K *S) are those behind the label map, where a suite keeps them.
+    `probabilities` (K *S) are those behind the label map, where a suite keeps them. With `ignore`,
+    pixels whose class the reference does not know count as absent in both.
     """
     rows = []
+    counted = None
+    if ignore:
+        counted = reference != IGNORED
     for number in range(1, classes):
         truth = reference == number
         guess = None
         probability = None
         if prediction is not None:
             guess = prediction == number
+        if guess is not None and counted is not None:
+            guess &= counted
         if probabilities is not None:
             probability = probabilities[number]
         row = {
@@ -252,7 +267,7 @@ def score_case(
             "reference": int(truth.any()),
         }
         spacing = entry.spacing
-        values = score_pair(guess, truth, spacing, tolerance, metrics, probability)
+        values = score_pair(guess, truth, spacing, tolerance, metrics, probability, counted)
         rows.append({**row, **values})
     return rows
 
@@ -264,6 +279,7 @@ def score_pair(
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
     probability: NDArray[np.float16] | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> TableRow:
     """What one class of one case scores, by column; None in those not defined on it."""
     missing = guess is None
@@ -271,7 +287,7 @@ def score_pair(
         pair = CasePair(np.zeros_like(truth), truth, spacing, tolerance)
         row: TableRow = {"predicted": 1}
     else:
-        pair = CasePair(guess, truth, spacing, tolerance, probability)
+        pair = CasePair(guess, truth, spacing, tolerance, probability, counted)
         row = {"predicted": int(guess.any())}
     has_reference = bool(truth.any())
     for metric in metrics:
