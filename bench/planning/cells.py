@@ -365,7 +365,18 @@ def _network(backbone: Backbone) -> dict[str, Any]:
         content["width"] = backbone.width
     if backbone.weights is not None:
         content["weights"] = weights_hash(backbone.weights)
-    return content
+    return {**content, **_start_of(backbone)}
+
+
+def _start_of(network: Backbone | Classifier) -> dict[str, Any]:
+    """How weights from a file are used, as far as a suite says it."""
+    start: dict[str, Any] = {}
+    if network.freeze:
+        start["freeze"] = True
+    for key in ("mean", "std"):
+        if getattr(network, key) is not None:
+            start[key] = getattr(network, key)
+    return start
 
 
 def _classifier(classifier: Classifier) -> dict[str, Any]:
@@ -373,7 +384,7 @@ def _classifier(classifier: Classifier) -> dict[str, Any]:
     content: dict[str, Any] = {"name": classifier.name}
     if classifier.weights is not None:
         content["weights"] = weights_hash(classifier.weights)
-    return content
+    return {**content, **_start_of(classifier)}
 
 
 def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -274,6 +274,16 @@ class Suite(StrictModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _patches_fit(self) -> Suite:
+        patch = registry.networks().patch_of(self.classifier.name)
+        if "classification" in self.tasks and any(side % patch for side in self.size):
+            raise ValueError(
+                f"'size: {self.size}' does not suit {self.classifier.name}; "
+                f"give multiples of {patch}"
+            )
+        return self
+
     @property
     def inference_settings(self) -> dict[str, Any]:
         """How test images become label maps; part of the keys of cells that segment."""
