@@ -178,6 +178,8 @@ def _run_and_tune(bench: Bench) -> Progress:
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
         say("page: judging generated images and drawing it", err=True)
         stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
+        device = bench.options.job_device
+        stages.test_elsewhere(bench.store, device, lambda name: say(f"test on: {name}", err=True))
         stages.close_board(bench)
     return progress
 
@@ -364,6 +366,7 @@ app.command()(machines.work)
 app.command()(machines.merge)
 app.command()(models.predict)
 app.command()(models.export)
+app.command()(models.weights)
 app.command()(looking.status)
 app.command()(looking.explain)
 app.command("open")(looking.open_)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Task = Literal["segmentation", "classification"]
 
+# Where a data set with an ignore label knows no class, its masks hold IGNORED as they are read, and
+# IGNORE_INDEX as methods see them, which torch's cross_entropy leaves out by itself.
+IGNORED = 255
+IGNORE_INDEX = -100
+
 # Endings of images that no reader takes. Among images that are read, such files are named: to pass
 # over them would leave cases out without a word.
 OTHER_IMAGES = (
@@ -63,7 +68,8 @@ class Case:
     id: str
     group: str  # the patient: the unit of splits, intervals and tests
     image: NDArray[np.float32]  # C *S; values as `Spec.intensity` says
-    mask: NDArray[np.int64] | None  # *S; class numbers, 0 is background
+    # *S; class numbers, 0 is background; IGNORE_INDEX where the class of a pixel is not known
+    mask: NDArray[np.int64] | None
     label: int | None = None  # of the whole image, from 0
     spacing: tuple[float, ...] | None = None  # mm per pixel of the native grid; None if unknown
     # *S of the native grid, which an image was resized from; None if unknown
@@ -261,6 +267,8 @@ class Card:
     labels: tuple[str, ...] = ()
     # images are NIfTI, and their reader turns them to one orientation: Z Y X in RAS+, or its H W
     oriented: bool = False
+    # masks may hold IGNORED: such pixels are left out of losses and scores
+    ignore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +291,7 @@ class RawCase:
     """One decoded case on its native grid; a data set of volumes may train on single slices."""
 
     image: NDArray[Any]  # C *S; uint8 (0..255) or float32
-    mask: NDArray[np.uint8] | None  # *S
+    mask: NDArray[np.uint8] | None  # *S; class numbers, or IGNORED where the card says `ignore`
     spacing: tuple[float, ...] | None = None  # mm per pixel or voxel, in the order of *S
     notes: tuple[str, ...] = ()  # what was repaired, like a resized mask; `data check` names them
     # 4 4, of a NIfTI image: voxel indices as stored (X Y Z) -> mm; predictions must lie there too

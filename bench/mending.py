@@ -10,10 +10,13 @@ from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob
 from bench.data.index import is_decoded
 from bench.errors import BenchError
+from bench.execution.prediction.elsewhere import cells_tested_on
 from bench.files.records import CHANGED, is_sealed
 from bench.metrics.case_metric import CaseMetric
 from bench.planning.plan_file import Plan
 from bench.scoring import score_cell
+from bench.scoring.elsewhere import score_elsewhere
+from bench.store import Store
 
 log = logging.getLogger("bench.mending")
 
@@ -77,3 +80,15 @@ def score_again(
         raise BenchError(
             f"the decoded images in {decoded} are gone; 'run' the suite again to decode them"
         )
+
+
+def score_others(store: Store, plan: Plan, metrics: Sequence[CaseMetric], metric_code: str) -> None:
+    """Score what cells predicted on the other data sets of a suite, as far as it needs it."""
+    tolerance = plan.suite.nsd_tolerance
+    for name, decoded in plan.tested_on.items():
+        if not is_decoded(decoded):
+            continue
+        for cell in cells_tested_on(plan, name):
+            if store.state(cell.key) in ("done", "failed"):
+                folder = store.cell(cell.key)
+                score_elsewhere(folder, name, decoded, tolerance, metrics, metric_code)

@@ -32,6 +32,7 @@ class Requirements(TypedDict, total=False):
     networks: list[str]
     unlabelled: bool
     normals: bool
+    whole_masks: bool  # no pixel without a class
 
 
 class CardFields(TypedDict, total=False):

@@ -159,7 +159,9 @@ class MethodInfo:
         return self._refused_images(card)
 
     def _refused_images(self, card: Card) -> str | None:
-        """What is wrong with the images of a data set for this method."""
+        """What is wrong with the images and masks of a data set for this method."""
+        if self.card.get("requires", {}).get("whole_masks") and card.ignore:
+            return f"{self.name} needs the class of every pixel; masks of {card.id} leave some out"
         if self.card.get("role") == "normaliser" and card.ndim == 3:
             return f"{self.name} removes lesions from images; {card.id} holds volumes"
         if self.card.get("requires", {}).get("normals") and not card.normals:
@@ -310,13 +312,23 @@ def image_files_code() -> str:
     return hashing.code_hash([DATASETS / "readers", ROOT / "bench" / "execution" / "external.py"])
 
 
+def external_labels_code() -> str:
+    """A hash of the code that reads labels predicted elsewhere."""
+    return hashing.code_hash([ROOT / "bench" / "execution" / "external_labels.py"])
+
+
 def networks() -> ModuleType:
     """The module of shared networks, with `NDIM`, `grid(name)`, `load_weights` and `build`."""
     return importlib.import_module(f"{METHODS.name}.networks")
 
 
-def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
-    """Per-case metrics: the built-in ones, and those of installed packages and of `files`."""
+def case_metrics(
+    files: Sequence[Path] = (), of_probabilities: bool = False
+) -> tuple[CaseMetric, ...]:
+    """Per-case metrics: the built-in ones, and those of installed packages and of `files`.
+
+    Those `of_probabilities` are of suites that keep them.
+    """
     extra: list[CaseMetric] = []
     modules = [importlib.import_module(point.module) for point in installed("scarcebench.metrics")]
     for file in files:
@@ -330,7 +342,7 @@ def case_metrics(files: Sequence[Path] = ()) -> tuple[CaseMetric, ...]:
         modules.append(module)
     for module in modules:
         extra += module.METRICS
-    return built_in.case_metrics(extra)
+    return built_in.case_metrics(extra, of_probabilities)
 
 
 def metric_code(files: Sequence[Path] = ()) -> str:

@@ -11,22 +11,25 @@ from bench import registry
 from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
 from bench.costs.request import DryRunRequest, takes_any_grid
+from bench.data.cache import DecodedDataset
 from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
 from bench.execution.devices import job_device
 from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine
 from bench.execution.executor import Executor
+from bench.execution.external_labels import take_over_labels
 from bench.execution.judging import judge_planned
 from bench.execution.needs import needs_of
 from bench.execution.order import in_order
+from bench.execution.prediction.elsewhere import cells_tested_on, predict_elsewhere
 from bench.execution.progress import Progress
-from bench.mending import mend_cell, score_again
+from bench.mending import mend_cell, score_again, score_others
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split, suite_file
 from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells
 from bench.planning.dataset_facts import describe_datasets, warnings
-from bench.planning.datasets import keep_split, prepare_datasets
+from bench.planning.datasets import keep_split, prepare_datasets, prepare_tested
 from bench.planning.filters import matching_cells
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.precision import AUTO, Precision, planned_precision
@@ -97,6 +100,7 @@ class Bench:
     size: str | None = None
     auto_precision: Precision | None = None  # what `precision: auto` stands for
     published: Published | None = None  # of a published board: what it knows of its rows
+    tested_on: Mapping[str, DecodedDataset] = field(default_factory=dict)  # of `test_on`
     engine: Engine | None = None  # this machine where None
 
     def executor(self) -> Executor:
@@ -152,12 +156,19 @@ def plan_bench(
     bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size, auto, published))
     if dry:
         return bench
-    if published is not None:
-        write_board_file(store.out, published.board)
-    for dataset in datasets.values():
-        keep_split(dataset.split, suite, store)
-    write_plan(bench)
+    tested_on = prepare_tested(suite, datasets, data, store, options.plugins)
+    bench = replace(bench, tested_on=tested_on)
+    _keep_plan(bench)
     return bench
+
+
+def _keep_plan(bench: Bench) -> None:
+    """Write what a planned suite leaves in its folder."""
+    if bench.published is not None:
+        write_board_file(bench.store.out, bench.published.board)
+    for dataset in bench.datasets.values():
+        keep_split(dataset.split, bench.suite, bench.store)
+    write_plan(bench)
 
 
 def with_tuned_cells(bench: Bench) -> Bench:
@@ -207,6 +218,7 @@ def make_plan(bench: Bench) -> Plan:
         provenance={"commit": commit(), "started": started_on(bench.store)},
         metric_code=plan_file.metric_code(suite),
         auto_precision=bench.auto_precision,
+        tested_on={name: each.folder.resolve() for name, each in bench.tested_on.items()},
     )
     if bench.published is None or bench.published.kept is None:
         return plan
@@ -263,7 +275,7 @@ def run(
         chosen, suite, bench.datasets, store, options.job_device, options.plugins
     )
     decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
-    metrics = registry.case_metrics(suite.metrics)
+    metrics = registry.case_metrics(suite.metrics, suite.keep_probabilities)
     metric_code = registry.metric_code(suite.metrics)
     score_settings = (suite.nsd_tolerance, metrics, metric_code)
     mended = {
@@ -325,8 +337,11 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
         folder.make()
         folder.write_job(jobs[cell.key])
         index = bench.dataset_of(cell).prepared.index
-        read = registry.image_files().read_label_file
-        external.take_over(folder, cell.predictions, index, read)
+        if cell.task == "classification":
+            take_over_labels(folder, cell.predictions, index)
+        else:
+            read = registry.image_files().read_label_file
+            external.take_over(folder, cell.predictions, index, read)
 
 
 def score(store: Store) -> int:
@@ -337,7 +352,7 @@ def score(store: Store) -> int:
     refuse_links(store.out)
     plan = read_plan(store.out)
     files = plan_file.metric_files(plan, store.plugins)
-    metrics = registry.case_metrics(files)
+    metrics = registry.case_metrics(files, plan.suite.keep_probabilities)
     metric_code = registry.metric_code(files)
     count = 0
     for cell in plan.cells:
@@ -345,6 +360,23 @@ def score(store: Store) -> int:
             folder = store.cell(cell.key)
             score_again(folder, plan.decoded(cell), plan, metrics, metric_code)
             count += 1
+    score_others(store, plan, metrics, metric_code)
+    return count
+
+
+def test_elsewhere(store: Store, device: str, tell: Callable[[str], None]) -> int:
+    """Apply each finished model to the other data sets of its suite, as far as that is due.
+
+    Returns how many models were applied; `tell` is called with each data set.
+    """
+    plan = read_plan(store.out)
+    count = 0
+    for name, decoded in plan.tested_on.items():
+        tell(name)
+        for cell in cells_tested_on(plan, name):
+            if store.state(cell.key) == "done":
+                folder = store.cell(cell.key)
+                count += predict_elsewhere(folder, name, decoded, device, store.plugins)
     return count
 
 

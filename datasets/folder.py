@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem, cut
-from datasets.readers.mask_codes import MaskCodes
+from datasets.readers.mask_codes import MaskCodes, with_ignored
 from datasets.readers.own_cases import (
     OwnCases,
     find_labels,
@@ -35,7 +35,7 @@ class Folder:
         self.root = root
         self.palette = Palette()
         self.facts = FolderFacts() if card else read_folder_facts(root / "dataset.toml")
-        self.codes = MaskCodes(self.facts.values, self.facts.colours)
+        self.codes = _mask_codes(self.facts)
         self.card = card or _make_card(dataset_id, root, self.facts)
 
     def records(self) -> list[Record]:
@@ -59,14 +59,28 @@ class Folder:
         if len(self.card.classes) > 2 and not self.codes.colours:
             for path in record.masks:
                 self.palette.compare(path)
-        return read_case(
+        classes = self.card.classes
+        if self.card.ignore:
+            classes = (*classes, "ignore")
+        raw = read_case(
             record,
             self.card.channels,
-            self.card.classes,
+            classes,
             self.card.spacing,
             convert=self.facts.convert,
             codes=self.codes,
         )
+        return with_ignored(raw, self.card)
+
+
+def _mask_codes(facts: FolderFacts) -> MaskCodes:
+    """What masks hold for each class and, behind these, for pixels that are ignored."""
+    if isinstance(facts.ignore, tuple):
+        return MaskCodes(colours=(*facts.colours, facts.ignore))
+    if facts.ignore is None:
+        return MaskCodes(facts.values, facts.colours)
+    values = facts.values or tuple(range(len(facts.classes)))
+    return MaskCodes((*values, facts.ignore))
 
 
 def _patients(own: OwnCases) -> Mapping[str, str]:
@@ -96,6 +110,7 @@ def _make_card(dataset_id: str, root: Path, facts: FolderFacts) -> Card:
         redistribute=facts.redistribute,
         spacing=facts.spacing,
         labels=facts.labels or _number_labels(root, facts),
+        ignore=facts.ignore is not None,
     )
 
 

@@ -23,6 +23,11 @@ def class_maps(masks: torch.Tensor, classes: int) -> torch.Tensor:
     return (masks.contiguous().unsqueeze(-1) == numbers).movedim(-1, 1)
 
 
+def without_ignored(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Maps (B K *S), 0 where masks (B *S) know no class (`bench.api.IGNORE_INDEX`)."""
+    return maps * (masks >= 0)[:, None].to(maps.dtype)
+
+
 def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """1 - soft Dice with squared denominators, averaged over classes.
 
@@ -30,6 +35,7 @@ def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     (docs/methods/common.md#losses, eq. 2).
     """
     truth = class_maps(masks, probabilities.shape[1]).to(probabilities.dtype)
+    probabilities = without_ignored(probabilities, masks)
     axes = [0, *range(2, probabilities.ndim)]
     overlap = (probabilities * truth).sum(axes)
     total = (probabilities**2).sum(axes) + truth.sum(axes)  # ones and zeros are their squares

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import cross_entropy
 
-from methods.losses import class_maps
+from methods.losses import class_maps, without_ignored
 
 
 def masked_cross_entropy(
@@ -18,6 +18,7 @@ def masked_cross_entropy(
 
     It is 0 where nothing is inside.
     """
+    inside = inside & (targets >= 0)
     each = cross_entropy(logits, targets, reduction="none")
     return (each * inside).sum() / inside.sum().clamp(min=1)
 
@@ -34,7 +35,7 @@ def masked_dice_loss(
     nothing is inside.
     """
     truth = class_maps(targets, p.shape[1])[:, first_class:].to(p.dtype)
-    p = p[:, first_class:]
+    p = without_ignored(p[:, first_class:], targets)
     if inside is not None:
         kept = inside[:, None].to(p.dtype)
         truth = truth * kept

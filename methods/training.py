@@ -21,6 +21,7 @@ from methods.losses import (
     dice_loss,
     segmentation_loss,
     task_loss,
+    without_ignored,
 )
 from methods.resume import steps
 from methods.sampling import (
@@ -60,6 +61,7 @@ __all__ = [
     "task_loss",
     "train_supervised",
     "unlabelled_batches",
+    "without_ignored",
 ]
 
 LOG_EVERY = 10  # steps

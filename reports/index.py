@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.board import file as board_file
+from bench.board.across.table import Span, across_tables
 from bench.board.schema import Board
 from bench.errors import BenchError
 from bench.names import file_name, method_label
@@ -98,8 +99,22 @@ def write(entries: Sequence[Entry], to: Path) -> Path:
 def render(entries: Sequence[Entry]) -> str:
     """The index as HTML text; the same boards give the same bytes."""
     shown = [_entry_values(entry, number) for number, entry in enumerate(entries)]
-    values = {"entries": shown, "weak_intervals": tables.WEAK_INTERVALS}
+    values = {
+        "entries": shown,
+        "weak_intervals": tables.WEAK_INTERVALS,
+        "across": across_tables([entry.board for entry in entries]),
+        "number": tables.number,
+        "span_text": span_text,
+    }
     return render_template("index.html.j2", values)
+
+
+def span_text(span: Span, digits: int) -> str:
+    """An interval over data sets; "n/a" where there are too few of them."""
+    if span is None:
+        return "n/a"
+    low, high = span
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _entry_values(entry: Entry, number: int) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
-from bench import __version__, hashing, registry
+from bench import __version__, hashing
 from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
+from bench.board.elsewhere.rows import elsewhere_rows
 from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
-from bench.board.parts import thinned
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
 from bench.board.rows import RowCells, row_cells, rows_by_budget
@@ -23,29 +21,27 @@ from bench.board.schema import (
     Board,
     BoardCell,
     ColumnFacts,
+    ElsewhereRow,
     Overlay,
     Point,
     Row,
-    RowCost,
     RowVersion,
     Status,
     SuiteFacts,
     SyntheticImages,
-    TrainingCurve,
 )
 from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images, value_of_each_draw
+from bench.board.trainings.costs import costs_of_rows
+from bench.board.trainings.curves import training_curves
 from bench.cell_folder import State
-from bench.cell_records import CellCost, unusable_curves
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, metric_files, read_plan
+from bench.planning.plan_file import Plan, planned_metrics, read_plan
 from bench.published.board_file import read_board_file
 from bench.scoring.tables import Scores, mean_of
 from bench.store import Store
 from bench.tuning.history import study_histories
-from bench.tuning.trials import trial_seconds
 
-CURVE_POINTS = 60  # of a training, at most
 LOG_LINES = 15  # of a failed cell: the end of a traceback
 STATUS: Mapping[State, Status] = {
     "done": "ok",
@@ -63,7 +59,7 @@ def build(store: Store, known_plan: Plan | None = None) -> Board:
 def _build(store: Store, plan: Plan) -> Board:
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
-    rows = [cells for cells in every_row if not cells.ladder]
+    rows = _without_ladder(every_row)
     reference = plan.suite.reference
     budgets = list(map(Budget, rows_by_budget(rows)))
     numbers = _board_rows(budgets, columns, reference)
@@ -95,12 +91,13 @@ def _build(store: Store, plan: Plan) -> Board:
         pairs=comparisons.pairs,
         gains=comparisons.gains,
         orderings=comparisons.orderings,
-        cost=_costs(store, plan, rows),
+        cost=costs_of_rows(store, plan, rows),
         columns=_facts_of(columns),
-        training=_training_curves(store, rows),
+        training=training_curves(store, rows),
         planning=planning_notes(budgets),
         settings=settings,
         versions=_versions(store),
+        elsewhere=_elsewhere(store, plan, rows, columns),
     )
 
 
@@ -110,9 +107,23 @@ def _versions(store: Store) -> Sequence[RowVersion]:
     return [] if board is None else board.rows
 
 
+def _without_ladder(rows: Sequence[RowCells]) -> list[RowCells]:
+    """The rows at budgets where all methods are run."""
+    return [cells for cells in rows if not cells.ladder]
+
+
+def _elsewhere(
+    store: Store, plan: Plan, rows: Sequence[RowCells], columns: Sequence[Column]
+) -> list[ElsewhereRow]:
+    """The numbers on the data sets of `test_on`."""
+    metrics = planned_metrics(plan, store.plugins)
+    reference = plan.suite.reference
+    return elsewhere_rows(store, rows, plan.tested_on, columns, metrics, reference)
+
+
 def _columns_of(store: Store, plan: Plan) -> Sequence[Column]:
     """The columns of a plan: the built-in ones and those of its own metrics."""
-    return board_columns(registry.case_metrics(metric_files(plan, store.plugins)))
+    return board_columns(planned_metrics(plan, store.plugins))
 
 
 def _facts_of(columns: Sequence[Column]) -> list[ColumnFacts]:
@@ -253,65 +264,6 @@ def _synthetic_images(rows: Sequence[RowCells]) -> list[SyntheticImages]:
         if not cells.selected:
             images += describe_images(cells)
     return images
-
-
-def _costs(store: Store, plan: Plan, rows: Sequence[RowCells]) -> list[RowCost]:
-    """What each row took; none of rows without a finished cell of ours."""
-    costs = []
-    for cells in rows:
-        measured = [result.cost for result in cells.results if result.cost is not None]
-        if measured and not cells.selected:
-            tuning = [trial_seconds(store, cell.study, plan.trials) for cell in cells.cells]
-            costs.append(_row_cost(cells, measured, statistics.fmean(tuning)))
-    return costs
-
-
-def _row_cost(cells: RowCells, costs: Sequence[CellCost], tune_seconds: float) -> RowCost:
-    def mean(name: str) -> float:
-        return statistics.fmean(map(attrgetter(name), costs))
-
-    return RowCost(
-        task=cells.row.task,
-        dataset=cells.row.dataset,
-        fraction=cells.fraction,
-        labelled=cells.row.labelled,
-        method=cells.row.method,
-        variant=cells.row.variant,
-        train_seconds=mean("train_seconds"),
-        part_seconds=mean("part_seconds"),
-        segmenter_steps=mean("segmenter_steps"),
-        peak_memory_mb=mean("peak_memory_mb"),
-        parameters=mean("parameters"),
-        inference_ms=mean("inference_ms"),
-        tune_seconds=tune_seconds,
-        devices=cells.devices,
-    )
-
-
-def _training_curves(store: Store, rows: Sequence[RowCells]) -> list[TrainingCurve]:
-    """The loss of the first finished training of each row, else the first curve that it logged."""
-    curves = []
-    for cells in rows:
-        ended = zip(cells.cells, cells.states, strict=True)
-        done = [cell for cell, state in ended if state == "done"]
-        history = store.cell(done[0].key).read_history() if done and not cells.selected else {}
-        usable = [name for name in history if name not in unusable_curves(history)]
-        if usable:
-            name = "loss" if "loss" in usable else usable[0]
-            curves.append(
-                TrainingCurve(
-                    task=cells.row.task,
-                    dataset=cells.row.dataset,
-                    labelled=cells.row.labelled,
-                    fraction=cells.fraction,
-                    method=cells.row.method,
-                    variant=cells.row.variant,
-                    subset=done[0].subset,
-                    name=name,
-                    points=thinned(history[name], CURVE_POINTS),
-                )
-            )
-    return curves
 
 
 def _environments(rows: Sequence[RowCells]) -> dict[str, str]:

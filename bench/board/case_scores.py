@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench import registry
 from bench.board.rows import RowCells
 from bench.board.schema import CaseSeries, CaseTable
 from bench.cell_folder import CellFolder
@@ -15,7 +14,7 @@ from bench.cell_records import PredictionSet
 from bench.files import csv_text
 from bench.names import selected_variant
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, metric_files, read_plan
+from bench.planning.plan_file import Plan, planned_metrics, read_plan
 from bench.scoring.tables import LABEL_FIELDS, LabelScores, Scores, score_fields
 from bench.store import Store
 
@@ -90,7 +89,7 @@ def per_case_csv(store: Store, task: str, known_plan: Plan | None = None) -> str
         return ""
     fields: tuple[str, ...] = LABEL_FIELDS
     if task == "segmentation":
-        fields = score_fields(registry.case_metrics(metric_files(plan, store.plugins)))
+        fields = score_fields(planned_metrics(plan, store.plugins))
     parts = [csv_text.write_rows([(*CSV_LABELS, *fields)])]
     for cell in sorted(cells, key=_csv_order):
         folder = store.cell(cell.key)

@@ -105,6 +105,24 @@ CLASSIFICATION = (
         task="classification",
         build_rows=case_rows,
     ),
+    Column(
+        key="label_brier",
+        title="Brier",
+        better="lower",
+        help="Mean over images of the squared differences between the probabilities of all labels "
+        "and the true label; 0 to 2.",
+        task="classification",
+        build_rows=case_rows,
+    ),
+    Column(
+        key="label_ece",
+        title="ECE",
+        better="lower",
+        help="Expected calibration error: by how much the probability of the predicted label "
+        "differs from the share of correct predictions, over 15 bins; too high with few images.",
+        task="classification",
+        build_rows=case_rows,
+    ),
 )
 
 GAIN = Column(

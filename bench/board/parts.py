@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -309,14 +308,3 @@ class TrainingCurve:
     subset: int
     name: str
     points: Sequence[tuple[int, float]]  # (step, value), thinned
-
-
-def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """At most so many points: the mean step and value of runs of equal length."""
-    length = -(-len(points) // most)
-    means = []
-    for first in range(0, len(points), max(1, length)):
-        part = points[first : first + length]
-        step = round(statistics.fmean(step for step, _ in part))
-        means.append((step, statistics.fmean(value for _, value in part)))
-    return means

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.api import IGNORED
 from bench.board.schema import Board, BoardCell, Overlay, Panel, Sheet
 from bench.cell_folder import CellFolder
 from bench.cell_records import Judgement
@@ -80,6 +81,8 @@ def _draw_panel(store: Store, board: Board, overlay: Overlay, decoded: Path) -> 
     index = read_index(decoded)
     image = cache.native_images(decoded, index)[overlay.case]
     reference = cache.native_masks(decoded, index)[overlay.case]
+    if index.card.ignore:
+        reference = np.where(reference == IGNORED, np.uint8(0), reference)
     cut = _shown_slice(reference, index.card.slice_axis)
     cells = [cell for cell in board.cells if _is_shown(cell, overlay)]
     cells.sort(key=lambda cell: cell.labelled)

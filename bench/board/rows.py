@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import registry
 from bench.api import Task
 from bench.board.schema import TASKS, ColumnFacts, Row, Status
 from bench.cell_folder import CellFolder, State
@@ -17,7 +16,7 @@ from bench.cell_records import CellResult, Judgement, PredictionSet
 from bench.metrics.case_metric import CaseMetric
 from bench.names import DEFAULT, EXTERNAL, TUNED, RowId, selected_variant
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, metric_files
+from bench.planning.plan_file import Plan, planned_metrics
 from bench.scoring.pseudo_healthy_scores import PseudoHealthyScores
 from bench.scoring.tables import (
     LabelScores,
@@ -90,7 +89,7 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
 
     Where a suite selects checkpoints, each row that has some stands there twice.
     """
-    metrics = registry.case_metrics(metric_files(plan, store.plugins))
+    metrics = planned_metrics(plan, store.plugins)
     rows = []
     for cells in _cells_by_row(plan.cells).values():
         row = _read_row(store, cells, metrics)

@@ -129,6 +129,13 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class ElsewhereRow(Row):
+    """One number of a method on a data set that it was not trained on, which `dataset` names."""
+
+    trained_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """What one cell scores, as a mean over test patients or of all its images (R4.2c)."""
 
@@ -223,6 +230,7 @@ class Board:
     planning: Sequence[PlanningNote] = field(default_factory=list)
     settings: Sequence[Mapping[str, Any]] = field(default_factory=list)  # each once, of all cells
     versions: Sequence[RowVersion] = field(default_factory=list)  # of a published board
+    elsewhere: Sequence[ElsewhereRow] = field(default_factory=list)  # tested on other data
     schema: int = 2
 
     @cached_property

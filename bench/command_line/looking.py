@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,13 @@ from bench.command_line.options import (
     Data,
     DatasetId,
     Draws,
+    ExportedPatients,
     GridShrink,
     GridSize,
     Listed,
     NewKind,
     NewName,
+    NnUNetTo,
     Out,
     Plugins,
     SplitExport,
@@ -25,6 +27,9 @@ from bench.command_line.options import (
 )
 from bench.command_line.terminal import say
 from bench.errors import join_lines
+
+if TYPE_CHECKING:
+    from bench.planning.split import Split
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,26 +86,42 @@ def splits(
     plugin: Plugins = None,
     subsets: Draws = 5,
     seed: Annotated[int, typer.Option(help="The suite's seed.")] = 0,
+    nnunet: NnUNetTo = None,
+    labelled: ExportedPatients = None,
+    subset: Annotated[int, typer.Option(min=0, help="With --nnunet: the draw.")] = 0,
 ) -> None:
     """Show or write the split and the draws of labelled patients of a data set."""
+    from bench import registry
     from bench.command_line import console
+    from bench.errors import BenchError
+    from bench.execution.prediction.nnunet_export import write_nnunet
     from bench.planning import split
     from bench.planning.datasets import draw_split
 
+    if (nnunet is None) != (labelled is None):
+        raise BenchError("--nnunet goes with --labelled, and the other way round; give both")
     if export is not None:
         check_file("--export", export)
     cache = Path("runs") / "cache"
     drawn, notes = draw_split(dataset, data, cache, subsets, seed, plugin or [])
     console.print_notes(notes)
+    _say_split(drawn)
+    if export:
+        split.export(drawn, export)
+        say(f"written to {export}")
+    if nnunet and labelled:
+        chosen = registry.dataset(dataset, data, plugin or [])[0]
+        say(write_nnunet(chosen, drawn, subset, labelled, nnunet))
+
+
+def _say_split(drawn: Split) -> None:
+    """The sides, and who is labelled first in each draw."""
     sides = {"train": drawn.train, "test": drawn.test}
     for side, cases in sides.items():
         say(f"{side}: {len(cases)} cases of {drawn.patients(cases)} patients")
     for subset, order in sorted(drawn.orders.items()):
         more = ", ..." if len(order) > 8 else ""
         say(f"subset {subset}: {', '.join(order[:8])}{more}")
-    if export:
-        split.export(drawn, export)
-        say(f"written to {export}")
 
 
 def list_(what: Listed, plugin: Plugins = None) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from bench.command_line.options import (
     Device,
     EnsembleOf,
@@ -67,3 +72,35 @@ def export(
     asked = AskedModels(key or "", method, labelled, subset)
     for folder in export_predictions(Store(out), asked, to):
         say(f"predictions: {folder}")
+
+
+def weights(
+    network: Annotated[
+        str, typer.Argument(metavar="NAME", help="As a suite names it: smp:unet/resnet34, ...")
+    ],
+    to: Annotated[Path, typer.Option(help="The folder for the file.")] = Path("weights"),
+    fetch: Annotated[
+        bool, typer.Option("--fetch/--no-fetch", help="Fetch the file, or only say what it is.")
+    ] = True,
+) -> None:
+    """Say which file of weights a network expects, and fetch it, checked by its hash."""
+    from bench import registry
+    from bench.files.download import fetch as fetch_file
+    from bench.names import file_name
+
+    published = registry.networks().published_weights(network)
+    name = file_name(network.replace("/", "_").replace(":", "_"))
+    target = to / f"{name}{Path(published.url).suffix}"
+    say(f"file: {published.url}")
+    say(f"parameters: {published.parameters:,}")
+    say(f"mean: {list(published.mean)}, std: {list(published.std)}")
+    say(f"licence: {published.licence}")
+    say(f"in a suite: {{name: {network}, weights: {target}}}")
+    if not fetch:
+        return
+    if target.exists():
+        say(f"{target} is there already")
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = fetch_file(published.url, published.sha256, target)
+    say(f"fetched: {target}, sha256 {digest}")

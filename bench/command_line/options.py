@@ -210,6 +210,16 @@ DatasetId = Annotated[str, typer.Argument(help="A data set id, such as kvasir_se
 SplitExport = Annotated[
     Path | None, typer.Option(help="Write the split to this file, for `split:` in a suite.")
 ]
+NnUNetTo = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write a dataset folder of nnU-Net, such as nnUNet_raw/Dataset101_acdc4, with "
+        "--labelled and --subset."
+    ),
+]
+ExportedPatients = Annotated[
+    int | None, typer.Option(min=1, help="With --nnunet: how many patients are labelled.")
+]
 GridSize = Annotated[
     str, typer.Option(help="The size of a suite, such as 64x64: names classes lost on it.")
 ]

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Case, Task, TrainView
+from bench.api import IGNORE_INDEX, IGNORED, Case, Task, TrainView
 from bench.data.index import REMEDY, CaseEntry, Index, Side, StoredArray
 from bench.files.digests import FolderDigests
 from bench.files.records import read_json
@@ -63,9 +63,15 @@ class CaseList(Sequence[Case]):
     """
 
     def __init__(
-        self, folder: Path, entries: Sequence[CaseEntry], masks: bool, labels: bool
+        self,
+        folder: Path,
+        entries: Sequence[CaseEntry],
+        masks: bool,
+        labels: bool,
+        ignore: bool = False,
     ) -> None:
         self.entries = entries
+        self.ignore = ignore  # masks may hold IGNORED
         self.labels = labels
         self.images = open_pack(folder, "train_images")
         self.masks: NDArray[np.uint8] | None = None
@@ -91,6 +97,8 @@ class CaseList(Sequence[Case]):
         mask: NDArray[np.int64] | None = None
         if self.masks is not None:
             mask = take(self.masks, entry.masks).astype(np.int64)
+            if self.ignore:
+                mask[mask == IGNORED] = IGNORE_INDEX
         label: int | None = None
         if self.labels:
             label = entry.label
@@ -132,7 +140,7 @@ def train_view(
     hidden = [entry for entry in index.train if entry.group not in ranks]
     segments = task == "segmentation"
     return TrainView(
-        fit=CaseList(folder, shown, masks=segments, labels=class_known or not segments),
+        fit=CaseList(folder, shown, segments, class_known or not segments, index.card.ignore),
         unlabelled=CaseList(folder, hidden, masks=False, labels=class_known),
         spec=index.spec_of(task),
     )

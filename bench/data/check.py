@@ -169,7 +169,8 @@ def _summarise_case(record: Record, raw: RawCase, card: Card, grid: Grid | None)
     areas = None
     lost: tuple[int, ...] = ()
     if raw.mask is not None:
-        areas = np.bincount(raw.mask.ravel(), minlength=len(card.classes)) / raw.mask.size
+        pixels = np.bincount(raw.mask.ravel(), minlength=len(card.classes))
+        areas = pixels[: len(card.classes)] / raw.mask.size  # without those that are ignored
         if grid is not None:
             lost = _classes_lost(raw.mask, card, grid)
     return _CaseSummary(
@@ -189,8 +190,8 @@ def _classes_lost(mask: NDArray[np.uint8], card: Card, grid: Grid) -> tuple[int,
         parts = geometry.mask_slices(mask, card.slice_axis)
     left: set[int] = set()
     for part in parts:
-        left.update(classes_in(mask_on_grid(part, grid)))
-    return tuple(number for number in classes_in(mask) if number not in left)
+        left.update(classes_in(mask_on_grid(part, grid), card))
+    return tuple(number for number in classes_in(mask, card) if number not in left)
 
 
 def _lost_classes(card: Card, summaries: Sequence[_CaseSummary], grid: Grid) -> list[str]:

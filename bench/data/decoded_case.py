@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Card, Dataset, RawCase, Record
+from bench.api import IGNORED, Card, Dataset, RawCase, Record
 from bench.data import geometry
 from bench.data.index import (
     CaseEntry,
@@ -85,7 +85,7 @@ class DecodedCase:
             small = mask_on_grid(mask, self.grid)
             stored_mask = writers["train_masks"].add(small)
             entry = self._entry(name, mask, stored, stored_mask)
-            entries.append(replace(entry, classes_on_grid=classes_in(small)))
+            entries.append(replace(entry, classes_on_grid=classes_in(small, self.card)))
         return entries
 
     def _entry(
@@ -102,8 +102,8 @@ class DecodedCase:
             label=self.record.label,
             spacing=tuple(spacing) if spacing else None,
             shape=mask.shape,
-            classes=classes_in(mask),
-            area=float((mask > 0).sum() / plane),
+            classes=classes_in(mask, self.card),
+            area=float(_foreground(mask, self.card) / plane),
             images=images,
             masks=masks,
             volume=self.record.volume,
@@ -111,9 +111,20 @@ class DecodedCase:
         )
 
 
-def classes_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
+def classes_in(mask: NDArray[np.uint8], card: Card) -> tuple[int, ...]:
     """The foreground classes in a mask."""
-    return tuple(int(value) for value in np.unique(mask) if value)
+    values = np.unique(mask)
+    if card.ignore:
+        values = values[values != IGNORED]
+    return tuple(int(value) for value in values if value)
+
+
+def _foreground(mask: NDArray[np.uint8], card: Card) -> int:
+    """How many pixels of a mask are of a foreground class."""
+    is_foreground = mask > 0
+    if card.ignore:
+        is_foreground &= mask != IGNORED
+    return int(is_foreground.sum())
 
 
 def _plain_affine(raw: RawCase) -> tuple[tuple[float, ...], ...] | None:

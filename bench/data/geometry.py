@@ -37,10 +37,11 @@ def shrink_mask(mask: NDArray[np.uint8], factors: tuple[int, ...]) -> NDArray[np
         return mask
     axes = _axes_within_blocks(factors)
     counts = []
-    for label in range(int(mask.max(initial=0)) + 1):
+    labels = np.unique(mask)
+    for label in labels:
         inside = _blocks(mask[None] == label, factors)
         counts.append(inside.sum(axes)[0])
-    return np.argmax(counts, 0).astype(np.uint8)
+    return labels[np.argmax(counts, 0)].astype(np.uint8)
 
 
 def _blocks(volume: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:

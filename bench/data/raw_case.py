@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Card, RawCase
+from bench.api import IGNORED, Card, RawCase
 from bench.errors import DataProblem
 
 
@@ -65,7 +65,10 @@ def _checked_mask(
     is_real = mask.dtype.kind in "buif"
     with np.errstate(invalid="ignore"):  # NaN, which is refused below
         numbers = mask.astype(np.uint8) if is_real else mask
-    if not is_real or not np.array_equal(numbers, mask) or numbers.max() >= classes:
+    known = numbers
+    if card.ignore and is_real:
+        known = np.where(numbers == IGNORED, np.uint8(0), numbers)
+    if not is_real or not np.array_equal(numbers, mask) or known.max() >= classes:
         raise DataProblem(
             f"case {case}: {_odd_value(mask, classes)}; expected 0 to {classes - 1} "
             f"({', '.join(card.classes)}); fix the mask or name the class"

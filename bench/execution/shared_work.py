@@ -53,7 +53,7 @@ class SharedFolder:
         self.datasets = planned_datasets(self.plan, store)
         check_code(self.plan, self.datasets, plugins, store.out)
         files = plan_file.metric_files(self.plan, [*plugins, *store.plugins])
-        self.metrics = registry.case_metrics(files)
+        self.metrics = registry.case_metrics(files, self.plan.suite.keep_probabilities)
         self.metric_code = registry.metric_code(files)
         self.judged = {cell.key: cell for cell in self.plan.cells if cell.is_judged}
 

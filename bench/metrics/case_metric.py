@@ -39,6 +39,8 @@ class CasePair:
     truth: Mask
     spacing: tuple[float, ...] | None  # mm per axis; None where it is unknown: pixels
     tolerance: float  # of NSD, in mm or pixels as the spacing says
+    probability: NDArray[np.floating] | None = None  # of the class; None where none was kept
+    counted: Mask | None = None  # the pixels that are scored; None: all
 
     @cached_property
     def borders(self) -> Borders:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics.calibration import BINS, bin_sums, error_of_sums
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +54,41 @@ def macro_f1(counts: Floats) -> Floats:
     """
     correct = np.diagonal(counts, axis1=-2, axis2=-1)
     return _mean_of_classes(2 * correct, counts.sum(-1) + counts.sum(-2))
+
+
+def calibration_sums(
+    truth: NDArray[np.intp], probabilities: Floats, groups: Sequence[str]
+) -> Floats:
+    """What calibration is computed from, summed over the cases of each patient.
+
+    truth (N), probabilities (N x s subsets x K), patient of each case (N) -> n patients (sorted by
+    name), s, 3 BINS + 1: the sums of `bin_sums` over the highest probabilities, and the squared
+    differences of the Brier score.
+    """
+    names, patient = np.unique(np.asarray(groups), return_inverse=True)
+    subsets = probabilities.shape[1]
+    sums = np.zeros((len(names), subsets, 3 * BINS + 1))
+    happened = np.eye(probabilities.shape[2])[truth]
+    for number in range(len(names)):
+        own = patient == number
+        for subset in range(subsets):
+            of_patient = probabilities[own, subset]
+            correct = of_patient.argmax(-1) == truth[own]
+            binned = bin_sums(of_patient.max(-1), correct.astype(float))
+            squared = ((of_patient - happened[own]) ** 2).sum()
+            sums[number, subset] = [*binned.ravel(), squared]
+    return sums
+
+
+def brier_score(sums: Floats) -> Floats:
+    """Mean over cases of the squared differences, summed over the labels: 0 to 2 (Brier 1950)."""
+    cases = sums[..., :BINS].sum(-1)
+    return np.asarray(sums[..., -1] / cases)
+
+
+def calibration_error(sums: Floats) -> Floats:
+    """Expected calibration error of the predicted label (Guo et al. 2017, arXiv 1706.04599)."""
+    return error_of_sums(sums[..., :-1].reshape(*sums.shape[:-1], 3, BINS))
 
 
 def _mean_of_classes(numerators: Floats, denominators: Floats) -> Floats:

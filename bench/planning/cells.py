@@ -346,9 +346,13 @@ def _external_cells(
         folder = Path(str(entry.predictions).replace("{subset}", str(draw)))
         if not folder.is_dir():
             raise BenchError(
-                f"predictions {folder} given; expected a folder with one file for each test case"
+                f"predictions {folder} given; expected a folder with one file for each test case, "
+                "or in classification with labels.csv"
             )
-        code = hashing.digest([hashing.folder_hash(folder), registry.image_files_code()])
+        reader = registry.image_files_code()
+        if base.task == "classification":
+            reader = registry.external_labels_code()
+        code = hashing.digest([hashing.folder_hash(folder), reader])
         of_draw = replace(template, subset=draw, split=splits[draw], code=code)
         cells.append(replace(of_draw, predictions=folder))
     return cells
@@ -361,7 +365,18 @@ def _network(backbone: Backbone) -> dict[str, Any]:
         content["width"] = backbone.width
     if backbone.weights is not None:
         content["weights"] = weights_hash(backbone.weights)
-    return content
+    return {**content, **_start_of(backbone)}
+
+
+def _start_of(network: Backbone | Classifier) -> dict[str, Any]:
+    """How weights from a file are used, as far as a suite says it."""
+    start: dict[str, Any] = {}
+    if network.freeze:
+        start["freeze"] = True
+    for key in ("mean", "std"):
+        if getattr(network, key) is not None:
+            start[key] = getattr(network, key)
+    return start
 
 
 def _classifier(classifier: Classifier) -> dict[str, Any]:
@@ -369,7 +384,7 @@ def _classifier(classifier: Classifier) -> dict[str, Any]:
     content: dict[str, Any] = {"name": classifier.name}
     if classifier.weights is not None:
         content["weights"] = weights_hash(classifier.weights)
-    return content
+    return {**content, **_start_of(classifier)}
 
 
 def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -5,13 +5,14 @@ A split that differs from the one that finished cells were trained on is refused
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench import registry
 from bench.api import Card, Dataset, Record
 from bench.data import decode, decoded_case
+from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.planning import split
 from bench.planning.cells import PlannedDataset
@@ -106,6 +107,50 @@ def _prepare(
         drawn = _with_orders(drawn, given, suite)
     check_split(drawn, suite, store, name)
     return PlannedDataset(prepared, drawn, split.own_lists(records))
+
+
+def prepare_tested(
+    suite: Suite,
+    datasets: Mapping[str, PlannedDataset],
+    data: Path | None,
+    store: Store,
+    plugins: Sequence[Path] = (),
+) -> dict[str, DecodedDataset]:
+    """Each data set of `test_on`, with all its cases decoded as test cases.
+
+    Raises BenchError for one that does not have the classes of the data sets trained on.
+    """
+    tested = {}
+    for name in suite.test_on:
+        dataset, code = registry.dataset(name, data, plugins)
+        for trained in datasets.values():
+            check_same_classes(dataset.card, trained.prepared.index.card, suite)
+        records = dataset.records()
+        if "classification" in suite.tasks:
+            check_labels(dataset.card, records)
+        sides: dict[str, list[Record]] = {"train": [], "test": records}
+        grid = _grid(suite)
+        tested[name] = decode.prepare(dataset, sides, grid, store.cache, code, drop_copies=False)
+    return tested
+
+
+def check_same_classes(tested: Card, trained: Card, suite: Suite) -> None:
+    """Raise BenchError if a model of one data set means nothing on another one."""
+    compared: dict[str, tuple[object, object]] = {"channels": (tested.channels, trained.channels)}
+    if "segmentation" in suite.tasks:
+        compared["classes"] = (tested.classes, trained.classes)
+    if "classification" in suite.tasks:
+        compared["labels"] = (tested.labels, trained.labels)
+    for what, (there, here) in compared.items():
+        if there != here:
+            raise BenchError(
+                f"test_on: {tested.id} given, whose {what} are {_listed(there)}; those of "
+                f"{trained.id} are {_listed(here)}; expected the same; drop it, or rename them"
+            )
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def check_labels(card: Card, records: Sequence[Record]) -> None:

@@ -12,6 +12,7 @@ from bench import hashing, registry
 from bench.cell_folder import BOARD_FILE
 from bench.errors import BenchError, cut
 from bench.files.records import parse_record, plain_data, read_sealed, write_sealed
+from bench.metrics.case_metric import CaseMetric
 from bench.names import EXTERNAL
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
@@ -114,6 +115,8 @@ class Plan:
     provenance: Mapping[str, str] = field(default_factory=dict)
     metric_code: Mapping[str, str] = field(default_factory=dict)  # hash of each file of `metrics`
     auto_precision: Precision | None = None  # what `precision: auto` stands for in this folder
+    # The folder of the decoded images of each data set of `test_on`.
+    tested_on: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def trials(self) -> int:
@@ -254,11 +257,13 @@ def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:
         weights = _moved(network.weights, move)
         changes[name] = network.model_copy(update={"weights": weights})
     caches = {name: move(cache) for name, cache in plan.caches.items()}
+    tested_on = {name: move(cache) for name, cache in plan.tested_on.items()}
     return replace(
         plan,
         suite=suite.model_copy(update=changes),
         metric_code=metric_code,
         caches=caches,
+        tested_on=tested_on,
         cells=[_with_moved_predictions(cell, move) for cell in plan.cells],
     )
 
@@ -295,6 +300,12 @@ def metric_files(plan: Plan, plugins: Sequence[Path]) -> list[Path]:
         code = plan.metric_code.get(str(file), "unknown")
         files.append(named_plugin(file.name, code, plugins))
     return files
+
+
+def planned_metrics(plan: Plan, plugins: Sequence[Path]) -> tuple[CaseMetric, ...]:
+    """The per-case metrics of a suite. Raises BenchError as `metric_files` does."""
+    files = metric_files(plan, plugins)
+    return registry.case_metrics(files, plan.suite.keep_probabilities)
 
 
 def write_plan(out: Path, plan: Plan) -> None:

@@ -49,6 +49,8 @@ class Suite(StrictModel):
     note: str | None = Field(default=None, max_length=10_000)  # a warning at the top of the page
     tasks: list[Task] = Field(default=["segmentation"], min_length=1)
     datasets: list[Name] = Field(min_length=1, max_length=1000)
+    # Other data sets of the same classes, which finished models are tested on without training.
+    test_on: list[Name] = Field(default=[], max_length=1000)
     fractions: list[Fraction] = Field(default=[], max_length=1000)
     labelled: list[Annotated[int, between(1, 10**7)]] = Field(default=[], max_length=1000)
     # Further budgets, in the unit of the others, at which the reference alone is run.
@@ -94,6 +96,7 @@ class Suite(StrictModel):
         default=2.0, strict=True, gt=0, le=10**4
     )  # mm if the spacing is known, else pixels
     keep_models: YesOrNo = True
+    keep_probabilities: YesOrNo = False  # of each test case, for calibration
     seed: Annotated[int, between(-(2**63), 2**63 - 1)] = 0
     # stratified: labelled patients are drawn. list: they are the first L of the data's own list.
     draw: Literal["stratified", "list"] = "stratified"
@@ -110,7 +113,7 @@ class Suite(StrictModel):
             raise ValueError("expected one extractor, or 'inception' and one other")
         return texts
 
-    @field_validator("datasets", "fractions", "labelled", "metrics")
+    @field_validator("datasets", "test_on", "fractions", "labelled", "metrics")
     @classmethod
     def _once(cls, values: list[Any]) -> list[Any]:
         twice = [value for value in values if values.count(value) > 1]
@@ -194,10 +197,22 @@ class Suite(StrictModel):
             "draw: list": self.draw == "list",
             "tasks: [classification]": "classification" in self.tasks,
             "method: external": any(entry.method == EXTERNAL for entry in self.methods),
+            "test_on": self.test_on,
         }
         given = [name for name, value in excluded.items() if value]
         if given:
             raise ValueError(f"'outer_folds' does not go with '{given[0]}'; drop one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _tests_fit(self) -> Suite:
+        if self.test_on and not self.keep_models:
+            raise ValueError("'test_on' needs the models; drop 'keep_models: false'")
+        for name in self.test_on:
+            if self.datasets == [name]:
+                raise ValueError(
+                    f"'test_on: {name}' given, which the suite trains on; name another data set"
+                )
         return self
 
     @model_validator(mode="after")
@@ -259,17 +274,27 @@ class Suite(StrictModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _patches_fit(self) -> Suite:
+        patch = registry.networks().patch_of(self.classifier.name)
+        if "classification" in self.tasks and any(side % patch for side in self.size):
+            raise ValueError(
+                f"'size: {self.size}' does not suit {self.classifier.name}; "
+                f"give multiples of {patch}"
+            )
+        return self
+
     @property
     def inference_settings(self) -> dict[str, Any]:
         """How test images become label maps; part of the keys of cells that segment."""
-        if len(self.size) == 2:
-            return {"largest_component": self.largest_component}
-        stride = self.stride or [side // 2 for side in self.size]
-        return {
-            "stride": stride,
-            "shrink": self.shrink or [1, 1, 1],
-            "largest_component": self.largest_component,
-        }
+        settings: dict[str, Any] = {}
+        if len(self.size) == 3:
+            settings["stride"] = self.stride or [side // 2 for side in self.size]
+            settings["shrink"] = self.shrink or [1, 1, 1]
+        settings["largest_component"] = self.largest_component
+        if self.keep_probabilities:
+            settings["keep_probabilities"] = True
+        return settings
 
     @property
     def judging_extractors(self) -> list[str]:
@@ -285,11 +310,20 @@ class Suite(StrictModel):
         return texts
 
     def entries(self, task: Task) -> list[Entry]:
-        """The entries of one task; predictions made elsewhere take part in segmentation only."""
-        entries = [entry for entry in self.methods if task in (entry.tasks or self.tasks)]
-        if task == "segmentation":
-            return entries
-        return [entry for entry in entries if entry.method != EXTERNAL]
+        """The entries of one task.
+
+        Predictions made elsewhere are of one: where a suite has both tasks, of segmentation unless
+        they name the other.
+        """
+        entries = []
+        for entry in self.methods:
+            tasks = entry.tasks or self.tasks
+            is_open = entry.method == EXTERNAL and not entry.tasks
+            if is_open and "segmentation" in self.tasks:
+                tasks = ["segmentation"]
+            if task in tasks:
+                entries.append(entry)
+        return entries
 
     @property
     def trained_methods(self) -> list[str]:

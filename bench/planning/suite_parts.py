@@ -12,6 +12,7 @@ from bench import registry
 from bench.api import Task
 from bench.names import DEFAULT, EXTERNAL, TUNED
 
+_VIT_NAME = re.compile(r"vit:[A-Za-z0-9_.+-]{1,100}")
 _SMP_NAME = re.compile(r"smp:[A-Za-z0-9_+-]{1,50}/[A-Za-z0-9_.+-]{1,100}")
 
 
@@ -35,6 +36,8 @@ Draws = Annotated[int, between(1, 1000)]
 Steps = Annotated[int, between(1, 10**8)]
 Side = Annotated[int, between(8, 8192)]
 
+Colour = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=3, max_length=3)]
+
 
 class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -45,15 +48,31 @@ class Backbone(StrictModel):
 
     name: str = "unet"
     width: Annotated[int, between(2, 4096)] = 16  # channels of the first level of `unet` and `vnet`
-    weights: Path | None = None  # a file with encoder weights of `smp:...`
+    weights: Path | None = None  # a file with encoder weights of `smp:...` or `vit:...`
+    freeze: YesOrNo = False  # the encoder keeps these weights
+    mean: Colour | None = None  # what the weights expect, if not what their library says
+    std: Colour | None = None
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
         known = registry.networks().NDIM
-        if name not in known and not _SMP_NAME.fullmatch(name):
-            raise ValueError(f"expected {', '.join(known)} or smp:<architecture>/<encoder>")
+        pretrained = _SMP_NAME.fullmatch(name) or _VIT_NAME.fullmatch(name)
+        if name not in known and not pretrained:
+            raise ValueError(
+                f"expected {', '.join(known)} or smp:<architecture>/<encoder> or vit:<name in timm>"
+            )
+        if name.lower().startswith("smp:dpt/"):
+            raise ValueError(
+                "smp's DPT decodes tokens beside maps, which methods do not hand on; "
+                "use vit:<name in timm>"
+            )
         return name
+
+    @model_validator(mode="after")
+    def _starts_from_weights(self) -> Backbone:
+        _expect_weights(self)
+        return self
 
 
 class Classifier(StrictModel):
@@ -61,6 +80,22 @@ class Classifier(StrictModel):
 
     name: Name = "resnet18"
     weights: Path | None = None  # a file with a state dict of this network; its last layer is reset
+    freeze: YesOrNo = False  # all but the last layer keeps these weights
+    mean: Colour | None = None  # what the weights expect, if not what timm says
+    std: Colour | None = None
+
+    @model_validator(mode="after")
+    def _starts_from_weights(self) -> Classifier:
+        _expect_weights(self)
+        return self
+
+
+def _expect_weights(network: Backbone | Classifier) -> None:
+    """Raise ValueError where a key is given that means nothing without weights."""
+    given = {"freeze": network.freeze, "mean": network.mean, "std": network.std}
+    named = [key for key, value in given.items() if value]
+    if named and network.weights is None:
+        raise ValueError(f"'{named[0]}' goes with 'weights'; give both, or drop it")
 
 
 class Entry(StrictModel):
@@ -88,6 +123,11 @@ class Entry(StrictModel):
             )
         if self.method != EXTERNAL and any(given):
             raise ValueError("'predictions' and 'budget' go with 'method: external'; drop them")
+        if self.method == EXTERNAL and len(self.tasks) > 1:
+            raise ValueError(
+                f"'tasks: {self.tasks}' given with 'method: external'; its predictions are of one "
+                "task; make an entry for each"
+            )
         if self.method == EXTERNAL and self.precision is not None:
             raise ValueError("'precision' does not go with 'method: external'; drop it")
         return self

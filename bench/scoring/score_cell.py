@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import hashing, store
+from bench.api import IGNORED
 from bench.cell_folder import RUN_AGAIN, CellFolder
 from bench.cell_records import CellJob, CellKey, PredictionSet, ScoreStamp, SelectedCheckpoint
 from bench.data import cache
 from bench.data.index import CaseEntry, Index, Side, read_index
 from bench.errors import BenchError
 from bench.files.records import CHANGED, write_text
+from bench.metrics import calibration
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric, CasePair
 from bench.registry import scoring_sources
@@ -172,13 +174,27 @@ def score_masks(
 ) -> list[TableRow]:
     """A row for each case and foreground class; without predictions all at their worst."""
     masks = cache.native_masks(decoded, index, side)
+    needs_probabilities = any(metric in calibration.METRICS for metric in metrics)
     rows: list[TableRow] = []
     for entry in index.side(side):
         prediction = None
+        probabilities = None
         if predictions is not None:
             prediction = read_label_map(predictions, entry.id, entry.shape)
         classes = index.spec.classes
-        rows += score_case(entry, prediction, masks[entry.id], classes, tolerance, metrics)
+        if prediction is not None and needs_probabilities:
+            shape = (classes, *entry.shape)
+            probabilities = read_kept_probabilities(predictions, entry.id, shape)
+        rows += score_case(
+            entry,
+            prediction,
+            masks[entry.id],
+            classes,
+            tolerance,
+            metrics,
+            probabilities,
+            index.card.ignore,
+        )
     return rows
 
 
@@ -189,13 +205,30 @@ def label_map_file(folder: Path, case: str) -> Path:
 
 def read_label_map(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """A stored label map (*S), or None where it is missing, unreadable or of another shape."""
-    file = label_map_file(folder, case)
+    label_map: NDArray[np.uint8] | None = _read_array(folder, case, "label_map", shape)
+    return label_map
+
+
+def read_kept_probabilities(
+    folder: Path | None, case: str, shape: tuple[int, ...]
+) -> NDArray[np.float16] | None:
+    """Stored probabilities (K *S), or None where there are none, as in predictions from elsewhere.
+
+    A label map then counts as probabilities of 0 and 1.
+    """
+    if folder is None:
+        return None
+    probabilities: NDArray[np.float16] | None = _read_array(folder, case, "probabilities", shape)
+    return probabilities
+
+
+def _read_array(folder: Path, case: str, name: str, shape: tuple[int, ...]) -> Any:
     try:
-        with np.load(file) as content:
-            label_map: NDArray[np.uint8] = content["label_map"]
+        with np.load(label_map_file(folder, case)) as content:
+            array = content[name]
     except Exception:  # whatever the damage of a torn archive leads to; the case counts as missing
         return None
-    return label_map if label_map.shape == shape else None
+    return array if array.shape == shape else None
 
 
 def score_case(
@@ -205,19 +238,37 @@ def score_case(
     classes: int,
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
+    probabilities: NDArray[np.float16] | None = None,
+    ignore: bool = False,
 ) -> list[TableRow]:
-    """One row for each foreground class of a case, at its worst where there is no prediction."""
+    """One row for each foreground class of a case, at its worst where there is no prediction.
+
+    `probabilities` (K *S) are those behind the label map, where a suite keeps them. With `ignore`,
+    pixels whose class the reference does not know count as absent in both.
+    """
     rows = []
+    counted = None
+    if ignore:
+        counted = reference != IGNORED
     for number in range(1, classes):
         truth = reference == number
-        guess = None if prediction is None else prediction == number
+        guess = None
+        probability = None
+        if prediction is not None:
+            guess = prediction == number
+        if guess is not None and counted is not None:
+            guess &= counted
+        if probabilities is not None:
+            probability = probabilities[number]
         row = {
             "case": entry.id,
             "group": entry.group,
             "class": number,
             "reference": int(truth.any()),
         }
-        rows.append({**row, **score_pair(guess, truth, entry.spacing, tolerance, metrics)})
+        spacing = entry.spacing
+        values = score_pair(guess, truth, spacing, tolerance, metrics, probability, counted)
+        rows.append({**row, **values})
     return rows
 
 
@@ -227,6 +278,8 @@ def score_pair(
     spacing: tuple[float, ...] | None,
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
+    probability: NDArray[np.float16] | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> TableRow:
     """What one class of one case scores, by column; None in those not defined on it."""
     missing = guess is None
@@ -234,7 +287,7 @@ def score_pair(
         pair = CasePair(np.zeros_like(truth), truth, spacing, tolerance)
         row: TableRow = {"predicted": 1}
     else:
-        pair = CasePair(guess, truth, spacing, tolerance)
+        pair = CasePair(guess, truth, spacing, tolerance, probability, counted)
         row = {"predicted": int(guess.any())}
     has_reference = bool(truth.any())
     for metric in metrics:

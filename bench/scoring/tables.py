@@ -268,7 +268,12 @@ COUNTED: dict[str, Callable[[Floats], Floats]] = {
     "balanced_accuracy": classification.balanced_accuracy,
     "macro_f1": classification.macro_f1,
 }
-LABEL_METRICS = (*COUNTED, "auroc")
+# Of sums over patients: see `classification.calibration_sums`.
+CALIBRATED: dict[str, Callable[[Floats], Floats]] = {
+    "label_brier": classification.brier_score,
+    "label_ece": classification.calibration_error,
+}
+LABEL_METRICS = (*COUNTED, "auroc", *CALIBRATED)
 
 
 class LabelScores:
@@ -307,6 +312,11 @@ def label_matrix(scores: Sequence[LabelScores], metric: str) -> Floats | None:
         counts = classification.confusion_counts(first.label, predicted, first.group, labels)
         matrix = jackknife.pseudo_values_of_sums(statistic, counts)
         return centred(matrix, statistic(counts.sum(0)))
+    if metric in CALIBRATED:
+        probabilities = np.stack([draw.probabilities for draw in scores], 1)
+        sums = classification.calibration_sums(first.label, probabilities, first.group)
+        matrix = jackknife.pseudo_values_of_sums(CALIBRATED[metric], sums)
+        return centred(matrix, CALIBRATED[metric](sums.sum(0)))
     try:
         return _auroc_matrix(scores)
     except BenchError:

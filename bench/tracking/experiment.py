@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import hashing, registry
+from bench import hashing
 from bench.cell_folder import PREDICTION_SETS, CellFolder
 from bench.cell_records import unusable_curves
 from bench.errors import BenchError
 from bench.files.records import plain_data
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import StudyFacts, metric_files, read_plan
+from bench.planning.plan_file import StudyFacts, planned_metrics, read_plan
 from bench.store import Store
 from bench.tracking.connection import client_class, locked
 from bench.tracking.content import (
@@ -122,7 +122,7 @@ class Mirror:
         self.plan = read_plan(self.store.out)
         # A tuned cell whose settings came out as the defaults is the default cell.
         self.cells = {cell.key: cell for cell in reversed(self.plan.cells) if not cell.refusal}
-        self.metrics = registry.case_metrics(metric_files(self.plan, self.store.plugins))
+        self.metrics = planned_metrics(self.plan, self.store.plugins)
 
     def write_all(self) -> int:
         """Write what is finished and not there yet; returns the number of runs written."""

@@ -16,6 +16,7 @@ MOST_LINES = 20  # mismatches of a check that are printed
 LABELS = (
     "key",
     "task",
+    "trained_on",
     "dataset",
     "labelled",
     "method",

@@ -25,6 +25,8 @@ DEFINED: dict[str, tuple[str, bool | None]] = {
     "nsd": ("nsd", True),
     "fp_rate": ("predicted", False),
     "dice_all": ("dice", None),
+    "brier": ("brier", None),
+    "ece": ("ece", None),
 }
 
 
@@ -167,6 +169,29 @@ def _area(values: Sequence[float], positive: Sequence[bool]) -> float:
     return wins / (len(high) * len(low))
 
 
+def label_brier(lines: Lines) -> float:
+    """Mean over cases of the squared differences of all probabilities from the true label."""
+    squares = []
+    for label, chances in _labels_and_chances(lines):
+        squares.append(sum((chance - (number == label)) ** 2 for number, chance in chances))
+    return fmean(squares)
+
+
+def label_ece(lines: Lines) -> float:
+    """The gap between confidence and correctness in each of 15 bins, weighted by their cases."""
+    gaps: dict[int, float] = defaultdict(float)
+    for label, chances in _labels_and_chances(lines):
+        predicted, highest = max(chances, key=lambda chance: chance[1])
+        gaps[min(int(highest * 15), 14)] += highest - (predicted == label)
+    return sum(map(abs, gaps.values())) / len(lines)
+
+
+def _labels_and_chances(lines: Lines) -> list[tuple[int, list[tuple[int, float]]]]:
+    """The label of each case, and the probability of each label by its number."""
+    pairs = zip(column_of(lines, "label"), column_of(lines, "probabilities"), strict=True)
+    return [(int(label), list(enumerate(map(float, text.split())))) for label, text in pairs]
+
+
 # --- pseudo-healthy images
 
 
@@ -220,6 +245,8 @@ OF_LABELS: dict[str, Callable[[Lines], float]] = {
     "balanced_accuracy": balanced_accuracy,
     "macro_f1": macro_f1,
     "auroc": auroc,
+    "label_brier": label_brier,
+    "label_ece": label_ece,
 }
 OF_PSEUDO_HEALTHY: dict[str, Callable[[Lines], float]] = {
     "healthiness": healthiness,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import registry
 from bench.cell_folder import CellFolder
 from bench.data.cache import decoded_files
 from bench.data.index import Index, is_decoded, read_index
@@ -17,7 +16,7 @@ from bench.files.digests import DIGESTS
 from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
-from bench.planning.plan_file import Plan, metric_files
+from bench.planning.plan_file import Plan, planned_metrics
 from bench.scoring.score_cell import score_labels, score_masks
 from bench.scoring.tables import FIELDS, LABEL_FIELDS
 from bench.verify.files import ENDED, SEGMENTATION, ResultFolder, read_if_whole
@@ -177,7 +176,7 @@ def check_again(results: ResultFolder) -> Check:
     count = 0
     gone = set()
     packs: dict[Path, list[Mismatch]] = {}
-    metrics = registry.case_metrics(metric_files(results.plan, results.store.plugins))
+    metrics = planned_metrics(results.plan, results.store.plugins)
     for cell, folder in _with_predictions(results):
         decoded = results.plan.decoded(cell)
         if not is_decoded(decoded):
@@ -198,7 +197,7 @@ def check_again(results: ResultFolder) -> Check:
             scored = _scored(predictions, decoded, index, cell, results.plan, metrics)
             count += len(scored)
             where = f"{results.relative_name(folder.scores(which))}: {cell_label(cell)}"
-            mismatches += _changed_lines(where, results.read_lines(folder.scores(which)), scored)
+            mismatches += changed_lines(where, results.read_lines(folder.scores(which)), scored)
     note = None
     if gone:
         note = f"{', '.join(sorted(gone))}: not scored again, the decoded test cases are gone"
@@ -264,9 +263,10 @@ def _copied_otherwise(
             yield Mismatch(where, cell_label(cell), "", "another file", f"a copy of {origin}")
 
 
-def _changed_lines(
+def changed_lines(
     where: str, stored: Lines, scored: Sequence[Mapping[str, Any]]
 ) -> Iterator[Mismatch]:
+    """Each number of a score table that its predictions do not score now."""
     by_pair = {(line.get("case"), line.get("class")): line for line in stored}
     for row in scored:
         case = row["case"]

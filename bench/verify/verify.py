@@ -20,6 +20,7 @@ from bench.files.records import read_json
 from bench.planning.plan_file import metric_files, read_plan
 from bench.published.board_file import is_published
 from bench.store import Store, refuse_links
+from bench.verify.elsewhere import check_elsewhere
 from bench.verify.files import (
     ResultFolder,
     check_keys,
@@ -75,6 +76,8 @@ def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]
         checks.append(check_trials(results))
     if is_published(store.out):
         checks.append(check_versions(results))
+    if results.plan.tested_on:
+        checks.append(check_elsewhere(results, deep))
     if deep:
         checks.append(check_again(results))
     checks += _check_board(results, stored, writer)

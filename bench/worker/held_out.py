@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.api import IGNORED, Card
 from bench.data import cache
 from bench.data.index import CaseEntry, Index
 from bench.files.records import write_text
@@ -39,7 +40,7 @@ def write(
     if isinstance(predictor, ClassPredictor):
         rows = _label_rows(predictor, decoded, entries)
     else:
-        rows = list(_mask_rows(predictor, decoded, entries))
+        rows = list(_mask_rows(predictor, decoded, entries, index.card))
     columns = list(rows[0]) if rows else ["case"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -56,7 +57,7 @@ def _images(decoded: Path, entries: Sequence[CaseEntry]) -> NDArray[np.float32]:
 
 
 def _mask_rows(
-    predictor: Predictor, decoded: Path, entries: Sequence[CaseEntry]
+    predictor: Predictor, decoded: Path, entries: Sequence[CaseEntry], card: Card
 ) -> Iterator[Mapping[str, Any]]:
     """Dice of each class; the slices of a volume are one case, as on the leaderboard."""
     pack = cache.open_pack(decoded, "train_masks")
@@ -69,6 +70,8 @@ def _mask_rows(
         for number in range(1, predictor.spec.classes):
             predicted = label_maps == number
             reference = references == number
+            if card.ignore:
+                predicted &= references != IGNORED
             yield {
                 "case": case,
                 "group": parts[0].group,

@@ -20,6 +20,7 @@ from bench.errors import NotFiniteError
 from bench.names import file_name
 from bench.store import PROBABILITIES
 from bench.worker import windows
+from bench.worker.native import native_probabilities
 
 BATCH = 16  # images, slices or windows at once, at most
 BATCH_PIXELS = 2**20  # of a batch, at most
@@ -92,9 +93,22 @@ class Predictor:
             count += len(group)
             parts = probabilities.split([len(array) for _, array in group])
             for (entry, _), part in zip(group, parts, strict=True):
-                labels = self.label_map(part, entry.shape, entry.slice_axis)
-                np.savez_compressed(folder / f"{file_name(entry.id)}.npz", label_map=labels)
+                file = folder / f"{file_name(entry.id)}.npz"
+                arrays = self._kept_arrays(part, entry)
+                np.savez_compressed(file, **arrays)
         return count, 1000 * seconds / max(1, images)
+
+    def _kept_arrays(self, probabilities: torch.Tensor, entry: CaseEntry) -> dict[str, Any]:
+        """What is written of a case: its label map and, where a suite keeps them, probabilities."""
+        arrays: dict[str, Any] = {
+            "label_map": self.label_map(probabilities, entry.shape, entry.slice_axis)
+        }
+        if self.settings.get("keep_probabilities", False):
+            factors = self.settings["shrink"] if self.spec.ndim == 3 else ()
+            arrays["probabilities"] = native_probabilities(
+                probabilities, entry.shape, entry.slice_axis, factors
+            )
+        return arrays
 
     def _groups(self, cases: Iterable[TestCase]) -> Iterator[list[TestCase]]:
         """Cases in groups that fill a batch; the slices of a volume stay together.

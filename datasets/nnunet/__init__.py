@@ -20,6 +20,7 @@ from datasets.nnunet.files import (
     refuse_other_count,
     refuse_repeated_cases,
 )
+from datasets.readers.mask_codes import with_ignored
 from datasets.readers.nifti import (
     NO_ORIENTATION,
     count_dimensions,
@@ -45,6 +46,13 @@ class NnUNet:
         self.palette = Palette()
         self.facts = read_dataset_json(root / "dataset.json")
         self.card = _make_card(dataset_id, root, self.facts)
+
+    @property
+    def numbered(self) -> tuple[str, ...]:
+        """The names of the numbers in label files: the classes, then the ignore label if any."""
+        if self.card.ignore:
+            return (*self.card.classes, "ignore")
+        return self.card.classes
 
     def records(self) -> list[Record]:
         """The labelled cases in natural order, training before test. Raises DataProblem."""
@@ -72,13 +80,13 @@ class NnUNet:
         image = np.concatenate(channels)
         self._check_image(record.image, image)
         self.palette.compare(record.masks[0])
-        mask = read_number_mask(record.masks[0], self.card.classes)
+        mask = read_number_mask(record.masks[0], self.numbered)
         if mask.shape != image.shape[1:]:
             raise DataProblem(
                 f"{record.masks[0]}: label of shape {mask.shape}; expected {image.shape[1:]}, "
                 f"as {record.image.name}; save both on one grid"
             )
-        return RawCase(image, mask)
+        return with_ignored(RawCase(image, mask), self.card)
 
     def _read_volume(self, record: Record) -> RawCase:
         """Decode a case of NIfTI files: channels and label on the grid of the first channel."""
@@ -91,10 +99,11 @@ class NnUNet:
             channels.append(grid.to_harness(voxels))
         image = np.stack(channels)
         self._check_image(record.image, image)
-        mask = read_nifti_mask(record.masks[0], self.card.classes, grid, record.image.name)
+        mask = read_nifti_mask(record.masks[0], self.numbered, grid, record.image.name)
+        raw = RawCase(image, mask, grid.spacing, notes=(NO_ORIENTATION,))
         if grid.is_oriented:
-            return RawCase(image, mask, grid.spacing, affine=grid.affine)
-        return RawCase(image, mask, grid.spacing, notes=(NO_ORIENTATION,))
+            raw = RawCase(image, mask, grid.spacing, affine=grid.affine)
+        return with_ignored(raw, self.card)
 
     def _check_image(self, path: Path, image: NDArray[Any]) -> None:
         """Raise DataProblem where an image (C *S) is not what the card says."""
@@ -153,6 +162,7 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         redistribute=False,
         slice_axis=thickest_axis(first_file) if ndim == 3 else 0,
         oriented=facts.is_nifti,
+        ignore=facts.ignore,
     )
 
 

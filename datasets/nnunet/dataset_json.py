@@ -26,6 +26,7 @@ class DatasetJson:
     licence: str = "unknown"
     reference: str = "unknown"
     cases: int | None = None  # training cases, as numTraining says
+    ignore: bool = False  # the number behind those of the classes marks pixels without a class
     normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
 
     @property
@@ -51,6 +52,7 @@ def read_dataset_json(path: Path) -> DatasetJson:
         licence=str(given.get("licence") or given.get("license") or "unknown"),
         reference=str(given.get("reference") or "unknown"),
         cases=_read_count(path, given.get("numTraining")),
+        ignore=_has_ignore(given.get("labels")),
         normals=given.get("normals") is True,
     )
 
@@ -124,14 +126,26 @@ def _read_classes(path: Path, labels: Any) -> tuple[str, ...]:
         )
     numbers = _numbers_by_name(labels)
     _refuse_special_labels(path, numbers)
+    ignored = numbers.pop("ignore", None)
+    if ignored is not None and ignored != len(numbers):
+        raise DataProblem(
+            f"{path}: an 'ignore' label ({ignored}); expected {len(numbers)}, the number behind "
+            "those of the classes, as nnU-Net does; change the masks and that key"
+        )
     names = {number: name for name, number in numbers.items()}
-    is_complete = set(names) == set(range(len(numbers))) and len(numbers) >= len(labels)
+    given = len(labels) - int(ignored is not None)
+    is_complete = set(names) == set(range(len(numbers))) and len(numbers) >= given
     if not is_complete or not 2 <= len(numbers) <= MOST_CLASSES:
         raise DataProblem(
             f"{path}: labels {shown(labels)}; expected at least two names with the numbers "
             "0 (background), 1, 2 and so on, each once; fix that key"
         )
     return tuple(names[number] for number in range(len(names)))
+
+
+def _has_ignore(labels: Any) -> bool:
+    """Whether labels have the name that nnU-Net keeps for pixels without a class."""
+    return isinstance(labels, dict) and "ignore" in {*labels, *map(str, labels.values())}
 
 
 def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,18 +156,13 @@ def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:
-    """Raise DataProblem on regions, the ignore label and values that are not whole numbers."""
+    """Raise DataProblem on regions and values that are not whole numbers."""
     for name, number in numbers.items():
         if isinstance(number, list):
             raise DataProblem(
                 f"{path}: label '{cut(name)}' is a region {shown(number)}; "
                 "expected one number for each class, as regions may overlap; "
                 "give each part a label of its own"
-            )
-        if name == "ignore":
-            raise DataProblem(
-                f"{path}: an 'ignore' label ({number}); expected every pixel to have a class; "
-                "remove the label and the cases that use it"
             )
         if type(number) is not int:
             raise DataProblem(

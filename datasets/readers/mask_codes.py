@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.api import IGNORED, Card, RawCase
 from bench.errors import DataProblem
 from datasets.readers.masks import read_shown_levels
 from datasets.readers.opening import open_picture
@@ -24,6 +25,14 @@ class MaskCodes:
 
     def __bool__(self) -> bool:
         return bool(self.values or self.colours)
+
+
+def with_ignored(raw: RawCase, card: Card) -> RawCase:
+    """A case whose mask holds IGNORED in place of the number behind those of the classes."""
+    if not card.ignore or raw.mask is None:
+        return raw
+    mask = np.where(raw.mask == len(card.classes), np.uint8(IGNORED), raw.mask)
+    return replace(raw, mask=mask)
 
 
 def read_coded_mask(path: Path, classes: Sequence[str], codes: MaskCodes) -> NDArray[np.uint8]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from bench.api import IGNORED
 from bench.errors import DataProblem, cut, shown
 from datasets.readers.pairing import first_names, normal_name
 from datasets.readers.patterns import Pattern, expected_pattern
@@ -30,6 +31,7 @@ FACT_TYPES: dict[str, Any] = {
     "values": list,
     "colours": list,
     "convert": str,
+    "ignore": (int, list),
 }
 CONVERSIONS = ("grey", "rgb")
 MOST_CLASSES = 256  # masks are stored as uint8
@@ -54,6 +56,8 @@ class FolderFacts:
     values: tuple[int, ...] = ()  # of pixels of a mask, one for each class
     colours: tuple[tuple[int, ...], ...] = ()  # red, green, blue, one for each class
     convert: str = ""  # images to "grey" or "rgb"
+    # Of pixels whose class is not known: a value, or a colour where classes have colours.
+    ignore: int | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ def _check_together(path: Path, facts: FolderFacts) -> None:
                 f"{path}: {key} has {len(codes)} entries for the {len(facts.classes)} classes "
                 f"{', '.join(facts.classes)}; expected one for each, in this order; fix that line"
             )
+    _check_ignore(path, facts)
     known = Pattern(facts.images).placeholders if facts.images else ("id",)
     for text in facts.masks:
         unknown = [name for name in Pattern(text).placeholders if name not in known]
@@ -136,6 +141,29 @@ def _check_together(path: Path, facts: FolderFacts) -> None:
                 f'{path}: masks = "{text}" names {{{unknown[0]}}}; expected placeholders that '
                 "images names too; add it there, or write *"
             )
+
+
+def _check_ignore(path: Path, facts: FolderFacts) -> None:
+    """Raise DataProblem where the ignore label is also a class, or of another kind than classes."""
+    if facts.ignore is None:
+        return
+    codes: Sequence[object] = facts.colours or facts.values or range(len(facts.classes))
+    if facts.ignore in codes:
+        number = list(codes).index(facts.ignore)
+        raise DataProblem(
+            f"{path}: ignore = {shown(facts.ignore)}, which is also the class "
+            f"'{cut(facts.classes[number])}'; expected a code of its own; change one of them"
+        )
+    if isinstance(facts.ignore, tuple) != bool(facts.colours):
+        expected = "a colour, as classes have" if facts.colours else "a value, as classes have"
+        raise DataProblem(
+            f"{path}: ignore = {shown(facts.ignore)}; expected {expected}; fix that line"
+        )
+    if len(facts.classes) > IGNORED:
+        raise DataProblem(
+            f"{path}: ignore given with {len(facts.classes)} classes; expected at most {IGNORED}; "
+            "remove one of them"
+        )
 
 
 def _check_fact(path: Path, key: str, value: Any) -> None:
@@ -157,6 +185,8 @@ def _expected_value(key: str, value: Any) -> str | None:
         return f"a value of type {getattr(wanted, '__name__', 'str or list')}"
     if key in ("images", "masks"):
         return _expected_patterns(value)
+    if key == "ignore" and not _is_code(value):
+        return "a value from 0 to 65535, or a colour as [red, green, blue] from 0 to 255"
     if key == "convert" and value not in CONVERSIONS:
         return f"one of {', '.join(CONVERSIONS)}"
     if key == "values" and not _are_codes(value):
@@ -189,6 +219,14 @@ def _expected_patterns(value: str | list[Any]) -> str | None:
         if expected:
             return expected
     return None
+
+
+def _is_code(value: Any) -> bool:
+    """Whether this is a value, or a colour, that a pixel of a mask can have."""
+    if isinstance(value, list):
+        parts_fit = all(type(part) is int and 0 <= part <= 255 for part in value)
+        return len(value) == 3 and parts_fit
+    return type(value) is int and 0 <= value <= 65535
 
 
 def _are_codes(values: list[Any]) -> bool:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api import Spec
+from methods.networks.patches import patch_of as patch_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-# Besides smp:<architecture>/<encoder>, which is 2D.
+    from methods.networks.published import PublishedWeights
+
+# Besides smp:<architecture>/<encoder> and vit:<name in timm>, which are 2D.
 NDIM = {"unet": 2, "vnet": 3}
 GRID = {"unet": 16, "vnet": 16}  # sides must be multiples of this
 SMP_GRID = {"deeplabv3": 8, "deeplabv3plus": 16, "pan": 16}  # 32 for the other architectures
@@ -30,7 +33,7 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
     if spec.task == "classification":
         from methods.networks.classifier import build_classifier
 
-        return build_classifier(backbone["name"], spec, weights)
+        return build_classifier(backbone["name"], spec, weights, backbone)
     if backbone["name"] == "unet":
         from methods.networks.unet import UNet
 
@@ -39,17 +42,30 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
         from methods.networks.vnet import VNet
 
         return VNet(spec.channels, spec.classes, backbone["width"])
+    if backbone["name"].startswith("vit:"):
+        from methods.networks.vit import build_vit
+
+        return build_vit(backbone, spec, weights)
     from methods.networks.smp import build_smp
 
-    return build_smp(backbone["name"], spec, weights)
+    return build_smp(backbone["name"], spec, weights, backbone)
 
 
 def grid(name: str) -> int:
     """What the sides of a training image must be multiples of, for a network of this name."""
+    if name.startswith("vit:"):
+        return patch_of(name)
     if not name.startswith("smp:"):
         return GRID.get(name, 1)
     architecture = name.removeprefix("smp:").partition("/")[0]
     return SMP_GRID.get(architecture.lower(), 32)
+
+
+def published_weights(name: str) -> PublishedWeights:
+    """The file that a network's published weights lie in. Raises BenchError for no such network."""
+    from methods.networks.published import find_published
+
+    return find_published(name)
 
 
 def load_weights(network: nn.Module, file: Path, part: str, advice: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,41 @@ from torch import nn
 
 from bench.api import Spec
 from bench.errors import BenchError
-from methods.networks.smp import IMAGENET_MEAN, IMAGENET_STD, input_channels
+from methods.networks.colours import mean_and_std
+from methods.networks.smp import input_channels
+
+Colours = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of red, green and blue
 
 
 class TimmClassifier(nn.Module):
     """A model of timm as features and head.
 
-    With `imagenet`, images in [0, 1] are scaled as its published weights expect them.
+    With `colours`, images in [0, 1] are scaled by this mean and deviation.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, model: nn.Module, imagenet: bool) -> None:
+    def __init__(self, model: nn.Module, colours: Colours | None = None) -> None:
         super().__init__()
         self.model: Any = model
-        self.imagenet = imagenet
-        published = getattr(model, "default_cfg", {})
-        for name, fallback in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            values = torch.tensor(published.get(name, fallback)).view(1, 3, 1, 1)
-            self.register_buffer(name, values, persistent=False)
+        self.imagenet = colours is not None
+        self.frozen = False
+        for name, values in zip(("mean", "std"), colours or (), strict=False):
+            buffer = torch.tensor(values).view(1, 3, 1, 1)
+            self.register_buffer(name, buffer, persistent=False)
+
+    def freeze(self) -> None:
+        """Train the last layer alone; the body keeps its batch statistics."""
+        self.frozen = True
+        self.model.requires_grad_(False)
+        self.model.get_classifier().requires_grad_(True)
+        self.eval()
+
+    def train(self, mode: bool = True) -> TimmClassifier:
+        """Go to training mode, in which a frozen body stays in evaluation mode."""
+        super().train(mode and not self.frozen)
+        return self
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """What enters the last layer (B D) of images (B C H W)."""
@@ -48,7 +64,9 @@ class TimmClassifier(nn.Module):
         return maps
 
 
-def build_classifier(name: str, spec: Spec, weights: Path | None) -> nn.Module:
+def build_classifier(
+    name: str, spec: Spec, weights: Path | None, network: Mapping[str, Any] | None = None
+) -> nn.Module:
     """The network `name` of timm with `spec.classes` outputs.
 
     Its last layer is never read from the weights. Raises BenchError for a name that timm does not
@@ -68,9 +86,14 @@ def build_classifier(name: str, spec: Spec, weights: Path | None) -> nn.Module:
     if published is not None and published.fixed_input_size:
         settings["img_size"] = tuple(spec.size)
     model = timm.create_model(name, pretrained=False, **settings)
-    if weights is not None:
-        load_body(model, weights)
-    return TimmClassifier(model, imagenet=weights is not None)
+    if weights is None:
+        return TimmClassifier(model)
+    load_body(model, weights)
+    keys = network or {}
+    classifier = TimmClassifier(model, mean_and_std(keys, f"tu-{name}"))
+    if keys.get("freeze", False):
+        classifier.freeze()
+    return classifier
 
 
 def load_body(model: nn.Module, file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,28 @@ from torch import nn
 
 from bench.api import Spec
 from bench.errors import BenchError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from methods.networks.colours import IMAGENET_MEAN as IMAGENET_MEAN
+from methods.networks.colours import IMAGENET_STD as IMAGENET_STD
+from methods.networks.colours import mean_and_std
+from methods.networks.start import take_over_weights
 
 
 class SmpSegmenter(nn.Module):
     """A model of smp as features and head.
 
-    With `imagenet`, images in [0, 1] are scaled as encoders trained on ImageNet expect them.
+    With `imagenet`, images in [0, 1] are scaled as the encoder's weights expect them.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, model: nn.Module, imagenet: bool) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.encoder: Any = model.encoder
         self.decoder: Any = model.decoder
         self.head: Any = model.segmentation_head
-        self.imagenet = imagenet
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.imagenet = False
+        self.frozen = False
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """The map (B D H' W') that the head turns into logits, of images (B channels H W).
@@ -71,6 +71,13 @@ class SmpSegmenter(nn.Module):
         logits: torch.Tensor = self.head(self.features(images))
         return logits
 
+    def train(self, mode: bool = True) -> SmpSegmenter:
+        """Go to training mode; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
 
 def input_channels(spec: Spec, weights: Path | None) -> int:
     """Channels of the first layer: 3 with weights from ImageNet, else those of the images.
@@ -87,7 +94,9 @@ def input_channels(spec: Spec, weights: Path | None) -> int:
     return 3
 
 
-def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
+def build_smp(
+    name: str, spec: Spec, weights: Path | None, backbone: Mapping[str, Any] | None = None
+) -> nn.Module:
     """The network `smp:<architecture>/<encoder>`; encoders that smp lacks are taken from timm.
 
     Raises BenchError for an unknown name, or for weights that do not fit.
@@ -112,17 +121,9 @@ def build_smp(name: str, spec: Spec, weights: Path | None) -> nn.Module:
             f"backbone {name!r} given; segmentation-models-pytorch or timm does not know it "
             f"({problem})"
         ) from None
+    segmenter = SmpSegmenter(network)
     if weights is not None:
-        load_encoder(network.encoder, weights)
-    return SmpSegmenter(network, imagenet=weights is not None)
-
-
-def load_encoder(encoder: nn.Module, file: Path) -> None:
-    """Fill an encoder from a file with a state dict, which may hold a classifier too.
-
-    Raises BenchError if a tensor of the encoder is missing or has another shape.
-    """
-    from methods.networks.weights import load_weights
-
-    target = getattr(encoder, "model", encoder)  # timm encoders keep their network in `model`
-    load_weights(target, file, "encoder", advice="give the file of this encoder")
+        settings = backbone or {}
+        colours = mean_and_std(settings, encoder)
+        take_over_weights(segmenter, segmenter.encoder, settings, weights, colours)
+    return segmenter

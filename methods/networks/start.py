@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,3 +25,31 @@ def draw_again(network: nn.Module, seed: int) -> None:
             reset: Any = getattr(layer, "reset_parameters", None)
             if reset is not None and id(layer) not in kept:
                 reset()
+
+
+def take_over_weights(
+    network: nn.Module,
+    encoder: nn.Module,
+    backbone: Mapping[str, Any],
+    weights: Path,
+    colours: tuple[tuple[float, ...], tuple[float, ...]],
+) -> None:
+    """Fill the encoder of a network from a file, and scale images as its weights expect them.
+
+    With `freeze`, the encoder is not trained and keeps its batch statistics. Raises BenchError
+    where the file does not fit.
+    """
+    from methods.networks.weights import load_weights
+
+    segmenter: Any = network
+    # Encoders that smp takes from timm keep their network in `model`.
+    target = getattr(encoder, "model", encoder)
+    load_weights(target, weights, "encoder", advice="give the file of this encoder")
+    segmenter.imagenet = True
+    for name, values in zip(("mean", "std"), colours, strict=True):
+        buffer = torch.tensor(values).view(1, len(values), 1, 1)
+        segmenter.register_buffer(name, buffer, persistent=False)
+    if backbone.get("freeze", False):
+        segmenter.frozen = True
+        encoder.requires_grad_(False)
+        encoder.eval()

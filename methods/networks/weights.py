@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from bench.errors import BenchError
+from methods.networks.positions import with_positions_of
 
 log = logging.getLogger("methods.networks.weights")
 State = dict[str, torch.Tensor]
@@ -83,7 +84,7 @@ def load_weights(
     the network, such as a classifier, is left over, and the log says so. Raises BenchError naming
     tensors that are missing or of another shape. `part` is what to call the network.
     """
-    given = read_state(file)
+    given = with_positions_of(network, read_state(file))
     wanted = network.state_dict()
     if own:
         wanted = {key: value for key, value in wanted.items() if not key.startswith(tuple(own))}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import cross_entropy
 
-from methods.losses import class_maps
+from methods.losses import class_maps, without_ignored
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def half_dice_loss(p: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     Class mean of 1 - I / (P2 + Y2) of probabilities (B K *S) and masks (B *S).
     """
     truth = class_maps(masks, p.shape[1]).to(p.dtype)
+    p = without_ignored(p, masks)
     axes = [0, *range(2, p.ndim)]
     overlap = (p * truth).sum(axes)
     total = (p**2).sum(axes) + truth.sum(axes)  # ones and zeros are their squares

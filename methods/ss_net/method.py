@@ -22,6 +22,7 @@ from methods.training import (
     optimizer,
     segmentation_loss,
     steps,
+    without_ignored,
 )
 
 
@@ -81,7 +82,7 @@ class SSNet(BackboneMethod):
         """Dice alone, as released; in 3D of the foreground (docs/methods/ss_net.md#loss, eq. 2)."""
         if self.config.supervised_loss == "suite":
             return segmentation_loss(logits, masks)
-        p = logits.softmax(1)
+        p = without_ignored(logits.softmax(1), masks)
         truth = class_maps(masks, logits.shape[1]).float()
         if self.spec.ndim == 3:
             return dice_distance_3d(p[:, 1:], truth[:, 1:])

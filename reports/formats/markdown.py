@@ -15,6 +15,7 @@ from reports.formats.main_table import (
     made_with,
     main_tables,
 )
+from reports.page.elsewhere import ElsewhereTable, list_tables
 from reports.page.tables import TIE
 
 # Underscores inside a word need no escape: "mean_teacher" stays as it is.
@@ -30,6 +31,8 @@ def render_markdown(board: Board) -> str:
     drawn = main_tables(board)
     for table in drawn:
         lines += _table_lines(table)
+    for other in list_tables(board):
+        lines += _elsewhere_lines(other)
     lines += _column_lines(drawn)
     lines += [
         f"Numbers are rounded; `board.json` has them in full. {escape(made_with(board))}.",
@@ -58,6 +61,16 @@ def _table_lines(table: Table) -> list[str]:
     lines += [_pipe_line(table, line, len(heads)) for line in table.all_lines]
     lines.append("")
     lines += [f"- {escape(note)}" for note in table.notes]
+    return [*lines, ""]
+
+
+def _elsewhere_lines(table: ElsewhereTable) -> list[str]:
+    """A table of models on data that they were not trained on."""
+    heads = ["Labelled", "Method", *[f"{escape(column.title)}" for column in table.columns]]
+    lines = [f"## {escape(table.title)}", "", _pipe_row(heads), _pipe_row(["---"] * len(heads))]
+    for line in table.lines:
+        numbers = [escape(line.text(column)) for column in table.columns]
+        lines.append(_pipe_row([str(line.labelled), escape(line.name), *numbers]))
     return [*lines, ""]
 
 

@@ -9,7 +9,7 @@ from bench.board.schema import Board, Panel, Sheet
 from reports import templating
 from reports.figures.library import script_bundle
 from reports.formats.cite import bibliography
-from reports.page import banner, embedded, tables
+from reports.page import banner, elsewhere, embedded, tables
 from reports.page.embedded import Download
 from reports.page.script_data import script_data
 from reports.page.sections import Section, list_sections
@@ -51,6 +51,7 @@ def render_page(
         "protocol": _further_protocol(board),
         "methods": board.methods,
         "tuning": board.tuning,
+        "elsewhere": elsewhere.list_tables(board),
         "paper": board.paper,
         "provenance": board.provenance,
         "versions": board.versions,

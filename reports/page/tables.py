@@ -14,6 +14,7 @@ SHARES = frozenset(  # cannot leave [0, 1]
     {"dice", "fp_rate", "dice_all", "jaccard", "nsd", "copy_rate"}
     | {"augmented_dice", "healthiness_dice", "identity", "harmonic", "anomaly_auroc"}
     | {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+    | {"brier", "ece", "label_ece"}
 )
 GAINS = frozenset({"gain", "augmented_gain"})
 DISTANCES = frozenset({"hd95", "asd"})
@@ -322,7 +323,7 @@ def interval(row: Row, digits: int) -> str:
 def clip(value: float | None, metric: str) -> float:
     """A value inside the range of its metric."""
     low = -math.inf
-    if metric in SHARES | DISTANCES | FRECHET:
+    if metric in SHARES | DISTANCES | FRECHET | {"label_brier"}:
         low = 0.0
     elif metric in GAINS:
         low = -1.0

@@ -9,8 +9,8 @@ import pytest
 
 from bench.board.build import build
 from bench.board.columns import COLUMNS
-from bench.board.parts import thinned
 from bench.board.rows import find_reference, status_of
+from bench.board.trainings.curves import thinned
 from bench.cell_records import CellFailure
 from bench.files.records import write_record
 from bench.store import Store

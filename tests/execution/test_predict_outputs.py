@@ -17,10 +17,10 @@ from bench.execution.prediction.chosen_models import AskedModels
 from bench.execution.prediction.export import export_predictions
 from bench.execution.prediction.files import outline, tinted
 from bench.execution.prediction.images import images_in
-from bench.execution.prediction.native import native_probabilities
 from bench.execution.prediction.predict import Extras
 from bench.stages import RunOptions
 from bench.store import Store
+from bench.worker.native import native_probabilities
 from datasets.readers.image_file import read_image_file
 from tests.support.tiny_bench import PLUGINS, planned, run, toy_suite
 

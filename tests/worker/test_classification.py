@@ -84,6 +84,8 @@ def test_tasks_never_mix(done: tuple[Store, Board]) -> None:
         "balanced_accuracy",
         "macro_f1",
         "auroc",
+        "label_brier",
+        "label_ece",
         "gain",
         "fd",
         "kid",

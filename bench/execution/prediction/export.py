@@ -62,24 +62,36 @@ def _export_cell(cell: CellFolder, target: Path) -> None:
 
 
 def _write_nifti(label_map: NDArray[np.uint8], entry: CaseEntry, card: Card, file: Path) -> None:
-    """Write a label map (*S) with the axes that its image is stored in.
+    """Write a label map (*S) with the axes that its image is stored in."""
+    import nibabel
+
+    affine = None
+    if entry.affine is not None:
+        affine = np.array(entry.affine, np.float64)
+    image = nifti_image(label_map, affine, entry.spacing, card)
+    image.header["descrip"] = MARK
+    with replacing(file) as part:
+        nibabel.save(image, part)
+
+
+def nifti_image(
+    array: NDArray[Any],
+    affine: NDArray[np.float64] | None,
+    spacing: tuple[float, ...] | None,
+    card: Card,
+) -> Any:
+    """An array (*S) as NIfTI, with the axes that an image with this affine is stored in.
 
     An image without an affine, such as one of an HDF5 file, gets its spacing alone.
     """
     import nibabel
 
-    if entry.affine is not None:
-        affine = np.array(entry.affine, np.float64)
-        grid: Any = registry.image_files().grid_of_case(entry.shape, affine)
-        voxels = grid.to_stored(label_map)
-    else:
-        is_transposed = card.slice_axis == 0
-        voxels = label_map.T if is_transposed else label_map
-        steps = entry.spacing or (1.0,) * label_map.ndim
-        if is_transposed:
-            steps = steps[::-1]
-        affine = np.diag([*steps, 1.0])
-    image: Any = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
-    image.header["descrip"] = MARK
-    with replacing(file) as part:
-        nibabel.save(image, part)
+    if affine is not None:
+        grid: Any = registry.image_files().grid_of_case(array.shape, affine)
+        return nibabel.Nifti1Image(grid.to_stored(array), affine)  # type: ignore[no-untyped-call]
+    is_transposed = card.slice_axis == 0
+    voxels = array.T if is_transposed else array
+    steps = spacing or (1.0,) * array.ndim
+    if is_transposed:
+        steps = steps[::-1]
+    return nibabel.Nifti1Image(voxels, np.diag([*steps, 1.0]))  # type: ignore[no-untyped-call]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Card, Spec
-from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.errors import BenchError
 from bench.execution.prediction.chosen_models import AskedModels, as_one, chosen_keys
@@ -28,9 +27,10 @@ from bench.execution.prediction.images import (
     ending_of,
     images_in,
 )
-from bench.execution.prediction.native import native_probabilities
+from bench.execution.prediction.models import open_model
 from bench.files import csv_text
 from bench.store import Store, refuse_links
+from bench.worker.native import native_probabilities
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
@@ -115,7 +115,7 @@ def predict_as_asked(
     assert job.spec is not None
     given = images_in(images, job.spec.channels)
     make_target(target, images)
-    predictor = as_one([_load(folder, device, store.plugins) for folder in folders])
+    predictor = as_one([open_model(folder, device, store.plugins) for folder in folders])
     if isinstance(predictor, ClassPredictor):
         _refuse_extras(extras)
         _write_labels(given, target, predictor, job.card.labels, read_image)
@@ -134,22 +134,6 @@ def _refuse_extras(extras: Extras) -> None:
             "--probabilities or --overlays given; the model classifies whole images, and "
             "labels.csv holds its probabilities; drop them"
         )
-
-
-def _load(folder: CellFolder, device: str, plugins: Sequence[Path]) -> Predictor | ClassPredictor:
-    """The model of a cell. Raises BenchError if there is none or if its file is damaged."""
-    from bench.worker.model import load_model
-
-    try:
-        return load_model(folder, device, plugins)
-    except BenchError:
-        raise
-    except Exception as problem:  # whatever the decoder of weights or the method's `load` raises
-        reason = " ".join(str(problem).split())[:200]
-        raise BenchError(
-            f"{folder.model} cannot be loaded ({type(problem).__name__}: {reason}); "
-            f"remove {folder.path} and run the suite again"
-        ) from None
 
 
 def make_target(target: Path, images: Path) -> None:

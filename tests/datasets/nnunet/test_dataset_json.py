@@ -54,8 +54,8 @@ def test_version_1_is_read(tmp_path: Path) -> None:
             r"label 'whole' is a region \[1, 2\]; expected one number",
         ),
         (
-            {"labels": {"background": 0, "a": 1, "ignore": 2}},
-            r"an 'ignore' label \(2\); expected every pixel to have",
+            {"labels": {"background": 0, "a": 1, "ignore": 1}},
+            r"an 'ignore' label \(1\); expected 2, the number behind those of the classes",
         ),
         (
             {"labels": {"background": 0, "a": 2}},

@@ -1,0 +1,1 @@
+"""Models on data sets that they were not trained on: rows "tested elsewhere"."""

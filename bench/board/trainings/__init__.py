@@ -1,0 +1,1 @@
+"""What the trainings of each row took, and how they went."""

@@ -1,0 +1,155 @@
+"""Writes the labelled patients and the test images of a draw as a dataset folder of nnU-Net."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import IGNORED, Card, Dataset, RawCase, Record
+from bench.data import geometry
+from bench.errors import BenchError
+from bench.execution.prediction.export import nifti_image
+from bench.files import csv_text
+from bench.names import file_name
+from bench.planning.split import Split
+
+FOLDER = re.compile(r"Dataset\d{3}_[A-Za-z0-9_-]+")  # as nnU-Net wants it
+COLOURS = 3  # a picture holds them in one file
+
+
+def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, target: Path) -> str:
+    """Write a dataset folder of nnU-Net, and say so; test masks are never written.
+
+    Raises BenchError for a folder that nnU-Net would not find or that is there, for ids that are no
+    file names, and where the draw does not exist.
+    """
+    _check_target(target)
+    patients = _labelled_patients(drawn, subset, labelled)
+    by_id = {record.id: record for record in dataset.records()}
+    training = [by_id[case] for case in drawn.train if drawn.groups[case] in patients]
+    test = [by_id[case] for case in drawn.test]
+    _check_names([*training, *test])
+    ending = ".png" if dataset.card.ndim == 2 else ".nii.gz"
+    for folder in ("imagesTr", "labelsTr", "imagesTs"):
+        (target / folder).mkdir(parents=True)
+    for record in training:
+        raw = dataset.read(record)
+        _write_images(raw, dataset.card, target / "imagesTr" / record.id, ending)
+        _write_labels(raw, dataset.card, target / "labelsTr" / f"{record.id}{ending}")
+    for record in test:
+        raw = dataset.read(record)
+        _write_images(raw, dataset.card, target / "imagesTs" / record.id, ending)
+    _write_tables(dataset.card, training, target, ending)
+    return f"{target}: {len(training)} training and {len(test)} test cases for nnU-Net"
+
+
+def _check_target(target: Path) -> None:
+    if not FOLDER.fullmatch(target.name):
+        raise BenchError(
+            f"--nnunet {target} given; expected a folder such as nnUNet_raw/Dataset101_acdc4; "
+            "rename it"
+        )
+    if target.exists():
+        raise BenchError(f"--nnunet {target} given; it is there already; give another number")
+
+
+def _labelled_patients(drawn: Split, subset: int, labelled: int) -> set[str]:
+    if subset not in drawn.orders:
+        known = len(drawn.orders)
+        raise BenchError(
+            f"--subset {subset} given; there are {known} draws, from 0 on; raise --subsets"
+        )
+    patients = len(drawn.orders[subset])
+    if not 1 <= labelled <= patients:
+        raise BenchError(
+            f"--labelled {labelled} given; the data has {patients} training patients; "
+            "give 1 to that many"
+        )
+    return set(drawn.labelled(subset, labelled))
+
+
+def _check_names(records: Sequence[Record]) -> None:
+    """Raise BenchError for an id that could not be told from the name of its file again."""
+    odd = [record.id for record in records if file_name(record.id) != record.id]
+    if odd:
+        raise BenchError(
+            f"case {odd[0]!r} given ({len(odd)} such); nnU-Net names files after cases; "
+            "expected a plain file name; rename it"
+        )
+
+
+def _write_images(raw: RawCase, card: Card, stem: Path, ending: str) -> None:
+    """Write the channels of a case: NAME_0000 and so on; a colour picture is one file."""
+    if card.ndim == 3:
+        for number, channel in enumerate(raw.image):
+            file = stem.with_name(f"{stem.name}_{number:04}{ending}")
+            _save(nifti_image(channel.astype(np.float32), raw.affine, raw.spacing, card), file)
+        return
+    pixels = _eight_bits(raw.image)
+    if len(pixels) == COLOURS:
+        _save_picture(np.moveaxis(pixels, 0, -1), stem.with_name(f"{stem.name}_0000{ending}"))
+        return
+    for number, channel in enumerate(pixels):
+        _save_picture(channel, stem.with_name(f"{stem.name}_{number:04}{ending}"))
+
+
+def _write_labels(raw: RawCase, card: Card, file: Path) -> None:
+    """Write class numbers; the ignore label is the number behind them, as nnU-Net wants it."""
+    assert raw.mask is not None  # a case without a mask is refused when it is decoded
+    labels = raw.mask.astype(np.uint8)
+    if card.ignore:
+        labels = np.where(labels == IGNORED, np.uint8(len(card.classes)), labels)
+    if card.ndim == 3:
+        _save(nifti_image(labels, raw.affine, raw.spacing, card), file)
+    else:
+        _save_picture(labels, file)
+
+
+def _eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """An image (C H W) in 8 bits."""
+    unit = geometry.to_unit(image)
+    if unit.dtype == np.uint8:
+        return unit
+    rounded: NDArray[np.uint8] = (255 * unit).round().astype(np.uint8)
+    return rounded
+
+
+def _save(image: Any, file: Path) -> None:
+    import nibabel
+
+    nibabel.save(image, file)
+
+
+def _save_picture(pixels: NDArray[np.uint8], file: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(pixels).save(file)
+
+
+def _write_tables(card: Card, training: Sequence[Record], target: Path, ending: str) -> None:
+    """Write dataset.json and groups.csv, which says which cases are of one patient."""
+    labels = {"background": 0}
+    for number, name in enumerate(card.classes[1:], 1):
+        labels[name] = number
+    if card.ignore:
+        labels["ignore"] = len(card.classes)
+    content = {
+        "name": card.title,
+        "channel_names": {str(number): f"channel {number}" for number in range(card.channels)},
+        "labels": labels,
+        "numTraining": len(training),
+        "file_ending": ending,
+        "licence": card.licence,
+        "reference": card.citation,
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (target / "dataset.json").write_text(f"{text}\n", encoding="utf-8")
+    groups = [["case", "patient"], *[[record.id, record.group] for record in training]]
+    rows = csv_text.write_rows(groups)
+    (target / "groups.csv").write_text(rows, encoding="utf-8", newline="")

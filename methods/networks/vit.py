@@ -1,0 +1,101 @@
+"""Any vision transformer of timm, such as DINOv2, as a segmenter with a linear decoder.
+
+Source: docs/methods/common.md#networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.api import Spec
+from bench.errors import BenchError
+from methods.networks.colours import mean_and_std
+from methods.networks.patches import patch_of
+
+PREFIX = "vit:"
+LEVELS = 4  # of the transformer's depth, from which maps are taken
+
+
+class ViTSegmenter(nn.Module):
+    """Patch tokens of four depths, batch-normalised, and one linear layer for each patch."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, vit: Any, classes: int, patch: int) -> None:
+        super().__init__()
+        self.encoder: Any = vit
+        depth = len(vit.blocks)
+        self.depths = [depth * level // LEVELS - 1 for level in range(1, LEVELS + 1)]
+        width = LEVELS * int(vit.embed_dim)
+        self.decoder = nn.BatchNorm2d(width)
+        upsample = nn.Upsample(scale_factor=patch, mode="bilinear", align_corners=False)
+        self.head = nn.Sequential(nn.Conv2d(width, classes, 1), upsample)
+        self.imagenet = False
+        self.frozen = False
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """The map (B D H' W') that the head turns into logits, of images (B channels H W)."""
+        return self.decode(self.encode(images))[-1]
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """The deepest map, averaged over its patches (B D)."""
+        return self.encode(images)[-1].mean((2, 3))
+
+    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Maps of patch tokens (B D H' W') of four depths, all of one size."""
+        if self.imagenet:
+            images = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
+        maps: list[torch.Tensor] = self.encoder.forward_intermediates(
+            images, indices=self.depths, norm=True, intermediates_only=True
+        )
+        return maps
+
+    def decode(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """One map: those of `encode` beside each other, batch-normalised."""
+        normalised: torch.Tensor = self.decoder(torch.cat(list(levels), 1))
+        return [normalised]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B classes H W) of images (B channels H W) in [0, 1]."""
+        logits: torch.Tensor = self.head(self.features(images))
+        return logits
+
+    def train(self, mode: bool = True) -> ViTSegmenter:
+        """Go to training mode; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+
+def build_vit(backbone: Mapping[str, Any], spec: Spec, weights: Path | None) -> nn.Module:
+    """The network `vit:<timm name>` for images of `spec.size`.
+
+    Raises BenchError for a name that timm does not have or that is no plain transformer, and for
+    weights that do not fit.
+    """
+    import timm
+
+    from methods.networks.smp import input_channels
+    from methods.networks.start import take_over_weights
+
+    name = backbone["name"].removeprefix(PREFIX)
+    advice = "such as vit:vit_small_patch14_dinov2; see 'timm.list_models(\"vit*\")'"
+    if not timm.is_model(name):
+        raise BenchError(f"backbone {name!r} given; timm has none of that name; give one {advice}")
+    channels = input_channels(spec, weights)
+    vit: Any = timm.create_model(
+        name, pretrained=False, num_classes=0, in_chans=channels, img_size=tuple(spec.size)
+    )
+    if not hasattr(vit, "forward_intermediates") or not hasattr(vit, "blocks"):
+        raise BenchError(f"backbone {name!r} given; expected a plain vision transformer, {advice}")
+    network = ViTSegmenter(vit, spec.classes, patch_of(name))
+    if weights is not None:
+        take_over_weights(network, vit, backbone, weights, mean_and_std(backbone, f"tu-{name}"))
+    return network

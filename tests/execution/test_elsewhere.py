@@ -1,0 +1,129 @@
+"""Finished models on another data set: `test_on`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import stages
+from bench.errors import BenchError
+from bench.execution.prediction import predict
+from bench.scoring.elsewhere import ElsewhereFolder
+from bench.store import Store
+from datasets.readers.image_file import read_image_file
+from tests.plugins.tiny import Tiny
+from tests.support.tiny_bench import PLUGINS, mismatches, plan, planned, report, run, toy_suite
+
+OTHER = """
+from dataclasses import replace
+from tests.plugins.tiny import Tiny
+
+class Other(Tiny):
+    card = replace(Tiny.card, id="other")
+
+class Third(Tiny):
+    card = replace(Tiny.card, id="third", classes=("background", "circle"))
+
+DATASETS = {"other": Other, "third": Third}
+"""
+METHODS = ["threshold", {"method": "faulty", "config": {"fault": "raise"}}]
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Those of the tests, and two data sets like `tiny`."""
+    file = tmp_path_factory.mktemp("plugins") / "other.py"
+    file.write_text(OTHER)
+    return [*PLUGINS, file]
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory, plugins: list[Path]) -> Store:
+    """A method that works and one that fails, tested on all cases of the other data set."""
+    store = Store(tmp_path_factory.mktemp("runs") / "toy")
+    suite = toy_suite(test_on=["other"], fractions=[1.0], subsets=1, methods=METHODS)
+    run(suite, store, plugins)
+    assert stages.test_elsewhere(store, "cpu", lambda name: None) == 1
+    return store
+
+
+def test_rows_have_the_patients_of_the_other_data_set(tested: Store) -> None:
+    board, page = report(tested)
+    rows = {(row.method, row.metric): row for row in board.elsewhere}
+    works = rows["threshold", "dice"]
+    assert (works.trained_on, works.dataset, works.status) == ("tiny", "other", "ok")
+    assert works.n_groups == 10  # all patients, not the three on the test side
+    assert works.mean is not None and works.mean > 0.9
+    fails = rows["faulty", "dice"]
+    assert (fails.mean, fails.status) == (0.0, "failed")
+    assert "Tested elsewhere" in page.read_text()
+    assert "Trained on tiny, tested on other" in (page.parent / "tables.md").read_text()
+
+
+def test_keys_are_those_of_a_suite_without_it(tested: Store, plugins: list[Path]) -> None:
+    suite = toy_suite(fractions=[1.0], subsets=1, methods=METHODS)
+    bench = plan(suite, Store(tested.out.parent / "without"), plugins)
+    assert {cell.key for cell in bench.cells} == {cell.key for cell in planned(tested)}
+
+
+def test_predict_and_test_on_are_one_path(tested: Store, tmp_path: Path) -> None:
+    tiny = Tiny("tiny", None)
+    images = tmp_path / "images"
+    images.mkdir()
+    for record in tiny.records():
+        Image.fromarray(tiny.read(record).image[0]).save(images / f"{record.id}.png")
+    [cell] = planned(tested, method="threshold")
+    predict.predict(tested, cell.key, images, tmp_path / "masks", "cpu", read_image_file)
+    folder = ElsewhereFolder(tested.cell(cell.key), "other").predictions
+    for record in tiny.records():
+        with Image.open(tmp_path / "masks" / f"{record.id}.png") as mask:
+            predicted = np.asarray(mask)
+        with np.load(folder / f"{record.id}.npz") as content:
+            assert np.array_equal(content["label_map"], predicted)
+
+
+def test_nothing_is_predicted_twice_and_changes_are_noticed(tested: Store) -> None:
+    assert stages.test_elsewhere(tested, "cpu", lambda name: None) == 0
+    report(tested)
+    assert mismatches(tested, deep=True) == []
+    [cell] = planned(tested, method="threshold")
+    table = ElsewhereFolder(tested.cell(cell.key), "other").scores
+    whole = table.read_bytes()
+    table.write_bytes(whole.replace(b"p1_f0", b"p1_f9", 1))
+    [line, *_] = mismatches(tested)
+    assert "elsewhere/other/scores.csv" in line
+    assert stages.score(tested) == 2
+    assert table.read_bytes() == whole
+    file = sorted(table.parent.glob("predictions/*"))[0]
+    kept = file.read_bytes()
+    file.write_bytes(kept[:-1])
+    table.unlink()
+    with pytest.raises(BenchError, match="predictions was changed after it was written"):
+        stages.score(tested)
+    assert stages.test_elsewhere(tested, "cpu", lambda name: None) == 1
+    stages.score(tested)
+    assert table.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"test_on": ["third"]}, "whose classes are background, circle; those of tiny are"),
+        ({"test_on": ["nowhere"]}, "unknown dataset 'nowhere'"),
+    ],
+)
+def test_other_classes_are_refused_when_planned(
+    tmp_path: Path, plugins: list[Path], changes: dict[str, list[str]], line: str
+) -> None:
+    with pytest.raises(BenchError, match=line):
+        plan(toy_suite(**changes), Store(tmp_path / "runs" / "toy"), plugins)
+
+
+def test_a_suite_that_cannot_be_tested_elsewhere_is_refused() -> None:
+    with pytest.raises(ValueError, match="which the suite trains on"):
+        toy_suite(test_on=["tiny"])
+    with pytest.raises(ValueError, match="drop 'keep_models: false'"):
+        toy_suite(test_on=["other"], keep_models=False)
+    with pytest.raises(ValueError, match="does not go with 'test_on'"):
+        toy_suite(test_on=["other"], outer_folds=2)

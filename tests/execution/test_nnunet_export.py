@@ -1,0 +1,86 @@
+"""A draw as a dataset folder of nnU-Net, read back by the loader of such folders."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.api import IGNORED, Dataset, RawCase, Record
+from bench.errors import BenchError
+from bench.execution.prediction.nnunet_export import write_nnunet
+from bench.planning.split import Split
+from datasets.nnunet import DATASETS
+from tests.plugins.tiny import Tiny
+
+ORDER = tuple(f"p{number}" for number in range(7))
+
+
+def drawn(dataset: Dataset) -> Split:
+    records = dataset.records()
+    train = tuple(record.id for record in records if record.split == "train")
+    test = tuple(record.id for record in records if record.split == "test")
+    groups = {record.id: record.group for record in records}
+    return Split("tiny", train, test, groups, {0: ORDER, 1: ORDER[::-1]})
+
+
+class Volumes(Tiny):
+    """The frames of a patient as slices of a volume, some voxels without a class."""
+
+    card = replace(Tiny.card, ndim=3, spacing=(3.0, 1.0, 2.0), ignore=True)
+
+    def read(self, record: Record) -> RawCase:
+        flat = super().read(record)
+        assert flat.mask is not None
+        mask = np.stack([flat.mask, flat.mask, 0 * flat.mask])
+        mask[0, 0, 0] = IGNORED
+        return RawCase(np.stack([flat.image] * 3, 1), mask, (3.0, 1.0, 2.0))
+
+
+def test_pictures_are_read_back_as_they_were(tmp_path: Path) -> None:
+    tiny = Tiny("tiny", None)
+    target = tmp_path / "raw" / "Dataset101_tiny"
+    said = write_nnunet(tiny, drawn(tiny), 1, 2, target)
+    assert said.endswith("4 training and 6 test cases for nnU-Net")
+    assert len(list((target / "imagesTs").iterdir())) == 6
+    assert not (target / "labelsTs").exists()  # test masks are sealed
+    again = DATASETS["nnunet"]("nnunet:Dataset101_tiny", target.parent)
+    records = again.records()
+    assert [record.group for record in records] == ["p5", "p5", "p6", "p6"]
+    for record in records:
+        before, after = tiny.read(record), again.read(record)
+        np.testing.assert_array_equal(before.image, after.image)
+        np.testing.assert_array_equal(before.mask, after.mask)  # type: ignore[arg-type]
+
+
+def test_volumes_keep_axes_spacing_and_ignored_voxels(tmp_path: Path) -> None:
+    volumes = Volumes("tiny", None)
+    target = tmp_path / "Dataset102_v"
+    write_nnunet(volumes, drawn(volumes), 0, 1, target)
+    again = DATASETS["nnunet"]("nnunet:Dataset102_v", tmp_path)
+    [first, _] = again.records()
+    before, after = volumes.read(first), again.read(first)
+    assert after.mask is not None and before.mask is not None
+    assert after.spacing == before.spacing
+    assert (after.mask == IGNORED).sum() == 1
+    assert (after.mask == 1).sum() == (before.mask == 1).sum()
+
+
+@pytest.mark.parametrize(
+    ("subset", "labelled", "name", "line"),
+    [
+        (0, 4, "acdc", "expected a folder such as"),
+        (7, 4, "Dataset101_x", "there are 2 draws"),
+        (0, 40, "Dataset101_x", "7 training patients"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_written(
+    tmp_path: Path, subset: int, labelled: int, name: str, line: str
+) -> None:
+    tiny = Tiny("tiny", None)
+    with pytest.raises(BenchError, match=line):
+        write_nnunet(tiny, drawn(tiny), subset, labelled, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "Dataset101_x").mkdir()
+    with pytest.raises(BenchError, match="is there already"):
+        write_nnunet(tiny, drawn(tiny), 0, 2, tmp_path / "Dataset101_x")
