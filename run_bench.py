@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bench.command_line import looking, machines, models
+from bench.command_line import data_sets, looking, machines, models
 from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
     AssumeWorkers,
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
+data_app = typer.Typer(help="Fetch data, and check it before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
@@ -370,6 +370,7 @@ app.command("open")(looking.open_)
 app.command()(looking.splits)
 app.command("list")(looking.list_)
 app.command()(looking.new)
+data_app.command("get")(data_sets.data_get)
 data_app.command("check")(looking.data_check)
 
 

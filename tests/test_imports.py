@@ -18,7 +18,7 @@ FILES = sorted(
 # From the bottom up; the rooms of one line may not use each other, but for those named below.
 ORDER = (
     ("errors", "api"),
-    ("hashing", "names", "files", "metrics", "stats"),
+    ("hashing", "names", "files", "metrics", "stats", "download"),
     ("cell_records",),
     ("cell_folder", "plugin_files"),
     ("store", "registry", "data"),
