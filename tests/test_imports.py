@@ -48,7 +48,9 @@ FREE = {  # what rooms outside of bench/ may use of it
     "methods": ("bench.api", "bench.errors"),
     "datasets": ("bench.api", "bench.errors"),
     "reports": (
+        "bench.api",
         "bench.board",
+        "bench.data.check",
         "bench.diff",
         "bench.names",
         "bench.errors",

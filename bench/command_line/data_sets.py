@@ -1,22 +1,26 @@
-"""`data get`: fetches a data set, and says what is missing where a person has to."""
+"""Commands of `data`: fetch a data set, or say what a person has to do; check it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from bench.command_line.exits import exit_with
-from bench.command_line.options import Data
+from bench.command_line.options import Data, check_file
 from bench.command_line.terminal import say
 
 if TYPE_CHECKING:
+    from bench.api import RawCase
+    from bench.data.check import Report
     from bench.download.get import ShowFile
     from bench.download.sources import Source
     from bench.download.transfer import Progress as ShownProgress
+
+    DrawPage = Callable[[Path, Report, Callable[[str], RawCase]], None]
 
 
 def data_get(
@@ -43,6 +47,62 @@ def data_get(
         _explain(source, data / dataset)
         raise BenchError(problem)
     exit_with(1, not _is_complete(opens, data, source))
+
+
+def data_convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder, or a COCO json file.")],
+    to: Annotated[str, typer.Option(help="folder (pictures) or nnunet (pictures and volumes).")],
+    out: Annotated[
+        Path, typer.Option(help="What to write: DATA/NAME, for nnunet DATA/Dataset<ddd>_<Name>.")
+    ],
+    classes: Annotated[
+        str, typer.Option(help="background,liver,tumour: names, where the files have none.")
+    ] = "",
+) -> None:
+    """Convert DICOM, NRRD, MHA, COCO or masks in colours into what `folder` or `nnunet` reads."""
+    from bench import registry
+
+    converters = registry.converters()
+    names = tuple(name.strip() for name in classes.split(",")) if classes else ()
+    converted = converters.convert(converters.Asked(source, out, to, names))
+    say(f"{converted.cases} cases with {', '.join(converted.classes)}: {out}")
+    for note in converted.notes:
+        say(f"note: {note}", err=True)
+    say(f"next: python run_bench.py data check {to}:{out.name} --data {out.parent}")
+
+
+def check_data(
+    dataset: str,
+    data: Path | None,
+    plugins: list[Path],
+    grid: tuple[str, str],
+    page: Path | None,
+    draw: DrawPage,
+) -> NoReturn:
+    """Read a whole data set, print what it holds and all its problems, and exit.
+
+    `grid` is a size and a shrink as texts; `draw` writes the page, if one is asked for.
+    """
+    from bench import registry
+    from bench.data import check as checks
+    from bench.data.check_text import render
+    from bench.planning.datasets import obstacle
+
+    if page is not None:
+        check_file("--html", page)
+    chosen = registry.dataset(dataset, data, plugins)[0]
+    report = checks.check(chosen, checks.grid_from(*grid))
+    say(render(report))
+    if page is not None:
+        records = {case.record.id: case.record for case in report.cases}
+        draw(page, report, lambda case: chosen.read(records[case]))
+        say(f"page: {page}")
+        if report.card is not None and not report.card.redistribute:
+            say("note: it holds pictures that may not be passed on; do not publish it", err=True)
+    reason = obstacle(chosen) if report.usable else None
+    if reason:
+        say(f"but no run is possible: {reason}")
+    exit_with(2, not report.usable or bool(reason))
 
 
 def _problem_of(opens: str, data: Path) -> str | None:
