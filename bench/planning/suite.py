@@ -25,6 +25,7 @@ from bench.planning.suite_parts import (
     Name,
     Select,
     Side,
+    Spacing,
     Steps,
     StrictModel,
     Tuning,
@@ -68,6 +69,8 @@ class Suite(StrictModel):
     size: list[Side] = Field(min_length=2, max_length=3)
     # 3D: along each axis, how many voxels become one before training
     shrink: list[Annotated[int, between(1, 1024)]] | None = None
+    # 3D: mm along each axis (slices first) that all volumes are resampled to before training
+    spacing: list[Spacing] | None = None
     # 3D: from window to window; half a patch if not given
     stride: list[Annotated[int, between(1, 8192)]] | None = None
     largest_component: YesOrNo = False  # keep only the largest component of each predicted class
@@ -226,6 +229,12 @@ class Suite(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _coarsened_once(self) -> Suite:
+        if self.shrink is not None and self.spacing is not None:
+            raise ValueError("'shrink' and 'spacing' given; give one of them")
+        return self
+
+    @model_validator(mode="after")
     def _grid_fits(self) -> Suite:
         ndim = len(self.size)
         networks = registry.networks()
@@ -245,7 +254,7 @@ class Suite(StrictModel):
             raise ValueError(
                 f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}"
             )
-        for key in ("shrink", "stride"):
+        for key in ("shrink", "stride", "spacing"):
             given = getattr(self, key)
             if given is not None and (ndim == 2 or len(given) != 3):
                 raise ValueError(
@@ -265,11 +274,14 @@ class Suite(StrictModel):
         if len(self.size) == 2:
             return {"largest_component": self.largest_component}
         stride = self.stride or [side // 2 for side in self.size]
-        return {
+        settings: dict[str, Any] = {
             "stride": stride,
             "shrink": self.shrink or [1, 1, 1],
             "largest_component": self.largest_component,
         }
+        if self.spacing is not None:  # keys of suites without it stay as they were
+            settings["spacing"] = self.spacing
+        return settings
 
     @property
     def judging_extractors(self) -> list[str]:

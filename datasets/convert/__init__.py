@@ -39,7 +39,8 @@ def _converter_of(source: Path) -> Converter:
     kinds: dict[str, Converter] = {}
     if any(path.name.lower().endswith(ENDINGS) for path in names):
         kinds["volumes"] = convert_volumes
-    if any(path.suffix.lower() == ".json" for path in names):
+    # the Medical Segmentation Decathlon and nnU-Net describe volumes in a dataset.json
+    if any(path.suffix.lower() == ".json" and path.name != "dataset.json" for path in names):
         kinds["COCO"] = convert_coco
     if find_colour_table(source) is not None:
         kinds["masks in colours"] = convert_colours

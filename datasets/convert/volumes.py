@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from datasets.convert.targets import (
     write_dataset_json,
     write_volume_case,
 )
-from datasets.readers.nifti import read_levels, read_volume
+from datasets.readers.nifti import open_nifti, read_levels, read_volume
 from datasets.readers.opening import naming_file
 from datasets.readers.pairing import first_names, natural_key
 from datasets.readers.stored_grid import StoredGrid, align
@@ -56,18 +57,19 @@ def convert_volumes(asked: Asked) -> Converted:
     """Write volumes with their labels in the layout of nnU-Net. Raises BenchError."""
     refuse_volumes_in_folder(asked)
     cases = _find_cases(asked.source)
-    channels = len(next(iter(cases.values())).channels)
+    channels = 0
     named: dict[int, str] = {}
     highest = 0
     normals = False
     with part_of(asked) as root:
         for name, files in cases.items():
-            if len(files.channels) != channels:
+            case, names = _read_case(name, files)
+            channels = channels or len(case.channels)
+            if len(case.channels) != channels:
                 raise DataProblem(
-                    f"{asked.source}: {name} has {len(files.channels)} channels; expected "
+                    f"{asked.source}: {name} has {len(case.channels)} channels; expected "
                     f"{channels}, as the first case; add the missing files"
                 )
-            case, names = _read_case(name, files)
             _unite_names(asked.source, name, named, names)
             highest = max(highest, int(case.label.max()))
             normals |= not case.label.any()
@@ -135,11 +137,10 @@ def _ending_of(path: Path) -> str:
 def _read_case(name: str, files: _Files) -> tuple[VolumeCase, Mapping[int, str]]:
     """A case with its label on the grid of the first channel. Raises DataProblem."""
     paths = [files.channels[number] for number in sorted(files.channels)]
-    voxels, grid = _read_image(paths[0])
-    channels = [voxels]
+    channels, grid = _read_channels(paths[0])
     for path in paths[1:]:
-        other, own = _read_image(path)
-        channels.append(align(path, other, own, grid, paths[0].name))
+        others, own = _read_channels(path)
+        channels += [align(path, other, own, grid, paths[0].name) for other in others]
     assert files.label is not None
     label = _read_label(files.label)
     placed = label.voxels
@@ -156,12 +157,29 @@ def _read_case(name: str, files: _Files) -> tuple[VolumeCase, Mapping[int, str]]
     return VolumeCase(name, channels, grid.affine, numbers), label.names
 
 
-def _read_image(path: Path) -> tuple[NDArray[Any], StoredGrid]:
-    if path.name.lower().endswith(NIFTI):
-        volume = read_volume(path)
-        return volume.voxels, volume.grid
-    voxels, grid, _ = _read_itk(path)
-    return voxels, grid
+def _read_channels(path: Path) -> tuple[list[NDArray[Any]], StoredGrid]:
+    """The channels in a file (X Y Z each) and their grid; one that is 4D holds several."""
+    if not path.name.lower().endswith(NIFTI):
+        voxels, grid, _ = _read_itk(path)
+        return [voxels], grid
+    if len(open_nifti(path).shape) == 4:
+        return _split_channels(path)
+    volume = read_volume(path)
+    return [volume.voxels], volume.grid
+
+
+def _split_channels(path: Path) -> tuple[list[NDArray[Any]], StoredGrid]:
+    """The channels of a 4D file, as the Medical Segmentation Decathlon stores them."""
+    import nibabel
+
+    with tempfile.TemporaryDirectory() as folder:
+        with naming_file(path):
+            parts = nibabel.funcs.four_to_three(open_nifti(path))
+            files = [Path(folder) / f"{number}.nii" for number in range(len(parts))]
+            for part, file in zip(parts, files, strict=True):
+                nibabel.save(part, file)
+        volumes = [read_volume(file) for file in files]
+    return [volume.voxels for volume in volumes], volumes[0].grid
 
 
 def _read_label(path: Path) -> _Label:

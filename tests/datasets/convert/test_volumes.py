@@ -163,3 +163,17 @@ def test_nifti_keeps_its_place(tmp_path: Path) -> None:
     written = nibabel.load(tmp_path / NAME / "imagesTr" / "a_0000.nii.gz")
     np.testing.assert_allclose(written.affine, affine, atol=1e-6)
     np.testing.assert_array_equal(written.get_fdata(dtype=np.float32), voxels)
+
+
+def test_channels_in_one_file_of_four_dimensions(tmp_path: Path) -> None:
+    """The Medical Segmentation Decathlon stores the sequences of a case as the fourth axis."""
+    voxels = RNG.normal(size=(*SHAPE, 3)).astype(np.float32)
+    affine = np.diag([0.5, 0.7, 2.0, 1.0])
+    for folder, array in (("imagesTr", voxels), ("labelsTr", label_of())):
+        (tmp_path / "src" / folder).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / "src" / folder / "a_1.nii.gz")
+    (tmp_path / "src" / "dataset.json").write_text("{}")
+    to_nnunet(tmp_path)
+    (case,) = read_all(tmp_path)
+    np.testing.assert_array_equal(case.image, voxels.transpose(3, 2, 1, 0))
+    np.testing.assert_array_equal(case.mask, label_of().T)
