@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bench.command_line import looking, machines, models
+from bench.command_line import data_sets, looking, machines, models
 from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
     AssumeWorkers,
+    CheckPage,
     Data,
+    DatasetId,
     Deep,
     Device,
     Devices,
@@ -20,6 +22,8 @@ from bench.command_line.options import (
     FailOnDrop,
     First,
     Formats,
+    GridShrink,
+    GridSize,
     Inception,
     Keys,
     ListCells,
@@ -61,7 +65,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-data_app = typer.Typer(help="Check data before using it.", rich_markup_mode=None)
+data_app = typer.Typer(help="Fetch data, and check it before using it.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
@@ -362,6 +366,21 @@ def sync(out: Out, plugin: Trusted = None) -> None:
     say(f"{tracking.sync(Store(out, plugin or []))} runs written")
 
 
+@data_app.command("check")
+def data_check(
+    dataset: DatasetId,
+    data: Data = None,
+    plugin: Plugins = None,
+    size: GridSize = "",
+    shrink: GridShrink = "",
+    html: CheckPage = None,
+) -> None:
+    """Read a whole data set and print what it holds and all its problems."""
+    from reports import data_check as drawing
+
+    data_sets.check_data(dataset, data, plugin or [], (size, shrink), html, drawing.write)
+
+
 app.command()(machines.work)
 app.command()(machines.merge)
 app.command()(models.predict)
@@ -373,7 +392,8 @@ app.command("open")(looking.open_)
 app.command()(looking.splits)
 app.command("list")(looking.list_)
 app.command()(looking.new)
-data_app.command("check")(looking.data_check)
+data_app.command("get")(data_sets.data_get)
+data_app.command("convert")(data_sets.data_convert)
 
 
 def command_line() -> None:

@@ -307,6 +307,11 @@ def image_files() -> ModuleType:
     return importlib.import_module(f"{DATASETS.name}.readers.image_file")
 
 
+def converters() -> ModuleType:
+    """The module that converts files of other makes, with `convert(asked)`."""
+    return importlib.import_module(f"{DATASETS.name}.convert")
+
+
 def image_files_code() -> str:
     """A hash of the code that reads predictions made elsewhere: with another rule, read again."""
     return hashing.code_hash([DATASETS / "readers", ROOT / "bench" / "execution" / "external.py"])

@@ -18,7 +18,7 @@ FILES = sorted(
 # From the bottom up; the rooms of one line may not use each other, but for those named below.
 ORDER = (
     ("errors", "api"),
-    ("hashing", "names", "files", "metrics", "stats"),
+    ("hashing", "names", "files", "metrics", "stats", "download"),
     ("cell_records",),
     ("cell_folder", "plugin_files"),
     ("store", "registry", "data"),
@@ -48,7 +48,9 @@ FREE = {  # what rooms outside of bench/ may use of it
     "methods": ("bench.api", "bench.errors"),
     "datasets": ("bench.api", "bench.errors"),
     "reports": (
+        "bench.api",
         "bench.board",
+        "bench.data.check",
         "bench.diff",
         "bench.names",
         "bench.errors",

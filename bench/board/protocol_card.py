@@ -269,6 +269,9 @@ def _grid(suite: Suite) -> str:
     smaller = ""
     if max(shrink) > 1:
         smaller = f" of volumes shrunk by {_by(shrink)}"
+    if suite.spacing is not None:
+        steps = " x ".join(f"{step:g}" for step in suite.spacing)
+        smaller = f" of volumes resampled to {steps} mm"
     stride = suite.stride or [side // 2 for side in suite.size]
     windows = f"windows every {_by(stride)} voxels averaged"
     return f"patches of {_by(suite.size)}{smaller}, {windows}{kept}"

@@ -87,7 +87,7 @@ def why_not(plan: Plan, published: PublishedNumber) -> str | None:
     other_lists = any(dataset.lists.get(side) != known for side, known in sides)
     if other_lists or suite.test_cases:
         return "the lists of this data are not those of the paper"
-    is_shrunk = max(suite.shrink or [1]) > 1
+    is_shrunk = max(suite.shrink or [1]) > 1 or suite.spacing is not None
     if list(suite.size) != list(published.size) or is_shrunk:
         size = " x ".join(map(str, published.size))
         return f"the paper trains at {size}, this suite does not"

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.command_line.exits import exit_with
 from bench.command_line.options import (
     Data,
     DatasetId,
     Draws,
     ExportedPatients,
-    GridShrink,
-    GridSize,
     Listed,
     NewKind,
     NewName,
@@ -139,25 +136,3 @@ def new(kind: NewKind, name: NewName) -> None:
     from bench.command_line.templates import write_new
 
     say(write_new(kind, name, ROOT / "templates", Path()).text)
-
-
-def data_check(
-    dataset: DatasetId,
-    data: Data = None,
-    plugin: Plugins = None,
-    size: GridSize = "",
-    shrink: GridShrink = "",
-) -> None:
-    """Read a whole data set and print what it holds and all its problems."""
-    from bench import registry
-    from bench.data import check as checks
-    from bench.data.check_text import render
-    from bench.planning.datasets import obstacle
-
-    chosen = registry.dataset(dataset, data, plugin or [])[0]
-    result = checks.check(chosen, checks.grid_from(size, shrink))
-    say(render(result))
-    reason = obstacle(chosen) if result.usable else None
-    if reason:
-        say(f"but no run is possible: {reason}")
-    exit_with(2, not result.usable or bool(reason))

@@ -224,6 +224,9 @@ GridSize = Annotated[
     str, typer.Option(help="The size of a suite, such as 64x64: names classes lost on it.")
 ]
 GridShrink = Annotated[str, typer.Option(help="With a size in 3D: its shrink, such as 2x2x2.")]
+CheckPage = Annotated[
+    Path | None, typer.Option("--html", help="Also write the report as a page, with pictures.")
+]
 Draws = Annotated[
     int, typer.Option(min=1, max=1000, help="How many draws of the labelled patients.")
 ]

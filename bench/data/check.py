@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Card, Dataset, RawCase, Record
-from bench.data import geometry, near_duplicates
+from bench.data import near_duplicates
+from bench.data.check_cases import CaseSummary
+from bench.data.check_lesions import (
+    LesionSizes,
+    classes_lost,
+    finer_grids,
+    first_without_loss,
+    lesions_in,
+    scale_to,
+    sizes_of_class,
+)
 from bench.data.check_patients import ProposedGroups, knows_patients, propose_groups
-from bench.data.decoded_case import LARGEST_GRID, Grid, classes_in, mask_on_grid
+from bench.data.decoded_case import LARGEST_GRID, Grid
 from bench.data.raw_case import checked
 from bench.errors import BenchError, DataProblem
 
@@ -66,18 +76,10 @@ class Report:
     noted: dict[str, list[str]] = field(default_factory=dict)  # the same -> ids of these cases
     problems: list[str] = field(default_factory=list)
     usable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _CaseSummary:
-    """What is kept of one case after reading it."""
-
-    record: Record
-    shape: tuple[int, ...]
-    areas: NDArray[np.float64] | None  # share of each class; None without a mask
-    notes: tuple[str, ...]
-    lost: tuple[int, ...]  # classes that are gone on the training grid
-    thumbnail: NDArray[np.float32]
+    cases: list[CaseSummary] = field(default_factory=list)
+    lesions: list[LesionSizes] = field(default_factory=list)
+    grid: Grid | None = None  # the training grid that it was asked about
+    proposed: Grid | None = None  # the first finer grid that keeps all classes, if one is needed
 
 
 def check(dataset: Dataset, grid: Grid | None = None) -> Report:
@@ -92,16 +94,25 @@ def check(dataset: Dataset, grid: Grid | None = None) -> Report:
         return Report(problems=[str(problem)])
     fatal = _record_problems(records)
     summaries = []
+    grids = [grid, *finer_grids(grid)] if grid is not None else []
     for record in records:
         try:
-            summaries.append(_summarise_case(record, dataset.read(record), card, grid))
+            summaries.append(_summarise_case(record, dataset.read(record), card, grids))
         except DataProblem as problem:
             fatal.append(str(problem))
     look_alikes, duplicates = _find_duplicates(summaries, dataset)
     report = _build_report(card, records, summaries, fatal)
     if grid is not None:
         report.problems.extend(_lost_classes(card, summaries, grid))
-    return replace(report, look_alikes=look_alikes, duplicates=duplicates)
+    return replace(
+        report,
+        look_alikes=look_alikes,
+        duplicates=duplicates,
+        cases=summaries,
+        lesions=_lesion_sizes(card, summaries, grid),
+        grid=grid,
+        proposed=_proposed_grid(summaries, grids),
+    )
 
 
 def grid_from(size: str, shrink: str) -> Grid | None:
@@ -133,7 +144,7 @@ def _numbers_of(text: str) -> tuple[int, ...]:
 
 
 def _build_report(
-    card: Card, records: Sequence[Record], summaries: Sequence[_CaseSummary], fatal: list[str]
+    card: Card, records: Sequence[Record], summaries: Sequence[CaseSummary], fatal: list[str]
 ) -> Report:
     """All of the report but near-duplicates."""
     shapes = {summary.shape for summary in summaries}
@@ -163,42 +174,62 @@ def _build_report(
     )
 
 
-def _summarise_case(record: Record, raw: RawCase, card: Card, grid: Grid | None) -> _CaseSummary:
+def _summarise_case(record: Record, raw: RawCase, card: Card, grids: Sequence[Grid]) -> CaseSummary:
     """A case in short. Raises DataProblem where it contradicts the card."""
     raw = checked(raw, record.id, card)
     areas = None
-    lost: tuple[int, ...] = ()
+    lesions: tuple[NDArray[np.int64], ...] = ()
+    lost: list[tuple[int, ...]] = []
     if raw.mask is not None:
         pixels = np.bincount(raw.mask.ravel(), minlength=len(card.classes))
         areas = pixels[: len(card.classes)] / raw.mask.size  # without those that are ignored
-        if grid is not None:
-            lost = _classes_lost(raw.mask, card, grid)
-    return _CaseSummary(
+        lesions = lesions_in(raw.mask, len(card.classes))
+        lost = [classes_lost(raw.mask, card, grid) for grid in grids]
+    return CaseSummary(
         record,
         raw.image.shape[1:],
+        raw.spacing or card.spacing,
+        float(raw.image.mean(dtype=np.float64)),
         areas,
+        lesions,
         raw.notes,
-        lost,
+        tuple(lost),
         near_duplicates.thumbnail(raw.image, card.slice_axis),
     )
 
 
-def _classes_lost(mask: NDArray[np.uint8], card: Card, grid: Grid) -> tuple[int, ...]:
-    """The classes of a mask (*S) of which nothing is left on the training grid."""
-    parts: Iterable[NDArray[np.uint8]] = [mask]
-    if mask.ndim > len(grid.size):
-        parts = geometry.mask_slices(mask, card.slice_axis)
-    left: set[int] = set()
-    for part in parts:
-        left.update(classes_in(mask_on_grid(part, grid), card))
-    return tuple(number for number in classes_in(mask, card) if number not in left)
+def _lesion_sizes(
+    card: Card, summaries: Sequence[CaseSummary], grid: Grid | None
+) -> list[LesionSizes]:
+    """The lesions of each class that has some."""
+    masked = [summary for summary in summaries if summary.lesions]
+    scales: list[float | None] = [None] * len(masked)
+    if grid is not None:
+        scales = [scale_to(grid, summary.shape, card) for summary in masked]
+    sizes = []
+    for number, name in enumerate(card.classes):
+        of_class = [summary.lesions[number] for summary in masked]
+        counted = sizes_of_class(name, of_class, scales)
+        if counted is not None:
+            sizes.append(counted)
+    return sizes
 
 
-def _lost_classes(card: Card, summaries: Sequence[_CaseSummary], grid: Grid) -> list[str]:
+def _proposed_grid(summaries: Sequence[CaseSummary], grids: Sequence[Grid]) -> Grid | None:
+    """The first finer grid that keeps all classes; None if the given one does, or none does."""
+    masked = [summary.lost for summary in summaries if summary.lost]
+    if not any(lost[0] for lost in masked):
+        return None
+    return first_without_loss(masked, grids)
+
+
+def _lost_classes(card: Card, summaries: Sequence[CaseSummary], grid: Grid) -> list[str]:
     """A line for each class that cases lose on the training grid, which names them."""
     lines = []
     for number, name in enumerate(card.classes):
-        lost = [summary.record.id for summary in summaries if number in summary.lost]
+        lost = [
+            summary.record.id for summary in summaries if summary.lost and number in summary.lost[0]
+        ]
         if not lost:
             continue
         areas = [summary.areas for summary in summaries if summary.areas is not None]
@@ -251,7 +282,7 @@ def _mild_problems(
     return problems
 
 
-def _empty_cases(card: Card, summaries: Sequence[_CaseSummary]) -> list[str]:
+def _empty_cases(card: Card, summaries: Sequence[CaseSummary]) -> list[str]:
     """The ids of cases with an empty mask; not of single slices, which may well have one."""
     empty = []
     for summary in summaries:
@@ -273,7 +304,7 @@ def _count_splits(records: Sequence[Record]) -> list[SplitCount]:
     return [SplitCount(side, len(members), len(set(members))) for side, members in groups.items()]
 
 
-def _count_classes(card: Card, summaries: Sequence[_CaseSummary]) -> list[ClassCount]:
+def _count_classes(card: Card, summaries: Sequence[CaseSummary]) -> list[ClassCount]:
     """Cases and mean area of each class; nothing where no case has a mask."""
     areas = [summary.areas for summary in summaries if summary.areas is not None]
     if not areas:
@@ -284,7 +315,7 @@ def _count_classes(card: Card, summaries: Sequence[_CaseSummary]) -> list[ClassC
 
 
 def _find_duplicates(
-    summaries: Sequence[_CaseSummary], dataset: Dataset
+    summaries: Sequence[CaseSummary], dataset: Dataset
 ) -> tuple[int, list[Duplicate]]:
     """The number of look-alike pairs, and the pairs that their pixels confirm.
 
@@ -311,7 +342,7 @@ def _find_duplicates(
     return len(pairs), duplicates
 
 
-def _compared_names(summaries: Sequence[_CaseSummary]) -> list[str]:
+def _compared_names(summaries: Sequence[CaseSummary]) -> list[str]:
     """The side of each case where the data has its own split, else its patient."""
     if any(summary.record.split for summary in summaries):
         return [_side_of(summary.record) for summary in summaries]

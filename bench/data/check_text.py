@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.data.check import Report
+from bench.data.decoded_case import Grid
 from bench.errors import join_lines
 
 SMALL_SET = 40  # patients; with fewer, the report proposes outer folds
@@ -27,6 +28,7 @@ def render(report: Report) -> str:
         lines.append(f"empty masks: {report.normals}")
         lines += _duplicate_lines(report)
     lines += _note_lines(report)
+    lines += _lesion_lines(report)
     lines += _patient_lines(report)
     lines += _small_set_lines(report)
     usable = "yes" if report.usable else "no"
@@ -106,6 +108,31 @@ def _note_lines(report: Report) -> list[str]:
             names = "all of them"
         lines += [f"{note}: {len(cases)} cases", f"  {names}"]
     return lines
+
+
+def _lesion_lines(report: Report) -> list[str]:
+    """How large lesions are, what they become on the training grid, and which grid keeps all."""
+    grid = report.grid
+    if grid is None:
+        return []
+    lines = []
+    for one in report.lesions:
+        lines += [
+            f"{one.name}: {one.lesions} lesions in {one.cases} cases, {one.smallest} to "
+            f"{one.largest} pixels, median {one.median:g}",
+            f"  after {grid.describe()}, the smallest has {one.smallest_on_grid:.3g}, the median "
+            f"{one.median_on_grid:.3g}",
+        ]
+    if report.proposed is not None:
+        lines.append(f"proposed: {setting_of(report.proposed)}, which keeps all classes everywhere")
+    return lines
+
+
+def setting_of(grid: Grid) -> str:
+    """How a suite asks for a grid."""
+    if len(grid.size) == 2:
+        return f"size: {list(grid.size)}"
+    return f"shrink: {list(grid.shrink)}"
 
 
 def _table_lines(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,15 +25,21 @@ LARGEST_GRID = 2**26  # pixels or voxels of one training image
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The training grid: images of `size`, or patches of `size` out of shrunk volumes."""
+    """The training grid: images of `size`, or patches of `size` out of coarser volumes.
+
+    Volumes are shrunk, or resampled to one spacing.
+    """
 
     size: tuple[int, ...]
     shrink: tuple[int, ...] = ()  # 3D: along each axis, how many voxels become one
+    spacing: tuple[float, ...] = ()  # 3D: mm along each axis; none where volumes keep theirs
 
     def describe(self) -> str:
         """How masks come to this grid, in words."""
         if len(self.size) == 2:
             return f"resizing to {'x'.join(map(str, self.size))}"
+        if self.spacing:
+            return f"resampling to {' x '.join(f'{step:g}' for step in self.spacing)} mm"
         return f"shrinking by {'x'.join(map(str, self.shrink))}"
 
 
@@ -52,6 +58,11 @@ class DecodedCase:
         """Whether it is a volume that is trained on in slices."""
         return self.raw.image.ndim == 4 and len(self.grid.size) == 2
 
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """mm along its axes: as its file says, or the card for all files."""
+        return self.raw.spacing or self.card.spacing
+
     def thumbnail(self) -> NDArray[np.float32]:
         """What look-alikes are found by (32 32)."""
         return thumbnail(self.raw.image, self.card.slice_axis)
@@ -63,7 +74,7 @@ class DecodedCase:
         if self.is_sliced:
             axis = self.card.slice_axis
             images = list(geometry.image_slices(self.raw.image, axis))
-        on_grid = [_on_grid(image, self.grid, self.card) for image in images]
+        on_grid = [self._on_grid(image) for image in images]
         stored = writers["test_images"].add(np.stack(on_grid))  # 1 C *S, or the slices D C H W
         native = writers["test_native"].add(self.raw.image)
         stored_mask = writers["test_masks"].add(self.mask)
@@ -81,12 +92,20 @@ class DecodedCase:
             names = [f"{self.record.id}_s{number:03d}" for number in range(len(images))]
         entries = []
         for name, image, mask in zip(names, images, masks, strict=True):
-            stored = writers["train_images"].add(_on_grid(image, self.grid, self.card))
-            small = mask_on_grid(mask, self.grid)
+            stored = writers["train_images"].add(self._on_grid(image))
+            small = mask_on_grid(mask, self.grid, self.spacing)
             stored_mask = writers["train_masks"].add(small)
             entry = self._entry(name, mask, stored, stored_mask)
             entries.append(replace(entry, classes_on_grid=classes_in(small, self.card)))
         return entries
+
+    def _on_grid(self, image: NDArray[Any]) -> NDArray[Any]:
+        """An image (C H W) at the grid's size; a volume (C *S) z-scored, unless it was, on it."""
+        if image.ndim == 3:
+            return geometry.image_to_grid(geometry.to_unit(image), self.grid.size)
+        is_scored = self.card.normalised
+        values = image.astype(np.float32) if is_scored else geometry.zscore(image)
+        return volume_on_grid(values, self.grid, self.spacing)
 
     def _entry(
         self, name: str, mask: NDArray[np.uint8], images: StoredArray, masks: StoredArray
@@ -142,19 +161,33 @@ def read_case_on_grid(dataset: Dataset, record: Record, grid: Grid) -> DecodedCa
             f"case {record.id}: no mask given; expected one for every case; "
             "add it or remove the case"
         )
+    if grid.spacing and not (raw.spacing or dataset.card.spacing):
+        raise DataProblem(
+            f"case {record.id}: no spacing is known; expected mm for each axis, as the suite "
+            "resamples to a 'spacing'; drop that key, or say the spacing on the card"
+        )
     return DecodedCase(dataset.card, record, raw, raw.mask, grid)
 
 
-def _on_grid(image: NDArray[Any], grid: Grid, card: Card) -> NDArray[Any]:
-    """An image (C H W) at the grid's size; a volume (C *S) z-scored, unless it was, and shrunk."""
-    if image.ndim == 3:
-        return geometry.image_to_grid(geometry.to_unit(image), grid.size)
-    values = image.astype(np.float32) if card.normalised else geometry.zscore(image)
-    return geometry.shrink_image(values, grid.shrink)
+def volume_on_grid(
+    values: NDArray[np.float32], grid: Grid, spacing: Sequence[float] | None
+) -> NDArray[np.float32]:
+    """A volume (C *S), z-scored already, on the training grid: resampled or shrunk."""
+    if not grid.spacing:
+        return geometry.shrink_image(values, grid.shrink)
+    assert spacing is not None  # which `read_case_on_grid` refuses
+    shape = geometry.resampled_shape(values.shape[1:], spacing, grid.spacing)
+    return geometry.resample_image(values, shape)
 
 
-def mask_on_grid(mask: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """A mask (H W) at the grid's size, or a volume (*S) shrunk."""
+def mask_on_grid(
+    mask: NDArray[np.uint8], grid: Grid, spacing: Sequence[float] | None = None
+) -> NDArray[np.uint8]:
+    """A mask (H W) at the grid's size, or a volume (*S) of a spacing resampled or shrunk."""
     if mask.ndim == 2:
         return geometry.mask_to_grid(mask, grid.size)
-    return geometry.shrink_mask(mask, grid.shrink)
+    if not grid.spacing:
+        return geometry.shrink_mask(mask, grid.shrink)
+    assert spacing is not None
+    shape = geometry.resampled_shape(mask.shape, spacing, grid.spacing)
+    return geometry.resample_mask(mask, shape)

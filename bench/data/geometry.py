@@ -59,6 +59,49 @@ def _axes_within_blocks(factors: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(2, 2 * len(factors) + 1, 2))
 
 
+def resampled_shape(
+    shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
+) -> tuple[int, ...]:
+    """The shape (*S) that a volume of a spacing (mm) has at another one; 1 at least."""
+    sides = zip(shape, spacing, target, strict=True)
+    return tuple(max(1, round(side * old / new)) for side, old, new in sides)
+
+
+def resample_image(volume: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A volume (C *S) on a grid of another shape over the same box, by linear interpolation.
+
+    Axes that lose voxels are smoothed before, so that what is finer than the new grid does not
+    come back as false structure.
+    """
+    if volume.shape[1:] == shape:
+        return volume
+    return np.stack([_resample(channel, shape) for channel in volume])
+
+
+def resample_mask(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A mask (*S) on a grid of another shape: the class that has most of each new voxel."""
+    if mask.shape == shape:
+        return mask
+    shares = []
+    for label in range(int(mask.max(initial=0)) + 1):
+        shares.append(_resample((mask == label).astype(np.float32), shape))
+    return np.argmax(shares, 0).astype(np.uint8)
+
+
+def _resample(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    from scipy import ndimage  # a second to import
+
+    pairs = list(zip(channel.shape, shape, strict=True))
+    blur = [max(0.0, (old / new - 1) / 2) for old, new in pairs]
+    if any(blur):
+        channel = ndimage.gaussian_filter(channel, blur, mode="nearest")
+    factors = [new / old for old, new in pairs]
+    # grid_mode: voxels are boxes, and both grids have the same edges
+    resized = ndimage.zoom(channel, factors, order=1, mode="nearest", grid_mode=True)
+    assert resized.shape == shape
+    return np.asarray(resized, np.float32)
+
+
 def image_slices(image: NDArray[Any], axis: int) -> NDArray[Any]:
     """The slices (D C H W) of a volume (C *S) along one of its spatial axes, in [0, 1] or uint8."""
     return np.ascontiguousarray(np.moveaxis(to_unit(image), axis + 1, 0))
@@ -106,7 +149,8 @@ def to_native(
     """Label map (*S) on the native grid: probabilities are resized, then the argmax is taken.
 
     Probabilities are (1 K *S) for an image or a volume that was segmented whole, and (D K H W)
-    for the slices of a volume along `axis`. `factors` are those of `shrink_image`.
+    for the slices of a volume along `axis`. `factors` are those of `shrink_image`; a volume that
+    was resampled to another spacing is resized as an image is.
     """
     from torch.nn.functional import interpolate
 
@@ -122,8 +166,9 @@ def to_native(
         )
         probabilities = probabilities[:, :, : shape[0], : shape[1], : shape[2]]
     if tuple(probabilities.shape[2:]) != size:
+        mode = "bilinear" if len(size) == 2 else "trilinear"
         probabilities = interpolate(
-            probabilities.float(), size=size, mode="bilinear", align_corners=False
+            probabilities.float(), size=size, mode=mode, align_corners=False
         )
     labels: NDArray[np.uint8] = probabilities.argmax(1).to("cpu").numpy().astype(np.uint8)
     return labels[0] if axis is None else np.moveaxis(labels, 0, axis)

@@ -173,6 +173,14 @@ def left_out(name: str, index: Index) -> list[str]:
     return lines
 
 
+def training_grid(suite: Suite) -> Grid:
+    """The grid that a suite trains on."""
+    settings = suite.inference_settings
+    return Grid(
+        tuple(suite.size), tuple(settings.get("shrink", ())), tuple(settings.get("spacing", ()))
+    )
+
+
 def lost_classes(dataset: PlannedDataset, suite: Suite) -> list[str]:
     """A line for each class that some training cases lose on the training grid."""
     index = dataset.prepared.index
@@ -182,8 +190,10 @@ def lost_classes(dataset: PlannedDataset, suite: Suite) -> list[str]:
         case = entry.volume or entry.record
         native.setdefault(case, set()).update(entry.classes)
         left.setdefault(case, set()).update(entry.learnable)
-    grid = Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
+    grid = training_grid(suite)
     cure = "a larger 'size'" if len(suite.size) == 2 else "a smaller 'shrink'"
+    if grid.spacing:
+        cure = "a smaller 'spacing'"
     lines = []
     for number, name in enumerate(index.card.classes):
         holders = [case for case, classes in native.items() if number in classes]

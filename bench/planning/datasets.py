@@ -16,7 +16,7 @@ from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.planning import split
 from bench.planning.cells import PlannedDataset
-from bench.planning.dataset_facts import left_out
+from bench.planning.dataset_facts import left_out, training_grid
 from bench.planning.suite import Suite
 from bench.store import Store
 
@@ -56,7 +56,7 @@ def _prepare_folds(
     many.
     """
     dataset, code = registry.dataset(name, data, plugins)
-    grid = _grid(suite)
+    grid = training_grid(suite)
     folds = []
     for fold, (train, test) in enumerate(
         split.fold_sides(dataset.records(), suite.seed, suite.folds)
@@ -79,10 +79,6 @@ def _looked_at(size: Sequence[int]) -> list[int]:
     return [min(side, LARGEST_LOOKED_AT) for side in size]
 
 
-def _grid(suite: Suite) -> decoded_case.Grid:
-    return decoded_case.Grid(tuple(suite.size), tuple(suite.inference_settings.get("shrink", ())))
-
-
 def _prepare(
     name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
 ) -> PlannedDataset:
@@ -100,7 +96,9 @@ def _prepare(
         sides["validation"] = split.validation(records)
     if "classification" in suite.tasks and dataset.card.labels:
         check_labels(dataset.card, records)
-    prepared = decode.prepare(dataset, sides, _grid(suite), store.cache, code, suite.drop_copies)
+    prepared = decode.prepare(
+        dataset, sides, training_grid(suite), store.cache, code, suite.drop_copies
+    )
     listed = suite.draw == "list"
     drawn = split.draw(name, prepared.index, suite.seed, range(suite.draws), listed)
     if given is not None:
@@ -129,7 +127,7 @@ def prepare_tested(
         if "classification" in suite.tasks:
             check_labels(dataset.card, records)
         sides: dict[str, list[Record]] = {"train": [], "test": records}
-        grid = _grid(suite)
+        grid = training_grid(suite)
         tested[name] = decode.prepare(dataset, sides, grid, store.cache, code, drop_copies=False)
     return tested
 

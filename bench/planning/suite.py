@@ -25,6 +25,7 @@ from bench.planning.suite_parts import (
     Name,
     Select,
     Side,
+    Spacing,
     Steps,
     StrictModel,
     Tuning,
@@ -70,6 +71,8 @@ class Suite(StrictModel):
     size: list[Side] = Field(min_length=2, max_length=3)
     # 3D: along each axis, how many voxels become one before training
     shrink: list[Annotated[int, between(1, 1024)]] | None = None
+    # 3D: mm along each axis (slices first) that all volumes are resampled to before training
+    spacing: list[Spacing] | None = None
     # 3D: from window to window; half a patch if not given
     stride: list[Annotated[int, between(1, 8192)]] | None = None
     largest_component: YesOrNo = False  # keep only the largest component of each predicted class
@@ -241,6 +244,12 @@ class Suite(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _coarsened_once(self) -> Suite:
+        if self.shrink is not None and self.spacing is not None:
+            raise ValueError("'shrink' and 'spacing' given; give one of them")
+        return self
+
+    @model_validator(mode="after")
     def _grid_fits(self) -> Suite:
         ndim = len(self.size)
         networks = registry.networks()
@@ -260,7 +269,7 @@ class Suite(StrictModel):
             raise ValueError(
                 f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}"
             )
-        for key in ("shrink", "stride"):
+        for key in ("shrink", "stride", "spacing"):
             given = getattr(self, key)
             if given is not None and (ndim == 2 or len(given) != 3):
                 raise ValueError(
@@ -294,6 +303,8 @@ class Suite(StrictModel):
         settings["largest_component"] = self.largest_component
         if self.keep_probabilities:
             settings["keep_probabilities"] = True
+        if self.spacing is not None:  # keys of suites without it stay as they were
+            settings["spacing"] = self.spacing
         return settings
 
     @property

@@ -35,6 +35,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Draws = Annotated[int, between(1, 1000)]
 Steps = Annotated[int, between(1, 10**8)]
 Side = Annotated[int, between(8, 8192)]
+Spacing = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1000)]  # mm
 
 Colour = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=3, max_length=3)]
 

@@ -25,11 +25,10 @@ def native_probabilities(
     from torch.nn.functional import interpolate
 
     size = list(shape)
-    mode = "bilinear"
     if axis is not None:
         del size[axis]
+    mode = "bilinear" if len(size) == 2 else "trilinear"
     if factors and max(factors) > 1:
-        mode = "trilinear"
         sides = zip(probabilities.shape[2:], factors, strict=True)
         whole = [side * factor for side, factor in sides]
         probabilities = interpolate(probabilities.float(), whole, mode=mode, align_corners=False)

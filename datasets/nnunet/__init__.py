@@ -24,9 +24,8 @@ from datasets.readers.mask_codes import with_ignored
 from datasets.readers.nifti import (
     NO_ORIENTATION,
     count_dimensions,
-    read_aligned_volume,
     read_nifti_mask,
-    read_volume,
+    read_stack,
     thickest_axis,
 )
 from datasets.readers.pairing import is_long, missing_folder
@@ -91,13 +90,7 @@ class NnUNet:
     def _read_volume(self, record: Record) -> RawCase:
         """Decode a case of NIfTI files: channels and label on the grid of the first channel."""
         assert record.image is not None
-        first = read_volume(record.image)
-        grid = first.grid
-        channels = [grid.to_harness(first.voxels)]
-        for path in record.channels:
-            voxels = read_aligned_volume(path, grid, record.image.name)
-            channels.append(grid.to_harness(voxels))
-        image = np.stack(channels)
+        image, grid = read_stack([record.image, *record.channels])
         self._check_image(record.image, image)
         mask = read_nifti_mask(record.masks[0], self.numbered, grid, record.image.name)
         raw = RawCase(image, mask, grid.spacing, notes=(NO_ORIENTATION,))

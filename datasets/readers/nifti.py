@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -55,6 +55,20 @@ def read_aligned_volume(path: Path, onto: StoredGrid, other: str) -> NDArray[np.
     return align(path, volume.voxels, volume.grid, onto, other)
 
 
+def read_stack(files: Sequence[Path]) -> tuple[NDArray[np.float32], StoredGrid]:
+    """An image (C *S as the harness has it) of one file for each channel, and the first one's grid.
+
+    Raises DataProblem naming the file, also where a channel lies elsewhere than the first.
+    """
+    first = read_volume(files[0])
+    grid = first.grid
+    channels = [grid.to_harness(first.voxels)]
+    for path in files[1:]:
+        voxels = read_aligned_volume(path, grid, files[0].name)
+        channels.append(grid.to_harness(voxels))
+    return np.stack(channels), grid
+
+
 def read_nifti_mask(
     path: Path, classes: Sequence[str], onto: StoredGrid, other: str
 ) -> NDArray[np.uint8]:
@@ -64,6 +78,30 @@ def read_nifti_mask(
     """
     levels, grid = read_levels(path)
     numbers = as_class_numbers(path, levels, classes)
+    return onto.to_harness(align(path, numbers, grid, onto, other))
+
+
+def read_coded_nifti_mask(
+    path: Path, codes: Mapping[int, int], onto: StoredGrid, other: str
+) -> NDArray[np.uint8]:
+    """A mask (*S as the harness has it) whose values stand for class numbers, by `codes`.
+
+    Raises DataProblem naming the file where it lies elsewhere or holds other values.
+    """
+    levels, grid = read_levels(path)
+    numbers = np.zeros(levels.shape, np.uint8)
+    is_known = np.zeros(levels.shape, bool)
+    for value, number in codes.items():
+        is_value = levels == value
+        numbers[is_value] = number
+        is_known |= is_value
+    if not is_known.all():
+        odd = levels[~is_known]
+        expected = ", ".join(str(value) for value in codes)
+        raise DataProblem(
+            f"{path}: mask value {float(odd[0]):.9g} in {odd.size} voxels; expected {expected}; "
+            "fix the mask, or remove the case"
+        )
     return onto.to_harness(align(path, numbers, grid, onto, other))
 
 

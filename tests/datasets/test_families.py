@@ -9,7 +9,9 @@ from bench import registry
 
 IDS = {
     "acdc",
+    "brats",
     "busi",
+    "cbis_ddsm",
     "folder",
     "hyper_kvasir",
     "isic2016",
@@ -17,6 +19,7 @@ IDS = {
     "kvasir_seg",
     "la",
     "lgg",
+    "lits",
     "nnunet",
     "pancreas_ct",
     "phantoms",

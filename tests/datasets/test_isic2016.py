@@ -8,7 +8,7 @@ from PIL import Image
 
 from bench.api import Dataset
 from bench.errors import DataProblem
-from datasets.isic2016 import DATASETS
+from datasets.isic2016 import DATASETS, PUBLISHED, PUBLISHED_TABLE
 
 
 def isic(data: Path | None) -> Dataset:
@@ -93,3 +93,43 @@ def test_it_says_where_it_looked(tmp_path: Path) -> None:
         DataProblem, match=rf"no data folder for 'isic2016'; expected one that holds {layout}"
     ):
         isic(None).records()
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """DATA/isic2016 as the ISIC Archive gives it: three images and the table of Part 3."""
+    root = tmp_path / "isic2016"
+    for folder in (PUBLISHED.images, PUBLISHED.masks):
+        (root / folder).mkdir(parents=True)
+    for number in (13, 3, 12):
+        name = f"ISIC_{number:07d}"
+        grey = np.full((4, 6), 255, np.uint8)
+        Image.fromarray(np.stack([grey] * 3, 2)).save(root / PUBLISHED.images / f"{name}.jpg")
+        Image.fromarray(grey).save(root / PUBLISHED.masks / f"{name}_Segmentation.png")
+    table = "ISIC_0000003,0.0\nISIC_0000012,1.0\nISIC_0000013,0.0\n"
+    (root / PUBLISHED_TABLE).write_text(table)
+    return root
+
+
+def test_the_layout_of_the_archive(published: Path) -> None:
+    dataset = isic(published.parent)
+    assert [(record.id, record.label) for record in dataset.records()] == [
+        ("ISIC_0000003", 0),
+        ("ISIC_0000012", 1),
+        ("ISIC_0000013", 0),
+    ]
+    assert "resized" not in dataset.card.source
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("ISIC_0000003,2\n", r"line 1: 'ISIC_0000003,2'; expected NAME,0\.0 \(benign\)"),
+        ("ISIC_0000003,0\nISIC_0000003,1\n", "line 2: .* each name once"),
+        ("ISIC_0000003,0\n", r"2 images have no line \(ISIC_0000012, ISIC_0000013\)"),
+    ],
+)
+def test_tables_of_the_archive_that_do_not_fit(published: Path, table: str, words: str) -> None:
+    (published / PUBLISHED_TABLE).write_text(table)
+    with pytest.raises(DataProblem, match=words):
+        isic(published.parent).records()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Spec
 from bench.data import cache, geometry
+from bench.data.decoded_case import Grid, volume_on_grid
 from bench.errors import BenchError
 from bench.execution.prediction.chosen_models import AskedModels, as_one, chosen_keys
 from bench.execution.prediction.files import (
@@ -43,7 +44,7 @@ class VolumeFile(Protocol):
 
     @property
     def grid(self) -> Any:
-        """Where its voxels lie: `shape` (X Y Z) and `affine` (4 4)."""
+        """Where its voxels lie: `shape` (X Y Z), `affine` (4 4), `spacing` (mm, harness's axes)."""
         ...
 
     def to_harness(self, voxels: NDArray[Any]) -> NDArray[Any]:
@@ -248,7 +249,9 @@ def _write_volume(
     if is_slice:
         volume = volume[:, None]
     axis = 0 if is_slice else card.slice_axis
-    labels, probabilities = _volume_labels(volume, predictor, axis, extras.probabilities)
+    labels, probabilities = _volume_labels(
+        volume, predictor, axis, frame.spacing(), extras.probabilities
+    )
     ending = ending_of(image.first)
     stored_labels = labels[0] if is_slice else labels
     with replacing(target / f"{image.name}{ending}") as part:
@@ -322,6 +325,15 @@ class _Frame:
             return self.source.to_harness(voxels)
         return voxels.T if self.card.slice_axis == 0 else voxels
 
+    def spacing(self) -> tuple[float, ...]:
+        """mm along the axes of `to_harness`."""
+        if self.card.oriented:
+            return tuple(self.source.grid.spacing)
+        steps = np.linalg.norm(self.source.grid.affine[:3, :3], axis=0).tolist()
+        if self.card.slice_axis == 0:
+            steps = steps[::-1]
+        return tuple(steps)
+
     def to_stored(self, array: NDArray[Any]) -> NDArray[Any]:
         """The inverse of `to_harness`."""
         if self.card.oriented:
@@ -330,7 +342,11 @@ class _Frame:
 
 
 def _volume_labels(
-    volume: NDArray[np.float32], predictor: Predictor, slice_axis: int, with_probabilities: bool
+    volume: NDArray[np.float32],
+    predictor: Predictor,
+    slice_axis: int,
+    spacing: Sequence[float],
+    with_probabilities: bool,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16] | None]:
     """The label map (*S) of a volume (C *S), predicted slice by slice or in windows.
 
@@ -342,7 +358,9 @@ def _volume_labels(
     if predictor.spec.ndim == 3:
         axis = None
         factors = tuple(predictor.settings["shrink"])
-        grid = geometry.shrink_image(geometry.zscore(volume), factors)[None]
+        target = tuple(predictor.settings.get("spacing", ()))
+        wanted = Grid(predictor.spec.size, factors, target)
+        grid = volume_on_grid(geometry.zscore(volume), wanted, spacing)[None]
     else:
         slices = []
         for part in geometry.image_slices(volume, slice_axis):
