@@ -154,10 +154,10 @@ def plan_bench(
         published = open_board(cells, suite, datasets, store, options.plugins, options.renew, dry)
         cells = list(published.cells)
     bench = with_tuned_cells(Bench(suite, cells, datasets, store, options, size, auto, published))
+    tested_on = prepare_tested(suite, datasets, data, store, options.plugins, dry)
+    bench = replace(bench, tested_on=tested_on)
     if dry:
         return bench
-    tested_on = prepare_tested(suite, datasets, data, store, options.plugins)
-    bench = replace(bench, tested_on=tested_on)
     _keep_plan(bench)
     return bench
 

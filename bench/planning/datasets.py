@@ -113,8 +113,9 @@ def prepare_tested(
     data: Path | None,
     store: Store,
     plugins: Sequence[Path] = (),
+    dry: bool = False,
 ) -> dict[str, DecodedDataset]:
-    """Each data set of `test_on`, with all its cases decoded as test cases.
+    """Each data set of `test_on`, with all its cases decoded as test cases; none in a dry run.
 
     Raises BenchError for one that does not have the classes of the data sets trained on.
     """
@@ -126,6 +127,8 @@ def prepare_tested(
         records = dataset.records()
         if "classification" in suite.tasks:
             check_labels(dataset.card, records)
+        if dry:
+            continue
         sides: dict[str, list[Record]] = {"train": [], "test": records}
         grid = training_grid(suite)
         tested[name] = decode.prepare(dataset, sides, grid, store.cache, code, drop_copies=False)

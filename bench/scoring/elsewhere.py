@@ -60,6 +60,11 @@ class ElsewhereFolder:
         """What the score table was computed from, or None."""
         return read_record(self.path / "scores.json", ScoreStamp, TEST_AGAIN)
 
+    @property
+    def lacks_predictions(self) -> bool:
+        """Whether it was published without its predictions: its score table stands for them."""
+        return self.cell.is_published and self.scores.exists() and not self.predictions.exists()
+
     def clear(self) -> None:
         """Remove what is there, so that new predictions may be written."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -80,12 +85,17 @@ class ElsewhereFolder:
         return self._are_whole(tested.predictions)
 
     def has_scores(self, inputs: str) -> bool:
-        """Whether the score table is there as it was written, and computed from these inputs."""
+        """Whether the score table is there as it was written, and computed from these inputs.
+
+        One that was published without the predictions stands as it is.
+        """
         try:
             stamp = self.read_stamp()
         except BenchError:
             return False
-        return stamp is not None and stamp.inputs == inputs and self._are_whole(stamp.tables)
+        if stamp is None or not self._are_whole(stamp.tables):
+            return False
+        return self.lacks_predictions or stamp.inputs == inputs
 
     def _are_whole(self, files: Mapping[str, FileDigest]) -> bool:
         return all(is_whole_in(self.path, name, digest) for name, digest in files.items())

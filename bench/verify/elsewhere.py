@@ -34,7 +34,7 @@ def check_elsewhere(results: ResultFolder, deep: bool) -> Check:
             changed = list(_changed_files(results, folder, cell))
             mismatches += changed
             count += 1
-            if is_deep and not changed:
+            if is_deep and not changed and not folder.lacks_predictions:
                 mismatches += _scored_otherwise(results, folder, cell, decoded)
     note = None
     if gone:
@@ -65,7 +65,7 @@ def _changed_files(
     kept: dict[str, FileDigest] = {}
     if stamp is not None:
         kept.update(stamp.tables)
-    if tested is not None:
+    if tested is not None and not folder.lacks_predictions:
         kept.update(tested.predictions)
     for name, digest in kept.items():
         if not is_whole_in(folder.path, name, digest):

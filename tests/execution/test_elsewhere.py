@@ -106,6 +106,22 @@ def test_nothing_is_predicted_twice_and_changes_are_noticed(tested: Store) -> No
     assert table.read_bytes() == whole
 
 
+def test_a_published_table_stands_without_its_predictions(tested: Store) -> None:
+    stages.score(tested)
+    [cell] = planned(tested, method="threshold")
+    folder = ElsewhereFolder(tested.cell(cell.key), "other")
+    assert not folder.lacks_predictions
+    moved = folder.predictions.rename(folder.path / "moved")
+    (tested.out / "board.toml").touch()
+    try:
+        assert folder.lacks_predictions
+        assert folder.has_scores("scored by other code")
+        assert stages.test_elsewhere(tested, "cpu", lambda name: None) == 0
+    finally:
+        (tested.out / "board.toml").unlink()
+        moved.rename(folder.predictions)
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [

@@ -34,6 +34,8 @@ def predict_elsewhere(
     """
     index = read_index(decoded)
     folder = ElsewhereFolder(cell, dataset)
+    if folder.lacks_predictions:
+        return False
     model = model_hash(cell)
     if folder.has_predictions(index.data, model):
         return False
