@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import stat
@@ -81,10 +82,10 @@ def _naming_archive(archive: Path) -> Iterator[None]:
     except OSError as problem:
         if problem.errno is None:  # gzip: no file of its kind
             raise _damaged(archive, str(problem)) from None
-        raise BenchError(
-            f"{archive}: cannot be unpacked ({problem.strerror}); free some space or choose "
-            "another folder"
-        ) from None
+        cure = "unpack it by hand"
+        if problem.errno == errno.ENOSPC:
+            cure = "free some space, or give another folder with --data"
+        raise BenchError(f"{archive}: cannot be unpacked ({problem.strerror}); {cure}") from None
 
 
 def _damaged(archive: Path, reason: str) -> BenchError:

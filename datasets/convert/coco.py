@@ -15,6 +15,8 @@ from bench.errors import BenchError, DataProblem, cut
 from datasets.convert.targets import Asked, Converted, PictureTarget, classes_from, part_of
 from datasets.readers.pairing import first_names, name_of, normal_name
 
+MOST_PIXELS = 2**28
+
 
 @dataclass(frozen=True, slots=True)
 class _Coco:
@@ -59,7 +61,9 @@ def _read_coco(source: Path) -> _Coco:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
         images = [dict(image) for image in given["images"]]
         for image in images:
-            _ = image["file_name"], int(image["height"]), int(image["width"])
+            pixels = int(image["height"]) * int(image["width"])
+            if not 0 < pixels <= MOST_PIXELS:
+                raise ValueError(f"an image of {pixels} pixels: {image['file_name']}")
         categories = sorted(given["categories"], key=lambda one: one["id"])
         names = tuple(normal_name(str(one["name"])) for one in categories)
         numbers = {one["id"]: number for number, one in enumerate(categories, 1)}
@@ -165,8 +169,7 @@ def _region_of(
     try:
         if isinstance(outline, dict) and list(outline["size"]) != [height, width]:
             raise ValueError(f"size {outline['size']} in an image of {[height, width]}")
-        if isinstance(outline, list) and not outline:
-            raise ValueError("an empty outline")
+        _refuse_odd_outline(outline, height, width)
         encoded = outline
         if isinstance(outline, list) or isinstance(outline["counts"], list):
             encoded = run_lengths.frPyObjects(outline, height, width)
@@ -178,3 +181,24 @@ def _region_of(
             f"{path}: annotation {annotation.get('id')}: no outline ({cut(str(problem))}); "
             "expected polygons or run lengths; boxes alone are no masks"
         ) from None
+
+
+def _refuse_odd_outline(outline: Any, height: int, width: int) -> None:
+    """Raise ValueError on numbers that the C code of pycocotools does not check.
+
+    A coordinate that is not finite keeps it busy for ever.
+    """
+    if isinstance(outline, dict):
+        counts = outline["counts"]
+        is_list = isinstance(counts, list)
+        if is_list and (min(counts, default=0) < 0 or sum(counts) != height * width):
+            raise ValueError(f"run lengths for {sum(counts)} of {height * width} pixels")
+        return
+    if not outline:
+        raise ValueError("an empty outline")
+    limit = 2 * max(height, width)
+    for polygon in outline:
+        coordinates = np.asarray(polygon, np.float64)
+        is_near = np.isfinite(coordinates).all() and abs(coordinates).max(initial=0) <= limit
+        if coordinates.ndim != 1 or len(coordinates) < 6 or len(coordinates) % 2 or not is_near:
+            raise ValueError("a polygon of fewer than three points, or far outside of the image")

@@ -40,6 +40,8 @@ def convert_colours(asked: Asked) -> Converted:
         raise DataProblem(f"{table}: two classes of one colour; expected one for each; fix it")
     codes = MaskCodes(colours=tuple(ordered))
     pairs = find_pairs(asked.source)
+    if not pairs:
+        raise DataProblem(f"{asked.source / 'images'}: no pictures; expected some; copy them there")
     with part_of(asked) as root:
         target = PictureTarget(root, asked.form, asked.target.name, classes)
         for pair in pairs:

@@ -225,7 +225,8 @@ def classes_from(found: Sequence[str], given: Sequence[str], source: Path) -> tu
             f"--classes names {len(given)}; expected background and each of them"
         )
     names = tuple(given) or ("background", *found)
-    if len(set(names)) < len(names) or not 2 <= len(names) <= MOST_CLASSES:
+    is_odd = len(set(names)) < len(names) or not all(names)
+    if is_odd or not 2 <= len(names) <= MOST_CLASSES:
         raise DataProblem(
             f"{source}: classes {', '.join(names)}; expected 2 to {MOST_CLASSES} different names; "
             "give them as --classes background,..."

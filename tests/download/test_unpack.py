@@ -143,3 +143,10 @@ def test_a_password(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "a.zip").write_bytes(bytes(content))
     with pytest.raises(BenchError, match="encrypted, password required"):
         unpack(tmp_path / "a.zip", folder)
+
+
+def test_names_that_the_disk_does_not_take(tmp_path: Path, folder: Path) -> None:
+    for names in (("a", "a/b"), ("x" * 300,)):
+        archive = zipped(tmp_path / "a.zip", dict.fromkeys(names, b"1"))
+        with pytest.raises(BenchError, match=r"cannot be unpacked \(.+\); unpack it by hand"):
+            unpack(archive, folder)

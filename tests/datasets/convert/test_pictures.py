@@ -99,6 +99,10 @@ def test_both_layouts_hold_the_same(tmp_path: Path) -> None:
         ([], "annotation 1: no outline .an empty outline.; expected polygons or run lengths"),
         (None, "annotation 1: no outline"),
         ([[1, 2]], "annotation 1: no outline"),
+        ([[1, 1, float("nan"), 2, 3, 3]], "far outside of the image"),  # did not end
+        ([[1, 1, 1e9, 2, 3, 3]], "far outside of the image"),
+        ({"size": list(SHAPE), "counts": [0, 5]}, "run lengths for 5 of 120 pixels"),
+        ({"size": list(SHAPE), "counts": [-5, 125]}, "run lengths for 120 of 120 pixels"),
         ({"size": [5, 5], "counts": [25]}, "size .5, 5. in an image of .12, 10."),
     ],
 )
@@ -115,7 +119,8 @@ def test_bad_coco_files(tmp_path: Path) -> None:
     path = coco(source, [{"category_id": 8, "segmentation": square(1, 1, 2)}])
     with pytest.raises(DataProblem, match="annotation 1 of image 0 and category 8; expected ones"):
         convert(asked)
-    for text in ("{", "[]", '{"images": []}', '{"images": [{}], "categories": []}'):
+    huge = '{"images": [{"id": 1, "file_name": "a", "height": 1000000, "width": 1000000}]}'
+    for text in (huge, "{", "[]", '{"images": []}', '{"images": [{}], "categories": []}'):
         path.write_text(text)
         with pytest.raises(DataProblem, match=r"instances\.json: no COCO file"):
             convert(asked)
@@ -198,3 +203,17 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataProblem, match="none of them; expected one of: DICOM files in a folder"):
         convert(Asked(tmp_path / "empty", tmp_path / "ours", "folder"))
+
+
+def test_names_of_classes_that_are_none(tmp_path: Path) -> None:
+    """Found by trying odd input: an empty name was taken, and a folder without pictures too."""
+    coco(tmp_path / "src", [])
+    for names in (("background", "", "b"), ("background", "a", "a"), ("background",)):
+        with pytest.raises(DataProblem, match="expected"):
+            convert(Asked(tmp_path / "src", tmp_path / "ours", "folder", names))
+    coloured(tmp_path / "other", np.zeros((*SHAPE, 3), np.uint8))
+    for path in (tmp_path / "other").rglob("*.png"):
+        path.unlink()
+    (tmp_path / "other" / "classes.csv").write_text("name,red,green,blue\na,1,1,1\n")
+    with pytest.raises(DataProblem, match="images: no pictures; expected some"):
+        convert(Asked(tmp_path / "other", tmp_path / "ours", "folder"))
