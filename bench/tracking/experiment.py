@@ -29,10 +29,10 @@ from bench.tracking.content import (
     trial_metrics,
 )
 from bench.tracking.folder_identity import folder_identity
+from bench.tuning.history import trials_of
 from bench.tuning.search import winner
 from bench.tuning.study import study_label
 from bench.tuning.study_folder import Trial
-from bench.tuning.trials import read_trials
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, Run
@@ -136,7 +136,7 @@ class Mirror:
 
         Returns the number of runs written.
         """
-        trials = read_trials(self.store, study.id)[: self.plan.trials]
+        trials = trials_of(self.store, self.plan, study)
         digest = hashing.digest([LAYOUT, study.id, list(map(plain_data, trials))])
         key = f"study {study.id}"
         if not trials or self.known.get(key) == digest:

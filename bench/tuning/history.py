@@ -42,17 +42,27 @@ def study_histories(store: Store, plan: Plan) -> list[StudyHistory]:
 
     Raises BenchError where a trial is missing of one that chose the settings of a planned cell.
     """
-    ended = {cell.study for cell in plan.cells if cell.phase != "waiting"}
     histories = []
     for study in plan.studies:
-        folder = study_folder(store, study.id)
-        trials = folder.read_trials()[: plan.trials]
-        if study.id in ended and len(trials) < plan.trials:
-            raise BenchError(f"{folder.trial_file(len(trials))} is missing; {REMEDY}")
+        trials = trials_of(store, plan, study)
         if trials:
-            importances = folder.read_importances()
+            importances = study_folder(store, study.id).read_importances()
             histories.append(_history(study, trials, plan.trials, importances))
     return histories
+
+
+def trials_of(store: Store, plan: Plan, study: StudyFacts) -> list[Trial]:
+    """The trials of a study that have ended, as many as the plan asks for at most.
+
+    Raises BenchError where one is missing of a study that chose the settings of a planned cell.
+    """
+    folder = study_folder(store, study.id)
+    trials = folder.read_trials()[: plan.trials]
+    if len(trials) < plan.trials:
+        ended = {cell.study for cell in plan.cells if cell.phase != "waiting"}
+        if study.id in ended:
+            raise BenchError(f"{folder.trial_file(len(trials))} is missing; {REMEDY}")
+    return trials
 
 
 def _history(

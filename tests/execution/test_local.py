@@ -19,6 +19,8 @@ def test_the_server_of_workers_is_deaf_to_ctrl_c_from_its_start() -> None:
     """Ctrl-C in the first seconds, while it imports torch, printed a traceback."""
     code = """
 import signal
+# A job that a shell runs in the background ignores it from the start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from multiprocessing import forkserver
 from bench.execution.local import LocalExecutor, _start_server
 executor = LocalExecutor(1, 1)

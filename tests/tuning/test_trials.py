@@ -21,6 +21,7 @@ from bench.stages import RunOptions
 from bench.status import read_status
 from bench.store import Store
 from bench.tuning import search, trials
+from bench.tuning.history import trials_of
 from bench.tuning.study import plan_studies
 from bench.tuning.study_folder import StudyFolder, Trial, study_folder
 from bench.verify import verify
@@ -480,6 +481,16 @@ def test_a_missing_trial_is_named_and_made_again(copy: Store, number: int) -> No
     assert (copy.out / "board.json").read_bytes() == board
     tune(plan_tuned(copy.out))
     assert file.read_bytes() == trial
+
+
+def test_the_mirror_takes_no_study_with_a_missing_trial(copy: Store) -> None:
+    """It wrote the trials before the missing one as if the study had been shorter."""
+    plan = read_plan(copy.out)
+    [folder, *_] = [study_folder(copy, study.id) for study in plan.studies]
+    assert len(trials_of(copy, plan, plan.studies[0])) == plan.trials
+    folder.trial_file(1).unlink()
+    with pytest.raises(BenchError, match=r"trial_1\.json is missing; give its suite"):
+        trials_of(copy, plan, plan.studies[0])
 
 
 def test_the_page_counts_the_trials_that_ended(copy: Store) -> None:
