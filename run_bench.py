@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bench.command_line import data_sets, looking, machines, models
+from bench.command_line import data_sets, looking, machines, models, published
 from bench.command_line.exits import exit_stopped, exit_with
 from bench.command_line.options import (
     AssumeWorkers,
@@ -15,7 +15,6 @@ from bench.command_line.options import (
     Data,
     DatasetId,
     Deep,
-    Device,
     Devices,
     DryRun,
     EngineName,
@@ -25,7 +24,6 @@ from bench.command_line.options import (
     GridShrink,
     GridSize,
     Inception,
-    Keys,
     ListCells,
     NewOut,
     Only,
@@ -38,7 +36,6 @@ from bench.command_line.options import (
     Queue,
     QueueOptions,
     Renew,
-    ReproducedTo,
     Retries,
     RetryFailed,
     Scheduler,
@@ -156,7 +153,7 @@ def _carry_out(bench: Bench) -> NoReturn:
 
 def _run_and_tune(bench: Bench) -> Progress:
     """Make all runs, then the studies, then the runs that these chose settings for."""
-    from bench import stages, tracking
+    from bench import finished_cells, stages, tracking
     from bench.command_line import console
     from bench.dry_run import tuning_to_come
     from bench.execution.progress import Stages
@@ -181,11 +178,16 @@ def _run_and_tune(bench: Bench) -> Progress:
             tuned, _ = stages.tune(ready, show.stage("tuning", within=trials, after=tuned_cells))
             progress = stages.run(tuned, show.stage("tuned runs"), tell)
         say("page: judging generated images and drawing it", err=True)
-        stages.judge(bench.store)  # before the mirror closes, so that it gets the distances too
+        # Before the mirror closes, so that it gets the distances too.
+        finished_cells.judge(bench.store)
         device = bench.options.job_device
-        stages.test_elsewhere(bench.store, device, lambda name: say(f"test on: {name}", err=True))
+        finished_cells.apply_to_others(bench.store, device, _say_tested_on)
         stages.close_board(bench)
     return progress
+
+
+def _say_tested_on(name: str) -> None:
+    say(f"test on: {name}", err=True)
 
 
 @app.command()
@@ -235,10 +237,10 @@ def tune(
 @app.command()
 def score(out: Out, plugin: Trusted = None) -> None:
     """Score the predictions in OUT, as far as they need it."""
-    from bench import stages
+    from bench import finished_cells
     from bench.store import Store
 
-    say(f"{stages.score(Store(out, plugin or []))} cells scored")
+    say(f"{finished_cells.score(Store(out, plugin or []))} cells scored")
 
 
 @app.command()
@@ -280,30 +282,6 @@ def verify(out: Out, deep: Deep = False, plugin: Trusted = None) -> None:
             say(printable(f"note: {check.note}"), err=True)
     say(verifying.summary(checks))
     exit_with(1, any(check.mismatches for check in checks))
-
-
-@app.command()
-def reproduce(
-    out: Out,
-    keys: Keys,
-    data: Data = None,
-    to: ReproducedTo = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    plugin: Plugins = None,
-) -> None:
-    """Run cells of a published board again and note whether they agree; exit code 1 if not."""
-    from bench import reproduce as reproducing
-    from bench.command_line import console
-    from bench.store import Store
-
-    options = run_options([], workers, device, plugin, False, 2)
-    again = Store(to or Path("runs") / "reproduced" / out.resolve().name)
-    with console.progress_display() as show:
-        outcomes = reproducing.reproduce(Store(out), keys, data, again, options, show)
-    for outcome in outcomes:
-        say(printable(outcome.text))
-    exit_with(1, not all(outcome.agrees for outcome in outcomes))
 
 
 @app.command()
@@ -386,6 +364,7 @@ app.command()(machines.merge)
 app.command()(models.predict)
 app.command()(models.export)
 app.command()(models.weights)
+app.command()(published.reproduce)
 app.command()(looking.status)
 app.command()(looking.explain)
 app.command("open")(looking.open_)

@@ -12,19 +12,16 @@ from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
 from bench.costs.request import DryRunRequest, takes_any_grid
 from bench.data.cache import DecodedDataset
-from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution import driver, external
 from bench.execution.devices import job_device
 from bench.execution.engines.choose import Engine, EngineOptions, LocalEngine
 from bench.execution.executor import Executor
 from bench.execution.external_labels import take_over_labels
-from bench.execution.judging import judge_planned
 from bench.execution.needs import needs_of
 from bench.execution.order import in_order
-from bench.execution.prediction.elsewhere import cells_tested_on, predict_elsewhere
 from bench.execution.progress import Progress
-from bench.mending import mend_cell, score_again, score_others
+from bench.finished_cells import judge, mend_cell, score
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split, suite_file
 from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells
@@ -342,53 +339,6 @@ def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:
         else:
             read = registry.image_files().read_label_file
             external.take_over(folder, cell.predictions, index, read)
-
-
-def score(store: Store) -> int:
-    """Score all finished and failed cells of the last plan, as far as they need it.
-
-    Returns the number of these cells.
-    """
-    refuse_links(store.out)
-    plan = read_plan(store.out)
-    files = plan_file.metric_files(plan, store.plugins)
-    metrics = registry.case_metrics(files, plan.suite.keep_probabilities)
-    metric_code = registry.metric_code(files)
-    count = 0
-    for cell in plan.cells:
-        if store.state(cell.key) in ("done", "failed"):
-            folder = store.cell(cell.key)
-            score_again(folder, plan.decoded(cell), plan, metrics, metric_code)
-            count += 1
-    score_others(store, plan, metrics, metric_code)
-    return count
-
-
-def test_elsewhere(store: Store, device: str, tell: Callable[[str], None]) -> int:
-    """Apply each finished model to the other data sets of its suite, as far as that is due.
-
-    Returns how many models were applied; `tell` is called with each data set.
-    """
-    plan = read_plan(store.out)
-    count = 0
-    for name, decoded in plan.tested_on.items():
-        tell(name)
-        for cell in cells_tested_on(plan, name):
-            if store.state(cell.key) == "done":
-                folder = store.cell(cell.key)
-                count += predict_elsewhere(folder, name, decoded, device, store.plugins)
-    return count
-
-
-def judge(store: Store) -> None:
-    """Judge the images that finished cells made, by the reference model and feature extractors.
-
-    Images that were judged before are judged again only if what judges them has changed.
-    """
-    plan = read_plan(store.out)
-    for cell in plan.cells:
-        if cell.is_judged and store.state(cell.key) == "done" and is_decoded(plan.decoded(cell)):
-            judge_planned(store, plan, cell)
 
 
 def report(

@@ -28,9 +28,10 @@ ORDER = (
     ("costs",),
     ("tuning", "published"),
     ("board",),
-    ("status", "mending"),
+    ("status", "finished_cells"),
     ("verify", "stages", "tracking", "live_page", "testing"),
-    ("command_line", "reproduce"),
+    ("reproduce",),
+    ("command_line",),
     ("diff", "dry_run"),
 )
 NAMED = re.compile(r"(bench|methods|datasets|reports)(\.\w+)+")

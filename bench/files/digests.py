@@ -15,7 +15,13 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.errors import BenchError, cut
-from bench.files.records import CHANGED, read_record, write_record
+from bench.files.records import (
+    CHANGED,
+    MOST_WEIGHTS,
+    check_regular,
+    read_record,
+    write_record,
+)
 
 DIGESTS = "digests.json"
 BLOCK = 2**20  # bytes
@@ -49,6 +55,17 @@ def _sha256(file: Path) -> str:
         while block := stream.read(BLOCK):
             total.update(block)
     return total.hexdigest()
+
+
+def weights_hash(file: Path) -> str:
+    """sha256 of a file of weights. Raises BenchError if it cannot be read."""
+    try:
+        check_regular(file, MOST_WEIGHTS)
+        return _sha256(file)
+    except OSError as problem:
+        raise BenchError(
+            f"weights {file} given; {problem.strerror}; give a readable file"
+        ) from None
 
 
 def is_whole(file: Path | str, digest: FileDigest | None, deep: bool = False) -> bool:

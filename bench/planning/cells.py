@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +12,12 @@ from bench.api import Task
 from bench.cell_records import CellKey
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
-from bench.files.records import MOST_WEIGHTS, check_regular
+from bench.files.digests import weights_hash
 from bench.names import DEFAULT, EXTERNAL, RowId
 from bench.planning.precision import AUTO, Precision
 from bench.planning.split import Split
 from bench.planning.suite import Suite
-from bench.planning.suite_parts import Backbone, Classifier, Entry
+from bench.planning.suite_parts import Entry
 from bench.registry import MethodInfo
 
 
@@ -224,11 +223,11 @@ def _base_cell(
     suite: Suite, task: Task, name: str, dataset: PlannedDataset, budget: float, labelled: int
 ) -> PlannedCell:
     """What all cells of a task and budget on a data set share; method and draw are left open."""
-    backbone = _classifier(suite.classifier)
+    backbone = suite.classifier.content
     inference_settings: dict[str, Any] = {}
     select: dict[str, Any] | None = None
     if task == "segmentation":
-        backbone = _network(suite.backbone)
+        backbone = suite.backbone.content
         inference_settings = suite.inference_settings
         select = suite.select.model_dump() if suite.select else None
     return PlannedCell(
@@ -358,35 +357,6 @@ def _external_cells(
     return cells
 
 
-def _network(backbone: Backbone) -> dict[str, Any]:
-    """A segmentation network as plain data; a file of weights counts by its content."""
-    content: dict[str, Any] = {"name": backbone.name}
-    if backbone.name in registry.networks().NDIM:
-        content["width"] = backbone.width
-    if backbone.weights is not None:
-        content["weights"] = weights_hash(backbone.weights)
-    return {**content, **_start_of(backbone)}
-
-
-def _start_of(network: Backbone | Classifier) -> dict[str, Any]:
-    """How weights from a file are used, as far as a suite says it."""
-    start: dict[str, Any] = {}
-    if network.freeze:
-        start["freeze"] = True
-    for key in ("mean", "std"):
-        if getattr(network, key) is not None:
-            start[key] = getattr(network, key)
-    return start
-
-
-def _classifier(classifier: Classifier) -> dict[str, Any]:
-    """A classification network as plain data; a file of weights counts by its content."""
-    content: dict[str, Any] = {"name": classifier.name}
-    if classifier.weights is not None:
-        content["weights"] = weights_hash(classifier.weights)
-    return {**content, **_start_of(classifier)}
-
-
 def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The hash of a method's code and of the files that its settings name as NAME=FILE."""
     paths = [str(config[key]).partition("=")[2] for key in keys]
@@ -394,15 +364,3 @@ def _code_with_files(code: str, config: Mapping[str, Any], keys: Sequence[str]) 
     if not hashes:
         return code
     return hashing.digest([code, *hashes])
-
-
-def weights_hash(file: Path) -> str:
-    """sha256 of a file of weights. Raises BenchError if it cannot be read."""
-    try:
-        check_regular(file, MOST_WEIGHTS)
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as problem:
-        raise BenchError(
-            f"weights {file} given; {problem.strerror}; give a readable file"
-        ) from None

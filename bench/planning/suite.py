@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bench import registry
 from bench.api import Task
-from bench.data.decoded_case import LARGEST_GRID
 from bench.errors import BenchError, shown
 from bench.names import DEFAULT, EXTERNAL
 from bench.planning import budget
@@ -31,6 +28,8 @@ from bench.planning.suite_parts import (
     Tuning,
     YesOrNo,
     between,
+    check_keys_of_volumes,
+    check_size,
 )
 
 # Draws where a suite names none: a mean has an interval from 5 on, and results of few labels differ
@@ -244,53 +243,9 @@ class Suite(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _coarsened_once(self) -> Suite:
-        if self.shrink is not None and self.spacing is not None:
-            raise ValueError("'shrink' and 'spacing' given; give one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _grid_fits(self) -> Suite:
-        ndim = len(self.size)
-        networks = registry.networks()
-        if math.prod(self.size) > LARGEST_GRID:
-            raise ValueError(f"'size: {self.size}' is larger than {LARGEST_GRID} pixels in all")
-        if ndim == 3 and "classification" in self.tasks:
-            raise ValueError(
-                f"'size: {self.size}' is 3D; classification takes images; give two numbers"
-            )
-        if networks.NDIM.get(self.backbone.name, 2) != ndim:
-            raise ValueError(
-                f"'size: {self.size}' is {ndim}D; {self.backbone.name} is not; "
-                "use 'unet' in 2D, 'vnet' in 3D"
-            )
-        grid = networks.grid(self.backbone.name)
-        if any(side % grid for side in self.size):
-            raise ValueError(
-                f"'size: {self.size}' does not suit {self.backbone.name}; give multiples of {grid}"
-            )
-        for key in ("shrink", "stride", "spacing"):
-            given = getattr(self, key)
-            if given is not None and (ndim == 2 or len(given) != 3):
-                raise ValueError(
-                    f"'{key}: {given}' given for {ndim}D; it goes with 3D, three numbers"
-                )
-        strides = self.stride or self.size
-        if any(step > side for step, side in zip(strides, self.size, strict=True)):
-            raise ValueError(
-                f"'stride: {self.stride}' leaves gaps between patches of {self.size}; "
-                "give at most these"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _patches_fit(self) -> Suite:
-        patch = registry.networks().patch_of(self.classifier.name)
-        if "classification" in self.tasks and any(side % patch for side in self.size):
-            raise ValueError(
-                f"'size: {self.size}' does not suit {self.classifier.name}; "
-                f"give multiples of {patch}"
-            )
+    def _sizes_fit(self) -> Suite:
+        check_size(self.size, self.tasks, self.backbone, self.classifier)
+        check_keys_of_volumes(self.size, self.shrink, self.stride, self.spacing)
         return self
 
     @property

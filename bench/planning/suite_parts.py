@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench import registry
 from bench.api import Task
+from bench.data.decoded_case import LARGEST_GRID
+from bench.files.digests import weights_hash
 from bench.names import DEFAULT, EXTERNAL, TUNED
 
 _VIT_NAME = re.compile(r"vit:[A-Za-z0-9_.+-]{1,100}")
@@ -44,15 +48,42 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Backbone(StrictModel):
-    """The segmentation network that all methods share."""
+class Network(StrictModel):
+    """A network that all methods share, and the weights that its training starts from."""
+
+    name: str
+    weights: Path | None = None  # a file with weights of this network
+    freeze: YesOrNo = False  # what the file gives keeps its weights
+    mean: Colour | None = None  # what the weights expect, if not what their library says
+    std: Colour | None = None
+
+    @model_validator(mode="after")
+    def _starts_from_weights(self) -> Self:
+        given = {"freeze": self.freeze, "mean": self.mean, "std": self.std}
+        named = [key for key, value in given.items() if value]
+        if named and self.weights is None:
+            raise ValueError(f"'{named[0]}' goes with 'weights'; give both, or drop it")
+        return self
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """This network as plain data; a file of weights counts by its content."""
+        content: dict[str, Any] = {"name": self.name}
+        if self.weights is not None:
+            content["weights"] = weights_hash(self.weights)
+        if self.freeze:
+            content["freeze"] = True
+        for key in ("mean", "std"):
+            if getattr(self, key) is not None:
+                content[key] = getattr(self, key)
+        return content
+
+
+class Backbone(Network):
+    """The segmentation network; weights are those of the encoder of `smp:...` or `vit:...`."""
 
     name: str = "unet"
     width: Annotated[int, between(2, 4096)] = 16  # channels of the first level of `unet` and `vnet`
-    weights: Path | None = None  # a file with encoder weights of `smp:...` or `vit:...`
-    freeze: YesOrNo = False  # the encoder keeps these weights
-    mean: Colour | None = None  # what the weights expect, if not what their library says
-    std: Colour | None = None
 
     @field_validator("name")
     @classmethod
@@ -70,33 +101,18 @@ class Backbone(StrictModel):
             )
         return name
 
-    @model_validator(mode="after")
-    def _starts_from_weights(self) -> Backbone:
-        _expect_weights(self)
-        return self
+    @property
+    def content(self) -> dict[str, Any]:
+        """This network as plain data, with its width where the suite chooses it."""
+        if self.name in registry.networks().NDIM:
+            return {**super().content, "width": self.width}
+        return super().content
 
 
-class Classifier(StrictModel):
-    """The classification network that all methods share: any network of timm."""
+class Classifier(Network):
+    """The classification network: any of timm; its last layer is reset, and never frozen."""
 
     name: Name = "resnet18"
-    weights: Path | None = None  # a file with a state dict of this network; its last layer is reset
-    freeze: YesOrNo = False  # all but the last layer keeps these weights
-    mean: Colour | None = None  # what the weights expect, if not what timm says
-    std: Colour | None = None
-
-    @model_validator(mode="after")
-    def _starts_from_weights(self) -> Classifier:
-        _expect_weights(self)
-        return self
-
-
-def _expect_weights(network: Backbone | Classifier) -> None:
-    """Raise ValueError where a key is given that means nothing without weights."""
-    given = {"freeze": network.freeze, "mean": network.mean, "std": network.std}
-    named = [key for key, value in given.items() if value]
-    if named and network.weights is None:
-        raise ValueError(f"'{named[0]}' goes with 'weights'; give both, or drop it")
 
 
 class Entry(StrictModel):
@@ -175,3 +191,46 @@ class Tuning(StrictModel):
                     "name it there too, or drop its range"
                 )
         return self
+
+
+def check_size(
+    size: Sequence[int], tasks: Sequence[Task], backbone: Backbone, classifier: Classifier
+) -> None:
+    """Raise ValueError for a training size that the networks of a suite cannot take."""
+    networks = registry.networks()
+    ndim = len(size)
+    if math.prod(size) > LARGEST_GRID:
+        raise ValueError(f"'size: {size}' is larger than {LARGEST_GRID} pixels in all")
+    if ndim == 3 and "classification" in tasks:
+        raise ValueError(f"'size: {size}' is 3D; classification takes images; give two numbers")
+    if networks.NDIM.get(backbone.name, 2) != ndim:
+        raise ValueError(
+            f"'size: {size}' is {ndim}D; {backbone.name} is not; use 'unet' in 2D, 'vnet' in 3D"
+        )
+    multiples = {backbone.name: networks.grid(backbone.name)}
+    if "classification" in tasks:
+        multiples[classifier.name] = networks.patch_of(classifier.name)
+    for name, multiple in multiples.items():
+        if any(side % multiple for side in size):
+            raise ValueError(f"'size: {size}' does not suit {name}; give multiples of {multiple}")
+
+
+def check_keys_of_volumes(
+    size: Sequence[int],
+    shrink: Sequence[int] | None,
+    stride: Sequence[int] | None,
+    spacing: Sequence[float] | None,
+) -> None:
+    """Raise ValueError for keys of a suite that go with volumes, and do not fit the size."""
+    if shrink is not None and spacing is not None:
+        raise ValueError("'shrink' and 'spacing' given; give one of them")
+    for key, given in {"shrink": shrink, "stride": stride, "spacing": spacing}.items():
+        if given is not None and (len(size) == 2 or len(given) != 3):
+            raise ValueError(
+                f"'{key}: {given}' given for {len(size)}D; it goes with 3D, three numbers"
+            )
+    strides = stride or size
+    if any(step > side for step, side in zip(strides, size, strict=True)):
+        raise ValueError(
+            f"'stride: {stride}' leaves gaps between patches of {size}; give at most these"
+        )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import stages
+from bench import finished_cells
 from bench.errors import BenchError
 from bench.execution.prediction import predict
 from bench.scoring.elsewhere import ElsewhereFolder
@@ -44,7 +44,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory, plugins: list[Path]) -> Sto
     store = Store(tmp_path_factory.mktemp("runs") / "toy")
     suite = toy_suite(test_on=["other"], fractions=[1.0], subsets=1, methods=METHODS)
     run(suite, store, plugins)
-    assert stages.test_elsewhere(store, "cpu", lambda name: None) == 1
+    assert finished_cells.apply_to_others(store, "cpu", lambda name: None) == 1
     return store
 
 
@@ -84,7 +84,7 @@ def test_predict_and_test_on_are_one_path(tested: Store, tmp_path: Path) -> None
 
 
 def test_nothing_is_predicted_twice_and_changes_are_noticed(tested: Store) -> None:
-    assert stages.test_elsewhere(tested, "cpu", lambda name: None) == 0
+    assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 0
     report(tested)
     assert mismatches(tested, deep=True) == []
     [cell] = planned(tested, method="threshold")
@@ -93,21 +93,21 @@ def test_nothing_is_predicted_twice_and_changes_are_noticed(tested: Store) -> No
     table.write_bytes(whole.replace(b"p1_f0", b"p1_f9", 1))
     [line, *_] = mismatches(tested)
     assert "elsewhere/other/scores.csv" in line
-    assert stages.score(tested) == 2
+    assert finished_cells.score(tested) == 2
     assert table.read_bytes() == whole
     file = sorted(table.parent.glob("predictions/*"))[0]
     kept = file.read_bytes()
     file.write_bytes(kept[:-1])
     table.unlink()
     with pytest.raises(BenchError, match="predictions was changed after it was written"):
-        stages.score(tested)
-    assert stages.test_elsewhere(tested, "cpu", lambda name: None) == 1
-    stages.score(tested)
+        finished_cells.score(tested)
+    assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 1
+    finished_cells.score(tested)
     assert table.read_bytes() == whole
 
 
 def test_a_published_table_stands_without_its_predictions(tested: Store) -> None:
-    stages.score(tested)
+    finished_cells.score(tested)
     [cell] = planned(tested, method="threshold")
     folder = ElsewhereFolder(tested.cell(cell.key), "other")
     assert not folder.lacks_predictions
@@ -116,7 +116,7 @@ def test_a_published_table_stands_without_its_predictions(tested: Store) -> None
     try:
         assert folder.lacks_predictions
         assert folder.has_scores("scored by other code")
-        assert stages.test_elsewhere(tested, "cpu", lambda name: None) == 0
+        assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 0
     finally:
         (tested.out / "board.toml").unlink()
         moved.rename(folder.predictions)

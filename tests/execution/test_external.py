@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import stages
+from bench import finished_cells
 from bench.board.build import build
 from bench.errors import BenchError
 from bench.planning.plan_file import read_plan
@@ -30,7 +30,7 @@ def make_suite(folder: Path, **changes: object) -> Suite:
 
 def run(loaded: Suite, store: Store) -> None:
     assert run_suite(loaded, store).failed == 0
-    stages.score(store)
+    finished_cells.score(store)
 
 
 def references(store: Store) -> dict[str, np.ndarray]:

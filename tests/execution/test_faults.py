@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import stages
+from bench import finished_cells, stages
 from bench.board.build import build
 from bench.cell_folder import LOG_BYTES, CellFolder
 from bench.cell_records import CellJob
@@ -235,7 +235,7 @@ def test_failed_rows_count_at_their_worst_and_say_why(
     faulty: tuple[Store, Progress],
 ) -> None:
     store, _ = faulty
-    stages.score(store)
+    finished_cells.score(store)
     rows = {(row.variant, row.metric): row for row in build(store).rows}
     diagonal = (16**2 + 20**2) ** 0.5
     worst = {
@@ -262,7 +262,7 @@ def test_failed_rows_count_at_their_worst_and_say_why(
 def test_gain_is_paired_with_the_reference(faulty: tuple[Store, Progress]) -> None:
     """A method that scores 0 loses exactly what the reference has; the reference has no gain."""
     store, _ = faulty
-    stages.score(store)
+    finished_cells.score(store)
     rows = {(row.variant, row.metric): row for row in build(store).rows}
     reference, gain = rows["default", "dice"], rows["raise", "gain"]
     assert reference.mean is not None and gain.mean is not None
@@ -276,7 +276,7 @@ def test_a_gain_over_a_failed_reference_is_failed_too(tmp_path: Path) -> None:
     methods = [{"method": "faulty", "config": {"fault": "raise"}}, "threshold"]
     loaded = toy_suite(methods=methods, reference="faulty", fractions=[0.3], subsets=1)
     run(loaded, store)
-    stages.score(store)
+    finished_cells.score(store)
     [row] = [row for row in build(store).rows if row.metric == "gain"]
     assert (row.method, row.status) == ("threshold", "failed")
     assert row.reason is not None and row.reason.startswith("reference faulty: 1 of 1 runs failed")
@@ -381,6 +381,6 @@ def test_a_missing_prediction_counts_as_worst(tmp_path: Path) -> None:
     folder = store.cell(planned(store)[0].key)
     (folder.predictions("last") / "p7_f0.npz").unlink()
     folder.scores("last").unlink()
-    stages.score(store)
+    finished_cells.score(store)
     text = folder.scores("last").read_text()
     assert "p7_f0,p7,1,1,1,0.0,0.0," in text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import stages
+from bench import finished_cells, stages
 from bench.board.build import build
 from bench.cell_records import CellProgress
 from bench.command_line import console
@@ -187,7 +187,7 @@ def test_images_are_judged_on_the_worker(tmp_path: Path) -> None:
         bench = plan(suite, store)
         if name == "alone":
             stages.run(bench, lambda progress: None)
-            stages.judge(store)
+            finished_cells.judge(store)
         else:
             work(store, workers=1)
         [cell] = planned(store, method="eraser")

@@ -29,9 +29,9 @@ from bench.cell_records import (
 )
 from bench.data.index import DroppedCase, StoredArray, read_index, write_index
 from bench.errors import BenchError
+from bench.files.digests import weights_hash
 from bench.files.records import MOST_BYTES, plain_data, read_bytes, read_record, write_record
 from bench.planning import split
-from bench.planning.cells import weights_hash
 from bench.planning.plan_file import PublishedNumber, StudyFacts, read_plan, write_plan
 from bench.scoring import features
 from bench.status import read_status

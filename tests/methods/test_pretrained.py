@@ -11,7 +11,6 @@ from torch import nn
 from bench.api import Spec
 from bench.errors import BenchError
 from bench.files.download import fetch
-from bench.planning.cells import _network
 from bench.planning.suite_parts import Backbone
 from methods.networks import build, grid
 from methods.networks.colours import IMAGENET_MEAN, mean_and_std
@@ -89,9 +88,9 @@ def test_new_keys_are_in_the_key_only_where_they_are_set(tmp_path: Path) -> None
     file = tmp_path / "a.pth"
     file.write_bytes(b"a")
     plain = Backbone(name="smp:unet/resnet18", weights=file)
-    assert set(_network(plain)) == {"name", "weights"}
+    assert set(plain.content) == {"name", "weights"}
     frozen = Backbone(name="smp:unet/resnet18", weights=file, freeze=True, mean=[0.5] * 3)
-    assert set(_network(frozen)) == {"name", "weights", "freeze", "mean"}
+    assert set(frozen.content) == {"name", "weights", "freeze", "mean"}
 
 
 def test_colours_are_those_of_the_encoder_unless_a_suite_names_others() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import stages
+from bench import finished_cells, stages
 from bench.board import pictures
 from bench.board.schema import Board, Row
 from bench.diff import compare as difference
@@ -155,7 +155,7 @@ def test_a_suite_draws_the_line_of_inpainting(tmp_path: Path) -> None:
     [cell] = tiny_bench.planned(store, method="smile")
     folder = store.cell(cell.key)
     assert not folder.pseudo_healthy_images.exists()
-    stages.judge(store)
+    finished_cells.judge(store)
     rows = read_rows(folder.pseudo_healthy_scores)
     assert len(rows) == 6
     for row in rows:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import stages
+from bench import finished_cells, stages
 from bench.board.build import build
 from bench.board.schema import Row
 from bench.cell_folder import CellFolder
@@ -163,7 +163,7 @@ def test_the_reference_is_planned_though_not_asked_for(tmp_path: Path) -> None:
 def test_without_the_reference_the_distance_says_why(tmp_path: Path) -> None:
     store = Store(tmp_path / "toy")
     run_without_reference(store, fractions=[0.3])
-    stages.judge(store)
+    finished_cells.judge(store)
     fd = row(store, "fd", 0.3)
     assert (fd.status, fd.mean) == ("missing", None)
     assert "there is no reference model" in (fd.reason or "")
@@ -206,7 +206,7 @@ def test_what_could_not_be_had_is_asked_for_again(done: Store) -> None:
     """Found in a review: a file put in place as advised was never looked at again."""
     file = copier_folder(done).judged
     before = file.stat().st_mtime_ns
-    stages.judge(done)
+    finished_cells.judge(done)
     assert file.stat().st_mtime_ns > before
 
 
@@ -244,6 +244,6 @@ def test_a_failed_reference_is_the_reason(tmp_path: Path) -> None:
     folder = store.cell(reference.key)
     folder.make()
     folder.write_failure("timeout", "no result after 4 s")
-    stages.judge(store)
+    finished_cells.judge(store)
     reason = row(store, "fd", 1.0).reason or ""
     assert "its run failed (timeout: no result after 4 s)" in reason

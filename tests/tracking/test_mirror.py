@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench import stages, tracking
+from bench import finished_cells, tracking
 from bench.cell_folder import CellFolder
 from bench.cell_records import CurvePoint, GeneratorCurve, Judgement
 from bench.errors import BenchError
@@ -133,7 +133,7 @@ def test_syncing_again_adds_nothing(store: Store, uri: str) -> None:
     assert tracking.sync(store, uri) == 2
     before = {name: run.info.run_id for name, run in runs(store, uri).items()}
     assert tracking.sync(store, uri) == 0
-    stages.score(store)  # scores the failed cell too
+    finished_cells.score(store)  # scores the failed cell too
     assert tracking.sync(store, uri) == 0
     assert {name: run.info.run_id for name, run in runs(store, uri).items()} == before
 

@@ -1,24 +1,74 @@
-"""What `run` and `score` make anew of a cell that ended and was damaged since."""
+"""What becomes of cells that ended: scored, judged, tested elsewhere, mended where damaged."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench import registry
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob
 from bench.data.index import is_decoded
 from bench.errors import BenchError
-from bench.execution.prediction.elsewhere import cells_tested_on
+from bench.execution.judging import judge_planned
+from bench.execution.prediction.elsewhere import cells_tested_on, predict_elsewhere
 from bench.files.records import CHANGED, is_sealed
 from bench.metrics.case_metric import CaseMetric
-from bench.planning.plan_file import Plan
+from bench.planning import plan_file
+from bench.planning.plan_file import Plan, read_plan
 from bench.scoring import score_cell
 from bench.scoring.elsewhere import score_elsewhere
-from bench.store import Store
+from bench.store import Store, refuse_links
 
-log = logging.getLogger("bench.mending")
+log = logging.getLogger("bench.finished_cells")
+
+
+def score(store: Store) -> int:
+    """Score all finished and failed cells of the last plan, as far as they need it.
+
+    Returns the number of these cells.
+    """
+    refuse_links(store.out)
+    plan = read_plan(store.out)
+    files = plan_file.metric_files(plan, store.plugins)
+    metrics = registry.case_metrics(files, plan.suite.keep_probabilities)
+    metric_code = registry.metric_code(files)
+    count = 0
+    for cell in plan.cells:
+        if store.state(cell.key) in ("done", "failed"):
+            folder = store.cell(cell.key)
+            _score_again(folder, plan.decoded(cell), plan, metrics, metric_code)
+            count += 1
+    _score_elsewhere_again(store, plan, metrics, metric_code)
+    return count
+
+
+def apply_to_others(store: Store, device: str, tell: Callable[[str], None]) -> int:
+    """Apply each finished model to the other data sets of its suite, as far as that is due.
+
+    Returns how many models were applied; `tell` is called with each data set.
+    """
+    plan = read_plan(store.out)
+    count = 0
+    for name, decoded in plan.tested_on.items():
+        tell(name)
+        for cell in cells_tested_on(plan, name):
+            if store.state(cell.key) == "done":
+                folder = store.cell(cell.key)
+                count += predict_elsewhere(folder, name, decoded, device, store.plugins)
+    return count
+
+
+def judge(store: Store) -> None:
+    """Judge the images that finished cells made, by the reference model and feature extractors.
+
+    Images that were judged before are judged again only if what judges them has changed.
+    """
+    plan = read_plan(store.out)
+    for cell in plan.cells:
+        if cell.is_judged and store.state(cell.key) == "done" and is_decoded(plan.decoded(cell)):
+            judge_planned(store, plan, cell)
 
 
 def mend_cell(
@@ -61,7 +111,7 @@ def _run_again(folder: CellFolder, reason: str) -> None:
     folder.forget_result()
 
 
-def score_again(
+def _score_again(
     folder: CellFolder,
     decoded: Path,
     plan: Plan,
@@ -82,7 +132,9 @@ def score_again(
         )
 
 
-def score_others(store: Store, plan: Plan, metrics: Sequence[CaseMetric], metric_code: str) -> None:
+def _score_elsewhere_again(
+    store: Store, plan: Plan, metrics: Sequence[CaseMetric], metric_code: str
+) -> None:
     """Score what cells predicted on the other data sets of a suite, as far as it needs it."""
     tolerance = plan.suite.nsd_tolerance
     for name, decoded in plan.tested_on.items():
