@@ -82,10 +82,9 @@ def resample_mask(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np
     """A mask (*S) on a grid of another shape: the class that has most of each new voxel."""
     if mask.shape == shape:
         return mask
-    shares = []
-    for label in range(int(mask.max(initial=0)) + 1):
-        shares.append(_resample((mask == label).astype(np.float32), shape))
-    return np.argmax(shares, 0).astype(np.uint8)
+    labels = np.unique(mask)  # with that of pixels to ignore, 255, there are few
+    shares = [_resample((mask == label).astype(np.float32), shape) for label in labels]
+    return labels[np.argmax(shares, 0)].astype(np.uint8)
 
 
 def _resample(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -148,9 +147,24 @@ def to_native(
 ) -> NDArray[np.uint8]:
     """Label map (*S) on the native grid: probabilities are resized, then the argmax is taken.
 
-    Probabilities are (1 K *S) for an image or a volume that was segmented whole, and (D K H W)
-    for the slices of a volume along `axis`. `factors` are those of `shrink_image`; a volume that
-    was resampled to another spacing is resized as an image is.
+    Arguments are those of `resize_to_native`.
+    """
+    resized = resize_to_native(probabilities, shape, axis, factors)
+    labels: NDArray[np.uint8] = resized.argmax(1).to("cpu").numpy().astype(np.uint8)
+    return labels[0] if axis is None else np.moveaxis(labels, 0, axis)
+
+
+def resize_to_native(
+    probabilities: torch.Tensor,
+    shape: tuple[int, ...],
+    axis: int | None = None,
+    factors: Sequence[int] = (),
+) -> torch.Tensor:
+    """Probabilities at the native size of an image or volume (*S).
+
+    They are (1 K *S) for an image or a volume that was segmented whole, and (D K H W) for the
+    slices of a volume along `axis`. `factors` are those of `shrink_image`; a volume that was
+    resampled to another spacing is resized as an image is.
     """
     from torch.nn.functional import interpolate
 
@@ -170,8 +184,21 @@ def to_native(
         probabilities = interpolate(
             probabilities.float(), size=size, mode=mode, align_corners=False
         )
-    labels: NDArray[np.uint8] = probabilities.argmax(1).to("cpu").numpy().astype(np.uint8)
-    return labels[0] if axis is None else np.moveaxis(labels, 0, axis)
+    return probabilities
+
+
+def native_probabilities(
+    probabilities: torch.Tensor,
+    shape: tuple[int, ...],
+    axis: int | None = None,
+    factors: Sequence[int] = (),
+) -> NDArray[np.float16]:
+    """Probabilities (K *S) on the native grid; arguments are those of `resize_to_native`."""
+    resized = resize_to_native(probabilities, shape, axis, factors)
+    array: NDArray[np.float16] = resized.to("cpu").numpy().astype(np.float16)
+    if axis is None:
+        return array[0]
+    return np.moveaxis(array.swapaxes(0, 1), 1, axis + 1)
 
 
 def largest_components(label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from bench.api import Classifies, Segments, Spec
 from bench.data import geometry
+from bench.data.geometry import native_probabilities
 from bench.data.index import CaseEntry
 from bench.errors import NotFiniteError
 from bench.names import file_name
 from bench.store import PROBABILITIES
 from bench.worker import windows
-from bench.worker.native import native_probabilities
 
 BATCH = 16  # images, slices or windows at once, at most
 BATCH_PIXELS = 2**20  # of a batch, at most

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.api import Card, RawCase, Record
+from bench.api import IGNORED, Card, RawCase, Record
 from bench.data import decode, geometry
 from bench.data.cache import native_masks, open_pack, take
 from bench.data.decoded_case import Grid
@@ -87,6 +87,26 @@ def test_masks_of_all_spacings_become_one(spacing: tuple[float, ...]) -> None:
     assert resampled.shape == expected.shape
     shared = 2 * (resampled & expected).sum() / (resampled.sum() + expected.sum())
     assert shared > 0.93
+
+
+def test_a_mask_with_ignored_voxels_is_resampled_once_for_each_of_its_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was resampled for each number up to 255, that of ignored voxels."""
+    resampled = []
+
+    def count(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        resampled.append(shape)
+        return once(channel, shape)
+
+    once = geometry._resample
+    monkeypatch.setattr(geometry, "_resample", count)
+    mask = np.zeros((8, 8, 8), np.uint8)
+    mask[4:] = IGNORED
+    small = geometry.resample_mask(mask, (4, 4, 4))
+    assert len(resampled) == 2
+    assert np.unique(small[:2]).tolist() == [0]
+    assert np.unique(small[2:]).tolist() == [IGNORED]
 
 
 def test_probabilities_come_back_to_the_native_grid() -> None:

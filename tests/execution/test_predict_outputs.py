@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench import stages
 from bench.data import geometry
+from bench.data.geometry import native_probabilities
 from bench.errors import BenchError
 from bench.execution.prediction import predict
 from bench.execution.prediction.chosen_models import AskedModels
@@ -20,7 +21,6 @@ from bench.execution.prediction.images import images_in
 from bench.execution.prediction.predict import Extras
 from bench.stages import RunOptions
 from bench.store import Store
-from bench.worker.native import native_probabilities
 from datasets.readers.image_file import read_image_file
 from tests.support.tiny_bench import PLUGINS, planned, run, toy_suite
 

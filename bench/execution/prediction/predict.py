@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.api import Card, Spec
 from bench.data import cache, geometry
 from bench.data.decoded_case import Grid, volume_on_grid
+from bench.data.geometry import native_probabilities
 from bench.errors import BenchError
 from bench.execution.prediction.chosen_models import AskedModels, as_one, chosen_keys
 from bench.execution.prediction.files import (
@@ -31,7 +32,6 @@ from bench.execution.prediction.images import (
 from bench.execution.prediction.models import open_model
 from bench.files import csv_text
 from bench.store import Store, refuse_links
-from bench.worker.native import native_probabilities
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
