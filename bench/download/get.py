@@ -28,6 +28,8 @@ class Fetch:
     data: Path
     show: ShowFile
     wait: Callable[[float], None] = time.sleep
+    # whether the loader can read what lies there: then nothing has to be downloaded
+    is_usable: Callable[[], bool] = lambda: False
 
     @property
     def home(self) -> Path:
@@ -35,19 +37,26 @@ class Fetch:
         return self.data / self.name
 
     def run(self) -> None:
-        """Fetch and unpack all files that are not there yet. Raises BenchError."""
+        """Unpack what a user put there, then fetch and unpack what is missing. Raises BenchError.
+
+        An archive may have any name: a server that has moved gives it another one.
+        """
         store = folder_of(self.data, self.name)
         with held(store):
             self.home.mkdir(parents=True, exist_ok=True)
             record = read_record(store)
-            for file in self.source.files:
-                known = record.get(file.name)
-                if known is None or not self._has(known):
-                    record[file.name] = self._fetch(file, known, store)
-                    write_record(store, record)
-            if not self.source.files:
-                self._unpack_given(record, store)
+            self._unpack_given(record, store)
+            if not self.is_usable():
+                self._fetch_missing(record, store)
             self._complete()
+
+    def _fetch_missing(self, record: dict[str, Downloaded], store: Path) -> None:
+        """Fetch all files that have not brought what they hold, or of which it is gone."""
+        for file in self.source.files:
+            known = record.get(file.name)
+            if known is None or not self._has(known):
+                record[file.name] = self._fetch(file, known, store)
+                write_record(store, record)
 
     def _has(self, known: Downloaded) -> bool:
         """Whether all that a file brought is still there."""
@@ -71,10 +80,11 @@ class Fetch:
         return Downloaded(file.address, size, sha256, entries)
 
     def _unpack_given(self, record: dict[str, Downloaded], store: Path) -> None:
-        """Unpack archives that the user put into the folder of the data set."""
+        """Unpack archives of other names that the user put into the folder of the data set."""
+        listed = {file.name for file in self.source.files}
         for path in sorted(self.home.iterdir()):
             known = record.get(path.name)
-            is_new = known is None or not self._has(known)
+            is_new = path.name not in listed and (known is None or not self._has(known))
             if path.is_file() and is_archive(path.name) and is_new:
                 size = path.stat().st_size
                 record[path.name] = Downloaded("", size, "", self._place(path, store))
@@ -112,6 +122,16 @@ class Fetch:
             toml.write_text(self.source.dataset_toml, encoding="utf-8")
         if self.source.groups is not None:
             _write_groups(self.home, self.source.groups)
+
+
+def missing_groups(source: Source, home: Path) -> str | None:
+    """What is missing to tell which images belong together, in words; None where nothing is."""
+    if source.groups is None or (home / "groups.csv").exists():
+        return None
+    return (
+        f"no file {home / source.groups.table}; expected it, as it says which images belong "
+        f"together; put it there, or write {home / 'groups.csv'} by hand (case,patient)"
+    )
 
 
 def _write_groups(home: Path, groups: Groups) -> None:
