@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.api import Card, RawCase, Record
+from bench.api import IGNORED, Card, RawCase, Record
 from bench.data import decode, geometry
 from bench.data.cache import native_masks, open_pack, take
 from bench.data.decoded_case import Grid
@@ -87,6 +87,25 @@ def test_masks_of_all_spacings_become_one(spacing: tuple[float, ...]) -> None:
     assert resampled.shape == expected.shape
     shared = 2 * (resampled & expected).sum() / (resampled.sum() + expected.sum())
     assert shared > 0.93
+
+
+def test_ignored_voxels_cost_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found in review: with IGNORED (255), 256 volumes were resampled and held at once."""
+    mask = np.zeros((4, 4, 4), np.uint8)
+    mask[:2] = 1
+    mask[:, :2] = IGNORED
+    resampled = []
+    resample = geometry._resample
+
+    def counted(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        resampled.append(shape)
+        return resample(channel, shape)
+
+    monkeypatch.setattr(geometry, "_resample", counted)
+    smaller = geometry.resample_mask(mask, (2, 2, 2))
+    assert len(resampled) == 3
+    assert smaller[:, 0].tolist() == [[IGNORED, IGNORED]] * 2
+    assert smaller[:, 1].tolist() == [[1, 1], [0, 0]]
 
 
 def test_probabilities_come_back_to_the_native_grid() -> None:
