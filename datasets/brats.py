@@ -33,8 +33,9 @@ YEARS = (  # by the names of cases
     (re.compile(r"brats19_.+", re.I), "2019"),
     (re.compile(r"brats20_.+", re.I), "2020"),
     (re.compile(r"brats2021_.+", re.I), "2021"),
-    (re.compile(r"brats-[a-z]+-\d+-[1-9]\d\d", re.I), "2024"),  # after treatment: -100, -101, ...
-    (re.compile(r"brats-[a-z]+-\d+-0\d\d", re.I), "2023"),
+    # Gliomas of adults only: in other tasks since 2023, values may mean other parts.
+    (re.compile(r"brats-(gli|ssa)-\d+-[1-9]\d\d", re.I), "2024"),  # after treatment: -100, -101
+    (re.compile(r"brats-(gli|ssa)-\d+-0\d\d", re.I), "2023"),
 )
 AFTER_TREATMENT = "2024"
 
@@ -259,7 +260,8 @@ def _year_of(case: str) -> str:
             return year
     raise DataProblem(
         f"case {shown(case)}; expected a name of the challenge, such as BraTS20_Training_001 or "
-        "BraTS-GLI-00000-000; rename its files"
+        "BraTS-GLI-00000-000; rename its files; in tasks other than glioma of adults (GLI, SSA) "
+        "the values of masks may mean other parts: use those as a data set of your own (nnunet:)"
     )
 
 
