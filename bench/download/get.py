@@ -16,6 +16,7 @@ from bench.download.transfer import Progress, Wanted, check_file, download
 from bench.download.unpack import unpack
 from bench.errors import BenchError
 
+UNPACKED = "unpacked-"  # how the folders begin that archives are unpacked in
 ShowFile = Callable[[str], Progress]  # of a file by its name
 
 
@@ -44,6 +45,8 @@ class Fetch:
         store = folder_of(self.data, self.name)
         with held(store):
             self.home.mkdir(parents=True, exist_ok=True)
+            for left_by_a_kill in store.glob(f"{UNPACKED}*"):
+                shutil.rmtree(left_by_a_kill)
             record = read_record(store)
             self._unpack_given(record, store)
             if not self.is_usable():
@@ -100,7 +103,7 @@ class Fetch:
                 self._refuse_taken([file.name])
                 shutil.move(file, self.home / file.name)
             return (file.name,)
-        with tempfile.TemporaryDirectory(prefix="unpacked-", dir=store) as folder:
+        with tempfile.TemporaryDirectory(prefix=UNPACKED, dir=store) as folder:
             entries = unpack(file, Path(folder), self.source.keep)
             self._refuse_taken(entries)
             for entry in entries:

@@ -60,7 +60,7 @@ def convert_volumes(asked: Asked) -> Converted:
     cases = _find_cases(asked.source)
     channels = 0
     named: dict[int, str] = {}
-    highest = 0
+    used: set[int] = set()
     normals = False
     unoriented = 0
     with part_of(asked) as root:
@@ -69,11 +69,13 @@ def convert_volumes(asked: Asked) -> Converted:
             channels = channels or len(case.channels)
             _refuse_other_count(asked.source, case, channels)
             _unite_names(asked.source, name, named, names)
-            highest = max(highest, int(case.label.max()), *names)
+            used.update(np.unique(case.label).tolist(), names)
             normals |= not case.label.any()
             unoriented += not case.is_oriented
             write_volume_case(root, case)
-        found = [named.get(value, f"class {value}") for value in range(1, highest + 1)]
+        if not asked.classes:
+            _refuse_gaps(asked.source, used)
+        found = [named.get(value, f"class {value}") for value in range(1, max(used) + 1)]
         classes = classes_from(found, asked.classes, asked.source)
         numbers = [f"channel {number}" for number in range(channels)]
         write_dataset_json(root, numbers, classes, len(cases), ".nii.gz", normals)
@@ -86,6 +88,16 @@ def _refuse_other_count(source: Path, case: VolumeCase, channels: int) -> None:
         raise DataProblem(
             f"{source}: {case.name} has {len(case.channels)} channels; expected {channels}, as the "
             "first case; add the missing files"
+        )
+
+
+def _refuse_gaps(source: Path, used: set[int]) -> None:
+    """Raise DataProblem where classes would be made of values that no case has: 255 alone is 1."""
+    gaps = [value for value in range(1, max(used)) if value not in used]
+    if gaps:
+        raise DataProblem(
+            f"{source}: labels with the value {max(used)}, but none with {gaps[0]}; expected class "
+            "numbers without gaps; renumber them, or name a class for each number with --classes"
         )
 
 
@@ -157,7 +169,8 @@ def _read_case(name: str, files: _Files) -> tuple[VolumeCase, Mapping[int, str]]
         placed = _placed(files.label, label, grid, paths[0].name)
     else:
         placed = align(files.label, label.voxels, label.grid, grid, paths[0].name)
-    numbers = placed.astype(np.uint8)
+    with np.errstate(invalid="ignore"):  # NaN, which is refused below
+        numbers = placed.astype(np.uint8)
     if not np.array_equal(numbers, placed):
         raise DataProblem(
             f"{files.label}: values that are no whole numbers from 0 to 255; expected class "
@@ -171,7 +184,10 @@ def _read_channels(path: Path) -> tuple[list[NDArray[Any]], StoredGrid]:
     if not path.name.lower().endswith(NIFTI):
         voxels, grid, _ = _read_itk(path)
         return [voxels], grid
-    if len(open_nifti(path).shape) == 4:
+    shape = open_nifti(path).shape
+    if 0 in shape:
+        raise DataProblem(f"{path}: shape {shape}; expected voxels; copy it again")
+    if len(shape) == 4:
         return _split_channels(path)
     volume = read_volume(path)
     return [volume.voxels], volume.grid

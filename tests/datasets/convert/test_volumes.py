@@ -249,3 +249,24 @@ def test_whole_numbers_of_64_bits_keep_their_values(tmp_path: Path) -> None:
     to_nnunet(tmp_path)
     (case,) = read_all(tmp_path)
     assert (case.image.max(), case.image.min()) == (2**40, 0)
+
+
+def test_values_with_gaps_are_no_class_numbers(tmp_path: Path) -> None:
+    """Found in review: masks of 0 and 255 became a data set of 256 classes."""
+    save(tmp_path / "src" / "a.nrrd", as_itk(np.zeros(SHAPE, np.int16)))
+    save(tmp_path / "src" / "a_seg.nrrd", as_itk(255 * np.minimum(label_of(), 1)))
+    with pytest.raises(DataProblem, match="value 255, but none with 1; expected class numbers wi"):
+        to_nnunet(tmp_path)
+    save(tmp_path / "src" / "a_seg.nrrd", as_itk(2 * np.minimum(label_of(), 1)))
+    classes = ("background", "liver", "tumour")
+    assert to_nnunet(tmp_path, *classes).classes == classes
+
+
+def test_a_file_of_no_channels(tmp_path: Path) -> None:
+    """Found in review: an IndexError."""
+    for folder, shape in (("images", (*SHAPE, 0)), ("labels", SHAPE)):
+        (tmp_path / "src" / folder).mkdir(parents=True)
+        image = nibabel.Nifti1Image(np.zeros(shape, np.uint8), np.eye(4))
+        nibabel.save(image, tmp_path / "src" / folder / "a.nii")
+    with pytest.raises(DataProblem, match=r"a\.nii: shape \(5, 6, 7, 0\); expected voxels"):
+        to_nnunet(tmp_path)
