@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem, shown
-from datasets.readers.nifti import NO_ORIENTATION, read_coded_nifti_mask, read_stack
+from datasets.readers.nifti import NO_ORIENTATION, read_nifti_mask, read_stack
 from datasets.readers.pairing import first_names, missing_folder, natural_key, refuse_odd_name
 
 ENDINGS = (".nii", ".nii.gz")
@@ -41,7 +41,7 @@ AFTER_TREATMENT = "2024"
 
 CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
 CAVITY = "resection cavity"
-VALUES = {value: value for value in range(5)}
+VALUES = (*CLASSES, "enhancing tumour until 2021, cavity since 2024")  # of pixels of a mask
 ENHANCING = 3  # which is 4 in masks until 2021; since 2024, 4 is a cavity
 # Which classes a region has.
 REGIONS = {
@@ -120,7 +120,7 @@ class Brats:
         assert record.image is not None
         image, grid = read_stack([record.image, *record.channels])
         path = record.masks[0]
-        values = read_coded_nifti_mask(path, VALUES, grid, record.image.name)
+        values = read_nifti_mask(path, VALUES, grid, record.image.name)
         mask = self._numbers_of(path, values)
         if grid.is_oriented:
             return RawCase(image, mask, grid.spacing, affine=grid.affine)
