@@ -110,8 +110,12 @@ def _sort_files(folder: Path) -> tuple[Sequence[Any], Any]:
 def _volume_of(folder: Path, series: Sequence[Any]) -> Any:
     """The volume of a series, in the units of its rescale. Raises DataProblem.
 
-    Refused are slices that are missing, twice, tilted or of several sizes.
+    Refused are slices that are missing, twice, tilted, of several sizes or in colour.
     """
+    if any(file.get("SamplesPerPixel", 1) != 1 for file in series):
+        raise DataProblem(
+            f"{folder}: slices in colour; expected grey ones; save each colour as a series"
+        )
     highdicom = _imported("highdicom", folder)
     try:
         return highdicom.get_volume_from_series(series, rtol=0.01)

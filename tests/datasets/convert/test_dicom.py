@@ -199,3 +199,18 @@ def test_files_beside_the_folders_of_cases(tmp_path: Path) -> None:
         to_nnunet(tmp_path)
     (tmp_path / "src" / "1.dcm").rename(tmp_path / "src" / "DICOMDIR")
     assert to_nnunet(tmp_path).cases == 1
+
+
+def test_slices_in_colour(tmp_path: Path) -> None:
+    """Found in review: they were written as volumes whose axes are none of space."""
+    write(tmp_path / "src" / "p1")
+    for path in (tmp_path / "src" / "p1" / "images").iterdir():
+        file = pydicom.dcmread(path)
+        file.SamplesPerPixel, file.PhotometricInterpretation = 3, "RGB"
+        file.PlanarConfiguration = 0
+        file.BitsAllocated = file.BitsStored = 8
+        file.HighBit, file.PixelRepresentation = 7, 0
+        file.PixelData = b"\0" * (3 * SHAPE[1] * SHAPE[2])
+        file.save_as(path)
+    with pytest.raises(DataProblem, match="p1: slices in colour; expected grey ones"):
+        to_nnunet(tmp_path)
