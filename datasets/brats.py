@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, DatasetFactory, RawCase, Record
 from bench.errors import DataProblem, shown
-from datasets.readers.nifti import NO_ORIENTATION, read_coded_nifti_mask, read_stack
+from datasets.readers.nifti import NO_ORIENTATION, read_nifti_mask, read_stack
 from datasets.readers.pairing import first_names, missing_folder, natural_key, refuse_odd_name
 
 ENDINGS = (".nii", ".nii.gz")
@@ -33,14 +33,15 @@ YEARS = (  # by the names of cases
     (re.compile(r"brats19_.+", re.I), "2019"),
     (re.compile(r"brats20_.+", re.I), "2020"),
     (re.compile(r"brats2021_.+", re.I), "2021"),
-    (re.compile(r"brats-[a-z]+-\d+-[1-9]\d\d", re.I), "2024"),  # after treatment: -100, -101, ...
-    (re.compile(r"brats-[a-z]+-\d+-0\d\d", re.I), "2023"),
+    # Gliomas of adults only: in other tasks since 2023, values may mean other parts.
+    (re.compile(r"brats-(gli|ssa)-\d+-[1-9]\d\d", re.I), "2024"),  # after treatment: -100, -101
+    (re.compile(r"brats-(gli|ssa)-\d+-0\d\d", re.I), "2023"),
 )
 AFTER_TREATMENT = "2024"
 
 CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
 CAVITY = "resection cavity"
-VALUES = {value: value for value in range(5)}
+VALUES = (*CLASSES, "enhancing tumour until 2021, cavity since 2024")  # of pixels of a mask
 ENHANCING = 3  # which is 4 in masks until 2021; since 2024, 4 is a cavity
 # Which classes a region has.
 REGIONS = {
@@ -119,7 +120,7 @@ class Brats:
         assert record.image is not None
         image, grid = read_stack([record.image, *record.channels])
         path = record.masks[0]
-        values = read_coded_nifti_mask(path, VALUES, grid, record.image.name)
+        values = read_nifti_mask(path, VALUES, grid, record.image.name)
         mask = self._numbers_of(path, values)
         if grid.is_oriented:
             return RawCase(image, mask, grid.spacing, affine=grid.affine)
@@ -259,7 +260,8 @@ def _year_of(case: str) -> str:
             return year
     raise DataProblem(
         f"case {shown(case)}; expected a name of the challenge, such as BraTS20_Training_001 or "
-        "BraTS-GLI-00000-000; rename its files"
+        "BraTS-GLI-00000-000; rename its files; in tasks other than glioma of adults (GLI, SSA) "
+        "the values of masks may mean other parts: use those as a data set of your own (nnunet:)"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Card, RawCase
-from bench.board.pictures import to_rgb
+from bench.api import IGNORED, Card, RawCase
+from bench.board.pictures import shown_slice, to_rgb
 from bench.board.schema import Panel
 from bench.data.check import Report
-from bench.data.check_cases import Extreme, extremes
+from bench.data.check_cases import extremes
 from bench.data.check_text import setting_of
 from reports.page.overlays import Tile, case_tiles
 from reports.templating import render_template
 from reports.write import write_page
 
 ReadCase = Callable[[str], RawCase]  # by the id of the case
+DrawCase = Callable[[str], Sequence[Tile]]
 
 BINS = 10
 MOST_ROWS = 12  # of a distribution; further values are summed up
@@ -57,11 +59,17 @@ def render(report: Report, read: ReadCase) -> str:
     """The page as HTML text; `read` decodes the few cases that it shows."""
     proposed = setting_of(report.proposed) if report.proposed else ""
     grid = report.grid.describe() if report.grid else ""
+
+    @cache  # a case may be among several extremes
+    def draw(case: str) -> Sequence[Tile]:
+        assert report.card is not None
+        return tiles_of(case, report.card, read(case))
+
     values = {
         "report": report,
         "card": report.card,
-        "pictures": _extreme_pictures(report, read),
-        "pairs": _pair_pictures(report, read),
+        "pictures": _extreme_pictures(report, draw),
+        "pairs": _pair_pictures(report, draw),
         "groups": _proposed_groups(report),
         "proposed_setting": proposed,
         "grid_words": grid,
@@ -82,24 +90,24 @@ def _distributions(report: Report) -> dict[str, Any]:
     }
 
 
-def _extreme_pictures(report: Report, read: ReadCase) -> dict[str, list[Shown]]:
+def _extreme_pictures(report: Report, draw: DrawCase) -> dict[str, list[Shown]]:
     """The cases that deserve a look, by kind."""
     pictures: dict[str, list[Shown]] = {}
     if report.card is not None:
         for extreme in extremes(report.cases, report.card.classes):
-            pictures.setdefault(extreme.kind, []).append(_show(extreme, report.card, read))
+            shown = Shown(extreme.case, extreme.why, draw(extreme.case))
+            pictures.setdefault(extreme.kind, []).append(shown)
     return pictures
 
 
-def _pair_pictures(report: Report, read: ReadCase) -> list[tuple[str, list[Shown]]]:
+def _pair_pictures(report: Report, draw: DrawCase) -> list[tuple[str, list[Shown]]]:
     """The first near-duplicates, both cases of each."""
     pairs: list[tuple[str, list[Shown]]] = []
-    if report.card is None:
-        return pairs
     for pair in report.duplicates[:MOST_PAIRS]:
         both = []
         for case, side in zip((pair.first, pair.second), pair.sides, strict=True):
-            both.append(_show(Extreme("pair", case, side), report.card, read))
+            where = "" if side == case else side  # without sides, each case is its own
+            both.append(Shown(case, where, draw(case)))
         pairs.append((f"{pair.first} = {pair.second}", both))
     return pairs
 
@@ -110,20 +118,20 @@ def _proposed_groups(report: Report) -> list[tuple[str, list[str]]]:
     return list(report.proposed_groups.members.items())[:MOST_GROUPS]
 
 
-def _show(extreme: Extreme, card: Card, read: ReadCase) -> Shown:
-    """A case with its picture and its mask in outline; a volume is shown by one slice."""
-    raw = read(extreme.case)
-    image = raw.image
+def tiles_of(case: str, card: Card, raw: RawCase) -> list[Tile]:
+    """The picture of a case and its mask in outline; of a volume, one slice.
+
+    Pixels whose class is not known are no part of the outline.
+    """
     mask = raw.mask
     if mask is None:
-        mask = np.zeros(image.shape[1:], np.uint8)
-    if mask.ndim == 3:
-        areas = np.moveaxis(mask > 0, card.slice_axis, 0).sum(axis=(1, 2))
-        slice_ = int(areas.argmax()) if areas.any() else mask.shape[card.slice_axis] // 2
-        image = np.moveaxis(image, card.slice_axis + 1, 0)[slice_]
-        mask = np.moveaxis(mask, card.slice_axis, 0)[slice_]
-    panel = Panel(card.id, 1.0, 0, 0, extreme.case, extreme.kind, to_rgb(image), mask, ())
-    return Shown(extreme.case, extreme.why, case_tiles(panel))
+        mask = np.zeros(raw.image.shape[1:], np.uint8)
+    if card.ignore:
+        mask = np.where(mask == IGNORED, np.uint8(0), mask)
+    cut = shown_slice(mask, card.slice_axis)
+    picture = to_rgb(raw.image[(slice(None), *cut)])
+    panel = Panel(card.id, 1.0, 0, 0, case, "", picture, mask[cut], ())
+    return case_tiles(panel, "Case")
 
 
 def _spacing_text(spacing: tuple[float, ...] | None) -> str:
@@ -146,7 +154,7 @@ def _histogram(values: Sequence[float], unit: str = "") -> list[Bar]:
     if not values:
         return []
     counts, edges = np.histogram(values, BINS)
-    names = [f"{low:.3g} to {high:.3g}{unit}" for low, high in pairwise(edges)]
+    names = [f"{low:.4g} to {high:.4g}{unit}" for low, high in pairwise(edges)]
     return _bars(list(zip(names, counts.tolist(), strict=True)))
 
 

@@ -83,7 +83,7 @@ def _draw_panel(store: Store, board: Board, overlay: Overlay, decoded: Path) -> 
     reference = cache.native_masks(decoded, index)[overlay.case]
     if index.card.ignore:
         reference = np.where(reference == IGNORED, np.uint8(0), reference)
-    cut = _shown_slice(reference, index.card.slice_axis)
+    cut = shown_slice(reference, index.card.slice_axis)
     cells = [cell for cell in board.cells if _is_shown(cell, overlay)]
     cells.sort(key=lambda cell: cell.labelled)
     predictions = []
@@ -130,12 +130,13 @@ def _whole_label_map(
     return read_label_map(predictions, case, shape)
 
 
-def _shown_slice(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
-    """All of a 2D mask; the slice of a volume that holds most of the reference."""
+def shown_slice(reference: NDArray[np.uint8], axis: int) -> tuple[Any, ...]:
+    """All of a 2D mask; the slice of a volume that holds most of the reference, or the middle."""
     if reference.ndim == 2:
         return ()
     areas = np.moveaxis(reference > 0, axis, 0).sum(axis=(1, 2))
-    return (*(slice(None) for _ in range(axis)), int(areas.argmax()))
+    fullest = int(areas.argmax()) if areas.any() else len(areas) // 2
+    return (*(slice(None) for _ in range(axis)), fullest)
 
 
 def sheets(store: Store, board: Board, public: bool = False) -> list[Sheet]:

@@ -29,7 +29,7 @@ def data_get(
 ) -> None:
     """Download a public data set and put it where its loader reads it, or say how to get it."""
     from bench import registry
-    from bench.download.get import Fetch
+    from bench.download.get import Fetch, missing_groups
     from bench.download.sources import read_sources, source_of
     from bench.errors import BenchError
 
@@ -39,12 +39,17 @@ def data_get(
     say(f"{source.title}\n  page: {source.page}\n  terms: {source.terms}")
     say(f"  cite: {source.citation}")
     opens = source.opens or dataset
-    if _problem_of(opens, data) is not None:
+    home = data / dataset
+    if _problem_of(opens, data) or missing_groups(source, home):
+        _say_what_is_unchecked(source)
         with _download_display() as show:
-            Fetch(dataset, source, data, show).run()
-    problem = _problem_of(opens, data)
+            fetch = Fetch(
+                dataset, source, data, show, is_usable=lambda: _problem_of(opens, data) is None
+            )
+            fetch.run()
+    problem = _problem_of(opens, data) or missing_groups(source, home)
     if problem is not None:
-        _explain(source, data / dataset)
+        _explain(source, home)
         raise BenchError(problem)
     exit_with(1, not _is_complete(opens, data, source))
 
@@ -125,6 +130,24 @@ def _explain(source: Source, home: Path) -> None:
         say("  then run this command again: it unpacks archives and checks what is there")
 
 
+def _say_what_is_unchecked(source: Source) -> None:
+    """Say what this version does not know about the files that it is going to download."""
+    if not source.files:
+        return
+    if "addresses" not in source.checked:
+        say(
+            "note: the address comes from the literature and was not tried for this version; if it "
+            "fails, take the archive from the page and put it into the folder of the data set",
+            err=True,
+        )
+    if any(file.sha256 is None for file in source.files):
+        say(
+            "note: no digest of the publisher is known; that of the first download is recorded, "
+            "and compared from then on",
+            err=True,
+        )
+
+
 def _is_complete(opens: str, data: Path, source: Source) -> bool:
     """Print how many cases there are, and whether these are all."""
     from bench import registry
@@ -134,6 +157,11 @@ def _is_complete(opens: str, data: Path, source: Source) -> bool:
     is_whole = cases in source.cases
     if is_whole:
         say(f"complete: {cases} cases; use it as {opens}")
+    elif "cases" not in source.checked:
+        say(
+            f"{cases} cases; expected {expected}, a number from the literature that was not "
+            "counted on the files: cases may be missing or more, or that number is wrong"
+        )
     else:
         say(f"{cases} cases; the whole data set has {expected}; some are missing, or are more")
     say(f"next: python run_bench.py data check {opens} --data {data}")

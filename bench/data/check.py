@@ -85,13 +85,19 @@ class Report:
 def check(dataset: Dataset, grid: Grid | None = None) -> Report:
     """Read all cases. A bad one becomes one line among the problems, and reading goes on.
 
-    With the `grid` of a suite, classes that cases lose on it are problems too.
+    With the `grid` of a suite, classes that cases lose on it are problems too. Raises BenchError on
+    a grid of volumes for a data set of images.
     """
     try:
         card = dataset.card
         records = dataset.records()
     except DataProblem as problem:
         return Report(problems=[str(problem)])
+    if grid is not None and len(grid.size) > card.ndim:
+        raise BenchError(
+            f"size {'x'.join(map(str, grid.size))} given; {card.id} holds images; expected height "
+            "and width, such as 64x64"
+        )
     fatal = _record_problems(records)
     summaries = []
     grids = [grid, *finer_grids(grid)] if grid is not None else []
@@ -176,7 +182,8 @@ def _build_report(
 
 def _summarise_case(record: Record, raw: RawCase, card: Card, grids: Sequence[Grid]) -> CaseSummary:
     """A case in short. Raises DataProblem where it contradicts the card."""
-    raw = checked(raw, record.id, card)
+    slices_fit = not any(len(grid.size) == 3 for grid in grids)
+    raw = checked(raw, record.id, card, slices_fit)
     areas = None
     lesions: tuple[NDArray[np.int64], ...] = ()
     lost: list[tuple[int, ...]] = []

@@ -76,7 +76,8 @@ def _lesion_extremes(summaries: Sequence[CaseSummary]) -> list[Extreme]:
     found = []
     with_lesion = [one for one in summaries if one.smallest_lesion is not None]
     for one in _lowest(with_lesion, lambda one: float(one.smallest_lesion or 0)):
-        found.append(Extreme(KINDS[0], one.record.id, f"{one.smallest_lesion} pixels"))
+        unit = "pixel" if one.smallest_lesion == 1 else "pixels"
+        found.append(Extreme(KINDS[0], one.record.id, f"{one.smallest_lesion} {unit}"))
     for one in _lowest(with_lesion, lambda one: -one.foreground):
         found.append(Extreme(KINDS[1], one.record.id, f"{100 * one.foreground:.1f}% of the pixels"))
     return found

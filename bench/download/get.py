@@ -16,6 +16,7 @@ from bench.download.transfer import Progress, Wanted, check_file, download
 from bench.download.unpack import unpack
 from bench.errors import BenchError
 
+UNPACKED = "unpacked-"  # how the folders begin that archives are unpacked in
 ShowFile = Callable[[str], Progress]  # of a file by its name
 
 
@@ -28,6 +29,8 @@ class Fetch:
     data: Path
     show: ShowFile
     wait: Callable[[float], None] = time.sleep
+    # whether the loader can read what lies there: then nothing has to be downloaded
+    is_usable: Callable[[], bool] = lambda: False
 
     @property
     def home(self) -> Path:
@@ -35,19 +38,28 @@ class Fetch:
         return self.data / self.name
 
     def run(self) -> None:
-        """Fetch and unpack all files that are not there yet. Raises BenchError."""
+        """Unpack what a user put there, then fetch and unpack what is missing. Raises BenchError.
+
+        An archive may have any name: a server that has moved gives it another one.
+        """
         store = folder_of(self.data, self.name)
         with held(store):
             self.home.mkdir(parents=True, exist_ok=True)
+            for left_by_a_kill in store.glob(f"{UNPACKED}*"):
+                shutil.rmtree(left_by_a_kill)
             record = read_record(store)
-            for file in self.source.files:
-                known = record.get(file.name)
-                if known is None or not self._has(known):
-                    record[file.name] = self._fetch(file, known, store)
-                    write_record(store, record)
-            if not self.source.files:
-                self._unpack_given(record, store)
+            self._unpack_given(record, store)
+            if not self.is_usable():
+                self._fetch_missing(record, store)
             self._complete()
+
+    def _fetch_missing(self, record: dict[str, Downloaded], store: Path) -> None:
+        """Fetch all files that have not brought what they hold, or of which it is gone."""
+        for file in self.source.files:
+            known = record.get(file.name)
+            if known is None or not self._has(known):
+                record[file.name] = self._fetch(file, known, store)
+                write_record(store, record)
 
     def _has(self, known: Downloaded) -> bool:
         """Whether all that a file brought is still there."""
@@ -71,10 +83,11 @@ class Fetch:
         return Downloaded(file.address, size, sha256, entries)
 
     def _unpack_given(self, record: dict[str, Downloaded], store: Path) -> None:
-        """Unpack archives that the user put into the folder of the data set."""
+        """Unpack archives of other names that the user put into the folder of the data set."""
+        listed = {file.name for file in self.source.files}
         for path in sorted(self.home.iterdir()):
             known = record.get(path.name)
-            is_new = known is None or not self._has(known)
+            is_new = path.name not in listed and (known is None or not self._has(known))
             if path.is_file() and is_archive(path.name) and is_new:
                 size = path.stat().st_size
                 record[path.name] = Downloaded("", size, "", self._place(path, store))
@@ -90,7 +103,7 @@ class Fetch:
                 self._refuse_taken([file.name])
                 shutil.move(file, self.home / file.name)
             return (file.name,)
-        with tempfile.TemporaryDirectory(prefix="unpacked-", dir=store) as folder:
+        with tempfile.TemporaryDirectory(prefix=UNPACKED, dir=store) as folder:
             entries = unpack(file, Path(folder), self.source.keep)
             self._refuse_taken(entries)
             for entry in entries:
@@ -112,6 +125,16 @@ class Fetch:
             toml.write_text(self.source.dataset_toml, encoding="utf-8")
         if self.source.groups is not None:
             _write_groups(self.home, self.source.groups)
+
+
+def missing_groups(source: Source, home: Path) -> str | None:
+    """What is missing to tell which images belong together, in words; None where nothing is."""
+    if source.groups is None or (home / "groups.csv").exists():
+        return None
+    return (
+        f"no file {home / source.groups.table}; expected it, as it says which images belong "
+        f"together; put it there, or write {home / 'groups.csv'} by hand (case,patient)"
+    )
 
 
 def _write_groups(home: Path, groups: Groups) -> None:

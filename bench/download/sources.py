@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,6 +49,8 @@ class Source(BaseModel):
     terms: str
     citation: str
     cases: tuple[int, ...] = Field(min_length=1)  # how many it has, in each of its versions
+    # What somebody has held against the server or the files; the rest is as literature has it.
+    checked: frozenset[Literal["addresses", "cases"]] = frozenset()
     opens: str = ""  # the id to use it by, where that is not the name of the entry
     files: tuple[SourceFile, ...] = ()
     steps: tuple[str, ...] = ()

@@ -186,8 +186,13 @@ def _opened(wanted: Wanted, part: Part) -> Any:
 
 
 def _handle_refusal(wanted: Wanted, part: Part, problem: urllib.error.HTTPError) -> None:
-    """Raise what an answer that is no success means: try again, or an error for the user."""
-    if problem.code == 416:  # there is no such byte: the part is of another file
+    """Raise what an answer that is no success means: try again, or an error for the user.
+
+    Nothing is raised where it means that no byte is missing.
+    """
+    if problem.code == 416:  # there is no such byte
+        if part.size and problem.headers.get("Content-Range") == f"bytes */{part.size}":
+            return  # as all are here: an earlier call ended before it could check them
         part.remove()
         raise _TryAgainError("the file there has become shorter")
     if problem.code in BUSY:
@@ -201,7 +206,8 @@ def _handle_refusal(wanted: Wanted, part: Part, problem: urllib.error.HTTPError)
     )
 
 
-def _answer_of(response: Any) -> Answer:
+def _answer_of(response: Any, part: Part) -> Answer:
+    """What a response says of itself. Raises _TryAgainError, from the start, if it is not clear."""
     headers = response.headers
     tag = headers.get("ETag") or headers.get("Last-Modified") or ""
     if tag.startswith("W/"):  # a weak tag does not promise equal bytes
@@ -210,6 +216,7 @@ def _answer_of(response: Any) -> Answer:
     if response.status == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range") or "")
         if match is None:
+            part.remove()
             raise _TryAgainError("the server does not say which bytes it sends")
         return Answer(int(match[1]), int(match[2]), tag)
     total = int(length) if length.isdecimal() else None
@@ -218,7 +225,7 @@ def _answer_of(response: Any) -> Answer:
 
 def _store(wanted: Wanted, part: Part, response: Any, show: Progress) -> None:
     """Write what a response holds to the part. Raises _TryAgainError where bytes are missing."""
-    answer = _answer_of(response)
+    answer = _answer_of(response, part)
     _refuse_page(wanted, response)
     if answer.start not in (0, part.size):
         part.remove()

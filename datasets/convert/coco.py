@@ -67,6 +67,8 @@ def _read_coco(source: Path) -> _Coco:
         categories = sorted(given["categories"], key=lambda one: one["id"])
         names = tuple(normal_name(str(one["name"])) for one in categories)
         numbers = {one["id"]: number for number, one in enumerate(categories, 1)}
+        if len(numbers) != len(categories):
+            raise ValueError("two categories of one id")
         objects = _by_image(path, images, numbers, given["annotations"])
     except DataProblem:
         raise

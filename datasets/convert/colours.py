@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import DataProblem, cut
@@ -31,11 +32,7 @@ def convert_colours(asked: Asked) -> Converted:
     colours = _read_colours(table)
     found = [name for name in colours if name.lower() != "background"]
     classes = classes_from(found, asked.classes, table)
-    black: dict[str, Colour] = {}
-    for name, colour in colours.items():
-        if name not in found:
-            black[name] = colour
-    ordered = [*(black.values() or [(0, 0, 0)]), *(colours[name] for name in found)]
+    ordered = [_background_of(table, colours), *(colours[name] for name in found)]
     if len(set(ordered)) < len(ordered):
         raise DataProblem(f"{table}: two classes of one colour; expected one for each; fix it")
     codes = MaskCodes(colours=tuple(ordered))
@@ -52,6 +49,17 @@ def convert_colours(asked: Asked) -> Converted:
             target.add(pair.stem, pair.image, read_coded_mask(pair.masks[0], classes, codes))
         target.finish()
     return Converted(len(pairs), classes)
+
+
+def _background_of(table: Path, colours: Mapping[str, Colour]) -> Colour:
+    """The colour of the background, black if none is named. Raises DataProblem on several."""
+    names = [name for name in colours if name.lower() == "background"]
+    if len(names) > 1:
+        raise DataProblem(
+            f"{table}: {' and '.join(names)}; expected one background; name the other colour "
+            "otherwise, or paint it over"
+        )
+    return colours[names[0]] if names else (0, 0, 0)
 
 
 def _read_colours(table: Path) -> dict[str, Colour]:

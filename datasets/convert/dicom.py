@@ -21,7 +21,7 @@ from datasets.convert.targets import (
     write_volume_case,
 )
 from datasets.readers.opening import naming_file
-from datasets.readers.pairing import natural_key
+from datasets.readers.pairing import first_names, natural_key
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 TOLERANCE = 1e-3  # voxels and unit vectors: how far segments and slices may lie apart
@@ -43,6 +43,7 @@ def convert_dicom(asked: Asked) -> Converted:
             f"{asked.source}: no folders in it; expected one for each case, with its series and "
             "its DICOM-SEG; sort the files into folders"
         )
+    _refuse_loose_files(asked.source)
     names: list[str] = []  # of segments: their places are class numbers
     normals = False
     with part_of(asked) as root:
@@ -53,6 +54,19 @@ def convert_dicom(asked: Asked) -> Converted:
         classes = classes_from(names, asked.classes, asked.source)
         write_dataset_json(root, ("image",), classes, len(folders), ".nii.gz", normals)
     return Converted(len(folders), classes)
+
+
+def _refuse_loose_files(source: Path) -> None:
+    """Raise DataProblem on DICOM files outside of the folders of cases: they would be left out."""
+    loose = []
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.name != "DICOMDIR" and is_dicom(path):
+            loose.append(path.name)
+    if loose:
+        raise DataProblem(
+            f"{source}: {len(loose)} DICOM files beside the folders of cases "
+            f"({first_names(loose)}); expected them inside; move them there, or away"
+        )
 
 
 def _read_case(folder: Path, names: list[str]) -> VolumeCase:
@@ -96,8 +110,12 @@ def _sort_files(folder: Path) -> tuple[Sequence[Any], Any]:
 def _volume_of(folder: Path, series: Sequence[Any]) -> Any:
     """The volume of a series, in the units of its rescale. Raises DataProblem.
 
-    Refused are slices that are missing, twice, tilted or of several sizes.
+    Refused are slices that are missing, twice, tilted, of several sizes or in colour.
     """
+    if any(file.get("SamplesPerPixel", 1) != 1 for file in series):
+        raise DataProblem(
+            f"{folder}: slices in colour; expected grey ones; save each colour as a series"
+        )
     highdicom = _imported("highdicom", folder)
     try:
         return highdicom.get_volume_from_series(series, rtol=0.01)
@@ -126,6 +144,12 @@ def _label_of(folder: Path, segmentation: Any, volume: Any, names: list[str]) ->
             "do not overlap, on the voxels of the series; export it again, for this series"
         ) from None
     values = np.asarray(placed.array)
+    lost = int((np.asarray(stored.array) > 0).sum()) - int((values > 0).sum())
+    if lost:
+        raise DataProblem(
+            f"{folder}: {lost} voxels of its DICOM-SEG lie outside of the {len(values)} slices; "
+            "expected all slices that segments are on; fetch the series again"
+        )
     classes = _class_numbers(segments, names)
     label = np.zeros(values.shape, np.uint8)
     for value, number in classes.items():

@@ -61,6 +61,7 @@ class VolumeCase:
     channels: Sequence[NDArray[Any]]
     affine: NDArray[np.float64]  # 4 4: voxel indices -> mm in RAS+
     label: NDArray[np.uint8]
+    is_oriented: bool = True  # whether its file says where the axes point; if not, nor does ours
 
 
 @contextmanager
@@ -103,15 +104,20 @@ def write_volume_case(root: Path, case: VolumeCase) -> None:
         path.parent.mkdir(exist_ok=True)
         if path.exists():
             raise DataProblem(f"{case.name}: two cases of this name; rename one of them")
-        image: Any = nibabel.Nifti1Image(voxels, case.affine)  # type: ignore[no-untyped-call]
+        affine = case.affine if case.is_oriented else None
+        image: Any = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
+        image.header.set_zooms(np.linalg.norm(case.affine[:3, :3], axis=0))
         image.header.set_xyzt_units("mm")
         nibabel.save(image, path)
 
 
 def _as_nifti_takes(voxels: NDArray[Any]) -> NDArray[Any]:
     """Voxels in a type that programs read from NIfTI: no 64-bit integers, no booleans."""
-    if voxels.dtype.kind in "bui" and voxels.dtype.itemsize > 4:
-        return voxels.astype(np.int32)
+    if voxels.dtype.kind in "ui" and voxels.dtype.itemsize > 4:
+        limits = np.iinfo(np.int32)
+        fits = voxels.min() >= limits.min and voxels.max() <= limits.max
+        wide = np.int32 if fits else np.float64
+        return voxels.astype(wide)
     return voxels.astype(np.uint8) if voxels.dtype == bool else voxels
 
 
@@ -123,7 +129,7 @@ class PictureTarget:
     form: str
     title: str
     classes: tuple[str, ...]
-    names: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     channels: int = 0
     has_normals: bool = False
 
@@ -144,7 +150,7 @@ class PictureTarget:
                 f"{image}: {len(pixels)} channels; expected {self.channels}, as the first image; "
                 "save all in grey or all in colour"
             )
-        self.names.append(name)
+        self.names.add(name)
         self.has_normals |= not mask.any()
         folders = ("images", "masks")
         file = f"{name}.png"

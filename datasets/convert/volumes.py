@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataProblem
+from bench.errors import DataProblem, cut
 from datasets.convert.targets import (
+    MOST_CLASSES,
     Asked,
     Converted,
     VolumeCase,
@@ -23,7 +24,7 @@ from datasets.convert.targets import (
     write_dataset_json,
     write_volume_case,
 )
-from datasets.readers.nifti import open_nifti, read_levels, read_volume
+from datasets.readers.nifti import NO_ORIENTATION, open_nifti, read_levels, read_volume
 from datasets.readers.opening import naming_file
 from datasets.readers.pairing import first_names, natural_key
 from datasets.readers.stored_grid import StoredGrid, align
@@ -59,26 +60,45 @@ def convert_volumes(asked: Asked) -> Converted:
     cases = _find_cases(asked.source)
     channels = 0
     named: dict[int, str] = {}
-    highest = 0
+    used: set[int] = set()
     normals = False
+    unoriented = 0
     with part_of(asked) as root:
         for name, files in cases.items():
             case, names = _read_case(name, files)
             channels = channels or len(case.channels)
-            if len(case.channels) != channels:
-                raise DataProblem(
-                    f"{asked.source}: {name} has {len(case.channels)} channels; expected "
-                    f"{channels}, as the first case; add the missing files"
-                )
+            _refuse_other_count(asked.source, case, channels)
             _unite_names(asked.source, name, named, names)
-            highest = max(highest, int(case.label.max()))
+            used.update(np.unique(case.label).tolist(), names)
             normals |= not case.label.any()
+            unoriented += not case.is_oriented
             write_volume_case(root, case)
-        found = [named.get(value, f"class {value}") for value in range(1, highest + 1)]
+        if not asked.classes:
+            _refuse_gaps(asked.source, used)
+        found = [named.get(value, f"class {value}") for value in range(1, max(used) + 1)]
         classes = classes_from(found, asked.classes, asked.source)
         numbers = [f"channel {number}" for number in range(channels)]
         write_dataset_json(root, numbers, classes, len(cases), ".nii.gz", normals)
-    return Converted(len(cases), classes)
+    notes = (f"{unoriented} cases: {NO_ORIENTATION}",) if unoriented else ()
+    return Converted(len(cases), classes, notes)
+
+
+def _refuse_other_count(source: Path, case: VolumeCase, channels: int) -> None:
+    if len(case.channels) != channels:
+        raise DataProblem(
+            f"{source}: {case.name} has {len(case.channels)} channels; expected {channels}, as the "
+            "first case; add the missing files"
+        )
+
+
+def _refuse_gaps(source: Path, used: set[int]) -> None:
+    """Raise DataProblem where classes would be made of values that no case has: 255 alone is 1."""
+    gaps = [value for value in range(1, max(used)) if value not in used]
+    if gaps:
+        raise DataProblem(
+            f"{source}: labels with the value {max(used)}, but none with {gaps[0]}; expected class "
+            "numbers without gaps; renumber them, or name a class for each number with --classes"
+        )
 
 
 def _unite_names(source: Path, case: str, known: dict[int, str], names: Mapping[int, str]) -> None:
@@ -143,18 +163,20 @@ def _read_case(name: str, files: _Files) -> tuple[VolumeCase, Mapping[int, str]]
         channels += [align(path, other, own, grid, paths[0].name) for other in others]
     assert files.label is not None
     label = _read_label(files.label)
-    placed = label.voxels
-    if label.grid.shape != grid.shape:
+    # files without an orientation do not say from where they were cropped
+    says_where = label.grid.is_oriented and grid.is_oriented
+    if says_where and sorted(label.grid.shape) != sorted(grid.shape):
         placed = _placed(files.label, label, grid, paths[0].name)
     else:
-        placed = align(files.label, placed, label.grid, grid, paths[0].name)
-    numbers = placed.astype(np.uint8)
+        placed = align(files.label, label.voxels, label.grid, grid, paths[0].name)
+    with np.errstate(invalid="ignore"):  # NaN, which is refused below
+        numbers = placed.astype(np.uint8)
     if not np.array_equal(numbers, placed):
         raise DataProblem(
             f"{files.label}: values that are no whole numbers from 0 to 255; expected class "
             "numbers; round or renumber them"
         )
-    return VolumeCase(name, channels, grid.affine, numbers), label.names
+    return VolumeCase(name, channels, grid.affine, numbers, grid.is_oriented), label.names
 
 
 def _read_channels(path: Path) -> tuple[list[NDArray[Any]], StoredGrid]:
@@ -162,7 +184,10 @@ def _read_channels(path: Path) -> tuple[list[NDArray[Any]], StoredGrid]:
     if not path.name.lower().endswith(NIFTI):
         voxels, grid, _ = _read_itk(path)
         return [voxels], grid
-    if len(open_nifti(path).shape) == 4:
+    shape = open_nifti(path).shape
+    if 0 in shape:
+        raise DataProblem(f"{path}: shape {shape}; expected voxels; copy it again")
+    if len(shape) == 4:
         return _split_channels(path)
     volume = read_volume(path)
     return [volume.voxels], volume.grid
@@ -228,8 +253,11 @@ def _segment_names(path: Path, keys: Mapping[str, str]) -> dict[int, str]:
         if match is None:
             continue
         value = keys.get(f"{match[1]}_LabelValue", "")
-        if not value.isdecimal():
-            raise DataProblem(f"{path}: segment {name!r} has no value; save it again")
+        if not re.fullmatch("[0-9]{1,3}", value) or not 0 < int(value) < MOST_CLASSES:
+            raise DataProblem(
+                f"{path}: segment {name!r} has the value '{cut(value)}'; expected one from 1 to "
+                f"{MOST_CLASSES - 1}; save it again"
+            )
         names[int(value)] = name
     return names
 

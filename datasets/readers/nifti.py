@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -78,30 +78,6 @@ def read_nifti_mask(
     """
     levels, grid = read_levels(path)
     numbers = as_class_numbers(path, levels, classes)
-    return onto.to_harness(align(path, numbers, grid, onto, other))
-
-
-def read_coded_nifti_mask(
-    path: Path, codes: Mapping[int, int], onto: StoredGrid, other: str
-) -> NDArray[np.uint8]:
-    """A mask (*S as the harness has it) whose values stand for class numbers, by `codes`.
-
-    Raises DataProblem naming the file where it lies elsewhere or holds other values.
-    """
-    levels, grid = read_levels(path)
-    numbers = np.zeros(levels.shape, np.uint8)
-    is_known = np.zeros(levels.shape, bool)
-    for value, number in codes.items():
-        is_value = levels == value
-        numbers[is_value] = number
-        is_known |= is_value
-    if not is_known.all():
-        odd = levels[~is_known]
-        expected = ", ".join(str(value) for value in codes)
-        raise DataProblem(
-            f"{path}: mask value {float(odd[0]):.9g} in {odd.size} voxels; expected {expected}; "
-            "fix the mask, or remove the case"
-        )
     return onto.to_harness(align(path, numbers, grid, onto, other))
 
 

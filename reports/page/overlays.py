@@ -67,13 +67,16 @@ WITHHELD = Tile(
 # ---- Tiles
 
 
-def case_tiles(panel: Panel) -> list[Tile]:
-    """The image, the reference, then each prediction with the reference beside it."""
+def case_tiles(panel: Panel, called: str = "Test case") -> list[Tile]:
+    """The image, the reference, then each prediction with the reference beside it.
+
+    `called` is what the case is, for those who cannot see the pictures.
+    """
     if panel.image is None or panel.reference is None:
         return [WITHHELD]
     height, width = panel.image.shape[:2]
     size = display_size(height, width)
-    name = f"Test case {panel.case}"
+    name = f"{called} {panel.case}"
     image = _photo("Image", "", f"{name}, image alone", panel.image, size)
     muted = _mute_colours(panel.image)
     outline = _transparent_png(_outline(panel.reference, size, inside=False), BLUE)

@@ -276,6 +276,22 @@ def test_a_grid_that_is_none_is_refused(size: str, shrink: str) -> None:
         grid_from(size, shrink)
 
 
+def test_a_grid_of_volumes_does_not_fit_images() -> None:
+    """Found in review: masks of images were 'shrunk by 1x1x1', and all seemed well."""
+    with pytest.raises(BenchError, match="size 8x8x8 given; toy holds images; expected height and"):
+        check(Toy({"a": RawCase(np.zeros((1, 8, 8), np.uint8), None)}), grid_from("8x8x8", ""))
+
+
+def test_a_single_slice_among_volumes_is_a_problem_where_patches_are_cut() -> None:
+    """As in `run`: with a size in 3D, it is refused there."""
+    flat = RawCase(np.zeros((1, 8, 8), np.float32), np.ones((8, 8), np.uint8))
+    toy = Toy({"a": flat}, replace(CARD, ndim=3))
+    assert check(toy, grid_from("8x8", "")).usable
+    report = check(toy, grid_from("4x4x4", "2x2x2"))
+    assert not report.usable
+    assert "image of shape (1, 8, 8); expected 1 channels and 3 dimensions" in report.problems[0]
+
+
 def test_a_grid_beyond_all_memory_is_refused() -> None:
     """`data check --size 99999x99999` did not end."""
     with pytest.raises(BenchError, match="it is larger than 67108864 pixels in all"):

@@ -94,6 +94,16 @@ def test_cases_and_patients_of_each_year(tmp_path: Path, year: str) -> None:
     assert (report.problems, report.usable) == ([], True)
 
 
+def test_other_tasks_than_glioma_of_adults_are_refused(tmp_path: Path) -> None:
+    """Found in review: any task was read as if its values meant the parts of GLI."""
+    write(tmp_path / "brats", "BraTS-PED-00001-000", (1, 2, 4))
+    with pytest.raises(DataProblem, match=r"BraTS-PED-00001-000.*the values of masks may mean"):
+        brats(tmp_path)
+    tree(tmp_path, "2023")
+    write(tmp_path / "ssa" / "brats", "BraTS-SSA-00002-000", (1, 2, 3))
+    assert brats(tmp_path / "ssa").year == "2023"
+
+
 @pytest.mark.parametrize(
     ("year", "expected"), [("2020", [1, 2, 3]), ("2023", [1, 2, 3]), ("2024", [1, 2, 3, 4])]
 )
@@ -197,10 +207,10 @@ def test_values_of_another_year(tmp_path: Path) -> None:
     with pytest.raises(DataProblem, match=r"seg\.nii\.gz: values 3 and 4; expected one of them"):
         read_first(tmp_path)
     save(path, label_of(5))
-    with pytest.raises(DataProblem, match="mask value 5 in 1 voxels; expected 0, 1, 2, 3, 4"):
+    with pytest.raises(DataProblem, match=r"mask value 5; expected the class numbers 0 \(back"):
         read_first(tmp_path)
     save(path, label_of(1).astype(np.float64) / 2)
-    with pytest.raises(DataProblem, match=r"mask value 0\.5 in 1 voxels"):
+    with pytest.raises(DataProblem, match=r"mask value 0\.5; expected the class numbers"):
         read_first(tmp_path)
 
 

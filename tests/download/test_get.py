@@ -137,6 +137,14 @@ def test_frames_are_grouped_by_a_table(tmp_path: Path) -> None:
         Fetch("cvc_clinicdb", given, tmp_path, lambda name: lambda *step: None).run()
 
 
+def test_what_a_kill_left_unpacked_is_removed(server: Server, tmp_path: Path) -> None:
+    """Found in review: half-unpacked archives stayed beside the record for ever."""
+    left = tmp_path / ".downloads" / "set" / "unpacked-abc" / "Set"
+    left.mkdir(parents=True)
+    fetch(tmp_path, source(server, "a.zip"))
+    assert [path.name for path in left.parents[1].iterdir()] == ["record.json"]
+
+
 def test_a_damaged_record_is_named(server: Server, tmp_path: Path) -> None:
     store = tmp_path / ".downloads" / "set"
     store.mkdir(parents=True)

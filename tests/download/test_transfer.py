@@ -180,6 +180,23 @@ def test_a_part_longer_than_the_file(server: Server, tmp_path: Path) -> None:
     assert fetch(server, target) == SHA256
 
 
+def test_a_whole_part_is_not_downloaded_again(server: Server, tmp_path: Path) -> None:
+    """Found in review: after a kill before the check, all bytes came a second time."""
+    part = transfer.Part(tmp_path / "a.zip.part", f"{server.address}/a.zip")
+    part.path.write_bytes(CONTENT)
+    part.keep_tag('"v1"')
+    assert fetch(server, tmp_path / "a.zip") == SHA256
+    assert [asked for _, asked in server.requests] == [f"bytes={len(CONTENT)}-"]
+
+
+def test_a_server_that_does_not_say_which_bytes_it_sends(server: Server, tmp_path: Path) -> None:
+    """Found in review: the part was kept, so that each further try failed alike."""
+    server.files["/a.zip"].cuts = [1000]
+    server.files["/a.zip"].range_total = "*"
+    assert fetch(server, tmp_path / "a.zip") == SHA256
+    assert [asked for _, asked in server.requests] == [None, "bytes=1000-", None]
+
+
 def test_a_disk_without_room(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from bench.api import Card, RawCase, Record
+from bench.api import IGNORED, Card, RawCase, Record
 from bench.data.check import Report, check, grid_from
 from bench.data.check_cases import extremes
 from bench.data.check_text import render as as_text
-from reports.data_check import render
+from reports.data_check import render, tiles_of
 from run_bench import app
 
 CARD = Card(
@@ -142,6 +142,50 @@ def test_a_volume_is_shown_by_its_fullest_slice() -> None:
     page, _ = page_of(Volumes(replace(CARD, ndim=3, redistribute=True)))
     assert "of a volume, the slice" in page
     assert "Do not publish" not in page
+
+
+def test_pixels_of_no_class_are_not_outlined() -> None:
+    """Found in review: what is ignored was outlined as a lesion, and chose the slice."""
+
+    class Volumes(Toy):
+        def read(self, record: Record) -> RawCase:
+            image = np.zeros((1, 8, 9, 7), np.uint8)
+            mask = np.zeros((8, 9, 7), np.uint8)
+            mask[5, 2:4, 2:4] = 1
+            mask[5, :, 5:] = mask[2] = self.unknown
+            image[0, 5] = 200
+            return RawCase(image, mask)
+
+        unknown = 0
+
+    toy = Volumes(replace(CARD, ndim=3, ignore=True))
+    record = toy.records()[0]
+    known = tiles_of(record.id, toy.card, toy.read(record))
+    toy.unknown = IGNORED
+    assert tiles_of(record.id, toy.card, toy.read(record)) == known
+
+
+def test_a_case_is_read_once_for_all_its_pictures() -> None:
+    toy = Toy()
+    report = check(toy)
+    records = {record.id: record for record in toy.records()}
+    read = []
+
+    def read_case(case: str) -> RawCase:
+        read.append(case)
+        return toy.read(records[case])
+
+    shown = [extreme.case for extreme in extremes(report.cases, CARD.classes)]
+    page = render(report, read_case)
+    assert len(set(shown)) < len(shown)
+    assert sorted(read) == sorted({*shown, "p2_a", "p2_b"})
+    assert 'aria-label="Case p2_a' in page
+    assert "Test case" not in page
+
+
+def test_pairs_of_a_data_set_without_sides_have_their_names_once() -> None:
+    page, _ = page_of(Toy())
+    assert "<b>p2_a</b> </p>" in page
 
 
 def test_a_data_set_that_cannot_be_opened_still_gives_a_page() -> None:

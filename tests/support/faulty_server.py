@@ -20,6 +20,7 @@ class Served:
     statuses: list[int] = field(default_factory=list)  # of the next answers, in place of a file
     ignores_ranges: bool = False
     hides_length: bool = False
+    range_total: str = ""  # in place of the length, in Content-Range
     redirect: str = ""
 
 
@@ -73,11 +74,17 @@ class _Handler(BaseHTTPRequestHandler):
         is_same = self.headers.get("If-Range") == served.tag
         if asked and is_same and not served.ignores_ranges:
             start = int(asked.removeprefix("bytes=").partition("-")[0])
+        if start >= len(served.content) > 0:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(served.content)}")
+            self.end_headers()
+            return
         content = served.content[start:]
         self.send_response(206 if start else 200)
         if start:
             last = len(served.content) - 1
-            self.send_header("Content-Range", f"bytes {start}-{last}/{len(served.content)}")
+            total = served.range_total or len(served.content)
+            self.send_header("Content-Range", f"bytes {start}-{last}/{total}")
         self.send_header("Content-Type", served.kind)
         self.send_header("ETag", served.tag)
         if not served.hides_length:

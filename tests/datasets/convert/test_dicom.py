@@ -178,3 +178,39 @@ def test_files_without_folders(tmp_path: Path) -> None:
     assert pydicom.dcmread(tmp_path / "src" / "1.dcm").Modality == "CT"
     with pytest.raises(DataProblem, match="no folders in it; expected one for each case"):
         to_nnunet(tmp_path)
+
+
+def test_a_slice_at_the_end_that_segments_are_on_is_missing(tmp_path: Path) -> None:
+    """Found in review: the segments of that slice were cut off without a word."""
+    write(tmp_path / "src" / "p1")
+    folder = tmp_path / "src" / "p1" / "images"
+    (folder / "d").unlink()
+    (folder / "b").unlink()
+    with pytest.raises(DataProblem, match="1 voxels of its DICOM-SEG lie outside of the 2 slices"):
+        to_nnunet(tmp_path)
+
+
+def test_files_beside_the_folders_of_cases(tmp_path: Path) -> None:
+    """Found in review: they were left out without a word."""
+    write(tmp_path / "src" / "p1")
+    file = slice_of(0, generate_uid(), generate_uid())
+    file.save_as(tmp_path / "src" / "1.dcm", enforce_file_format=True)
+    with pytest.raises(DataProblem, match=r"1 DICOM files beside the folders of cases \(1\.dcm\)"):
+        to_nnunet(tmp_path)
+    (tmp_path / "src" / "1.dcm").rename(tmp_path / "src" / "DICOMDIR")
+    assert to_nnunet(tmp_path).cases == 1
+
+
+def test_slices_in_colour(tmp_path: Path) -> None:
+    """Found in review: they were written as volumes whose axes are none of space."""
+    write(tmp_path / "src" / "p1")
+    for path in (tmp_path / "src" / "p1" / "images").iterdir():
+        file = pydicom.dcmread(path)
+        file.SamplesPerPixel, file.PhotometricInterpretation = 3, "RGB"
+        file.PlanarConfiguration = 0
+        file.BitsAllocated = file.BitsStored = 8
+        file.HighBit, file.PixelRepresentation = 7, 0
+        file.PixelData = b"\0" * (3 * SHAPE[1] * SHAPE[2])
+        file.save_as(path)
+    with pytest.raises(DataProblem, match="p1: slices in colour; expected grey ones"):
+        to_nnunet(tmp_path)

@@ -138,6 +138,15 @@ def test_bad_coco_files(tmp_path: Path) -> None:
         convert(Asked(path, tmp_path / "ours", "folder"))
 
 
+def test_two_categories_of_one_id(tmp_path: Path) -> None:
+    """Found in review: objects of the first had the number of the second."""
+    twice = [{"id": 3, "name": "cyst"}, {"id": 3, "name": "tumour"}]
+    objects = [{"category_id": 3, "segmentation": square(1, 1, 2)}]
+    path = coco(tmp_path / "src", objects, categories=twice)
+    with pytest.raises(DataProblem, match=r"no COCO file .*two categories of one id"):
+        convert(Asked(path, tmp_path / "ours", "folder"))
+
+
 def coloured(root: Path, mask: NDArray[np.uint8]) -> None:
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -182,6 +191,11 @@ def test_colours_that_nobody_names(tmp_path: Path) -> None:
         ("name,red,green,blue\nliver,256,0,0\n", "line 2: 'liver' with '256,0,0'; expected"),
         ("name,red,green,blue\na,1,1,1\nb,1,1,1\n", "two classes of one colour"),
         ("name,red,green,blue\na,1,1,1\na,2,2,2\n", "line 3: 'a' with '2,2,2'; expected a new"),
+        # found in review: the numbers of all classes behind were one too high
+        (
+            "name,red,green,blue\nbackground,0,0,0\nBackground,1,2,3\nliver,255,0,0\n",
+            "background and Background; expected one background",
+        ),
     ):
         table.write_text(text)
         with pytest.raises(DataProblem, match=words):

@@ -13,6 +13,7 @@ from bench.data.check import check
 from bench.errors import BenchError, DataProblem
 from bench.registry import dataset
 from datasets.convert import Asked, Converted, convert
+from datasets.readers.nifti import NO_ORIENTATION
 
 highdicom = pytest.importorskip("highdicom")
 itk = pytest.importorskip("SimpleITK")
@@ -177,3 +178,95 @@ def test_channels_in_one_file_of_four_dimensions(tmp_path: Path) -> None:
     (case,) = read_all(tmp_path)
     np.testing.assert_array_equal(case.image, voxels.transpose(3, 2, 1, 0))
     np.testing.assert_array_equal(case.mask, label_of().T)
+
+
+def unoriented(path: Path, voxels: NDArray[Any]) -> None:
+    """A NIfTI file whose header does not say where its axes point."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image: Any = nibabel.Nifti1Image(voxels, None)
+    image.header.set_zooms(SPACING)
+    nibabel.save(image, path)
+
+
+def test_no_orientation_is_invented(tmp_path: Path) -> None:
+    """Found in review: files without an orientation were written as RAS+, without a note."""
+    voxels = RNG.normal(size=SHAPE).astype(np.float32)
+    unoriented(tmp_path / "src" / "images" / "a.nii", voxels)
+    unoriented(tmp_path / "src" / "labels" / "a.nii", label_of())
+    assert to_nnunet(tmp_path).notes == (f"1 cases: {NO_ORIENTATION}",)
+    (case,) = read_all(tmp_path)
+    assert case.affine is None
+    assert case.notes == (NO_ORIENTATION,)
+    assert case.spacing == pytest.approx(SPACING[::-1])
+    np.testing.assert_array_equal(case.image[0], voxels.T)
+    np.testing.assert_array_equal(case.mask, label_of().T)
+
+
+def test_a_smaller_label_without_orientation_has_no_place(tmp_path: Path) -> None:
+    """Found in review: it was put into the first corner of the image."""
+    unoriented(tmp_path / "src" / "images" / "a.nii", np.zeros(SHAPE, np.float32))
+    unoriented(tmp_path / "src" / "labels" / "a.nii", label_of()[1:, 2:, 3:])
+    with pytest.raises(DataProblem, match=r"a\.nii: shape \(4, 4, 4\); expected \(7, 6, 5\)"):
+        to_nnunet(tmp_path)
+
+
+def test_a_label_with_swapped_axes_is_turned(tmp_path: Path) -> None:
+    """Found in review: it was taken for one that was cropped, and refused."""
+    affine = np.diag([0.5, 0.7, 2.0, 1.0])
+    swapped = affine[:, [2, 0, 1, 3]]
+    for folder, array, of_file in (
+        ("images", np.zeros(SHAPE, np.float32), affine),
+        ("labels", label_of().transpose(2, 0, 1), swapped),
+    ):
+        (tmp_path / "src" / folder).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(array, of_file), tmp_path / "src" / folder / "a.nii")
+    to_nnunet(tmp_path)
+    (case,) = read_all(tmp_path)
+    np.testing.assert_array_equal(case.mask, label_of().T)
+
+
+def test_a_segment_without_voxels_stays_a_class(tmp_path: Path) -> None:
+    save(tmp_path / "src" / "a.nrrd", as_itk(np.zeros(SHAPE, np.int16)))
+    label = np.minimum(label_of(), 1)
+    slicer(tmp_path / "src" / "a.seg.nrrd", label, (0, 0, 0), liver=1, tumour=2)
+    assert to_nnunet(tmp_path).classes == ("background", "liver", "tumour")
+
+
+@pytest.mark.parametrize("value", [0, 256])
+def test_a_segment_of_no_class_number(tmp_path: Path, value: int) -> None:
+    save(tmp_path / "src" / "a.nrrd", as_itk(np.zeros(SHAPE, np.int16)))
+    slicer(tmp_path / "src" / "a.seg.nrrd", label_of(), (0, 0, 0), liver=value)
+    with pytest.raises(DataProblem, match=f"segment 'liver' has the value '{value}'; expected"):
+        to_nnunet(tmp_path)
+
+
+def test_whole_numbers_of_64_bits_keep_their_values(tmp_path: Path) -> None:
+    """Found in review: values beyond 32 bits came back as others."""
+    voxels = np.zeros(SHAPE, np.int64)
+    voxels[0, 0, 0] = 2**40
+    save(tmp_path / "src" / "a.nrrd", as_itk(voxels))
+    save(tmp_path / "src" / "a_seg.nrrd", as_itk(label_of()))
+    to_nnunet(tmp_path)
+    (case,) = read_all(tmp_path)
+    assert (case.image.max(), case.image.min()) == (2**40, 0)
+
+
+def test_values_with_gaps_are_no_class_numbers(tmp_path: Path) -> None:
+    """Found in review: masks of 0 and 255 became a data set of 256 classes."""
+    save(tmp_path / "src" / "a.nrrd", as_itk(np.zeros(SHAPE, np.int16)))
+    save(tmp_path / "src" / "a_seg.nrrd", as_itk(255 * np.minimum(label_of(), 1)))
+    with pytest.raises(DataProblem, match="value 255, but none with 1; expected class numbers wi"):
+        to_nnunet(tmp_path)
+    save(tmp_path / "src" / "a_seg.nrrd", as_itk(2 * np.minimum(label_of(), 1)))
+    classes = ("background", "liver", "tumour")
+    assert to_nnunet(tmp_path, *classes).classes == classes
+
+
+def test_a_file_of_no_channels(tmp_path: Path) -> None:
+    """Found in review: an IndexError."""
+    for folder, shape in (("images", (*SHAPE, 0)), ("labels", SHAPE)):
+        (tmp_path / "src" / folder).mkdir(parents=True)
+        image = nibabel.Nifti1Image(np.zeros(shape, np.uint8), np.eye(4))
+        nibabel.save(image, tmp_path / "src" / folder / "a.nii")
+    with pytest.raises(DataProblem, match=r"a\.nii: shape \(5, 6, 7, 0\); expected voxels"):
+        to_nnunet(tmp_path)
