@@ -83,9 +83,10 @@ def resample_mask(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np
     if mask.shape == shape:
         return mask
     shares = []
-    for label in range(int(mask.max(initial=0)) + 1):
+    labels = np.unique(mask)
+    for label in labels:
         shares.append(_resample((mask == label).astype(np.float32), shape))
-    return np.argmax(shares, 0).astype(np.uint8)
+    return labels[np.argmax(shares, 0)].astype(np.uint8)
 
 
 def _resample(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
