@@ -110,8 +110,8 @@ def _patch_in(vit: Any, name: str, spec: Spec) -> tuple[int, ...]:
     Raises BenchError where it is no plain transformer, or where its patches do not fill the image.
     """
     embedding = getattr(vit, "patch_embed", None)
-    grid = getattr(embedding, "grid_size", None)
-    is_plain = grid is not None and hasattr(vit, "forward_intermediates")
+    grid = getattr(embedding, "grid_size", ())
+    is_plain = bool(grid) and hasattr(vit, "forward_intermediates")
     if not is_plain or len(getattr(vit, "blocks", ())) < LEVELS:
         raise BenchError(
             f"backbone {name!r} given; expected a plain vision transformer of {LEVELS} blocks or "
