@@ -59,6 +59,11 @@ class AcrossTable:
         """Over how many data sets means are taken."""
         return sum(column.shared for column in self.columns)
 
+    @property
+    def compared(self) -> int:
+        """How many methods are compared."""
+        return sum(line.compared for line in self.lines)
+
 
 @dataclass(frozen=True)
 class _Measured:
