@@ -42,12 +42,21 @@ def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
 
 
+def known_cross_entropy(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of logits (B K *S) where masks (B *S) know a class; 0 where none does.
+
+    torch gives NaN for the latter, which a patch of sparsely annotated volumes may be.
+    """
+    entropy = cross_entropy(logits, masks)
+    return torch.where((masks >= 0).any(), entropy, torch.zeros_like(entropy))
+
+
 def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """(cross-entropy + Dice) / 2 of logits (B K *S) and masks (B *S).
 
     Source: docs/methods/common.md#losses, eq. 1.
     """
-    return 0.5 * (cross_entropy(logits, masks) + dice_loss(logits.softmax(1), masks))
+    return 0.5 * (known_cross_entropy(logits, masks) + dice_loss(logits.softmax(1), masks))
 
 
 def task_loss(task: Task) -> Loss:

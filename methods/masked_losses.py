@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import cross_entropy
 
-from methods.losses import class_maps, without_ignored
+from methods.losses import class_maps, known_cross_entropy, without_ignored
 
 
 def masked_cross_entropy(
@@ -49,4 +49,4 @@ def masked_dice_loss(
 def foreground_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """(cross-entropy + Dice of the foreground) / 2 of logits (B K *S) and masks (B *S)."""
     dice = masked_dice_loss(logits.softmax(1), masks, first_class=1)
-    return 0.5 * (cross_entropy(logits, masks) + dice)
+    return 0.5 * (known_cross_entropy(logits, masks) + dice)

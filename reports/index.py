@@ -109,11 +109,12 @@ def render(entries: Sequence[Entry]) -> str:
     return render_template("index.html.j2", values)
 
 
-def span_text(span: Span, digits: int) -> str:
-    """An interval over data sets; "n/a" where there are too few of them."""
+def span_text(span: Span, digits: int, lowest: float, highest: float) -> str:
+    """An interval over data sets, clipped to what can be; "n/a" where there are too few of them."""
     if span is None:
         return "n/a"
-    low, high = span
+    low = max(span[0], lowest)
+    high = min(span[1], highest)
     return f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 

@@ -73,6 +73,11 @@ def _checked_mask(
             f"case {case}: {_odd_value(mask, classes)}; expected 0 to {classes - 1} "
             f"({', '.join(card.classes)}); fix the mask or name the class"
         )
+    if card.ignore and bool((numbers == IGNORED).all()):
+        raise DataProblem(
+            f"case {case}: no pixel of the mask has a class, all are ignored; expected one; "
+            "annotate or remove the case"
+        )
     return numbers
 
 

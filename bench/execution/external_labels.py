@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from bench.cell_records import CellResult
 from bench.data.index import Index
 from bench.errors import BenchError
 from bench.execution import attempts
+from bench.execution.prediction.images import ending_of, stem_of
 from bench.files import csv_text
 from bench.store import PROBABILITIES
 
@@ -39,9 +40,11 @@ def _copy(folder: CellFolder, table: Mapping[str, Sequence[str]], index: Index) 
     ids: list[str] = []
     values: list[NDArray[np.float64]] = []
     problems: list[str] = []
+    files = _files_by_case(table, {_normal(entry.id) for entry in index.test})
     for entry in index.test:
-        row = table.get(_normal(entry.id))
-        probabilities, problem = _checked(row)
+        name = _normal(entry.id)
+        lines = [name] if name in table else files.get(name, [])
+        probabilities, problem = _find_probabilities(table, lines)
         if probabilities is None:
             problems.append(f"{entry.id}: {problem}")
         else:
@@ -55,8 +58,29 @@ def _copy(folder: CellFolder, table: Mapping[str, Sequence[str]], index: Index) 
     folder.write_result(CellResult(folder.key, len(ids), problems=problems))
 
 
+def _files_by_case(names: Iterable[str], cases: Set[str]) -> dict[str, list[str]]:
+    """The names of image files that are no cases themselves, by their name without an ending."""
+    files: dict[str, list[str]] = {}
+    for name in names:
+        file = Path(name)
+        if ending_of(file) and name not in cases:
+            files.setdefault(stem_of(file), []).append(name)
+    return files
+
+
+def _find_probabilities(
+    table: Mapping[str, Sequence[str]], lines: Sequence[str]
+) -> tuple[NDArray[np.float64] | None, str]:
+    """The probabilities of a case that has these lines, or why there are none."""
+    if not lines:
+        return None, f"no line in {TABLE}"
+    if len(lines) > 1:
+        return None, f"{' and '.join(lines)} are both there, expected one line for each case"
+    return _checked(table[lines[0]])
+
+
 def read_table(file: Path, labels: Sequence[str]) -> dict[str, list[str]]:
-    """The probability of each label as text, by case; names of files count without their ending.
+    """The probability of each label as text, by the name in the first column.
 
     Raises BenchError where the table cannot be used.
     """
@@ -69,15 +93,12 @@ def read_table(file: Path, labels: Sequence[str]) -> dict[str, list[str]]:
         )
     columns = [header.index(label, 1) for label in labels]
     table: dict[str, list[str]] = {}
-    stems: dict[str, list[str]] = {}
     for row in rows:
         name = _normal(csv_text.unquote_formula(row[0]))
         if name in table:
             raise BenchError(f"predictions {file} given; {name} is there twice; remove one")
         table[name] = [row[column] for column in columns]
-        if header[0] == "image":
-            stems.setdefault(PurePath(name).stem, table[name])
-    return {**stems, **table}
+    return table
 
 
 def _read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
@@ -97,10 +118,8 @@ def _normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _checked(row: Sequence[str] | None) -> tuple[NDArray[np.float64] | None, str]:
-    """The probabilities of a case, or why they are none."""
-    if row is None:
-        return None, f"no line in {TABLE}"
+def _checked(row: Sequence[str]) -> tuple[NDArray[np.float64] | None, str]:
+    """The probabilities in a line, or why they are none."""
     try:
         values = np.array(row, float)
     except ValueError:

@@ -39,9 +39,14 @@ def _pixels(pair: CasePair) -> tuple[Floats, Floats]:
     return given[kept].ravel().astype(float), pair.truth[kept].ravel().astype(float)
 
 
+def bin_numbers(probability: Floats) -> NDArray[np.intp]:
+    """The bin that each probability lies in, 0 to BINS - 1."""
+    return np.minimum((probability * BINS).astype(np.intp), BINS - 1)
+
+
 def bin_sums(probability: Floats, happened: Floats) -> Floats:
     """By bin of probability: how many (N) there are, the sum of both, as (3, BINS)."""
-    numbers = np.minimum((probability * BINS).astype(np.intp), BINS - 1)
+    numbers = bin_numbers(probability)
     weights = (np.ones_like(probability), probability, happened)
     return np.stack([np.bincount(numbers, weight, BINS) for weight in weights])
 

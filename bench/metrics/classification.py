@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.calibration import BINS, bin_sums, error_of_sums
+from bench.metrics.calibration import BINS, bin_numbers, error_of_sums
 
 Floats = NDArray[np.float64]
 
@@ -62,21 +62,21 @@ def calibration_sums(
     """What calibration is computed from, summed over the cases of each patient.
 
     truth (N), probabilities (N x s subsets x K), patient of each case (N) -> n patients (sorted by
-    name), s, 3 BINS + 1: the sums of `bin_sums` over the highest probabilities, and the squared
-    differences of the Brier score.
+    name), s, 3 BINS + 1: by bin of the highest probability how many cases there are, the sum of
+    these probabilities, and how many are correct; then the squared differences of the Brier score.
     """
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
     subsets = probabilities.shape[1]
-    sums = np.zeros((len(names), subsets, 3 * BINS + 1))
+    highest = probabilities.max(-1)
+    correct = probabilities.argmax(-1) == truth[:, None]
     happened = np.eye(probabilities.shape[2])[truth]
-    for number in range(len(names)):
-        own = patient == number
-        for subset in range(subsets):
-            of_patient = probabilities[own, subset]
-            correct = of_patient.argmax(-1) == truth[own]
-            binned = bin_sums(of_patient.max(-1), correct.astype(float))
-            squared = ((of_patient - happened[own]) ** 2).sum()
-            sums[number, subset] = [*binned.ravel(), squared]
+    squared = ((probabilities - happened[:, None]) ** 2).sum(-1)
+    numbers = bin_numbers(highest)
+    sums = np.zeros((len(names), subsets, 3 * BINS + 1))
+    draws = np.arange(subsets)
+    for place, weight in enumerate((np.ones_like(highest), highest, correct)):
+        np.add.at(sums, (patient[:, None], draws, place * BINS + numbers), weight)
+    np.add.at(sums[..., -1], (patient[:, None], draws), squared)
     return sums
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.cell_folder import RUN_AGAIN, CellFolder
-from bench.cell_records import ScoreStamp
+from bench.cell_records import CellFailure, ScoreStamp
 from bench.data.index import read_index
 from bench.errors import BenchError
 from bench.files.digests import FileDigest, digests_of, is_whole_in
@@ -59,6 +59,17 @@ class ElsewhereFolder:
     def read_stamp(self) -> ScoreStamp | None:
         """What the score table was computed from, or None."""
         return read_record(self.path / "scores.json", ScoreStamp, TEST_AGAIN)
+
+    def read_failure(self) -> CellFailure | None:
+        """Why the model could not be applied there, or None."""
+        return read_record(self.path / "failure.json", CellFailure, TEST_AGAIN)
+
+    def write_failure(self, kind: str, message: str) -> None:
+        """Note that the model could not be applied there: all cases count as worst."""
+        self.clear()
+        self.predictions.mkdir(parents=True)
+        failure = CellFailure(self.cell.key, kind, message[:500])
+        write_record(self.path / "failure.json", failure)
 
     @property
     def lacks_predictions(self) -> bool:
@@ -111,8 +122,8 @@ def score_elsewhere(
 ) -> None:
     """Write the score table of a cell on another data set, if that is due.
 
-    A finished cell that was not tested there yet has none; a failed one is at its worst. Raises
-    BenchError where predictions were changed.
+    A finished cell that was not tested there yet, or on images that have changed since, has none; a
+    failed one is at its worst. Raises BenchError where predictions were changed.
     """
     folder = ElsewhereFolder(cell, dataset)
     finished = cell.has_result
@@ -121,6 +132,9 @@ def score_elsewhere(
         return
     inputs = score_inputs(finished, decoded, tolerance, metrics, metric_code)
     if folder.has_scores(inputs):
+        return
+    if tested is not None and tested.data != read_index(decoded).data:
+        folder.clear()
         return
     if tested is not None and not folder.has_predictions(tested.data, tested.model):
         raise BenchError(f"{folder.predictions} was changed after it was written; {TEST_AGAIN}")

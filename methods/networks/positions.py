@@ -18,8 +18,9 @@ def with_positions_of(network: nn.Module, state: State) -> State:
     """A state dict whose position table (1 N D) has as many patches as the network's.
 
     The table is resampled bicubically over the grid of patches, as timm does; rows of class and
-    register tokens stay. A network without such a table gets the state as it is. Raises BenchError
-    for a table whose patches form no square.
+    register tokens stay. The table of a file is taken as square where it can be. A network without
+    such a table gets the state as it is. Raises BenchError for a table of another size whose
+    patches form no square.
     """
     vit: Any = network
     wanted = getattr(vit, TABLE, None)
@@ -28,17 +29,22 @@ def with_positions_of(network: nn.Module, state: State) -> State:
         return state
     [key] = keys
     given = state[key]
-    if given.shape == wanted.shape or given.ndim != 3 or given.shape[2] != wanted.shape[2]:
+    if given.ndim != 3 or given.shape[2] != wanted.shape[2]:
         return state
     from timm.layers import resample_abs_pos_embed
 
+    size = list(vit.patch_embed.grid_size)
     rows = 0 if getattr(vit, "no_embed_class", False) else int(vit.num_prefix_tokens)
     patches = given.shape[1] - rows
-    if patches < 1 or math.isqrt(patches) ** 2 != patches:
+    is_square = patches > 0 and math.isqrt(patches) ** 2 == patches
+    # As many patches may lie in another grid: 14 x 14, and 7 x 28.
+    is_other_grid = is_square and size != [math.isqrt(patches)] * 2
+    if given.shape == wanted.shape and not is_other_grid:
+        return state
+    if not is_square:
         raise BenchError(
             f"weights with {given.shape[1]} positions given; {patches} patches form no square; "
             "give the file of this network"
         )
-    size = list(vit.patch_embed.grid_size)
     resampled = resample_abs_pos_embed(given.float(), size, num_prefix_tokens=rows)
     return {**state, key: resampled}

@@ -15,10 +15,10 @@ from torch import nn
 from bench.api import Spec
 from bench.errors import BenchError
 from methods.networks.colours import mean_and_std
-from methods.networks.patches import patch_of
 
 PREFIX = "vit:"
 LEVELS = 4  # of the transformer's depth, from which maps are taken
+ADVICE = "such as vit:vit_small_patch14_dinov2; see 'timm.list_models(\"vit*\")'"
 
 
 class ViTSegmenter(nn.Module):
@@ -27,7 +27,7 @@ class ViTSegmenter(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, vit: Any, classes: int, patch: int) -> None:
+    def __init__(self, vit: Any, classes: int, patch: tuple[int, ...]) -> None:
         super().__init__()
         self.encoder: Any = vit
         depth = len(vit.blocks)
@@ -86,16 +86,42 @@ def build_vit(backbone: Mapping[str, Any], spec: Spec, weights: Path | None) -> 
     from methods.networks.start import take_over_weights
 
     name = backbone["name"].removeprefix(PREFIX)
-    advice = "such as vit:vit_small_patch14_dinov2; see 'timm.list_models(\"vit*\")'"
     if not timm.is_model(name):
-        raise BenchError(f"backbone {name!r} given; timm has none of that name; give one {advice}")
+        raise BenchError(f"backbone {name!r} given; timm has none of that name; give one {ADVICE}")
     channels = input_channels(spec, weights)
-    vit: Any = timm.create_model(
-        name, pretrained=False, num_classes=0, in_chans=channels, img_size=tuple(spec.size)
-    )
-    if not hasattr(vit, "forward_intermediates") or not hasattr(vit, "blocks"):
-        raise BenchError(f"backbone {name!r} given; expected a plain vision transformer, {advice}")
-    network = ViTSegmenter(vit, spec.classes, patch_of(name))
+    try:
+        vit: Any = timm.create_model(
+            name, pretrained=False, num_classes=0, in_chans=channels, img_size=tuple(spec.size)
+        )
+    except (TypeError, ValueError, AssertionError, RuntimeError) as problem:
+        raise BenchError(
+            f"backbone {name!r} given, which timm does not build for images of {spec.size} "
+            f"({problem}); expected a plain vision transformer, {ADVICE}"
+        ) from None
+    network = ViTSegmenter(vit, spec.classes, _patch_in(vit, name, spec))
     if weights is not None:
         take_over_weights(network, vit, backbone, weights, mean_and_std(backbone, f"tu-{name}"))
     return network
+
+
+def _patch_in(vit: Any, name: str, spec: Spec) -> tuple[int, ...]:
+    """The pixels of a patch of a network along each side of `spec.size`.
+
+    Raises BenchError where it is no plain transformer, or where its patches do not fill the image.
+    """
+    embedding = getattr(vit, "patch_embed", None)
+    grid = getattr(embedding, "grid_size", ())
+    is_plain = bool(grid) and hasattr(vit, "forward_intermediates")
+    if not is_plain or len(getattr(vit, "blocks", ())) < LEVELS:
+        raise BenchError(
+            f"backbone {name!r} given; expected a plain vision transformer of {LEVELS} blocks or "
+            f"more, {ADVICE}"
+        )
+    patch: tuple[int, ...] = tuple(getattr(embedding, "patch_size", ()))
+    filled = [cells * side for cells, side in zip(grid, patch, strict=False)]
+    if filled != list(spec.size):
+        raise BenchError(
+            f"backbone {name!r} given; its patches of {' x '.join(map(str, patch))} pixels do not "
+            f"fill images of {' x '.join(map(str, spec.size))}; change 'size'"
+        )
+    return patch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from bench.api import Run, TrainView
 from methods.schedules import ema_decay, late_ema_decay, polynomial_decay, sigmoid_ramp
@@ -23,6 +22,7 @@ from methods.training import (
     BackboneMethod,
     autocast,
     ema_update,
+    known_cross_entropy,
     log_losses,
     optimise,
     optimizer,
@@ -91,7 +91,8 @@ class SGRSNet(BackboneMethod):
         """L_s = (CE + Dice) / 2 with the Dice of the recipe (docs/methods/sgrs_net.md#loss)."""
         if self.config.recipe == "described":
             return segmentation_loss(logits, masks)
-        return 0.5 * (cross_entropy(logits, masks) + half_dice_loss(logits.softmax(1), masks))
+        entropy = known_cross_entropy(logits, masks)
+        return 0.5 * (entropy + half_dice_loss(logits.softmax(1), masks))
 
     def _pseudo(
         self, clean: torch.Tensor, mixed: torch.Tensor, pseudo: torch.Tensor, regions: Regions

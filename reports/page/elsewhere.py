@@ -24,13 +24,26 @@ class ElsewhereLine:
         first = next(iter(self.rows.values()))
         return self.rows.get(HEADLINE[first.task], first)
 
-    def text(self, column: ColumnFacts) -> str:
-        """The number of a column with its interval, or why there is none."""
+    def number(self, column: ColumnFacts) -> str:
+        """The number of a column, "n/a" where there is none."""
         row = self.rows.get(column.key)
-        if row is None or not tables.known(row.mean):
-            return "n/a"
-        number = tables.number(row.mean, column.digits)
-        return f"{number} {tables.interval(row, column.digits)}".strip()
+        return "n/a" if row is None else tables.number(row.mean, column.digits)
+
+    def interval(self, column: ColumnFacts) -> str:
+        """The interval of a column; empty where there is none."""
+        row = self.rows.get(column.key)
+        return "" if row is None else tables.interval(row, column.digits)
+
+    def weakness(self, column: ColumnFacts) -> str:
+        """What weakens the interval of a column (`WEAK_INTERVALS`); empty where nothing does."""
+        row = self.rows.get(column.key)
+        if row is None or not self.interval(column) or row.interval not in tables.WEAK_INTERVALS:
+            return ""
+        return row.interval
+
+    def text(self, column: ColumnFacts) -> str:
+        """The number of a column with its interval."""
+        return " ".join(filter(None, (self.number(column), self.interval(column))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """One table over data sets: what is compared, closed forms, and nothing imputed."""
 
 from dataclasses import replace
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from bench.board.across.table import across_tables, interval_over_sets, shared_block
@@ -85,8 +88,44 @@ def test_the_interval_is_that_of_t_over_sets() -> None:
 
 def test_the_block_with_the_most_numbers_is_compared() -> None:
     covered = {"a": {0, 1, 2}, "b": {0, 1, 2}, "c": {0, 1}, "d": {3}}
-    assert shared_block(covered, 4) == {0, 1, 2}  # six numbers, as many as three methods on two
-    assert shared_block({"a": {0}, "b": {1}}, 2) == set()
+    assert shared_block(covered) == {0, 1, 2}  # six numbers, as many as three methods on two
+    assert shared_block({"a": {0}, "b": {1}}) == set()
+
+
+def test_what_methods_with_different_gaps_share_is_compared() -> None:
+    """No method alone covers the block: both gaps are left out."""
+    covered = {"base": {0, 1, 2, 3, 4}, "a": {0, 1, 2, 3}, "b": {1, 2, 3, 4}}
+    assert shared_block(covered) == {1, 2, 3}  # nine numbers; base and a alone have eight
+
+
+def test_means_are_never_over_one_data_set() -> None:
+    many = {f"m{number}": {0} for number in range(9)}
+    assert shared_block({"base": {0, 1, 2}, "a": {0, 1, 2}, **many}) == {0, 1, 2}
+    assert shared_block(many) == set()
+
+
+covers = st.dictionaries(st.text(max_size=2), st.sets(st.integers(0, 5)), max_size=6)
+
+
+@given(covers)
+def test_no_block_holds_more_numbers(covered: dict[str, set[int]]) -> None:
+    sizes = {}
+    for chosen in chain.from_iterable(combinations(range(6), size) for size in range(2, 7)):
+        methods = sum(own >= set(chosen) for own in covered.values())
+        if methods > 1:
+            sizes[chosen] = (methods * len(chosen), len(chosen))
+    block = tuple(sorted(shared_block(covered)))
+    assert bool(block) == bool(sizes)
+    if sizes:
+        assert sizes[block] == max(sizes.values())
+
+
+def test_a_row_at_a_budget_of_its_own_hides_no_data_set() -> None:
+    """Predictions made elsewhere with one label do not leave the others without a number."""
+    few = row("a", "external", "dice", 0.3, labelled=1)
+    [table] = across_tables([replace(BOARDS[0], rows=[*BOARDS[0].rows, few]), *BOARDS[1:]])
+    assert [column.labelled for column in table.columns] == [4] * 4
+    assert [line.name for line in table.lines] == ["y", "x", "base"]
 
 
 def test_other_budgets_references_and_repeated_sets_do_not_mix() -> None:

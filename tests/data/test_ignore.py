@@ -5,22 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
 from bench import registry
 from bench.api import IGNORE_INDEX, IGNORED, Dataset
-from bench.data import decode
+from bench.data import decode, geometry
 from bench.data.cache import train_view
 from bench.data.decoded_case import Grid
 from bench.data.geometry import shrink_mask
+from bench.data.raw_case import checked
 from bench.errors import DataProblem
 from bench.metrics.calibration import METRICS as CALIBRATION
 from bench.metrics.overlap import METRICS as OVERLAP
 from bench.scoring.score_cell import score_case
 from datasets.folder import DATASETS
-from methods.losses import dice_loss, segmentation_loss
-from methods.masked_losses import masked_cross_entropy, masked_dice_loss
+from methods.losses import dice_loss, known_cross_entropy, segmentation_loss
+from methods.masked_losses import foreground_loss, masked_cross_entropy, masked_dice_loss
 from methods.sgrs_net.losses import half_dice_loss
 from tests.worker.test_kept_probabilities import ENTRY
 
@@ -77,6 +79,30 @@ def test_one_that_is_also_a_class_is_refused(tmp_path: Path, facts: str, line: s
         folder(tmp_path, facts)
 
 
+def test_a_case_without_any_class_is_refused(tmp_path: Path) -> None:
+    """It teaches nothing, and a test case cannot be scored."""
+    dataset = folder(tmp_path, "ignore = 255", np.full_like(MASK, IGNORED))
+    raw = dataset.read(dataset.records()[0])
+    with pytest.raises(DataProblem, match="case a: no pixel of the mask has a class"):
+        checked(raw, "a", dataset.card)
+
+
+def test_resampling_looks_at_the_classes_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at all numbers up to that of ignored voxels, of which each takes a pass."""
+    passes = []
+    resample = geometry._resample
+
+    def counted(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        passes.append(shape)
+        return resample(channel, shape)
+
+    monkeypatch.setattr(geometry, "_resample", counted)
+    mask = np.zeros((2, 2, 4), np.uint8)
+    mask[..., :2] = IGNORED
+    assert np.unique(geometry.resample_mask(mask, (1, 1, 2))).tolist() == [0, IGNORED]
+    assert len(passes) == 2
+
+
 def test_shrinking_keeps_it() -> None:
     mask = np.zeros((2, 2, 4), np.uint8)
     mask[..., :2] = IGNORED
@@ -126,6 +152,27 @@ def test_losses_without_it_are_bit_for_bit_as_before() -> None:
     [gradient] = torch.autograd.grad(loss, logits)
     assert torch.equal(loss, plain)
     assert torch.equal(gradient, expected)
+
+
+def test_a_batch_without_any_class_teaches_nothing() -> None:
+    """As a patch of a sparsely annotated volume: no NaN, which would fail the run."""
+    logits = torch.randn(2, 3, 4, 5, requires_grad=True)
+    masks = torch.full((2, 4, 5), IGNORE_INDEX)
+    for loss in (segmentation_loss, foreground_loss):
+        value = loss(logits, masks)
+        [gradient] = torch.autograd.grad(value, logits)
+        assert (value.item(), gradient.abs().max().item()) == (0, 0)
+
+
+def test_cross_entropy_where_a_class_is_known_is_bit_for_bit_that_of_torch() -> None:
+    logits = torch.randn(2, 3, 4, 5, requires_grad=True)
+    masks = torch.randint(-1, 3, (2, 4, 5))
+    masks[masks < 0] = IGNORE_INDEX
+    plain = cross_entropy(logits, masks)
+    loss = known_cross_entropy(logits, masks)
+    assert torch.equal(loss, plain)
+    [expected] = torch.autograd.grad(plain, logits)
+    assert torch.equal(torch.autograd.grad(loss, logits)[0], expected)
 
 
 @pytest.mark.parametrize("method", ["dtc", "smile", "singan_seg", "ssgnet"])

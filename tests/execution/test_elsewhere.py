@@ -1,5 +1,7 @@
 """Finished models on another data set: `test_on`."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,12 @@ import pytest
 from PIL import Image
 
 from bench import finished_cells
-from bench.errors import BenchError
-from bench.execution.prediction import predict
-from bench.scoring.elsewhere import ElsewhereFolder
+from bench.data.index import read_index, write_index
+from bench.errors import BenchError, NotFiniteError
+from bench.execution.prediction import elsewhere, predict
+from bench.metrics.built_in import BUILT_IN
+from bench.planning.plan_file import read_plan
+from bench.scoring.elsewhere import ElsewhereFolder, score_elsewhere
 from bench.store import Store
 from datasets.readers.image_file import read_image_file
 from tests.plugins.tiny import Tiny
@@ -120,6 +125,53 @@ def test_a_published_table_stands_without_its_predictions(tested: Store) -> None
     finally:
         (tested.out / "board.toml").unlink()
         moved.rename(folder.predictions)
+
+
+class Broken:
+    """A model that cannot be applied."""
+
+    def __init__(self, problem: Exception) -> None:
+        self.problem = problem
+
+    def write(self, cases: object, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "p0_f0.npz").touch()
+        raise self.problem
+
+
+def test_a_model_that_fails_there_counts_as_worst_and_the_run_goes_on(
+    tested: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    [cell] = planned(tested, method="threshold")
+    folder = ElsewhereFolder(tested.cell(cell.key), "other")
+    folder.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(elsewhere, "open_model", lambda *_: Broken(MemoryError()))
+        assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 0
+        assert not folder.path.exists()  # the machine's failure: tested by the next run
+        problem = NotFiniteError("segment returned probabilities that are NaN or infinite")
+        patched.setattr(elsewhere, "open_model", lambda *_: Broken(problem))
+        assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 1
+    assert "other: segment returned probabilities that are NaN" in caplog.text
+    assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 0
+    board, _ = report(tested, "csv")
+    [row] = [row for row in board.elsewhere if (row.method, row.metric) == ("threshold", "dice")]
+    assert (row.mean, row.status) == (0.0, "failed")
+    assert row.reason is not None and "NaN or infinite" in row.reason
+    assert mismatches(tested) == []
+    folder.clear()
+    assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 1
+
+
+def test_predictions_on_other_images_than_now_are_not_scored(tested: Store, tmp_path: Path) -> None:
+    """Of a `run` that was stopped after it had planned with changed images."""
+    [cell] = planned(tested, method="threshold")
+    folder = ElsewhereFolder(tested.cell(cell.key), "other")
+    decoded = shutil.copytree(read_plan(tested.out).tested_on["other"], tmp_path / "changed")
+    write_index(decoded, replace(read_index(decoded), data="changed"))
+    score_elsewhere(folder.cell, "other", decoded, 2.0, BUILT_IN, "")
+    assert not folder.path.exists()
+    assert finished_cells.apply_to_others(tested, "cpu", lambda name: None) == 1
 
 
 @pytest.mark.parametrize(

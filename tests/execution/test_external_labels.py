@@ -55,6 +55,26 @@ def test_a_table_of_predict_is_taken_over(tmp_path: Path) -> None:
     assert result.problems[2] == "e: no line in labels.csv"
 
 
+def test_no_case_gets_the_line_of_another_one(tmp_path: Path) -> None:
+    """`b.1` is a case, not a file of `b`; of two files of one case none is preferred."""
+    files = ("a.png,no,1,0", "a.jpg,yes,0,1", "c.1.png,no,1,0", "d.2,yes,0,1")
+    lines = ("image,label,no,yes", "b.1,yes,0,1", *files)
+    cell = CellFolder(tmp_path / "cells" / ("0" * 20))
+    cell.make()
+    take_over_labels(
+        cell, table(tmp_path / "theirs", *lines), index_of("a", "b", "b.1", "c.1", "d")
+    )
+    known = read_probabilities(cell.predictions("last") / PROBABILITIES, 2)
+    assert sorted(known) == ["b.1", "c.1"]
+    result = cell.read_result()
+    assert result is not None
+    assert result.problems == [
+        "a: a.png and a.jpg are both there, expected one line for each case",
+        "b: no line in labels.csv",
+        "d: no line in labels.csv",
+    ]
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [

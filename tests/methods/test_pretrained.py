@@ -46,6 +46,45 @@ def test_positions_are_resampled_over_the_grid_of_patches() -> None:
         with_positions_of(Table(), {"pos_embed": torch.zeros(1, 13, 4)})
 
 
+def test_as_many_positions_in_another_grid_are_resampled() -> None:
+    """16 patches of a file are 4 x 4; in a network of 2 x 8 they lie elsewhere."""
+    wide = Table()
+    wide.patch_embed.grid_size = (2, 8)  # type: ignore[assignment]
+    wide.pos_embed = nn.Parameter(torch.zeros(1, 17, 1))
+    rows = torch.arange(4.0).repeat_interleave(4)  # 0 above, 3 below
+    table = torch.cat([torch.zeros(1), rows]).view(1, 17, 1)
+    resampled = with_positions_of(wide, {"pos_embed": table})["pos_embed"][0, 1:, 0]
+    assert resampled[:8].max() < 1.5 < resampled[8:].min()
+    square = Table()
+    square.patch_embed.grid_size = (4, 4)  # type: ignore[assignment]
+    square.pos_embed = nn.Parameter(torch.zeros(1, 17, 1))
+    given = {"pos_embed": table}
+    assert with_positions_of(square, given) is given
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("resnet18", "timm does not build for images"),
+        ("swin_tiny_patch4_window7_224", "expected a plain vision transformer of 4 blocks"),
+        ("xcit_nano_12_p16_224", "expected a plain vision transformer of 4 blocks"),
+        ("vitamin_small_224", "do not fill images of 32 x 48"),
+        ("vit_tiny_patch16_222", "timm has none of that name"),
+    ],
+)
+def test_networks_that_are_no_plain_transformers_are_refused(name: str, line: str) -> None:
+    with pytest.raises(BenchError, match=line):
+        build({"name": f"vit:{name}"}, SPEC)
+
+
+def test_a_transformer_whose_name_says_no_patch_gives_masks_of_the_whole_size() -> None:
+    network = build({"name": "vit:cait_xxs24_224"}, SPEC)
+    assert network(torch.rand(2, 3, 32, 48)).shape == (2, 2, 32, 48)
+    odd = Spec("segmentation", 2, 3, 2, (36, 48), (0.0, 1.0), False)
+    with pytest.raises(BenchError, match="16 x 16 pixels do not fill images of 36 x 48"):
+        build({"name": "vit:cait_xxs24_224"}, odd)
+
+
 def test_a_transformer_segments_and_keeps_its_encoder_if_frozen(tmp_path: Path) -> None:
     import timm
 

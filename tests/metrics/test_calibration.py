@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from bench.metrics.calibration import METRICS, brier_score, calibration_error
 from bench.metrics.case_metric import CasePair
+from bench.metrics.classification import brier_score as label_brier
+from bench.metrics.classification import calibration_error as label_ece
+from bench.metrics.classification import calibration_sums
 from bench.scoring.score_cell import score_pair
 from bench.scoring.tables import LABEL_FIELDS, LabelScores, as_csv
 from bench.verify.plain_metrics import value_of
@@ -72,3 +75,22 @@ def test_labels_agree_with_the_second_way(cases: list[tuple[int, list[float]]]) 
     scores = LabelScores(lines)
     for metric in ("label_brier", "label_ece"):
         assert scores.value(metric) == pytest.approx(value_of(lines, metric))
+
+
+def test_sums_of_labels_are_those_of_each_patient_and_draw_alone() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 40)
+    probabilities = random.dirichlet(np.ones(3), (40, 2))
+    groups = [f"p{number}" for number in random.integers(0, 9, 40)]
+    sums = calibration_sums(truth, probabilities, groups)
+    for number, patient in enumerate(sorted(set(groups))):
+        own = np.array(groups) == patient
+        for draw in range(2):
+            given_ = probabilities[own, draw][:, None]
+            [alone] = calibration_sums(truth[own], given_, ["p"] * own.sum())
+            np.testing.assert_allclose(sums[number, draw], alone[0])
+            assert alone[0, :15].sum() == own.sum()
+    squared = (probabilities[:, 0] - np.eye(3)[truth]) ** 2
+    np.testing.assert_allclose(label_brier(sums.sum(0))[0], squared.sum(-1).mean())
+    sure = np.eye(3)[truth][:, None]
+    assert label_ece(calibration_sums(truth, sure, groups).sum(0))[0] == 0

@@ -126,6 +126,26 @@ def test_pages_lie_beside_the_index_under_names_of_their_own(golden: Board, tmp_
     }
 
 
+def on_other_data(board: Board, suffix: str) -> Board:
+    """The board as if its data sets had other names."""
+    rows = [replace(row, dataset=f"{row.dataset}{suffix}") for row in board.rows]
+    datasets = {f"{name}{suffix}": facts for name, facts in board.datasets.items()}
+    return replace(board, rows=rows, datasets=datasets)
+
+
+def test_methods_are_compared_over_data_sets_and_intervals_stay_in_range(golden: Board) -> None:
+    boards = [on_other_data(golden, suffix) for suffix in "abc"]
+    entries = [index.Entry(board.suite.name, board, "") for board in boards]
+    page = index.render(entries)
+    assert "Mean gain and mean rank over data sets" in page
+    assert "each counting once" in page
+    assert len(golden.datasets) < 3
+    assert "Mean gain and mean rank" not in index.render(entries[:1])
+    assert index.span_text((-1.6, 0.25), 3, -1, 1) == "[-1.000, 0.250]"
+    assert index.span_text((0.5, 3.25), 2, 1, 3) == "[1.00, 3.00]"
+    assert index.span_text(None, 2, 1, 3) == "n/a"
+
+
 def test_nothing_is_fetched_or_run_and_bytes_stay(golden: Board, tmp_path: Path) -> None:
     out = drawn(tmp_path / "a", golden, title="</title><script>x", description="<img src=x>")
     first = index.write(index.read([out]), tmp_path / "one").read_text()

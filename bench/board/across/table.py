@@ -7,7 +7,7 @@ too: means are over the data sets that the compared methods have in common.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from bench.board.schema import HEADLINE, Board, Row
 from bench.names import DEFAULT, method_label
 
 FEWEST_SETS = 3  # of a table and of an interval over data sets
+FEWEST_COMPARED = 2  # methods, and the data sets that they have in common
 Span = tuple[float, float] | None  # a 95% interval
 
 
@@ -57,6 +58,11 @@ class AcrossTable:
     def shared(self) -> int:
         """Over how many data sets means are taken."""
         return sum(column.shared for column in self.columns)
+
+    @property
+    def compared(self) -> int:
+        """How many methods are compared."""
+        return sum(line.compared for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,18 @@ def across_tables(boards: Sequence[Board]) -> list[AcrossTable]:
 
 
 def _measure(board: Board, task: str, dataset: str) -> _Measured | None:
+    """The gains and scores at the lowest budget that the reference has a number at."""
     rows = [row for row in board.rows if (row.task, row.dataset) == (task, dataset)]
     scored = [row for row in rows if row.metric == HEADLINE[task] and _counts(row)]
-    if not scored:
-        return None
-    lowest = min(row.labelled for row in scored)
     reference = board.suite.reference
+    budgets = [row.labelled for row in scored if _is_default(row, reference)]
+    if not budgets:
+        return None
+    lowest = min(budgets)
     gains = {method_label(reference, DEFAULT): 0.0}
     for row in rows:
-        is_default = row.method == reference and row.variant == DEFAULT
-        if row.metric == "gain" and row.labelled == lowest and _counts(row) and not is_default:
+        is_gain = row.metric == "gain" and not _is_default(row, reference)
+        if is_gain and row.labelled == lowest and _counts(row):
             assert row.mean is not None
             gains[method_label(row.method, row.variant)] = row.mean
     scores = {}
@@ -119,6 +127,10 @@ def _measure(board: Board, task: str, dataset: str) -> _Measured | None:
             scores[label] = row.mean
     title = board.datasets[dataset].title
     return _Measured(dataset, title, lowest, gains, scores)
+
+
+def _is_default(row: Row, method: str) -> bool:
+    return (row.method, row.variant) == (method, DEFAULT)
 
 
 def _counts(row: Row) -> bool:
@@ -132,7 +144,7 @@ def _table(task: str, reference: str, measured: Sequence[_Measured]) -> AcrossTa
     for place, entry in enumerate(measured):
         for name in entry.scores:
             covered.setdefault(name, set()).add(place)
-    shared = shared_block(covered, len(measured))
+    shared = shared_block(covered)
     compared = [name for name, own in covered.items() if shared and own >= shared]
     columns: list[SetColumn] = []
     ranks: list[dict[str, float]] = []
@@ -155,21 +167,27 @@ def _by_rank(line: MethodLine) -> tuple[bool, float, str]:
     return not line.compared, line.rank or 0.0, line.name
 
 
-def shared_block(covered: Mapping[str, set[int]], count: int) -> set[int]:
-    """The data sets that the compared methods have in common.
+def shared_block(covered: Mapping[str, Set[int]]) -> Set[int]:
+    """The data sets that the compared methods have in common; none where no two methods share two.
 
     Those of the block of methods and data sets, without a gap, that holds the most numbers; of
     equals the one with more data sets. `covered` are the data sets of each method.
     """
-    candidates = [set(range(count)), *covered.values()]
-    best: set[int] = set()
-    size = (0, 0)
-    for block in candidates:
-        methods = sum(own >= block for own in covered.values())
-        if (methods * len(block), len(block)) > size and methods > 1:
-            best = block
-            size = (methods * len(block), len(block))
-    return best
+    covers = [frozenset(own) for own in covered.values()]
+    blocks: dict[frozenset[int], int] = {}  # what some methods have in common -> numbers in it
+    most = 0
+    for cover in covers:
+        for block in [cover, *(cover & other for other in blocks)]:
+            # No part of a block holds more numbers than all methods have on all of it.
+            is_small = len(block) < FEWEST_COMPARED or len(block) * len(covers) < most
+            if block in blocks or is_small:
+                continue
+            methods = sum(own >= block for own in covers)
+            blocks[block] = methods * len(block) if methods >= FEWEST_COMPARED else 0
+            most = max(most, blocks[block])
+    if not most:
+        return frozenset()
+    return max(blocks, key=lambda block: (blocks[block], len(block)))
 
 
 def _ranks(entry: _Measured, compared: Sequence[str]) -> dict[str, float]:
@@ -183,7 +201,7 @@ def _line(
     name: str,
     gains: tuple[float | None, ...],
     ranks: tuple[float | None, ...],
-    shared: set[int],
+    shared: Set[int],
     compared: bool,
 ) -> MethodLine:
     if not compared:

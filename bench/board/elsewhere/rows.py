@@ -56,7 +56,8 @@ def _marked(row: Row, trained_on: str) -> ElsewhereRow:
 def _moved(store: Store, row: RowCells, dataset: str, metrics: Sequence[CaseMetric]) -> RowCells:
     """A row as if it had been tested on another data set only.
 
-    A finished cell that was not tested there yet counts as missing.
+    A finished cell that was not tested there yet counts as missing, one whose model fails there as
+    failed.
     """
     refusal = row.refusal
     scores: Mapping[int, Scores | LabelScores] = {}
@@ -65,15 +66,22 @@ def _moved(store: Store, row: RowCells, dataset: str, metrics: Sequence[CaseMetr
     elif refusal is None:
         scores = _read_scores(store, row, dataset, metrics)
     states: list[State] = []
+    failures = list(row.failures)
     for cell, state in zip(row.cells, row.states, strict=True):
         if state == "done" and cell.subset not in scores:
             state = "missing"  # not tested there yet
+        elif state == "done":
+            failure = ElsewhereFolder(store.cell(cell.key), dataset).read_failure()
+            if failure is not None:
+                state = "failed"
+                failures.append(failure.reason)
         states.append(state)
     return replace(
         row,
         row=row.row._replace(dataset=dataset),
         scores=scores,
         states=states,
+        failures=failures,
         refusal=refusal,
         unusable=(),
     )
