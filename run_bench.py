@@ -52,7 +52,7 @@ from bench.command_line.options import (
     run_options,
 )
 from bench.command_line.refusals import one_line_refusals
-from bench.command_line.terminal import make_output_safe, say
+from bench.command_line.terminal import make_output_safe, print_notes, say
 from bench.errors import join_lines, printable
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ def run(
 ) -> None:
     """Run a suite, score it and draw its page; run it again to go on where it stopped."""
     from bench import stages
-    from bench.command_line import console
     from bench.dry_run import forecast
     from bench.planning import suite_file
     from bench.store import Store
@@ -126,7 +125,7 @@ def run(
     loaded = suite_file.load(suite, size, steps, inception)
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size, asked)
-    console.print_notes(console.planning_notes(bench))
+    print_notes(stages.planning_notes(bench))
     if asked is not None:
         say(forecast(bench, asked))
         return
@@ -138,13 +137,13 @@ def run(
 
 def _carry_out(bench: Bench) -> NoReturn:
     """Run all there is to run, say what was interrupted, draw the board, and exit."""
-    from bench.command_line import console
+    from bench.command_line.progress_display import summary
 
     try:
         progress = _run_and_tune(bench)
     except KeyboardInterrupt:
         exit_stopped("cells")
-    say(console.summary(progress), err=True)
+    say(summary(progress), err=True)
     for reason in sorted(set(progress.interrupted.values())):
         say(printable(f"interrupted: {reason}; run the same command to go on"), err=True)
     _report(bench.store)
@@ -154,7 +153,7 @@ def _carry_out(bench: Bench) -> NoReturn:
 def _run_and_tune(bench: Bench) -> Progress:
     """Make all runs, then the studies, then the runs that these chose settings for."""
     from bench import finished_cells, stages, tracking
-    from bench.command_line import console
+    from bench.command_line.progress_display import progress_display
     from bench.dry_run import tuning_to_come
     from bench.execution.progress import Stages
     from bench.live_page import LivePage
@@ -170,7 +169,7 @@ def _run_and_tune(bench: Bench) -> Progress:
         bench.store.launched(),
         machines.on_engine(bench) as ready,
         tracking.mirror(bench.store) as tell,
-        console.progress_display() as shown,
+        progress_display() as shown,
     ):
         show = Stages(LivePage(shown, draw_page))
         progress = stages.run(ready, show.stage("runs", after=trials + tuned_cells), tell)
@@ -210,7 +209,7 @@ def tune(
 ) -> None:
     """Search for settings, with equal trials for every method; run it again to go on."""
     from bench import stages
-    from bench.command_line import console
+    from bench.command_line.progress_display import progress_display
     from bench.errors import BenchError
     from bench.planning import suite_file
     from bench.store import Store
@@ -223,7 +222,7 @@ def tune(
     store = Store(out or Path("runs") / loaded.name)
     bench = stages.plan_bench(loaded, data, store, options, size)
     try:
-        with machines.on_engine(bench) as ready, console.progress_display() as show:
+        with machines.on_engine(bench) as ready, progress_display() as show:
             _, table = stages.tune(ready, show)
     except KeyboardInterrupt:
         exit_stopped("trials")
@@ -258,11 +257,11 @@ def report(
 
 def _report(store: Store, formats: str = "html,csv,md,tex", public: bool = False) -> None:
     from bench import stages
-    from bench.command_line import console
+    from bench.command_line.board_table import board_table
     from reports import write
 
     board, page = stages.report(store, write, formats, public)
-    say(console.board_table(board))
+    say(board_table(board))
     label = "page" if page.suffix else "files"
     say(f"{label}: {page}")
 

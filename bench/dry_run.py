@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.board.schema import PlanningNote
-from bench.command_line.console import aligned
+from bench.command_line.terminal import aligned
 from bench.costs import workers
 from bench.costs.estimate import AS_STAND_IN, STAND_IN, TABLE, Cost, Estimator
 from bench.costs.probe import CellKind, Probe, finished_costs, kind_of

@@ -28,6 +28,7 @@ from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells
 from bench.planning.dataset_facts import describe_datasets, warnings
 from bench.planning.datasets import keep_split, prepare_datasets, prepare_tested
 from bench.planning.filters import matching_cells
+from bench.planning.labelled_images import labelled_image_warnings
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.precision import AUTO, Precision, planned_precision
 from bench.planning.provenance import commit, started_on
@@ -320,6 +321,11 @@ def close_board(bench: Bench) -> None:
     if bench.published is not None:
         board = bench.published.updated(bench.store, read_plan(bench.store.out).cells)
         write_board_file(bench.store.out, board)
+
+
+def planning_notes(bench: Bench) -> list[str]:
+    """What a user should know of a plan before any training."""
+    return [*warnings(bench.suite, bench.datasets), *labelled_image_warnings(bench.cells)]
 
 
 def _take_external(cells: Sequence[PlannedCell], bench: Bench) -> None:

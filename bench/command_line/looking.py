@@ -22,7 +22,7 @@ from bench.command_line.options import (
     SplitExport,
     check_file,
 )
-from bench.command_line.terminal import say
+from bench.command_line.terminal import print_notes, say
 from bench.errors import join_lines
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def status(
     ] = False,
 ) -> None:
     """Say how many runs of OUT are done, running, failed and missing, and where they run."""
-    from bench.command_line import console
+    from bench.command_line import status_text
     from bench.store import Store
 
     if not watch:
-        say(console.status_text(Store(out)))
+        say(status_text.status_text(Store(out)))
         return
     with suppress(KeyboardInterrupt):
-        console.watch(Store(out))
+        status_text.watch(Store(out))
 
 
 def open_(out: Out) -> None:
@@ -89,7 +89,6 @@ def splits(
 ) -> None:
     """Show or write the split and the draws of labelled patients of a data set."""
     from bench import registry
-    from bench.command_line import console
     from bench.errors import BenchError
     from bench.execution.prediction.nnunet_export import write_nnunet
     from bench.planning import split
@@ -101,7 +100,7 @@ def splits(
         check_file("--export", export)
     cache = Path("runs") / "cache"
     drawn, notes = draw_split(dataset, data, cache, subsets, seed, plugin or [])
-    console.print_notes(notes)
+    print_notes(notes)
     _say_split(drawn)
     if export:
         split.export(drawn, export)
@@ -123,12 +122,12 @@ def _say_split(drawn: Split) -> None:
 
 def list_(what: Listed, plugin: Plugins = None) -> None:
     """List the available methods, data sets, suites or metrics, those of plug-ins among them."""
-    from bench.command_line import console
+    from bench.command_line.lists import LISTS
     from bench.errors import BenchError
 
-    if what not in console.LISTS:
-        raise BenchError(f"list {what} given; expected one of {', '.join(console.LISTS)}")
-    say(join_lines(console.LISTS[what](ROOT, plugin or [])))
+    if what not in LISTS:
+        raise BenchError(f"list {what} given; expected one of {', '.join(LISTS)}")
+    say(join_lines(LISTS[what](ROOT, plugin or [])))
 
 
 def new(kind: NewKind, name: NewName) -> None:

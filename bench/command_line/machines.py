@@ -45,7 +45,7 @@ def work(
     retries: Retries = 2,
 ) -> None:
     """Train and score free runs of a folder that several machines share; see docs/clusters.md."""
-    from bench.command_line import console
+    from bench.command_line.progress_display import progress_display, summary
     from bench.errors import BenchError
     from bench.execution import shared_work
     from bench.execution.shift import Shift
@@ -62,12 +62,12 @@ def work(
     # Queues end a job by this signal: what runs is given back then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with console.progress_display() as show:
+        with progress_display() as show:
             progress = shared_work.work(Store(out, plugin or []), options, shift, show)
     except KeyboardInterrupt:
         say("stopped; finished runs are kept, others may go on with the rest", err=True)
         raise typer.Exit(130) from None
-    say(console.summary(progress), err=True)
+    say(summary(progress), err=True)
     exit_with(1, progress.failed > 0 or bool(progress.interrupted))
 
 

@@ -30,12 +30,12 @@ def reproduce(
 ) -> None:
     """Run cells of a published board again and note whether they agree; exit code 1 if not."""
     from bench import reproduce as reproducing
-    from bench.command_line import console
+    from bench.command_line.progress_display import progress_display
     from bench.store import Store
 
     options = run_options([], workers, device, plugin, False, 2)
     again = Store(to or Path("runs") / "reproduced" / out.resolve().name)
-    with console.progress_display() as show:
+    with progress_display() as show:
         outcomes = reproducing.reproduce(Store(out), keys, data, again, options, show)
     for outcome in outcomes:
         say(printable(outcome.text))

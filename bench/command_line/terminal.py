@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable, Sequence
 from io import TextIOWrapper
 
 import typer
@@ -19,6 +20,12 @@ def say(text: str, err: bool = False, colour: str | None = None) -> None:
     """Print a text of one or more lines; with `err`, to where errors go."""
     shown = join_lines(text.split("\n"))
     typer.secho(shown, err=err, fg=colour)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Notes beside what a command prints."""
+    for note in notes:
+        say(printable(f"note: {note}"), err=True)
 
 
 def make_output_safe() -> None:
@@ -35,3 +42,14 @@ class _PrintableMessages(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # of the library
         return printable(super().formatMessage(record))
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of text cells as a table, its columns padded to one width."""
+    shown = [list(map(printable, line)) for line in lines]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    padded_lines = []
+    for line in shown:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        padded_lines.append("  ".join(padded).rstrip())
+    return "\n".join(padded_lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.board.schema import Row
-from bench.command_line.console import aligned
+from bench.command_line.terminal import aligned
 from bench.diff.compare import NOT_COMPARABLE, Change, Difference
 from bench.names import dataset_label, method_label
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.command_line.console import PLAIN_AFTER_S, PLAIN_EVERY_S, PlainProgress, summary
+from bench.command_line.progress_display import PLAIN_AFTER_S, PLAIN_EVERY_S, PlainProgress, summary
 from bench.execution.progress import Progress, RunningCell, Stages
 
 

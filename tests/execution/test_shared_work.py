@@ -12,7 +12,7 @@ import pytest
 from bench import finished_cells, stages
 from bench.board.build import build
 from bench.cell_records import CellProgress
-from bench.command_line import console
+from bench.command_line import status_text
 from bench.errors import BenchError
 from bench.execution import shared_work, shift
 from bench.execution.progress import Progress
@@ -158,11 +158,11 @@ def test_status_is_watched_until_all_runs_have_ended(
         waits.append(seconds)
         work(store)
 
-    console.watch(store, wait=finish)
+    status_text.watch(store, wait=finish)
     text = capsys.readouterr().out
     assert text.startswith("1 runs: 0 done, 0 running, 0 failed, 1 missing\n")
     assert "1 runs: 1 done, 0 running, 0 failed, 0 missing\n" in text
-    assert waits == [console.WATCH_EVERY_S]
+    assert waits == [status_text.WATCH_EVERY_S]
 
 
 def test_status_says_how_fast_cells_finish(tmp_path: Path) -> None:
