@@ -12,7 +12,7 @@ from bench.cell_folder import BOARD_FILE
 from bench.errors import BenchError, cut
 from bench.execution.prediction.chosen_models import full_key
 from bench.execution.progress import Progress
-from bench.names import RowId, cell_label
+from bench.names import cell_label
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, read_plan
 from bench.planning.suite import Suite
@@ -22,7 +22,7 @@ from bench.published.board_file import (
     read_board_file,
     write_board_file,
 )
-from bench.published.row_versions import row_versions
+from bench.published.row_versions import with_finished_rows
 from bench.scoring.tables import mean_of, read_scores
 from bench.stages import Bench, RunOptions
 from bench.store import Store
@@ -156,8 +156,4 @@ def _note(store: Store, plan: Plan, board: BoardFile, outcomes: Sequence[Outcome
     kept = [each for each in board.reproductions if each.key not in keys]
     every = [*kept, *(outcome.reproduction for outcome in outcomes)]
     board = replace(board, reproductions=sorted(every, key=lambda each: each.key))
-    others = []
-    for row in board.rows:
-        if row.state == "other code":
-            others.append(RowId(row.task, row.dataset, row.labelled, row.method, row.variant))
-    write_board_file(store.out, replace(board, rows=row_versions(plan.cells, store, board, others)))
+    write_board_file(store.out, with_finished_rows(board, plan.cells, store))

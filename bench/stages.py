@@ -35,8 +35,9 @@ from bench.planning.provenance import commit, started_on
 from bench.planning.suite import Suite
 from bench.planning.workplace import write_workplace
 from bench.published.board import Published, open_board
-from bench.published.board_file import is_published, write_board_file
+from bench.published.board_file import is_published, read_board_file, write_board_file
 from bench.published.kept_rows import with_plugin_methods
+from bench.published.row_versions import with_finished_rows
 from bench.scoring import score_cell
 from bench.store import Store, refuse_links
 
@@ -366,6 +367,9 @@ def report(
     for file in sorted((store.out / "splits").glob("*.json")):
         split.read_kept(file, with_hash=True)  # the page holds them
     plan = read_plan(store.out)
+    published = read_board_file(store.out)
+    if published is not None:
+        write_board_file(store.out, with_finished_rows(published, plan.cells, store))
     board = build.build(store, plan)
     panels: Sequence[Any] = ()
     sheets: Sequence[Any] = ()

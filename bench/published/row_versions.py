@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bench.cell_folder import CellFolder
 from bench.names import EXTERNAL, RowId
 from bench.planning.cells import PlannedCell
 from bench.published.board_file import BoardFile, RowState, RowVersion
 from bench.store import Store
+
+
+def with_finished_rows(board: BoardFile, cells: Sequence[PlannedCell], store: Store) -> BoardFile:
+    """A board file with a row for all that is finished.
+
+    Only a run finds that a row is of other code; what it found stays.
+    """
+    others = []
+    for row in board.rows:
+        if row.state == "other code":
+            others.append(RowId(row.task, row.dataset, row.labelled, row.method, row.variant))
+    return replace(board, rows=row_versions(cells, store, board, others))
 
 
 def row_versions(

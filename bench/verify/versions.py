@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from bench.cell_folder import BOARD_FILE
 from bench.published.board_file import BoardFile, RowVersion, read_board_file
 from bench.published.fingerprints import contender_of
-from bench.published.row_versions import row_versions
+from bench.published.row_versions import with_finished_rows
 from bench.verify.files import ResultFolder
 from bench.verify.mismatch import NOTHING, Check, Mismatch
 
@@ -25,12 +25,8 @@ def check_versions(results: ResultFolder) -> Check:
 
 def _changed_rows(results: ResultFolder, board: BoardFile) -> Iterator[Mismatch]:
     stored = {_name(row): row for row in board.rows}
-    derived = {}
-    for row in row_versions(results.plan.cells, results.store, board, ()):
-        known = stored.get(_name(row))
-        if known is not None and known.state == "other code":  # only a run can tell
-            row = replace(row, state="other code")
-        derived[_name(row)] = row
+    finished = with_finished_rows(board, results.plan.cells, results.store)
+    derived = {_name(row): row for row in finished.rows}
     for name in dict.fromkeys([*stored, *derived]):
         old = _plain(stored.get(name))
         new = _plain(derived.get(name))

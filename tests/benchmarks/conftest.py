@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cell_records import CellCost, CellResult
+from bench.cell_records import CellCost, CellJob, CellResult
 from bench.planning import plan_file
 from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import labelled_cases
 from bench.planning.plan_file import Plan, write_plan
-from bench.planning.split import Split
+from bench.planning.split import Split, export
 from bench.planning.suite import Suite
 from bench.scoring.tables import FIELDS, as_csv
 from bench.store import Store
@@ -42,20 +43,25 @@ ENVIRONMENT = {"device": "x86_64 CPU", "torch": "2", "numpy": "2", "python": "3"
 def many_cells(tmp_path: Path) -> Callable[..., Store]:
     """Writes `methods` settings x `budgets` x `subsets` finished cells.
 
-    Each is scored on 40 cases of 20 patients.
+    Each is scored on 40 cases of 20 patients, and has a prediction of each where asked for.
     """
 
-    def write(methods: int, budgets: int, subsets: int) -> Store:
+    def write(methods: int, budgets: int, subsets: int, has_predictions: bool = False) -> Store:
         store = Store(tmp_path / "many")
         store.open()
         suite = many_settings(methods, budgets, subsets)
+        drawn = drawn_split(suite)
+        export(drawn, store.split(DATASET, None))
         cells = []
         for fraction, entry, subset in product(suite.fractions, suite.methods, range(subsets)):
-            cells.append(planned_cell(suite, entry.variant, fraction, subset))
+            cell = planned_cell(suite, entry.variant, fraction, subset)
+            cells.append(replace(cell, split=drawn.hash(subset)))
         random = np.random.default_rng(0)
         for cell in cells:
+            if has_predictions:
+                predict(store, cell, drawn, tmp_path)
             finish_cell(store, cell, random)
-        write_plan(store.out, plan_of(suite, cells))
+        write_plan(store.out, plan_of(suite, cells, drawn))
         return store
 
     return write
@@ -107,6 +113,19 @@ def planned_cell(suite: Suite, variant: str, fraction: float, subset: int) -> Pl
     )
 
 
+def predict(store: Store, cell: PlannedCell, split: Split, elsewhere: Path) -> None:
+    """Leave the job of a cell and a prediction of each case, all cells the same files."""
+    folder = store.cell(cell.key)
+    folder.make()
+    folder.write_job(CellJob(cell.bare_key(), split.labelled(cell.subset, cell.labelled)))
+    folder.predictions("last").mkdir(parents=True)
+    for case, _ in CASES:
+        file = elsewhere / f"{case}.npz"
+        if not file.exists():
+            file.write_bytes(bytes(200))
+        (folder.predictions("last") / file.name).hardlink_to(file)
+
+
 def finish_cell(store: Store, cell: PlannedCell, random: np.random.Generator) -> None:
     """Leave the result and the scores of a cell."""
     folder = store.cell(cell.key)
@@ -136,18 +155,23 @@ def score_rows(random: np.random.Generator) -> list[dict[str, Any]]:
     return rows
 
 
-def plan_of(suite: Suite, cells: list[PlannedCell]) -> Plan:
-    """The plan over the cells."""
+def drawn_split(suite: Suite) -> Split:
+    """Two images of each patient that trains; all subsets draw in one order."""
     groups = {f"c{number}": f"p{number // 2}" for number in range(2 * PATIENTS)}
     patients = tuple(dict.fromkeys(groups.values()))
     orders = dict.fromkeys(range(suite.most_subsets), patients)
-    split = Split(DATASET, tuple(groups), (), groups, orders)
+    tested = dict(CASES)
+    return Split(DATASET, tuple(groups), tuple(tested), {**groups, **tested}, orders)
+
+
+def plan_of(suite: Suite, cells: list[PlannedCell], split: Split) -> Plan:
+    """The plan over the cells."""
     counts = sorted({cell.labelled for cell in cells})
     facts = dataset_facts(
         id=DATASET,
         channels=3,
         classes=("background", "lesion"),
-        train_cases=len(groups),
+        train_cases=len(split.train),
         train_groups=PATIENTS,
         test_cases=len(CASES),
         test_groups=len(CASES) // 2,

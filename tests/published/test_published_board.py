@@ -4,6 +4,7 @@ import json
 import shutil
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bench.board.file import read
 from bench.errors import BenchError
 from bench.execution.merge import merge
 from bench.planning.plan_file import read_plan
-from bench.published.board_file import RowVersion, read_board_file
+from bench.published.board_file import RowVersion, read_board_file, write_board_file
 from bench.stages import Bench, RunOptions
 from bench.store import Store
 from reports import index
@@ -115,6 +116,16 @@ def test_report_and_verify_work_without_predictions_and_images(board: Path) -> N
     assert after == before
     assert mismatches(Store(board)) == []
     assert mismatches(Store(board), deep=True) == []
+
+
+def test_what_has_finished_is_a_row_before_the_run_has_ended(board: Path) -> None:
+    written = read_board_file(board)
+    assert written is not None
+    write_board_file(board, replace(written, rows=[]))
+    assert mismatches(Store(board)) != []
+    report(Store(board))
+    assert read_board_file(board) == written
+    assert mismatches(Store(board)) == []
 
 
 def test_an_index_of_published_boards_can_be_drawn(board: Path, tmp_path: Path) -> None:
