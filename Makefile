@@ -33,13 +33,13 @@ ROUNDS ?= 20
 drill: $(READY)
 	$(BIN)/python -m tests.drill --rounds $(ROUNDS) --seed $(SEED) $(DRILL)
 
-# Draws and verifies all published boards, and an index of them in site/
+# Draws and verifies all published boards, an index of them in site/, and their answers in README.md
 boards: $(READY)
 	@for board in $(BOARDS); do \
 		$(BIN)/python run_bench.py report $$board --public || exit 2; \
 		$(BIN)/python run_bench.py verify $$board || exit 1; \
 	done
-	@$(if $(BOARDS),$(BIN)/python run_bench.py index $(BOARDS) --to site,echo "no board yet; see docs/submit_a_row.md")
+	@$(if $(BOARDS),$(BIN)/python run_bench.py index $(BOARDS) --to site --readme README.md,echo "no board yet; see docs/submit_a_row.md")
 
 # The documentation as a site in site/docs; a link that leads nowhere is an error
 docs: $(READY)

@@ -320,13 +320,20 @@ def diff(
 def index(
     outs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Folders that `run` wrote.")],
     to: Annotated[Path, typer.Option(help="The folder for the pages.")] = Path("runs/site"),
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="A Markdown file that the answers of published boards are put into."),
+    ] = None,
 ) -> None:
     """Write an index page of several leaderboards, with their pages, for any static host."""
+    from reports import front_page
     from reports import index as indexing
 
     check_index_folder(to, outs)
     entries = indexing.read(outs)
     page = indexing.write(entries, to)
+    if readme is not None:
+        front_page.write(entries, readme)
     for entry in entries:
         if entry.private:
             pictures = f"pictures of {', '.join(entry.private)}, which may not be passed on"

@@ -59,10 +59,14 @@ class Figure:
 
 def make_figure(name: str, title: str, caption: str, spec: Spec) -> Figure:
     """The figure, drawn at both widths."""
-    first = _first_view_only(spec)
-    wide = f'<div class="wide" aria-hidden="true">{draw_svg(fit_to(first, WIDE))}</div>'
-    narrow = f'<div class="narrow" aria-hidden="true">{draw_svg(fit_to(first, NARROW))}</div>'
+    wide = f'<div class="wide" aria-hidden="true">{draw_first_view(spec, WIDE)}</div>'
+    narrow = f'<div class="narrow" aria-hidden="true">{draw_first_view(spec, NARROW)}</div>'
     return Figure(name, title, caption, spec, Markup(wide + narrow))
+
+
+def draw_first_view(spec: Spec, room: int) -> str:
+    """The first view of a specification as SVG, for so many pixels."""
+    return draw_svg(fit_to(_first_view_only(spec), room))
 
 
 def _first_view_only(spec: Spec) -> Spec:

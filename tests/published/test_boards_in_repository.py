@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.board.file import read
 from bench.store import Store
+from reports import front_page, index
 from tests.support.tiny_bench import mismatches, report
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,6 +35,19 @@ def test_a_board_is_small_and_names_no_folder_of_a_machine(board: Path) -> None:
     assert sum(file.stat().st_size for file in files) < MOST_BYTES
     for file in files:
         assert not OF_A_MACHINE.search(file.read_text()), file
+
+
+def test_the_front_page_says_what_the_boards_say(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    (tmp_path / "README.md").write_text(text)
+    entries = [index.Entry(board.name, read(board), "") for board in BOARDS]
+    if not entries:
+        assert f"{front_page.BEGIN}\n{front_page.END}" in text
+        return
+    front_page.write(entries, tmp_path / "README.md")
+    assert (tmp_path / "README.md").read_text() == text
+    for drawing in (tmp_path / "docs" / "boards").glob("*.svg"):  # places of text vary with fonts
+        assert (ROOT / "docs" / "boards" / drawing.name).exists()
 
 
 def test_a_pull_request_may_add_files_but_not_change_results_or_splits() -> None:

@@ -171,6 +171,14 @@ def test_pictures_that_may_not_be_passed_on_are_named(golden: Board, tmp_path: P
     assert "images of Photos, for which redistribution is not permitted" in page
 
 
+def test_a_script_that_writes_tags_of_images_is_no_picture(golden: Board) -> None:
+    photos = replace(golden.datasets["photos"], redistribute=False)
+    closed = replace(golden, datasets={**golden.datasets, "photos": photos})
+    script = '<script>t += `<img src="${new URL(d)}">`</script>'
+    assert index.Entry("a", closed, script).private == []
+    assert index.Entry("a", closed, f'{script}<img src="data:image/webp;base64,AA">').private
+
+
 def test_folders_that_lack_something_are_refused(golden: Board, tmp_path: Path) -> None:
     out = drawn(tmp_path / "a", golden)
     (out / "report" / "index.html").unlink()
