@@ -11,6 +11,7 @@ from bench import registry
 from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
 from bench.board.trainings.machines import RunMachine, machines_of_runs
+from bench.costs.lengths import training_length
 from bench.costs.request import DryRunRequest, takes_any_grid
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
@@ -272,7 +273,7 @@ def run(
     suite = bench.suite
     store = bench.store
     options = bench.options
-    chosen = in_order(_cells_to_run(bench), suite.reference, options.first)
+    chosen = in_order(_cells_to_run(bench), suite.reference, options.first, training_length)
     jobs = driver.write_jobs(
         chosen, suite, bench.datasets, store, options.job_device, options.plugins
     )
