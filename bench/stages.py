@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from bench import registry
 from bench.board import build, case_scores, pictures
 from bench.board.schema import TASKS, Board
+from bench.board.trainings.machines import RunMachine, machines_of_runs
+from bench.costs.lengths import training_length
 from bench.costs.request import DryRunRequest, takes_any_grid
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
@@ -60,8 +62,12 @@ class ReportWriter(Protocol):
         tables: Mapping[str, str],
         formats: Sequence[str],
         public: bool,
+        machines: Mapping[str, RunMachine],
     ) -> Path:
-        """Write board.json and all formats; returns the page, or without one, the folder."""
+        """Write board.json and all formats; returns the page, or without one, the folder.
+
+        `machines` says where each run was made, by its key.
+        """
         ...
 
 
@@ -269,7 +275,7 @@ def run(
     suite = bench.suite
     store = bench.store
     options = bench.options
-    chosen = in_order(_cells_to_run(bench), suite.reference, options.first)
+    chosen = in_order(_cells_to_run(bench), suite.reference, options.first, training_length)
     jobs = driver.write_jobs(
         chosen, suite, bench.datasets, store, options.job_device, options.plugins
     )
@@ -357,8 +363,9 @@ def report(
 ) -> tuple[Board, Path]:
     """Build the leaderboard from all finished cells and write it in the wanted formats.
 
-    `public` leaves out pictures of data that may not be passed on. Without `judged`, synthetic
-    images that were not judged before are not judged now. Returns the leaderboard and its page.
+    `public` leaves out pictures of data that may not be passed on, folders and names of hosts.
+    Without `judged`, synthetic images that were not judged before are not judged now. Returns the
+    leaderboard and its page.
     """
     wanted = writer.formats(formats)
     score(store)
@@ -373,8 +380,11 @@ def report(
     board = build.build(store, plan)
     panels: Sequence[Any] = ()
     sheets: Sequence[Any] = ()
+    machines: Mapping[str, RunMachine] = {}
     if "html" in wanted:
+        machines = machines_of_runs(store, board)
         panels = pictures.panels(store, board, public)
         sheets = pictures.sheets(store, board, public)
     tables = {task: case_scores.per_case_csv(store, task, plan) for task in TASKS}
-    return board, writer.write(store.out, board, panels, sheets, tables, wanted, public)
+    pictured = (panels, sheets)
+    return board, writer.write(store.out, board, *pictured, tables, wanted, public, machines)

@@ -7,10 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bench.board.schema import Board, Panel, Sheet
+from bench.board.trainings.machines import RunMachine
 from bench.errors import BenchError
 from bench.files.records import replacing, write_text
 from reports.formats import csv_json, latex, markdown
 from reports.formats.public import without_folders
+from reports.machines import without_hosts
 from reports.page.embedded import Download, make_download
 
 FILES = {  # format -> what it writes into report/
@@ -28,6 +30,7 @@ TITLES = {
 }
 SPLIT_TITLE = "the test cases, and the patients labelled in each draw"
 NO_SPLITS: Mapping[str, str] = MappingProxyType({})
+NO_MACHINES: Mapping[str, RunMachine] = MappingProxyType({})
 
 
 def formats(text: str) -> tuple[str, ...]:
@@ -50,30 +53,32 @@ def write(
     per_case: Mapping[str, str],
     wanted: Collection[str] = tuple(FILES),
     public: bool = False,
+    machines: Mapping[str, RunMachine] = NO_MACHINES,
 ) -> Path:
     """Write board.json and the wanted formats under report/; returns the page, or report/.
 
     Files of other formats stay as long as the board stays the same: nothing in report/ shows an
-    older board. All files are complete on disk before the first one takes the place of an older
-    one, so that a full disk leaves the older board whole.
+    older board. With `public` they go too: they may hold what must not be passed on. Of what is
+    written then, board.json alone names folders. All files are complete on disk before the first
+    one takes the place of an older one, so that a full disk leaves the older board whole.
     """
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    contents = texts(board, per_case)
+    contents = texts(board, per_case, public)
+    board_text = contents["board.json"]
+    if public:
+        board_text = csv_json.board_json(board)  # the whole, which 'verify' compares with the runs
     outdated: list[str] = []
-    if not _is_unchanged(out / "board.json", contents["board.json"]):
+    if public or not _is_unchanged(out / "board.json", board_text):
         outdated = [name for name in FILES if name not in wanted]
     if "html" in wanted:
         splits = _read_splits(out)
         if public:
-            page = draw_page(board, panels, sheets, per_case, public, splits)
-        else:
-            page = _page_with_files(board, panels, sheets, contents, public, splits)
+            board = without_folders(board)
+            machines = without_hosts(machines)
+        page = _page_with_files(board, panels, sheets, contents, public, splits, machines)
         contents["index.html"] = page
-    elif public:
-        # An older page may hold pictures that must not be passed on.
-        outdated.append("html")
-    new = {out / "board.json": contents["board.json"]}
+    new = {out / "board.json": board_text}
     for name in _files_of(wanted):
         if name in contents:
             new[folder / name] = contents[name]
@@ -110,8 +115,13 @@ def write_page(file: Path, text: str) -> None:
         ) from None
 
 
-def texts(board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
-    """Every file but the page, by name; a table of all cases for each task that has any."""
+def texts(board: Board, per_case: Mapping[str, str], public: bool = False) -> dict[str, str]:
+    """Every file but the page, by name; a table of all cases for each task that has any.
+
+    `public` leaves out folders of this machine and logs.
+    """
+    if public:
+        board = without_folders(board)
     tables = {csv_json.RESULTS[task]: table for task, table in per_case.items() if table}
     return {
         **tables,
@@ -130,15 +140,18 @@ def draw_page(
     per_case: Mapping[str, str],
     public: bool = False,
     splits: Mapping[str, str] = NO_SPLITS,
+    machines: Mapping[str, RunMachine] = NO_MACHINES,
 ) -> str:
-    """The page with its downloads as HTML text; `public` leaves out folders and logs.
+    """The page with its downloads as HTML text; `public` leaves out folders, hosts and logs.
 
-    `splits` are the contents of the suite's split files by name.
+    `splits` are the contents of the suite's split files by name, `machines` says where each run
+    was made.
     """
     if public:
         board = without_folders(board)
+        machines = without_hosts(machines)
     contents = texts(board, per_case)
-    return _page_with_files(board, panels, sheets, contents, public, splits)
+    return _page_with_files(board, panels, sheets, contents, public, splits, machines)
 
 
 def _page_with_files(
@@ -148,11 +161,13 @@ def _page_with_files(
     contents: Mapping[str, str],
     public: bool,
     splits: Mapping[str, str],
+    machines: Mapping[str, RunMachine],
 ) -> str:
     from reports.page.page import render_page  # it imports matplotlib, which takes seconds
 
     downloads = list_downloads(contents, splits)
-    return render_page(board, panels, sheets, downloads, public, contents["board.json"])
+    text = contents["board.json"]
+    return render_page(board, panels, sheets, downloads, public, text, machines)
 
 
 def list_downloads(contents: Mapping[str, str], splits: Mapping[str, str]) -> list[Download]:

@@ -46,6 +46,7 @@ def work(
 ) -> None:
     """Train and score free runs of a folder that several machines share; see docs/clusters.md."""
     from bench.command_line.progress_display import progress_display, summary
+    from bench.costs.lengths import training_length
     from bench.errors import BenchError
     from bench.execution import shared_work
     from bench.execution.shift import Shift
@@ -57,7 +58,7 @@ def work(
     check_devices(device)
     shift = Shift(parse_wall_time(wall_time))
     options = shared_work.WorkOptions(
-        keys or [], only or [], workers, device, plugin or [], retries, per_device
+        keys or [], only or [], workers, device, plugin or [], retries, per_device, training_length
     )
     # Queues end a job by this signal: what runs is given back then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -113,6 +113,15 @@ def _folder(cell: CellFolder, name: str) -> CellFolder:
     return CellFolder(cell.path.parent.parent / Path(name).name / cell.key)
 
 
+def host_of(cell: CellFolder) -> str:
+    """The machine whose attempt is in place; "" where no file tells that."""
+    try:
+        settled = read_record(cell.path / SETTLED, Settled, "remove it")
+    except BenchError:  # of another version
+        return ""
+    return "" if settled is None else settled.host
+
+
 # --- the begin of an attempt
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench import registry
@@ -25,6 +26,7 @@ from bench.worker.failures import DEVICE, MEMORY, describe_failure
 from bench.worker.snapshots import seconds_in
 
 BUSY_PAUSE_S = 2.0
+Waiting = tuple[float, str]  # the time before which a cell is not tried, and its key
 
 
 def write_jobs(
@@ -186,7 +188,7 @@ class _Launches:
         self.store = store
         self.executor = executor
         self.time_limit_s = time_limit_s
-        self.waiting: deque[tuple[float, str]] = deque()  # (not before, key)
+        self.waiting: deque[Waiting] = deque()
         self.started: dict[Path, float] = {}  # folder of a cell -> time
         self.retries = retries
         self.shift = shift
@@ -200,27 +202,58 @@ class _Launches:
         return bool(self.waiting or self.executor.running())
 
     def start_due(self, progress: Progress) -> None:
-        """Hand waiting cells to the executor, in their order, as far as it has room for them."""
+        """Hand waiting cells to the executor, in their order, as far as it has room for them.
+
+        Those that may wait for a shared part, which another one builds, come after the others.
+        """
         if self.shift is not None and not self.shift.begins_cells:
             self.waiting.clear()
         full: set[Needs] = set()  # for which there was no room a moment ago
-        kept: list[tuple[float, str]] = []  # that go on waiting
+        kept: list[Waiting] = []  # that go on waiting
+        sharing: list[Waiting] = []  # those of them that may wait for a shared part
         while self.waiting and ANY not in full and not self._one_runs_alone():
-            not_before, key = self.waiting.popleft()
+            entry = self.waiting.popleft()
+            not_before, key = entry
             needs = self._needs_of(key)
             waits_alone = key in self.alone and bool(self.executor.running())
             if time.monotonic() < not_before or needs in full or waits_alone:
-                kept.append((not_before, key))
+                kept.append(entry)
             elif self.executor.lacks(needs):
                 progress.interrupted[key] = f"{DEVICE}: {self.executor.lacks(needs)}"
             elif not self.executor.has_room(needs):
-                kept.append((not_before, key))
+                kept.append(entry)
                 full.add(needs)
+            elif self._may_wait_for_a_part(key):
+                kept.append(entry)
+                sharing.append(entry)
             elif not self._is_of_another(key, progress):
                 self._start(self.store.cell(key), needs, progress)
             if waits_alone:
+                sharing.clear()
                 break
+        for entry in filter(partial(self._is_begun, progress), sharing):
+            kept.remove(entry)
         self.waiting.extendleft(reversed(kept))
+
+    def _is_begun(self, progress: Progress, entry: Waiting) -> bool:
+        """Start a cell if there is still room for it, or leave it to another launch."""
+        key = entry[1]
+        needs = self._needs_of(key)
+        if self._one_runs_alone() or not self.executor.has_room(needs):
+            return False
+        if not self._is_of_another(key, progress):
+            self._start(self.store.cell(key), needs, progress)
+        return True
+
+    def _may_wait_for_a_part(self, key: str) -> bool:
+        """Whether a generator of the same method and data runs, which may build what it needs."""
+        cell = self.cells.get(key)
+        running = self.executor.running()
+        if cell is None or not cell.generator or len(running) >= self.executor.slots:
+            return False
+        others = [self.cells[folder.name] for folder in running if folder.name in self.cells]
+        kind = (cell.method, cell.task, cell.dataset)
+        return any((other.method, other.task, other.dataset) == kind for other in others)
 
     def _one_runs_alone(self) -> bool:
         if not self.alone:

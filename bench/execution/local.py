@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -197,12 +197,22 @@ def _start_server() -> None:
 
     While it imports torch it would print a traceback.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with deaf_to_ctrl_c():
         _start_with_own_imports()
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C, which a terminal sends to all.
+
+    Their parent, which sees it again afterwards, ends them. In a thread nothing can be changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        _start_with_own_imports()
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -13,6 +13,7 @@ from bench.execution.devices import job_device
 from bench.execution.judging import judge_apart
 from bench.execution.local import local_executor
 from bench.execution.needs import needs_of
+from bench.execution.order import Length, in_order, steps_of
 from bench.execution.progress import Progress
 from bench.execution.shift import Shift
 from bench.names import EXTERNAL
@@ -36,6 +37,7 @@ class WorkOptions:
     plugins: Sequence[Path] = ()
     retries: int = 2
     per_device: int = 1  # cells at once on each GPU
+    length: Length = steps_of  # with which cells are put in order
 
 
 class SharedFolder:
@@ -107,6 +109,7 @@ def _chosen(
 ) -> tuple[list[PlannedCell], list[PlannedCell]]:
     """The cells that can be trained anywhere, and trials of tuning that are asked for by key.
 
+    They are in the order in which `run` takes them, those with keys in the order of these.
     Predictions from elsewhere and cells that wait for their study are left to `run`. Raises
     BenchError for a key of no cell.
     """
@@ -116,7 +119,7 @@ def _chosen(
         if cell.phase == "final" and cell.method != EXTERNAL and cell.refusal is None:
             cells.append(cell)
     if not options.keys:
-        return cells, []
+        return in_order(cells, plan.suite.reference, length=options.length), []
     by_key = {cell.key: cell for cell in cells}
     chosen = [by_key[key] for key in options.keys if key in by_key]
     trials = [_trial(shared.store, key) for key in options.keys if key not in by_key]

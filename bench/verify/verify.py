@@ -49,8 +49,13 @@ WORDED = ("protocol", "provenance")  # parts of a board that another version wor
 class TableWriter(Protocol):
     """What draws the tables of a board; `reports.write` is one."""
 
-    def texts(self, board: Board, per_case: Mapping[str, str]) -> dict[str, str]:
-        """Every file of report/ but the page, by name, from a table of all cases for each task."""
+    def texts(
+        self, board: Board, per_case: Mapping[str, str], public: bool = False
+    ) -> dict[str, str]:
+        """Every file of report/ but the page, by name, from a table of all cases for each task.
+
+        `public` gives those for others, without folders of this machine.
+        """
         ...
 
 
@@ -101,7 +106,7 @@ def _check_board(
     try:
         board = build.build(store, results.plan)
         per_case = {task: case_scores.per_case_csv(store, task, results.plan) for task in TASKS}
-        texts = writer.texts(board, per_case)
+        texts = _texts_as_drawn(store, writer, board, per_case)
     except Exception as problem:  # whatever a damaged file leads to: earlier checks name it
         reason = f"none: {type(problem).__name__}: {problem}"
         mismatch = Mismatch("board.json", "", "", "a board", reason)
@@ -115,11 +120,27 @@ def _check_board(
     cases: dict[str, str] = {}
     tables: dict[str, str] = {}
     for file, text in texts.items():
-        if (store.out / "report" / file).exists():
-            texts_of_kind = cases if file.startswith("results") else tables
-            texts_of_kind[file] = text
+        texts_of_kind = cases if file.startswith("results") else tables
+        texts_of_kind[file] = text
     yield _check_cases(store, cases)
     yield _check_report_tables(store, tables)
+
+
+def _texts_as_drawn(
+    store: Store, writer: TableWriter, board: Board, per_case: Mapping[str, str]
+) -> dict[str, str]:
+    """What the files that lie in report/ should hold, whether they were drawn for others or not."""
+    drawn = {}
+    for file, text in writer.texts(board, per_case).items():
+        if (store.out / "report" / file).exists():
+            drawn[file] = text
+    differing = [file for file, text in drawn.items() if _stored_text(store, file) != text]
+    if differing:
+        for_others = writer.texts(board, per_case, public=True)
+        for file in differing:
+            if _stored_text(store, file) == for_others[file]:
+                drawn[file] = for_others[file]
+    return drawn
 
 
 def plain_board(board: Board) -> dict[str, Any]:

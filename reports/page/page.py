@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from bench.board.schema import Board, Panel, Sheet
+from bench.board.trainings.machines import RunMachine
 from reports import templating
 from reports.figures.library import script_bundle
 from reports.formats.cite import bibliography
+from reports.machines import runs_by_machine
 from reports.page import banner, elsewhere, embedded, tables
 from reports.page.embedded import Download
 from reports.page.script_data import script_data
@@ -22,6 +25,7 @@ MEASURED = (  # of the protocol, in the table of how it was measured
     "Near-duplicates",
     "Classes without labels",
 )
+NO_MACHINES: Mapping[str, RunMachine] = MappingProxyType({})
 SCRIPTS = ("figures.js", "page.js", "view.js", "source.js", "cases.js", "copy.js", "start.js")
 
 
@@ -32,11 +36,13 @@ def render_page(
     files: Sequence[Download] = (),
     public: bool = False,
     board_text: str | None = None,
+    machines: Mapping[str, RunMachine] = NO_MACHINES,
 ) -> str:
     """The whole page as HTML text; the same input gives the same bytes.
 
     `public` only chooses the words: the board and the pictures have to be fit for others already.
-    `board_text` is board.json, which a citation has the hash of, where it is at hand.
+    `board_text` is board.json, which a citation has the hash of, where it is at hand. `machines`
+    says where each run was made.
     """
     sections = list_sections(board, panels, sheets)
     statuses = Counter(cell.status for cell in board.cells)
@@ -56,12 +62,14 @@ def render_page(
         "provenance": board.provenance,
         "versions": board.versions,
         "cells": board.cells,
+        "machines": machines,
+        "runs_by_machine": runs_by_machine(board, machines),
         "cell_counts": sorted(statuses.items(), key=_ok_first),
         "units": _labelled_units(board),
         "reference": tables.reference_method(board),
         "files": files,
         "bibliography": bibliography(board, text=board_text),
-        "data": embedded.as_json(script_data(board, sections)),
+        "data": embedded.as_json(script_data(board, sections, machines)),
     }
     script = "\n".join(templating.read_static(name) for name in SCRIPTS)
     library = script_bundle() if any(section.figures for section in sections) else ""

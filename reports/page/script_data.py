@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from bench.board.schema import Board
+from bench.board.trainings.machines import RunMachine
+from reports.machines import distinct_machines
 from reports.page.embedded import case_scores
 from reports.page.lean_table import Gain, Line, companions
 from reports.page.sections import Section
@@ -14,22 +17,31 @@ from reports.page.tables import Problem
 from reports.page.words import VERDICTS
 
 
-def script_data(board: Board, sections: Sequence[Section]) -> dict[str, Any]:
+def script_data(
+    board: Board, sections: Sequence[Section], machines: Mapping[str, RunMachine]
+) -> dict[str, Any]:
     """All of it, ready for JSON."""
+    distinct = distinct_machines(machines)
+    places = [astuple(machine) for machine in distinct]
+    numbers = {machine: number for number, machine in enumerate(distinct)}
+    machine_of = {key: numbers.get(machine) for key, machine in machines.items()}
     problems = {}
     for section in sections:
-        problems[section.key] = _problem(board, section)
+        problems[section.key] = _problem(board, section, machine_of)
     return {
         "suite": {"name": board.suite.name, "size": board.suite.size},
         "problems": problems,
         "places": case_scores(board),
         "settings": board.settings,
+        "machines": places,
         "verdicts": VERDICTS,
         "titles": {column.key: column.title for column in board.columns},
     }
 
 
-def _problem(board: Board, section: Section) -> dict[str, Any]:
+def _problem(
+    board: Board, section: Section, machine_of: Mapping[str, int | None]
+) -> dict[str, Any]:
     metrics = [column.key for column in section.results.metrics]
     answers = {}
     for view, answer in section.results.answers.items():
@@ -53,7 +65,7 @@ def _problem(board: Board, section: Section) -> dict[str, Any]:
         "answers": answers,
         "planning": section.results.planning,
         "rows": rows,
-        "sources": problem_sources(board, Problem(section.task, section.name)),
+        "sources": problem_sources(board, Problem(section.task, section.name), machine_of),
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from bench.board.schema import HEADLINE, Board, BoardCell
@@ -14,16 +16,22 @@ from reports.page.tables import Problem
 # Means of single draws in one page; with more, those of the headline alone are kept.
 MOST_MEANS = 100_000
 Draws = list[tuple[int, float]]  # draw from 1, and its mean
+NO_MACHINES: Mapping[str, int | None] = MappingProxyType({})
 
 
-def problem_sources(board: Board, problem: Problem) -> dict[str, Any]:
+def problem_sources(
+    board: Board, problem: Problem, machine_of: Mapping[str, int | None] = NO_MACHINES
+) -> dict[str, Any]:
     """The runs, the means and the gains of each draw behind the rows of one problem.
 
-    `repeats` holds the rows with all labels, where nothing is drawn.
+    `repeats` holds the rows with all labels, where nothing is drawn. `machine_of` is the number of
+    the machine of each run, by key.
     """
     runs: dict[str, list[list[Any]]] = defaultdict(list)
     for cell in tables.items_of(board.cells, problem):
-        runs[row_id(cell.labelled, cell.method, cell.variant)].append(_run(cell))
+        runs[row_id(cell.labelled, cell.method, cell.variant)].append(
+            [*_run(cell), machine_of.get(cell.key)]
+        )
     for row in tables.rows_of(board, problem):
         name = row_id(row.labelled, row.method, row.variant)
         if row.metric == HEADLINE[problem.task] and name not in runs:

@@ -86,18 +86,26 @@
     document.getElementById("source-title").textContent = `${title} ${text}`.trim() + `: ${name}`;
     const meanOf = new Map(means[metric]?.[id] ?? []);
     const gainOf = new Map(gains[metric]?.[id] ?? []);
-    const draws = own.map(([key, draw, seed, steps, status]) => {
+    const machines = own.map((run) => data.machines[run[6]] ?? ["", ""]);
+    const devices = [...new Set(machines.map(([device]) => device))].filter((one) => one !== "");
+    const places = ["Device", "Host"].filter((_, at) => machines.some((one) => one[at] !== ""));
+    const placeOf = (machine) => (
+      machine.filter((_, at) => machines.some((one) => one[at] !== "")).map((one) => one || "n/a"));
+    const draws = own.map(([key, draw, seed, steps, status], at) => {
       const fold = folds > 1 ? `, fold ${(draw - 1) % folds + 1}` : "";
       const label = `${Math.floor((draw - 1) / folds) + 1}${fold}`;
       const shown = [label, number(meanOf.get(draw)), signed(gainOf.get(draw))];
-      return [...shown, steps ?? "n/a", seed || "n/a", status, key];
+      return [...shown, steps ?? "n/a", seed || "n/a", status, key, ...placeOf(machines[at])];
     });
     const first = noun === "draw" ? "Draw" : "Repeat";
-    const heads = [first, title, "Gain", "Steps", "Seed", "State", "Key"];
+    const heads = [first, title, "Gain", "Steps", "Seed", "State", "Key", ...places];
     const parts = [html("p", { textContent: sentence(row, metric, title, noun) })];
     const each = folds > 1 ? `one for each fold of a ${noun}` : `one for each ${noun}`;
     if (draws.length) parts.push(table(`Runs behind this number, ${each}`, heads, draws));
     else parts.push(html("p", { textContent: "This leaderboard names no run behind this row." }));
+    if (devices.length > 1) {
+      parts.push(html("p", { textContent: `These runs mix kinds of device: ${devices.join(" and ")}.` }));
+    }
     if (own.length) {
       parts.push(filesOf(own.map((run) => run[0])));
       const asked = commands(now, method, variant, labelled);

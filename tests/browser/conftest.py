@@ -31,6 +31,7 @@ from bench.board.schema import (
     SuiteFacts,
     TrialPoint,
 )
+from bench.board.trainings.machines import RunMachine
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import MethodCard
 from bench.stats.verdicts import Verdict
@@ -342,6 +343,15 @@ def make_board() -> Board:
     )
 
 
+def machines(board: Board) -> dict[str, RunMachine]:
+    """The first draw of each row was made on another kind of device than the others."""
+    first = RunMachine("x86_64 CPU", "a")
+    made = {}
+    for cell in board.cells:
+        made[cell.key] = first if cell.subset == 0 else RunMachine("GPU", "b")
+    return made
+
+
 def panel(case: str, rule: str) -> Panel:
     """A test case with one prediction, and one that is missing."""
     reference = np.zeros((32, 32), np.uint8)
@@ -356,7 +366,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page as a file."""
     file = tmp_path_factory.mktemp("page") / "index.html"
     panels = [panel("case_1", "worst"), panel("case_4", "median")]
-    file.write_text(draw_page(make_board(), panels, [], {"segmentation": "case\n"}))
+    board = make_board()
+    text = draw_page(board, panels, [], {"segmentation": "case\n"}, machines=machines(board))
+    file.write_text(text)
     return file.as_uri()
 
 

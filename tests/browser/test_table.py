@@ -67,6 +67,8 @@ def test_a_number_opens_its_source_and_closes_by_keyboard(visit: Any) -> None:
     words = drawer.inner_text()
     assert "--only task=segmentation,dataset=drawn,method=gan,variant=default,labelled=4" in words
     assert "learning_rate\t0.01" in words
+    assert first[7:] == ["x86_64", "CPU", "a"] and draws[1].split()[7:] == ["GPU", "b"]
+    assert "These runs mix kinds of device: x86_64 CPU and GPU." in words
     shared = page.hash()
     page.page.keyboard.press("Escape")
     assert not drawer.is_visible() and page.hash() == ""

@@ -97,6 +97,7 @@ def test_the_first_whole_attempt_wins(cell: CellFolder, clock_s: float) -> None:
     with as_host("a"):
         assert attempts.run(cell, train) == FINISHED
     assert content(cell) == seen[0]
+    assert attempts.host_of(cell) == "b"
     assert (cell.predictions("last") / "case.npz").read_text() == "second, and whole"
     assert cell.work.changed() == []
     assert not list(cell.path.parent.parent.glob(".try-*"))
@@ -206,6 +207,7 @@ def test_a_slow_directory_listing_removes_and_repeats_nothing(
 def test_a_result_that_was_removed_long_ago_is_made_again(cell: CellFolder) -> None:
     with as_host("a"):
         attempts.run(cell, trained("a"))
+    assert attempts.host_of(cell) == "a"
     cell.forget_result()
     settled = cell.path / SETTLED
     old = leases.server_time(cell.path) - attempts.SLOW_S - 10

@@ -1,5 +1,8 @@
 """Which GPU a cell sees, and in which order cells of different needs are started."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,11 @@ from bench.execution.executor import ANY, Finished, Needs
 from bench.execution.needs import needs_on_card
 from bench.execution.order import in_order
 from bench.execution.progress import Progress
+from bench.execution.shared_work import SharedFolder, WorkOptions, _chosen
+from bench.planning.cells import PlannedCell
+from bench.stages import Bench
 from bench.store import Store
-from tests.support.tiny_bench import plan, run, toy_suite
+from tests.support.tiny_bench import PLUGINS, plan, run, toy_suite
 
 GPU = Needs(gpu=True)
 CPU = Needs(gpu=False)
@@ -155,17 +161,82 @@ def test_a_method_that_needs_a_gpu_waits_for_a_machine_with_one(tmp_path: Path) 
     assert reason == "no device: its method needs a GPU, and none is here"
 
 
-def test_the_order_of_cells(tmp_path: Path) -> None:
+class RoomyExecutor(FakeExecutor):
+    """Two places on the cores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = Places(2)
+
+
+@pytest.fixture
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A plan of three methods on two draws; the executor that starts its cells gets no files."""
+    monkeypatch.setattr("bench.cell_folder.CellFolder.write_job", lambda folder, job: None)
     broken = {"method": "faulty", "config": {"fault": "raise"}}
-    suite = toy_suite(methods=[broken, "threshold"], subsets=2)
-    cells = plan(suite, Store(tmp_path / "toy")).cells
+    suite = toy_suite(methods=[broken, "shifted", "threshold"], subsets=2, fractions=[0.3, 1.0])
+    return plan(suite, Store(tmp_path / "toy"))
+
+
+def begun(cells: Sequence[PlannedCell], store: Store) -> list[PlannedCell]:
+    """The cells that two free places begin with, out of some in order."""
+    by_key = {cell.key: cell for cell in cells}
+    executor = RoomyExecutor()
+    jobs = dict.fromkeys(by_key)
+    launches = _Launches(by_key, jobs, store, executor, 60.0)  # type: ignore[arg-type]
+    launches.waiting.extend((0.0, key) for key in by_key)
+    launches.start_due(Progress(len(by_key)))
+    assert len(launches.waiting) == len(by_key) - len(executor.begun)
+    left = [key for _, key in launches.waiting]
+    assert left == [key for key in by_key if key not in executor.begun]
+    return [by_key[key] for key in executor.begun]
+
+
+def test_no_worker_sleeps_on_a_shared_part_while_others_could_run(made_up: Bench) -> None:
+    """Two generators of one method went through the same images, and one slept on each of them."""
+    cells = []
+    for cell in in_order(made_up.cells, "threshold"):
+        if cell.method != "threshold":
+            cells.append(replace(cell, generator=cell.method == "faulty"))
+    first, second = begun(cells, made_up.store)
+    assert first == cells[0] and first.generator
+    assert not second.generator and second.subset == first.subset
+    generators = [cell for cell in cells if cell.generator]
+    assert begun(generators, made_up.store) == generators[:2]
+
+
+def test_one_draw_of_all_methods_comes_before_the_next(made_up: Bench) -> None:
+    """All draws of the reference came first, so that no board compared anything for long."""
 
     def labels(first: list[str]) -> list[tuple[str, int, float]]:
-        ordered = in_order(cells, "threshold", first)
+        ordered = in_order(made_up.cells, "threshold", first, lengths)
         return [(cell.method, cell.subset, cell.fraction) for cell in ordered]
 
-    reference = [("threshold", 0, 1.0), ("threshold", 0, 0.3)]
-    reference += [("threshold", 1, 1.0), ("threshold", 1, 0.3)]
-    others = [("faulty", 0, 1.0), ("faulty", 0, 0.3), ("faulty", 1, 1.0), ("faulty", 1, 0.3)]
-    assert labels([]) == [*reference, *others]
-    assert labels(["method=faulty"]) == [*others, *reference]
+    def lengths(cell: PlannedCell) -> float:
+        return {"threshold": 1.0, "faulty": 3.0, "shifted": 9.0}[cell.method]
+
+    methods = ("threshold", "shifted", "faulty")
+    budgets = (1.0, 0.3)
+    assert labels([]) == list(product(methods, [0], budgets)) + list(product(methods, [1], budgets))
+    faulty = list(product(["faulty"], [0, 1], budgets))
+    assert labels(["method=faulty"])[:4] == faulty
+
+
+def test_budgets_of_the_reference_alone_come_last_in_a_draw(made_up: Bench) -> None:
+    cells = []
+    for cell in made_up.cells:
+        is_alone = cell.method == "threshold" and cell.fraction < 1
+        cells.append(replace(cell, ladder=is_alone))
+    ordered = in_order(cells, "threshold")
+    assert [cell.subset for cell in ordered] == [0] * 6 + [1] * 6
+    assert [cell.ladder for cell in ordered] == ([False] * 5 + [True]) * 2
+
+
+def test_workers_of_a_shared_folder_take_cells_in_the_same_order(made_up: Bench) -> None:
+    """They took them method by method, in the order of the plan."""
+    shared = SharedFolder(made_up.store, PLUGINS)
+    chosen, _ = _chosen(shared, WorkOptions(plugins=PLUGINS))
+    assert chosen == in_order(made_up.cells, "threshold") != list(made_up.cells)
+    keys = [cell.key for cell in reversed(chosen)]
+    named, _ = _chosen(shared, WorkOptions(keys=keys, plugins=PLUGINS))
+    assert [cell.key for cell in named] == keys

@@ -4,15 +4,18 @@ import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench import stages
 from bench.board.build import build
+from bench.cell_folder import CellFolder
 from bench.command_line.options import check_devices
 from bench.errors import BenchError
 from bench.execution.engines import cell_on_worker
@@ -103,7 +106,9 @@ def test_every_engine_gives_the_same_board(
     assert [row.mean for row in build(store).rows] == [row.mean for row in build(alone).rows]
 
 
-def test_a_worker_that_does_not_fit_says_why(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_fit_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path / "toy")
     plan(toy_suite(), store)
     files = tuple(str(file) for file in PLUGINS)
@@ -117,6 +122,11 @@ def test_a_worker_that_does_not_fit_says_why(tmp_path: Path) -> None:
     assert "it is another folder than the driver's" in other_folder.refusal
     not_mounted = prove(replace(errand, out=str(tmp_path / "elsewhere")), "distributed")
     assert "holds no plan.json" in not_mounted.refusal
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3_000_000))
+    full = prove(replace(errand, launch="another"), "distributed")
+    assert full.refusal.endswith(": 3 MB are free, expected 500; free the disk")
+    for proof in (other_code, other_version, other_folder, not_mounted, full):
+        assert proof.refusal.count("\n") == 0
 
 
 def test_a_stopped_launch_gives_its_cell_back(tmp_path: Path) -> None:
@@ -280,3 +290,26 @@ def test_a_job_that_is_preempted_is_queued_again(tmp_path: Path, local_queue: Pa
     assert (progress.done, progress.failed, progress.interrupted) == (2, 0, {})
     words = "".join(file.read_text() for file in executor.queue.glob("*_log.*"))
     assert "Requeued job" in words
+
+
+def test_the_driver_waits_for_files_that_it_sees_late(
+    tmp_path: Path, engine: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers see their files at once; the driver's file system shows results 2 s later."""
+    first_seen: dict[Path, float] = {}
+    has_result = CellFolder.has_result.fget
+    assert has_result is not None
+
+    def seen_late(folder: CellFolder) -> bool:
+        if not has_result(folder):
+            return False
+        since = first_seen.setdefault(folder.path, time.monotonic())
+        return time.monotonic() - since > 2.0
+
+    monkeypatch.setattr(CellFolder, "has_result", property(seen_late))
+    store = Store(tmp_path / "runs" / "toy")
+    progress = run_on(engine("dask"), toy_suite(fractions=[1.0], subsets=2), store)
+    assert (progress.done, progress.failed, progress.interrupted) == (2, 0, {})
+    for cell in planned(store):
+        assert store.cell(cell.key).log.read_text().count("fit on") == 1
+    assert len(first_seen) == 2

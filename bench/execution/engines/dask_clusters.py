@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, cut
 from bench.execution.engines.queue_options import JOBS, expect_known, jobs_of
+from bench.execution.local import deaf_to_ctrl_c
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -77,19 +78,19 @@ def cluster_here(workers: int) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": 0,
         "distributed.worker.memory.terminate": False,  # cells have processes of their own
     }
-    with (
-        dask.config.set(rules),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
-        yield cluster
+    with dask.config.set(rules):
+        with deaf_to_ctrl_c():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster
 
 
 def check_queue(queue: str, options: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from bench.execution.engines import cell_on_worker
 from bench.execution.engines.cell_on_worker import STOPPED, Errand, Proof
 from bench.execution.executor import ANY, Executor, Finished, How, Needs
 from bench.store import Store
+from bench.worker.failures import DEVICE, DISK
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -31,6 +32,8 @@ LOOK_EVERY_S = 2.0  # for workers that came or went
 LOOK_AGAIN_S = 0.1  # for files that other machines wrote
 CLOSING_S = 20.0  # for workers to give back what they run
 LOST_WORKER = "its worker is gone"
+REST_S = 60.0  # of a worker whose machine lacked something, if there are others
+LACKING = (DISK, DEVICE)
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ class DaskExecutor:
         self.futures: dict[Path, tuple[Future, str]] = {}  # and the address of the worker
         self.unseen: dict[Path, float] = {}  # cells that ended -> until when to look for them
         self.refused: list[Finished] = []
+        self.resting: dict[str, float] = {}  # address of a worker -> until when
+        self.awaited: set[Needs] = set()  # that no worker has, as was said
         workers.look()
 
     @property
@@ -175,7 +180,20 @@ class DaskExecutor:
 
     def has_room(self, needs: Needs) -> bool:
         """Whether a worker for such a cell has a free place."""
-        return self.client.status == "running" and self._freest(needs) is not None
+        if self.client.status != "running":
+            return False
+        self._tell_if_awaited(needs)
+        return self._freest(needs) is not None
+
+    def _tell_if_awaited(self, needs: Needs) -> None:
+        """Say once that cells wait for a worker that has what they need."""
+        fit = self.workers.fit.values()
+        if not fit or needs in self.awaited or any(worker.suits(needs) for worker in fit):
+            return
+        self.awaited.add(needs)
+        wanted = ["a GPU"] if needs.gpu else []
+        wanted += [f"{needs.memory_gb:g} GB for each of its cells"] if needs.memory_gb else []
+        log.warning("note: some runs wait for a worker with %s", " and ".join(wanted))
 
     def submit(self, folder: Path, time_limit_s: float, needs: Needs = ANY) -> None:
         """Give a cell to the worker with most free places, of those that may run it."""
@@ -205,8 +223,26 @@ class DaskExecutor:
         for address, worker in self.workers.fit.items():
             if worker.suits(needs):
                 free[address] = worker.places - taken[address]
+        now = time.monotonic()
+        rested = {address: free[address] for address in free if self._rests_until(address) < now}
+        free = rested or free
         best = max(free, key=lambda address: free[address], default=None)
         return best if best is not None and free[best] > 0 else None
+
+    def _rests_until(self, address: str) -> float:
+        return self.resting.get(address, 0.0)
+
+    def _let_rest(self, address: str, finished: Finished) -> None:
+        """Give a worker nothing for a while whose machine lacks something.
+
+        Each cell would fail there at once, and the worker would take those of all others.
+        """
+        if finished.how not in LACKING:
+            return
+        if address not in self.resting:
+            reason = f"{finished.how}: {finished.detail}"
+            log.warning("note: worker %s rests for %g s: %s", address, REST_S, reason)
+        self.resting[address] = time.monotonic() + REST_S
 
     def running(self) -> list[Path]:
         """The folders of the cells that run."""
@@ -223,6 +259,7 @@ class DaskExecutor:
             finished = self._ended(folder, future, address)
             if finished is not None:
                 del self.futures[folder]
+                self._let_rest(address, finished)
                 ended.append(finished)
         return self._seen(ended)
 

@@ -1,0 +1,93 @@
+"""Ctrl-C leaves workers clean: one line, no process, no claim, and the same command goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bench.store import Store
+from tests.support.command_line import PLUGINS, ROOT, Command, suite_file
+from tests.support.tiny_bench import planned
+
+SLOW = {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}
+SLOWLY = {"methods": ["threshold", SLOW], "fractions": [1.0], "subsets": 2, "steps": 25}
+MARK = "SCARCEBENCH_TEST_MARK"  # in the environment of all processes that a driver starts
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> bool:
+    """Whether a condition comes to hold within some seconds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def processes_with(mark: str) -> dict[int, str]:
+    """The command lines of all processes that have a mark, by their number."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                found[int(folder.name)] = b" ".join(words).decode(errors="replace")
+    return found
+
+
+def slow_cells_that_run(out: Path) -> list[str]:
+    """The keys of the slow cells that have reported a step."""
+    if not (out / "plan.json").exists():
+        return []
+    slow = [cell.key for cell in planned(Store(out), variant="slow")]
+    return [key for key in slow if any(out.glob(f".try-*/{key}/progress.json"))]
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A mark whose processes are all ended with the test."""
+    name = uuid.uuid4().hex
+    yield name
+    for process in processes_with(name):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+@pytest.mark.parametrize("engine", [pytest.param("local", marks=pytest.mark.slow), "dask"])
+def test_ctrl_c_in_a_terminal_leaves_nothing_behind(
+    tmp_path: Path, command: Command, mark: str, engine: str
+) -> None:
+    """A terminal sends it to all processes at once: workers of Dask printed tracebacks."""
+    out = tmp_path / "runs" / "toy"
+    words = ["run", str(suite_file(tmp_path, **SLOWLY)), "--out", str(out), *PLUGINS]
+    driver = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_bench.py"), *words, "--engine", engine, "--workers=2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # What a shell starts in the background ignores it, and so would the driver.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={**os.environ, MARK: mark, "SCARCEBENCH_MLFLOW": "off"},
+    )
+    assert wait_for(lambda: slow_cells_that_run(out) or driver.poll() is not None, 240)
+    os.killpg(driver.pid, signal.SIGINT)
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 130
+    assert "Traceback" not in said and "KeyboardInterrupt" not in said
+    last = said.strip().splitlines()[-1]
+    assert last == "stopped; finished cells are kept; run the same command to go on"
+    assert wait_for(lambda: not processes_with(mark), 30), processes_with(mark)
+    store = Store(out)
+    states = {store.state(cell.key) for cell in planned(store)}
+    assert states == {"done", "missing"}
+    code, _ = command(words)
+    assert code == 0
+    assert {store.state(cell.key) for cell in planned(store)} == {"done"}
