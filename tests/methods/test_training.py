@@ -148,7 +148,7 @@ def test_unlabelled_volumes_give_batches_of_patches() -> None:
     assert (u.shape, u.dtype) == ((4, 1, 16, 16, 16), torch.float32)
 
 
-@pytest.mark.parametrize("augment", ["none", "flips", "ssl4mis"])
+@pytest.mark.parametrize("augment", ["none", "flips", "ssl4mis", "nnunet_elastic"])
 def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         labelled = list(islice(labelled_batches(volumes(), 2, volume_run(seed), augment), 4))
