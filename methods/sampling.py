@@ -194,7 +194,8 @@ class CaseBatches(Iterator[Given], Generic[Given]):
         images = torch.stack([image for image, _ in crops])
         masks = torch.stack([mask for _, mask in crops])
         ratios = [self.ratios[position] for position in positions]
-        images, masks = self.augment(images, masks, self.generator, ratios)
+        with torch.autocast(self.device.type, enabled=False):  # some methods draw within it
+            images, masks = self.augment(images, masks, self.generator, ratios)
         return self.give(chosen.to(self.device), images, masks)
 
     def state_dict(self) -> dict[str, Any]:

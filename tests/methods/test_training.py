@@ -164,6 +164,14 @@ def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     assert not torch.equal(first[0], first[2])
 
 
+def test_batches_that_are_drawn_under_autocast_are_augmented_in_float32() -> None:
+    """Matrix products of the blur would be in bfloat16, as in a step of DTC."""
+    with torch.autocast("cpu", torch.bfloat16):
+        within = list(islice(unlabelled_batches(volumes(), 4, volume_run(), "nnunet"), 4))
+    outside = islice(unlabelled_batches(volumes(), 4, volume_run(), "nnunet"), 4)
+    assert all(map(torch.equal, within, outside))
+
+
 def test_oblong_images_are_rotated_on_their_native_grids() -> None:
     """Which are those that they were resized from; volumes and images without one have none."""
     view = toy_view()
