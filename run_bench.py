@@ -180,7 +180,8 @@ def _run_and_tune(bench: Bench) -> Progress:
         # Before the mirror closes, so that it gets the distances too.
         finished_cells.judge(bench.store)
         device = bench.options.job_device
-        finished_cells.apply_to_others(bench.store, device, _say_tested_on)
+        if bench.suite.test_on:
+            finished_cells.apply_to_others(bench.store, device, _say_tested_on)
         stages.close_board(bench)
     return progress
 

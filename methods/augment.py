@@ -1,22 +1,28 @@
 """Augmentation of batches, images and masks together.
 
-Every random draw comes from the generator that is given (docs/methods/common.md#augmentation).
+Every random draw comes from the generator that is given (docs/augmentation.md).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-Pair = tuple[torch.Tensor, torch.Tensor]  # images and masks, of a batch or of one case
-# Height over width of each image on the grid that it was resized from; None where it was not.
-Ratios = Sequence[float | None]
+from methods.config import TrainingConfig
+from methods.nnunet_augment import Draws, mirror, nnunet, nnunet_elastic
+from methods.resampling import Pair, Ratios
+from methods.views import strong_view
+
+AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 LARGEST_ANGLE = 20  # degrees
+# The strong view of UniMatch's recipe for ACDC (docs/methods/common.md#views)
+JITTER = 0.5
+JITTER_PROBABILITY = 0.8
+BLUR_PROBABILITY = 0.5
 
 
 class Augment(Protocol):
@@ -52,20 +58,12 @@ def flips(
     2D squares are also transposed with probability 1/2.
     """
     ndim = masks.ndim - 1
-    draws = torch.rand((len(images), ndim + 1), generator=generator).to(images.device) < 0.5
-    for axis in range(-ndim, 0):
-        flipped = images.flip(axis), masks.flip(axis)
-        images, masks = _choose(draws[:, axis], flipped, (images, masks))
+    draws = torch.rand((len(images), ndim + 1), generator=generator)
+    images, masks = mirror(images, masks, draws[:, 1:])
     if ndim == 2 and masks.shape[-1] == masks.shape[-2]:
-        images, masks = _choose(draws[:, 0], (images.mT, masks.mT), (images, masks))
-    return images, masks
-
-
-def _choose(chosen: torch.Tensor, first: Pair, second: Pair) -> Pair:
-    """Per sample, the first pair where `chosen` (B) is true, else the second."""
-    on_images = chosen.view(-1, *[1] * (first[0].ndim - 1))
-    images = torch.where(on_images, first[0], second[0])
-    masks = torch.where(on_images[:, 0], first[1], second[1])
+        chosen = (draws[:, 0] < 0.5).to(images.device).view(-1, 1, 1)
+        images = torch.where(chosen[:, None], images.mT, images)
+        masks = torch.where(chosen, masks.mT, masks)
     return images, masks
 
 
@@ -127,4 +125,40 @@ def rotate_case(
     return moved[:-1], moved[-1].to(mask.dtype)
 
 
-AUGMENT: dict[str, Augment] = {"none": keep_unchanged, "flips": flips, "ssl4mis": ssl4mis}
+def unimatch(
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    generator: torch.Generator,
+    ratios: Ratios | None = None,
+) -> Pair:
+    """The weak view of UniMatch, which is `ssl4mis`, and of it the strong one, without boxes.
+
+    Takes images (B C H W) in [0, 1] and masks (B H W). Raises ValueError for volumes, whose values
+    are others.
+    """
+    if masks.ndim == 4:
+        raise ValueError(
+            "augment 'unimatch' given for volumes; it is made for images with values in [0, 1], "
+            "and volumes are z-scored; use 'nnunet'"
+        )
+    images, masks = ssl4mis(images, masks, generator, ratios)
+    random = Draws(generator).on_device(images.device)
+    changed = strong_view(images, JITTER, JITTER_PROBABILITY, BLUR_PROBABILITY, random)
+    return changed, masks
+
+
+def with_weak_view(config: AnyConfig) -> AnyConfig:
+    """The config of a learner that makes strong views itself: `unimatch` gives the weak one."""
+    if config.augment != "unimatch":
+        return config
+    return config.model_copy(update={"augment": "ssl4mis"})
+
+
+AUGMENT: dict[str, Augment] = {
+    "none": keep_unchanged,
+    "flips": flips,
+    "ssl4mis": ssl4mis,
+    "unimatch": unimatch,
+    "nnunet": nnunet,
+    "nnunet_elastic": nnunet_elastic,
+}

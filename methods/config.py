@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# What each does: docs/augmentation.md#values
+Augmentation = Literal["none", "flips", "ssl4mis", "unimatch", "nnunet", "nnunet_elastic"]
+
 
 class TrainingConfig(BaseModel):
     """Settings that every learner has; tuned in the same ranges for all (protocol R2.2).
 
-    Defaults: docs/methods/common.md#optimiser, batches and augmentation on the same page.
+    Defaults: docs/methods/common.md#optimiser, batches on the same page.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -20,7 +23,7 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(default=0.01, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=12, ge=1)  # labelled images
-    augment: Literal["none", "flips", "ssl4mis"] = "flips"  # docs/methods/common.md#augmentation
+    augment: Augmentation = "flips"
 
 
 class MixtureConfig(TrainingConfig):

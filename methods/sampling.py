@@ -13,8 +13,9 @@ import torch
 from torch.nn.functional import pad
 
 from bench.api import Case, Run
-from methods.augment import AUGMENT, Ratios
+from methods.augment import AUGMENT
 from methods.config import TrainingConfig
+from methods.resampling import Ratios
 
 # Images (B C *S) float32 and their targets: masks (B *S) or, in classification, labels (B), int64.
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -163,7 +164,7 @@ def _native_ratios(cases: Sequence[Case]) -> list[float | None]:
 class CaseBatches(Iterator[Given], Generic[Given]):
     """Endless batches of a pool, cropped and augmented; its state can be kept and restored.
 
-    `ratios` are those of the native grids of the pool, on which `ssl4mis` rotates.
+    `ratios` are those of the native grids of the pool, on which they are rotated.
     `give` makes a batch of positions in the pool (B), images (B C *S) and masks (B *S).
     """
 
@@ -193,7 +194,8 @@ class CaseBatches(Iterator[Given], Generic[Given]):
         images = torch.stack([image for image, _ in crops])
         masks = torch.stack([mask for _, mask in crops])
         ratios = [self.ratios[position] for position in positions]
-        images, masks = self.augment(images, masks, self.generator, ratios)
+        with torch.autocast(self.device.type, enabled=False):  # some methods draw within it
+            images, masks = self.augment(images, masks, self.generator, ratios)
         return self.give(chosen.to(self.device), images, masks)
 
     def state_dict(self) -> dict[str, Any]:

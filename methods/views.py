@@ -1,7 +1,8 @@
 """Views of images: noise, strong augmentation of values, and boxes that are cut and pasted.
 
 Images have values in [0, 1] where a function says so. Random numbers come from torch's global
-generators; those of boxes from the one of the host, so that nothing waits for the device.
+generators if no other one is given; those of boxes from the one of the host, so that nothing waits
+for the device.
 Source: docs/methods/common.md#views.
 """
 
@@ -25,27 +26,39 @@ def add_noise(images: torch.Tensor, noise: float) -> torch.Tensor:
 
 
 def strong_view(
-    images: torch.Tensor, jitter: float, jitter_probability: float, blur_probability: float
+    images: torch.Tensor,
+    jitter: float,
+    jitter_probability: float,
+    blur_probability: float,
+    generator: torch.Generator | None = None,
 ) -> torch.Tensor:
     """Images (B C H W) in [0, 1] with another brightness and contrast, and blurred, each at random.
 
-    Both factors are uniform in 1 +- `jitter`; results lie in [0, 1].
+    Both factors are uniform in 1 +- `jitter`; results lie in [0, 1]. `generator` lies on the device
+    of the images; without one, torch's global one is used.
     """
-    jittered = change_contrast(change_brightness(images, jitter), jitter)
-    images = torch.where(_chosen(images, jitter_probability), jittered, images)
-    sigma = _uniform(images, *BLUR).flatten()
-    return torch.where(_chosen(images, blur_probability), blur(images, sigma), images)
+    jittered = change_brightness(images, jitter, generator)
+    jittered = change_contrast(jittered, jitter, generator)
+    images = torch.where(_chosen(images, jitter_probability, generator), jittered, images)
+    sigma = _uniform(images, *BLUR, generator).flatten()
+    is_blurred = _chosen(images, blur_probability, generator)
+    return torch.where(is_blurred, blur(images, sigma), images)
 
 
-def change_brightness(images: torch.Tensor, jitter: float) -> torch.Tensor:
+def change_brightness(
+    images: torch.Tensor, jitter: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
     """Each image (of B C H W) times a factor of its own."""
-    return (images * _uniform(images, 1 - jitter, 1 + jitter)).clamp(0, 1)
+    return (images * _uniform(images, 1 - jitter, 1 + jitter, generator)).clamp(0, 1)
 
 
-def change_contrast(images: torch.Tensor, jitter: float) -> torch.Tensor:
+def change_contrast(
+    images: torch.Tensor, jitter: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
     """Distances of each image (of B C H W) from its mean times a factor of its own."""
     mean = images.mean((1, 2, 3), keepdim=True)
-    return (mean + (images - mean) * _uniform(images, 1 - jitter, 1 + jitter)).clamp(0, 1)
+    factors = _uniform(images, 1 - jitter, 1 + jitter, generator)
+    return (mean + (images - mean) * factors).clamp(0, 1)
 
 
 def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -61,14 +74,23 @@ def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return planes.view_as(images)
 
 
-def _uniform(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
+def _uniform(
+    images: torch.Tensor, low: float, high: float, generator: torch.Generator | None
+) -> torch.Tensor:
     """A number for each image (B 1 1 1)."""
-    return low + (high - low) * torch.rand(len(images), 1, 1, 1, device=images.device)
+    return low + (high - low) * _unit(images, generator)
 
 
-def _chosen(images: torch.Tensor, probability: float) -> torch.Tensor:
+def _chosen(
+    images: torch.Tensor, probability: float, generator: torch.Generator | None
+) -> torch.Tensor:
     """Which images (B 1 1 1) something happens to."""
-    return torch.rand(len(images), 1, 1, 1, device=images.device) < probability
+    return _unit(images, generator) < probability
+
+
+def _unit(images: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """A number in [0, 1) for each image (B 1 1 1)."""
+    return torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device)
 
 
 # --- boxes

@@ -117,13 +117,13 @@ def prepare_tested(
 ) -> dict[str, DecodedDataset]:
     """Each data set of `test_on`, with all its cases decoded as test cases; none in a dry run.
 
-    Raises BenchError for one that does not have the classes of the data sets trained on.
+    Raises BenchError for one whose images or classes are not those of the data sets trained on.
     """
     tested = {}
     for name in suite.test_on:
         dataset, code = registry.dataset(name, data, plugins)
         for trained in datasets.values():
-            check_same_classes(dataset.card, trained.prepared.index.card, suite)
+            check_comparable(dataset.card, trained.prepared.index.card, suite)
         records = dataset.records()
         if "classification" in suite.tasks:
             check_labels(dataset.card, records)
@@ -135,19 +135,30 @@ def prepare_tested(
     return tested
 
 
-def check_same_classes(tested: Card, trained: Card, suite: Suite) -> None:
+def check_comparable(tested: Card, trained: Card, suite: Suite) -> None:
     """Raise BenchError if a model of one data set means nothing on another one."""
-    compared: dict[str, tuple[object, object]] = {"channels": (tested.channels, trained.channels)}
+    compared: dict[str, tuple[object, object]] = {
+        "dimensions": (tested.ndim, trained.ndim),
+        "channels": (tested.channels, trained.channels),
+    }
+    if len(suite.size) == 3:  # values of images and slices are brought to [0, 1] in any case
+        compared["intensities"] = (_intensities(tested), _intensities(trained))
     if "segmentation" in suite.tasks:
         compared["classes"] = (tested.classes, trained.classes)
     if "classification" in suite.tasks:
         compared["labels"] = (tested.labels, trained.labels)
     for what, (there, here) in compared.items():
         if there != here:
+            remedy = "drop it, or rename them" if what in ("classes", "labels") else "drop it"
             raise BenchError(
                 f"test_on: {tested.id} given, whose {what} are {_listed(there)}; those of "
-                f"{trained.id} are {_listed(here)}; expected the same; drop it, or rename them"
+                f"{trained.id} are {_listed(here)}; expected the same; {remedy}"
             )
+
+
+def _intensities(card: Card) -> str:
+    """What volumes are z-scored by, in words."""
+    return "stored z-scored" if card.normalised else "z-scored here"
 
 
 def _listed(value: object) -> str:

@@ -10,7 +10,7 @@ from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
-    """What FixMatch adds. The weak view is that of `augment`."""
+    """What FixMatch adds. The weak view is that of `augment` (docs/augmentation.md#values)."""
 
     unlabelled_batch_size: int = Field(default=12, ge=1)
     weight: float = Field(default=1.0, ge=0)  # of the pseudo labels, in the whole run

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from bench.api import Run, TrainView
+from methods.augment import with_weak_view
 from methods.fixmatch.config import Config
 from methods.schedules import polynomial_decay
 from methods.semi_supervised import both_batches
@@ -28,7 +29,7 @@ class FixMatch(BackboneMethod):
 
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps: [labelled | weak] in one pass, strong in another (docs/methods/fixmatch.md)."""
-        config = self.config
+        config = with_weak_view(self.config)
         labelled, unlabelled = both_batches(view, run, config, "fixmatch")
         self.network = run.backbone().to(run.device).train()
         optimiser = optimizer(self.network.parameters(), config)

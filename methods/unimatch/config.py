@@ -10,7 +10,10 @@ from methods.config import TrainingConfig, shared
 
 
 class Config(TrainingConfig):
-    """What UniMatch adds, with the recipe for ACDC. The weak view is that of `augment`."""
+    """What UniMatch adds, with the recipe for ACDC.
+
+    The weak view is that of `augment` (docs/augmentation.md#values).
+    """
 
     unlabelled_batch_size: int = Field(default=12, ge=1)  # and as many to cut boxes from
     weight: float = Field(default=1.0, ge=0)  # of all terms on unlabelled images together

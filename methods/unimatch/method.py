@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from bench.api import Run, TrainView
-from methods.sampling import unlabelled_batches
+from methods.augment import with_weak_view
+from methods.sampling import CaseBatches, unlabelled_batches
 from methods.schedules import polynomial_decay
 from methods.semi_supervised import both_batches
 from methods.training import (
@@ -34,11 +35,9 @@ class UniMatch(BackboneMethod):
 
     def fit(self, view: TrainView, run: Run) -> None:
         """T steps on labelled, unlabelled and mix images (docs/methods/unimatch.md#loss)."""
-        config = self.config
+        config = with_weak_view(self.config)
         labelled, unlabelled = both_batches(view, run, config, "unimatch")
-        others = unlabelled_batches(
-            view.unlabelled, config.unlabelled_batch_size, run, config.augment, "mix"
-        )
+        others = _mix_batches(view, run, config)
         network = run.backbone().to(run.device).train()
         self.network = network
         optimiser = optimizer(network.parameters(), config)
@@ -92,6 +91,12 @@ class UniMatch(BackboneMethod):
     def _boxes(self, images: torch.Tensor) -> torch.Tensor:
         height, width = images.shape[2:]
         return cutmix_boxes(len(images), (height, width), self.config.cutmix, images.device)
+
+
+def _mix_batches(view: TrainView, run: Run, config: Config) -> CaseBatches[torch.Tensor]:
+    """Further unlabelled images, to cut boxes from."""
+    count = config.unlabelled_batch_size
+    return unlabelled_batches(view.unlabelled, count, run, config.augment, "mix")
 
 
 METHOD = UniMatch

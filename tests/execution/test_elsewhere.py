@@ -13,6 +13,7 @@ from bench.data.index import read_index, write_index
 from bench.errors import BenchError, NotFiniteError
 from bench.execution.prediction import elsewhere, predict
 from bench.metrics.built_in import BUILT_IN
+from bench.planning.datasets import check_comparable
 from bench.planning.plan_file import read_plan
 from bench.scoring.elsewhere import ElsewhereFolder, score_elsewhere
 from bench.store import Store
@@ -186,6 +187,37 @@ def test_other_classes_are_refused_when_planned(
 ) -> None:
     with pytest.raises(BenchError, match=line):
         plan(toy_suite(**changes), Store(tmp_path / "runs" / "toy"), plugins)
+
+
+@pytest.mark.parametrize(
+    ("size", "change", "line"),
+    [
+        (
+            [32, 32],
+            {"ndim": 3},
+            "dimensions are 3; those of tiny are 2; expected the same",
+        ),
+        ([32, 32], {"channels": 3}, "channels are 3; those of tiny are 1"),
+        (
+            [16, 16, 16],
+            {"normalised": True},
+            "intensities are stored z-scored; those of tiny are z-scored here",
+        ),
+    ],
+)
+def test_images_of_another_kind_are_refused(
+    size: list[int], change: dict[str, int], line: str
+) -> None:
+    suite = toy_suite(test_on=["other"]).model_copy(update={"size": size})
+    check_comparable(replace(Tiny.card, id="other"), Tiny.card, suite)
+    with pytest.raises(BenchError, match=f"test_on: other given, whose {line}"):
+        check_comparable(replace(Tiny.card, id="other", **change), Tiny.card, suite)
+
+
+def test_slices_may_come_from_volumes_that_are_stored_z_scored() -> None:
+    """Their values are brought to [0, 1] like all others."""
+    stored = replace(Tiny.card, id="other", normalised=True)
+    check_comparable(stored, Tiny.card, toy_suite(test_on=["other"]))
 
 
 def test_a_suite_that_cannot_be_tested_elsewhere_is_refused() -> None:

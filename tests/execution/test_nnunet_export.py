@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.api import IGNORED, Dataset, RawCase, Record
-from bench.errors import BenchError
+from bench.errors import BenchError, DataProblem
 from bench.execution.prediction.nnunet_export import write_nnunet
 from bench.planning.split import Split
 from datasets.nnunet import DATASETS
@@ -84,3 +84,23 @@ def test_bad_requests_are_refused_before_anything_is_written(
     (tmp_path / "Dataset101_x").mkdir()
     with pytest.raises(BenchError, match="is there already"):
         write_nnunet(tiny, drawn(tiny), 0, 2, tmp_path / "Dataset101_x")
+
+
+class Torn(Tiny):
+    """Data whose last test image cannot be read."""
+
+    def read(self, record: Record) -> RawCase:
+        if record.id == self.records()[-1].id:
+            raise DataProblem(f"{record.id}: cannot be read")
+        return super().read(record)
+
+
+def test_an_export_that_fails_leaves_nothing_and_can_be_asked_for_again(tmp_path: Path) -> None:
+    target = tmp_path / "raw" / "Dataset101_tiny"
+    torn = Torn("tiny", None)
+    with pytest.raises(DataProblem, match="cannot be read"):
+        write_nnunet(torn, drawn(torn), 0, 2, target)
+    assert list(target.parent.iterdir()) == []
+    tiny = Tiny("tiny", None)
+    write_nnunet(tiny, drawn(tiny), 0, 2, target)
+    assert [folder.name for folder in target.parent.iterdir()] == ["Dataset101_tiny"]

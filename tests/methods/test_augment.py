@@ -4,11 +4,21 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from methods.augment import AUGMENT, Augment, flips, keep_unchanged, rotate_case, ssl4mis
+from methods import augment as augmentations
+from methods.augment import (
+    AUGMENT,
+    Augment,
+    flips,
+    keep_unchanged,
+    rotate_case,
+    ssl4mis,
+    with_weak_view,
+)
+from methods.unimatch.config import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -89,6 +99,7 @@ def test_flips_of_volumes_reach_every_axis() -> None:
     st.integers(0, 999),
 )
 def test_sides_keep_their_lengths(size: tuple[int, ...], name: str, seed: int) -> None:
+    assume(name != "unimatch" or len(size) == 2)
     images, masks = AUGMENT[name](
         torch.zeros(3, 1, *size), torch.zeros(3, *size, dtype=torch.long), generator(seed)
     )
@@ -231,3 +242,39 @@ def test_ssl4mis_turns_and_flips_every_volume() -> None:
 def test_ssl4mis_never_moves_along_the_third_axis() -> None:
     depth = torch.arange(5).expand(60, 4, 4, 5)
     assert torch.equal(ssl4mis(depth[:, None].float(), depth, generator(6))[1], depth)
+
+
+# --- unimatch
+
+
+def test_unimatch_moves_as_ssl4mis_does_and_changes_values() -> None:
+    masks = torch.randint(0, 4, (40, 12, 12), generator=generator(1))
+    images = 0.2 + 0.15 * masks[:, None]
+    weak, weak_masks = ssl4mis(images, masks, generator(2))
+    strong, strong_masks = AUGMENT["unimatch"](images, masks, generator(2))
+    assert torch.equal(strong_masks, weak_masks)
+    changed = (strong != weak).flatten(1).any(1).float().mean().item()
+    assert changed == pytest.approx(1 - 0.2 * 0.5, abs=0.15)
+    assert strong.min() >= 0
+    assert strong.max() <= 1
+
+
+def test_unimatch_has_the_strong_view_of_the_learner() -> None:
+    config = Config()
+    assert config.jitter == augmentations.JITTER
+    assert config.jitter_probability == augmentations.JITTER_PROBABILITY
+    assert config.blur_probability == augmentations.BLUR_PROBABILITY
+
+
+def test_unimatch_is_refused_for_volumes() -> None:
+    images, masks = labelled_noise(2, 4, 4, 4)
+    with pytest.raises(ValueError, match="'unimatch' given for volumes"):
+        AUGMENT["unimatch"](images, masks, generator())
+
+
+@pytest.mark.parametrize("name", sorted(AUGMENT))
+def test_learners_that_make_strong_views_take_the_weak_one(name: str) -> None:
+    config = Config(augment=name, cutmix=0.3)
+    weak = with_weak_view(config)
+    assert weak.augment == {"unimatch": "ssl4mis"}.get(name, name)
+    assert weak.cutmix == 0.3

@@ -1,6 +1,7 @@
 """All methods of the project keep the contract that third parties are asked to keep."""
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -9,6 +10,16 @@ from bench.testing import MethodContract, toy_view
 
 class TestSupervised(MethodContract):
     method = "supervised"
+
+
+class TestSupervisedAugmentedAsNNUNet(MethodContract):
+    method = "supervised"
+    config: ClassVar[dict[str, Any]] = {"batch_size": 4, "augment": "nnunet_elastic"}
+
+
+class TestFixMatchAugmentedAsNNUNet(MethodContract):
+    method = "fixmatch"
+    config: ClassVar[dict[str, Any]] = {**MethodContract.config, "augment": "nnunet"}
 
 
 class TestMeanTeacher(MethodContract):

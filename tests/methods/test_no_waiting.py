@@ -136,7 +136,13 @@ def train(name: str, view: TrainView, run: WatchedRun, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "augment"), [*((name, "flips") for name in sorted(CONFIGS)), ("supervised", "ssl4mis")]
+    ("name", "augment"),
+    [
+        *((name, "flips") for name in sorted(CONFIGS)),
+        ("supervised", "ssl4mis"),
+        ("supervised", "unimatch"),
+        ("supervised", "nnunet_elastic"),
+    ],
 )
 def test_no_step_waits(name: str, augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     view = toy_view(1, 2)

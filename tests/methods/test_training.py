@@ -148,7 +148,7 @@ def test_unlabelled_volumes_give_batches_of_patches() -> None:
     assert (u.shape, u.dtype) == ((4, 1, 16, 16, 16), torch.float32)
 
 
-@pytest.mark.parametrize("augment", ["none", "flips", "ssl4mis"])
+@pytest.mark.parametrize("augment", ["none", "flips", "ssl4mis", "nnunet_elastic"])
 def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         labelled = list(islice(labelled_batches(volumes(), 2, volume_run(seed), augment), 4))
@@ -162,6 +162,14 @@ def test_batches_of_cases_follow_the_seed_of_the_run(augment: str) -> None:
     assert all(map(torch.equal, first, drawn(0)))
     assert not any(map(torch.equal, first, drawn(1)))
     assert not torch.equal(first[0], first[2])
+
+
+def test_batches_that_are_drawn_under_autocast_are_augmented_in_float32() -> None:
+    """Matrix products of the blur would be in bfloat16, as in a step of DTC."""
+    with torch.autocast("cpu", torch.bfloat16):
+        within = list(islice(unlabelled_batches(volumes(), 4, volume_run(), "nnunet"), 4))
+    outside = islice(unlabelled_batches(volumes(), 4, volume_run(), "nnunet"), 4)
+    assert all(map(torch.equal, within, outside))
 
 
 def test_oblong_images_are_rotated_on_their_native_grids() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from bench.api import IGNORED, Card, Dataset, RawCase, Record
 from bench.data import geometry
 from bench.errors import BenchError
 from bench.execution.prediction.export import nifti_image
-from bench.files import csv_text
+from bench.files import csv_text, hosts
 from bench.names import file_name
 from bench.planning.split import Split
 
@@ -26,8 +28,8 @@ COLOURS = 3  # a picture holds them in one file
 def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, target: Path) -> str:
     """Write a dataset folder of nnU-Net, and say so; test masks are never written.
 
-    Raises BenchError for a folder that nnU-Net would not find or that is there, for ids that are no
-    file names, and where the draw does not exist.
+    The folder is there once it is whole. Raises BenchError for a folder that nnU-Net would not find
+    or that is there, for ids that are no file names, and where the draw does not exist.
     """
     _check_target(target)
     patients = _labelled_patients(drawn, subset, labelled)
@@ -35,9 +37,31 @@ def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, tar
     training = [by_id[case] for case in drawn.train if drawn.groups[case] in patients]
     test = [by_id[case] for case in drawn.test]
     _check_names([*training, *test])
+    with _part_of(target) as part:
+        _write_cases(dataset, training, test, part)
+    return f"{target}: {len(training)} training and {len(test)} test cases for nnU-Net"
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[Path]:
+    """A folder beside the target that becomes it when all is written, and goes if that fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = hosts.temporary_name(target)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_cases(
+    dataset: Dataset, training: Sequence[Record], test: Sequence[Record], target: Path
+) -> None:
     ending = ".png" if dataset.card.ndim == 2 else ".nii.gz"
     for folder in ("imagesTr", "labelsTr", "imagesTs"):
-        (target / folder).mkdir(parents=True)
+        (target / folder).mkdir()
     for record in training:
         raw = dataset.read(record)
         _write_images(raw, dataset.card, target / "imagesTr" / record.id, ending)
@@ -46,7 +70,6 @@ def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, tar
         raw = dataset.read(record)
         _write_images(raw, dataset.card, target / "imagesTs" / record.id, ending)
     _write_tables(dataset.card, training, target, ending)
-    return f"{target}: {len(training)} training and {len(test)} test cases for nnU-Net"
 
 
 def _check_target(target: Path) -> None:
