@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.api import Region
+from bench.data.regions import label_maps
+
 if TYPE_CHECKING:
     import torch
 
@@ -144,13 +147,15 @@ def to_native(
     shape: tuple[int, ...],
     axis: int | None = None,
     factors: Sequence[int] = (),
+    regions: Sequence[Region] = (),
 ) -> NDArray[np.uint8]:
     """Label map (*S) on the native grid: probabilities are resized, then the argmax is taken.
 
-    Arguments are those of `resize_to_native`.
+    Probabilities of `regions` are painted. Other arguments are those of `resize_to_native`.
     """
     resized = resize_to_native(probabilities, shape, axis, factors)
-    labels: NDArray[np.uint8] = resized.argmax(1).to("cpu").numpy().astype(np.uint8)
+    painted = label_maps(resized, regions)
+    labels: NDArray[np.uint8] = painted.to("cpu").numpy().astype(np.uint8)
     return labels[0] if axis is None else np.moveaxis(labels, 0, axis)
 
 

@@ -140,6 +140,7 @@ def check_same_classes(tested: Card, trained: Card, suite: Suite) -> None:
     compared: dict[str, tuple[object, object]] = {"channels": (tested.channels, trained.channels)}
     if "segmentation" in suite.tasks:
         compared["classes"] = (tested.classes, trained.classes)
+        compared["regions"] = (tested.regions, trained.regions)
     if "classification" in suite.tasks:
         compared["labels"] = (tested.labels, trained.labels)
     for what, (there, here) in compared.items():
