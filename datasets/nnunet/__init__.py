@@ -156,6 +156,7 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         slice_axis=thickest_axis(first_file) if ndim == 3 else 0,
         oriented=facts.is_nifti,
         ignore=facts.ignore,
+        regions=facts.regions,
     )
 
 

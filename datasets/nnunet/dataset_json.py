@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.api import Region
 from bench.errors import DataProblem, cut, shown
+from datasets.nnunet.regions import class_numbers, has_regions, read_regions
 
 NIFTI = (".nii.gz", ".nii")
 PICTURES = (".png", ".tif", ".tiff", ".bmp")
@@ -27,6 +29,7 @@ class DatasetJson:
     reference: str = "unknown"
     cases: int | None = None  # training cases, as numTraining says
     ignore: bool = False  # the number behind those of the classes marks pixels without a class
+    regions: tuple[Region, ...] = ()  # that overlap, in the order in which they are painted
     normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
 
     @property
@@ -44,15 +47,21 @@ def read_dataset_json(path: Path) -> DatasetJson:
             f"{path}: file_ending {shown(ending)}; expected one of {', '.join(NIFTI + PICTURES)}; "
             "convert the files"
         )
+    labels: Any = given.get("labels")
+    regions: tuple[Region, ...] = ()
+    if has_regions(labels):
+        regions = read_regions(path, labels, given.get("regions_class_order"))
+        labels = class_numbers(labels)
     return DatasetJson(
         channels=_read_channels(path, given),
-        classes=_read_classes(path, given.get("labels")),
+        classes=_read_classes(path, labels),
         ending=ending,
         title=str(given.get("name") or ""),
         licence=str(given.get("licence") or given.get("license") or "unknown"),
         reference=str(given.get("reference") or "unknown"),
         cases=_read_count(path, given.get("numTraining")),
-        ignore=_has_ignore(given.get("labels")),
+        ignore=_has_ignore(labels),
+        regions=regions,
         normals=given.get("normals") is True,
     )
 
@@ -156,14 +165,8 @@ def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:
-    """Raise DataProblem on regions and values that are not whole numbers."""
+    """Raise DataProblem on values that are not whole numbers."""
     for name, number in numbers.items():
-        if isinstance(number, list):
-            raise DataProblem(
-                f"{path}: label '{cut(name)}' is a region {shown(number)}; "
-                "expected one number for each class, as regions may overlap; "
-                "give each part a label of its own"
-            )
         if type(number) is not int:
             raise DataProblem(
                 f"{path}: label '{cut(name)}' is {shown(number)}; expected a whole number; "
