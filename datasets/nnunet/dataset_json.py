@@ -30,6 +30,7 @@ class DatasetJson:
     cases: int | None = None  # training cases, as numTraining says
     ignore: bool = False  # the number behind those of the classes marks pixels without a class
     regions: tuple[Region, ...] = ()  # that overlap, in the order in which they are painted
+    version: int = 2  # of nnU-Net, which the keys are of; the Decathlon has those of 1
     normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
 
     @property
@@ -62,6 +63,7 @@ def read_dataset_json(path: Path) -> DatasetJson:
         cases=_read_count(path, given.get("numTraining")),
         ignore=_has_ignore(labels),
         regions=regions,
+        version=1 if _is_version_1(given) else 2,
         normals=given.get("normals") is True,
     )
 
@@ -107,8 +109,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Channel names in order, from `channel_names` or, in version 1, `modality`."""
-    is_version_1 = "modality" in given and "channel_names" not in given
-    key = "modality" if is_version_1 else "channel_names"
+    key = "modality" if _is_version_1(given) else "channel_names"
     names = given.get(key)
     if not _are_numbered(names):
         raise DataProblem(
@@ -117,6 +118,10 @@ def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
         )
     assert isinstance(names, dict)
     return tuple(str(names[str(number)]) for number in range(len(names)))
+
+
+def _is_version_1(given: Mapping[str, Any]) -> bool:
+    return "modality" in given and "channel_names" not in given
 
 
 def _are_numbered(names: Any) -> bool:
