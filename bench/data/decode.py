@@ -258,7 +258,7 @@ def _described(entry: CaseEntry) -> dict[str, Any]:
     """An entry as the hash of the content sees it: without what follows from the arrays."""
     fields = asdict(entry)
     del fields["classes_on_grid"]
-    for name in ("volume", "affine"):
+    for name in ("volume", "affine", "inner"):
         if fields[name] is None:
             del fields[name]
     return fields

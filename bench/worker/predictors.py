@@ -92,7 +92,8 @@ class Predictor:
             images += len(probabilities)
             count += len(group)
             parts = probabilities.split([len(array) for _, array in group])
-            for (entry, _), part in zip(group, parts, strict=True):
+            for (entry, _), framed in zip(group, parts, strict=True):
+                part = geometry.without_frame(framed, entry.inner)
                 file = folder / f"{file_name(entry.id)}.npz"
                 arrays = self._kept_arrays(part, entry)
                 np.savez_compressed(file, **arrays)
