@@ -77,6 +77,15 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """One target that unites classes of masks, as the whole tumour does; regions may overlap."""
+
+    name: str
+    classes: tuple[int, ...]  # class numbers whose pixels it has
+    paint: int  # the class that label maps hold where it is the last region predicted
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """What all cases of a data set share on the training grid."""
 
@@ -87,6 +96,14 @@ class Spec:
     size: tuple[int, ...]  # *S of what a method trains on and segments: images, or patches in 3D
     intensity: tuple[float, float] | None  # range: (0, 1) in 2D; None in 3D, where it is z-scored
     normals: bool  # whether some cases have no lesion
+    # Of a method whose card says that it trains on regions, where the data set has some: it gives a
+    # probability of each by a sigmoid. Masks hold class numbers all the same.
+    regions: tuple[Region, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many maps, or logits of an image, a network gives: one for each region or class."""
+        return len(self.regions) or self.classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +166,8 @@ class Run(Protocol):
     def backbone(self) -> torch.nn.Module:
         """A fresh network of the suite for `spec.task`, initialised from the seed of `backbone`.
 
-        It maps images (B C *S) to logits: (B K *S) in segmentation, (B K) in classification. It
-        lies on the CPU.
+        It maps images (B C *S) to logits: (B K *S) in segmentation, (B K) in classification; where
+        `spec` has regions, (B R *S). It lies on the CPU.
         """
         ...
 
@@ -194,7 +211,10 @@ class Segments(Protocol):
     """Segments images."""
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K *S) for images (B C *S) on the training grid; they sum to 1 over K."""
+        """Probabilities (B K *S) for images (B C *S) on the training grid; they sum to 1 over K.
+
+        Where `spec` has regions: (B R *S), of each region by itself.
+        """
         ...
 
 
@@ -269,6 +289,16 @@ class Card:
     oriented: bool = False
     # masks may hold IGNORED: such pixels are left out of losses and scores
     ignore: bool = False
+    # scored in place of the classes, in the order in which they are painted into a label map
+    regions: tuple[Region, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Region, ...]:
+        """What is scored in each case: the regions, or else each foreground class by itself."""
+        if self.regions:
+            return self.regions
+        foreground = enumerate(self.classes[1:], 1)
+        return tuple(Region(name, (number,), number) for number, name in foreground)
 
 
 @dataclass(frozen=True, slots=True)

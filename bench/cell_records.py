@@ -17,6 +17,9 @@ from bench.names import EXTERNAL
 
 PROTOCOL = "2"  # raise it when a rule of the protocol or of scoring changes what a result means
 STEPS_BELOW = 2**63  # MLflow keeps a step in 64 bits
+# Among inference settings: what a method gives probabilities of where it is not of classes.
+TARGETS = "targets"
+REGIONS = "regions"
 PredictionSet = Literal["last", "best", "augmented"]
 
 

@@ -47,6 +47,7 @@ class CardFields(TypedDict, total=False):
     warning: str
     requires: Requirements
     precisions: list[Literal["float32", "bfloat16"]]  # what its training can be computed in
+    targets: list[Literal["classes", "regions"]]  # what it can give probabilities of
     files: list[str]
     published_steps: dict[str, int]
     resources: dict[str, Any]

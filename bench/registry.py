@@ -132,6 +132,11 @@ class MethodInfo:
             return ("float32", "bfloat16")
         return tuple(self.card.get("precisions", ["float32"]))
 
+    @property
+    def takes_regions(self) -> bool:
+        """Whether it is trained on regions that overlap; others need a softmax over classes."""
+        return "regions" in self.card.get("targets", ["classes"])
+
     def refusal(
         self, card: Card, task: Task, ndim: int, all_labelled: bool, network: str
     ) -> str | None:

@@ -18,6 +18,9 @@ KEY = re.compile(r"[0-9a-f]{20}")  # of a cell, a part or a study
 RUNNING = ".running."  # and a process: the mark of a launch
 LEFT_AFTER_S = 86400.0  # of another machine, when nothing was heard of its process meanwhile
 PROBABILITIES = "probabilities.npz"  # the predictions of a classification cell
+# Arrays beside a stored label map, where a suite keeps them.
+CLASS_PROBABILITIES = "probabilities"  # K *S
+REGION_PROBABILITIES = "region_probabilities"  # R *S, of a method that is trained on regions
 
 
 class Store:

@@ -17,7 +17,17 @@ import pytest
 import torch
 
 from bench import hashing, registry
-from bench.api import Build, Case, Classifies, Method, Segments, Spec, Task, TrainView
+from bench.api import (
+    Build,
+    Case,
+    Classifies,
+    Method,
+    Region,
+    Segments,
+    Spec,
+    Task,
+    TrainView,
+)
 from bench.api import Saved as SavedProtocol
 from bench.errors import BenchError
 from bench.registry import MethodInfo
@@ -254,6 +264,21 @@ class MethodContract:
             assert torch.isfinite(result).all()
             assert result.min() >= 0
             assert torch.allclose(result.sum(1), torch.ones(4, SIDE, SIDE), atol=1e-4)
+
+    def test_regions_have_a_probability_each_if_its_card_names_them(self) -> None:
+        """A whole and its part: they overlap, and need not sum to 1."""
+        info = self.info()
+        if not info.takes_regions:
+            return
+        regions = (Region("whole", (1, 2), 1), Region("part", (2,), 2))
+        view = toy_view(classes=3)
+        view = replace(view, spec=replace(view.spec, regions=regions))
+        method, _ = self.fitted(view)
+        assert isinstance(method, Segments), "a method must offer segment(images)"
+        result = method.segment(_images(view))
+        assert result.shape == (4, len(regions), SIDE, SIDE)
+        assert result.min() >= 0
+        assert result.max() <= 1
 
     def test_it_classifies_if_its_card_says_so(self) -> None:
         """It gives probabilities for two and three labels, and its state fills a fresh object."""

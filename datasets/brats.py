@@ -1,7 +1,8 @@
 """BraTS: gliomas in four MRI sequences, in the layouts of 2017 to 2024.
 
-`brats` has the parts of a tumour as classes. `brats:wt`, `brats:tc` and `brats:et` have one of the
-challenge's regions as their one class: whole tumour, tumour core, enhancing tumour.
+`brats` has the parts of a tumour as classes. `brats:regions` has them too, and is scored by the
+challenge's regions, which overlap: whole tumour, tumour core, enhancing tumour. `brats:wt`,
+`brats:tc` and `brats:et` have one of these as their one class.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Card, DatasetFactory, RawCase, Record
+from bench.api import Card, DatasetFactory, RawCase, Record, Region
 from bench.errors import DataProblem, shown
 from datasets.readers.nifti import NO_ORIENTATION, read_nifti_mask, read_stack
 from datasets.readers.pairing import first_names, missing_folder, natural_key, refuse_odd_name
@@ -43,12 +44,14 @@ CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
 CAVITY = "resection cavity"
 VALUES = (*CLASSES, "enhancing tumour until 2021, cavity since 2024")  # of pixels of a mask
 ENHANCING = 3  # which is 4 in masks until 2021; since 2024, 4 is a cavity
-# Which classes a region has.
+# The larger ones first, each painted as the class that no smaller one has.
 REGIONS = {
-    "wt": ("whole tumour", (1, 2, 3)),
-    "tc": ("tumour core", (1, 3)),
-    "et": ("enhancing tumour", (3,)),
+    "wt": Region("whole tumour", (1, 2, 3), 2),
+    "tc": Region("tumour core", (1, 3), 1),
+    "et": Region("enhancing tumour", (3,), 3),
 }
+CAVITY_REGION = Region(CAVITY, (4,), 4)  # since 2024, beside the tumour
+ALL_REGIONS = "regions"
 
 CARD = Card(
     id="brats",
@@ -85,18 +88,25 @@ class Brats:
 
     def __init__(self, dataset_id: str, data_folder: Path | None) -> None:
         """Raises DataProblem on a region that is none, and where files of cases are missing."""
-        self.region = _region_of(dataset_id)
+        part = _part_of(dataset_id)
+        self.region = REGIONS.get(part)
         self.root = _find_root(data_folder)
         self.cases = _find_cases(self.root)
         self.year = _year_of_all(self.root, list(self.cases))
         classes: tuple[str, ...] = CLASSES
         if self.region:
-            classes = ("background", REGIONS[self.region][0])
+            classes = ("background", self.region.name)
         elif self.year == AFTER_TREATMENT:
             classes = (*CLASSES, CAVITY)
         source = f"{CARD.source} {self.year}"
-        has_empty = self.region in ("tc", "et")
-        self.card = replace(CARD, id=dataset_id, classes=classes, source=source, normals=has_empty)
+        self.card = replace(
+            CARD,
+            id=dataset_id,
+            classes=classes,
+            source=source,
+            normals=part in ("tc", "et"),
+            regions=_regions_of(self.year) if part == ALL_REGIONS else (),
+        )
 
     def records(self) -> list[Record]:
         """All cases with a segmentation, in natural order. Raises DataProblem."""
@@ -138,18 +148,24 @@ class Brats:
             numbers = np.minimum(values, ENHANCING)
         if not self.region:
             return numbers
-        return np.isin(numbers, REGIONS[self.region][1]).astype(np.uint8)
+        return np.isin(numbers, self.region.classes).astype(np.uint8)
 
 
-def _region_of(dataset_id: str) -> str:
-    """The region that an id names, or an empty text. Raises DataProblem on others."""
-    region = dataset_id.partition(":")[2]
-    if ":" in dataset_id and region not in REGIONS:
+def _part_of(dataset_id: str) -> str:
+    """The region that an id names, `regions`, or an empty text. Raises DataProblem on others."""
+    part = dataset_id.partition(":")[2]
+    if ":" in dataset_id and part not in (*REGIONS, ALL_REGIONS):
         raise DataProblem(
             f"dataset {shown(dataset_id)}; expected brats, or one of its regions as "
-            f"brats:{', brats:'.join(REGIONS)}; fix the name"
+            f"brats:{', brats:'.join(REGIONS)}, or all of them as brats:{ALL_REGIONS}; fix the name"
         )
-    return region
+    return part
+
+
+def _regions_of(year: str) -> tuple[Region, ...]:
+    """The regions that a year is scored by."""
+    regions = tuple(REGIONS.values())
+    return (*regions, CAVITY_REGION) if year == AFTER_TREATMENT else regions
 
 
 def _find_root(data_folder: Path | None) -> Path:
@@ -270,4 +286,4 @@ def _open(dataset_id: str, data_folder: Path | None) -> Brats:
 
 
 DATASETS: dict[str, DatasetFactory] = {"brats": _open}
-"""Family: the id is brats, brats:wt, brats:tc or brats:et."""
+"""Family: the id is brats, brats:regions, brats:wt, brats:tc or brats:et."""

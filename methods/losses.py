@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from bench.api import Task
+from bench.api import Region, Spec, Task
 
 # Of logits (B K *S) and masks (B *S) or, in classification, of logits (B K) and labels (B).
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -35,7 +36,11 @@ def dice_loss(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     (docs/methods/common.md#losses, eq. 2).
     """
     truth = class_maps(masks, probabilities.shape[1]).to(probabilities.dtype)
-    probabilities = without_ignored(probabilities, masks)
+    return _dice_of_maps(without_ignored(probabilities, masks), truth)
+
+
+def _dice_of_maps(probabilities: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """1 - soft Dice of maps (B K *S), each with its truth of zeros and ones, averaged over K."""
     axes = [0, *range(2, probabilities.ndim)]
     overlap = (probabilities * truth).sum(axes)
     total = (probabilities**2).sum(axes) + truth.sum(axes)  # ones and zeros are their squares
@@ -62,6 +67,43 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
 def task_loss(task: Task) -> Loss:
     """What a supervised step minimises: `segmentation_loss`, in classification cross-entropy."""
     return cross_entropy if task == "classification" else segmentation_loss
+
+
+def spec_loss(spec: Spec) -> Loss:
+    """The loss of the task; of a method that is trained on regions, `region_loss`."""
+    if spec.regions:
+        return partial(region_loss, regions=spec.regions)
+    return task_loss(spec.task)
+
+
+def region_maps(masks: torch.Tensor, regions: Sequence[Region]) -> torch.Tensor:
+    """Where each region is (B R *S), true or false, of masks (B *S) of class numbers."""
+    maps = []
+    for region in regions:
+        inside = masks == region.classes[0]
+        for number in region.classes[1:]:
+            inside = inside | (masks == number)
+        maps.append(inside)
+    return torch.stack(maps, 1)
+
+
+def region_loss(
+    logits: torch.Tensor, masks: torch.Tensor, regions: Sequence[Region]
+) -> torch.Tensor:
+    """(binary cross-entropy + Dice) / 2 of logits (B R *S) and masks (B *S), mean over regions.
+
+    Source: docs/methods/common.md#regions, eq. 4.
+    """
+    truth = region_maps(masks, regions).to(logits.dtype)
+    known = (masks >= 0)[:, None].to(logits.dtype)
+    each = binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    entropy = (each * known).sum() / (known.sum() * len(regions)).clamp(min=1)
+    return 0.5 * (entropy + _dice_of_maps(logits.sigmoid() * known, truth))
+
+
+def as_probabilities(logits: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """Logits (B K *S) after a softmax over classes; those of regions (B R *S) after a sigmoid."""
+    return logits.sigmoid() if spec.regions else logits.softmax(1)
 
 
 def class_dice(probabilities: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

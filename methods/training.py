@@ -16,11 +16,15 @@ from bench.api import Case, Run, Spec
 from methods.config import TrainingConfig
 from methods.losses import (
     Loss,
+    as_probabilities,
     class_dice,
     class_maps,
     dice_loss,
     known_cross_entropy,
+    region_loss,
+    region_maps,
     segmentation_loss,
+    spec_loss,
     task_loss,
     without_ignored,
 )
@@ -41,6 +45,7 @@ __all__ = [
     "Batch",
     "Loss",
     "add_prefix",
+    "as_probabilities",
     "autocast",
     "batches",
     "class_dice",
@@ -56,8 +61,11 @@ __all__ = [
     "optimise",
     "optimizer",
     "probabilities",
+    "region_loss",
+    "region_maps",
     "segmentation_loss",
     "set_learning_rate",
+    "spec_loss",
     "steps",
     "strip_prefix",
     "task_loss",
@@ -83,8 +91,8 @@ class BackboneMethod:
         self.spec = spec
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B K *S) of images (B C *S)."""
-        return probabilities(self.network, images)
+        """Probabilities (B K *S) of images (B C *S); where the spec has regions, (B R *S)."""
+        return probabilities(self.network, images, self.spec)
 
     def classify(self, images: torch.Tensor) -> torch.Tensor:
         """Probabilities (B K) of images (B C H W)."""
@@ -170,10 +178,10 @@ def train_supervised(
     """T supervised steps on labelled cases; the network is left as it is after the last one.
 
     `labelled` are batches of these cases, by default all drawn with equal probability. Minimises
-    `loss_of` (logits, targets), by default the loss of the task. A loss that changes from step to
+    `loss_of` (logits, targets), by default the loss of the spec. A loss that changes from step to
     step has `state_dict` and `load_state_dict`.
     """
-    loss_of = loss_of or task_loss(run.spec.task)
+    loss_of = loss_of or spec_loss(run.spec)
     network.to(run.device).train()
     optimiser = optimizer(network.parameters(), config)
     if labelled is None:
@@ -193,11 +201,16 @@ def train_supervised(
 
 
 @torch.no_grad()
-def probabilities(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Softmax (B K *S) of a segmenter or (B K) of a classifier, in evaluation mode."""
+def probabilities(
+    network: nn.Module, images: torch.Tensor, spec: Spec | None = None
+) -> torch.Tensor:
+    """Softmax (B K *S) of a segmenter or (B K) of a classifier, in evaluation mode.
+
+    With a spec that has regions, the sigmoid of each (B R *S).
+    """
     network.eval()
-    result: torch.Tensor = network(images).float().softmax(1)
-    return result
+    logits: torch.Tensor = network(images).float()
+    return logits.softmax(1) if spec is None else as_probabilities(logits, spec)
 
 
 def add_prefix(prefix: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from bench.board.protocol_card import methods_by_precision
 from bench.board.rows import RowCells
 from bench.board.schema import BoardCell, Status, StudyHistory
-from bench.names import DEFAULT, row_label
+from bench.cell_records import REGIONS, TARGETS
+from bench.names import DEFAULT, EXTERNAL, row_label
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.labelled_images import Contender, unequal_counts
 from bench.planning.plan_file import MethodCard, Plan
@@ -34,6 +35,7 @@ def caveats(
         "Images behind a budget": f"{'; '.join(images)}.",
         "Labels used": " ".join(labels),
         **_labelled_images_a_step(plan),
+        **_regions(plan),
         "Checkpoint": _checkpoint(plan),
         "Differences from the papers": _deviations(plan.methods),
         "Known failures": _failures(cells),
@@ -84,6 +86,36 @@ def _labelled_images_a_step(plan: Plan) -> dict[str, str]:
             f"{'; '.join(shares)}. Gains are partly those of the larger batch."
         )
     return {"Labelled images a step": " ".join(sentences)} if sentences else {}
+
+
+def _regions(plan: Plan) -> dict[str, str]:
+    """Which methods are trained on regions that overlap; nothing where no data set has some."""
+    sentences = []
+    for name, dataset in plan.datasets.items():
+        on_regions, on_classes = _trained_on_regions(plan, name)
+        if not dataset.regions or not (on_regions or on_classes):
+            continue
+        regions = ", ".join(region.name for region in dataset.regions)
+        sentences.append(f"{name} is scored by regions, which may overlap: {regions}.")
+        if on_regions:
+            sentences.append(f"Trained on them, with a sigmoid each: {', '.join(on_regions)}.")
+        if on_classes:
+            sentences.append(
+                f"Trained on classes with a softmax, and united: {', '.join(on_classes)}."
+            )
+    return {"Regions": " ".join(sentences)} if sentences else {}
+
+
+def _trained_on_regions(plan: Plan, dataset: str) -> tuple[list[str], list[str]]:
+    """The methods that segment a data set: those trained on its regions, and all others."""
+    targets: dict[str, bool] = {}
+    for cell in plan.cells:
+        is_trained = cell.task == "segmentation" and cell.method != EXTERNAL and not cell.refusal
+        if cell.dataset == dataset and is_trained:
+            title = _title(plan, (cell.method, DEFAULT))
+            targets[title] = cell.inference_settings.get(TARGETS) == REGIONS
+    on_regions = [title for title, has_regions in targets.items() if has_regions]
+    return on_regions, [title for title, has_regions in targets.items() if not has_regions]
 
 
 def _title(plan: Plan, contender: Contender) -> str:

@@ -331,7 +331,8 @@ def _masks_on_grid(decoded: Path, index: Index, cases: Sequence[str]) -> NDArray
     """N H W: the reference masks on the training grid."""
     native: Mapping[str, NDArray[np.uint8]] = cache.native_masks(decoded, index)
     size = tuple(index.spec.size)
-    return np.stack([geometry.mask_to_grid(native[case], size) for case in cases])
+    inner = {entry.id: entry.inner for entry in index.test}
+    return np.stack([geometry.mask_to_grid(native[case], size, inner[case]) for case in cases])
 
 
 def _eight_bits(image: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -42,7 +42,7 @@ def data_get(
     home = data / dataset
     if _problem_of(opens, data) or missing_groups(source, home):
         _say_what_is_unchecked(source)
-        with _download_display() as show:
+        with download_display() as show:
             fetch = Fetch(
                 dataset, source, data, show, is_usable=lambda: _problem_of(opens, data) is None
             )
@@ -169,7 +169,7 @@ def _is_complete(opens: str, data: Path, source: Source) -> bool:
 
 
 @contextmanager
-def _download_display() -> Iterator[ShowFile]:
+def download_display() -> Iterator[ShowFile]:
     """Bars of downloads, where there is a terminal; elsewhere a line for each file."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn

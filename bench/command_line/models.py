@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.command_line.data_sets import download_display
 from bench.command_line.options import (
     Device,
     EnsembleOf,
@@ -85,7 +86,7 @@ def weights(
 ) -> None:
     """Say which file of weights a network expects, and fetch it, checked by its hash."""
     from bench import registry
-    from bench.files.download import fetch as fetch_file
+    from bench.download.weights import fetch_weights
     from bench.names import file_name
 
     published = registry.networks().published_weights(network)
@@ -102,5 +103,6 @@ def weights(
         say(f"{target} is there already")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = fetch_file(published.url, published.sha256, target)
+    with download_display() as show:
+        digest = fetch_weights(published.url, published.sha256, target, show(target.name))
     say(f"fetched: {target}, sha256 {digest}")

@@ -109,7 +109,7 @@ class CaseList(Sequence[Case]):
             mask=mask,
             label=label,
             spacing=entry.spacing,
-            native=entry.shape,
+            native=entry.resized_from,
         )
 
 

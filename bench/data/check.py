@@ -27,6 +27,7 @@ from bench.data.check_lesions import (
 from bench.data.check_patients import ProposedGroups, knows_patients, propose_groups
 from bench.data.decoded_case import LARGEST_GRID, Grid
 from bench.data.raw_case import checked
+from bench.data.regions import check_regions
 from bench.errors import BenchError, DataProblem
 
 
@@ -90,6 +91,7 @@ def check(dataset: Dataset, grid: Grid | None = None) -> Report:
     """
     try:
         card = dataset.card
+        check_regions(card)
         records = dataset.records()
     except DataProblem as problem:
         return Report(problems=[str(problem)])

@@ -31,6 +31,7 @@ from bench.data.index import (
 )
 from bench.data.near_duplicates import SIDE
 from bench.data.pack_writer import PackWriter
+from bench.data.regions import check_regions
 from bench.errors import BenchError, DataProblem
 from bench.files.digests import Digests, digest_of, write_digests
 from bench.files.records import CHANGED, write_json
@@ -77,6 +78,7 @@ def prepare(
             f"size {list(grid.size)} given; {dataset.card.id} is {dataset.card.ndim}D; "
             "give as many numbers"
         )
+    check_regions(dataset.card)
     traces = {}
     for side, records in sides.items():
         traces[side] = [_trace(record, side) for record in records]
@@ -243,7 +245,10 @@ def _index_of(
 
 def _content_hash(index: Index, labels: Mapping[str, int | None], packs: str) -> str:
     """sha256 of all decoded arrays and of how the index describes them."""
-    described: list[Any] = [labels, asdict(index.spec)]
+    spec = asdict(index.spec)
+    del spec["regions"]  # which are on the card
+    described: list[Any] = [labels, spec]
+    described += [asdict(region) for region in index.card.regions]
     for side in (index.train, index.test, index.validation):
         described.append([_described(entry) for entry in side])
     return hashing.digest([packs, described])
@@ -253,7 +258,7 @@ def _described(entry: CaseEntry) -> dict[str, Any]:
     """An entry as the hash of the content sees it: without what follows from the arrays."""
     fields = asdict(entry)
     del fields["classes_on_grid"]
-    for name in ("volume", "affine"):
+    for name in ("volume", "affine", "inner"):
         if fields[name] is None:
             del fields[name]
     return fields

@@ -27,19 +27,19 @@ LARGEST_GRID = 2**26  # pixels or voxels of one training image
 class Grid:
     """The training grid: images of `size`, or patches of `size` out of coarser volumes.
 
-    Volumes are shrunk, or resampled to one spacing.
+    Volumes are shrunk, or resampled to one spacing; images too, which then lie amid zeros.
     """
 
     size: tuple[int, ...]
     shrink: tuple[int, ...] = ()  # 3D: along each axis, how many voxels become one
-    spacing: tuple[float, ...] = ()  # 3D: mm along each axis; none where volumes keep theirs
+    spacing: tuple[float, ...] = ()  # mm along each axis; none where images keep theirs
 
     def describe(self) -> str:
         """How masks come to this grid, in words."""
-        if len(self.size) == 2:
-            return f"resizing to {'x'.join(map(str, self.size))}"
         if self.spacing:
             return f"resampling to {' x '.join(f'{step:g}' for step in self.spacing)} mm"
+        if len(self.size) == 2:
+            return f"resizing to {'x'.join(map(str, self.size))}"
         return f"shrinking by {'x'.join(map(str, self.shrink))}"
 
 
@@ -63,6 +63,23 @@ class DecodedCase:
         """mm along its axes: as its file says, or the card for all files."""
         return self.raw.spacing or self.card.spacing
 
+    @property
+    def inner(self) -> tuple[int, ...] | None:
+        """The sides of an image that is resampled to a spacing, amid zeros; else None.
+
+        Raises DataProblem where it is larger than the grid.
+        """
+        if self.spacing is None:
+            return None
+        shape = self.raw.image.shape[1:]
+        steps = tuple(self.spacing)
+        axis = self.card.slice_axis
+        if self.is_sliced:
+            shape = shape[:axis] + shape[axis + 1 :]
+        if len(steps) > len(shape):  # a card has that of whole volumes
+            steps = steps[:axis] + steps[axis + 1 :]
+        return sides_in_frame(f"case {self.record.id}", shape, steps, self.grid)
+
     def thumbnail(self) -> NDArray[np.float32]:
         """What look-alikes are found by (32 32)."""
         return thumbnail(self.raw.image, self.card.slice_axis)
@@ -79,7 +96,7 @@ class DecodedCase:
         native = writers["test_native"].add(self.raw.image)
         stored_mask = writers["test_masks"].add(self.mask)
         entry = self._entry(self.record.id, self.mask, stored, stored_mask)
-        return replace(entry, native=native, slice_axis=axis)
+        return replace(entry, native=native, slice_axis=axis, inner=self.inner)
 
     def write_training(self, writers: Mapping[str, PackWriter]) -> list[CaseEntry]:
         """Store a training case on the training grid: one entry, or one for each slice."""
@@ -91,18 +108,20 @@ class DecodedCase:
             masks = list(geometry.mask_slices(self.mask, self.card.slice_axis))
             names = [f"{self.record.id}_s{number:03d}" for number in range(len(images))]
         entries = []
+        inner = self.inner
         for name, image, mask in zip(names, images, masks, strict=True):
             stored = writers["train_images"].add(self._on_grid(image))
-            small = mask_on_grid(mask, self.grid, self.spacing)
+            small = mask_on_grid(mask, self.grid, self.spacing, inner)
             stored_mask = writers["train_masks"].add(small)
             entry = self._entry(name, mask, stored, stored_mask)
-            entries.append(replace(entry, classes_on_grid=classes_in(small, self.card)))
+            left = classes_in(small, self.card)
+            entries.append(replace(entry, classes_on_grid=left, inner=inner))
         return entries
 
     def _on_grid(self, image: NDArray[Any]) -> NDArray[Any]:
         """An image (C H W) at the grid's size; a volume (C *S) z-scored, unless it was, on it."""
         if image.ndim == 3:
-            return geometry.image_to_grid(geometry.to_unit(image), self.grid.size)
+            return geometry.image_to_grid(geometry.to_unit(image), self.grid.size, self.inner)
         is_scored = self.card.normalised
         values = image.astype(np.float32) if is_scored else geometry.zscore(image)
         return volume_on_grid(values, self.grid, self.spacing)
@@ -169,6 +188,25 @@ def read_case_on_grid(dataset: Dataset, record: Record, grid: Grid) -> DecodedCa
     return DecodedCase(dataset.card, record, raw, raw.mask, grid)
 
 
+def sides_in_frame(
+    name: str, shape: Sequence[int], spacing: Sequence[float], grid: Grid
+) -> tuple[int, ...] | None:
+    """The sides (H W) that an image has on a 2D grid of a spacing; None where it fills the grid.
+
+    Raises DataProblem where it is larger than the grid: nothing is cut off.
+    """
+    if len(grid.size) == 3 or not grid.spacing:
+        return None
+    sides = geometry.resampled_shape(shape, spacing, grid.spacing)
+    if any(side > most for side, most in zip(sides, grid.size, strict=True)):
+        raise DataProblem(
+            f"{name}: {' x '.join(map(str, sides))} pixels of "
+            f"{' x '.join(f'{step:g}' for step in grid.spacing)} mm; expected at most "
+            f"{' x '.join(map(str, grid.size))}; give the suite a larger 'size' or 'spacing'"
+        )
+    return sides
+
+
 def volume_on_grid(
     values: NDArray[np.float32], grid: Grid, spacing: Sequence[float] | None
 ) -> NDArray[np.float32]:
@@ -181,11 +219,17 @@ def volume_on_grid(
 
 
 def mask_on_grid(
-    mask: NDArray[np.uint8], grid: Grid, spacing: Sequence[float] | None = None
+    mask: NDArray[np.uint8],
+    grid: Grid,
+    spacing: Sequence[float] | None = None,
+    inner: tuple[int, ...] | None = None,
 ) -> NDArray[np.uint8]:
-    """A mask (H W) at the grid's size, or a volume (*S) of a spacing resampled or shrunk."""
+    """A mask (H W) at the grid's size, or a volume (*S) of a spacing resampled or shrunk.
+
+    `inner` is that of its image, where it lies amid zeros.
+    """
     if mask.ndim == 2:
-        return geometry.mask_to_grid(mask, grid.size)
+        return geometry.mask_to_grid(mask, grid.size, inner)
     if not grid.spacing:
         return geometry.shrink_mask(mask, grid.shrink)
     assert spacing is not None

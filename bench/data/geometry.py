@@ -8,20 +8,59 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.api import Region
+from bench.data.regions import label_maps
+
 if TYPE_CHECKING:
     import torch
 
 
-def image_to_grid(image: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
-    """An image (C H W) on the training grid, bilinear with antialiasing."""
-    if image.shape[1:] == size:
-        return image
-    return np.stack([_resize(channel, size, smooth=True) for channel in image])
+def image_to_grid(
+    image: NDArray[Any], size: tuple[int, ...], inner: tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """An image (C H W) on the training grid, bilinear with antialiasing.
+
+    With `inner` it gets that size, and lies in the middle amid zeros.
+    """
+    inner = inner or size
+    if image.shape[1:] != inner:
+        image = np.stack([_resize(channel, inner, smooth=True) for channel in image])
+    return _framed(image, size)
 
 
-def mask_to_grid(mask: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A mask (H W) on the training grid, by nearest neighbour."""
-    return mask if mask.shape == size else _resize(mask, size, smooth=False)
+def mask_to_grid(
+    mask: NDArray[np.uint8], size: tuple[int, ...], inner: tuple[int, ...] | None = None
+) -> NDArray[np.uint8]:
+    """A mask (H W) on the training grid, by nearest neighbour; `inner` is that of its image."""
+    inner = inner or size
+    if mask.shape != inner:
+        mask = _resize(mask, inner, smooth=False)
+    return _framed(mask, size)
+
+
+def _framed(array: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
+    """An array (... H W) in the middle of a grid, amid zeros."""
+    inner = array.shape[-2:]
+    if inner == size:
+        return array
+    framed = np.zeros((*array.shape[:-2], *size), array.dtype)
+    rows, columns = map(middle, size, inner)
+    framed[..., rows, columns] = array
+    return framed
+
+
+def middle(side: int, part: int) -> slice:
+    """Where an image lies along one side of a grid; an odd gap is longer behind."""
+    start = (side - part) // 2
+    return slice(start, start + part)
+
+
+def without_frame(probabilities: torch.Tensor, inner: Sequence[int] | None) -> torch.Tensor:
+    """Probabilities (N K H W) of the image itself, where it lies amid zeros."""
+    if inner is None:
+        return probabilities
+    rows, columns = map(middle, probabilities.shape[-2:], inner)
+    return probabilities[..., rows, columns]
 
 
 def shrink_image(volume: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
@@ -144,13 +183,15 @@ def to_native(
     shape: tuple[int, ...],
     axis: int | None = None,
     factors: Sequence[int] = (),
+    regions: Sequence[Region] = (),
 ) -> NDArray[np.uint8]:
     """Label map (*S) on the native grid: probabilities are resized, then the argmax is taken.
 
-    Arguments are those of `resize_to_native`.
+    Probabilities of `regions` are painted. Other arguments are those of `resize_to_native`.
     """
     resized = resize_to_native(probabilities, shape, axis, factors)
-    labels: NDArray[np.uint8] = resized.argmax(1).to("cpu").numpy().astype(np.uint8)
+    painted = label_maps(resized, regions)
+    labels: NDArray[np.uint8] = painted.to("cpu").numpy().astype(np.uint8)
     return labels[0] if axis is None else np.moveaxis(labels, 0, axis)
 
 

@@ -43,8 +43,18 @@ class CaseEntry:
     # of a training case: the classes that are left on the training grid
     classes_on_grid: tuple[int, ...] | None = None
     volume: str | None = None  # of a single slice: the volume that it is part of
+    # of an image that is resampled to a spacing: its sides (H W) on the grid, amid zeros
+    inner: tuple[int, ...] | None = None
     # 4 4, of a NIfTI image: voxel indices as stored (X Y Z) -> mm
     affine: tuple[tuple[float, ...], ...] | None = None
+
+    @property
+    def resized_from(self) -> tuple[int, ...]:
+        """The shape that would fill the whole training grid at the scale of this image."""
+        if self.inner is None:
+            return self.shape
+        sides = zip(self.shape, self.images.shape[-2:], self.inner, strict=True)
+        return tuple(round(native * grid / inner) for native, grid, inner in sides)
 
     @property
     def learnable(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import hashing, registry
 from bench.api import Task
-from bench.cell_records import CellKey
+from bench.cell_records import REGIONS, TARGETS, CellKey
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.files.digests import weights_hash
@@ -262,8 +262,12 @@ def _cell_of(
     network = base.backbone["name"]
     refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled, network)
     role = contender.info.card.get("role") if refusal is None else None
+    settings = dict(base.inference_settings)
+    if base.task == "segmentation" and card.regions and contender.info.takes_regions:
+        settings[TARGETS] = REGIONS
     return replace(
         base,
+        inference_settings=settings,
         method=contender.entry.method,
         variant=contender.entry.variant,
         config=contender.config,

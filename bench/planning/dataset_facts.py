@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from operator import attrgetter
@@ -11,7 +11,7 @@ from operator import attrgetter
 import numpy as np
 
 from bench import hashing
-from bench.api import Card, Task
+from bench.api import Card, Region, Task
 from bench.data import cache
 from bench.data.decoded_case import Grid
 from bench.data.index import DroppedCase, Index
@@ -139,12 +139,18 @@ def label_counts(dataset: PlannedDataset) -> dict[str, dict[str, int]]:
 
 def all_background(index: Index) -> dict[str, float]:
     """The scores of predictions without any lesion, from the classes in each test case."""
-    foreground = index.spec.classes - 1
+    targets = index.card.targets
     by_group: dict[str, list[float]] = {}
     for entry in index.test:
-        by_group.setdefault(entry.group, []).append(1 - len(entry.classes) / foreground)
+        present = sum(1 for target in targets if _is_in(entry.classes, target))
+        by_group.setdefault(entry.group, []).append(1 - present / len(targets))
     means = [sum(values) / len(values) for values in by_group.values()]
     return {"dice": 0.0, "fp_rate": 0.0, "dice_all": sum(means) / len(means)}
+
+
+def _is_in(classes: Collection[int | None], target: Region) -> bool:
+    """Whether a mask of these classes has a target."""
+    return any(number in classes for number in target.classes)
 
 
 def warnings(suite: Suite, datasets: Mapping[str, PlannedDataset]) -> list[str]:
@@ -182,7 +188,7 @@ def training_grid(suite: Suite) -> Grid:
 
 
 def lost_classes(dataset: PlannedDataset, suite: Suite) -> list[str]:
-    """A line for each class that some training cases lose on the training grid."""
+    """A line for each class, or region, that some training cases lose on the training grid."""
     index = dataset.prepared.index
     native: dict[str, set[int]] = {}  # classes by case; the slices of a volume are one case
     left: dict[str, set[int]] = {}
@@ -195,13 +201,14 @@ def lost_classes(dataset: PlannedDataset, suite: Suite) -> list[str]:
     if grid.spacing:
         cure = "a smaller 'spacing'"
     lines = []
-    for number, name in enumerate(index.card.classes):
-        holders = [case for case, classes in native.items() if number in classes]
-        lost = [case for case in holders if number not in left[case]]
+    for target in index.card.targets:
+        holders = [case for case, classes in native.items() if _is_in(classes, target)]
+        lost = [case for case in holders if not _is_in(left[case], target)]
         if lost:
             lines.append(
                 f"{dataset.split.dataset}: {len(lost)} of {len(holders)} training cases with "
-                f"{name!r} have none after {grid.describe()}, such as {lost[0]!r}; use {cure}"
+                f"{target.name!r} have none after {grid.describe()}, such as {lost[0]!r}; "
+                f"use {cure}"
             )
     return lines
 
@@ -211,10 +218,10 @@ def absent_classes(dataset: PlannedDataset, suite: Suite, task: Task) -> list[st
     index = dataset.prepared.index
     split = dataset.split
     examples = _examples_by_patient(index, task)
-    names = dict(enumerate(index.card.labels))
-    if task == "segmentation":
-        names = dict(enumerate(index.card.classes))
-        del names[0]  # background
+    targets = index.card.targets
+    if task == "classification":
+        names = enumerate(index.card.labels)
+        targets = tuple(Region(name, (number,), number) for number, name in names)
     lines = []
     counts = suite.labelled_counts(dataset.patients)
     counts = {**counts, **suite.reference_counts(dataset.patients)}
@@ -223,11 +230,11 @@ def absent_classes(dataset: PlannedDataset, suite: Suite, task: Task) -> list[st
             shown: set[int | None] = set()
             for group in split.labelled(draw, labelled):
                 shown |= examples[group]
-            for label, name in names.items():
-                if label not in shown:
+            for target in targets:
+                if not _is_in(shown, target):
                     lines.append(
                         f"{split.dataset}, {labelled} labelled, subset {draw}: "
-                        f"no example of {name!r}; it cannot be learnt there"
+                        f"no example of {target.name!r}; it cannot be learnt there"
                     )
     return lines
 

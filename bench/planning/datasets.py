@@ -145,6 +145,7 @@ def check_comparable(tested: Card, trained: Card, suite: Suite) -> None:
         compared["intensities"] = (_intensities(tested), _intensities(trained))
     if "segmentation" in suite.tasks:
         compared["classes"] = (tested.classes, trained.classes)
+        compared["regions"] = (tested.regions, trained.regions)
     if "classification" in suite.tasks:
         compared["labels"] = (tested.labels, trained.labels)
     for what, (there, here) in compared.items():

@@ -70,7 +70,7 @@ class Suite(StrictModel):
     size: list[Side] = Field(min_length=2, max_length=3)
     # 3D: along each axis, how many voxels become one before training
     shrink: list[Annotated[int, between(1, 1024)]] | None = None
-    # 3D: mm along each axis (slices first) that all volumes are resampled to before training
+    # mm along each axis (of volumes slices first) that all images are resampled to before training
     spacing: list[Spacing] | None = None
     # 3D: from window to window; half a patch if not given
     stride: list[Annotated[int, between(1, 8192)]] | None = None
@@ -246,6 +246,10 @@ class Suite(StrictModel):
     def _sizes_fit(self) -> Suite:
         check_size(self.size, self.tasks, self.backbone, self.classifier)
         check_keys_of_volumes(self.size, self.shrink, self.stride, self.spacing)
+        if self.spacing is not None and "classification" in self.tasks:
+            raise ValueError(
+                "'spacing' goes with segmentation; drop it, or 'classification' from 'tasks'"
+            )
         return self
 
     @property

@@ -225,9 +225,12 @@ def check_keys_of_volumes(
     if shrink is not None and spacing is not None:
         raise ValueError("'shrink' and 'spacing' given; give one of them")
     for key, given in {"shrink": shrink, "stride": stride, "spacing": spacing}.items():
-        if given is not None and (len(size) == 2 or len(given) != 3):
+        is_of_images = key == "spacing" and len(size) == 2
+        expected = 2 if is_of_images else 3
+        if given is not None and (len(size) != expected or len(given) != expected):
+            also = ", or with 2D, two numbers" if key == "spacing" else ""
             raise ValueError(
-                f"'{key}: {given}' given for {len(size)}D; it goes with 3D, three numbers"
+                f"'{key}: {given}' given for {len(size)}D; it goes with 3D, three numbers{also}"
             )
     strides = stride or size
     if any(step > side for step, side in zip(strides, size, strict=True)):

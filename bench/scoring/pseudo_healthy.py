@@ -86,7 +86,8 @@ def _read_masks_on_grid(decoded: Path, index: Index) -> NDArray[np.uint8]:
     """Test masks (N H W) on the training grid."""
     native = cache.native_masks(decoded, index)
     size = index.spec.size
-    return np.stack([geometry.mask_to_grid(native[entry.id], size) for entry in index.test])
+    masks = [geometry.mask_to_grid(native[entry.id], size, entry.inner) for entry in index.test]
+    return np.stack(masks)
 
 
 def inpaint_test_images(

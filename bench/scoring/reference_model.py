@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.api import Embeds
 from bench.cell_folder import CellFolder
+from bench.data.regions import label_maps
 from bench.errors import BenchError, cut
 from bench.scoring.features import Network
 
@@ -67,5 +68,6 @@ def predict_classes(model: Model, images: NDArray[np.float32]) -> NDArray[np.uin
     """
     with _failures_named("predict"):
         probabilities = model.probabilities(images)
-    classes: NDArray[np.uint8] = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+    predicted = label_maps(probabilities, model.spec.regions)
+    classes: NDArray[np.uint8] = predicted.cpu().numpy().astype(np.uint8)
     return classes

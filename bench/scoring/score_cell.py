@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import hashing, store
-from bench.api import IGNORED
+from bench.api import IGNORED, Card, Region
 from bench.cell_folder import RUN_AGAIN, CellFolder
 from bench.cell_records import CellJob, CellKey, PredictionSet, ScoreStamp, SelectedCheckpoint
 from bench.data import cache
 from bench.data.index import CaseEntry, Index, Side, read_index
+from bench.data.regions import pixels_of, united
 from bench.errors import BenchError
 from bench.files.records import CHANGED, write_text
 from bench.metrics import calibration
@@ -26,7 +27,7 @@ from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric, CasePair
 from bench.registry import scoring_sources
 from bench.scoring.tables import DICE, LABEL_FIELDS, as_csv, mean_of_rows, score_fields
-from bench.store import PROBABILITIES
+from bench.store import CLASS_PROBABILITIES, PROBABILITIES, REGION_PROBABILITIES
 
 log = logging.getLogger("bench.scoring.score_cell")
 TableRow = dict[str, Any]  # a line of a score table by column
@@ -172,7 +173,10 @@ def score_masks(
     metrics: Sequence[CaseMetric] = BUILT_IN,
     side: Side = "test",
 ) -> list[TableRow]:
-    """A row for each case and foreground class; without predictions all at their worst."""
+    """A row for each case and target; without predictions all at their worst.
+
+    Targets are the foreground classes or, where the data set has some, its regions.
+    """
     masks = cache.native_masks(decoded, index, side)
     needs_probabilities = any(metric in calibration.METRICS for metric in metrics)
     rows: list[TableRow] = []
@@ -181,15 +185,13 @@ def score_masks(
         probabilities = None
         if predictions is not None:
             prediction = read_label_map(predictions, entry.id, entry.shape)
-        classes = index.spec.classes
         if prediction is not None and needs_probabilities:
-            shape = (classes, *entry.shape)
-            probabilities = read_kept_probabilities(predictions, entry.id, shape)
+            probabilities = read_target_probabilities(predictions, entry, index.card)
         rows += score_case(
             entry,
             prediction,
             masks[entry.id],
-            classes,
+            index.card.targets,
             tolerance,
             metrics,
             probabilities,
@@ -209,8 +211,26 @@ def read_label_map(folder: Path, case: str, shape: tuple[int, ...]) -> NDArray[n
     return label_map
 
 
+def read_target_probabilities(
+    folder: Path | None, entry: CaseEntry, card: Card
+) -> NDArray[np.floating[Any]] | None:
+    """Probabilities of all targets (T *S); None where there are none, as in those from elsewhere.
+
+    Where regions are scored and classes were predicted, those of their classes are summed.
+    """
+    if card.regions:
+        shape = (len(card.regions), *entry.shape)
+        of_regions = read_kept_probabilities(folder, entry.id, shape, REGION_PROBABILITIES)
+        if of_regions is not None:
+            return of_regions
+    of_classes = read_kept_probabilities(folder, entry.id, (len(card.classes), *entry.shape))
+    if of_classes is None:
+        return None
+    return united(of_classes, card.regions) if card.regions else of_classes[1:]
+
+
 def read_kept_probabilities(
-    folder: Path | None, case: str, shape: tuple[int, ...]
+    folder: Path | None, case: str, shape: tuple[int, ...], name: str = CLASS_PROBABILITIES
 ) -> NDArray[np.float16] | None:
     """Stored probabilities (K *S), or None where there are none, as in predictions from elsewhere.
 
@@ -218,7 +238,7 @@ def read_kept_probabilities(
     """
     if folder is None:
         return None
-    probabilities: NDArray[np.float16] | None = _read_array(folder, case, "probabilities", shape)
+    probabilities: NDArray[np.float16] | None = _read_array(folder, case, name, shape)
     return probabilities
 
 
@@ -235,31 +255,31 @@ def score_case(
     entry: CaseEntry,
     prediction: NDArray[np.uint8] | None,
     reference: NDArray[np.uint8],
-    classes: int,
+    targets: Sequence[Region],
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
-    probabilities: NDArray[np.float16] | None = None,
+    probabilities: NDArray[np.floating[Any]] | None = None,
     ignore: bool = False,
 ) -> list[TableRow]:
-    """One row for each foreground class of a case, at its worst where there is no prediction.
+    """One row for each target of a case, at its worst where there is no prediction.
 
-    `probabilities` (K *S) are those behind the label map, where a suite keeps them. With `ignore`,
+    `probabilities` (T *S) are those behind the label map, where a suite keeps them. With `ignore`,
     pixels whose class the reference does not know count as absent in both.
     """
     rows = []
     counted = None
     if ignore:
         counted = reference != IGNORED
-    for number in range(1, classes):
-        truth = reference == number
+    for number, target in enumerate(targets, 1):
+        truth = pixels_of(reference, target)
         guess = None
         probability = None
         if prediction is not None:
-            guess = prediction == number
+            guess = pixels_of(prediction, target)
         if guess is not None and counted is not None:
             guess &= counted
         if probabilities is not None:
-            probability = probabilities[number]
+            probability = probabilities[number - 1]
         row = {
             "case": entry.id,
             "group": entry.group,
@@ -278,7 +298,7 @@ def score_pair(
     spacing: tuple[float, ...] | None,
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
-    probability: NDArray[np.float16] | None = None,
+    probability: NDArray[np.floating[Any]] | None = None,
     counted: NDArray[np.bool_] | None = None,
 ) -> TableRow:
     """What one class of one case scores, by column; None in those not defined on it."""

@@ -80,7 +80,7 @@ def _problems_of(
         return
     numbers = [""]
     if segments:
-        numbers = [str(number) for number in range(1, len(card.classes))]
+        numbers = [str(number) for number in range(1, len(card.targets) + 1)]
     yield from _wrong_counts(lines, patients, numbers)
     for line, case, patient in zip(
         lines, column_of(lines, "case"), column_of(lines, "group"), strict=True

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.api import IGNORED, Card
 from bench.data import cache
 from bench.data.index import CaseEntry, Index
+from bench.data.regions import label_maps, pixels_of
 from bench.files.records import write_text
 from bench.worker.predictors import ClassPredictor, Predictor
 
@@ -59,17 +60,18 @@ def _images(decoded: Path, entries: Sequence[CaseEntry]) -> NDArray[np.float32]:
 def _mask_rows(
     predictor: Predictor, decoded: Path, entries: Sequence[CaseEntry], card: Card
 ) -> Iterator[Mapping[str, Any]]:
-    """Dice of each class; the slices of a volume are one case, as on the leaderboard."""
+    """Dice of each target; the slices of a volume are one case, as on the leaderboard."""
     pack = cache.open_pack(decoded, "train_masks")
     for case, parts in _volumes(entries).items():
         probabilities = predictor.probabilities(_images(decoded, parts))
-        label_maps = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
-        whole = label_maps[0] if len(parts) == 1 else label_maps
-        label_maps = predictor.cleaned(whole).reshape(label_maps.shape)
+        labels = label_maps(probabilities, predictor.spec.regions)
+        predictions = labels.cpu().numpy().astype(np.uint8)
+        whole = predictions[0] if len(parts) == 1 else predictions
+        predictions = predictor.cleaned(whole).reshape(predictions.shape)
         references = np.stack([cache.take(pack, part.masks) for part in parts])
-        for number in range(1, predictor.spec.classes):
-            predicted = label_maps == number
-            reference = references == number
+        for number, target in enumerate(card.targets, 1):
+            predicted = pixels_of(predictions, target)
+            reference = pixels_of(references, target)
             if card.ignore:
                 predicted &= references != IGNORED
             yield {

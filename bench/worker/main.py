@@ -31,7 +31,7 @@ from bench.worker import held_out, samples
 from bench.worker.checkpoints import Checkpoints
 from bench.worker.failures import DISK, MACHINE, MEMORY, describe_failure
 from bench.worker.method_run import MethodRun, environment_of, processor_name
-from bench.worker.model import build_method, choose_device, predictor_of
+from bench.worker.model import build_method, choose_device, predictor_of, spec_of_cell
 from bench.worker.predictors import ClassPredictor, Predictor, batch_of
 from bench.worker.shared_parts import save_state
 
@@ -169,6 +169,7 @@ def prepare(folder: CellFolder) -> Training:
     decoded = (folder.path / job.cache).resolve()  # a method may remove the folder of its cell
     index = read_index(decoded)
     view = cache.train_view(decoded, index, job.patients, cell.task, cell.class_known)
+    view = replace(view, spec=spec_of_cell(cell, index.spec, index.card))
     run = MethodRun(job, folder, view.spec, choose_device(job.device))
     plugins = [(folder.path / file).resolve() for file in job.plugins]
     method = build_method(job, view.spec, plugins)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from bench import registry
-from bench.api import Classifies, Method, Segments, Spec
+from bench.api import Card, Classifies, Method, Segments, Spec
 from bench.cell_folder import CellFolder
-from bench.cell_records import CellJob
+from bench.cell_records import REGIONS, TARGETS, CellJob, CellKey
 from bench.data.index import spec_of_task
 from bench.errors import BenchError
 from bench.plugin_files import named_plugin
@@ -39,6 +39,14 @@ def build_method(job: CellJob, spec: Spec, plugins: Sequence[Path]) -> Method:
     """The method of a cell, ready to fit; it is looked for in these plug-ins alone."""
     info = registry.method(job.cell.method, plugins)
     return info.build(dict(job.cell.config), spec)
+
+
+def spec_of_cell(cell: CellKey, spec: Spec, card: Card) -> Spec:
+    """What the method of a cell is told about a data set: regions only if it is trained on them."""
+    of_task = spec_of_task(spec, card, cell.task)
+    if cell.inference_settings.get(TARGETS) == REGIONS:
+        return replace(of_task, regions=card.regions)
+    return of_task
 
 
 def _named_plugins(job: CellJob, plugins: Sequence[Path]) -> list[Path]:
@@ -82,7 +90,7 @@ def load_model(
     job = replace(folder.expect_job(), weights=None)
     assert job.spec is not None  # every cell that was trained has one
     assert job.card is not None
-    spec = spec_of_task(job.spec, job.card, job.cell.task)
+    spec = spec_of_cell(job.cell, job.spec, job.card)
     run = MethodRun(job, folder, spec, choose_device(device))
     method = build_method(job, spec, _named_plugins(job, plugins))
     method.load(load_file(file), run)

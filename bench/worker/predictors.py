@@ -19,7 +19,7 @@ from bench.data.geometry import native_probabilities
 from bench.data.index import CaseEntry
 from bench.errors import NotFiniteError
 from bench.names import file_name
-from bench.store import PROBABILITIES
+from bench.store import CLASS_PROBABILITIES, PROBABILITIES, REGION_PROBABILITIES
 from bench.worker import windows
 
 BATCH = 16  # images, slices or windows at once, at most
@@ -48,7 +48,7 @@ class Predictor:
 
     @torch.no_grad()
     def probabilities(self, images: NDArray[np.float32]) -> torch.Tensor:
-        """Probabilities (N K *S) for images (N C *S) on the training grid.
+        """Probabilities (N K *S) for images (N C *S) on the training grid; of regions (N R *S).
 
         Raises ValueError or NotFiniteError if the method returns anything else.
         """
@@ -67,7 +67,7 @@ class Predictor:
     ) -> NDArray[np.uint8]:
         """The label map (*S) on the native grid of `shape`; `axis` is that of slices."""
         factors = self.settings["shrink"] if self.spec.ndim == 3 else ()
-        labels = geometry.to_native(probabilities, shape, axis, factors)
+        labels = geometry.to_native(probabilities, shape, axis, factors, self.spec.regions)
         return self.cleaned(labels)
 
     def cleaned(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -92,7 +92,8 @@ class Predictor:
             images += len(probabilities)
             count += len(group)
             parts = probabilities.split([len(array) for _, array in group])
-            for (entry, _), part in zip(group, parts, strict=True):
+            for (entry, _), framed in zip(group, parts, strict=True):
+                part = geometry.without_frame(framed, entry.inner)
                 file = folder / f"{file_name(entry.id)}.npz"
                 arrays = self._kept_arrays(part, entry)
                 np.savez_compressed(file, **arrays)
@@ -105,7 +106,8 @@ class Predictor:
         }
         if self.settings.get("keep_probabilities", False):
             factors = self.settings["shrink"] if self.spec.ndim == 3 else ()
-            arrays["probabilities"] = native_probabilities(
+            name = REGION_PROBABILITIES if self.spec.regions else CLASS_PROBABILITIES
+            arrays[name] = native_probabilities(
                 probabilities, entry.shape, entry.slice_axis, factors
             )
         return arrays
@@ -126,14 +128,21 @@ class Predictor:
 
     def _segment(self, images: torch.Tensor) -> torch.Tensor:
         probabilities = self.method.segment(images)
-        expected = (len(images), self.spec.classes, *self.spec.size)
+        expected = (len(images), self.spec.outputs, *self.spec.size)
         if tuple(probabilities.shape) != expected:
+            axes = "B R *S" if self.spec.regions else "B K *S"
             raise ValueError(
-                f"segment returned shape {tuple(probabilities.shape)}; expected {expected} (B K *S)"
+                f"segment returned shape {tuple(probabilities.shape)}; expected {expected} ({axes})"
             )
         if not torch.isfinite(probabilities).all():
             raise NotFiniteError("segment returned probabilities that are NaN or infinite")
-        if probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
+        if self.spec.regions:
+            if probabilities.min() < -1e-3 or probabilities.max() > 1 + 1e-3:
+                raise ValueError(
+                    "segment returned values that are not probabilities; "
+                    "apply a sigmoid to each region"
+                )
+        elif probabilities.min() < -1e-3 or (probabilities.sum(1) - 1).abs().max() > 1e-2:
             raise ValueError(
                 "segment returned values that are not probabilities; "
                 "apply a softmax over the classes"

@@ -24,6 +24,7 @@ from datasets.readers.mask_codes import with_ignored
 from datasets.readers.nifti import (
     NO_ORIENTATION,
     count_dimensions,
+    read_channels,
     read_nifti_mask,
     read_stack,
     thickest_axis,
@@ -31,6 +32,7 @@ from datasets.readers.nifti import (
 from datasets.readers.pairing import is_long, missing_folder
 from datasets.readers.palette import Palette
 from datasets.readers.pictures import read_image, read_number_mask
+from datasets.readers.stored_grid import StoredGrid
 from datasets.readers.user_files import is_given, read_table
 
 Split = Literal["train", "test"]
@@ -90,13 +92,20 @@ class NnUNet:
     def _read_volume(self, record: Record) -> RawCase:
         """Decode a case of NIfTI files: channels and label on the grid of the first channel."""
         assert record.image is not None
-        image, grid = read_stack([record.image, *record.channels])
+        image, grid = self._read_channels([record.image, *record.channels])
         self._check_image(record.image, image)
         mask = read_nifti_mask(record.masks[0], self.numbered, grid, record.image.name)
         raw = RawCase(image, mask, grid.spacing, notes=(NO_ORIENTATION,))
         if grid.is_oriented:
             raw = RawCase(image, mask, grid.spacing, affine=grid.affine)
         return with_ignored(raw, self.card)
+
+    def _read_channels(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], StoredGrid]:
+        """An image (C *S) and its grid, of one file for each channel or one that holds all."""
+        count = self.card.channels
+        if len(files) == 1 and count > 1:
+            return read_channels(files[0], count)
+        return read_stack(files)
 
     def _check_image(self, path: Path, image: NDArray[Any]) -> None:
         """Raise DataProblem where an image (C *S) is not what the card says."""
@@ -140,12 +149,13 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         )
     first_case = next(iter(images.values()))
     first_file = next(iter(first_case.values()))
-    ndim = count_dimensions(first_file) if facts.is_nifti else 2
+    channels = len(facts.channels)
+    ndim = count_dimensions(first_file, channels) if facts.is_nifti else 2
     return Card(
         id=dataset_id,
         title=facts.title or root.name,
         ndim=ndim,
-        channels=len(facts.channels),
+        channels=channels,
         classes=facts.classes,
         normals=facts.normals,
         unit="patient" if grouped else "case",
@@ -153,9 +163,10 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         licence=facts.licence,
         citation=facts.reference,
         redistribute=False,
-        slice_axis=thickest_axis(first_file) if ndim == 3 else 0,
+        slice_axis=thickest_axis(first_file, channels) if ndim == 3 else 0,
         oriented=facts.is_nifti,
         ignore=facts.ignore,
+        regions=facts.regions,
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.api import Region
 from bench.errors import DataProblem, cut, shown
+from datasets.nnunet.regions import class_numbers, has_regions, read_regions
 
 NIFTI = (".nii.gz", ".nii")
 PICTURES = (".png", ".tif", ".tiff", ".bmp")
@@ -27,6 +29,8 @@ class DatasetJson:
     reference: str = "unknown"
     cases: int | None = None  # training cases, as numTraining says
     ignore: bool = False  # the number behind those of the classes marks pixels without a class
+    regions: tuple[Region, ...] = ()  # that overlap, in the order in which they are painted
+    version: int = 2  # of nnU-Net, which the keys are of; the Decathlon has those of 1
     normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
 
     @property
@@ -44,15 +48,22 @@ def read_dataset_json(path: Path) -> DatasetJson:
             f"{path}: file_ending {shown(ending)}; expected one of {', '.join(NIFTI + PICTURES)}; "
             "convert the files"
         )
+    labels: Any = given.get("labels")
+    regions: tuple[Region, ...] = ()
+    if has_regions(labels):
+        regions = read_regions(path, labels, given.get("regions_class_order"))
+        labels = class_numbers(labels)
     return DatasetJson(
         channels=_read_channels(path, given),
-        classes=_read_classes(path, given.get("labels")),
+        classes=_read_classes(path, labels),
         ending=ending,
         title=str(given.get("name") or ""),
         licence=str(given.get("licence") or given.get("license") or "unknown"),
         reference=str(given.get("reference") or "unknown"),
         cases=_read_count(path, given.get("numTraining")),
-        ignore=_has_ignore(given.get("labels")),
+        ignore=_has_ignore(labels),
+        regions=regions,
+        version=1 if _is_version_1(given) else 2,
         normals=given.get("normals") is True,
     )
 
@@ -98,8 +109,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Channel names in order, from `channel_names` or, in version 1, `modality`."""
-    is_version_1 = "modality" in given and "channel_names" not in given
-    key = "modality" if is_version_1 else "channel_names"
+    key = "modality" if _is_version_1(given) else "channel_names"
     names = given.get(key)
     if not _are_numbered(names):
         raise DataProblem(
@@ -108,6 +118,10 @@ def _read_channels(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
         )
     assert isinstance(names, dict)
     return tuple(str(names[str(number)]) for number in range(len(names)))
+
+
+def _is_version_1(given: Mapping[str, Any]) -> bool:
+    return "modality" in given and "channel_names" not in given
 
 
 def _are_numbered(names: Any) -> bool:
@@ -156,14 +170,8 @@ def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:
-    """Raise DataProblem on regions and values that are not whole numbers."""
+    """Raise DataProblem on values that are not whole numbers."""
     for name, number in numbers.items():
-        if isinstance(number, list):
-            raise DataProblem(
-                f"{path}: label '{cut(name)}' is a region {shown(number)}; "
-                "expected one number for each class, as regions may overlap; "
-                "give each part a label of its own"
-            )
         if type(number) is not int:
             raise DataProblem(
                 f"{path}: label '{cut(name)}' is {shown(number)}; expected a whole number; "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.errors import DataProblem
 from datasets.nnunet.dataset_json import DatasetJson
+from datasets.readers.nifti import holds_channels
 from datasets.readers.pairing import (
     first_names,
     natural_key,
@@ -17,6 +18,8 @@ from datasets.readers.pairing import (
     refuse_odd_name,
     refuse_unpaired,
 )
+
+CHANNEL = re.compile(r"(.+)_([0-9]{4})")  # the name of a file without its ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,17 @@ class Side:
 def read_side(root: Path, name: str, facts: DatasetJson) -> Side:
     """The image and label files of side `name` (Tr or Ts), by case in natural order.
 
-    Raises DataProblem on odd names.
+    In version 1, where no name has a channel number, each file is a case with all its channels, as
+    in the Medical Segmentation Decathlon. Raises DataProblem on odd names.
     """
     images: dict[str, dict[int, Path]] = {}
-    for stem, path in _list_files(root / f"images{name}", facts.ending):
-        match = re.fullmatch(r"(.+)_([0-9]{4})", stem)
+    files = _list_files(root / f"images{name}", facts.ending)
+    are_whole = facts.version == 1 and not any(CHANNEL.fullmatch(stem) for stem, _ in files)
+    for stem, path in files:
+        name_with_channel = stem
+        if are_whole:
+            name_with_channel = f"{stem}_0000"
+        match = CHANNEL.fullmatch(name_with_channel)
         if not match:
             raise DataProblem(
                 f"{path}: no channel number in its name; expected CASE_0000{facts.ending} "
@@ -107,6 +116,8 @@ def _refuse_missing_channels(case: str, files: Mapping[int, Path], facts: Datase
     """Raise DataProblem where the channels of a case are not those of dataset.json."""
     given = sorted(files)
     if given == list(range(len(facts.channels))) or _is_colour(given, facts):
+        return
+    if given == [0] and facts.is_nifti and holds_channels(files[0], len(facts.channels)):
         return
     folder = next(iter(files.values())).parent
     shown = ", ".join(f"{number:04d}" for number in given)

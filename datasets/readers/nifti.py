@@ -36,17 +36,46 @@ class Volume:
 def read_volume(path: Path) -> Volume:
     """An image with its grid. Raises DataProblem naming the file."""
     file = open_nifti(path)
-    grid = _grid_of(path, file)
+    grid = _grid_of(path, file, tuple(file.shape))
+    return Volume(_finite_voxels(path, file).reshape(grid.shape), grid)
+
+
+def _finite_voxels(path: Path, file: Any) -> NDArray[np.float32]:
+    """All values of a file as stored. Raises DataProblem where some are no numbers."""
     with naming_file(path), np.errstate(over="ignore"):  # what float32 cannot hold is refused
         whole = _unpacked(path, file)
-        voxels = whole.get_fdata(dtype=np.float32, caching="unchanged")
+        voxels: NDArray[np.float32] = whole.get_fdata(dtype=np.float32, caching="unchanged")
     unusable = int((~np.isfinite(voxels)).sum())
     if unusable:
         raise DataProblem(
             f"{path}: values that are not finite ({unusable} of {voxels.size}); "
             "expected numbers; replace them"
         )
-    return Volume(voxels.reshape(grid.shape), grid)
+    return voxels
+
+
+def read_channels(path: Path, count: int) -> tuple[NDArray[np.float32], StoredGrid]:
+    """An image (C *S as the harness has it) of a file that holds all its channels, and its grid.
+
+    Channels lie along the last axis: X Y Z C. Raises DataProblem naming the file.
+    """
+    file = open_nifti(path)
+    shape = tuple(file.shape)
+    if len(shape) < 4 or shape[-1] != count:
+        raise DataProblem(
+            f"{path}: shape {shape}; expected (X, Y, Z, {count}), the channels along the last "
+            "axis, or a file for each channel; save it so"
+        )
+    grid = _grid_of(path, file, shape[:-1])
+    voxels = _finite_voxels(path, file).reshape(*grid.shape, count)
+    return np.stack([grid.to_harness(voxels[..., number]) for number in range(count)]), grid
+
+
+def holds_channels(path: Path, count: int) -> bool:
+    """Whether a file holds so many channels, by its header. Raises DataProblem naming the file."""
+    with naming_file(path):
+        shape = tuple(open_nifti(path).shape)
+    return len(shape) >= 4 and shape[-1] == count
 
 
 def read_aligned_volume(path: Path, onto: StoredGrid, other: str) -> NDArray[np.float32]:
@@ -84,25 +113,29 @@ def read_nifti_mask(
 def read_levels(path: Path) -> tuple[NDArray[Any], StoredGrid]:
     """The values of a mask (X Y Z) and its grid. Raises DataProblem naming the file."""
     file = open_nifti(path)
-    grid = _grid_of(path, file)
+    grid = _grid_of(path, file, tuple(file.shape))
     with naming_file(path):
         levels = np.asanyarray(_unpacked(path, file).dataobj)
     return levels.reshape(grid.shape), grid
 
 
-def count_dimensions(path: Path) -> int:
-    """2 for a single slice, 3 for a volume, from the header. Raises DataProblem naming the file."""
+def count_dimensions(path: Path, channels: int = 1) -> int:
+    """2 for a single slice, 3 for a volume, from the header. Raises DataProblem naming the file.
+
+    The last of four axes may be that of `channels`.
+    """
     with naming_file(path):
-        shape = open_nifti(path).shape
-    return len(_kept_axes(path, shape))
+        shape = tuple(open_nifti(path).shape)
+    return len(_kept_axes(path, _spatial_shape(shape, channels)))
 
 
-def thickest_axis(path: Path) -> int:
+def thickest_axis(path: Path, channels: int = 1) -> int:
     """The axis of the harness (0 of Z Y X) across thick slices; 0 unless one axis is far coarser.
 
-    Raises DataProblem naming the file.
+    The last of four axes may be that of `channels`. Raises DataProblem naming the file.
     """
-    spacing = _grid_of(path, open_nifti(path)).spacing
+    file = open_nifti(path)
+    spacing = _grid_of(path, file, _spatial_shape(tuple(file.shape), channels)).spacing
     coarsest = int(np.argmax(spacing))
     others = [step for axis, step in enumerate(spacing) if axis != coarsest]
     return coarsest if spacing[coarsest] > 1.5 * max(others) else 0
@@ -167,6 +200,12 @@ def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
     nibabel.save(image, path)
 
 
+def _spatial_shape(shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
+    """The shape of a file without its axis of channels, if it has one."""
+    holds_all = channels > 1 and len(shape) >= 4 and shape[-1] == channels
+    return shape[:-1] if holds_all else shape
+
+
 def _kept_axes(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The stored axes of a single slice (two) or of a volume (three).
 
@@ -194,14 +233,14 @@ def _is_oriented(file: Any) -> bool:
     return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
 
 
-def _grid_of(path: Path, file: Any) -> StoredGrid:
-    """The grid of a file, in mm; of a slice, the axis across it comes last.
+def _grid_of(path: Path, file: Any, spatial: tuple[int, ...]) -> StoredGrid:
+    """The grid of a file of a shape, in mm; of a slice, the axis across it comes last.
 
     Raises DataProblem on a header that does not say where it lies.
     """
-    axes = _kept_axes(path, tuple(file.shape))
+    axes = _kept_axes(path, spatial)
     is_slice = len(axes) == 2
-    shape = tuple(file.shape[axis] for axis in axes)
+    shape = tuple(spatial[axis] for axis in axes)
     if is_slice:
         shape = (*shape, 1)
     scale = _unit_of(file)

@@ -10,13 +10,14 @@ from methods.schedules import ema_decay, polynomial_decay, sigmoid_ramp
 from methods.semi_supervised import both_batches
 from methods.training import (
     BackboneMethod,
+    as_probabilities,
     autocast,
     ema_update,
     log_losses,
     optimise,
     optimizer,
+    spec_loss,
     steps,
-    task_loss,
 )
 from methods.views import add_noise
 
@@ -33,7 +34,7 @@ class MeanTeacher(BackboneMethod):
         student = run.backbone().to(run.device).train()
         teacher = run.backbone().to(run.device).train()
         self.network = teacher if config.predict_with == "teacher" else student
-        supervised_loss = task_loss(run.spec.task)
+        supervised_loss = spec_loss(run.spec)
         optimiser = optimizer(student.parameters(), config)
         torch.manual_seed(run.seed("dropout"))
         for step in steps(run, student, teacher, optimiser, labelled, unlabelled):
@@ -44,11 +45,12 @@ class MeanTeacher(BackboneMethod):
                 logits = student(torch.cat([x, u])).float()
                 noisy = add_noise(u, config.noise)
                 with torch.no_grad():
-                    target = teacher(noisy).float().softmax(1)
+                    target = as_probabilities(teacher(noisy).float(), run.spec)
                 # L = L_sup of labelled images + w(t) mean (p_student - p_teacher)^2 of the others
                 # docs/methods/mean_teacher.md#loss, eq. 1
                 supervised = supervised_loss(logits[: len(x)], y)
-                consistency = ((logits[len(x) :].softmax(1) - target) ** 2).mean()
+                predicted = as_probabilities(logits[len(x) :], run.spec)
+                consistency = ((predicted - target) ** 2).mean()
                 weight = config.consistency * sigmoid_ramp(
                     progress, config.ramp_end, config.ramp_stairs, config.ramp_start
                 )

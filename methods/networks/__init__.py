@@ -21,7 +21,7 @@ SMP_GRID = {"deeplabv3": 8, "deeplabv3plus": 16, "pan": 16}  # 32 for the other 
 
 
 def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) -> nn.Module:
-    """A network from images (B channels *S) to logits (B classes *S), of a classifier (B classes).
+    """A network from images (B channels *S) to logits (B outputs *S), of a classifier (B classes).
 
     Every segmenter is `head(features(images))`: `features` gives the last map before the logits
     (B D *S'), `embed` the deepest map, averaged over its pixels (B E). `features` is
@@ -37,11 +37,11 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
     if backbone["name"] == "unet":
         from methods.networks.unet import UNet
 
-        return UNet(spec.channels, spec.classes, backbone["width"])
+        return UNet(spec.channels, spec.outputs, backbone["width"])
     if backbone["name"] == "vnet":
         from methods.networks.vnet import VNet
 
-        return VNet(spec.channels, spec.classes, backbone["width"])
+        return VNet(spec.channels, spec.outputs, backbone["width"])
     if backbone["name"].startswith("vit:"):
         from methods.networks.vit import build_vit
 

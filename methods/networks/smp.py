@@ -114,7 +114,7 @@ def build_smp(
             encoder_name=encoder,
             encoder_weights=None,
             in_channels=channels,
-            classes=spec.classes,
+            classes=spec.outputs,
         )
     except (KeyError, RuntimeError, ValueError) as problem:
         raise BenchError(

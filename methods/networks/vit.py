@@ -98,7 +98,7 @@ def build_vit(backbone: Mapping[str, Any], spec: Spec, weights: Path | None) -> 
             f"backbone {name!r} given, which timm does not build for images of {spec.size} "
             f"({problem}); expected a plain vision transformer, {ADVICE}"
         ) from None
-    network = ViTSegmenter(vit, spec.classes, _patch_in(vit, name, spec))
+    network = ViTSegmenter(vit, spec.outputs, _patch_in(vit, name, spec))
     if weights is not None:
         take_over_weights(network, vit, backbone, weights, mean_and_std(backbone, f"tu-{name}"))
     return network

@@ -23,7 +23,7 @@ from methods.config import TrainingConfig
 from methods.networks.unet import UNet
 from methods.training import optimizer, segmentation_loss
 from tests.support.boards import dataset_facts, toy_plan
-from tests.support.entries import entry, index_of
+from tests.support.entries import LESION, entry, index_of
 
 RESULT = CellResult(
     key="",
@@ -133,5 +133,5 @@ def test_score_one_case(benchmark: BenchmarkFixture) -> None:
     reference = (((grid - 176) ** 2).sum(0) < 80**2).astype(np.uint8)
     prediction = (((grid - 184) ** 2).sum(0) < 76**2).astype(np.uint8)
     case = entry("a", "a", shape=(352, 352))
-    rows = benchmark(lambda: score_case(case, prediction, reference, 2, 2.0))
+    rows = benchmark(lambda: score_case(case, prediction, reference, LESION, 2.0))
     assert rows[0]["dice"] > 0.9

@@ -24,6 +24,7 @@ from datasets.folder import DATASETS
 from methods.losses import dice_loss, known_cross_entropy, segmentation_loss
 from methods.masked_losses import foreground_loss, masked_cross_entropy, masked_dice_loss
 from methods.sgrs_net.losses import half_dice_loss
+from tests.support.entries import LESION
 from tests.worker.test_kept_probabilities import ENTRY
 
 MASK = np.array([[0, 1, 1, 255], [0, 0, 1, 255]], np.uint8)
@@ -114,7 +115,7 @@ def test_scores_leave_it_out() -> None:
     metrics = (*OVERLAP, *CALIBRATION)
     right = np.where(MASK == IGNORED, 0, MASK).astype(np.uint8)
     wrong = np.where(MASK == IGNORED, 1, MASK).astype(np.uint8)
-    rows = [score_case(ENTRY, g, MASK, 2, 1.0, metrics, ignore=True) for g in (right, wrong)]
+    rows = [score_case(ENTRY, g, MASK, LESION, 1.0, metrics, ignore=True) for g in (right, wrong)]
     assert rows[0] == rows[1]
     assert rows[0][0]["dice"] == 1
     assert rows[0][0]["brier"] == 0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench import registry
 from bench.data.check import check
+from bench.data.regions import check_regions, pixels_of
 from bench.errors import BenchError, DataProblem
 from datasets.brats import DATASETS, Brats
 
@@ -135,6 +136,32 @@ def test_regions(tmp_path: Path, year: str, region: str, title: str, expected: l
     assert case.mask is not None
     assert case.mask[0, -1, ::-1][:4].tolist() == expected
     assert (dataset.card.id, dataset.card.classes) == (f"brats{region}", ("background", title))
+
+
+@pytest.mark.parametrize(
+    ("year", "names"),
+    [
+        ("2021", ["whole tumour", "tumour core", "enhancing tumour"]),
+        ("2024", ["whole tumour", "tumour core", "enhancing tumour", "resection cavity"]),
+    ],
+)
+def test_all_regions_of_a_year(tmp_path: Path, year: str, names: list[str]) -> None:
+    """Masks are those of `brats`; each region has the voxels that its own data set has."""
+    tree(tmp_path, year)
+    dataset = registry.dataset("brats:regions", tmp_path)[0]
+    classes = brats(tmp_path)
+    assert dataset.card.classes == classes.card.classes
+    assert [region.name for region in dataset.card.regions] == names
+    check_regions(dataset.card)
+    mask = dataset.read(dataset.records()[0]).mask
+    assert mask is not None
+    np.testing.assert_array_equal(mask, classes.read(classes.records()[0]).mask)  # type: ignore[arg-type]
+    for region, name in zip(dataset.card.regions, ("wt", "tc", "et"), strict=False):
+        alone = brats(tmp_path, f":{name}")
+        np.testing.assert_array_equal(
+            pixels_of(mask, region),
+            alone.read(alone.records()[0]).mask,  # type: ignore[arg-type]
+        )
 
 
 def test_unknown_regions(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from torch import nn
 
 from bench.api import Spec
 from bench.errors import BenchError
-from bench.files.download import fetch
 from bench.planning.suite_parts import Backbone
 from methods.networks import build, grid
 from methods.networks.colours import IMAGENET_MEAN, mean_and_std
@@ -139,21 +138,3 @@ def test_colours_are_those_of_the_encoder_unless_a_suite_names_others() -> None:
     named = mean_and_std({"mean": [0.1, 0.2, 0.3]}, "resnet18")
     assert named[0] == (0.1, 0.2, 0.3)
     assert np.allclose(named[1], (0.229, 0.224, 0.225))
-
-
-def test_a_file_is_fetched_only_with_its_hash(tmp_path: Path) -> None:
-    (tmp_path / "there").write_bytes(b"weights")
-    url = (tmp_path / "there").as_uri()
-    sha256 = "9fc9ea4d2f84b3b0a3b1e9e4"
-    with pytest.raises(BenchError, match=f"expected {sha256[:16]}"):
-        fetch(url, sha256, tmp_path / "here")
-    with pytest.raises(BenchError, match="states no hash"):
-        fetch(url, "", tmp_path / "here")
-    assert not (tmp_path / "here").exists()
-    import hashlib
-
-    right = hashlib.sha256(b"weights").hexdigest()
-    assert fetch(url, right[:8], tmp_path / "here") == right
-    assert (tmp_path / "here").read_bytes() == b"weights"
-    with pytest.raises(BenchError, match="copy it to"):
-        fetch((tmp_path / "nowhere").as_uri(), "", tmp_path / "more")

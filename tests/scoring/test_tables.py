@@ -35,7 +35,7 @@ from bench.scoring.tables import (
     score_fields,
     score_matrix,
 )
-from tests.support.entries import entry
+from tests.support.entries import TWO_LESIONS, entry
 
 NONE = np.zeros((4, 4), np.uint8)
 ONE = np.ones((4, 4), np.uint8)
@@ -48,7 +48,7 @@ def write_table(file: Path, cases: Sequence[tuple[str, str, Any, Any]]) -> Path:
     """Scores of (case, group, prediction, reference) with two foreground classes."""
     rows: list[dict[str, Any]] = []
     for case, group, prediction, reference in cases:
-        rows += score_case(entry(case, group), prediction, reference, 3, 1.0)
+        rows += score_case(entry(case, group), prediction, reference, TWO_LESIONS, 1.0)
     file.write_text(as_csv(rows, FIELDS))
     return file
 
@@ -194,9 +194,9 @@ def area_error(key: str = "area_error", **changes: Any) -> CaseMetric:
 def test_a_metric_of_a_plug_in_is_a_column_of_its_own(tmp_path: Path) -> None:
     metrics = [*tables.BUILT_IN, area_error()]
     assert score_fields(metrics) == (*FIELDS, "area_error")
-    rows = score_case(entry("a", "p"), NONE, ONE, 3, 1.0, metrics)
-    rows += score_case(entry("b", "p"), None, ONE, 3, 1.0, metrics)
-    rows += score_case(entry("n", "q"), NONE, NONE, 3, 1.0, metrics)
+    rows = score_case(entry("a", "p"), NONE, ONE, TWO_LESIONS, 1.0, metrics)
+    rows += score_case(entry("b", "p"), None, ONE, TWO_LESIONS, 1.0, metrics)
+    rows += score_case(entry("n", "q"), NONE, NONE, TWO_LESIONS, 1.0, metrics)
     assert [row["area_error"] for row in rows] == [16, None, 16, None, None, None]
     file = tmp_path / "last.csv"
     file.write_text(as_csv(rows, score_fields(metrics)))

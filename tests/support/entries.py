@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.api import Card, Spec
+from bench.api import Card, Region, Spec
 from bench.data.index import CaseEntry, Index, StoredArray
 
 NOWHERE = StoredArray(0, (1,), "uint8")
@@ -24,6 +24,8 @@ CARD = Card(
     synthetic=True,
 )
 SPEC = Spec("segmentation", 2, 3, 2, (64, 64), (0.0, 1.0), True)
+LESION = CARD.targets
+TWO_LESIONS = (*LESION, Region("other", (2,), 2))
 
 
 def entry(case: str, group: str, **changes: Any) -> CaseEntry:

@@ -22,6 +22,7 @@ class Served:
     hides_length: bool = False
     range_total: str = ""  # in place of the length, in Content-Range
     redirect: str = ""
+    headers: dict[str, str] = field(default_factory=dict)  # further ones, of a redirect
 
 
 @dataclass
@@ -65,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif served.redirect:
             self.send_response(302)
             self.send_header("Location", served.redirect)
+            for name, value in served.headers.items():
+                self.send_header(name, value)
             self.end_headers()
         else:
             self._send(served, asked)

@@ -157,12 +157,12 @@ def _save_picture(pixels: NDArray[np.uint8], file: Path) -> None:
 
 def _write_tables(card: Card, training: Sequence[Record], target: Path, ending: str) -> None:
     """Write dataset.json and groups.csv, which says which cases are of one patient."""
-    labels = {"background": 0}
-    for number, name in enumerate(card.classes[1:], 1):
-        labels[name] = number
+    labels: dict[str, int | list[int]] = {"background": 0}
+    for scored in card.targets:
+        labels[scored.name] = list(scored.classes) if card.regions else scored.classes[0]
     if card.ignore:
         labels["ignore"] = len(card.classes)
-    content = {
+    content: dict[str, Any] = {
         "name": card.title,
         "channel_names": {str(number): f"channel {number}" for number in range(card.channels)},
         "labels": labels,
@@ -171,6 +171,8 @@ def _write_tables(card: Card, training: Sequence[Record], target: Path, ending: 
         "licence": card.licence,
         "reference": card.citation,
     }
+    if card.regions:
+        content["regions_class_order"] = [region.paint for region in card.regions]
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (target / "dataset.json").write_text(f"{text}\n", encoding="utf-8")
     groups = [["case", "patient"], *[[record.id, record.group] for record in training]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.api import Card, Spec
 from bench.data import cache, geometry
-from bench.data.decoded_case import Grid, volume_on_grid
+from bench.data.decoded_case import Grid, sides_in_frame, volume_on_grid
 from bench.data.geometry import native_probabilities
 from bench.errors import BenchError
 from bench.execution.prediction.chosen_models import AskedModels, as_one, chosen_keys
@@ -125,7 +125,7 @@ def predict_as_asked(
         if image.is_volume:
             _write_volume(image, target, predictor, job.card, read_image, extras)
         else:
-            _write_mask(image, target, predictor, read_image, extras)
+            _write_mask(image, target, predictor, job.card, read_image, extras)
     return len(given)
 
 
@@ -154,10 +154,8 @@ def make_target(target: Path, images: Path) -> None:
         )
 
 
-def _read_picture(
-    image: ImageFiles, spec: Spec, read_image: ImageReader
-) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """A picture (C H W) as it is, and on the training grid."""
+def _read_picture(image: ImageFiles, spec: Spec, read_image: ImageReader) -> NDArray[Any]:
+    """The pixels of a picture (C H W)."""
     parts = [read_image(file)[0] for file in image.files]
     shapes = {part.shape for part in parts}
     if len(parts) > 1 and shapes != {(1, *parts[0].shape[1:])}:
@@ -172,13 +170,39 @@ def _read_picture(
             f"{image.first} has {pixels.shape[0]} channels; the model was trained on "
             f"{spec.channels}; convert it"
         )
-    return pixels, cache.unit_range(geometry.image_to_grid(geometry.to_unit(pixels), spec.size))
+    return pixels
+
+
+def _on_grid(
+    pixels: NDArray[Any], size: tuple[int, ...], inner: tuple[int, ...] | None = None
+) -> NDArray[np.float32]:
+    """An image (C H W) on the training grid."""
+    return cache.unit_range(geometry.image_to_grid(geometry.to_unit(pixels), size, inner))
+
+
+def _inner_sides(
+    image: ImageFiles, shape: Sequence[int], spacing: Sequence[float] | None, predictor: Predictor
+) -> tuple[int, ...] | None:
+    """The sides of an image amid zeros, of a model of one spacing. Raises BenchError without one.
+
+    `spacing` is that of the file or, where files have none, that of the data set trained on.
+    """
+    target = tuple(predictor.settings.get("spacing", ()))
+    if predictor.spec.ndim == 3 or not target:
+        return None
+    if spacing is None:
+        raise BenchError(
+            f"{image.first} given; the model was trained on images of one spacing (mm), and this "
+            "file has none; give NIfTI"
+        )
+    return sides_in_frame(str(image.first), shape, spacing, Grid(predictor.spec.size, (), target))
 
 
 def _write_mask(
     image: ImageFiles,
     target: Path,
     predictor: Predictor,
+    card: Card,
     read_image: ImageReader,
     extras: Extras,
 ) -> None:
@@ -187,9 +211,11 @@ def _write_mask(
             f"{image.first} given; the model was trained on volumes; "
             f"expected {' or '.join(VOLUMES)}"
         )
-    pixels, grid = _read_picture(image, predictor.spec, read_image)
-    probabilities = predictor.probabilities(grid[None])
+    pixels = _read_picture(image, predictor.spec, read_image)
     shape = pixels.shape[1:]
+    inner = _inner_sides(image, shape, card.spacing, predictor)
+    grid = _on_grid(pixels, predictor.spec.size, inner)
+    probabilities = geometry.without_frame(predictor.probabilities(grid[None]), inner)
     label_map = predictor.label_map(probabilities, shape, None)
     write_picture(label_map, target / f"{image.name}.png")
     if extras.probabilities:
@@ -214,7 +240,7 @@ def _write_labels(
                 f"{image.first} given; the model was trained on images; "
                 f"expected {' or '.join(PICTURES)}"
             )
-        _, grid = _read_picture(image, predictor.spec, read_image)
+        grid = _on_grid(_read_picture(image, predictor.spec, read_image), predictor.spec.size)
         probabilities = predictor.probabilities(grid[None])[0].tolist()
         predicted = labels[probabilities.index(max(probabilities))]
         columns = [f"{probability:.6f}" for probability in probabilities]
@@ -250,7 +276,7 @@ def _write_volume(
         volume = volume[:, None]
     axis = 0 if is_slice else card.slice_axis
     labels, probabilities = _volume_labels(
-        volume, predictor, axis, frame.spacing(), extras.probabilities
+        image, volume, predictor, axis, frame, extras.probabilities
     )
     ending = ending_of(image.first)
     stored_labels = labels[0] if is_slice else labels
@@ -334,6 +360,13 @@ class _Frame:
             steps = steps[::-1]
         return tuple(steps)
 
+    def spacing_in_slices(self) -> tuple[float, ...]:
+        """mm along both axes of a slice."""
+        steps = self.spacing()
+        if len(steps) == 2:
+            return steps
+        return steps[: self.card.slice_axis] + steps[self.card.slice_axis + 1 :]
+
     def to_stored(self, array: NDArray[Any]) -> NDArray[Any]:
         """The inverse of `to_harness`."""
         if self.card.oriented:
@@ -342,10 +375,11 @@ class _Frame:
 
 
 def _volume_labels(
+    image: ImageFiles,
     volume: NDArray[np.float32],
     predictor: Predictor,
     slice_axis: int,
-    spacing: Sequence[float],
+    frame: _Frame,
     with_probabilities: bool,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16] | None]:
     """The label map (*S) of a volume (C *S), predicted slice by slice or in windows.
@@ -355,18 +389,20 @@ def _volume_labels(
     shape = volume.shape[1:]
     axis: int | None = slice_axis
     factors: tuple[int, ...] = ()
+    sides = shape[:slice_axis] + shape[slice_axis + 1 :]
+    inner = _inner_sides(image, sides, frame.spacing_in_slices(), predictor)
     if predictor.spec.ndim == 3:
         axis = None
         factors = tuple(predictor.settings["shrink"])
         target = tuple(predictor.settings.get("spacing", ()))
         wanted = Grid(predictor.spec.size, factors, target)
-        grid = volume_on_grid(geometry.zscore(volume), wanted, spacing)[None]
+        grid = volume_on_grid(geometry.zscore(volume), wanted, frame.spacing())[None]
     else:
         slices = []
         for part in geometry.image_slices(volume, slice_axis):
-            slices.append(cache.unit_range(geometry.image_to_grid(part, predictor.spec.size)))
+            slices.append(_on_grid(part, predictor.spec.size, inner))
         grid = np.stack(slices)
-    probabilities = predictor.probabilities(grid)
+    probabilities = geometry.without_frame(predictor.probabilities(grid), inner)
     native = None
     if with_probabilities:
         native = native_probabilities(probabilities, shape, axis, factors)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.api import Region
 from bench.errors import DataProblem
 from datasets.nnunet.dataset_json import DatasetJson, read_dataset_json
 
@@ -54,6 +55,22 @@ def test_version_1_is_read(tmp_path: Path) -> None:
             r"label 'whole' is a region \[1, 2\]; expected one number",
         ),
         (
+            {"labels": {"background": 0, "whole": [1, 2]}, "regions_class_order": [1, 2]},
+            r"or a 'regions_class_order' of 1 numbers, with which whole are painted in turn",
+        ),
+        (
+            {"labels": {"background": 0, "whole": [1, 2]}, "regions_class_order": ["1"]},
+            r"regions_class_order \['1'\]; expected whole numbers",
+        ),
+        (
+            {"labels": {"background": 0, "whole": [1, "2"]}, "regions_class_order": [1]},
+            r"label 'whole' is \[1, '2'\]; expected a whole number, or a list of them",
+        ),
+        (
+            {"labels": {"background": 0, "whole": [1, 3]}, "regions_class_order": [1]},
+            r"expected at least two names with the numbers 0 \(background\), 1",
+        ),
+        (
             {"labels": {"background": 0, "a": 1, "ignore": 1}},
             r"an 'ignore' label \(1\); expected 2, the number behind those of the classes",
         ),
@@ -82,6 +99,25 @@ def test_a_wrong_dataset_json_is_refused(
     path = describe(tmp_path, **changes)
     with pytest.raises(DataProblem, match=rf"dataset\.json: .*{words}"):
         read_dataset_json(path)
+
+
+def test_regions_are_read_with_their_order(tmp_path: Path) -> None:
+    """As the documentation of nnU-Net has them for BraTS: classes that have no name get one."""
+    labels = {
+        "background": 0,
+        "whole tumour": [1, 2, 3],
+        "tumour core": [2, 3],
+        "enhancing": 3,
+        "ignore": 4,
+    }
+    facts = read_dataset_json(describe(tmp_path, labels=labels, regions_class_order=[1, 2, 3]))
+    assert facts.classes == ("background", "label 1", "label 2", "enhancing")
+    assert facts.ignore
+    assert facts.regions == (
+        Region("whole tumour", (1, 2, 3), 1),
+        Region("tumour core", (2, 3), 2),
+        Region("enhancing", (3,), 3),
+    )
 
 
 def test_a_file_that_is_no_dataset_json_is_refused(tmp_path: Path) -> None:

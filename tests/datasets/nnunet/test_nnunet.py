@@ -138,6 +138,55 @@ def test_channels_are_stacked_in_order(root: Path) -> None:
     np.testing.assert_array_equal(case.image[1], second.T)
 
 
+DECATHLON = {
+    "channel_names": None,
+    "modality": {"0": "FLAIR", "1": "T1w"},
+    "labels": {"0": "background", "1": "tumour"},
+    "tensorImageSize": "4D",
+    "file_ending": None,
+}
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 2), (5, 4, 3, 1, 2)])
+def test_a_4d_file_holds_the_channels(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """As the Medical Segmentation Decathlon has them, X Y Z C, and ITK writes them, X Y Z 1 C."""
+    root = tmp_path / NAME
+    describe(root, **DECATHLON)
+    stored = RNG.normal(size=shape).astype(np.float32)
+    save(root / "imagesTr/BRATS_001.nii.gz", stored)
+    save(root / "labelsTr/BRATS_001.nii.gz", (stored[..., 0].reshape(SHAPE) > 0).astype(np.uint8))
+    dataset = toy(tmp_path)
+    [record] = dataset.records()
+    assert (record.id, dataset.card.ndim, dataset.card.channels) == ("BRATS_001", 3, 2)
+    case = dataset.read(record)
+    parts = stored.reshape(*SHAPE, 2)
+    np.testing.assert_array_equal(case.image, np.stack([parts[..., n].T for n in range(2)]))
+    assert case.spacing == pytest.approx((2.0, 0.7, 0.5))
+    assert check(dataset).problems == []
+
+
+def test_a_4d_file_may_have_a_channel_number(root: Path) -> None:
+    """Its channels are those of dataset.json; with another count it is refused by name."""
+    describe(root, channel_names={"0": "T1", "1": "T2"})
+    for case in ("toy_2", "toy_10"):
+        save(root / f"imagesTr/{case}_0000.nii.gz", RNG.normal(size=(5, 4, 3, 2)))
+    dataset = toy(root.parent)
+    assert dataset.read(dataset.records()[1]).image.shape == (2, 3, 4, 5)
+    save(root / "imagesTr/toy_10_0000.nii.gz", RNG.normal(size=(5, 4, 3, 7)))
+    with pytest.raises(DataProblem, match="case 'toy_10' has the channels 0000; expected 0000 to"):
+        dataset.records()
+
+
+def test_files_without_a_channel_number_are_cases_in_version_1_alone(root: Path) -> None:
+    for file in [*(root / "imagesTr").iterdir()]:
+        file.rename(file.with_name(file.name.replace("_0000", "")))
+    with pytest.raises(DataProblem, match="no channel number in its name"):
+        toy(root.parent).records()
+    changes = {**DECATHLON, "modality": {"0": "MRI"}}
+    describe(root, **changes)
+    assert [record.id for record in toy(root.parent).records()] == ["toy_2", "toy_10"]
+
+
 def test_a_labelled_test_set_is_the_split(root: Path) -> None:
     volume(root, "toy_3", "Ts")
     assert [(r.id, r.split) for r in toy(root.parent).records()] == [
