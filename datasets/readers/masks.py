@@ -170,6 +170,11 @@ def _load_array(path: Path) -> Pixels:
 def _load_picture(path: Path, numbered: bool) -> Levels:
     """The grey levels or palette numbers of a mask. Raises DataProblem on one in colour."""
     with open_picture(path) as opened:
+        if opened.is_inverted:
+            raise DataProblem(
+                f"{path}: a mask in which 0 is stored as white (MINISWHITE); expected 0 to be "
+                "black, as some programs show it inverted and others do not; save it as png"
+            )
         picture = opened.image
         if picture.mode in ("1", "LA", "La"):
             return Levels(np.array(picture.convert("L")), opened.is_lossy)

@@ -19,7 +19,7 @@ from datasets.readers.masks import as_class_numbers as as_class_numbers
 from datasets.readers.masks import read_mask as read_mask
 from datasets.readers.masks import read_number_mask as read_number_mask
 from datasets.readers.masks import resize_mask as resize_mask
-from datasets.readers.opening import is_grey, open_picture
+from datasets.readers.opening import is_grey, open_header, open_picture
 from datasets.readers.opening import naming_file as naming_file
 
 Pixels = NDArray[Any]
@@ -145,13 +145,13 @@ def _is_image_shape(shape: tuple[int, ...]) -> bool:
 
 def count_channels(path: Path) -> int:
     """The channels of an image, from its header alone. Raises DataProblem naming the file."""
-    with naming_file(path):
-        if _is_array(path):
+    if _is_array(path):
+        with naming_file(path):
             shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-            has_channels = len(shape) == 3 and not _is_grey_stack(shape)
-            return shape[2] if has_channels else 1
-        with Image.open(path) as picture:
-            return 1 if is_grey(picture) or _is_grey_gif(picture) else 3
+        has_channels = len(shape) == 3 and not _is_grey_stack(shape)
+        return shape[2] if has_channels else 1
+    with open_header(path) as picture:
+        return 1 if is_grey(picture) or _is_grey_gif(picture) else 3
 
 
 def _is_array(path: Path) -> bool:
