@@ -25,6 +25,11 @@ class Case:
     tiles: list[Tile]
     rest: list[Tile]
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is one: a licence may forbid to pass it on."""
+        return self.panel.image is not None
+
 
 def list_cases(board: Board, panels: Sequence[Panel], problem: Problem) -> list[Case]:
     """The cases of one problem; pictures are of segmentation alone."""

@@ -250,10 +250,22 @@ def test_a_public_page_leaves_out_what_may_not_be_passed_on(
     assert told in " ".join(text.split())
     assert "embedded for local use" not in text
     photos = text[text.index('id="dataset-1"') : text.index('id="measured"')]
-    assert "data:image" not in photos and photos.count(">Left out</div>") == 1
+    assert "data:image" not in photos and photos.count("does not permit redistribution") == 1
+    assert f"<li><b>{kept[1].case}</b> " in photos
     synthetic = text[text.index('id="synthetic"') : text.index('id="cost"')]
     assert "data:image" not in synthetic and synthetic.count(">Left out</div>") == 1
     assert "data:image" in text[: text.index('id="dataset-1"')]
+
+
+def test_where_no_picture_may_be_passed_on_the_cases_are_a_list(
+    board: Board, panels: list[Panel]
+) -> None:
+    gone = [replace(panel, image=None, reference=None, predictions=()) for panel in panels]
+    text = draw_page(board, gone, [], {}, public=True)
+    assert "Left out</div>" not in text and "data-open=" not in text
+    assert "does not permit redistribution. Where" in text
+    for panel in panels:
+        assert f"<li><b>{panel.case}</b> " in text
 
 
 def test_how_it_was_measured_stands_below_the_results_and_is_said_once(
