@@ -74,6 +74,7 @@ class Field:
     distance_unit: str
     reference: Row | None
     reference_name: str
+    bound: float | None  # the score of the reference with all labels
     rivals: Sequence[Rival]
     board: Board
 
@@ -93,8 +94,15 @@ class Field:
 
     def value(self, row: Row) -> str:
         """A score alone."""
-        digits = score_digits(self.column.digits, _half_width(row))
-        text = number_text(row.mean, digits)
+        return self._number(row.mean, score_digits(self.column.digits, _half_width(row)))
+
+    @property
+    def bound_value(self) -> str:
+        """The score of the reference with all labels."""
+        return self._number(self.bound, score_digits(self.column.digits, None))
+
+    def _number(self, value: float | None, digits: int) -> str:
+        text = number_text(value, digits)
         return f"{text} {self.distance_unit}" if self.column.key in DISTANCES else text
 
 
@@ -110,7 +118,10 @@ def answers(board: Board, views: Iterable[View]) -> dict[View, Answer]:
     made = {}
     for view in views:
         place = (view.task, view.dataset, view.labelled, view.metric)
-        field = _make_field(board, view, rows[place], gains[place], repeated)
+        total = board.datasets[view.dataset].train_groups
+        full = rows[view.task, view.dataset, total, view.metric]
+        bound = _bound(board, view, total, full)
+        field = _make_field(board, view, rows[place], gains[place], bound, repeated)
         made[view] = _answer(field)
     return made
 
@@ -128,6 +139,7 @@ def _make_field(
     view: View,
     rows: Sequence[Row],
     gains: Sequence[MetricGain],
+    bound: float | None,
     repeated: frozenset[tuple[str, str, int, str]],
 ) -> Field:
     card = board.datasets[view.dataset]
@@ -157,9 +169,23 @@ def _make_field(
         distance_unit=card.distance_unit,
         reference=reference,
         reference_name=training_name(board, board.suite.reference, DEFAULT),
+        bound=bound,
         rivals=rivals,
         board=board,
     )
+
+
+def _bound(board: Board, view: View, total: int, rows: Sequence[Row]) -> float | None:
+    """The mean of the reference with all labels and default settings, whether a row or not."""
+    method = board.suite.reference
+    for row in rows:
+        if (row.method, row.variant) == (method, DEFAULT):
+            return row.mean
+    place = (view.task, view.dataset, total, method, view.metric)
+    for step in board.ladder:
+        if (step.task, step.dataset, step.labelled, step.method, step.metric) == place:
+            return step.mean
+    return None
 
 
 def _spoken_variant(view: View, row: Row) -> str:
@@ -303,7 +329,7 @@ def _subsets_of(field: Field, rivals: Sequence[Rival]) -> int:
 
 
 def _remarks(field: Field) -> str:
-    """Methods that failed, have no result, or do not apply."""
+    """What all labels reach; methods that failed, have no result, or do not apply."""
     rows = [(field.reference_name, field.reference)] if field.reference is not None else []
     rows += [(rival.name, rival.row) for rival in field.rivals]
     by_status: dict[str, list[str]] = defaultdict(list)
@@ -314,6 +340,10 @@ def _remarks(field: Field) -> str:
     failed = by_status["failed"]
     without = by_status["no failed"] + by_status["no missing"] + by_status["no ok"]
     sentences = []
+    if field.bound is not None and not _has_all_labels(field):
+        labels = f"all {field.total} {_plural(field.unit)} labelled"
+        name = capitalised(field.reference_name)
+        sentences.append(f"{name} with {labels}: {field.bound_value}.")
     if failed:
         sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
     if without and len(without) < len(rows):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.board.columns import COLUMNS
+from bench.board.parts import ReferenceStep
 from bench.board.schema import Board, MetricGain, Row, SuiteFacts
 from bench.planning.plan_file import MethodCard
 from bench.stats.verdicts import Verdict
@@ -310,3 +311,34 @@ def test_with_outer_folds_their_number_limits_a_verdict() -> None:
     made = compared({"mean_teacher": OPEN}, draws=8, p=None)
     board = replace(made, suite=replace(made.suite, outer_folds=2))
     assert said(board).endswith("Two folds allow no test.")
+
+
+def test_what_all_labels_reach_is_said_at_the_budgets_below() -> None:
+    total = dataset_facts().train_groups
+    few = compared({"mean_teacher": OPEN})
+    full = make_row("supervised", 0.9, labelled=total, fraction=1.0)
+    board = replace(few, rows=[*few.rows, full])
+    words = f"Plain supervised training with all {total} patients labelled: 0.90."
+    assert words in answer(board, FIRST).remarks
+    assert words not in said(few)
+    assert words not in said(board, FIRST._replace(labelled=total))
+
+
+def test_what_all_labels_reach_may_stand_on_the_ladder_of_the_reference() -> None:
+    total = dataset_facts().train_groups
+    step = ReferenceStep(
+        task="segmentation",
+        dataset="d",
+        labelled=total,
+        fraction=1.0,
+        method="supervised",
+        metric="dice",
+        mean=0.9,
+        subsets=[0],
+        draws=[0.9],
+        status="ok",
+        reason=None,
+    )
+    board = replace(compared({"mean_teacher": OPEN}), ladder=[step])
+    assert "all 40 patients labelled: 0.90." in said(board)
+    assert "labelled: 0.90" not in said(board, FIRST._replace(metric="hd95"))
