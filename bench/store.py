@@ -132,9 +132,9 @@ def sweep(*folders: Path) -> list[Path]:
     return left
 
 
-def _is_left(file: Path, kernel: str | None, process: int) -> bool:
+def _is_left(file: Path, processes: str | None, process: int) -> bool:
     """Whether the process that wrote a temporary file is gone."""
-    if kernel is None or kernel == hosts.kernel_id():
+    if processes is None or processes == hosts.processes_id():
         return not _runs(process)
     age = leases.age(file)
     return age is not None and age > LEFT_AFTER_S

@@ -266,9 +266,12 @@ def _log_tells_of_memory(folder: Path) -> bool:
 
 
 def _is_held_elsewhere(folder: Path, process: int) -> bool:
-    """Whether another launch holds a cell: any method can end with the exit code that says so."""
+    """Whether another launch holds a cell: any method can end with the exit code that says so.
+
+    The process has ended and holds nothing. In another container one may have the same number.
+    """
     holder = store.claimed_by(folder)
-    return holder != process and (holder is not None or store.is_claimed(folder))
+    return store.is_claimed(folder) or holder not in (None, process)
 
 
 def _holds(folder: Path, process: int) -> bool:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # on Linux
+NUMBERS = Path("/proc/self/ns/pid")  # names the namespace of process numbers, on Linux
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 # As `temporary_name` names a file, and what SQLite keeps beside one.
 TEMPORARY = re.compile(r"\..+?(?:\.@([0-9a-f]{12}))?\.(\d+)(?:-journal|-wal|-shm)?")
@@ -29,6 +30,18 @@ def kernel_id() -> str:
     return hashlib.sha256(known.encode()).hexdigest()[:12]
 
 
+def processes_id() -> str:
+    """Twelve hex characters that all processes share which see each other by their numbers.
+
+    Those of two containers do not, though both are under one kernel.
+    """
+    try:
+        namespace = NUMBERS.readlink().name
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{kernel_id()} {namespace}".encode()).hexdigest()[:12]
+
+
 def host_name() -> str:
     """The name of this machine, to be shown."""
     return socket.gethostname()
@@ -42,4 +55,4 @@ def queue_job() -> str:
 
 def temporary_name(file: Path) -> Path:
     """A name beside a file that no other process uses, on this machine or another one."""
-    return file.with_name(f".{file.name}.@{kernel_id()}.{os.getpid()}")
+    return file.with_name(f".{file.name}.@{processes_id()}.{os.getpid()}")

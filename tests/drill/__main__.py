@@ -11,6 +11,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -161,6 +162,8 @@ def difference(out: Path, reference: Path) -> str:
 
 def main() -> int:
     """All rounds; 1 if a board differed."""
+    # What ends the drill must not leave its schedulers and workers behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = parse()
     seed = options.seed if options.seed is not None else int(time.time())
     faults = []

@@ -78,6 +78,13 @@ def test_busy_is_believed_where_another_launch_holds_the_cell(tmp_path: Path) ->
     assert _by_exit_code(tmp_path, BUSY, process=own).how == "ended"
 
 
+def test_a_holder_in_another_container_may_have_the_same_number(tmp_path: Path) -> None:
+    """A cell that ran in one container counted as crashed in another one, where numbers met."""
+    with claim(tmp_path):
+        holder = int((tmp_path / "claim").read_text())
+        assert _by_exit_code(tmp_path, BUSY, process=holder).how == "busy"
+
+
 @pytest.mark.parametrize(
     ("code", "how", "detail"),
     [
