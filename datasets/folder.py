@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
-from bench.api import Card, DatasetFactory, RawCase, Record
+from bench.api import Card, DatasetFactory, RawCase, Record, Region
 from bench.errors import DataProblem, cut
 from datasets.readers.mask_codes import MaskCodes, with_ignored
 from datasets.readers.own_cases import (
@@ -111,7 +111,20 @@ def _make_card(dataset_id: str, root: Path, facts: FolderFacts) -> Card:
         spacing=facts.spacing,
         labels=facts.labels or _number_labels(root, facts),
         ignore=facts.ignore is not None,
+        regions=_regions_of(facts),
     )
+
+
+def _regions_of(facts: FolderFacts) -> tuple[Region, ...]:
+    """The regions of dataset.toml, each painted as its first class that no later one has."""
+    regions: list[Region] = []
+    taken: set[str] = set()
+    for name, united in reversed(facts.regions):
+        own = [one for one in united if one not in taken]
+        paint = facts.classes.index((own or united)[0])
+        regions.append(Region(name, tuple(map(facts.classes.index, united)), paint))
+        taken.update(united)
+    return tuple(reversed(regions))
 
 
 def _find_channels(root: Path, facts: FolderFacts) -> int:

@@ -20,10 +20,12 @@ from datasets.nnunet.files import (
     refuse_other_count,
     refuse_repeated_cases,
 )
+from datasets.nnunet.frames import frame_number, frame_records
 from datasets.readers.mask_codes import with_ignored
 from datasets.readers.nifti import (
     NO_ORIENTATION,
     count_dimensions,
+    count_frames,
     read_channels,
     read_nifti_mask,
     read_stack,
@@ -70,7 +72,10 @@ class NnUNet:
         check_side(self.root, "Ts", test, self.facts)
         training_split: Split | None = "train" if test.images else None
         training_records = _make_records(train, training_split, patients)
-        return training_records + _make_records(test, "test", patients)
+        records = training_records + _make_records(test, "test", patients)
+        if self.facts.frames:
+            return frame_records(records, self.root / "frames.csv")
+        return records
 
     def read(self, record: Record) -> RawCase:
         """Decode all channels of a case and its label. Raises DataProblem naming the file."""
@@ -92,20 +97,23 @@ class NnUNet:
     def _read_volume(self, record: Record) -> RawCase:
         """Decode a case of NIfTI files: channels and label on the grid of the first channel."""
         assert record.image is not None
-        image, grid = self._read_channels([record.image, *record.channels])
+        frame = frame_number(record) if self.facts.frames else None
+        image, grid = self._read_channels([record.image, *record.channels], frame)
         self._check_image(record.image, image)
-        mask = read_nifti_mask(record.masks[0], self.numbered, grid, record.image.name)
+        mask = read_nifti_mask(record.masks[0], self.numbered, grid, record.image.name, frame)
         raw = RawCase(image, mask, grid.spacing, notes=(NO_ORIENTATION,))
         if grid.is_oriented:
             raw = RawCase(image, mask, grid.spacing, affine=grid.affine)
         return with_ignored(raw, self.card)
 
-    def _read_channels(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], StoredGrid]:
+    def _read_channels(
+        self, files: Sequence[Path], frame: int | None
+    ) -> tuple[NDArray[np.float32], StoredGrid]:
         """An image (C *S) and its grid, of one file for each channel or one that holds all."""
         count = self.card.channels
         if len(files) == 1 and count > 1:
             return read_channels(files[0], count)
-        return read_stack(files)
+        return read_stack(files, frame)
 
     def _check_image(self, path: Path, image: NDArray[Any]) -> None:
         """Raise DataProblem where an image (C *S) is not what the card says."""
@@ -150,7 +158,8 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
     first_case = next(iter(images.values()))
     first_file = next(iter(first_case.values()))
     channels = len(facts.channels)
-    ndim = count_dimensions(first_file, channels) if facts.is_nifti else 2
+    parts = count_frames(first_file) if facts.frames else channels
+    ndim = count_dimensions(first_file, parts) if facts.is_nifti else 2
     return Card(
         id=dataset_id,
         title=facts.title or root.name,
@@ -163,7 +172,7 @@ def _make_card(dataset_id: str, root: Path, facts: DatasetJson) -> Card:
         licence=facts.licence,
         citation=facts.reference,
         redistribute=False,
-        slice_axis=thickest_axis(first_file, channels) if ndim == 3 else 0,
+        slice_axis=thickest_axis(first_file, parts) if ndim == 3 else 0,
         oriented=facts.is_nifti,
         ignore=facts.ignore,
         regions=facts.regions,

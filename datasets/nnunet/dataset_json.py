@@ -31,7 +31,9 @@ class DatasetJson:
     ignore: bool = False  # the number behind those of the classes marks pixels without a class
     regions: tuple[Region, ...] = ()  # that overlap, in the order in which they are painted
     version: int = 2  # of nnU-Net, which the keys are of; the Decathlon has those of 1
-    normals: bool = False  # our own key: nnU-Net passes over keys that it does not know
+    # Our own keys: nnU-Net passes over keys that it does not know.
+    normals: bool = False
+    frames: bool = False  # files are X Y Z T, and each frame is a case
 
     @property
     def is_nifti(self) -> bool:
@@ -65,6 +67,7 @@ def read_dataset_json(path: Path) -> DatasetJson:
         regions=regions,
         version=1 if _is_version_1(given) else 2,
         normals=given.get("normals") is True,
+        frames=given.get("frames") is True and ending in NIFTI,
     )
 
 

@@ -33,11 +33,33 @@ class Volume:
     grid: StoredGrid
 
 
-def read_volume(path: Path) -> Volume:
-    """An image with its grid. Raises DataProblem naming the file."""
+def read_volume(path: Path, frame: int | None = None) -> Volume:
+    """An image with its grid; of X Y Z T, one frame. Raises DataProblem naming the file."""
     file = open_nifti(path)
-    grid = _grid_of(path, file, tuple(file.shape))
-    return Volume(_finite_voxels(path, file).reshape(grid.shape), grid)
+    grid = _grid_of(path, file, _shape_of(file, frame))
+    return Volume(_part_of(_finite_voxels(path, file), frame).reshape(grid.shape), grid)
+
+
+def _shape_of(file: Any, frame: int | None) -> tuple[int, ...]:
+    """The shape of a file, or of one of its frames."""
+    shape = tuple(file.shape)
+    return shape if frame is None else shape[:-1]
+
+
+def _part_of(values: NDArray[Any], frame: int | None) -> NDArray[Any]:
+    return values if frame is None else values[..., frame]
+
+
+def count_frames(path: Path) -> int:
+    """T of a file X Y Z T, by its header. Raises DataProblem naming the file."""
+    with naming_file(path):
+        shape = tuple(open_nifti(path).shape)
+    if len(shape) != 4:
+        raise DataProblem(
+            f"{path}: shape {shape}; expected (X, Y, Z, T), as dataset.json says that files hold "
+            "frames; save it so, or drop 'frames' there"
+        )
+    return shape[-1]
 
 
 def _finite_voxels(path: Path, file: Any) -> NDArray[np.float32]:
@@ -78,64 +100,71 @@ def holds_channels(path: Path, count: int) -> bool:
     return len(shape) >= 4 and shape[-1] == count
 
 
-def read_aligned_volume(path: Path, onto: StoredGrid, other: str) -> NDArray[np.float32]:
+def read_aligned_volume(
+    path: Path, onto: StoredGrid, other: str, frame: int | None = None
+) -> NDArray[np.float32]:
     """Another channel (X Y Z) of an image on its grid. Raises DataProblem naming the file."""
-    volume = read_volume(path)
+    volume = read_volume(path, frame)
     return align(path, volume.voxels, volume.grid, onto, other)
 
 
-def read_stack(files: Sequence[Path]) -> tuple[NDArray[np.float32], StoredGrid]:
+def read_stack(
+    files: Sequence[Path], frame: int | None = None
+) -> tuple[NDArray[np.float32], StoredGrid]:
     """An image (C *S as the harness has it) of one file for each channel, and the first one's grid.
 
-    Raises DataProblem naming the file, also where a channel lies elsewhere than the first.
+    Of files X Y Z T it takes one frame. Raises DataProblem naming the file, also where a channel
+    lies elsewhere than the first.
     """
-    first = read_volume(files[0])
+    first = read_volume(files[0], frame)
     grid = first.grid
     channels = [grid.to_harness(first.voxels)]
     for path in files[1:]:
-        voxels = read_aligned_volume(path, grid, files[0].name)
+        voxels = read_aligned_volume(path, grid, files[0].name, frame)
         channels.append(grid.to_harness(voxels))
     return np.stack(channels), grid
 
 
 def read_nifti_mask(
-    path: Path, classes: Sequence[str], onto: StoredGrid, other: str
+    path: Path, classes: Sequence[str], onto: StoredGrid, other: str, frame: int | None = None
 ) -> NDArray[np.uint8]:
     """A mask of class numbers (*S as the harness has it) on the grid of its image `other`.
 
-    Raises DataProblem naming the file where it lies elsewhere or holds other values.
+    Of a file X Y Z T it takes one frame. Raises DataProblem naming the file where it lies elsewhere
+    or holds other values.
     """
-    levels, grid = read_levels(path)
+    levels, grid = read_levels(path, frame)
     numbers = as_class_numbers(path, levels, classes)
     return onto.to_harness(align(path, numbers, grid, onto, other))
 
 
-def read_levels(path: Path) -> tuple[NDArray[Any], StoredGrid]:
+def read_levels(path: Path, frame: int | None = None) -> tuple[NDArray[Any], StoredGrid]:
     """The values of a mask (X Y Z) and its grid. Raises DataProblem naming the file."""
     file = open_nifti(path)
-    grid = _grid_of(path, file, tuple(file.shape))
+    grid = _grid_of(path, file, _shape_of(file, frame))
     with naming_file(path):
         levels = np.asanyarray(_unpacked(path, file).dataobj)
-    return levels.reshape(grid.shape), grid
+    return _part_of(levels, frame).reshape(grid.shape), grid
 
 
-def count_dimensions(path: Path, channels: int = 1) -> int:
+def count_dimensions(path: Path, parts: int = 1) -> int:
     """2 for a single slice, 3 for a volume, from the header. Raises DataProblem naming the file.
 
-    The last of four axes may be that of `channels`.
+    The last of four axes may be that of so many channels or frames.
     """
     with naming_file(path):
         shape = tuple(open_nifti(path).shape)
-    return len(_kept_axes(path, _spatial_shape(shape, channels)))
+    return len(_kept_axes(path, _spatial_shape(shape, parts)))
 
 
-def thickest_axis(path: Path, channels: int = 1) -> int:
+def thickest_axis(path: Path, parts: int = 1) -> int:
     """The axis of the harness (0 of Z Y X) across thick slices; 0 unless one axis is far coarser.
 
-    The last of four axes may be that of `channels`. Raises DataProblem naming the file.
+    The last of four axes may be that of so many channels or frames. Raises DataProblem naming the
+    file.
     """
     file = open_nifti(path)
-    spacing = _grid_of(path, file, _spatial_shape(tuple(file.shape), channels)).spacing
+    spacing = _grid_of(path, file, _spatial_shape(tuple(file.shape), parts)).spacing
     coarsest = int(np.argmax(spacing))
     others = [step for axis, step in enumerate(spacing) if axis != coarsest]
     return coarsest if spacing[coarsest] > 1.5 * max(others) else 0
@@ -200,9 +229,9 @@ def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
     nibabel.save(image, path)
 
 
-def _spatial_shape(shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
-    """The shape of a file without its axis of channels, if it has one."""
-    holds_all = channels > 1 and len(shape) >= 4 and shape[-1] == channels
+def _spatial_shape(shape: tuple[int, ...], parts: int) -> tuple[int, ...]:
+    """The shape of a file without its axis of channels or frames, if it has one."""
+    holds_all = parts > 1 and len(shape) >= 4 and shape[-1] == parts
     return shape[:-1] if holds_all else shape
 
 

@@ -32,6 +32,7 @@ FACT_TYPES: dict[str, Any] = {
     "colours": list,
     "convert": str,
     "ignore": (int, list),
+    "regions": dict,
 }
 CONVERSIONS = ("grey", "rgb")
 MOST_CLASSES = 256  # masks are stored as uint8
@@ -58,6 +59,8 @@ class FolderFacts:
     convert: str = ""  # images to "grey" or "rgb"
     # Of pixels whose class is not known: a value, or a colour where classes have colours.
     ignore: int | tuple[int, ...] | None = None
+    # Names of what is scored in place of classes, each with the names of the classes it unites.
+    regions: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ def _stored(key: str, value: Any) -> Any:
         return (value,)
     if key == "colours":
         return tuple(tuple(colour) for colour in value)
+    if key == "regions":
+        return tuple((name, tuple(classes)) for name, classes in value.items())
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -133,6 +138,7 @@ def _check_together(path: Path, facts: FolderFacts) -> None:
                 f"{', '.join(facts.classes)}; expected one for each, in this order; fix that line"
             )
     _check_ignore(path, facts)
+    _check_regions(path, facts)
     known = Pattern(facts.images).placeholders if facts.images else ("id",)
     for text in facts.masks:
         unknown = [name for name in Pattern(text).placeholders if name not in known]
@@ -166,6 +172,17 @@ def _check_ignore(path: Path, facts: FolderFacts) -> None:
         )
 
 
+def _check_regions(path: Path, facts: FolderFacts) -> None:
+    """Raise DataProblem where a region unites what is no class but the background."""
+    for name, united in facts.regions:
+        unknown = [one for one in united if one not in facts.classes[1:]]
+        if unknown:
+            raise DataProblem(
+                f"{path}: region '{cut(name)}' has '{cut(unknown[0])}'; expected some of the "
+                f"classes {', '.join(facts.classes[1:])}; fix that line"
+            )
+
+
 def _check_fact(path: Path, key: str, value: Any) -> None:
     """Raise DataProblem on a key that is unknown or whose value cannot be used."""
     if key not in FACT_TYPES:
@@ -197,6 +214,8 @@ def _expected_value(key: str, value: Any) -> str | None:
         return f"2 to {MOST_CLASSES} different names in quotes, background first"
     if key == "labels" and not _are_class_names(value):
         return f"2 to {MOST_CLASSES} different names in quotes, starting with that of label 0"
+    if key == "regions" and not _are_regions(value):
+        return 'names of classes in quotes for each region, such as disc = ["rim", "cup"]'
     if key == "spacing" and not _is_spacing(value):
         return "[height, width] of a pixel in mm, above 0"
     return None
@@ -244,6 +263,16 @@ def _are_colours(values: list[Any]) -> bool:
             return False
     different = {tuple(colour) for colour in values}
     return 2 <= len(different) == len(values)
+
+
+def _are_regions(values: dict[str, Any]) -> bool:
+    """Whether these are lists of different texts by name."""
+    for united in values.values():
+        if not isinstance(united, list) or not all(isinstance(one, str) for one in united):
+            return False
+        if not united or len(set(united)) < len(united):
+            return False
+    return True
 
 
 def _is_spacing(values: list[Any]) -> bool:

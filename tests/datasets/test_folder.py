@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.api import Dataset
+from bench.api import Dataset, Region
 from bench.data.check import check
+from bench.data.regions import check_regions
 from bench.errors import DataProblem
 from datasets.folder import DATASETS
 from datasets.readers.pictures import DEEP
@@ -240,3 +241,17 @@ def test_deep_grey_amid_8_bits_is_named(mine: Path) -> None:
             pixels = (pixels // 16).astype(np.uint8)
         Image.fromarray(pixels).save(mine / "images" / f"{name}.png")
     assert check(own(mine.parent)).noted == {DEEP: ["a"]}
+
+
+def test_regions_of_dataset_toml(mine: Path) -> None:
+    """As of the optic nerve: the cup is part of the disc, and drawn inside it."""
+    text = 'classes = ["background", "rim", "cup"]\n'
+    facts = mine / "dataset.toml"
+    facts.write_text(f'{text}[regions]\n"optic disc" = ["rim", "cup"]\n"cup" = ["cup"]\n')
+    card = own(mine.parent).card
+    assert card.regions == (Region("optic disc", (1, 2), 1), Region("cup", (2,), 2))
+    check_regions(card)
+    facts.write_text(f'{text}[regions]\n"cup" = ["cup"]\n"optic disc" = ["cup", "rim"]\n')
+    report = check(own(mine.parent))
+    assert not report.usable
+    assert "list the larger ones first" in report.problems[0]

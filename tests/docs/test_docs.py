@@ -35,7 +35,7 @@ def test_the_method_example_is_short_and_keeps_the_contract(tmp_path: Path) -> N
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     result = run_in_folder(command, tmp_path)
     assert result.returncode == 0, result.stdout
-    assert "15 passed" in result.stdout
+    assert "16 passed" in result.stdout
 
 
 def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:

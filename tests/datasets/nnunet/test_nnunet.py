@@ -177,6 +177,61 @@ def test_a_4d_file_may_have_a_channel_number(root: Path) -> None:
         dataset.records()
 
 
+def cine(root: Path, frames: int = 3, of_label: int = 3) -> NDArray[np.float32]:
+    """A case of several frames, of which the label has a voxel more in each; its voxels."""
+    describe(root, frames=True, normals=True)
+    stored = RNG.normal(size=(5, 4, 3, frames)).astype(np.float32)
+    label = np.zeros((5, 4, 3, of_label), np.uint8)
+    for number in range(of_label):
+        label[:number, 0, 0, number] = 1
+    save(root / "imagesTr/heart_0000.nii.gz", stored)
+    save(root / "labelsTr/heart.nii.gz", label)
+    return stored
+
+
+def test_frames_of_4d_files_are_cases_of_one_patient(tmp_path: Path) -> None:
+    stored = cine(tmp_path / NAME)
+    dataset = toy(tmp_path)
+    records = dataset.records()
+    assert [record.id for record in records] == [f"heart_frame00{n}" for n in range(3)]
+    assert {record.group for record in records} == {"heart"}
+    assert (dataset.card.ndim, dataset.card.channels) == (3, 1)
+    for number, record in enumerate(records):
+        case = dataset.read(record)
+        np.testing.assert_array_equal(case.image, stored[..., number].T[None])
+        assert case.mask is not None and case.mask.sum() == number
+        assert case.spacing == pytest.approx((2.0, 0.7, 0.5))
+
+
+def test_a_table_says_which_frames_are_annotated(tmp_path: Path) -> None:
+    cine(tmp_path / NAME)
+    table = tmp_path / NAME / "frames.csv"
+    table.write_text("case,frame\nheart,2\nheart,0\n")
+    assert [record.id for record in toy(tmp_path).records()] == [
+        "heart_frame002",
+        "heart_frame000",
+    ]
+    for line, words in (
+        ("heart,3", r"frame 3 of case 'heart'; expected 0 to 2"),
+        ("heart,end", "line 2: frame 'end' of case 'heart'; expected a case of"),
+        ("lung,1", "line 2: frame '1' of case 'lung'; expected a case of"),
+        ("heart,1\nheart,1", "line 3: frame '1' of case 'heart'; .* each once"),
+        ("", "no frame of case 'heart'; expected one"),
+    ):
+        table.write_text(f"case,frame\n{line}\n")
+        with pytest.raises(DataProblem, match=words):
+            toy(tmp_path).records()
+
+
+def test_frames_of_image_and_label_must_agree(tmp_path: Path) -> None:
+    cine(tmp_path / NAME, of_label=2)
+    with pytest.raises(DataProblem, match=r"heart\.nii\.gz: 2 frames; expected 3, as heart_0000"):
+        toy(tmp_path).records()
+    save(tmp_path / NAME / "labelsTr/heart.nii.gz", np.zeros((5, 4, 3), np.uint8))
+    with pytest.raises(DataProblem, match=r"shape \(5, 4, 3\); expected \(X, Y, Z, T\), as data"):
+        toy(tmp_path).records()
+
+
 def test_files_without_a_channel_number_are_cases_in_version_1_alone(root: Path) -> None:
     for file in [*(root / "imagesTr").iterdir()]:
         file.rename(file.with_name(file.name.replace("_0000", "")))

@@ -47,6 +47,13 @@ def test_facts_come_from_dataset_toml(tmp_path: Path) -> None:
         ("spacing = [1.0]", r"expected \[height, width\] of a pixel in mm, above 0"),
         ("spacing = [1.0, -1]", r"expected \[height, width\]"),
         ("title =", r"not a TOML file"),
+        ("regions = ['a']", r"regions = \['a'\]; expected a value of type dict"),
+        ("regions = {all = 'foreground'}", r"expected names of classes in quotes for each region"),
+        ("regions = {all = []}", r"expected names of classes in quotes for each region"),
+        (
+            "regions = {all = ['background']}",
+            r"region 'all' has 'background'; expected some of the classes foreground",
+        ),
     ],
 )
 def test_dataset_toml_with_a_mistake_is_refused(tmp_path: Path, text: str, words: str) -> None:
