@@ -346,6 +346,8 @@ def _remarks(field: Field) -> str:
         sentences.append(f"{name} with {labels}: {field.bound_value}.")
     if failed:
         sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
+    if by_status["missing"]:
+        sentences.append(f"Some runs of {joined(by_status['missing'])} are still to come.")
     if without and len(without) < len(rows):
         verb = "has" if len(without) == 1 else "have"
         sentences.append(f"{capitalised(listed(without))} {verb} no result yet.")

@@ -342,3 +342,11 @@ def test_what_all_labels_reach_may_stand_on_the_ladder_of_the_reference() -> Non
     board = replace(compared({"mean_teacher": OPEN}), ladder=[step])
     assert "all 40 patients labelled: 0.90." in said(board)
     assert "labelled: 0.90" not in said(board, FIRST._replace(metric="hd95"))
+
+
+def test_an_unfinished_board_says_whose_runs_are_still_to_come() -> None:
+    board = compared({"mean_teacher": OPEN, "ss_net": OPEN})
+    rows = [replace(row, status="missing") if row.method == "ss_net" else row for row in board.rows]
+    text = said(replace(board, rows=rows))
+    assert "Some runs of SS-Net are still to come." in text
+    assert "still to come" not in said(board)
