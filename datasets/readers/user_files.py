@@ -195,6 +195,8 @@ def _expected_value(key: str, value: Any) -> str | None:
         return "different colours as [red, green, blue] from 0 to 255, one for each class"
     if key == "classes" and not _are_class_names(value):
         return f"2 to {MOST_CLASSES} different names in quotes, background first"
+    if key == "classes" and any(name.strip().lower() == "background" for name in value[1:]):
+        return "the background as the first of the classes, as what has the number 0 is it"
     if key == "labels" and not _are_class_names(value):
         return f"2 to {MOST_CLASSES} different names in quotes, starting with that of label 0"
     if key == "spacing" and not _is_spacing(value):
@@ -203,7 +205,9 @@ def _expected_value(key: str, value: Any) -> str | None:
 
 
 def _are_class_names(values: list[Any]) -> bool:
-    if not all(isinstance(name, str) and name for name in values):
+    if not all(isinstance(name, str) and name.strip() for name in values):
+        return False
+    if not all(name.isprintable() for name in values):
         return False
     different = len(set(values))
     return different == len(values) and 2 <= different <= MOST_CLASSES

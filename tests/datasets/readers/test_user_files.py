@@ -40,6 +40,10 @@ def test_facts_come_from_dataset_toml(tmp_path: Path) -> None:
             r"expected 2 to 256 different names in quotes, background first",
         ),
         ("classes = ['background', 'a', 'a']", r"expected 2 to 256 different names"),
+        # Class 0 was scored as background, whatever it was called.
+        ("classes = ['lesion', 'background']", r"expected the background as the first of"),
+        ('classes = ["background", "le\\nsion"]', r"expected 2 to 256 different names"),
+        ("classes = ['background', ' ']", r"expected 2 to 256 different names"),
         ("classes = ['background', 1]", r"expected 2 to 256 different names in quotes"),
         (
             "labels = ['healthy']",
