@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.cell_folder import CellFolder
 from bench.cell_records import CellResult
 from bench.data.index import Index
-from bench.errors import BenchError
+from bench.errors import BenchError, shown
 from bench.execution import attempts
 from bench.execution.prediction.images import ending_of, stem_of
 from bench.files import csv_text
@@ -90,6 +90,11 @@ def read_table(file: Path, labels: Sequence[str]) -> dict[str, list[str]]:
         raise BenchError(
             f"predictions {file} given; expected the columns image and {', '.join(labels)} in "
             "every line, as 'predict' writes them; add or rename columns"
+        )
+    repeated = [label for label in labels if header[1:].count(label) > 1]
+    if repeated:
+        raise BenchError(
+            f"predictions {file} given; column {shown(repeated[0])} is there twice; remove one"
         )
     columns = [header.index(label, 1) for label in labels]
     table: dict[str, list[str]] = {}

@@ -258,6 +258,8 @@ def _split_from(content: Mapping[str, Any]) -> Split:
     content = json.loads(unicodedata.normalize("NFC", text))
     orders: dict[int, tuple[str, ...]] = {}
     for subset, order in content["orders"].items():
+        if str(int(subset)) != subset:  # 01 would take the place of 1
+            raise ValueError(f"{shown(subset)} is no number of a subset")
         orders[int(subset)] = _texts(order)
     groups = dict(content["groups"])
     _texts(list(groups.values()))

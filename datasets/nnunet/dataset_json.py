@@ -157,6 +157,7 @@ def _read_classes(path: Path, labels: Any) -> tuple[str, ...]:
             f"{path}: labels {shown(labels)}; expected at least two names with the numbers "
             "0 (background), 1, 2 and so on, each once; fix that key"
         )
+    _refuse_misleading_names(path, numbers)
     return tuple(names[number] for number in range(len(names)))
 
 
@@ -170,6 +171,26 @@ def _numbers_by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
     if all(name.isdecimal() and len(name) < 10 for name in labels):
         return {str(name): int(number) for number, name in labels.items()}
     return dict(labels)
+
+
+def _refuse_misleading_names(path: Path, numbers: Mapping[str, int]) -> None:
+    """Raise DataProblem on names that say another thing than their numbers do."""
+    for name, number in numbers.items():
+        word = name.strip().lower()
+        if word == "background" and number != 0:
+            raise DataProblem(
+                f"{path}: label '{cut(name)}' is {number}; expected 0, as what has the number 0 "
+                "is the background; change the masks and that key"
+            )
+        if word == "ignore" and name != "ignore":
+            raise DataProblem(
+                f"{path}: label '{cut(name)}'; expected 'ignore', as nnU-Net writes it, if pixels "
+                "of it have no class; rename it"
+            )
+        if not word or not name.isprintable():
+            raise DataProblem(
+                f"{path}: label {shown(name)}; expected a name of printable characters; rename it"
+            )
 
 
 def _refuse_special_labels(path: Path, numbers: Mapping[str, Any]) -> None:

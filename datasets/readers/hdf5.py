@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from datasets.readers.opening import naming_file
 from datasets.readers.pictures import as_unit_floats
 
 KEYS = ("image", "label")
+MOST_VALUES = 2**30  # of an array; a file of a few bytes may state any shape
 
 
 def read_h5(path: Path, ndim: int, classes: Sequence[str], normalised: bool = False) -> RawCase:
@@ -77,4 +79,11 @@ def _read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
                 f"{path}: no {' and no '.join(absent)} in it (found {given}); "
                 "expected the arrays image and label; prepare the file again"
             )
+        for key in KEYS:
+            shape = file[key].shape
+            if shape is None or prod(shape) > MOST_VALUES:
+                raise DataProblem(
+                    f"{path}: {key} of shape {shape}; expected at most {MOST_VALUES} values; "
+                    "prepare the file again"
+                )
         return np.asarray(file["image"][()]), np.asarray(file["label"][()])

@@ -21,7 +21,7 @@ from datasets.readers.stored_grid import UNTURNED, Affine, StoredGrid, align, tu
 NO_ORIENTATION = "no orientation in the header (qform_code and sform_code are 0); axes as stored"
 MOST_VOXELS = 2**30
 BLOCK = 2**20  # bytes
-MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by the code of a unit: none, m, mm, micron
 STEP_TOLERANCE = 0.01  # between pixdim and affine, relative
 
 
@@ -173,7 +173,7 @@ def thickest_axis(path: Path, parts: int = 1) -> int:
 def open_nifti(path: Path) -> Any:
     """The file's header; its voxels are read later. Raises DataProblem naming the file.
 
-    Refused by name: complex and colour values, and more voxels than fit in memory.
+    Refused by name: complex and colour values, more voxels than fit in memory, and a broken qform.
     """
     import nibabel  # only those who have such files pay for the import
 
@@ -183,6 +183,7 @@ def open_nifti(path: Path) -> Any:
         stored = np.dtype(file.get_data_dtype())
         shape = tuple(file.shape)
         _ = file.affine, file.header.get_zooms()
+    _refuse_broken_qform(path, file.header)
     if stored.kind not in "iuf":
         kind = "colours" if stored.names else str(stored)
         raise DataProblem(
@@ -224,7 +225,7 @@ def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
     if hasattr(header, "get_sform"):
         image.set_sform(*header.get_sform(coded=True))
         image.set_qform(*header.get_qform(coded=True))
-        image.header.set_xyzt_units(*header.get_xyzt_units())
+        image.header["xyzt_units"] = header["xyzt_units"]
     image.header["descrip"] = b"ScarceBench"
     nibabel.save(image, path)
 
@@ -272,7 +273,7 @@ def _grid_of(path: Path, file: Any, spatial: tuple[int, ...]) -> StoredGrid:
     shape = tuple(spatial[axis] for axis in axes)
     if is_slice:
         shape = (*shape, 1)
-    scale = _unit_of(file)
+    scale = _unit_of(path, file)
     steps = _stated_steps(path, file)[list(axes)] * scale
     if not (np.isfinite(steps).all() and (steps > 0).all()):
         raise DataProblem(
@@ -309,11 +310,35 @@ def _stated_steps(path: Path, file: Any) -> NDArray[np.float64]:
     return np.array(stated["pixdim"][1:], np.float64)
 
 
-def _unit_of(file: Any) -> float:
-    """mm in one unit of length of a header."""
-    if not hasattr(file.header, "get_xyzt_units"):
+def _unit_of(path: Path, file: Any) -> float:
+    """mm in one unit of length of a header. Raises DataProblem on a unit that there is not."""
+    if "xyzt_units" not in file.header:
         return 1.0
-    return MM[file.header.get_xyzt_units()[0]]
+    code = int(file.header["xyzt_units"]) % 8  # above them stands the unit of time
+    if code not in MM:
+        raise DataProblem(
+            f"{path}: a unit of lengths with the code {code} in the header; expected 2 (mm), "
+            "1 (m) or 3 (micron); fix xyzt_units"
+        )
+    return MM[code]
+
+
+def _refuse_broken_qform(path: Path, header: Any) -> None:
+    """Raise DataProblem on a qform that is said to hold and gives no turn.
+
+    nibabel passes over it where there is an sform, other programs do not.
+    """
+    if "qform_code" not in header or header["qform_code"] <= 0:
+        return
+    try:
+        is_usable = bool(np.isfinite(header.get_qform()).all())
+    except Exception:  # nibabel raises various kinds on quaternions that are none
+        is_usable = False
+    if not is_usable:
+        raise DataProblem(
+            f"{path}: a qform in the header that is no turn (quatern_b, quatern_c, quatern_d); "
+            "expected numbers whose squares sum to 1 at most; fix it, or set qform_code to 0"
+        )
 
 
 def _refuse_two_orientations(path: Path, file: Any) -> None:

@@ -62,7 +62,7 @@ def naming_file(path: Path) -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         raise DataProblem(
-            f"{path}: cannot be read (no png, jpg, tif, bmp or gif, or of a kind that is not read); "
+            f"{path}: cannot be read (no png, jpg, tif, bmp or gif, or one of an unusual kind); "
             f"expected a whole {path.suffix[1:]} file; copy it again, or save it as png or npy"
         ) from error
     # on damaged files decoders raise OSError, SyntaxError, struct.error and others

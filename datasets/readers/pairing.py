@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -121,10 +122,14 @@ def refuse_left_out(folder: Path, entries: list[Path], read: Sequence[str]) -> N
 
 
 def _holds_pictures(path: Path) -> bool:
-    """Whether a path is a folder that holds pictures itself."""
-    if not path.is_dir():
-        return False
-    return any(_is_picture(inner) and inner.is_file() for inner in path.iterdir())
+    """Whether a path is a folder that holds images, however deep; hidden ones do not count."""
+    for _, inside, files in os.walk(path):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        for name in files:
+            is_image = name.lower().endswith((*ENDINGS, *OTHER_IMAGES))
+            if is_image and not name.startswith("."):
+                return True
+    return False
 
 
 def _is_picture(path: Path) -> bool:

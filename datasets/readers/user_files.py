@@ -98,7 +98,7 @@ def read_folder_facts(path: Path) -> FolderFacts:
     if not is_given(path):
         return FolderFacts()
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of TOML or of UTF-8, or of thousands of levels
         raise DataProblem(
             f'{path}: not a TOML file ({cut(str(error))}); expected lines such as title = "Ours"; '
@@ -212,6 +212,8 @@ def _expected_value(key: str, value: Any) -> str | None:
         return "different colours as [red, green, blue] from 0 to 255, one for each class"
     if key == "classes" and not _are_class_names(value):
         return f"2 to {MOST_CLASSES} different names in quotes, background first"
+    if key == "classes" and any(name.strip().lower() == "background" for name in value[1:]):
+        return "the background as the first of the classes, as what has the number 0 is it"
     if key == "labels" and not _are_class_names(value):
         return f"2 to {MOST_CLASSES} different names in quotes, starting with that of label 0"
     if key == "regions" and not _are_regions(value):
@@ -222,7 +224,9 @@ def _expected_value(key: str, value: Any) -> str | None:
 
 
 def _are_class_names(values: list[Any]) -> bool:
-    if not all(isinstance(name, str) and name for name in values):
+    if not all(isinstance(name, str) and name.strip() for name in values):
+        return False
+    if not all(name.isprintable() for name in values):
         return False
     different = len(set(values))
     return different == len(values) and 2 <= different <= MOST_CLASSES
@@ -331,22 +335,71 @@ def _read_rows(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
 def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The header of a CSV file, and the number and cells of each line below. Raises DataProblem.
 
-    Cells that a line lacks are empty; all are stripped, and in NFC.
+    Cells that a line lacks are empty; all are stripped, and in NFC. Columns without a name, which
+    spreadsheets add, are passed over where they are empty.
     """
+    lines: list[tuple[int, dict[str, str]]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a byte order mark
-            reader = csv.DictReader(file, skipinitialspace=True)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            lines = []
-            for row in reader:
-                cells = {name: normal_name(row[name] or "").strip() for name in header}
-                lines.append((reader.line_num, cells))
-            return header, lines
+            reader = csv.reader(file, skipinitialspace=True, strict=True)
+            rows = filter(None, reader)
+            header = [normal_name(name).strip() for name in next(rows, [])]
+            _refuse_repeated_columns(path, header)
+            for row in rows:
+                lines.append((reader.line_num, _cells(path, reader.line_num, header, row)))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataProblem(
             f"{path}: cannot be read ({error}); expected a CSV file in UTF-8; save it as one"
         ) from error
+    return [name for name in header if name], lines
+
+
+def _refuse_repeated_columns(path: Path, header: Sequence[str]) -> None:
+    """Raise DataProblem where two columns have one name, whichever case it is written in.
+
+    Also where tabs stand between columns.
+    """
+    if any("\t" in name for name in header):
+        raise DataProblem(
+            f"{path} line 1: tabs between columns; expected commas; save it as a CSV file"
+        )
+    first: set[str] = set()
+    for name in header:
+        if name and name.lower() in first:
+            raise DataProblem(
+                f"{path} line 1: column '{cut(name)}' again; expected each once; "
+                "rename or remove one"
+            )
+        first.add(name.lower())
+
+
+def _cells(path: Path, line: int, header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    """The cells of a line by column. Raises DataProblem on a cell without a column."""
+    cells = [_cell(path, line, text) for text in row]
+    names = [*header, *[""] * (len(cells) - len(header))]
+    for name, cell in zip(names, cells, strict=False):
+        if cell and not name:
+            raise DataProblem(
+                f"{path} line {line}: '{cut(cell)}' stands in no column; expected cells of "
+                f"{', '.join(filter(None, header))}; put text that holds a comma in quotes, or fix "
+                "the header"
+            )
+    cells += [""] * (len(header) - len(cells))
+    return {name: cell for name, cell in zip(header, cells, strict=False) if name}
+
+
+def _cell(path: Path, line: int, text: str) -> str:
+    """What stands in a cell, in NFC. Raises DataProblem on characters that nobody sees there.
+
+    Two names that look the same would be two patients.
+    """
+    cell = normal_name(text).strip()
+    if not cell.isprintable():
+        raise DataProblem(
+            f"{path} line {line}: {cut(ascii(cell))} holds a character that is not printed; "
+            "expected letters, digits, signs and blanks; type that cell anew"
+        )
+    return cell
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -81,6 +81,7 @@ def test_no_case_gets_the_line_of_another_one(tmp_path: Path) -> None:
         (("image,label,yes", "a,yes,1"), "expected the columns image and no, yes"),
         (("image,label,yes,no", "a,yes,1"), "in every line"),
         (("image,label,yes,no", "a,yes,1,0", "a,yes,1,0"), "a is there twice"),
+        (("image,label,yes,no,no", "a,yes,1,0,0.5"), "column 'no' is there twice; remove one"),
         ((), "expected the columns"),
     ],
 )

@@ -158,6 +158,8 @@ def test_an_empty_side_is_refused(tmp_path: Path, side: str) -> None:
         {"test": [1, "p0_0"]},
         {"orders": {"0": [1, "p"]}},
         {"orders": {"zero": []}},
+        {"orders": {"0": [], "00": []}},  # one would take the place of the other
+        {"orders": {"\u0660": []}},
         {"orders": []},
         {"groups": {"p0_0": 5}},
         {"dataset": 5},

@@ -84,6 +84,12 @@ def test_version_1_is_read(tmp_path: Path) -> None:
         ),
         ({"labels": {"background": 0}}, r"expected at least two names with the numbers 0"),
         ({"labels": {"background": 0, "a": "1"}}, r"label 'a' is '1'; expected a whole number"),
+        # Class 0 was scored as background, whatever it was called.
+        ({"labels": {"a": 0, "background": 1}}, r"label 'background' is 1; expected 0"),
+        ({"labels": {"0": "a", "1": "Background"}}, r"label 'Background' is 1; expected 0"),
+        ({"labels": {"background": 0, "a": 1, "Ignore": 2}}, r"label 'Ignore'; expected 'ignore'"),
+        ({"labels": {"background": 0, "a\nb": 1}}, r"label 'a\\nb'; expected a name of printable"),
+        ({"labels": {"background": 0, "": 1}}, r"label ''; expected a name of printable"),
         ({"labels": None}, r"labels None; expected a number for each name"),
         ({"channel_names": None}, r"channel_names None; expected a name for each channel"),
         (

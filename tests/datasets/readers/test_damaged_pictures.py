@@ -46,7 +46,9 @@ def test_a_byte_of_pixels_that_was_changed_is_named(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataProblem, match=r"a\.png: cannot be read \(bytes from \d+ on are damaged"):
+    with pytest.raises(
+        DataProblem, match=r"a\.png: cannot be read \(bytes from \d+ on are damaged"
+    ):
         read_image(path)
 
 

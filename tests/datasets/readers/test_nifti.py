@@ -22,6 +22,7 @@ from datasets.readers.nifti import (
     read_nifti_mask,
     read_volume,
     thickest_axis,
+    write_label_map,
 )
 from datasets.readers.stored_grid import grid_of_case
 
@@ -175,6 +176,9 @@ def broken(path: Path, **fields: Any) -> Path:
             "spacing .* in the header; expected mm above 0",
         ),
         ({"pixdim": [1, 2, 2, 3, 0, 0, 0, 0], "sform_code": 1}, "two spacings in the header"),
+        ({"xyzt_units": 7}, "a unit of lengths with the code 7 in the header"),
+        ({"qform_code": 1, "sform_code": 1, "quatern_b": 1.5}, "a qform in the header that is no"),
+        ({"qform_code": 1, "sform_code": 1, "quatern_b": np.nan}, "a qform in the header that is"),
     ],
 )
 def test_a_header_that_does_not_say_where_it_lies_is_named(
@@ -189,6 +193,14 @@ def test_spacing_in_other_units_becomes_mm(tmp_path: Path) -> None:
     image.header.set_xyzt_units("micron")
     nibabel.save(image, tmp_path / "v.nii")
     assert read_volume(tmp_path / "v.nii").grid.spacing == pytest.approx((2, 0.5, 0.5))
+
+
+def test_an_unknown_unit_of_time_does_not_matter(tmp_path: Path) -> None:
+    """Masks are written with the units of their image, whatever these are."""
+    path = broken(tmp_path / "v.nii", xyzt_units=2 + 56)
+    assert read_volume(path).voxels.shape == SHAPE
+    write_label_map(tmp_path / "mask.nii", LABEL, path)
+    assert nibabel.load(tmp_path / "mask.nii").header["xyzt_units"] == 2 + 56
 
 
 @pytest.mark.parametrize(

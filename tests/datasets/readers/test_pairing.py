@@ -180,6 +180,10 @@ def test_pictures_in_folders_inside_are_named(mine: Path) -> None:
         find_pairs(mine)
     (mine / "images" / "p1" / "d.png").rename(mine / "images" / "p1" / "._d.png")
     assert len(find_pairs(mine)) == 3
+    (mine / "images" / "p1" / "visit" / "raw").mkdir(parents=True)
+    (mine / "images" / "p1" / "visit" / "raw" / "d.dcm").write_bytes(b"")
+    with pytest.raises(DataProblem, match=r"not read \(p1\)"):
+        find_pairs(mine)
 
 
 def test_gif_is_a_picture_like_others(mine: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bench.errors import DataProblem
 from datasets.readers.user_files import (
     FolderFacts,
+    read_csv,
     read_folder_facts,
     read_lines,
     read_table,
@@ -39,6 +40,10 @@ def test_facts_come_from_dataset_toml(tmp_path: Path) -> None:
             r"expected 2 to 256 different names in quotes, background first",
         ),
         ("classes = ['background', 'a', 'a']", r"expected 2 to 256 different names"),
+        # Class 0 was scored as background, whatever it was called.
+        ("classes = ['lesion', 'background']", r"expected the background as the first of"),
+        ('classes = ["background", "le\\nsion"]', r"expected 2 to 256 different names"),
+        ("classes = ['background', ' ']", r"expected 2 to 256 different names"),
         ("classes = ['background', 1]", r"expected 2 to 256 different names in quotes"),
         (
             "labels = ['healthy']",
@@ -128,3 +133,48 @@ def test_a_dataset_toml_of_endless_depth_is_refused(tmp_path: Path) -> None:
     path.write_text(f"title = {'[' * 5000}{']' * 5000}")
     with pytest.raises(DataProblem, match=r"dataset\.toml: not a TOML file"):
         read_folder_facts(path)
+
+
+def test_columns_without_a_name_that_spreadsheets_add_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("\ncase,patient,,\na,1,,\nb,1,,\nc,2,,\n")
+    assert read_csv(path) == (
+        ["case", "patient"],
+        [
+            (3, {"case": "a", "patient": "1"}),
+            (4, {"case": "b", "patient": "1"}),
+            (5, {"case": "c", "patient": "2"}),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # Two people called Doe were one patient.
+        ("case,patient\na,Doe, John\n", r"line 2: 'John' stands in no column; expected cells of"),
+        ("case,patient,\na,1,x\n", r"line 2: 'x' stands in no column"),
+        ("case,patient,patient\na,1,2\n", r"line 1: column 'patient' again; expected each once"),
+        ("case,patient,Patient\na,1,2\n", r"line 1: column 'Patient' again; expected each once"),
+        # What follows was one name over several lines.
+        ('case,patient\na,"1\nb,1\nc,2\n', r": cannot be read \(unexpected end of data\)"),
+        # A name that looks like another one was another patient.
+        ("case,patient\na,P\u200b1\n", r"line 2: 'P\\u200b1' holds a character that is not"),
+        ("case,patient\na,P\u00a01\n", r"line 2: 'P\\xa01' holds a character that is not printed"),
+        ("case,patient\na,P\x001\n", r"line 2: 'P\\x001' holds a character that is not printed"),
+        ("case\tpatient\na\t1\n", r"line 1: tabs between columns; expected commas"),
+    ],
+)
+def test_cells_that_would_be_lost_or_taken_for_others_are_named(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataProblem, match=rf"groups\.csv ?{words}"):
+        read_csv(path)
+
+
+def test_a_dataset_toml_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.toml"
+    path.write_text('title = "Ours"\n', encoding="utf-8-sig")
+    assert read_folder_facts(path).title == "Ours"
