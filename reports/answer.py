@@ -156,8 +156,7 @@ def _make_field(
             reference = row
             continue
         place = (row.task, row.dataset, row.labelled, row.method)
-        is_repeated = view.settings == "all" and row.variant == TUNED and place in repeated
-        if is_repeated:
+        if view.settings == "all" and row.variant == TUNED and place in repeated:
             continue
         name = entry_name(board, row.method, _spoken_variant(view, row))
         rivals.append(Rival(name, row, by_id.get(row_id)))
@@ -330,32 +329,41 @@ def _subsets_of(field: Field, rivals: Sequence[Rival]) -> int:
 
 def _remarks(field: Field) -> str:
     """What all labels reach; methods that failed, have no result, or do not apply."""
+    by_status = _names_by_status(field)
+    failed = by_status["failed"]
+    unfinished = by_status["missing"]
+    inapplicable = by_status["no not_applicable"]
+    sentences = [_bound_sentence(field)]
+    if failed:
+        sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
+    if unfinished:
+        sentences.append(f"Some runs of {joined(unfinished)} are still to come.")
+    without = by_status["no failed"] + by_status["no missing"] + by_status["no ok"]
+    if without and len(without) < sum(map(len, by_status.values())):
+        verb = "has" if len(without) == 1 else "have"
+        sentences.append(f"{capitalised(listed(without))} {verb} no result yet.")
+    if inapplicable:
+        verb = "does" if len(inapplicable) == 1 else "do"
+        sentences.append(f"{capitalised(listed(inapplicable))} {verb} not apply here.")
+    return _in_a_row(sentences)
+
+
+def _names_by_status(field: Field) -> Mapping[str, list[str]]:
+    """Names by the status of their row; "no missing" and so on are of rows without a score."""
     rows = [(field.reference_name, field.reference)] if field.reference is not None else []
     rows += [(rival.name, rival.row) for rival in field.rivals]
     by_status: dict[str, list[str]] = defaultdict(list)
     for name, row in rows:
-        has_score = row.mean is not None
-        status = row.status if has_score else f"no {row.status}"
+        status = row.status if row.mean is not None else f"no {row.status}"
         by_status[status].append(name)
-    failed = by_status["failed"]
-    without = by_status["no failed"] + by_status["no missing"] + by_status["no ok"]
-    sentences = []
-    if field.bound is not None and not _has_all_labels(field):
-        labels = f"all {field.total} {_plural(field.unit)} labelled"
-        name = capitalised(field.reference_name)
-        sentences.append(f"{name} with {labels}: {field.bound_value}.")
-    if failed:
-        sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
-    if by_status["missing"]:
-        sentences.append(f"Some runs of {joined(by_status['missing'])} are still to come.")
-    if without and len(without) < len(rows):
-        verb = "has" if len(without) == 1 else "have"
-        sentences.append(f"{capitalised(listed(without))} {verb} no result yet.")
-    if by_status["no not_applicable"]:
-        names = by_status["no not_applicable"]
-        verb = "does" if len(names) == 1 else "do"
-        sentences.append(f"{capitalised(listed(names))} {verb} not apply here.")
-    return " ".join(sentences)
+    return by_status
+
+
+def _bound_sentence(field: Field) -> str:
+    if field.bound is None or _has_all_labels(field):
+        return ""
+    labels = f"all {field.total} {_plural(field.unit)} labelled"
+    return f"{capitalised(field.reference_name)} with {labels}: {field.bound_value}."
 
 
 # ---- Parts of sentences

@@ -285,13 +285,17 @@ def _grid_of(path: Path, file: Any, spatial: tuple[int, ...]) -> StoredGrid:
     _refuse_two_orientations(path, file)
     affine = _usable_affine(path, _with_columns(file.affine, axes), is_slice)
     affine[:3] *= scale
-    stated = np.linalg.norm(affine[:3, : len(axes)], axis=0)
+    _refuse_two_spacings(path, steps, affine)
+    return StoredGrid(shape, is_slice, affine)
+
+
+def _refuse_two_spacings(path: Path, steps: NDArray[np.float64], affine: Affine) -> None:
+    stated = np.linalg.norm(affine[:3, : len(steps)], axis=0)
     if (abs(stated / steps - 1) > STEP_TOLERANCE).any():
         raise DataProblem(
             f"{path}: two spacings in the header, {steps.round(6).tolist()} mm (pixdim) and "
             f"{stated.round(6).tolist()} mm (affine); expected one; fix the header"
         )
-    return StoredGrid(shape, is_slice, affine)
 
 
 def _with_columns(affine: Affine, axes: tuple[int, ...]) -> Affine:

@@ -13,7 +13,7 @@ from bench.cell_records import REGIONS, TARGETS
 from bench.errors import BenchError
 from bench.execution.prediction.nnunet_export import write_nnunet
 from bench.planning.dataset_facts import all_background
-from bench.planning.datasets import check_same_classes
+from bench.planning.datasets import check_comparable
 from bench.planning.split import Split
 from bench.scoring.tables import read_rows
 from bench.store import Store
@@ -93,10 +93,10 @@ def test_predicting_nothing_is_right_where_no_region_is() -> None:
 
 def test_data_sets_of_other_regions_are_not_tested_on() -> None:
     suite = toy_suite()
-    check_same_classes(TINY.card, TINY.card, suite)
+    check_comparable(TINY.card, TINY.card, suite)
     plain = replace(TINY.card, regions=())
     with pytest.raises(BenchError, match=r"whose regions are .*; those of overlapping are "):
-        check_same_classes(plain, TINY.card, suite)
+        check_comparable(plain, TINY.card, suite)
 
 
 def test_nnunet_gets_the_regions_and_gives_them_back(tmp_path: Path) -> None:
