@@ -81,7 +81,7 @@ def noise_view(spec: Spec) -> TrainView:
     cases = []
     for number in range(CASES):
         image = random.random((CHANNELS, *spec.size), np.float32)
-        mask = random.integers(0, CLASSES, spec.size)
+        mask = random.integers(0, spec.classes, spec.size)
         case = Case(str(number), str(number), image, mask)
         if spec.task == "classification":
             case = Case(str(number), str(number), image, None, number % CLASSES)
