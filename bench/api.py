@@ -7,7 +7,7 @@ H W in 2D, Z Y X in 3D.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -99,6 +99,17 @@ class Spec:
     # Of a method whose card says that it trains on regions, where the data set has some: it gives a
     # probability of each by a sigmoid. Masks hold class numbers all the same.
     regions: tuple[Region, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All of it as plain data, for the settings of a shared part; regions where there are some.
+
+        The seed of a part follows from its settings, so these stay as they were before regions.
+        """
+        content = asdict(self)
+        if not self.regions:
+            del content["regions"]
+        return content
 
     @property
     def outputs(self) -> int:

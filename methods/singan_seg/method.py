@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -101,7 +101,7 @@ class SinGANSeg:
             return pyramid.tensors()
 
         # The settings hold sizes and classes, since an id alone does not say what was trained on.
-        settings = {**pyramid_settings(self.config), "spec": asdict(self.spec)}
+        settings = {**pyramid_settings(self.config), "spec": self.spec.identity}
         part = run.part("singan_seg pyramid", settings, [case.id], build)
         image = torch.tensor(case.image)[None].to(run.device)
         return Source(case.id, image, pyramid_from_tensors(part, run.device))

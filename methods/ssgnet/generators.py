@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 
 import torch
 from torch.nn.functional import interpolate
@@ -35,7 +34,7 @@ def shared_generator(cases: Sequence[Case], config: Config, run: Run, label: int
             state["label"] = torch.tensor(label)
         return state
 
-    settings = {**generator_settings(config), "spec": asdict(run.spec), "label": label}
+    settings = {**generator_settings(config), "spec": run.spec.identity, "label": label}
     name = f"ssgnet {config.generator.kind}"
     return run.part(name, settings, [case.id for case in cases], build)
 

@@ -180,3 +180,10 @@ def test_trials_of_tuning_are_scored_by_regions(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(held_out.cache, "take", lambda *_: reference)
     rows = held_out._mask_rows(predictor(maps.float()), Path(), [entry("a", "a")], GLIOMA)
     assert [row["dice"] for row in rows] == [1.0, 0.0, 0.0]
+
+
+def test_the_settings_of_a_shared_part_stay_as_they_were_without_regions() -> None:
+    spec = Spec("segmentation", 2, 1, 3, (8, 8), (0.0, 1.0), False)
+    assert "regions" not in spec.identity
+    united = replace(spec, regions=(Region("all", (1, 2), 1),))
+    assert united.identity["regions"] == ({"name": "all", "classes": (1, 2), "paint": 1},)
