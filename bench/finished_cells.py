@@ -13,6 +13,7 @@ from bench.data.index import is_decoded
 from bench.errors import BenchError
 from bench.execution.judging import judge_planned
 from bench.execution.prediction.elsewhere import cells_tested_on, predict_elsewhere
+from bench.files.digests import is_whole
 from bench.files.records import CHANGED, is_sealed
 from bench.metrics.case_metric import CaseMetric
 from bench.planning import plan_file
@@ -82,7 +83,7 @@ def mend_cell(
     """Make what is damaged in a cell that has ended due again; returns whether it is scored.
 
     A torn cell.json is written again, a torn failure or result leaves the cell to be run again, as
-    do damaged predictions that have to be scored.
+    do damaged predictions that have to be scored and curves that the page draws.
     """
     if not folder.has_result:
         if folder.has_failed and not is_sealed(folder.path / "failure.json"):
@@ -93,9 +94,13 @@ def mend_cell(
     if not folder.has_whole_result:
         _run_again(folder, "its result was changed after it was written")
         return False
-    if score_cell.is_scored(folder, decoded, tolerance, metrics, metric_code):
-        return True
     try:
+        # The page draws the curve of the first training of each row: the others are not looked at.
+        if job.cell.subset == 0 and not _has_whole_history(folder):
+            _run_again(folder, f"history.json {CHANGED}")
+            return False
+        if score_cell.is_scored(folder, decoded, tolerance, metrics, metric_code):
+            return True
         changed = folder.work.changed(folder.predictions("last"))
         changed += folder.work.changed(folder.checkpoints)
     except BenchError as problem:
@@ -104,6 +109,11 @@ def mend_cell(
     if changed:
         _run_again(folder, f"{changed[0]} was changed after it was written")
     return False
+
+
+def _has_whole_history(folder: CellFolder) -> bool:
+    digest = folder.work.read().get("history.json")
+    return digest is None or is_whole(folder.path / "history.json", digest)
 
 
 def _run_again(folder: CellFolder, reason: str) -> None:

@@ -15,7 +15,7 @@ from bench.planning import provenance, split
 from bench.planning.dataset_facts import warnings
 from bench.planning.plan_file import read_plan
 from bench.store import Store
-from tests.support.tiny_bench import plan, report, run, toy_suite
+from tests.support.tiny_bench import mismatches, plan, planned, report, run, toy_suite
 
 
 def exported(tmp_path: Path, subsets: int = 2) -> Path:
@@ -189,3 +189,22 @@ def test_the_day_on_which_a_folder_was_started_is_kept(tmp_path: Path) -> None:
     assert read_plan(store.out).provenance["started"] == "2026-01-31"
     file.write_text("{")
     assert provenance.started_on(store) >= today
+
+
+def test_a_training_whose_curves_were_damaged_is_run_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "toy")
+    suite = toy_suite(fractions=[1.0], subsets=1)
+    run(suite, store)
+    report(store)
+    [cell] = planned(store)
+    history = store.cell(cell.key).path / "history.json"
+    before = history.read_bytes()
+    history.write_bytes(bytes(len(before)))
+    with pytest.raises(
+        BenchError, match=r"history\.json was changed after it was written; remove the folder"
+    ):
+        report(store)
+    run(suite, store)
+    report(store)
+    assert history.read_bytes() == before
+    assert mismatches(store) == []
