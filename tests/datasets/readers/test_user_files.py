@@ -1,71 +1,17 @@
-"""dataset.toml, tables by case and lists: what is read from them, and what is refused."""
+"""Tables by case and lists: what is read from them, and what is refused."""
 
 from pathlib import Path
 
 import pytest
 
 from bench.errors import DataProblem
-from datasets.readers.user_files import (
-    FolderFacts,
-    read_csv,
-    read_folder_facts,
-    read_lines,
-    read_table,
-)
+from datasets.readers.user_files import read_csv, read_lines, read_table
 
 CASES = ("a", "b", "c")
 
 
-def test_without_a_file_there_are_defaults_and_no_table(tmp_path: Path) -> None:
-    assert read_folder_facts(tmp_path / "dataset.toml") == FolderFacts()
+def test_without_a_file_there_is_no_table(tmp_path: Path) -> None:
     assert read_table(tmp_path / "groups.csv", "patient", CASES) is None
-
-
-def test_facts_come_from_dataset_toml(tmp_path: Path) -> None:
-    path = tmp_path / "dataset.toml"
-    path.write_text('title = "Ours"\nlabels = ["healthy", "ill"]\nspacing = [0.5, 1]\n')
-    assert read_folder_facts(path) == FolderFacts(
-        title="Ours", labels=("healthy", "ill"), spacing=(0.5, 1)
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("titel = 'x'", r"unknown key 'titel'; expected some of title"),
-        ("title = 3", r"title = 3; expected a value of type str"),
-        ("normals = 1", r"normals = 1; expected a value of type bool"),
-        (
-            "classes = ['background']",
-            r"expected 2 to 256 different names in quotes, background first",
-        ),
-        ("classes = ['background', 'a', 'a']", r"expected 2 to 256 different names"),
-        # Class 0 was scored as background, whatever it was called.
-        ("classes = ['lesion', 'background']", r"expected the background as the first of"),
-        ('classes = ["background", "le\\nsion"]', r"expected 2 to 256 different names"),
-        ("classes = ['background', ' ']", r"expected 2 to 256 different names"),
-        ("classes = ['background', 1]", r"expected 2 to 256 different names in quotes"),
-        (
-            "labels = ['healthy']",
-            r"labels = \['healthy'\]; expected 2 to 256 .*, starting with that of label 0",
-        ),
-        ("spacing = [1.0]", r"expected \[height, width\] of a pixel in mm, above 0"),
-        ("spacing = [1.0, -1]", r"expected \[height, width\]"),
-        ("title =", r"not a TOML file"),
-        ("regions = ['a']", r"regions = \['a'\]; expected a value of type dict"),
-        ("regions = {all = 'foreground'}", r"expected names of classes in quotes for each region"),
-        ("regions = {all = []}", r"expected names of classes in quotes for each region"),
-        (
-            "regions = {all = ['background']}",
-            r"region 'all' has 'background'; expected some of the classes foreground",
-        ),
-    ],
-)
-def test_dataset_toml_with_a_mistake_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "dataset.toml"
-    path.write_text(text)
-    with pytest.raises(DataProblem, match=rf"dataset\.toml: .*{words}"):
-        read_folder_facts(path)
 
 
 def test_a_table_gives_values_and_lines_by_case(tmp_path: Path) -> None:
@@ -128,13 +74,6 @@ def test_cases_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
     assert table.values == {"M\u00e4dchen": "p1"}
 
 
-def test_a_dataset_toml_of_endless_depth_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "dataset.toml"
-    path.write_text(f"title = {'[' * 5000}{']' * 5000}")
-    with pytest.raises(DataProblem, match=r"dataset\.toml: not a TOML file"):
-        read_folder_facts(path)
-
-
 def test_columns_without_a_name_that_spreadsheets_add_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("\ncase,patient,,\na,1,,\nb,1,,\nc,2,,\n")
@@ -172,9 +111,3 @@ def test_cells_that_would_be_lost_or_taken_for_others_are_named(
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataProblem, match=rf"groups\.csv ?{words}"):
         read_csv(path)
-
-
-def test_a_dataset_toml_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
-    path = tmp_path / "dataset.toml"
-    path.write_text('title = "Ours"\n', encoding="utf-8-sig")
-    assert read_folder_facts(path).title == "Ours"

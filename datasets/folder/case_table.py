@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from bench.errors import DataProblem, cut
+from datasets.folder.unmatched import nearest_names, pictures_in, relative_name, shown_names
 from datasets.readers.pairing import Pair, first_names, name_of, refuse_odd_name
-from datasets.readers.unmatched import nearest_names, pictures_in, relative_name, shown_names
 from datasets.readers.user_files import Table, is_given, read_csv
 
 COLUMNS = ("case", "image", "mask", "patient", "split", "label")

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import DataProblem
-from datasets.readers.case_table import CaseTable, read_case_table
-from datasets.readers.pairing import Pair, list_pictures, pair_by_name
-from datasets.readers.pattern_cases import (
+from datasets.folder.case_table import CaseTable, read_case_table
+from datasets.folder.facts import FolderFacts
+from datasets.folder.pattern_cases import (
     PatternCase,
     Split,
     match_cases,
     match_images,
     refuse_unpaired_names,
 )
-from datasets.readers.patterns import Pattern
-from datasets.readers.unmatched import pictures_in, shown_names
-from datasets.readers.user_files import FolderFacts, Table, is_given, read_table
+from datasets.folder.patterns import Pattern
+from datasets.folder.unmatched import pictures_in, shown_names
+from datasets.readers.pairing import Pair, list_pictures, pair_by_name
+from datasets.readers.user_files import Table, is_given, read_table
 
 TABLES: Mapping[str, str] = {"patient": "groups.csv", "split": "split.csv", "label": "labels.csv"}
 PICTURES_SHOWN = 3

@@ -9,18 +9,19 @@ from typing import Literal, cast
 
 from bench.api import Card, DatasetFactory, RawCase, Record, Region
 from bench.errors import DataProblem, cut
-from datasets.readers.mask_codes import MaskCodes, with_ignored
-from datasets.readers.own_cases import (
+from datasets.folder.facts import MOST_CLASSES, FolderFacts, read_folder_facts
+from datasets.folder.own_cases import (
     OwnCases,
     find_labels,
     find_own_cases,
     knows_patients,
     list_images,
 )
+from datasets.readers.mask_codes import MaskCodes, with_ignored
 from datasets.readers.pairing import is_long, missing_folder
 from datasets.readers.palette import Palette
 from datasets.readers.pictures import count_channels, read_case
-from datasets.readers.user_files import MOST_CLASSES, FolderFacts, Table, read_folder_facts
+from datasets.readers.user_files import Table
 
 Split = Literal["train", "validation", "test"]
 

@@ -9,6 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import DataProblem, cut
+from datasets.folder.patterns import Pattern
+from datasets.folder.unmatched import (
+    hint,
+    nearest_names,
+    pictures_in,
+    relative_name,
+    shown_names,
+)
 from datasets.readers.pairing import (
     NamePairing,
     Pair,
@@ -20,14 +28,6 @@ from datasets.readers.pairing import (
     pair_with_masks,
     refuse_odd_name,
     refuse_unpaired,
-)
-from datasets.readers.patterns import Pattern
-from datasets.readers.unmatched import (
-    hint,
-    nearest_names,
-    pictures_in,
-    relative_name,
-    shown_names,
 )
 
 Split = Literal["train", "validation", "test"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.readers.unmatched import hint, nearest_names, propose_patterns
+from datasets.folder.unmatched import hint, nearest_names, propose_patterns
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.readers.patterns import Pattern, expected_pattern
+from datasets.folder.patterns import Pattern, expected_pattern
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
+from datasets.folder.patterns import ANY_ENDING, Pattern
 from datasets.readers.pairing import ENDINGS, natural_key, normal_name
-from datasets.readers.patterns import ANY_ENDING, Pattern
 
 NAMES_SHOWN = 3
 MOST_NAMES = 20_000  # that are compared with one that is missing
