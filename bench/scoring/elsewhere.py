@@ -18,8 +18,9 @@ from bench.files.digests import FileDigest, digests_of, is_whole_in
 from bench.files.records import read_record, write_record, write_text
 from bench.metrics.case_metric import CaseMetric
 from bench.names import file_name
-from bench.scoring.score_cell import TableRow, score_inputs, score_labels, score_masks
-from bench.scoring.tables import LABEL_FIELDS, as_csv, score_fields
+from bench.scoring.score_cell import score_inputs, score_masks
+from bench.scoring.score_labels import score_labels
+from bench.scoring.tables import LABEL_FIELDS, Row, as_csv, score_fields
 
 TEST_AGAIN = "remove the folder and give the suite to 'run' again"
 
@@ -150,7 +151,7 @@ def score_elsewhere(
 
 def elsewhere_rows(
     folder: ElsewhereFolder, decoded: Path, tolerance: float, metrics: Sequence[CaseMetric]
-) -> list[TableRow]:
+) -> list[Row]:
     """The lines of the score table of a cell on another data set, from its predictions."""
     index = read_index(decoded)
     predictions = folder.predictions if folder.cell.has_result else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,18 @@ from bench.metrics import calibration
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric, CasePair
 from bench.registry import scoring_sources
-from bench.scoring.tables import DICE, LABEL_FIELDS, as_csv, mean_of_rows, score_fields
-from bench.store import CLASS_PROBABILITIES, PROBABILITIES, REGION_PROBABILITIES
+from bench.scoring.score_labels import score_labels
+from bench.scoring.tables import (
+    DICE,
+    LABEL_FIELDS,
+    Row,
+    as_csv,
+    mean_of_rows,
+    score_fields,
+)
+from bench.store import CLASS_PROBABILITIES, REGION_PROBABILITIES
 
 log = logging.getLogger("bench.scoring.score_cell")
-TableRow = dict[str, Any]  # a line of a score table by column
 
 
 def score_cell(
@@ -172,14 +179,14 @@ def score_masks(
     tolerance: float,
     metrics: Sequence[CaseMetric] = BUILT_IN,
     side: Side = "test",
-) -> list[TableRow]:
+) -> list[Row]:
     """A row for each case and target; without predictions all at their worst.
 
     Targets are the foreground classes or, where the data set has some, its regions.
     """
     masks = cache.native_masks(decoded, index, side)
     needs_probabilities = any(metric in calibration.METRICS for metric in metrics)
-    rows: list[TableRow] = []
+    rows: list[Row] = []
     for entry in index.side(side):
         prediction = None
         probabilities = None
@@ -260,13 +267,13 @@ def score_case(
     metrics: Sequence[CaseMetric] = BUILT_IN,
     probabilities: NDArray[np.floating[Any]] | None = None,
     ignore: bool = False,
-) -> list[TableRow]:
+) -> list[Row]:
     """One row for each target of a case, at its worst where there is no prediction.
 
     `probabilities` (T *S) are those behind the label map, where a suite keeps them. With `ignore`,
     pixels whose class the reference does not know count as absent in both.
     """
-    rows = []
+    rows: list[Row] = []
     counted = None
     if ignore:
         counted = reference != IGNORED
@@ -300,12 +307,12 @@ def score_pair(
     metrics: Sequence[CaseMetric] = BUILT_IN,
     probability: NDArray[np.floating[Any]] | None = None,
     counted: NDArray[np.bool_] | None = None,
-) -> TableRow:
+) -> Row:
     """What one class of one case scores, by column; None in those not defined on it."""
     missing = guess is None
     if guess is None:
         pair = CasePair(np.zeros_like(truth), truth, spacing, tolerance)
-        row: TableRow = {"predicted": 1}
+        row: dict[str, Any] = {"predicted": 1}
     else:
         pair = CasePair(guess, truth, spacing, tolerance, probability, counted)
         row = {"predicted": int(guess.any())}
@@ -344,7 +351,7 @@ def keep_best_checkpoint(folder: CellFolder, decoded: Path, index: Index, cell: 
 
 def _mean_dice(checkpoint: Path, decoded: Path, index: Index, by: str) -> float:
     """Mean Dice of a checkpoint, as on the leaderboard; 0 where no case holds any class."""
-    rows: list[TableRow]
+    rows: list[Row]
     # One metric alone, which has no tolerance.
     if by == "validation":
         folder = checkpoint / "validation"
@@ -361,47 +368,3 @@ def _copy_folder(source: Path, target: Path) -> None:
     shutil.copytree(source, temporary)
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
-
-
-# --- classification
-
-
-def score_labels(predictions: Path | None, decoded: Path, index: Index) -> list[TableRow]:
-    """A row for each test case.
-
-    A missing prediction is the worst: no probability of the true label, another one predicted.
-    """
-    truth = cache.test_labels(decoded)
-    count = len(index.card.labels)
-    known: Mapping[str, NDArray[np.float64]] = {}
-    if predictions is not None:
-        known = read_probabilities(predictions / PROBABILITIES, count)
-    rows: list[TableRow] = []
-    for entry in index.test:
-        label = truth[entry.id]
-        assert label is not None  # a suite with an unlabelled case is refused when it is planned
-        probabilities = known.get(entry.id)
-        if probabilities is None:
-            probabilities = np.where(np.arange(count) == label, 0.0, 1 / (count - 1))
-        row = {
-            "case": entry.id,
-            "group": entry.group,
-            "label": label,
-            "predicted": int(probabilities.argmax()),
-            "probabilities": " ".join(f"{value:.9g}" for value in probabilities.tolist()),
-        }
-        rows.append(row)
-    return rows
-
-
-def read_probabilities(file: Path, count: int) -> Mapping[str, NDArray[np.float64]]:
-    """Probabilities (K) by case id; empty where the file is missing, torn or of other labels."""
-    try:
-        with np.load(file) as content:
-            ids = content["ids"]
-            values = content["probabilities"].astype(float)
-    except Exception:  # whatever the damage of a torn archive leads to; its cases count as missing
-        return {}
-    if values.shape != (len(ids), count):
-        return {}
-    return dict(zip(ids.tolist(), values, strict=True))

@@ -19,7 +19,7 @@ from bench.names import cell_label, file_name
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan
 from bench.planning.split import Split
-from bench.scoring.score_cell import read_probabilities
+from bench.scoring.score_labels import read_probabilities
 from bench.store import PROBABILITIES, Store
 from bench.verify.mismatch import NOTHING, Check, Mismatch
 from bench.verify.plain_metrics import read_lines

@@ -17,7 +17,8 @@ from bench.metrics.case_metric import CaseMetric
 from bench.names import cell_label
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, planned_metrics
-from bench.scoring.score_cell import score_labels, score_masks
+from bench.scoring.score_cell import score_masks
+from bench.scoring.score_labels import score_labels
 from bench.scoring.tables import FIELDS, LABEL_FIELDS
 from bench.verify.files import ENDED, SEGMENTATION, ResultFolder, read_if_whole
 from bench.verify.mismatch import NOTHING, Check, Mismatch, is_same

@@ -11,7 +11,7 @@ from bench.data.index import CaseEntry, Index, StoredArray
 from bench.errors import BenchError
 from bench.execution.external_labels import read_table, take_over_labels
 from bench.planning.suite import Suite
-from bench.scoring.score_cell import read_probabilities
+from bench.scoring.score_labels import read_probabilities
 from bench.store import PROBABILITIES
 from tests.support.tiny_bench import TOY
 

@@ -19,11 +19,10 @@ from bench.errors import BenchError
 from bench.metrics.built_in import BUILT_IN
 from bench.scoring.score_cell import (
     read_label_map,
-    read_probabilities,
     score_cell,
-    score_labels,
     score_pair,
 )
+from bench.scoring.score_labels import read_probabilities, score_labels
 from bench.scoring.tables import (
     FIELDS,
     LABEL_METRICS,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,38 +30,12 @@ from bench.execution.prediction.images import (
     images_in,
 )
 from bench.execution.prediction.models import open_model
+from bench.execution.prediction.volumes import Frame, ImageReader, read_channels
 from bench.files import csv_text
 from bench.store import Store, refuse_links
 
 if TYPE_CHECKING:
     from bench.worker.predictors import ClassPredictor, Predictor
-
-MOST_SHIFT = 0.1  # voxels by which the channels of a volume may lie apart
-
-
-class VolumeFile(Protocol):
-    """A NIfTI file that was read: where its voxels lie, and how label maps are written like it."""
-
-    @property
-    def grid(self) -> Any:
-        """Where its voxels lie: `shape` (X Y Z), `affine` (4 4), `spacing` (mm, harness's axes)."""
-        ...
-
-    def to_harness(self, voxels: NDArray[Any]) -> NDArray[Any]:
-        """Stored voxels (X Y Z) as data sets read them: Z Y X in one orientation."""
-        ...
-
-    def to_stored(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The inverse of `to_harness`."""
-        ...
-
-    def write_labels(self, labels: NDArray[np.uint8], file: Path) -> None:
-        """Write a label map (X Y Z) with the shape, spacing and orientation of this file."""
-        ...
-
-
-# Reads a file: a picture (C H W) and None, or a volume (1 X Y Z) as stored and its file.
-ImageReader = Callable[[Path], "tuple[NDArray[Any], VolumeFile | None]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,12 +238,12 @@ def _write_volume(
     extras: Extras,
 ) -> None:
     """Write the mask of a NIfTI file, or of one file for each channel, as the first is stored."""
-    stored, source = _read_channels(image, predictor.spec, read_image)
+    stored, source = read_channels(image, predictor.spec, read_image)
     if predictor.spec.ndim == 3 and stored.shape[3] == 1:
         raise BenchError(
             f"{image.first} holds a slice; the model was trained on volumes; give volumes"
         )
-    frame = _Frame(card, source)
+    frame = Frame(card, source)
     volume = np.stack([frame.to_harness(channel) for channel in stored])
     is_slice = volume.ndim == 3
     if is_slice:
@@ -300,86 +274,12 @@ def _draw_fullest_slice(
     write_overlay(np.moveaxis(volume, axis + 1, 0)[number], shown, file)
 
 
-def _read_channels(
-    image: ImageFiles, spec: Spec, read_image: ImageReader
-) -> tuple[NDArray[np.float32], VolumeFile]:
-    """The channels of a volume (C X Y Z) as stored, and the first file."""
-    if len(image.files) != spec.channels:
-        raise BenchError(
-            f"{image.first} given; the model was trained on images of {spec.channels} channels; "
-            "give a file for each, named as nnU-Net names them: NAME_0000, NAME_0001"
-        )
-    channels = []
-    grids = []
-    for file in image.files:
-        stored, source = read_image(file)
-        assert source is not None
-        channels.append(stored[0])
-        grids.append(source)
-    first = grids[0]
-    for file, other in zip(image.files, grids, strict=True):
-        reason = _difference(other.grid, first.grid)
-        if reason:
-            raise BenchError(
-                f"{file} {reason} than {image.first}; expected one grid; resample one of them"
-            )
-    return np.stack(channels), first
-
-
-def _difference(grid: Any, first: Any) -> str | None:
-    """How the grid of a channel differs from that of the first one."""
-    if grid.shape != first.shape:
-        return f"has another shape ({grid.shape})"
-    corners = np.array([[0, 0, 0, 1], [*grid.shape, 1]], float).T
-    shift = np.linalg.inv(first.affine) @ grid.affine @ corners - corners
-    return "lies elsewhere" if np.abs(shift).max() > MOST_SHIFT else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """How stored voxels of a file become those that a data set's model was trained on."""
-
-    card: Card
-    source: VolumeFile
-
-    def to_harness(self, voxels: NDArray[Any]) -> NDArray[Any]:
-        """Stored voxels (X Y Z), or of a slice, as the data set reads them.
-
-        Data sets that know no orientation have slices along axis 0 (Z Y X), or are as stored.
-        """
-        if self.card.oriented:
-            return self.source.to_harness(voxels)
-        return voxels.T if self.card.slice_axis == 0 else voxels
-
-    def spacing(self) -> tuple[float, ...]:
-        """mm along the axes of `to_harness`."""
-        if self.card.oriented:
-            return tuple(self.source.grid.spacing)
-        steps = np.linalg.norm(self.source.grid.affine[:3, :3], axis=0).tolist()
-        if self.card.slice_axis == 0:
-            steps = steps[::-1]
-        return tuple(steps)
-
-    def spacing_in_slices(self) -> tuple[float, ...]:
-        """mm along both axes of a slice."""
-        steps = self.spacing()
-        if len(steps) == 2:
-            return steps
-        return steps[: self.card.slice_axis] + steps[self.card.slice_axis + 1 :]
-
-    def to_stored(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The inverse of `to_harness`."""
-        if self.card.oriented:
-            return self.source.to_stored(array)
-        return array.T if self.card.slice_axis == 0 else array
-
-
 def _volume_labels(
     image: ImageFiles,
     volume: NDArray[np.float32],
     predictor: Predictor,
     slice_axis: int,
-    frame: _Frame,
+    frame: Frame,
     with_probabilities: bool,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16] | None]:
     """The label map (*S) of a volume (C *S), predicted slice by slice or in windows.
