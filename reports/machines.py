@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from bench.board.schema import Board
 from bench.board.trainings.machines import RunMachine
+
+NO_MACHINES: Mapping[str, RunMachine] = MappingProxyType({})  # of a board whose files tell nothing
 
 
 @dataclass(frozen=True, slots=True)

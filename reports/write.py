@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.files.records import replacing, write_text
 from reports.formats import csv_json, latex, markdown
 from reports.formats.public import without_folders
-from reports.machines import without_hosts
+from reports.machines import NO_MACHINES, without_hosts
 from reports.page.embedded import Download, make_download
 
 FILES = {  # format -> what it writes into report/
@@ -30,7 +30,6 @@ TITLES = {
 }
 SPLIT_TITLE = "the test cases, and the patients labelled in each draw"
 NO_SPLITS: Mapping[str, str] = MappingProxyType({})
-NO_MACHINES: Mapping[str, RunMachine] = MappingProxyType({})
 
 
 def formats(text: str) -> tuple[str, ...]:

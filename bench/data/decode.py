@@ -245,9 +245,7 @@ def _index_of(
 
 def _content_hash(index: Index, labels: Mapping[str, int | None], packs: str) -> str:
     """sha256 of all decoded arrays and of how the index describes them."""
-    spec = asdict(index.spec)
-    del spec["regions"]  # which are on the card
-    described: list[Any] = [labels, spec]
+    described: list[Any] = [labels, index.spec.identity]  # regions are on the card
     described += [asdict(region) for region in index.card.regions]
     for side in (index.train, index.test, index.validation):
         described.append([_described(entry) for entry in side])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from bench import registry
@@ -231,12 +230,13 @@ class _Launches:
             if waits_alone:
                 sharing.clear()
                 break
-        for entry in filter(partial(self._is_begun, progress), sharing):
-            kept.remove(entry)
+        for entry in sharing:
+            if self._start_if_room(entry, progress):
+                kept.remove(entry)
         self.waiting.extendleft(reversed(kept))
 
-    def _is_begun(self, progress: Progress, entry: Waiting) -> bool:
-        """Start a cell if there is still room for it, or leave it to another launch."""
+    def _start_if_room(self, entry: Waiting, progress: Progress) -> bool:
+        """Start a cell, or leave it to another launch; False where there is no room for it now."""
         key = entry[1]
         needs = self._needs_of(key)
         if self._one_runs_alone() or not self.executor.has_room(needs):

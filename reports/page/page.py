@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from bench.board.schema import Board, Panel, Sheet
 from bench.board.trainings.machines import RunMachine
 from reports import templating
 from reports.figures.library import script_bundle
 from reports.formats.cite import bibliography
-from reports.machines import runs_by_machine
+from reports.machines import NO_MACHINES, runs_by_machine
 from reports.page import banner, elsewhere, embedded, tables
 from reports.page.embedded import Download
 from reports.page.script_data import script_data
@@ -25,7 +24,6 @@ MEASURED = (  # of the protocol, in the table of how it was measured
     "Near-duplicates",
     "Classes without labels",
 )
-NO_MACHINES: Mapping[str, RunMachine] = MappingProxyType({})
 SCRIPTS = ("figures.js", "page.js", "view.js", "source.js", "cases.js", "copy.js", "start.js")
 
 

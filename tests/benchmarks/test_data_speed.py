@@ -43,15 +43,21 @@ def write_pair(folder: Path, name: str, random: np.random.Generator, side: int) 
     Image.fromarray(255 * inside.astype(np.uint8)).save(folder / "masks" / f"{name}.png")
 
 
+def empty_data_set(data: Path, name: str) -> Path:
+    """A folder with images/ and masks/."""
+    for part in ("images", "masks"):
+        (data / name / part).mkdir(parents=True)
+    return data / name
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """DATA with `large`: 1,000 images of 352 x 352, as Kvasir-SEG is often kept."""
     data = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
-    for part in ("images", "masks"):
-        (data / "large" / part).mkdir(parents=True)
+    folder = empty_data_set(data, "large")
     for number in range(IMAGES):
-        write_pair(data / "large", f"case_{number:04d}", random, SIDE)
+        write_pair(folder, f"case_{number:04d}", random, SIDE)
     return data
 
 
@@ -60,13 +66,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """DATA with `many`: 20,000 images of 32 x 32, which are links to a few."""
     data = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
-    for part in ("images", "masks"):
-        (data / "many" / part).mkdir(parents=True)
+    folder = empty_data_set(data, "many")
     for number in range(DISTINCT):
-        write_pair(data / "many", f"case_{number:05d}", random, 32)
+        write_pair(folder, f"case_{number:05d}", random, 32)
     for number in range(DISTINCT, MANY_IMAGES):
         for part, ending in (("images", ".jpg"), ("masks", ".png")):
-            source = data / "many" / part / f"case_{number % DISTINCT:05d}{ending}"
+            source = folder / part / f"case_{number % DISTINCT:05d}{ending}"
             os.link(source, source.with_name(f"case_{number:05d}{ending}"))
     return data
 
