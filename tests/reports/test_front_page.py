@@ -11,6 +11,7 @@ from bench.board.schema import Board
 from bench.errors import BenchError
 from reports import front_page
 from reports.index import Entry
+from tests.support.gains import full_board
 
 EMPTY = f"# Bench\n\n{front_page.BEGIN}\n{front_page.END}\n\nMore.\n"
 
@@ -45,16 +46,21 @@ def test_writing_again_changes_nothing(golden: Board, readme: Path) -> None:
     assert "Toy" not in readme.read_text() and "Other" in readme.read_text()
 
 
-def test_the_picture_needs_no_style_sheet(golden: Board, readme: Path) -> None:
-    front_page.write([entry_of(golden)], readme)
-    drawing = front_page.picture(golden)
-    file = readme.parent / "docs" / "boards" / "toy.svg"
-    if drawing is None:
-        assert not file.exists() and "![" not in readme.read_text()
-        return
-    assert file.read_text() == drawing
-    assert "var(" not in drawing and "background: #fff" in drawing
+def test_the_picture_needs_no_style_sheet(readme: Path) -> None:
+    board = full_board()
+    front_page.write([entry_of(board)], readme)
+    drawing = (readme.parent / "docs" / "boards" / "toy.svg").read_text()
+    assert drawing == front_page.picture(board)
+    assert drawing.startswith('<svg style="background: #fff" ')
+    assert "var(" not in drawing and "#0072b2" in drawing  # of a gain that is better
     assert "(docs/boards/toy.svg)" in readme.read_text()
+
+
+def test_without_gains_there_is_no_picture(golden: Board, readme: Path) -> None:
+    assert golden.gains == []
+    front_page.write([entry_of(golden)], readme)
+    assert front_page.picture(golden) is None
+    assert "![" not in readme.read_text() and not (readme.parent / "docs").exists()
 
 
 @pytest.mark.parametrize("text", ["# Bench\n", f"{front_page.END}\n{front_page.BEGIN}\n"])
