@@ -11,11 +11,9 @@ from bench.board.schema import Board
 from bench.errors import BenchError
 from bench.files.records import write_text
 from reports import templating
-from reports.answer import answer
 from reports.figures import forest
 from reports.figures.figure import WIDE, draw_first_view
-from reports.figures.views import first_view
-from reports.index import Entry
+from reports.index import Entry, list_answers
 from reports.page import tables
 
 BEGIN = "<!-- boards: written by make boards -->"
@@ -60,12 +58,10 @@ def _table(entries: Sequence[Entry]) -> str:
     """A line for each task and data set of each board."""
     lines = ["| board | data | answer |", "| --- | --- | --- |"]
     for entry in entries:
-        for problem in tables.list_problems(entry.board):
-            view = first_view(entry.board, problem.task, problem.dataset)
-            said = answer(entry.board, view).text.replace("|", "\\|")
-            name = f"[{entry.board.suite.title}](boards/{entry.folder})"
-            title = entry.board.datasets[problem.dataset].title
-            lines.append(f"| {name} | {title} | {said} |")
+        name = f"[{entry.board.suite.title}](boards/{entry.folder})"
+        for title, said in list_answers(entry.board):
+            escaped = said.replace("|", "\\|")
+            lines.append(f"| {name} | {title} | {escaped} |")
     return "\n".join(lines) + "\n"
 
 

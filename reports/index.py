@@ -13,6 +13,8 @@ from bench.board.across.table import Span, across_tables
 from bench.board.schema import Board
 from bench.errors import BenchError
 from bench.names import file_name, method_label
+from reports.answer import answer
+from reports.figures.views import first_view
 from reports.formats.main_table import list_warnings, made_with
 from reports.page import tables
 from reports.templating import render_template
@@ -126,6 +128,7 @@ def _entry_values(entry: Entry, number: int) -> dict[str, Any]:
         "suite": entry.board.suite,
         "banners": list_warnings(entry.board),
         "private": entry.private,
+        "answers": list_answers(entry.board),
         "facts": _board_facts(entry.board),
         "leaders": list(list_leaders(entry.board)),
     }
@@ -144,6 +147,15 @@ def _board_facts(board: Board) -> list[tuple[str, str]]:
         ("Labels", ", ".join(dict.fromkeys(budgets))),
         ("Made with", made_with(board)),
     ]
+
+
+def list_answers(board: Board) -> list[tuple[str, str]]:
+    """The answer of the first view of each data set and task: (title, answer)."""
+    answers = []
+    for problem in tables.list_problems(board):
+        view = first_view(board, problem.task, problem.dataset)
+        answers.append((tables.problem_title(board, problem), answer(board, view).text))
+    return answers
 
 
 def list_leaders(board: Board) -> Iterator[Leader]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,12 @@ def test_exit_codes(golden: Board, tmp_path: Path) -> None:
     )
     blocked = call(tmp_path / "a", "--to", tmp_path / "a" / "board.json")
     assert blocked.returncode == 2 and "cannot write there" in blocked.stderr
+
+
+def test_the_answer_of_each_section_is_on_the_index(golden: Board, tmp_path: Path) -> None:
+    page = index.write(index.read([drawn(tmp_path / "a", golden)]), tmp_path / "site")
+    text = " ".join(page.read_text().split())
+    answers = index.list_answers(golden)
+    assert [title for title, _ in answers] == ["Phantom set", "Photos"]
+    for title, said in answers:
+        assert f"<b>{title}:</b> {escape(said)}</p>" in text
