@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bench.board.protocol_card import methods_by_precision
+from bench.board.protocol_card import methods_by_precision, networks_of_entries
 from bench.board.rows import RowCells
 from bench.board.schema import BoardCell, Status, StudyHistory
 from bench.cell_records import REGIONS, TARGETS
@@ -45,6 +45,12 @@ def caveats(
         sentences["Precision"] = (
             f"Rows differ in precision ({' and '.join(sorted(methods))}): a difference between "
             "such rows may come from it. The protocol says which is which."
+        )
+    networks = networks_of_entries(plan.suite)
+    if networks:
+        sentences["Network"] = (
+            f"Rows differ in their network: {', '.join(networks)}. Their gains are those of method "
+            "and network together. The protocol says which network each has."
         )
     return {**sentences, **mixed_devices(rows)}
 

@@ -10,7 +10,7 @@ from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import Plan
 from bench.planning.suite import Suite
-from bench.planning.suite_parts import Backbone, Classifier, Select, Tuning
+from bench.planning.suite_parts import Backbone, Classifier, Select, Tuning, own_backbones
 
 CLASS_KNOWN = (
     "Declared free metadata: methods see the label of every training image, including unlabelled "
@@ -233,7 +233,14 @@ def _networks(suite: Suite) -> str:
         "segmentation": _backbone(suite.backbone),
         "classification": _classifier(suite.classifier),
     }
-    return "; ".join(texts[task] for task in suite.tasks)
+    of_entries = [f"{label}: {text}" for label, text in networks_of_entries(suite).items()]
+    return "; ".join([*(texts[task] for task in suite.tasks), *of_entries])
+
+
+def networks_of_entries(suite: Suite) -> dict[str, str]:
+    """The labels of the methods with a network of their own, and that network in words."""
+    own = own_backbones(suite.methods)
+    return {method_label(*contender): _backbone(backbone) for contender, backbone in own.items()}
 
 
 def _backbone(backbone: Backbone) -> str:

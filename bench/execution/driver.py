@@ -20,6 +20,7 @@ from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
 from bench.planning.provenance import commit
 from bench.planning.suite import Suite
+from bench.planning.suite_parts import Network, own_backbones
 from bench.store import Store
 from bench.worker.failures import DEVICE, MEMORY, describe_failure
 from bench.worker.snapshots import seconds_in
@@ -54,7 +55,7 @@ def write_jobs(
             patients=list(fitted),
             held_out=list(held_out),
             cache=str(folder.relative(prepared.folder)),
-            weights=_weights(suite, cell.task, folder),
+            weights=_weights(suite, cell, folder),
             device=device,
             pseudo_healthy=cell.pseudo_healthy,
             plugins=[str(folder.relative(file)) for file in plugins],
@@ -95,9 +96,12 @@ def _patients(cell: PlannedCell, dataset: PlannedDataset) -> tuple[Sequence[str]
     return folds_of(labelled, folds)[number]
 
 
-def _weights(suite: Suite, task: str, folder: CellFolder) -> str | None:
-    """The file with the weights of the network of a task, named so that others may read it."""
-    network = suite.backbone if task == "segmentation" else suite.classifier
+def _weights(suite: Suite, cell: PlannedCell, folder: CellFolder) -> str | None:
+    """The file with the weights of the network of a cell, named so that others may read it."""
+    network: Network = suite.classifier
+    if cell.task == "segmentation":
+        own = own_backbones(suite.methods)
+        network = own.get((cell.method, cell.variant), suite.backbone)
     if network.weights is None:
         return None
     if folder.is_published:

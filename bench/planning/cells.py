@@ -259,7 +259,10 @@ def _cell_of(
     """The cell of one method, without its draw."""
     all_labelled = base.labelled == dataset.patients
     card = dataset.prepared.index.card
-    network = base.backbone["name"]
+    backbone = base.backbone
+    if base.task == "segmentation" and contender.entry.backbone is not None:
+        backbone = contender.entry.backbone.content
+    network = backbone["name"]
     refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled, network)
     role = contender.info.card.get("role") if refusal is None else None
     settings = dict(base.inference_settings)
@@ -270,6 +273,7 @@ def _cell_of(
         inference_settings=settings,
         method=contender.entry.method,
         variant=contender.entry.variant,
+        backbone=backbone,
         config=contender.config,
         precision=_precision_of(contender, base.precision),
         code=contender.code,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bench import hashing, registry
 from bench.cell_folder import BOARD_FILE
@@ -18,9 +18,11 @@ from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.precision import Precision
 from bench.planning.suite import Suite
+from bench.planning.suite_parts import Network
 from bench.plugin_files import named_plugin
 from bench.store import KEY
 
+N = TypeVar("N", bound=Network)
 PLAN_LAYOUT = 6  # raise it when the layout of plan.json changes
 RUN_AGAIN = "give its suite to 'run' again"
 
@@ -251,11 +253,11 @@ def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:
     }
     for entry in suite.methods:
         predictions = _moved(entry.predictions, move)
-        changes["methods"].append(entry.model_copy(update={"predictions": predictions}))
+        backbone = entry.backbone and _with_moved_weights(entry.backbone, move)
+        moved = {"predictions": predictions, "backbone": backbone}
+        changes["methods"].append(entry.model_copy(update=moved))
     for name in ("backbone", "classifier"):
-        network = getattr(suite, name)
-        weights = _moved(network.weights, move)
-        changes[name] = network.model_copy(update={"weights": weights})
+        changes[name] = _with_moved_weights(getattr(suite, name), move)
     caches = {name: move(cache) for name, cache in plan.caches.items()}
     tested_on = {name: move(cache) for name, cache in plan.tested_on.items()}
     return replace(
@@ -266,6 +268,10 @@ def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:
         tested_on=tested_on,
         cells=[_with_moved_predictions(cell, move) for cell in plan.cells],
     )
+
+
+def _with_moved_weights(network: N, move: Callable[[Path], Path]) -> N:
+    return network.model_copy(update={"weights": _moved(network.weights, move)})
 
 
 def _with_moved_predictions(cell: PlannedCell, move: Callable[[Path], Path]) -> PlannedCell:

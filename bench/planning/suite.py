@@ -30,6 +30,7 @@ from bench.planning.suite_parts import (
     between,
     check_keys_of_volumes,
     check_size,
+    own_backbones,
 )
 
 # Draws where a suite names none: a mean has an interval from 5 on, and results of few labels differ
@@ -244,7 +245,8 @@ class Suite(StrictModel):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Suite:
-        check_size(self.size, self.tasks, self.backbone, self.classifier)
+        for backbone in {self.backbone, *own_backbones(self.methods).values()}:
+            check_size(self.size, self.tasks, backbone, self.classifier)
         check_keys_of_volumes(self.size, self.shrink, self.stride, self.spacing)
         if self.spacing is not None and "classification" in self.tasks:
             raise ValueError(

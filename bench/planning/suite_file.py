@@ -88,7 +88,7 @@ def _with_resolved_paths(content: Mapping[str, Any], folder: Path) -> dict[str, 
     if isinstance(split, str):
         resolved["split"] = (folder / split).resolve()
     if isinstance(methods, list):
-        resolved["methods"] = [_with_path(entry, "predictions", folder) for entry in methods]
+        resolved["methods"] = [_with_paths_of_entry(entry, folder) for entry in methods]
     if isinstance(extractors, list):
         resolved["extractors"] = [_resolved_extractor(text, folder) for text in extractors]
     if isinstance(metrics, list):
@@ -97,6 +97,14 @@ def _with_resolved_paths(content: Mapping[str, Any], folder: Path) -> dict[str, 
         if network in resolved:
             resolved[network] = _with_path(resolved[network], "weights", folder)
     return resolved
+
+
+def _with_paths_of_entry(entry: Any, folder: Path) -> Any:
+    """An entry of `methods` with its folder of predictions, and the weights of its network."""
+    entry = _with_path(entry, "predictions", folder)
+    if not isinstance(entry, dict) or "backbone" not in entry:
+        return entry
+    return {**entry, "backbone": _with_path(entry["backbone"], "weights", folder)}
 
 
 def _with_path(entry: Any, key: str, folder: Path) -> Any:

@@ -128,6 +128,7 @@ class Entry(StrictModel):
     tasks: list[Task] = []  # those of the suite that it takes part in; all if none is named
     config: dict[str, Any] = {}  # changes to the defaults of the method
     precision: Literal["float32", "bfloat16"] | None = None  # in place of the suite's
+    backbone: Backbone | None = None  # in place of the suite's, in segmentation
     predictions: Path | None = None
     budget: Budget | None = None
 
@@ -147,6 +148,21 @@ class Entry(StrictModel):
             )
         if self.method == EXTERNAL and self.precision is not None:
             raise ValueError("'precision' does not go with 'method: external'; drop it")
+        if self.method == EXTERNAL and self.backbone is not None:
+            raise ValueError("'backbone' does not go with 'method: external'; drop it")
+        return self
+
+    @model_validator(mode="after")
+    def _is_told_apart(self) -> Entry:
+        if self.backbone is None:
+            return self
+        if self.variant == DEFAULT:
+            raise ValueError(
+                "'backbone' given in an entry of 'methods'; give the entry a 'variant' too, "
+                "by which its row is told from those with the suite's network"
+            )
+        if self.tasks == ["classification"]:
+            raise ValueError("'backbone' is of segmentation; drop it, or 'classification'")
         return self
 
     @field_validator("variant")
@@ -155,6 +171,15 @@ class Entry(StrictModel):
         if variant == TUNED:
             raise ValueError("'tuned' is reserved; choose another label")
         return variant
+
+
+def own_backbones(entries: Sequence[Entry]) -> dict[tuple[str, str], Backbone]:
+    """Method and variant -> network, of the entries that have one of their own."""
+    backbones = {}
+    for entry in entries:
+        if entry.backbone is not None:
+            backbones[entry.method, entry.variant] = entry.backbone
+    return backbones
 
 
 class Select(StrictModel):
