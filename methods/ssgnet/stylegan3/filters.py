@@ -246,24 +246,23 @@ def plan_windows(matrix: NDArray[np.float64], rows: int) -> Windows:
             numbers.append(number)
             starts.append(int(columns[0]))
             ends.append(int(columns[-1]) + 1)
-    candidates: list[Windows] = []
-    for step in range(size):
-        moved = step * np.array(numbers)
-        begin = int((starts - moved).min())
-        columns_read = int((ends - moved).max()) - begin
-        last = begin + step * (blocks - 1) + columns_read
-        candidates.append(
-            Windows(
-                rows=rows,
-                blocks=blocks,
-                begin=max(begin, 0),
-                step=step,
-                columns=columns_read,
-                before=max(-begin, 0),
-                after=max(last - size, 0),
-            )
-        )
-    return min(candidates, key=lambda windows: windows.columns)
+    steps = np.arange(size)
+    moved = np.multiply.outer(steps, numbers)
+    begins = (starts - moved).min(1)
+    widths = (ends - moved).max(1) - begins
+    step = int(widths.argmin())  # the smallest of those that are as narrow
+    begin = int(begins[step])
+    columns_read = int(widths[step])
+    last = begin + step * (blocks - 1) + columns_read
+    return Windows(
+        rows=rows,
+        blocks=blocks,
+        begin=max(begin, 0),
+        step=step,
+        columns=columns_read,
+        before=max(-begin, 0),
+        after=max(last - size, 0),
+    )
 
 
 def _cut_blocks(matrix: NDArray[np.float64], windows: Windows) -> torch.Tensor:
