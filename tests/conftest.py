@@ -1,13 +1,13 @@
 """Fixtures for all tests."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.command_line import Command
+from tests.support.command_line import Bench, Command, call_here
 
 # Each new database takes 7 s; tests of the mirror turn it on.
 os.environ.setdefault("SCARCEBENCH_MLFLOW", "off")
@@ -52,18 +52,22 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """The command line, called in this process."""
-    import run_bench
+def bench_here(capfd: pytest.CaptureFixture[str]) -> Bench:
+    """The command line, called in this process: what imports cost is paid once."""
+
+    def call(*words: object) -> subprocess.CompletedProcess[str]:
+        code = call_here(*words)
+        return subprocess.CompletedProcess(words, code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def command(bench_here: Bench) -> Command:
+    """The command line, called in this process: its exit code, and all that it prints."""
 
     def call(words: list[str]) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["run_bench.py", *words])
-        code: Any = 0
-        try:
-            run_bench.command_line()
-        except SystemExit as ended:
-            code = ended.code
-        out, err = capfd.readouterr()
-        return int(code or 0), out + err
+        result = bench_here(*words)
+        return result.returncode, result.stdout + result.stderr
 
     return call

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import PLUGINS, ROOT, bench, refused, suite_file
+from tests.support.command_line import PLUGINS, ROOT, Bench, call_here, refused, suite_file
 
 SLOW = {"method": "faulty", "variant": "slow", "config": {"fault": "slow"}}
-SLOWLY = {"methods": ["threshold", SLOW], "fractions": [1.0], "subsets": 2, "steps": 15}
+SLOWLY = {
+    "methods": ["threshold", SLOW],
+    "fractions": [1.0],
+    "subsets": 2,
+    "steps": 15,
+    "precision": "float32",  # in processes of their own too, where `auto` may be another
+}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nobody killed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert (
-        bench("run", suite_file(folder, **SLOWLY), "--out", folder / "toy", *PLUGINS).returncode
-        == 0
-    )
+    file = suite_file(folder, **SLOWLY)
+    assert call_here("run", file, "--out", folder / "toy", *PLUGINS) == 0
     return folder / "toy"
 
 
@@ -73,7 +77,7 @@ def test_killed_and_run_again_gives_the_same_board(
         cell["status"] for cell in json.loads(early.read_text())["cells"]
     }
     assert not any((out / "cells" / key / "failure.json").exists() for key in slow)
-    assert bench("run", file, "--out", out, *PLUGINS).returncode == 0
+    assert call_here("run", file, "--out", out, *PLUGINS) == 0
     boards = [json.loads((folder / "board.json").read_text()) for folder in (undisturbed, out)]
     for board in boards:
         board.pop("cost")
@@ -93,50 +97,58 @@ def test_two_launches_share_the_work(tmp_path: Path) -> None:
         str(out),
         *PLUGINS,
     ]
-    launches = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [launch.wait(timeout=120) for launch in launches] == [0, 0]
+    other = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert call_here("run", file, "--out", out, *PLUGINS) == 0
+    assert other.wait(timeout=120) == 0
     for folder in (out / "cells").iterdir():
         assert (folder / "log.txt").read_text().count("fit on") == 1
 
 
-def test_failed_cells_give_exit_code_1_and_a_page(tmp_path: Path) -> None:
+def test_failed_cells_give_exit_code_1_and_a_page(tmp_path: Path, bench_here: Bench) -> None:
     out = tmp_path / "runs" / "toy"
     methods = ["threshold", {"method": "faulty", "config": {"fault": "raise"}}]
-    result = bench("run", suite_file(tmp_path, methods=methods, subsets=1), "--out", out, *PLUGINS)
+    result = bench_here(
+        "run", suite_file(tmp_path, methods=methods, subsets=1), "--out", out, *PLUGINS
+    )
     assert result.returncode == 1
     assert "RuntimeError: the plug-in is broken" in (out / "report" / "index.html").read_text()
-    assert "error: RuntimeError" in bench("status", out).stdout
+    assert "error: RuntimeError" in bench_here("status", out).stdout
 
 
-def test_results_of_other_settings_are_kept_aside(tmp_path: Path) -> None:
+def test_results_of_other_settings_are_kept_aside(tmp_path: Path, bench_here: Bench) -> None:
     out = tmp_path / "runs" / "toy"
-    bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
-    bench("run", suite_file(tmp_path, subsets=1, steps=31), "--out", out, *PLUGINS)
-    assert "2 results of other settings or older code are kept aside" in bench("status", out).stdout
+    bench_here("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
+    bench_here("run", suite_file(tmp_path, subsets=1, steps=31), "--out", out, *PLUGINS)
+    assert (
+        "2 results of other settings or older code are kept aside"
+        in bench_here("status", out).stdout
+    )
 
 
-def test_the_page_is_drawn_without_the_decoded_images(tmp_path: Path) -> None:
+def test_the_page_is_drawn_without_the_decoded_images(
+    tmp_path: Path, bench_here: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     out = tmp_path / "runs" / "toy"
-    bench("run", suite_file(tmp_path, subsets=1, fractions=[1.0]), "--out", out, *PLUGINS)
+    bench_here("run", suite_file(tmp_path, subsets=1, fractions=[1.0]), "--out", out, *PLUGINS)
     board = (out / "board.json").read_text()
     (tmp_path / "runs" / "cache").rename(tmp_path / "elsewhere")
     (out / "cells" / ".DS_Store").write_text("")
-    result = bench("report", out)
+    result = bench_here("report", out)
     assert result.returncode == 0, result.stderr
-    assert "is not drawn: the decoded images" in result.stderr
+    assert "is not drawn: the decoded images" in caplog.text
     assert (out / "board.json").read_text() == board
-    assert bench("status", out).returncode == 0
+    assert bench_here("status", out).returncode == 0
 
 
-def test_a_split_that_changed_under_finished_cells(tmp_path: Path) -> None:
+def test_a_split_that_changed_under_finished_cells(tmp_path: Path, bench_here: Bench) -> None:
     out = tmp_path / "runs" / "toy"
-    bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
+    bench_here("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS)
     done = sorted((out / "cells").iterdir())
     file = out / "splits" / "tiny.json"
     content = json.loads(file.read_text())
     content.pop("sha256")
     content["orders"]["0"].reverse()
     file.write_text(json.dumps(content))
-    line = refused(bench("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS))
+    line = refused(bench_here("run", suite_file(tmp_path, subsets=1), "--out", out, *PLUGINS))
     assert "differs from" in line and "restore" in line
     assert sorted((out / "cells").iterdir()) == done

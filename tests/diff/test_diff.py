@@ -1,10 +1,9 @@
 """Two boards side by side: paired intervals in closed form, alarms, ranks, and drops of scores."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from bench.store import Store
 from reports import diff
 from tests.support import tiny_bench
 from tests.support.boards import dataset_facts, planned_cell
+from tests.support.command_line import Bench
 from tests.support.sealed import edit_sealed, stamp_again
 
 ROOT = Path(__file__).parents[2]
@@ -498,10 +498,8 @@ def test_folders_are_read_and_paired(done: Path, other: Path) -> None:
         assert (change.patients, change.subsets) == (3, 2)
 
 
-def test_exit_codes(done: Path, other: Path, tmp_path: Path) -> None:
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "run_bench.py"), "diff", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True)
+def test_exit_codes(done: Path, other: Path, tmp_path: Path, bench_here: Bench) -> None:
+    call = partial(bench_here, "diff")
 
     lower(other)
     told = call(done, other, "--page", tmp_path / "new" / "diff.html")

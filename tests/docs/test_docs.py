@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.command_line import Bench
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -38,7 +40,10 @@ def test_the_method_example_is_short_and_keeps_the_contract(tmp_path: Path) -> N
     assert "16 passed" in result.stdout
 
 
-def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:
+def test_the_dataset_example_runs_beside_a_method(
+    tmp_path: Path, bench_here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "stripes.py").write_text(example("add_a_dataset.md", 0))
     suite = {
         "name": "stripes",
@@ -52,9 +57,7 @@ def test_the_dataset_example_runs_beside_a_method(tmp_path: Path) -> None:
         "steps": 2,
     }
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
-    script = str(ROOT / "run_bench.py")
-    command = [sys.executable, script, "run", "suite.yaml", "--plugin", "stripes.py"]
-    result = run_in_folder(command, tmp_path)
+    result = bench_here("run", "suite.yaml", "--plugin", "stripes.py")
     assert result.returncode == 0, result.stderr
     assert "1 of 1 runs done" in result.stderr
 

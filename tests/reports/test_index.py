@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
+from functools import partial
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench.board.schema import Board, Panel
 from bench.errors import BenchError
 from reports import index, write
 from reports.formats.csv_json import board_json
+from tests.support.command_line import Bench
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -193,10 +193,11 @@ def test_folders_that_lack_something_are_refused(golden: Board, tmp_path: Path) 
             index.read([out])
 
 
-def test_exit_codes(golden: Board, tmp_path: Path) -> None:
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "run_bench.py"), "index", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_exit_codes(
+    golden: Board, tmp_path: Path, bench_here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = partial(bench_here, "index")
 
     done = call(
         drawn(tmp_path / "a", golden), drawn(tmp_path / "b", golden), "--to", tmp_path / "site"

@@ -15,6 +15,8 @@ from tests.support import tiny_bench
 # The command line in the process of a test, where what imports cost is paid once: words -> exit
 # code, and all that it prints.
 Command = Callable[[list[str]], tuple[int, str]]
+# The same, with what it prints to each stream.
+Bench = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 PLUGINS = [f"--plugin={file}" for file in sorted((ROOT / "tests" / "plugins").glob("*.py"))]
 TOY = {**tiny_bench.TOY, "steps": 30}
@@ -45,6 +47,21 @@ def suite_file(folder: Path, **changes: object) -> Path:
     file = folder / "toy.yaml"
     file.write_text(yaml.safe_dump({**TOY, **changes}))
     return file
+
+
+def call_here(*words: object) -> int:
+    """The exit code of the command line, called in this process."""
+    import run_bench
+
+    before = sys.argv
+    sys.argv = ["run_bench.py", *map(str, words)]
+    try:
+        run_bench.command_line()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        sys.argv = before
+    return 0
 
 
 def refused(result: subprocess.CompletedProcess[str]) -> str:

@@ -4,10 +4,9 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from bench.verify import verify as verifying
 from bench.verify.mismatch import Check, Mismatch
 from reports import write
 from tests.support import tiny_bench
+from tests.support.command_line import Bench
 from tests.support.sealed import edit_sealed
 
 ROOT = Path(__file__).parents[2]
@@ -402,10 +402,8 @@ def test_each_kind_is_counted_and_none_hides_another(copy: Store) -> None:
     assert verifying.summary(checks) in called.stdout
 
 
-def test_exit_codes(copy: Store, tmp_path: Path) -> None:
-    def call(folder: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "run_bench.py"), "verify", str(folder), "--deep"]
-        return subprocess.run(command, capture_output=True, text=True)
+def test_exit_codes(copy: Store, tmp_path: Path, bench_here: Bench) -> None:
+    call = partial(bench_here, "verify", "--deep")
 
     whole = call(copy.out)
     assert (
