@@ -13,8 +13,7 @@ from bench.execution.local import LocalExecutor
 from bench.planning.suite import Suite
 from bench.stages import RunOptions
 from bench.store import Store
-from tests.support.command_line import bench as command
-from tests.support.command_line import refused
+from tests.support.command_line import Bench, refused
 from tests.support.tiny_bench import PLUGINS, TOY
 
 
@@ -73,7 +72,7 @@ def test_threads_share_the_cores(tmp_path: Path) -> None:
     assert " on 1 workers" in text(tmp_path / "out", workers=2, threads=2)
 
 
-def test_options_of_a_dry_run_without_it_are_refused(tmp_path: Path) -> None:
+def test_options_of_a_dry_run_without_it_are_refused(tmp_path: Path, bench_here: Bench) -> None:
     for option in (["--list"], ["--probe"], ["--assume-workers", "3"]):
-        line = refused(command("run", "suites/demo.yaml", "--out", tmp_path / "o", *option))
+        line = refused(bench_here("run", "suites/demo.yaml", "--out", tmp_path / "o", *option))
         assert "they go with --dry-run" in line
