@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import DataProblem
 from datasets.readers.masks import read_numbers
-from datasets.readers.nifti import read_levels, read_volume, write_label_map
+from datasets.readers.nifti import read_levels, read_stored_channels, write_label_map
 from datasets.readers.opening import naming_file
 from datasets.readers.pictures import read_image
 from datasets.readers.stored_grid import StoredGrid, align, grid_of_case
@@ -46,12 +46,12 @@ def read_image_file(path: Path) -> tuple[NDArray[Any], VolumeFile | None]:
     """The pixels of a picture, or of a volume with the file's grid.
 
     A PNG, JPEG, BMP, TIFF or .npy file gives (C H W) as `read_image` does, and None. A NIfTI file
-    gives its one channel (1 X Y Z) with the axes as stored, float32 in the units of the file.
+    gives its channels (C X Y Z) with the axes as stored, float32 in the units of the file.
     Raises DataProblem naming the file where it is damaged or has other dimensions.
     """
     if _is_volume(path):
-        volume = read_volume(path)
-        return volume.voxels[None], VolumeFile(path, volume.grid)
+        voxels, grid = read_stored_channels(path)
+        return voxels, VolumeFile(path, grid)
     return read_image(path), None
 
 

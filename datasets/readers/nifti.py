@@ -81,16 +81,28 @@ def read_channels(path: Path, count: int) -> tuple[NDArray[np.float32], StoredGr
 
     Channels lie along the last axis: X Y Z C. Raises DataProblem naming the file.
     """
+    if not holds_channels(path, count):
+        raise DataProblem(
+            f"{path}: shape {tuple(open_nifti(path).shape)}; expected (X, Y, Z, {count}), the "
+            "channels along the last axis, or a file for each channel; save it so"
+        )
+    voxels, grid = read_stored_channels(path)
+    return np.stack([grid.to_harness(channel) for channel in voxels]), grid
+
+
+def read_stored_channels(path: Path) -> tuple[NDArray[np.float32], StoredGrid]:
+    """All channels of a file as stored (C X Y Z), and its grid: one, or those of a last axis.
+
+    Raises DataProblem naming the file.
+    """
     file = open_nifti(path)
     shape = tuple(file.shape)
-    if len(shape) < 4 or shape[-1] != count:
-        raise DataProblem(
-            f"{path}: shape {shape}; expected (X, Y, Z, {count}), the channels along the last "
-            "axis, or a file for each channel; save it so"
-        )
+    if len(shape) < 4 or shape[-1] == 1:
+        volume = read_volume(path)
+        return volume.voxels[None], volume.grid
     grid = _grid_of(path, file, shape[:-1])
-    voxels = _finite_voxels(path, file).reshape(*grid.shape, count)
-    return np.stack([grid.to_harness(voxels[..., number]) for number in range(count)]), grid
+    voxels = _finite_voxels(path, file).reshape(*grid.shape, shape[-1])
+    return np.moveaxis(voxels, -1, 0), grid
 
 
 def holds_channels(path: Path, count: int) -> bool:
@@ -213,15 +225,20 @@ def _unpacked(path: Path, file: Any) -> Any:
 
 
 def write_label_map(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
-    """Write a label map (X Y Z) in the shape and with the orientation of another NIfTI file."""
+    """Write a label map (X Y Z) in the shape and with the orientation of another NIfTI file.
+
+    Where that file holds several channels, the label map has its shape without their axis.
+    """
     import nibabel
 
     source = open_nifti(like)
     header = source.header
     affine = source.affine if _is_oriented(source) else None
-    voxels = labels.reshape(source.shape)
-    image: Any = nibabel.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
-    image.header.set_zooms(header.get_zooms())
+    shape = tuple(source.shape)
+    if prod(shape) != labels.size:
+        shape = shape[:-1]
+    image: Any = nibabel.Nifti1Image(labels.reshape(shape), affine)  # type: ignore[no-untyped-call]
+    image.header.set_zooms(header.get_zooms()[: len(shape)])
     if hasattr(header, "get_sform"):
         image.set_sform(*header.get_sform(coded=True))
         image.set_qform(*header.get_qform(coded=True))

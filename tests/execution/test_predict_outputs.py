@@ -1,5 +1,6 @@
 """What `predict` and `export` write beside masks, and channels in files of their own."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,45 @@ def test_channels_of_volumes_are_read_from_their_files(
     assert (target / "overlays" / "p3.png").exists()
 
 
+def test_channels_in_one_file_give_the_mask_of_those_in_files_of_their_own(
+    of_folder: tuple[Store, Path], tmp_path: Path
+) -> None:
+    store, root = of_folder
+    together, apart = tmp_path / "together", tmp_path / "apart"
+    together.mkdir()
+    apart.mkdir()
+    channels = []
+    for number in range(2):
+        file = root / "imagesTr" / f"p3_{number:04}.nii.gz"
+        shutil.copy(file, apart)
+        channels.append(np.asarray(nibabel.load(file).dataobj))
+    save(together / "p3.nii.gz", np.stack(channels, -1))
+    asked = AskedModels(method="threshold")
+    masks = []
+    for images in (together, apart):
+        target = tmp_path / f"masks of {images.name}"
+        predict.predict_as_asked(store, asked, images, target, "cpu", read_image_file)
+        masks.append(nibabel.load(target / "p3.nii.gz"))
+    assert masks[0].shape == masks[1].shape == (20, 24, 3)
+    assert np.array_equal(masks[0].affine, TURNED)
+    assert masks[0].header.get_zooms() == masks[1].header.get_zooms()
+    values = [np.asarray(mask.dataobj) for mask in masks]
+    assert values[0].any()
+    assert np.array_equal(*values)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 10])
+def test_a_file_of_other_channels_is_refused(
+    of_folder: tuple[Store, Path], tmp_path: Path, frames: int
+) -> None:
+    """A series over time must not pass for the channels of a model."""
+    save(tmp_path / "p.nii.gz", np.zeros((20, 24, 3, frames), np.float32))
+    asked = AskedModels(method="threshold")
+    target = tmp_path / "masks"
+    with pytest.raises(BenchError, match=f"{frames} channels; the model was trained on"):
+        predict.predict_as_asked(of_folder[0], asked, tmp_path, target, "cpu", read_image_file)
+
+
 def test_channels_that_lie_elsewhere_are_refused(
     of_folder: tuple[Store, Path], tmp_path: Path
 ) -> None:
@@ -211,7 +251,7 @@ def test_channels_that_lie_elsewhere_are_refused(
             )
         return str(caught.value)
 
-    assert "trained on images of 2 channels; give a file for each" in refusal()
+    assert "1 channels; the model was trained on images of 2; give them" in refusal()
     moved = TURNED.copy()
     moved[0, 3] += 9
     save(images / "p_0001.nii.gz", voxels, moved)

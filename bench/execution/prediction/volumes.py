@@ -38,26 +38,29 @@ class VolumeFile(Protocol):
         ...
 
 
-# Reads a file: a picture (C H W) and None, or a volume (1 X Y Z) as stored and its file.
+# Reads a file: a picture (C H W) and None, or a volume (C X Y Z) as stored and its file.
 ImageReader = Callable[[Path], "tuple[NDArray[Any], VolumeFile | None]"]
 
 
 def read_channels(
     image: ImageFiles, spec: Spec, read_image: ImageReader
 ) -> tuple[NDArray[np.float32], VolumeFile]:
-    """The channels of a volume (C X Y Z) as stored, and the first file."""
-    if len(image.files) != spec.channels:
-        raise BenchError(
-            f"{image.first} given; the model was trained on images of {spec.channels} channels; "
-            "give a file for each, named as nnU-Net names them: NAME_0000, NAME_0001"
-        )
-    channels = []
+    """The channels of a volume (C X Y Z) as stored, and the first file.
+
+    They lie in one file (X Y Z C), or in a file for each.
+    """
+    channels: list[NDArray[np.float32]] = []
     grids = []
     for file in image.files:
         stored, source = read_image(file)
         assert source is not None
-        channels.append(stored[0])
+        channels += [*stored]
         grids.append(source)
+    if len(channels) != spec.channels or len(grids) not in (1, spec.channels):
+        raise BenchError(
+            f"{image.first}: {len(channels)} channels; the model was trained on images of "
+            f"{spec.channels}; {_how_to_give(spec.channels)}"
+        )
     first = grids[0]
     for file, other in zip(image.files, grids, strict=True):
         reason = _difference(other.grid, first.grid)
@@ -66,6 +69,15 @@ def read_channels(
                 f"{file} {reason} than {image.first}; expected one grid; resample one of them"
             )
     return np.stack(channels), first
+
+
+def _how_to_give(channels: int) -> str:
+    if channels == 1:
+        return "save each channel, or frame, as a file of its own"
+    return (
+        "give them in one file, along its last axis, or in a file for each, named as nnU-Net "
+        "names them: NAME_0000, NAME_0001"
+    )
 
 
 def _difference(grid: Any, first: Any) -> str | None:

@@ -49,7 +49,15 @@ def test_the_scale_of_a_volume_is_applied(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image_file(tmp_path / "v.nii")[0], stored[None])
 
 
-@pytest.mark.parametrize("shape", [(5,), (5, 4, 3, 2)])
+def test_channels_of_a_nifti_file_come_first(tmp_path: Path) -> None:
+    voxels = np.arange(5 * 4 * 3 * 2, dtype=np.float32).reshape(5, 4, 3, 2)
+    nibabel.save(nibabel.Nifti1Image(voxels, AFFINE), tmp_path / "v.nii")
+    channels, file = read_image_file(tmp_path / "v.nii")
+    assert file is not None and file.grid.shape == (5, 4, 3)
+    np.testing.assert_array_equal(channels, np.moveaxis(voxels, -1, 0))
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 4, 3, 6, 2)])
 def test_a_nifti_file_that_is_no_volume_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.float32), AFFINE), tmp_path / "v.nii")
     words = r"v\.nii: shape .*; expected \(X, Y\) or \(X, Y, Z\); save one file for each channel"
