@@ -40,7 +40,6 @@ def gate_suite(steps: int, methods: list[Entry], subsets: Mapping[float, int]) -
         "reference_budgets": [],
         "subsets": dict(subsets),
         "tuning": None,
-        "samples": 0,
     }
     return suite_file.load(DEMO, steps=steps).model_copy(update=alone)
 
@@ -59,7 +58,7 @@ def mean_dice(store: Store, fraction: float) -> dict[str, float]:
 def test_few_labels_are_hard_on_phantoms(tmp_path: Path) -> None:
     """The gate: above 0.85 with all labels, 10 points lower with few; single draws vary, so six."""
     store = Store(tmp_path / "gate")
-    loaded = gate_suite(400, [Entry(method="supervised")], {FEW: 6, 1.0: 2})
+    loaded = gate_suite(CONVERGED, [Entry(method="supervised")], {FEW: 6, 1.0: 2})
     assert run(loaded, store, []).failed == 0
     with_all = mean_dice(store, 1.0)["supervised"]
     assert with_all > 0.85
