@@ -247,6 +247,8 @@ def _backbone(backbone: Backbone) -> str:
     width = ""
     if not backbone.name.startswith("smp:"):
         width = f" of base width {backbone.width}"
+    if backbone.levels != 5:
+        width += f" with {backbone.levels} levels"
     weights = "from random weights"
     if backbone.weights is not None:
         weights = "encoder weights from a file"

@@ -84,6 +84,7 @@ class Backbone(Network):
 
     name: str = "unet"
     width: Annotated[int, between(2, 4096)] = 16  # channels of the first level of `unet` and `vnet`
+    levels: Annotated[int, between(2, 5)] = 5  # of `unet`; fewer leave out the deepest
 
     @field_validator("name")
     @classmethod
@@ -101,12 +102,24 @@ class Backbone(Network):
             )
         return name
 
+    @model_validator(mode="after")
+    def _only_unet_has_levels(self) -> Self:
+        if self.levels != 5 and self.name != "unet":
+            raise ValueError(f"'levels' given for {self.name}; it goes with unet; drop it")
+        return self
+
     @property
     def content(self) -> dict[str, Any]:
-        """This network as plain data, with its width where the suite chooses it."""
+        """This network as plain data, with its width where the suite chooses it.
+
+        Levels count where they are not five, so that keys stay as they were before the setting.
+        """
+        content = super().content
         if self.name in registry.networks().NDIM:
-            return {**super().content, "width": self.width}
-        return super().content
+            content["width"] = self.width
+        if self.levels != 5:
+            content["levels"] = self.levels
+        return content
 
 
 class Classifier(Network):

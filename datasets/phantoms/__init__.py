@@ -16,7 +16,7 @@ from datasets.phantoms.frames import draw_frame
 from datasets.phantoms.patients import Family, Truths, draw_normal_frames
 
 CLASSES = ("background", "smooth lesion", "grainy lesion")
-TRUTHS = Truths(recurrence=0.8, looks=0.6, blur=1.2, place=1.0)
+TRUTHS = Truths(recurrence=0.8, looks=0.8, blur=1.2, place=1.0)
 
 
 class Phantoms:

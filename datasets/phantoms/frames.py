@@ -87,7 +87,7 @@ def _draw_anatomy(
     organ = _cover(_measure_depth(patient.organ, grid, shift), blur)
     signal += (look.organ - look.body) * organ
     landmark = _cover(_measure_depth(patient.landmark, grid, shift), blur)
-    signal += landmark * (look.body + look.lesion - signal)
+    signal += landmark * (look.body + look.bright - signal)
     for depth in _draw_vessels(rng, patient, grid, shift):
         signal += rng.choice([-0.15, 0.15]) * _cover(depth, blur)
     return signal
@@ -104,9 +104,10 @@ def _paint_lesions(
     for kind, lesion in _draw_lesions(rng, patient, truths.place, shift):
         depth = np.minimum(_measure_depth(lesion, grid), body)
         cover = free * _cover(depth, truths.blur)
-        level: Floats | float = look.organ + look.lesion
+        level: Floats | float = look.organ + look.bright
         if kind == GRAINY:
-            level = level + look.grain * draw_smooth_noise(rng, patient.shape, GRAIN_SIZE)
+            grain = look.grain * draw_smooth_noise(rng, patient.shape, GRAIN_SIZE)
+            level = look.organ - look.dark + grain
         signal += cover * (level - signal)
         mask[(depth > 0) & (mask == 0)] = kind
         free -= cover

@@ -37,7 +37,7 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
     if backbone["name"] == "unet":
         from methods.networks.unet import UNet
 
-        return UNet(spec.channels, spec.outputs, backbone["width"])
+        return UNet(spec.channels, spec.outputs, backbone["width"], backbone.get("levels", 5))
     if backbone["name"] == "vnet":
         from methods.networks.vnet import VNet
 

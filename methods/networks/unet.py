@@ -13,15 +13,19 @@ DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the encoder levels; the decoder has n
 class UNet(nn.Module):
     """Five levels of width w, 2w, 4w, 8w, 16w; H and W must be multiples of 16.
 
-    It has 1,813,764 parameters at width 16 with 1 channel and 4 classes.
+    It has 1,813,764 parameters at width 16 with 1 channel and 4 classes. With fewer `levels` the
+    deepest are missing, and H and W must be multiples of 2 to the number of halvings.
     """
 
-    def __init__(self, channels: int, classes: int, width: int = 16) -> None:
+    def __init__(
+        self, channels: int, classes: int, width: int = 16, levels: int = len(DROPOUT)
+    ) -> None:
         super().__init__()
-        widths = [width * 2**level for level in range(5)]
+        widths = [width * 2**level for level in range(levels)]
         inputs = [channels, *widths[:-1]]
+        self.multiple = 2 ** (levels - 1)
         self.encoder = nn.ModuleList(
-            _block(i, o, p) for i, o, p in zip(inputs, widths, DROPOUT, strict=True)
+            _block(i, o, p) for i, o, p in zip(inputs, widths, DROPOUT[:levels], strict=True)
         )
         self.shrink = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in reversed(widths[:-1]))
         self.upsample: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
@@ -30,26 +34,26 @@ class UNet(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """The last decoder map (B width H W) of images (B channels H W)."""
-        if images.shape[-1] % 16 or images.shape[-2] % 16:
+        if images.shape[-1] % self.multiple or images.shape[-2] % self.multiple:
             raise ValueError(
-                f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of 16; "
-                "change 'size'"
+                f"unet got {tuple(images.shape[-2:])} pixels; it needs multiples of "
+                f"{self.multiple}; change 'size'"
             )
         return self.decode(self.encode(images))[-1]
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """The deepest map, averaged over its pixels (B 16 width)."""
+        """The deepest map, averaged over its pixels (B 16 width, with five levels)."""
         return self.encode(images)[-1].mean((2, 3))
 
     def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The maps of the five levels, from full to a sixteenth of the resolution."""
+        """The map of each level, from full to, with five levels, a sixteenth of the resolution."""
         levels = [self.encoder[0](images)]
         for block in list(self.encoder)[1:]:
             levels.append(block(nn.functional.max_pool2d(levels[-1], 2)))
         return levels
 
     def decode(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The four maps of the decoder, from an eighth to full resolution, of those of `encode`."""
+        """The maps of the decoder, of which the last has full resolution, of those of `encode`."""
         maps: list[torch.Tensor] = []
         x = levels[-1]
         skips = reversed(levels[:-1])

@@ -122,14 +122,26 @@ def test_patients_have_mainly_one_kind_of_lesion(flat: Pairs) -> None:
 
 
 def test_grain_tells_the_classes_apart(flat: Pairs) -> None:
-    """The step between neighbouring pixels is several times larger inside a grainy lesion."""
+    """The step between neighbouring pixels is about twice as large inside a grainy lesion."""
     steps = {kind: [] for kind in (1, 2)}
     for _, case in flat:
         change = np.abs(np.diff(case.image.astype(float).mean(0), axis=1))
         for kind, changes in steps.items():
             inside = (case.mask[:, 1:] == kind) & (case.mask[:, :-1] == kind)
             changes.extend(change[inside])
-    assert np.mean(steps[2]) > 3 * np.mean(steps[1])
+    assert np.mean(steps[2]) > 2 * np.mean(steps[1])
+
+
+def test_smooth_lesions_are_bright_and_grainy_ones_dark(flat: Pairs) -> None:
+    """Of every patient: against the tissue of the same frame, whatever its gain and offset."""
+    signs = {SMOOTH: 1, GRAINY: -1}
+    for _, case in flat:
+        brightness = case.image.astype(float).mean(0)
+        tissue = np.median(brightness[case.mask == 0])
+        for kind, sign in signs.items():
+            inside = case.mask == kind
+            if inside.any():
+                assert sign * (brightness[inside].mean() - tissue) > 0
 
 
 # --- what the drawing makes true
@@ -158,16 +170,21 @@ def test_anatomy_recurs_as_far_as_stated(recurrence: float) -> None:
 
 def test_patients_of_one_anatomy_have_their_organ_in_one_place() -> None:
     def spread(recurrence: float) -> float:
+        """The mean over eight anatomies, of which some lie where places are cut off."""
         family = _family(recurrence=recurrence)
-        organs = []
-        for patient in range(30):
-            part = patients._draw_part(family, patient, family.shape, patients.ORGAN)
-            organs.append(part.middle)
-        return float(np.std(organs, axis=0).mean())
+        spreads = []
+        for number in range(8):
+            named = replace(family, card=replace(family.card, id=f"anatomy {number}"))
+            organs = []
+            for patient in range(30):
+                part = patients._draw_part(named, patient, family.shape, patients.ORGAN)
+                organs.append(part.middle)
+            spreads.append(np.std(organs, axis=0).mean())
+        return float(np.mean(spreads))
 
     assert spread(1.0) == pytest.approx(0)
     # the standard deviation that is left is sqrt(1 - recurrence) of the whole one
-    assert spread(0.75) / spread(0.0) == pytest.approx(0.5, abs=0.15)
+    assert spread(0.75) / spread(0.0) == pytest.approx(0.5, abs=0.1)
 
 
 def test_looks_vary_by_patient_as_far_as_stated() -> None:
@@ -179,7 +196,7 @@ def test_looks_vary_by_patient_as_far_as_stated() -> None:
         # a uniform range of +-0.5, and the mean of three colours of +-0.15
         expected = looks * np.sqrt(1 / 12 + 0.3**2 / 12 / 3)
         assert gains.std() == pytest.approx(expected, rel=0.15)
-        assert np.ptp([look.offset for look in drawn]) <= 0.2 * looks + 1e-12
+        assert np.ptp([look.offset for look in drawn]) <= 0.22 * looks + 1e-12
 
 
 def test_a_boundary_is_as_smooth_as_stated() -> None:

@@ -36,6 +36,18 @@ def test_unet_says_which_sizes_it_takes() -> None:
         UNet(3, 2, 8)(torch.zeros(1, 3, 30, 32))
 
 
+def test_unet_with_fewer_levels_leaves_out_the_deepest() -> None:
+    """Three levels: the maps of width w, 2w, 4w, and sides that need to be multiples of 4 only."""
+    network = UNet(3, 2, 8, levels=3).eval()
+    images = torch.zeros(2, 3, 12, 20)
+    shapes = [tuple(level.shape[1:]) for level in network.encode(images)]
+    assert shapes == [(8, 12, 20), (16, 6, 10), (32, 3, 5)]
+    assert network(images).shape == (2, 2, 12, 20)
+    assert network.embed(images).shape == (2, 32)
+    with pytest.raises(ValueError, match="multiples of 4"):
+        network(torch.zeros(1, 3, 14, 20))
+
+
 def test_vnet_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in VNet(1, 2, 16).parameters()) == 9_448_866
 

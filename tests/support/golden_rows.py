@@ -41,7 +41,7 @@ Rows = Sequence[dict[str, Any]]
 def run_quick_demo(folder: Path, workers: int) -> dict[str, Any]:
     """board.json without costs of a run of the demo's quick size on one draw, with tuning."""
     store = Store(folder / "demo")
-    loaded = suite_file.load(DEMO, "quick").model_copy(update={"subsets": {0.1: 1, 1.0: 1}})
+    loaded = suite_file.load(DEMO, "quick").model_copy(update={"subsets": {0.075: 1, 1.0: 1}})
     bench, _ = stages.tune(plan(loaded, store, [], workers=workers), lambda _: None)
     assert stages.run(bench, lambda _: None).failed == 0
     report(store)
@@ -56,7 +56,7 @@ def train_on_phantoms(folder: Path) -> list[dict[str, Any]]:
     loaded = suite_file.load(DEMO, steps=40)
     names = ("supervised", "mean_teacher", "ss_net")
     methods = [entry for entry in loaded.methods if entry.method in names]
-    changes = {"methods": methods, "tuning": None, "subsets": {0.1: 2, 1.0: 1}}
+    changes = {"methods": methods, "tuning": None, "subsets": {0.075: 2, 1.0: 1}}
     assert run(loaded.model_copy(update=changes), store, [], workers=2).failed == 0
     return [asdict(row) for row in build(store).rows]
 
