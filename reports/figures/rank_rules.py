@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from bench.board.schema import Board, RuleOrdering
@@ -75,20 +76,21 @@ def rules_spec(board: Board, task: str, dataset: str, values: list[dict[str, Any
     spec = look.one_view("Ranks under three rules, one line a method", values, params)
     spec["transform"] = [{"filter": VIEW_FILTER}]
     spec["title"] = {"text": "Ranks under three rules", "dx": -LEFT}
-    spec["height"] = LINE * max(value["rank"] for value in values)
+    lowest = max(Counter(value["labelled"] for value in values).values()) // len(RULES)
+    spec["height"] = LINE * lowest
     spec["padding"] = {"left": LEFT, "right": NAMES_WIDTH, "top": TOP, "bottom": 8}
-    spec["layer"] = _layers("name", NAMES_WIDTH)
+    spec["layer"] = _layers("name", NAMES_WIDTH, lowest)
     lines = max(len(value["narrow"]) for value in values)
     narrow = {
         "padding": {**spec["padding"], "right": NARROW_NAMES_WIDTH},
         "height": spec["height"] // LINE * (LINE + look.NAME_LINE * (lines - 1)),
-        "layer": _layers("narrow", NARROW_NAMES_WIDTH),
+        "layer": _layers("narrow", NARROW_NAMES_WIDTH, lowest),
     }
     spec["usermeta"] = {"narrow": narrow, "widest": 760}
     return spec
 
 
-def _layers(name_field: str, names_width: int) -> list[Spec]:
+def _layers(name_field: str, names_width: int, lowest: int) -> list[Spec]:
     x = {
         "field": "rule",
         "type": "ordinal",
@@ -103,7 +105,7 @@ def _layers(name_field: str, names_width: int) -> list[Spec]:
     y = {
         "field": "rank",
         "type": "quantitative",
-        "scale": {"reverse": True, "zero": False, "nice": False, "padding": 10},
+        "scale": {"reverse": True, "domain": [1, lowest], "nice": False, "padding": 10},
         "axis": {"title": None, "format": "d", "tickMinStep": 1, "grid": False},
     }
     colour = {
@@ -128,12 +130,18 @@ def _layers(name_field: str, names_width: int) -> list[Spec]:
         "encoding": {"x": x, "y": y, "color": colour, "tooltip": tooltip},
     }
     last = list(RULES.values())[-1]
+    # Methods that share a rank leave as many ranks behind it free: their names stand there.
+    tied = {"op": "row_number", "as": "tied"}
     names = {
-        "transform": [{"filter": f"datum.rule == '{last}'"}],
+        "transform": [
+            {"filter": f"datum.rule == '{last}'"},
+            {"window": [tied], "groupby": ["rank"], "sort": [{"field": "name"}]},
+            {"calculate": "datum.rank + datum.tied - 1", "as": "line"},
+        ],
         "mark": look.name_mark(name_field, names_width - 20),
         "encoding": {
             "x": {"value": {"expr": "width + 14"}},
-            "y": y,
+            "y": {**y, "field": "line"},
             "text": {"field": name_field},
             "color": colour,
         },

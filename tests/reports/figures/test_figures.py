@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -144,6 +145,26 @@ def test_lines_join_the_ranks_of_a_method_under_each_rule(board: Board) -> None:
     values = rank_rules.list_ranks(board, *PLACE)
     ranks = [value["rank"] for value in values if value["id"] == "sgrs_net"]
     assert ranks == [6, 7, 6]
+
+
+def test_names_of_methods_that_share_a_rank_stand_apart(board: Board) -> None:
+    """Found on the demo, whose methods all find nothing in their worst cases."""
+    ordering = board.orderings[0]
+    tied = []
+    for method in ordering.methods:
+        rules = {**method.rules, "worst_case": replace(method.rules["worst_case"], rank=1)}
+        tied.append(replace(method, rules=rules))
+    alike = replace(board, orderings=[replace(ordering, methods=tied)])
+    figure = made(rank_rules.section_figure, alike)
+    names = {value["name"] for value in rank_rules.list_ranks(alike, *PLACE)}
+    for svg in (fit_to(figure.spec, 900), fit_to(figure.spec, 358)):
+        drawing = ElementTree.fromstring(draw_svg(svg))
+        places = {}
+        for text in drawing.iter("{http://www.w3.org/2000/svg}text"):
+            words = " ".join(text.itertext())
+            if words in names:
+                places[words] = text.get("transform")
+        assert len(set(places.values())) == len(places) > 2
 
 
 # ---- Tuning and generators
