@@ -123,7 +123,8 @@ def _check_record(record: Any, card: Card, file: Path) -> None:
     label = record.label
     is_label = type(label) is int and 0 <= label < max(1, len(card.labels))
     if label is not None and card.labels and not is_label:
-        raise _odd(file, f"{name}: label", label, f"None or an int from 0 to {len(card.labels) - 1}")
+        expected = f"None or an int from 0 to {len(card.labels) - 1}"
+        raise _odd(file, f"{name}: label", label, expected)
     if label is not None and type(label) is not int:
         raise _odd(file, f"{name}: label", label, "None or an int")
     files = (*_as_tuple(record.masks), *_as_tuple(record.channels))

@@ -85,6 +85,8 @@ def predict_as_asked(
 
     refuse_links(store.out)
     folders = [store.cell(key) for key in chosen_keys(store, asked)]
+    for folder in folders:
+        folder.expect_own("cell.json", folder.expect_job().cell.key)
     job = folders[0].expect_job()
     assert job.card is not None  # every cell that has a model has one
     assert job.spec is not None
