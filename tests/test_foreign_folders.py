@@ -419,9 +419,7 @@ def test_score_tables_that_no_metric_wrote(
 
 
 @pytest.mark.parametrize("name", ["report", "verify", "status", "diff"])
-def test_a_result_of_another_cell_is_refused(
-    foreign: Foreign, command: Command, name: str
-) -> None:
+def test_a_result_of_another_cell_is_refused(foreign: Foreign, command: Command, name: str) -> None:
     """Two cells that changed places swapped the scores of their methods."""
     edit_sealed(foreign.cell / "result.json", lambda result: result.update(key="0" * 20))
     code, text = command([*foreign.words(name), *plugins_for(foreign, name)])

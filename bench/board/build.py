@@ -16,7 +16,6 @@ from bench.board.label_curves import curve_areas, label_equivalents, reference_l
 from bench.board.protocol_card import protocol_card
 from bench.board.published import compare_with_papers
 from bench.board.rows import RowCells, row_cells, rows_by_budget
-from bench.board.same_cases import check_same_cases
 from bench.board.schema import (
     TASKS,
     Board,
@@ -60,7 +59,6 @@ def build(store: Store, known_plan: Plan | None = None) -> Board:
 def _build(store: Store, plan: Plan) -> Board:
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
-    check_same_cases(every_row)
     rows = _without_ladder(every_row)
     reference = plan.suite.reference
     budgets = list(map(Budget, rows_by_budget(rows)))

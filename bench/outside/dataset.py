@@ -84,21 +84,28 @@ def _check_card(card: Any, file: Path) -> None:
         _given_card()(card=card)
     except ValidationError as problem:
         raise DataProblem(f"{file.name}: {one_line(problem)}; {SEE}") from None
-    if card.ndim not in (2, 3):
-        raise _odd(file, "card: ndim", card.ndim, "2 or 3")
-    if card.channels < 1:
-        raise _odd(file, "card: channels", card.channels, "at least 1")
+    _check_grid(card, file)
     if not 2 <= len(card.classes) <= MOST_CLASSES:
         expected = f"2 to {MOST_CLASSES} names, background first"
         raise _odd(file, "card: classes", card.classes, expected)
     for key, names in (("classes", card.classes), ("labels", card.labels)):
         if len(set(names)) < len(names) or not all(name.strip() for name in names):
             raise _odd(file, f"card: {key}", names, "each name once, and none empty")
-    steps = np.asarray(card.spacing if card.spacing is not None else [1.0] * card.ndim)
-    if len(steps) != card.ndim or not (np.isfinite(steps) & (steps > 0)).all():
-        raise _odd(file, "card: spacing", card.spacing, f"{card.ndim} numbers above 0, in mm")
+
+
+def _check_grid(card: Card, file: Path) -> None:
+    """Raise DataProblem for dimensions, channels or a spacing that no image has."""
+    if card.ndim not in (2, 3):
+        raise _odd(file, "card: ndim", card.ndim, "2 or 3")
+    if card.channels < 1:
+        raise _odd(file, "card: channels", card.channels, "at least 1")
     if not 0 <= card.slice_axis < card.ndim:
         raise _odd(file, "card: slice_axis", card.slice_axis, f"0 to {card.ndim - 1}")
+    if card.spacing is None:
+        return
+    steps = np.asarray(card.spacing)
+    if len(steps) != card.ndim or not (np.isfinite(steps) & (steps > 0)).all():
+        raise _odd(file, "card: spacing", card.spacing, f"{card.ndim} numbers above 0, in mm")
 
 
 @lru_cache(maxsize=1)
