@@ -19,7 +19,7 @@ from bench.cell_records import (
     ScoreStamp,
     SelectedCheckpoint,
 )
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 from bench.files.digests import (
     DIGESTS,
     FileDigest,
@@ -29,6 +29,7 @@ from bench.files.digests import (
     write_digests,
 )
 from bench.files.leases import LEASE
+from bench.files.long_logs import cut_middle
 from bench.files.records import (
     is_sealed,
     plain_data,
@@ -98,6 +99,11 @@ class CellFolder:
         """What a worker was given, or None."""
         return read_record(self.path / "cell.json", CellJob, RUN_AGAIN)
 
+    def expect_own(self, name: str, key: str) -> None:
+        """Raise BenchError for a file of another cell: folders that changed places swap scores."""
+        if key != self.key:
+            raise BenchError(f"{self.path / name} is of cell {cut(key)}, not of this; {RUN_AGAIN}")
+
     def expect_job(self) -> CellJob:
         """What a worker was given. Raises BenchError if there is no cell.json."""
         job = self.read_job()
@@ -130,8 +136,11 @@ class CellFolder:
         return not self.has_result and (self.path / "failure.json").exists()
 
     def read_result(self) -> CellResult | None:
-        """What a finished cell reports, or None."""
-        return read_record(self.path / "result.json", CellResult, RUN_AGAIN)
+        """What a finished cell reports, or None. Raises BenchError for one of another cell."""
+        result = read_record(self.path / "result.json", CellResult, RUN_AGAIN)
+        if result is not None:
+            self.expect_own("result.json", result.key)
+        return result
 
     def write_result(self, result: CellResult) -> None:
         """Mark the cell as finished; to be called when all its other files are written."""
@@ -186,8 +195,11 @@ class CellFolder:
         return all(is_whole_in(self.path, name, digest) for name, digest in files.items())
 
     def read_failure(self) -> CellFailure | None:
-        """Why the cell failed, or None."""
-        return read_record(self.path / "failure.json", CellFailure, RUN_AGAIN)
+        """Why the cell failed, or None. Raises BenchError for one of another cell."""
+        failure = read_record(self.path / "failure.json", CellFailure, RUN_AGAIN)
+        if failure is not None:
+            self.expect_own("failure.json", failure.key)
+        return failure
 
     def write_failure(self, kind: str, message: str) -> None:
         """Record why the cell failed: the kind, one line, and the end of its log.
@@ -242,19 +254,7 @@ class CellFolder:
 
     def cap_log(self) -> None:
         """Cut the middle out of a log that is too long; a process may still write to its end."""
-        try:
-            size = self.log.stat().st_size
-        except OSError:
-            return
-        if size <= LOG_BYTES:
-            return
-        with self.log.open("r+b") as file:
-            file.seek(size - LOG_END_BYTES)
-            end = file.read(LOG_END_BYTES)
-            file.truncate(LOG_BYTES // 2)
-            file.seek(0, os.SEEK_END)
-            file.write(f"\n[cut here: the log was longer than {LOG_BYTES} bytes]\n".encode())
-            file.write(end)
+        cut_middle(self.log, LOG_BYTES, LOG_END_BYTES)
 
     def read_history(self) -> dict[str, list[tuple[int, float]]]:
         """Curves of the training by name, as (step, value); empty if there are none.

@@ -180,8 +180,8 @@ def factories_of(module: ModuleType) -> dict[str, DatasetFactory]:
     return dict(factories)
 
 
-def check_metrics(metrics: object, file: Path) -> None:
+def check_metrics(metrics: Any, file: Path) -> None:
     """Raise BenchError if the metrics of a plug-in are none."""
-    given = metrics if isinstance(metrics, list | tuple) else [metrics]
-    if not all(isinstance(metric, CaseMetric) for metric in given):
+    is_list = isinstance(metrics, list | tuple)
+    if not is_list or not all(isinstance(metric, CaseMetric) for metric in metrics):
         raise _bad_plugin(file, "METRICS", metrics, "a tuple of CaseMetric")

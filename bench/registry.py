@@ -23,6 +23,7 @@ from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
 from bench.errors import BenchError, one_line, shown
 from bench.metrics import built_in
 from bench.metrics.case_metric import CaseMetric
+from bench.outside.dataset import checked_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ROOT / "methods"
@@ -266,7 +267,10 @@ def method(name: str, plugins: Sequence[Path] = ()) -> MethodInfo:
 
 
 def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType, DatasetFactory]]:
-    """Each data set id with its module and factory; a plug-in that does not import has none."""
+    """Each data set id with its module and factory; a plug-in that does not import has none.
+
+    Raises BenchError if a plug-in has the name of another data set.
+    """
     names = [module.name for module in pkgutil.iter_modules([str(DATASETS)], f"{DATASETS.name}.")]
     names += [point.module for point in installed("scarcebench.datasets")]
     modules = [importlib.import_module(name) for name in names]
@@ -276,6 +280,11 @@ def dataset_families(plugins: Sequence[Path] = ()) -> dict[str, tuple[ModuleType
     families: dict[str, tuple[ModuleType, DatasetFactory]] = {}
     for module in modules:
         for name, factory in plugin_files.factories_of(module).items():
+            if name in families and families[name][0] is not module:
+                raise BenchError(
+                    f"plug-in {module.__file__} given; there is already a data set {name!r}; "
+                    "rename it"
+                )
             families[name] = (module, factory)
     return families
 
@@ -296,9 +305,11 @@ def dataset(name: str, data: Path | None, plugins: Sequence[Path] = ()) -> tuple
     # Families share readers, plug-ins too, so that any change in datasets/ makes all data be
     # decoded again. The keys of cells hold the hash of the decoded content, not of this code.
     sources = [DATASETS]
-    if not source.is_relative_to(DATASETS):
+    if source.is_relative_to(DATASETS):
+        chosen = factory(name, data)
+    else:
         sources.append(source)
-    chosen = factory(name, data)
+        chosen = checked_dataset(factory, name, data, source)
     if chosen.card.id != name:
         raise BenchError(
             f"unknown dataset {shown(name)}; {family!r} takes no name after a colon; "

@@ -18,7 +18,7 @@ from bench.errors import CONTROLS
 from bench.files.digests import digest_of
 from bench.store import Store
 from tests.support.command_line import Command, expect_one_line
-from tests.support.sealed import edit_sealed
+from tests.support.sealed import edit_sealed, stamp_again
 from tests.support.tiny_bench import PLUGIN_FOLDER, planned, report, run, toy_suite
 
 SECRET = "nobody-may-read-this"
@@ -377,3 +377,77 @@ def test_a_refusal_is_one_line_whatever_it_quotes(foreign: Foreign, command: Com
     code, printed = command(["status", str(hostile)])
     assert code == 2
     expect_one_line(printed, r"a\x1b[2J\nb")
+
+
+def change_scores(foreign: Foreign, change: Callable[[list[str]], list[str]]) -> None:
+    """Edit the score table of the only cell, and seal it as if it had been written so."""
+    table = foreign.cell / "scores" / "last.csv"
+    table.write_text("\n".join([*change(table.read_text().splitlines()), ""]))
+    stamp_again(CellFolder(foreign.cell))
+
+
+def with_dice(value: str) -> Callable[[list[str]], list[str]]:
+    """A score table whose first case has another Dice."""
+
+    def change(lines: list[str]) -> list[str]:
+        cells = lines[1].split(",")
+        cells[lines[0].split(",").index("dice")] = value
+        return [lines[0], ",".join(cells), *lines[2:]]
+
+    return change
+
+
+ODD_TABLES = {
+    "infinite": (with_dice("inf"), "is inf; expected a score"),
+    "huge": (with_dice("-1e308"), "is -1e+308; expected a score"),
+    "text": (with_dice("x"), "is no score table"),
+    "twice": (lambda lines: [*lines, lines[1]], "class 1 twice"),
+}
+
+
+@pytest.mark.parametrize("name", ["report", "diff"])
+@pytest.mark.parametrize("kind", ODD_TABLES)
+def test_score_tables_that_no_metric_wrote(
+    foreign: Foreign, command: Command, kind: str, name: str
+) -> None:
+    """Infinity was a traceback of the page; a case given twice counted twice, unsaid."""
+    change, words = ODD_TABLES[kind]
+    change_scores(foreign, change)
+    code, text = command([*foreign.words(name), *foreign.plugins()])
+    assert code == 2
+    expect_one_line(text, words)
+
+
+@pytest.mark.parametrize("name", ["report", "verify", "status", "diff"])
+def test_a_result_of_another_cell_is_refused(foreign: Foreign, command: Command, name: str) -> None:
+    """Two cells that changed places swapped the scores of their methods."""
+    edit_sealed(foreign.cell / "result.json", lambda result: result.update(key="0" * 20))
+    code, text = command([*foreign.words(name), *plugins_for(foreign, name)])
+    assert code == (1 if name == "verify" else 2)
+    assert f"is of cell {'0' * 20}, not of this" in text
+
+
+def test_a_model_of_another_cell_is_refused(foreign: Foreign, command: Command) -> None:
+    edit_sealed(foreign.cell / "cell.json", lambda job: job["cell"].update(subset=7))
+    code, text = command([*foreign.words("predict"), *foreign.plugins()])
+    assert code == 2
+    expect_one_line(text, "cell.json is of cell", "not of this")
+
+
+def test_a_model_that_gives_no_probabilities_is_named(foreign: Foreign, command: Command) -> None:
+    """A count of classes that the model does not have was a traceback."""
+    edit_sealed(foreign.cell / "cell.json", lambda job: job["spec"].update(classes=500))
+    code, text = command([*foreign.words("predict"), *foreign.plugins()])
+    assert code == 2
+    expect_one_line(text, f"the model of cell {foreign.key} cannot be applied")
+
+
+@pytest.mark.parametrize("name", ["report", "status", "diff"])
+def test_a_draw_that_is_planned_twice_is_refused(
+    foreign: Foreign, command: Command, name: str
+) -> None:
+    """Its cases stood twice in results.csv."""
+    edit_sealed(foreign.out / "plan.json", lambda plan: plan["cells"].append(plan["cells"][0]))
+    code, text = command([*foreign.words(name), *plugins_for(foreign, name)])
+    assert code == 2
+    expect_one_line(text, "plans subset 0 of mine twice")

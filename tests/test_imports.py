@@ -21,6 +21,7 @@ ORDER = (
     ("hashing", "names", "files", "metrics", "stats", "download"),
     ("cell_records",),
     ("cell_folder", "plugin_files"),
+    ("outside",),
     ("store", "registry", "data"),
     ("worker", "scoring"),
     ("planning",),

@@ -13,6 +13,7 @@ from bench.api import Task
 from bench.board.schema import TASKS, ColumnFacts, Row, Status
 from bench.cell_folder import CellFolder, State
 from bench.cell_records import CellResult, Judgement, PredictionSet
+from bench.errors import BenchError
 from bench.metrics.case_metric import CaseMetric
 from bench.names import DEFAULT, EXTERNAL, TUNED, RowId, selected_variant
 from bench.planning.cells import PlannedCell
@@ -96,11 +97,31 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
         if plan.suite.outer_folds is not None:
             row = _with_joined_folds(row, plan.suite.outer_folds)
         rows.append(row)
+    _check_same_cases(rows)
     select = plan.suite.select
     if select is not None:
         chosen = [row for row in rows if row.cells[0].select and not row.refusal]
         rows += [_with_selected_checkpoints(store, row, select.by, metrics) for row in chosen]
     return sorted(rows, key=lambda cells: (TASKS.index(cells.row.task), cells.row[1:]))
+
+
+def _check_same_cases(rows: Sequence[RowCells]) -> None:
+    """Raise BenchError where two score tables of one data set, or fold of it, differ in cases."""
+    seen: dict[tuple[str, str, int], tuple[RowId, frozenset[str]]] = {}
+    for cells in rows:
+        for subset, scores in cells.subset_scores.items():
+            if not isinstance(scores, Scores):
+                continue
+            cases = frozenset(scores.cases.names.tolist())
+            place = (cells.row.task, cells.row.dataset, subset % cells.folds)
+            first, expected = seen.setdefault(place, (cells.row, cases))
+            if cases != expected:
+                differing = sorted(cases ^ expected)
+                raise BenchError(
+                    f"score tables of {first.method} and {cells.row.method} on {cells.row.dataset} "
+                    f"differ in {len(differing)} cases, such as {differing[0]!r}; 'verify' names "
+                    "the table; restore it, or remove scores/ of its cell and run 'score'"
+                )
 
 
 def rows_by_budget(rows: Sequence[RowCells]) -> list[list[RowCells]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench import hashing
 from bench.cell_folder import BOARD_FILE, SETTLED, CellFolder
-from bench.errors import BenchError
+from bench.errors import BenchError, shown
 from bench.execution.attempts import is_over
 from bench.files.leases import LEASE
 from bench.planning.plan_file import Plan, read_plan, write_plan
@@ -64,10 +65,36 @@ def _check_same_plan(first: Path, expected: Plan, out: Path, plan: Plan) -> None
             f"{first} and {out} given; {_named(differing)} are in the plan of one of them alone; "
             "give folders of the same suite, data and code"
         )
+    for what, of_plan in SCORED_BY.items():
+        given, other = of_plan(expected), of_plan(plan)
+        if given != other:
+            raise BenchError(
+                f"{first} and {out} given; {what} is {shown(given)} in one and {shown(other)} in "
+                "the other; give folders of the same suite"
+            )
 
 
 def _keys_of(plan: Plan) -> set[str]:
     return {cell.key for cell in plan.cells}
+
+
+def _labels_of(plan: Plan) -> list[tuple[str, ...]]:
+    """What the row of each cell is called, which its key does not hold."""
+    return sorted((cell.key, *map(str, cell.row), str(cell.fraction)) for cell in plan.cells)
+
+
+def _hash_of_labels(plan: Plan) -> str:
+    return hashing.digest(_labels_of(plan))[:12]
+
+
+# What a plan says besides its cells, and decides scores, gains or what rows are called.
+SCORED_BY: dict[str, Callable[[Plan], object]] = {
+    "the name": lambda plan: plan.suite.name,
+    "the reference": lambda plan: plan.suite.reference,
+    "nsd_tolerance": lambda plan: plan.suite.nsd_tolerance,
+    "the code of metrics": lambda plan: sorted(plan.metric_code.values()),
+    "the hash of labels of rows": _hash_of_labels,
+}
 
 
 def _chosen_cells(stores: Sequence[Store]) -> dict[str, CellFolder]:

@@ -7,20 +7,22 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, shown
 from bench.metrics import borders
 
 Mask = NDArray[np.bool_]  # *S
 Floats = NDArray[np.float64]
 Pairs = Literal["reference", "no reference", "all"]
+PAIRS = get_args(Pairs)
 
 # A pair is one foreground class of one test case.
 RESERVED = ("case", "group", "class", "reference", "predicted")  # columns that no metric fills
+NAMES = ("case", "group", "class")  # columns of texts
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -41,6 +43,13 @@ class CasePair:
     tolerance: float  # of NSD, in mm or pixels as the spacing says
     probability: NDArray[np.floating] | None = None  # of the class; None where none was kept
     counted: Mask | None = None  # the pixels that are scored; None: all
+
+    def __post_init__(self) -> None:
+        """Lend masks that cannot be written to: a metric would change them for all after it."""
+        for name in ("guess", "truth"):
+            lent = getattr(self, name).view()
+            lent.flags.writeable = False
+            object.__setattr__(self, name, lent)
 
     @cached_property
     def borders(self) -> Borders:
@@ -72,6 +81,21 @@ class CaseMetric:
                 f"metric {self.key!r} given; expected a lower-case name of letters, digits and _ "
                 f"other than {', '.join(RESERVED)}; rename it"
             )
+        given: tuple[tuple[str, object, bool, str], ...] = (
+            ("better", self.better, self.better in ("higher", "lower"), "higher or lower"),
+            ("pairs", self.pairs, self.pairs in PAIRS, ", ".join(PAIRS)),
+            ("digits", self.digits, type(self.digits) is int and self.digits >= 0, "an int"),
+            ("title", self.title, isinstance(self.title, str), "a text"),
+            ("help", self.help, isinstance(self.help, str), "a text"),
+            ("column", self.column, self.column not in NAMES, "the column of a metric"),
+            ("compute", self.compute, callable(self.compute), "a function of a CasePair"),
+            ("worst", self.worst, callable(self.worst) or _is_number(self.worst), "a number"),
+        )
+        for name, value, is_fine, expected in given:
+            if not is_fine:
+                raise BenchError(
+                    f"metric {self.key}: {name} = {shown(value)} given; expected {expected}; fix it"
+                )
 
     @property
     def table_column(self) -> str:
@@ -97,6 +121,16 @@ class CaseMetric:
         except Exception as problem:  # whatever a plug-in meets
             reason = f"{type(problem).__name__}: {problem}"
             raise BenchError(f"metric {self.key} fails: {reason}") from problem
-        if not math.isfinite(value):
-            raise BenchError(f"metric {self.key} gives {value}; expected a finite number")
-        return value
+        if not _is_number(value):
+            raise BenchError(f"metric {self.key} gives {shown(value)}; expected a finite number")
+        return float(value)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number: of Python or numpy, and neither an array nor a text."""
+    if not isinstance(value, int | float | np.integer | np.floating | np.bool_):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

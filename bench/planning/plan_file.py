@@ -236,10 +236,23 @@ def read_plan(out: Path) -> Plan:
         planned_name = plan.suite.planned_name(cell.dataset, cell.subset)
         if cell.dataset not in plan.datasets or planned_name not in plan.caches:
             raise BenchError(f"{file} says nothing of data set {cut(cell.dataset)}; {RUN_AGAIN}")
+    _refuse_cells_twice(plan, file)
     for study in plan.studies:
         if not KEY.fullmatch(study.id):
             raise BenchError(f"{file} names a study {cut(study.id)}, which is no key; {RUN_AGAIN}")
     return plan
+
+
+def _refuse_cells_twice(plan: Plan, file: Path) -> None:
+    """Raise BenchError for a draw that a row would have twice."""
+    seen: set[tuple[object, ...]] = set()
+    for cell in plan.cells:
+        place = (*cell.row, cell.subset)
+        if place in seen:
+            raise BenchError(
+                f"{file} plans subset {cell.subset} of {cut(cell.method)} twice; {RUN_AGAIN}"
+            )
+        seen.add(place)
 
 
 def _with_moved_files(plan: Plan, move: Callable[[Path], Path]) -> Plan:

@@ -7,7 +7,6 @@ YAML 1.1, 010 is eight and 1:30 is ninety. Dates stay texts, and 1e-3 is a numbe
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -22,6 +21,7 @@ _FLOAT = re.compile(
     r"|[-+]?\.(inf|nan)\Z"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+MERGE = "tag:yaml.org,2002:merge"
 _REPLACED = {"int", "float", "timestamp"}
 
 
@@ -34,6 +34,7 @@ class StrictLoader(yaml.SafeLoader):
         super().__init__(text)
         self.level = 0
         self.sizes: dict[int, int] = {}  # values below each node, by its identity
+        self.checked: set[int] = set()  # mappings that were looked at, by their identity
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """A node of the document, with bounds on what it holds."""
@@ -83,20 +84,28 @@ class StrictLoader(yaml.SafeLoader):
             )
         return text
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        """A mapping, none of whose keys is given twice."""
-        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what `<<` merges into a mapping; neither may give a key twice.
+
+        An own key may replace a merged one, which is what merging is for.
+        """
+        if id(node) not in self.checked:  # afterwards it holds both
+            self.checked.add(id(node))
+            self._refuse_twice(node)
+        super().flatten_mapping(node)  # type: ignore[no-untyped-call]
+
+    def _refuse_twice(self, node: yaml.MappingNode) -> None:
         seen: list[Any] = []
-        for key_node in own:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        for key_node, _ in node.value:
+            key: Any = "<<"
+            if key_node.tag != MERGE:
+                key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
             if key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {str(key)[:80]!r} is given twice; keep one of them",
                     problem_mark=key_node.start_mark,
                 )
             seen.append(key)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return mapping
 
 
 def _own_resolvers() -> dict[str | None, list[tuple[str, re.Pattern[str]]]]:

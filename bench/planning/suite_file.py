@@ -23,6 +23,7 @@ def load(
     """
     content = _read_yaml(file)
     sizes = _sizes(content.pop("sizes", None) or {}, file)
+    full = content
     if size is not None:
         if size not in sizes:
             known = cut(", ".join(sizes) or "none")
@@ -37,14 +38,24 @@ def load(
         content = _with_steps(content, steps)
     if inception is not None:
         content = _with_inception(content, inception)
+    suite = _suite_of(content, file)
+    for name in sizes:
+        if name != size:
+            _suite_of(_overlay(full, sizes[name]), file, f"size {name}: ")
+    return suite
+
+
+def _suite_of(content: Mapping[str, Any], file: Path, where: str = "") -> Suite:
+    """The suite that the keys of a file make. Raises BenchError in one line that begins with it."""
     try:
-        content = _with_resolved_paths(content, file.parent)
+        resolved = _with_resolved_paths(content, file.parent)
     except (OSError, RuntimeError, ValueError) as problem:
-        raise BenchError(f"{file}: a path cannot be used ({cut(str(problem))}); fix it") from None
+        reason = cut(str(problem))
+        raise BenchError(f"{file}: {where}a path cannot be used ({reason}); fix it") from None
     try:
-        return Suite(**content)
+        return Suite(**resolved)
     except ValidationError as problem:
-        raise BenchError(f"{file}: {one_line(problem)}{_nearest_key(problem)}") from None
+        raise BenchError(f"{file}: {where}{one_line(problem)}{_nearest_key(problem)}") from None
 
 
 def check_names(suite: Suite, plugins: Sequence[Path]) -> None:

@@ -33,7 +33,10 @@ def _variants(entry: dict[str, Any]) -> list[dict[str, Any]]:
     rest = {key: value for key, value in entry.items() if key != "grid"}
     config = rest.get("config", {})
     grid = entry["grid"]
-    _check(cut(str(entry.get("method"))), grid, config)
+    method = cut(str(entry.get("method")))
+    if not isinstance(config, dict):
+        raise ValueError(f"'config: {shown(config)}' of {method}; expected settings with values")
+    _check(method, grid, config)
     variants = []
     for values in product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
@@ -44,7 +47,7 @@ def _variants(entry: dict[str, Any]) -> list[dict[str, Any]]:
     return variants
 
 
-def _check(method: str, grid: Any, config: Any) -> None:
+def _check(method: str, grid: Any, config: dict[str, Any]) -> None:
     """Raise ValueError for a grid that makes no variants, or gives a setting of `config` again."""
     if method == EXTERNAL:
         raise ValueError("'grid' does not go with 'method: external'; drop it")
@@ -56,9 +59,10 @@ def _check(method: str, grid: Any, config: Any) -> None:
         )
     for name, values in grid.items():
         texts = [_text(value) for value in values]
-        if len(set(texts)) < len(texts):
+        is_twice = any(values.count(value) > 1 for value in values)  # 1 and 1.0 are one number
+        if is_twice or len(set(texts)) < len(texts):
             raise ValueError(f"'grid' of {method} lists a value of {shown(name)} twice; drop one")
-        if isinstance(config, dict) and name in config:
+        if name in config:
             raise ValueError(
                 f"'grid' and 'config' of {method} both give {shown(name)}; drop one of them"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +17,8 @@ from bench.data.decoded_case import LARGEST_GRID
 from bench.files.digests import weights_hash
 from bench.names import DEFAULT, EXTERNAL, TUNED
 
+DEFAULT_WIDTH = 16
+UNSEEN = ("Cc", "Cf", "Zl", "Zp")  # of Unicode: controls, joiners, marks of direction, line ends
 _VIT_NAME = re.compile(r"vit:[A-Za-z0-9_.+-]{1,100}")
 _SMP_NAME = re.compile(r"smp:[A-Za-z0-9_+-]{1,50}/[A-Za-z0-9_.+-]{1,100}")
 
@@ -83,7 +86,8 @@ class Backbone(Network):
     """The segmentation network; weights are those of the encoder of `smp:...` or `vit:...`."""
 
     name: str = "unet"
-    width: Annotated[int, between(2, 4096)] = 16  # channels of the first level of `unet` and `vnet`
+    # channels of the first level of `unet` and `vnet`
+    width: Annotated[int, between(2, 4096)] = DEFAULT_WIDTH
     levels: Annotated[int, between(2, 5)] = 5  # of `unet`; fewer leave out the deepest
 
     @field_validator("name")
@@ -103,7 +107,10 @@ class Backbone(Network):
         return name
 
     @model_validator(mode="after")
-    def _only_unet_has_levels(self) -> Self:
+    def _fits_its_name(self) -> Self:
+        is_pretrained = self.name not in registry.networks().NDIM
+        if is_pretrained and self.width != DEFAULT_WIDTH:
+            raise ValueError(f"'width: {self.width}' given; {self.name} has its own; drop it")
         if self.levels != 5 and self.name != "unet":
             raise ValueError(f"'levels' given for {self.name}; it goes with unet; drop it")
         return self
@@ -183,7 +190,15 @@ class Entry(StrictModel):
     def _free(cls, variant: str) -> str:
         if variant == TUNED:
             raise ValueError("'tuned' is reserved; choose another label")
+        if variant != seen_label(variant):
+            raise ValueError("it holds blanks at an end, or characters that nobody sees; drop them")
         return variant
+
+
+def seen_label(label: str) -> str:
+    """A label as a reader sees it: two that look alike would be rows that nobody can tell apart."""
+    shown_ones = [sign for sign in label if unicodedata.category(sign) not in UNSEEN]
+    return unicodedata.normalize("NFC", "".join(shown_ones)).strip()
 
 
 def own_backbones(entries: Sequence[Entry]) -> dict[tuple[str, str], Backbone]:

@@ -17,6 +17,7 @@ from bench.files import csv_text
 from bench.metrics import classification
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric
+from bench.scoring.table_checks import SCORE_AGAIN, check_lines
 from bench.stats import jackknife
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ Row = Mapping[str, Any]  # a line of a table before it is written
 # Of each pair of a case and a class: the columns that no metric fills, see bench.metrics.
 PAIR_FIELDS = ("case", "group", "class", "reference", "predicted")
 LABEL_FIELDS = ("case", "group", "label", "predicted", "probabilities")
-SCORE_AGAIN = "run 'score'"
 DICE = next(metric for metric in BUILT_IN if metric.key == "dice")
 
 
@@ -143,7 +143,9 @@ def _read_frame(
         raise BenchError(f"{files[0]} has no column {lacking[0]}; {SCORE_AGAIN}")
     if len(frame) != sum(counts):
         raise BenchError(f"{_unreadable(files, metrics)} has broken lines; {SCORE_AGAIN}")
-    return frame, np.repeat(np.arange(len(files)), counts)
+    table = np.repeat(np.arange(len(files)), counts)
+    check_lines(frame, table, files, numbers)
+    return frame, table
 
 
 def _join_tables(files: Sequence[Path]) -> tuple[bytes, list[int]]:

@@ -36,18 +36,22 @@ def convert_coco(asked: Asked) -> Converted:
     files = _find_images(coco)
     contested = 0
     in_several = 0
+    unseen = 0
     with part_of(asked) as root:
         target = PictureTarget(root, asked.form, asked.target.name, classes)
         for image in coco.images:
-            mask, shared = _mask_of(coco, image)
+            mask, shared, lost = _mask_of(coco, image)
+            unseen += lost
             contested += shared
             in_several += shared > 0
             path = files[image["id"]]
             target.add(name_of(path), path, mask)
         target.finish()
     notes: tuple[str, ...] = ()
+    if unseen:
+        notes = (f"{unseen} objects hold no pixel of their image; they are left out",)
     if contested:
-        notes = (
+        notes += (
             f"{contested} pixels of {in_several} images lie in objects of two classes; they have "
             "that of the smaller object",
         )
@@ -72,7 +76,7 @@ def _read_coco(source: Path) -> _Coco:
         objects = _by_image(path, images, numbers, given["annotations"])
     except DataProblem:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as problem:
         raise DataProblem(
             f"{path}: no COCO file ({type(problem).__name__}: {cut(str(problem))}); expected "
             "images, annotations and categories; export it again"
@@ -137,10 +141,10 @@ def _find_images(coco: _Coco) -> dict[Any, Path]:
     return files
 
 
-def _mask_of(coco: _Coco, image: Mapping[str, Any]) -> tuple[NDArray[np.uint8], int]:
-    """The class numbers (H W) of an image, and how many pixels objects of two classes have.
+def _mask_of(coco: _Coco, image: Mapping[str, Any]) -> tuple[NDArray[np.uint8], int, int]:
+    """The class numbers (H W) of an image, and how many pixels lie in objects of two classes.
 
-    Small objects lie on large ones.
+    Small objects lie on large ones. The last number is that of objects without a pixel.
     """
     shape = (int(image["height"]), int(image["width"]))
     regions = []
@@ -152,7 +156,8 @@ def _mask_of(coco: _Coco, image: Mapping[str, Any]) -> tuple[NDArray[np.uint8], 
     for number, region in sorted(regions, key=lambda one: -int(one[1].sum())):
         contested |= region & (mask > 0) & (mask != number)
         mask[region] = number
-    return mask, int(contested.sum())
+    unseen = sum(1 for _, region in regions if not region.any())
+    return mask, int(contested.sum()), unseen
 
 
 def _region_of(
@@ -192,15 +197,57 @@ def _refuse_odd_outline(outline: Any, height: int, width: int) -> None:
     """
     if isinstance(outline, dict):
         counts = outline["counts"]
-        is_list = isinstance(counts, list)
-        if is_list and (min(counts, default=0) < 0 or sum(counts) != height * width):
+        if isinstance(counts, str):
+            counts = _unpacked(counts)
+        if not all(type(count) is int for count in counts):
+            raise ValueError("run lengths that are no whole numbers")
+        if min(counts, default=0) < 0 or sum(counts) != height * width:
             raise ValueError(f"run lengths for {sum(counts)} of {height * width} pixels")
         return
     if not outline:
         raise ValueError("an empty outline")
+    if all(_is_outside(polygon, height, width) for polygon in outline):
+        raise ValueError("all of it lies outside of the image")
     limit = 2 * max(height, width)
     for polygon in outline:
         coordinates = np.asarray(polygon, np.float64)
         is_near = np.isfinite(coordinates).all() and abs(coordinates).max(initial=0) <= limit
         if coordinates.ndim != 1 or len(coordinates) < 6 or len(coordinates) % 2 or not is_near:
             raise ValueError("a polygon of fewer than three points, or far outside of the image")
+
+
+def _is_outside(polygon: Any, height: int, width: int) -> bool:
+    """Whether a polygon (x1 y1 x2 y2 ...) lies on one side of an image."""
+    x = np.asarray(polygon[0::2], np.float64)
+    y = np.asarray(polygon[1::2], np.float64)
+    if not x.size or not y.size:
+        return False
+    return bool(x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height)
+
+
+def _unpacked(text: str) -> list[int]:
+    """Run lengths as COCO packs them: 5 bits a character, from the third on as differences.
+
+    pycocotools does the same without a look at their sum, and shows memory of others beyond it.
+    """
+    counts: list[int] = []
+    value = 0
+    shift = 0
+    for sign in text:
+        bits = ord(sign) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"run lengths with the character {sign!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        if len(counts) > 2:
+            value += counts[-2]
+        counts.append(value)
+        value = 0
+        shift = 0
+    if shift:
+        raise ValueError("run lengths that end in the middle of a number")
+    return counts

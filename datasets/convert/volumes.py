@@ -130,7 +130,21 @@ def _find_cases(source: Path) -> dict[str, _Files]:
             f"{source}: {len(lone)} files without a partner ({first_names(lone)}); expected "
             "labels/CASE for each images/CASE, or CASE_seg beside CASE; add the missing ones"
         )
+    _refuse_other_numbers(source, cases)
     return dict(sorted(cases.items(), key=lambda item: natural_key(item[0])))
+
+
+def _refuse_other_numbers(source: Path, cases: Mapping[str, _Files]) -> None:
+    """Raise DataProblem where cases have channels of other numbers: they would change places."""
+    first, *others = cases
+    expected = sorted(cases[first].channels)
+    for name in others:
+        numbers = sorted(cases[name].channels)
+        if numbers != expected:
+            raise DataProblem(
+                f"{source}: {name} has the channels {numbers}, and {first} {expected}; expected "
+                "the same in all cases; add the missing files, or number them alike"
+            )
 
 
 def _sort_in(path: Path, stem: str, cases: dict[str, _Files], labels: dict[str, Path]) -> None:

@@ -57,6 +57,11 @@ def _read_colours(path: Path) -> NDArray[np.uint8]:
                 f"{path}: colours of classes in a lossy file; expected png, tif, bmp or gif, "
                 "which keep every colour; save the mask as one of these"
             )
+        if opened.image.mode.startswith(("I", "F")):  # whose levels a conversion would cut to 255
+            raise DataProblem(
+                f"{path}: grey levels of more than 8 bits where masks have colours; "
+                "save the mask with 8 bits"
+            )
         return np.array(opened.image.convert("RGB"))
 
 

@@ -2,13 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.errors import BenchError
 from bench.execution.merge import merge
 from bench.store import Store
-from tests.support.sealed import finish_again
+from tests.support.sealed import edit_sealed, finish_again
 from tests.support.tiny_bench import mismatches, plan, planned, report, run, toy_suite
 
 
@@ -77,3 +78,25 @@ def test_bad_input_of_merge(sites: tuple[Store, Store, Store], tmp_path: Path) -
     plan(toy_suite(steps=4), other)
     with pytest.raises(BenchError, match=r"8 cells .* in the plan of one of them alone"):
         merge([first.out, other.out], tmp_path / "merged")
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("nsd_tolerance", lambda plan: plan["suite"].update(nsd_tolerance=9.0)),
+        ("the name", lambda plan: plan["suite"].update(name="other")),
+        ("labels of rows", lambda plan: plan["cells"][0].update(variant="x")),
+        ("labels of rows", lambda plan: plan["cells"][0].update(fraction=0.9)),
+    ],
+)
+def test_plans_that_score_or_label_otherwise(
+    sites: tuple[Store, Store, Store], tmp_path: Path, place: str, change: Any
+) -> None:
+    """The plan of the first folder counted, whatever the second was called or scored by."""
+    _, first, second = sites
+    other = Store(tmp_path / "toy")
+    shutil.copytree(second.out, other.out)
+    edit_sealed(other.out / "plan.json", change)
+    with pytest.raises(BenchError, match=f"{place} is .* in one and .* in the other"):
+        merge([first.out, other.out], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()

@@ -109,7 +109,8 @@ FOLDER_RECORDS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("name", "record"), FOLDER_RECORDS)
 def test_a_cell_reads_what_it_wrote(tmp_path: Path, name: str, record: Any) -> None:
-    folder = CellFolder(tmp_path)
+    folder = CellFolder(tmp_path / "a")
+    folder.make()
     assert getattr(folder, f"read_{name}")() is None
     getattr(folder, f"write_{name}")(record)
     assert getattr(folder, f"read_{name}")() == record

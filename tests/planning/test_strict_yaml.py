@@ -79,3 +79,25 @@ def test_plain_values_are_what_they_look_like(text: str, value: Any) -> None:
 @pytest.mark.parametrize("file", SUITES, ids=str)
 def test_shipped_suites_are_read_as_before(file: Path) -> None:
     assert read_yaml(file.read_text()) == yaml.safe_load(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("a: 1\n<<: {b: 2, b: 3}", "b"),
+        ("a: 1\n<<: {b: 2}\n<<: {b: 3}", "<<"),
+        ("a: 1\n<<: [{b: 2}, {c: 1, c: 2}]", "c"),
+    ],
+)
+def test_merged_mappings_give_no_key_twice(text: str, key: str) -> None:
+    """The last of them counted, without a word."""
+    with pytest.raises(ValueError, match=f"key '{key}' is given twice"):
+        read_yaml(text)
+
+
+def test_own_keys_replace_merged_ones() -> None:
+    assert read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {<<: *a}\n<<: {a: 4}") == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 3},
+        "c": {"x": 1, "y": 2},
+    }

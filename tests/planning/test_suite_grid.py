@@ -58,6 +58,9 @@ def test_values_of_any_kind_have_labels() -> None:
         ({"grid": {"consistency": 0.1}}, r"expected settings with a list of values each"),
         ({"grid": {"consistency": []}}, r"expected settings with a list of values each"),
         ({"grid": {"consistency": [1, 1]}}, r"lists a value of 'consistency' twice"),
+        ({"grid": {"consistency": [1, 1.0]}}, r"lists a value of 'consistency' twice"),
+        ({"grid": {"consistency": [1]}, "config": None}, r"'config: None' of mean_teacher"),
+        ({"grid": {"consistency": [1]}, "config": [1]}, r"'config: \[1\]' of mean_teacher"),
         (
             {"grid": {"consistency": [1]}, "config": {"consistency": 2}},
             r"'grid' and 'config' of mean_teacher both give 'consistency'; drop one",

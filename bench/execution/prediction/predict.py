@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Card, Spec
+from bench.cell_folder import CellFolder
 from bench.data import cache, geometry
 from bench.data.decoded_case import Grid, sides_in_frame, volume_on_grid
 from bench.data.geometry import native_probabilities
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 from bench.execution.prediction.chosen_models import AskedModels, as_one, chosen_keys
 from bench.execution.prediction.files import (
     replacing,
@@ -85,6 +87,8 @@ def predict_as_asked(
 
     refuse_links(store.out)
     folders = [store.cell(key) for key in chosen_keys(store, asked)]
+    for folder in folders:
+        folder.expect_own("cell.json", folder.expect_job().cell.key)
     job = folders[0].expect_job()
     assert job.card is not None  # every cell that has a model has one
     assert job.spec is not None
@@ -93,14 +97,28 @@ def predict_as_asked(
     predictor = as_one([open_model(folder, device, store.plugins) for folder in folders])
     if isinstance(predictor, ClassPredictor):
         _refuse_extras(extras)
-        _write_labels(given, target, predictor, job.card.labels, read_image)
+        with _naming_model(folders[0]):
+            _write_labels(given, target, predictor, job.card.labels, read_image)
         return len(given)
     for image in given:
-        if image.is_volume:
-            _write_volume(image, target, predictor, job.card, read_image, extras)
-        else:
-            _write_mask(image, target, predictor, job.card, read_image, extras)
+        with _naming_model(folders[0]):
+            if image.is_volume:
+                _write_volume(image, target, predictor, job.card, read_image, extras)
+            else:
+                _write_mask(image, target, predictor, job.card, read_image, extras)
     return len(given)
+
+
+@contextmanager
+def _naming_model(folder: CellFolder) -> Iterator[None]:
+    """Turn what is no probability of a model into a BenchError that names its cell."""
+    try:
+        yield
+    except (ValueError, ArithmeticError) as problem:
+        raise BenchError(
+            f"the model of cell {folder.key} cannot be applied ({cut(str(problem))}); give another "
+            "one, or remove its folder and give the suite to 'run' again"
+        ) from problem
 
 
 def _refuse_extras(extras: Extras) -> None:

@@ -231,3 +231,66 @@ def test_names_of_classes_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "other" / "classes.csv").write_text("name,red,green,blue\na,1,1,1\n")
     with pytest.raises(DataProblem, match="images: no pictures; expected some"):
         convert(Asked(tmp_path / "other", tmp_path / "ours", "folder"))
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        ([[12, 14, 16, 14, 16, 18, 12, 18]], "all of it lies outside of the image"),
+        ([[-5, -5, -1, -5, -1, -1]], "all of it lies outside of the image"),
+        ({"size": list(SHAPE), "counts": "zzzzzz"}, "run lengths with the character|of 120 pixels"),
+        ({"size": list(SHAPE), "counts": "05"}, "run lengths for 5 of 120 pixels"),
+        ({"size": list(SHAPE), "counts": ""}, "run lengths for 0 of 120 pixels"),
+        ({"size": list(SHAPE), "counts": "P"}, "end in the middle of a number"),
+        ({"size": list(SHAPE), "counts": [1.5, 118.5]}, "no whole numbers"),
+        ({"size": list(SHAPE), "counts": [True, 119]}, "no whole numbers"),
+    ],
+)
+def test_outlines_that_hold_other_pixels(tmp_path: Path, segmentation: Any, words: str) -> None:
+    """Packed run lengths of another sum showed memory as a lesion; others were lost unsaid."""
+    coco(tmp_path / "src", [{"category_id": 7, "segmentation": segmentation}])
+    with pytest.raises(DataProblem, match=words):
+        convert(Asked(tmp_path / "src", tmp_path / "ours", "folder"))
+
+
+def test_packed_run_lengths(tmp_path: Path) -> None:
+    """As pycocotools packs them, with differences and negative ones among them."""
+    from pycocotools import mask as run_lengths
+
+    expected = RNG.random(SHAPE) > 0.6
+    packed = run_lengths.encode(np.asfortranarray(expected.astype(np.uint8)))
+    outline = {"size": list(SHAPE), "counts": packed["counts"].decode()}
+    coco(tmp_path / "src", [{"category_id": 3, "segmentation": outline}])
+    convert(Asked(tmp_path / "src", tmp_path / "ours", "folder"))
+    np.testing.assert_array_equal(masks_of(tmp_path / "ours", "folder")[0], expected)
+
+
+def test_an_object_without_a_pixel_is_counted(tmp_path: Path) -> None:
+    """A sliver between two pixel centres left its image without a lesion, unsaid."""
+    sliver = [[1, 1, 1.2, 1, 1.2, 1.2]]
+    coco(tmp_path / "src", [{"category_id": 7, "segmentation": sliver}])
+    converted = convert(Asked(tmp_path / "src", tmp_path / "ours", "folder"))
+    assert converted.notes == ("1 objects hold no pixel of their image; they are left out",)
+
+
+def test_an_image_of_no_size(tmp_path: Path) -> None:
+    """Infinity as a height was a traceback."""
+    image = {"id": 0, "file_name": "a.png", "height": float("inf"), "width": 10}
+    coco(tmp_path / "src", [], images=[image])
+    with pytest.raises(DataProblem, match="no COCO file"):
+        convert(Asked(tmp_path / "src", tmp_path / "ours", "folder"))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_deep_grey_levels_are_no_colours(tmp_path: Path, kind: Any) -> None:
+    """Every level above 255 became white, which was a class."""
+    for folder in ("images", "masks"):
+        (tmp_path / "src" / folder).mkdir(parents=True)
+    Image.new("RGB", SHAPE[::-1]).save(tmp_path / "src" / "images" / "a.png")
+    mask = np.zeros(SHAPE, kind)
+    mask[3, 3] = 300
+    Image.fromarray(mask).save(tmp_path / "src" / "masks" / "a.tif")
+    table = "name,red,green,blue\nlesion,255,255,255\n"
+    (tmp_path / "src" / "classes.csv").write_text(table)
+    with pytest.raises(DataProblem, match="grey levels of more than 8 bits"):
+        convert(Asked(tmp_path / "src", tmp_path / "ours", "folder"))

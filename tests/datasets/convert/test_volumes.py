@@ -270,3 +270,13 @@ def test_a_file_of_no_channels(tmp_path: Path) -> None:
         nibabel.save(image, tmp_path / "src" / folder / "a.nii")
     with pytest.raises(DataProblem, match=r"a\.nii: shape \(5, 6, 7, 0\); expected voxels"):
         to_nnunet(tmp_path)
+
+
+def test_channels_of_other_numbers(tmp_path: Path) -> None:
+    """Channel 2 of one case became channel 1 of all."""
+    for name in ("a_0000", "a_0001", "b_0000", "b_0002"):
+        save(tmp_path / "src" / "images" / f"{name}.nii.gz", as_itk(np.zeros(SHAPE, np.int16)))
+    for name in "ab":
+        save(tmp_path / "src" / "labels" / f"{name}.nii.gz", as_itk(label_of()))
+    with pytest.raises(DataProblem, match=r"b has the channels \[0, 2\], and a \[0, 1\]"):
+        to_nnunet(tmp_path)

@@ -1,0 +1,1 @@
+"""What code from outside gives, checked where it enters."""
