@@ -129,10 +129,17 @@ def _layers(name_field: str, names_width: int, lowest: int) -> list[Spec]:
         "mark": {"type": "circle", "size": 70, "opacity": 1},
         "encoding": {"x": x, "y": y, "color": colour, "tooltip": tooltip},
     }
+    return [line, dots, _names(name_field, names_width, y, colour)]
+
+
+def _names(name_field: str, names_width: int, y: Spec, colour: Spec) -> Spec:
+    """The names behind the last rule.
+
+    Methods that share a rank leave as many ranks behind it free: their names stand there.
+    """
     last = list(RULES.values())[-1]
-    # Methods that share a rank leave as many ranks behind it free: their names stand there.
     tied = {"op": "row_number", "as": "tied"}
-    names = {
+    return {
         "transform": [
             {"filter": f"datum.rule == '{last}'"},
             {"window": [tied], "groupby": ["rank"], "sort": [{"field": "name"}]},
@@ -146,4 +153,3 @@ def _layers(name_field: str, names_width: int, lowest: int) -> list[Spec]:
             "color": colour,
         },
     }
-    return [line, dots, names]
