@@ -26,6 +26,8 @@ from bench.verify.plain_metrics import Lines, column_of
 
 NUMBERS = ("predicted", "dice", "jaccard", "hd95", "asd", "nsd")
 NEEDS_REFERENCE = NUMBERS[2:]  # empty where the reference is
+DISTANCES = ("hd95", "asd")  # in pixels or mm
+TOLERANCE = 1e-6  # of a Jaccard that is computed from Dice
 TRUTH = {"segmentation": "reference", "classification": "label"}  # what no method can change
 
 
@@ -90,8 +92,8 @@ def _problems_of(
             yield Problem(f"group of case {case}", patient, patients[case])
         if not segments:
             yield from _unusable_probabilities(line, len(card.labels))
-        elif not _has_all_numbers(line):
-            yield from _unusable_numbers(line)
+        else:
+            yield from _problems_of_scores(line)
 
 
 def _wrong_counts(
@@ -110,6 +112,14 @@ def _by_case(lines: Lines) -> Iterator[tuple[str, Mapping[str, str]]]:
     return zip(column_of(lines, "case"), lines, strict=True)
 
 
+def _problems_of_scores(line: Mapping[str, str]) -> Iterator[Problem]:
+    numbers = _all_numbers(line)
+    if numbers is None:
+        yield from _unusable_numbers(line)
+    elif not _can_be_scores(numbers):
+        yield from _impossible_numbers(line, numbers)
+
+
 def _unusable_numbers(line: Mapping[str, str]) -> Iterator[Problem]:
     """Fields of segmentation that hold no number, or hold one where none is defined."""
     pair = _pair_label(line["case"], line["class"])
@@ -122,14 +132,36 @@ def _unusable_numbers(line: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem(f"{name} of {pair}", text, "a number")
 
 
-def _has_all_numbers(line: Mapping[str, str]) -> bool:
-    """Whether a line whose reference holds the class has a number in each column: most have."""
+def _all_numbers(line: Mapping[str, str]) -> Sequence[float] | None:
+    """The number in each column of a line whose reference holds the class; None if one lacks."""
     if line["reference"] == "0":
-        return False
+        return None
     try:
-        return all(math.isfinite(float(line[name])) for name in NUMBERS)
+        numbers = [float(line[name]) for name in NUMBERS]
     except (TypeError, ValueError):
-        return False
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def _can_be_scores(numbers: Sequence[float]) -> bool:
+    """Whether scores are in their ranges, and Jaccard is what follows from Dice."""
+    _, dice, jaccard, hd95, asd, nsd = numbers
+    in_range = 0 <= dice <= 1 and 0 <= nsd <= 1 and hd95 >= 0 and asd >= 0
+    return in_range and abs(jaccard - dice / (2 - dice)) <= TOLERANCE
+
+
+def _impossible_numbers(line: Mapping[str, str], numbers: Sequence[float]) -> Iterator[Problem]:
+    """What no prediction scores, whoever wrote and sealed it."""
+    pair = _pair_label(line["case"], line["class"])
+    for name, value in zip(NUMBERS, numbers, strict=True):
+        is_distance = name in DISTANCES
+        if value < 0 or (value > 1 and not is_distance):
+            expected = "0 or more" if is_distance else "0 to 1"
+            yield Problem(f"{name} of {pair}", line[name], expected)
+    _, dice, jaccard, *_ = numbers
+    if 0 <= dice <= 1 and abs(jaccard - dice / (2 - dice)) > TOLERANCE:
+        derived = f"{dice / (2 - dice):.6g}, which follows from Dice"
+        yield Problem(f"jaccard of {pair}", line["jaccard"], derived)
 
 
 def _unusable_probabilities(line: Mapping[str, str], labels: int) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ import shutil
 import socket
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,10 +49,13 @@ def artifacts(store: Store, uri: str, run: Any) -> set[str]:
 
 def finish(store: Store) -> None:
     """Let the failed cell have what the good one has."""
-    good = store.cell(cell(store, "threshold").key).path
-    bad = store.cell(cell(store, "faulty").key).path
-    shutil.rmtree(bad)
-    shutil.copytree(good, bad)
+    good = store.cell(cell(store, "threshold").key)
+    bad = store.cell(cell(store, "faulty").key)
+    result = good.read_result()
+    assert result is not None
+    shutil.rmtree(bad.path)
+    shutil.copytree(good.path, bad.path)
+    bad.write_result(replace(result, key=bad.key))
 
 
 def test_two_processes_may_make_the_database_at_once(

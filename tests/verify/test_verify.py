@@ -176,9 +176,8 @@ def test_a_changed_line_of_scores_is_named_with_its_case(copy: Store) -> None:
     assert "method threshold" in line.row and "case p8_f1" in line.row and line.metric == "dice"
     assert (line.stored, line.derived) == (before["dice"], "0.123")
     assert any(mismatch.file == "board.json" and mismatch.metric == "mean" for mismatch in named)
-    [again] = [
-        mismatch for mismatch in mismatches(copy, deep=True) if mismatch.file.startswith("cells/")
-    ]
+    of_cells = [each for each in mismatches(copy, deep=True) if each.file.startswith("cells/")]
+    [again] = [each for each in of_cells if each.metric == "dice"]
     assert (
         folder.key in again.file and again.row == "case p8_f1, class 1" and again.metric == "dice"
     )
@@ -216,6 +215,11 @@ def test_a_line_that_is_gone_is_named_without_a_traceback(copy: Store) -> None:
         ({"group": "p7"}, "group of case p8_f1"),
         ({"nsd": "high"}, "nsd of case p8_f1, class 1"),
         ({"hd95": "nan"}, "hd95 of case p8_f1, class 1"),
+        # Found by an adversary: written and sealed as it should be, but no score.
+        ({"dice": "7"}, "dice of case p8_f1, class 1"),
+        ({"nsd": "-0.5"}, "nsd of case p8_f1, class 1"),
+        ({"asd": "-1"}, "asd of case p8_f1, class 1"),
+        ({"dice": "0.5", "jaccard": "0.5"}, "jaccard of case p8_f1, class 1"),
     ],
 )
 def test_score_tables_must_agree_on_the_truth_and_hold_numbers(
