@@ -262,7 +262,7 @@ def _cell_of(
     backbone = base.backbone
     if base.task == "segmentation" and contender.entry.backbone is not None:
         backbone = contender.entry.backbone.content
-    network = backbone["name"]
+    network = _network_name(backbone)
     refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled, network)
     role = contender.info.card.get("role") if refusal is None else None
     settings = dict(base.inference_settings)
@@ -283,6 +283,12 @@ def _cell_of(
         samples=suite.samples if role == "generator" else None,
         short_form=contender.info.has_short_form(base.steps),
     )
+
+
+def _network_name(backbone: Mapping[str, Any]) -> str:
+    """The network by which a method says what it needs; one with fewer levels is another one."""
+    name: str = backbone["name"]
+    return f"{name} of {backbone['levels']} levels" if "levels" in backbone else name
 
 
 def _precision_of(contender: _Contender, of_suite: str) -> str:
@@ -312,7 +318,7 @@ def _reference_model(
     if reference_models(cells, first.task, first.dataset, reference):
         return []
     card = dataset.prepared.index.card
-    network = first.backbone["name"]
+    network = _network_name(first.backbone)
     if info.refusal(card, first.task, len(first.size), True, network) is not None:
         return []
     split = dataset.split.hash(0)
