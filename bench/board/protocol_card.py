@@ -10,7 +10,14 @@ from bench.planning.cells import PlannedCell
 from bench.planning.dataset_facts import DatasetFacts
 from bench.planning.plan_file import Plan
 from bench.planning.suite import Suite
-from bench.planning.suite_parts import Backbone, Classifier, Select, Tuning, own_backbones
+from bench.planning.suite_parts import (
+    MOST_LEVELS,
+    Backbone,
+    Classifier,
+    Select,
+    Tuning,
+    own_backbones,
+)
 
 CLASS_KNOWN = (
     "Declared free metadata: methods see the label of every training image, including unlabelled "
@@ -247,7 +254,7 @@ def _backbone(backbone: Backbone) -> str:
     width = ""
     if not backbone.name.startswith("smp:"):
         width = f" of base width {backbone.width}"
-    if backbone.levels != 5:
+    if backbone.levels < MOST_LEVELS:
         width += f" with {backbone.levels} levels"
     weights = "from random weights"
     if backbone.weights is not None:

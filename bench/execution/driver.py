@@ -43,6 +43,7 @@ def write_jobs(
     """
     judging = _reference_keys(cells, suite.reference)
     codes = _plugin_codes(cells, plugins)
+    own = own_backbones(suite.methods)
     version = commit()
     jobs: dict[str, CellJob] = {}
     for cell in cells:
@@ -55,7 +56,7 @@ def write_jobs(
             patients=list(fitted),
             held_out=list(held_out),
             cache=str(folder.relative(prepared.folder)),
-            weights=_weights(suite, cell, folder),
+            weights=_weights(_network_of(cell, suite, own), folder),
             device=device,
             pseudo_healthy=cell.pseudo_healthy,
             plugins=[str(folder.relative(file)) for file in plugins],
@@ -96,12 +97,15 @@ def _patients(cell: PlannedCell, dataset: PlannedDataset) -> tuple[Sequence[str]
     return folds_of(labelled, folds)[number]
 
 
-def _weights(suite: Suite, cell: PlannedCell, folder: CellFolder) -> str | None:
-    """The file with the weights of the network of a cell, named so that others may read it."""
-    network: Network = suite.classifier
-    if cell.task == "segmentation":
-        own = own_backbones(suite.methods)
-        network = own.get((cell.method, cell.variant), suite.backbone)
+def _network_of(cell: PlannedCell, suite: Suite, own: Mapping[tuple[str, str], Network]) -> Network:
+    """The network of a cell; `own` are those of entries, by method and variant."""
+    if cell.task == "classification":
+        return suite.classifier
+    return own.get((cell.method, cell.variant), suite.backbone)
+
+
+def _weights(network: Network, folder: CellFolder) -> str | None:
+    """The file with the weights of a network, named so that others may read it."""
     if network.weights is None:
         return None
     if folder.is_published:

@@ -245,8 +245,14 @@ class Suite(StrictModel):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Suite:
-        for backbone in {self.backbone, *own_backbones(self.methods).values()}:
+        own = own_backbones(self.methods)
+        for backbone in [self.backbone, *own.values()]:
             check_size(self.size, self.tasks, backbone, self.classifier)
+        if own and "segmentation" not in self.tasks:
+            raise ValueError(
+                f"'backbone' of {next(iter(own))[0]} is of segmentation; 'tasks: {self.tasks}' has "
+                "none; drop it"
+            )
         check_keys_of_volumes(self.size, self.shrink, self.stride, self.spacing)
         if self.spacing is not None and "classification" in self.tasks:
             raise ValueError(

@@ -18,6 +18,7 @@ from bench.files.digests import weights_hash
 from bench.names import DEFAULT, EXTERNAL, TUNED
 
 DEFAULT_WIDTH = 16
+MOST_LEVELS = 5  # of a U-Net; keys name levels where they are fewer
 UNSEEN = ("Cc", "Cf", "Zl", "Zp")  # of Unicode: controls, joiners, marks of direction, line ends
 _VIT_NAME = re.compile(r"vit:[A-Za-z0-9_.+-]{1,100}")
 _SMP_NAME = re.compile(r"smp:[A-Za-z0-9_+-]{1,50}/[A-Za-z0-9_.+-]{1,100}")
@@ -88,7 +89,8 @@ class Backbone(Network):
     name: str = "unet"
     # channels of the first level of `unet` and `vnet`
     width: Annotated[int, between(2, 4096)] = DEFAULT_WIDTH
-    levels: Annotated[int, between(2, 5)] = 5  # of `unet`; fewer leave out the deepest
+    # of `unet`; fewer leave out the deepest
+    levels: Annotated[int, between(2, MOST_LEVELS)] = MOST_LEVELS
 
     @field_validator("name")
     @classmethod
@@ -111,7 +113,7 @@ class Backbone(Network):
         is_pretrained = self.name not in registry.networks().NDIM
         if is_pretrained and self.width != DEFAULT_WIDTH:
             raise ValueError(f"'width: {self.width}' given; {self.name} has its own; drop it")
-        if self.levels != 5 and self.name != "unet":
+        if self.levels < MOST_LEVELS and self.name != "unet":
             raise ValueError(f"'levels' given for {self.name}; it goes with unet; drop it")
         return self
 
@@ -124,7 +126,7 @@ class Backbone(Network):
         content = super().content
         if self.name in registry.networks().NDIM:
             content["width"] = self.width
-        if self.levels != 5:
+        if self.levels < MOST_LEVELS:
             content["levels"] = self.levels
         return content
 

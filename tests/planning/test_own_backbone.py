@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench.execution.driver import write_jobs
 from bench.planning.plan_file import read_plan
 from bench.planning.suite_file import load
-from bench.planning.suite_parts import Entry
+from bench.planning.suite_parts import Entry, own_backbones
 from bench.store import Store
 from tests.support.command_line import suite_file
 from tests.support.tiny_bench import PLUGINS, plan, planned, report, run, toy_suite
@@ -77,3 +77,25 @@ def test_a_size_that_its_network_cannot_take_is_refused() -> None:
     entry = {**WIDE, "backbone": {"name": "vnet"}}
     with pytest.raises(ValidationError, match="vnet is not"):
         toy_suite(methods=["threshold", entry])
+
+
+def test_in_a_suite_that_segments_nothing_it_is_refused() -> None:
+    """It would have been passed over without a word."""
+    with pytest.raises(ValidationError, match="'backbone' of threshold is of segmentation"):
+        toy_suite(methods=["threshold", WIDE], tasks=["classification"])
+
+
+@pytest.mark.parametrize("place", ["suite", "entry"])
+def test_weights_with_colours_of_their_own_are_taken(tmp_path: Path, place: str) -> None:
+    """Mean and deviation are lists, over which the check of sizes ended in a traceback."""
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    grey = [0.502, 0.502, 0.502]
+    weights = tmp_path / "weights.pth"
+    network = {"name": "smp:unet/mobilenet_v2", "weights": weights, "mean": grey, "std": grey}
+    if place == "suite":
+        suite = toy_suite(size=[32, 32], backbone=network)
+        assert suite.backbone.content["mean"] == grey
+        return
+    entry = {"method": "threshold", "variant": "pretrained", "backbone": network}
+    suite = toy_suite(size=[32, 32], methods=["threshold", entry])
+    assert own_backbones(suite.methods)["threshold", "pretrained"].content["std"] == grey
