@@ -71,7 +71,7 @@ def per_case(scores: Scores | LabelScores) -> dict[str, float]:
         return scores.per_case("dice")
     positions = np.arange(len(scores.label))
     probabilities = scores.probabilities[positions, scores.label]
-    return dict(zip(scores.case, probabilities.tolist(), strict=True))
+    return dict(zip(scores.names, probabilities.tolist(), strict=True))
 
 
 # --- all score tables as one

@@ -106,22 +106,29 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
 
 
 def _check_same_cases(rows: Sequence[RowCells]) -> None:
-    """Raise BenchError where two score tables of one data set, or fold of it, differ in cases."""
-    seen: dict[tuple[str, str, int], tuple[RowId, frozenset[str]]] = {}
+    """Raise BenchError where two score tables of one data set, or fold of it, differ in cases.
+
+    Those of classification are compared line by line, so that their order matters too.
+    """
+    seen: dict[tuple[str, str, int], tuple[RowId, list[str]]] = {}
     for cells in rows:
         for subset, scores in cells.subset_scores.items():
-            if not isinstance(scores, Scores):
-                continue
-            cases = frozenset(scores.cases.names.tolist())
             place = (cells.row.task, cells.row.dataset, subset % cells.folds)
-            first, expected = seen.setdefault(place, (cells.row, cases))
-            if cases != expected:
-                differing = sorted(cases ^ expected)
-                raise BenchError(
-                    f"score tables of {first.method} and {cells.row.method} on {cells.row.dataset} "
-                    f"differ in {len(differing)} cases, such as {differing[0]!r}; 'verify' names "
-                    "the table; restore it, or remove scores/ of its cell and run 'score'"
-                )
+            first, expected = seen.setdefault(place, (cells.row, scores.names))
+            if scores.names == expected:
+                continue
+            differing = sorted(set(scores.names) ^ set(expected))
+            if differing:
+                how = f"differ in {len(differing)} cases, such as {differing[0]!r}"
+            elif isinstance(scores, LabelScores):
+                how = "list the cases in another order"
+            else:
+                continue
+            raise BenchError(
+                f"score tables of {first.method} and {cells.row.method} on {cells.row.dataset} "
+                f"{how}; 'verify' names the table; restore it, or remove scores/ of its cell and "
+                "run 'score'"
+            )
 
 
 def rows_by_budget(rows: Sequence[RowCells]) -> list[list[RowCells]]:

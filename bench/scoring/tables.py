@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from bench.files import csv_text
 from bench.metrics import classification
 from bench.metrics.built_in import BUILT_IN
 from bench.metrics.case_metric import CaseMetric
-from bench.scoring.table_checks import SCORE_AGAIN, check_lines
+from bench.scoring.table_lines import SCORE_AGAIN, check_lines, read_label_lines, read_rows
 from bench.stats import jackknife
 
 if TYPE_CHECKING:
@@ -49,12 +48,6 @@ def as_csv(rows: Sequence[Row], fields: Sequence[str]) -> str:
     return csv_text.write_rows(lines)
 
 
-def read_rows(file: Path) -> list[dict[str, str]]:
-    """The lines of a score table, as text by column."""
-    with file.open(newline="", encoding="utf-8") as text:
-        return list(csv.DictReader(text))
-
-
 # --- segmentation
 
 
@@ -73,6 +66,11 @@ class Scores:
     columns: Mapping[str, int]  # where a metric stands in the values
     cases: Means  # in the order of the table
     patients: Means  # sorted by name
+
+    @property
+    def names(self) -> list[str]:
+        """The cases, in the order of the table."""
+        return list(map(str, self.cases.names))
 
     def per_case(self, metric: str) -> dict[str, float]:
         """Mean over the classes of each case that has the metric."""
@@ -112,7 +110,7 @@ def read_draws(
     Raises BenchError where a number is missing.
     """
     if task == "classification":
-        return {draw: LabelScores(read_rows(file)) for draw, file in files.items()}
+        return {draw: LabelScores(read_label_lines(file)) for draw, file in files.items()}
     if not files:
         return {}
     tables = list(files.values())
@@ -282,7 +280,7 @@ class LabelScores:
     """The scores of one cell of classification, as columns."""
 
     def __init__(self, rows: Sequence[Mapping[str, str]]) -> None:
-        self.case = [row["case"] for row in rows]
+        self.names = [row["case"] for row in rows]
         self.group = [row["group"] for row in rows]
         self.label = np.array([row["label"] for row in rows], dtype=int)
         self.predicted = np.array([row["predicted"] for row in rows], dtype=int)
@@ -293,7 +291,7 @@ class LabelScores:
         if metric != "accuracy":
             return {}
         correct = (self.label == self.predicted).astype(float)
-        return dict(zip(self.case, correct.tolist(), strict=True))
+        return dict(zip(self.names, correct.tolist(), strict=True))
 
     def value(self, metric: str) -> float | None:
         """The metric over all cases, or None where it is not defined."""
@@ -382,7 +380,7 @@ def mean_of(scores: Scores | LabelScores, metric: str) -> float | None:
 
 def cases_of(scores: Scores | LabelScores, metric: str) -> int:
     """How many cases a metric is taken over."""
-    return len(scores.case) if isinstance(scores, LabelScores) else scores.count(metric)
+    return len(scores.names) if isinstance(scores, LabelScores) else scores.count(metric)
 
 
 def held_out_headline(files: Sequence[Path], task: str) -> dict[str, float]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from bench.store import PROBABILITIES, Store
 from bench.verify import verify as verifying
 from datasets.readers.image_file import read_image_file
 from reports import write
+from tests.support.sealed import stamp_again
 from tests.support.small_generators import STYLEGAN3
 from tests.support.tiny_bench import mismatches, plan, planned, report
 
@@ -305,3 +307,28 @@ def test_public_pictures_are_those_that_may_be_passed_on(done: tuple[Store, Boar
     assert {panel.image is None for panel in pictures.panels(store, hidden, public=True)} == {True}
     assert {sheet.images is None for sheet in pictures.sheets(store, hidden, public=True)} == {True}
     assert pictures.panels(store, hidden)[0].image is not None
+
+
+ODD_TABLES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
+    "twice": (lambda lines: [*lines, lines[1]], r"holds case \S+ twice"),
+    "another order": (lambda lines: [lines[0], *lines[:0:-1]], "list the cases in another order"),
+    "one is lacking": (lambda lines: lines[:-1], "differ in 1 cases"),
+    "no number": (lambda lines: [*lines[:-1], lines[-1] + "x"], "is no score table"),
+    "one probability more": (lambda lines: [*lines[:-1], lines[-1] + " 0.5"], "no score table"),
+    "no label": (lambda lines: [lines[0].replace("label", "lab"), *lines[1:]], "no score table"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_TABLES)
+def test_score_tables_that_classification_did_not_write(
+    done: tuple[Store, Board], tmp_path: Path, kind: str
+) -> None:
+    """Labels are those of the first table: in another order, wrong ones were compared, unsaid."""
+    change, words = ODD_TABLES[kind]
+    copy = Store(Path(shutil.copytree(done[0].out, tmp_path / "out")))
+    folder = copy.cell(planned(copy, task="classification", method="ssgnet")[0].key)
+    table = folder.scores("last")
+    table.write_text("\n".join([*change(table.read_text().splitlines()), ""]))
+    stamp_again(folder)
+    with pytest.raises(BenchError, match=words):
+        report(copy)
