@@ -18,6 +18,7 @@ RULES = {
     "mean_rank": "mean rank",
     "worst_case": "worst cases",
 }
+LAST_RULE = list(RULES.values())[-1]  # where names stand
 CAPTION = (
     "Rank of each method by its mean, by its mean rank over cases, and by the mean of its worst 5% "
     "of cases, among all methods and settings of this budget. Lines that cross: the rule decides."
@@ -76,7 +77,7 @@ def rules_spec(board: Board, task: str, dataset: str, values: list[dict[str, Any
     spec = look.one_view("Ranks under three rules, one line a method", values, params)
     spec["transform"] = [{"filter": VIEW_FILTER}]
     spec["title"] = {"text": "Ranks under three rules", "dx": -LEFT}
-    lowest = max(Counter(value["labelled"] for value in values).values()) // len(RULES)
+    lowest = _lowest_line(values)
     spec["height"] = LINE * lowest
     spec["padding"] = {"left": LEFT, "right": NAMES_WIDTH, "top": TOP, "bottom": 8}
     spec["layer"] = _layers("name", NAMES_WIDTH, lowest)
@@ -88,6 +89,17 @@ def rules_spec(board: Board, task: str, dataset: str, values: list[dict[str, Any
     }
     spec["usermeta"] = {"narrow": narrow, "widest": 760}
     return spec
+
+
+def _lowest_line(values: list[dict[str, Any]]) -> int:
+    """The lowest rank at which a dot or, below methods that share a rank, a name stands.
+
+    Of more methods than are shown, some have ranks beyond their number.
+    """
+    lowest = max(value["rank"] for value in values)
+    last = [value for value in values if value["rule"] == LAST_RULE]
+    tied = Counter((value["labelled"], value["rank"]) for value in last)
+    return max(lowest, *(rank + count - 1 for (_, rank), count in tied.items()))
 
 
 def _layers(name_field: str, names_width: int, lowest: int) -> list[Spec]:
@@ -137,11 +149,10 @@ def _names(name_field: str, names_width: int, y: Spec, colour: Spec) -> Spec:
 
     Methods that share a rank leave as many ranks behind it free: their names stand there.
     """
-    last = list(RULES.values())[-1]
     tied = {"op": "row_number", "as": "tied"}
     return {
         "transform": [
-            {"filter": f"datum.rule == '{last}'"},
+            {"filter": f"datum.rule == '{LAST_RULE}'"},
             {"window": [tied], "groupby": ["rank"], "sort": [{"field": "name"}]},
             {"calculate": "datum.rank + datum.tied - 1", "as": "line"},
         ],

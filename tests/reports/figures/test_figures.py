@@ -147,6 +147,20 @@ def test_lines_join_the_ranks_of_a_method_under_each_rule(board: Board) -> None:
     assert ranks == [6, 7, 6]
 
 
+def test_ranks_beyond_the_number_of_shown_methods_are_inside_the_figure(board: Board) -> None:
+    """Of more methods than are shown, one of the first may be far down by another rule."""
+    ordering = board.orderings[0]
+    first, *others = ordering.methods
+    rules = {**first.rules, "worst_case": replace(first.rules["worst_case"], rank=45)}
+    methods = [replace(first, rules=rules), *others]
+    far = replace(board, orderings=[replace(ordering, methods=methods)])
+    spec = made(rank_rules.section_figure, far).spec
+    for layers in (spec["layer"], spec["usermeta"]["narrow"]["layer"]):
+        for layer in layers:
+            assert layer["encoding"]["y"]["scale"]["domain"] == [1, 45]
+    assert spec["height"] == 45 * rank_rules.LINE
+
+
 def test_names_of_methods_that_share_a_rank_stand_apart(board: Board) -> None:
     """Found on the demo, whose methods all find nothing in their worst cases."""
     ordering = board.orderings[0]
