@@ -45,9 +45,12 @@ class CasePair:
     counted: Mask | None = None  # the pixels that are scored; None: all
 
     def __post_init__(self) -> None:
-        """Lend masks that cannot be written to: a metric would change them for all after it."""
-        for name in ("guess", "truth"):
-            lent = getattr(self, name).view()
+        """Lend arrays that cannot be written to: a metric would change them for all after it."""
+        for name in ("guess", "truth", "probability", "counted"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            lent = given.view()
             lent.flags.writeable = False
             object.__setattr__(self, name, lent)
 

@@ -78,6 +78,15 @@ def test_a_metric_cannot_change_masks_for_those_after_it() -> None:
     assert given.guess.all()
 
 
+@pytest.mark.parametrize("name", ["guess", "truth", "probability", "counted"])
+def test_nothing_that_is_lent_can_be_written_to(name: str) -> None:
+    mask = np.ones((4, 4), bool)
+    lent = CasePair(mask, mask, (1.0, 1.0), 1.0, mask.astype(np.float32), mask)
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(lent, name)[:] = 0
+    assert mask.all()
+
+
 def test_metrics_that_are_no_tuple(tmp_path: Path) -> None:
     """A single metric was a TypeError."""
     file = tmp_path / "single.py"
