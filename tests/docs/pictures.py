@@ -1,6 +1,7 @@
 """Draws the pictures of the documentation from a page: python -m tests.docs.pictures runs/demo.
 
-It also keeps a copy of the page as docs/example/index.html. Needs playwright and a Chromium.
+It draws the page for others first, without names of machines, and keeps a copy of it as
+docs/example/index.html. Needs playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from tests.support.command_line import call_here
+
+WIDTH = 1200  # of a desktop
 DOCS = Path(__file__).parents[2] / "docs"
 # Picture -> the part of the page that it shows, and how many pixels of it from the top.
 PARTS = {
@@ -38,6 +42,7 @@ def draw(page: Page) -> None:
         part = page.locator(selector).first
         part.evaluate(UNFOLD)
         keep(part.screenshot(), name, height)
+    page.set_viewport_size({"width": WIDTH, "height": 900})
     page.locator("section.results-of tbody button").first.click()
     keep(page.locator("dialog[open]").screenshot(), "board_drawer")
 
@@ -52,13 +57,14 @@ def keep(picture: bytes, name: str, height: int | None = None) -> None:
 
 def main(out: Path) -> None:
     """Light, at the width of a desktop."""
+    assert call_here("report", out, "--public") == 0
     written = out / "report" / "index.html"
     shutil.copyfile(written, DOCS / "example" / "index.html")
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = chromium.new_page(viewport={"width": 1200, "height": 760}, color_scheme="light")
+        page = chromium.new_page(viewport={"width": WIDTH, "height": 760}, color_scheme="light")
         page.goto(written.resolve().as_uri())
         page.wait_for_load_state("networkidle")
         draw(page)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import os
 import re
 import runpy
@@ -126,3 +127,11 @@ def test_the_dropout_of_networks_is_as_documented() -> None:
     assert rates("vnet", 3) == [0.5]
     assert not any(rates("smp:unet/resnet18"))
     assert rates("smp:fpn/resnet18") == [0.2]
+
+
+def test_the_example_page_names_no_machine() -> None:
+    """Found in a picture: it had been drawn without --public, and named the host of each run."""
+    page = (ROOT / "docs" / "example" / "index.html").read_text()
+    machines = re.findall(r'"machines":(\[.*?\]\])', page)
+    named = [machine for text in machines for machine in json.loads(text)]
+    assert [machine for machine in named if len(machine) > 1 and machine[1]] == []
