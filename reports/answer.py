@@ -313,8 +313,8 @@ def _unresolved(field: Field, has_others: bool) -> str:
         verb = "allows" if draws == 1 else "allow"
         return capitalised(f"{rest}{what} {verb} no test.")
     if draws >= FEW_DRAWS:
-        words = "the differences are not statistically significant."
-        return capitalised(f"{rest}{words}")
+        which = "" if all(rival.is_tested for rival in unresolved) else " that are tested"
+        return capitalised(f"{rest}the differences{which} are not statistically significant.")
     verb = "is" if draws == 1 else "are"
     return capitalised(f"{rest}{what} {verb} too few to tell.")
 

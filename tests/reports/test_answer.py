@@ -144,6 +144,15 @@ def test_none_resolved_with_many_draws() -> None:
     )
 
 
+def test_what_was_not_tested_is_not_called_insignificant() -> None:
+    """Found on the board of ACDC, where two of three methods had runs to come."""
+    made = compared({"mean_teacher": OPEN, "ss_net": OPEN}, draws=5)
+    gains = [replace(gain, p=None) if gain.method == "ss_net" else gain for gain in made.gains]
+    assert said(replace(made, gains=gains)).endswith(
+        "The differences that are tested are not statistically significant."
+    )
+
+
 def test_all_worse() -> None:
     board = compared({"ss_net": WORSE, "ssgnet": WORSE})
     assert said(board) == (
