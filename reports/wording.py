@@ -98,7 +98,20 @@ def interval_text(lo: float | None, hi: float | None, digits: int) -> str:
     """The interval of a difference in brackets; "" where there is none."""
     if lo is None or hi is None:
         return ""
-    return f"[{signed_text(lo, digits)}, {signed_text(hi, digits)}]"
+    return f"[{_bound_text(lo, digits)}, {_bound_text(hi, digits)}]"
+
+
+def _bound_text(bound: float, digits: int) -> str:
+    """A bound with up to two more decimals where it would read as zero without being it.
+
+    On which side of zero a bound lies says whether a difference is resolved.
+    """
+    text = signed_text(bound, digits)
+    for more in (1, 2):
+        if bound == 0 or float(text.replace(MINUS, "-")) != 0:
+            break
+        text = signed_text(bound, digits + more)
+    return text
 
 
 def with_minus(text: str) -> str:

@@ -17,7 +17,7 @@ from reports.draws import draws_of_folds
 from reports.page import tables
 from reports.page.tables import Budget, Entry, Problem
 from reports.view import kept_defaults
-from reports.wording import full_name, score_digits, signed_text, with_minus
+from reports.wording import full_name, interval_text, score_digits, signed_text, with_minus
 
 GAIN = "gain"
 # Beside the headline and its gain; the metrics of plug-ins follow.
@@ -201,7 +201,7 @@ def _gain_text(row: Row, column_digits: int) -> str:
     mean = signed_text(row.mean, digits)
     if ends is None:
         return mean
-    return f"{mean} [{signed_text(ends[0], digits)}, {signed_text(ends[1], digits)}]"
+    return f"{mean} {interval_text(*ends, digits)}"
 
 
 def _half_width(ends: tuple[float, float] | None) -> float | None:
