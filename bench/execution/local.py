@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import FrameType
 from typing import cast
 
 from bench import store
@@ -104,14 +105,15 @@ class LocalExecutor:
         card = self.places.take(folder, needs)
         if card is not None:
             environment[VISIBLE] = card
-        try:
-            process = started_process(work, str(folder), environment)
-        except (OSError, EOFError) as problem:
-            reason = f"no worker could be started ({type(problem).__name__}: {problem})"
-            self.lost.append(Finished(folder, "lost", reason))
-            self.places.free(folder)
-            return
-        self.processes[folder] = (process, time.monotonic() + time_limit_s, time_limit_s)
+        with ctrl_c_waits():  # a worker that is half started prints a traceback, and is not known
+            try:
+                process = started_process(work, str(folder), environment)
+            except (OSError, EOFError) as problem:
+                reason = f"no worker could be started ({type(problem).__name__}: {problem})"
+                self.lost.append(Finished(folder, "lost", reason))
+                self.places.free(folder)
+                return
+            self.processes[folder] = (process, time.monotonic() + time_limit_s, time_limit_s)
 
     def running(self) -> list[Path]:
         """The folders of the cells that run."""
@@ -215,6 +217,25 @@ def deaf_to_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C takes effect at the end of the block, so that the block is done whole.
+
+    In a thread nothing can be changed, and Ctrl-C interrupts the main thread alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(*pressed[0])
 
 
 def _start_with_own_imports() -> None:

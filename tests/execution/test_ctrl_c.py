@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.execution import local
 from bench.store import Store
 from tests.support.command_line import PLUGINS, ROOT, Command, suite_file
 from tests.support.tiny_bench import planned
@@ -96,3 +97,27 @@ def test_ctrl_c_in_a_terminal_leaves_nothing_behind(
     code, _ = command(words)
     assert code == 0
     assert {store.state(cell.key) for cell in planned(store)} == {"done"}
+
+
+def test_ctrl_c_while_a_worker_starts_waits_until_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker read a request that was cut off, printed a traceback, and nobody ended it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    started: list[str] = []
+
+    def interrupted_start(*words: object) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        started.append("whole")
+        return "process"
+
+    monkeypatch.setattr(local, "started_process", interrupted_start)
+    executor = local.LocalExecutor(1, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(tmp_path / "cell", 60.0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started == ["whole"]
+    assert executor.running() == [tmp_path / "cell"]
