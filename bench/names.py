@@ -11,6 +11,7 @@ DEFAULT = "default"  # the variant of an entry that names none
 TUNED = "tuned"  # the variant of the cells that tuning adds
 LONGEST_FILE_NAME = 200  # of the 255 bytes of a file name: endings and temporary names need some
 DIGEST_FROM = 160
+CENTURY_S = 100 * 365.25 * 24 * 3600
 
 
 class RowId(NamedTuple):
@@ -86,7 +87,9 @@ def selected_variant(variant: str, chosen_on: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: 40 s, 12 min, 3.5 h."""
+    """Seconds in words: 40 s, 12 min, 3.5 h, more than 100 years."""
+    if seconds > CENTURY_S:
+        return "more than 100 years"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

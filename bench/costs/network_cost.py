@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import registry
 from bench.api import Spec
 from bench.errors import BenchError
+from bench.planning.checks.networks import weightless
 
 IMAGES = 2  # norms over a batch need two
 
@@ -20,7 +20,7 @@ def pass_flops(backbone: Mapping[str, Any], spec: Spec) -> float:
 
     Raises BenchError for a network that cannot be counted.
     """
-    network = _weightless(backbone, spec)
+    network = weightless(backbone, spec)
     counter = FlopCounterMode(display=False)
     images = torch.empty(IMAGES, spec.channels, *spec.size, device="meta")
     try:
@@ -32,14 +32,3 @@ def pass_flops(backbone: Mapping[str, Any], spec: Spec) -> float:
             f"the cost of {backbone['name']} cannot be counted ({reason}); measure it with --probe"
         ) from None
     return counter.get_total_flops() / IMAGES
-
-
-def _weightless(backbone: Mapping[str, Any], spec: Spec) -> torch.nn.Module:
-    """A network whose weights have shapes alone."""
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
-                network: torch.nn.Module = registry.networks().build(backbone, spec)
-        except BenchError:  # some transformers look at values as they are built
-            network = registry.networks().build(backbone, spec)
-        return network.to("meta")

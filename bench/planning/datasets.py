@@ -16,6 +16,7 @@ from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.planning import split
 from bench.planning.cells import PlannedDataset
+from bench.planning.checks.networks import check_channels
 from bench.planning.dataset_facts import left_out, training_grid
 from bench.planning.suite import Suite
 from bench.store import Store
@@ -56,6 +57,7 @@ def _prepare_folds(
     many.
     """
     dataset, code = registry.dataset(name, data, plugins)
+    check_channels(suite, dataset.card)
     grid = training_grid(suite)
     folds = []
     for fold, (train, test) in enumerate(
@@ -83,6 +85,7 @@ def _prepare(
     name: str, suite: Suite, data: Path | None, store: Store, plugins: Sequence[Path]
 ) -> PlannedDataset:
     dataset, code = registry.dataset(name, data, plugins)
+    check_channels(suite, dataset.card)
     records = dataset.records()
     given: split.Split | None = None
     if suite.split:

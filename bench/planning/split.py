@@ -17,6 +17,7 @@ from bench.errors import BenchError, shown
 from bench.files.records import CHANGED, read_bytes, read_regular, write_json
 from bench.planning import budget
 
+KEYS = ("dataset", "train", "test", "groups", "orders")
 RUN_AGAIN = "remove it and give the suite to 'run' again"
 
 
@@ -254,6 +255,9 @@ def _split_from(content: Mapping[str, Any]) -> Split:
 
     Names are compared in the form of Unicode (NFC) in which data sets give them.
     """
+    unknown = sorted(set(content) - set(KEYS))
+    if unknown:
+        raise ValueError(f"{shown(unknown[0])} is none of its keys")
     text = json.dumps(content, ensure_ascii=False)
     content = json.loads(unicodedata.normalize("NFC", text))
     orders: dict[int, tuple[str, ...]] = {}
@@ -308,7 +312,7 @@ def _mismatch(split: Split, known: Mapping[str, str]) -> str | None:
         twice = _first_twice(listed)
         if twice is not None:
             return f"{shown(twice)} twice"
-    unknown = [case for case in cases if case not in known]
+    unknown = [case for case in (*cases, *split.groups) if case not in known]
     if unknown:
         return f"{len(unknown)} cases that the data does not hold, such as {shown(unknown[0])}"
     moved = [case for case in cases if split.groups.get(case) != known[case]]

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from bench import registry
 from bench.errors import BenchError, cut, one_line, shown
+from bench.planning.checks.idle_keys import check_idle_keys
+from bench.planning.checks.networks import check_networks
 from bench.planning.suite import Suite
 
 
@@ -59,13 +61,18 @@ def _suite_of(content: Mapping[str, Any], file: Path, where: str = "") -> Suite:
 
 
 def check_names(suite: Suite, plugins: Sequence[Path]) -> None:
-    """Raise BenchError for a method, metric or extractor that does not exist."""
+    """Raise BenchError for a method, metric, extractor or network that does not exist.
+
+    Keys that would do nothing are refused too.
+    """
     from bench.scoring import synthetic_images
 
+    check_idle_keys(suite)
     for name in suite.trained_methods:
         registry.method(name, plugins)
     registry.case_metrics(suite.metrics)
     synthetic_images.check_extractors(suite.extractors)
+    check_networks(suite)
 
 
 def _sizes(given: Any, file: Path) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
+from segmentation_models_pytorch.encoders import get_encoder
 
 from bench.execution.driver import write_jobs
 from bench.planning.plan_file import read_plan
@@ -46,7 +48,8 @@ def test_one_network_is_no_caveat(tmp_path: Path) -> None:
 
 def test_its_weights_lie_beside_the_suite_and_go_to_its_jobs_alone(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
-    file.write_bytes(b"weights")
+    encoder: Any = get_encoder("resnet18", weights=None)
+    torch.save(encoder.state_dict(), file)
     pretrained = {"name": "smp:unet/resnet18", "weights": "weights.pth"}
     entry = {"method": "threshold", "variant": "pretrained", "backbone": pretrained}
     suite = load(suite_file(tmp_path, methods=["threshold", entry], size=[32, 32]))

@@ -89,6 +89,7 @@ def test_an_edited_file_is_refused_until_its_hash_is_removed(tmp_path: Path) -> 
         ({"groups": {"p0_0": "p9"}}, "another patient for case 'p0_0'"),
         ({"orders": {"0": ["p0"]}}, "orders that are not the training patients"),
         ({"test": ["p0_0"]}, "a patient on both sides"),
+        ({"groups": {"nowhere": "p9"}}, "cases that the data does not hold, such as 'nowhere'"),
     ],
 )
 def test_a_split_that_does_not_fit_the_data_is_refused(
@@ -163,6 +164,8 @@ def test_an_empty_side_is_refused(tmp_path: Path, side: str) -> None:
         {"orders": []},
         {"groups": {"p0_0": 5}},
         {"dataset": 5},
+        {"subsets": 3},
+        {"validation": ["p0_0"]},
     ],
 )
 def test_odd_types_are_refused_in_one_line(tmp_path: Path, changes: dict[str, object]) -> None:

@@ -1,0 +1,105 @@
+"""Networks and weights that no training could start from are refused when a suite is planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.api import Card, Spec
+from bench.errors import BenchError
+from bench.planning.checks.networks import check_channels, check_networks
+from methods.networks.smp import build_smp
+from tests.support.command_line import PLUGINS, Bench, refused, suite_file
+from tests.support.tiny_bench import toy_suite
+
+CARD = Card("x", "X", 2, 1, ("background", "a"), False, "image", "", "", "", False)
+PRETRAINED = "smp:unet/resnet18"
+CLASSIFYING: dict[str, Any] = {
+    "tasks": ["classification"],
+    "methods": ["threshold"],
+}
+
+
+def refusal(**changes: Any) -> str:
+    """The one line with which the networks of a suite are refused."""
+    with pytest.raises(BenchError) as caught:
+        check_networks(toy_suite(**{"size": [32, 32], **changes}))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("smp:unett/resnet18", "no architecture 'unett'; did you mean unet"),
+        ("smp:qqq/resnet18", "no architecture 'qqq'; choose from unet"),
+        ("smp:unet/resnt18", "no encoder 'resnt18'; did you mean resnet18"),
+        ("smp:unet/tu-convnext_atoo", "no encoder 'tu-convnext_atoo'; did you mean"),
+        ("smp:unet/resnet18.nowhere", "nowhere"),
+        ("vit:vit_smal_patch16_224", "did you mean vit:vit_small_patch16_224"),
+        ("vit:resnet18", "expected a plain vision transformer"),
+    ],
+)
+def test_a_segmenter_that_no_library_has(name: str, words: str) -> None:
+    """`run --dry-run` let it pass, and each run failed for itself."""
+    assert words in refusal(backbone={"name": name})
+    entry = {"method": "threshold", "variant": "other", "backbone": {"name": name}}
+    assert words in refusal(methods=["threshold", entry])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("resnt18", "did you mean resnet18"), ("resnet18.nowhere", "Invalid pretrained tag")],
+)
+def test_a_classifier_that_no_library_has(name: str, words: str) -> None:
+    assert words in refusal(classifier={"name": name}, **CLASSIFYING)
+
+
+def test_networks_that_are_there_are_taken() -> None:
+    check_networks(toy_suite(size=[32, 32], backbone={"name": PRETRAINED}))
+    check_networks(toy_suite(size=[32, 32], backbone={"name": "vit:vit_tiny_patch16_224"}))
+    check_networks(toy_suite(classifier={"name": "resnet18"}, **CLASSIFYING))
+
+
+def test_trying_networks_leaves_random_numbers_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    check_networks(toy_suite(size=[32, 32], backbone={"name": PRETRAINED}))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("ending", ["txt", "pth", "safetensors"])
+def test_a_text_file_as_weights(tmp_path: Path, bench_here: Bench, ending: str) -> None:
+    """It passed `--dry-run`, and each run failed for itself."""
+    file = tmp_path / f"weights.{ending}"
+    file.write_text("not weights, but a text\n" * 10)
+    for name in (PRETRAINED, "vit:vit_tiny_patch16_224"):
+        suite = suite_file(tmp_path, size=[32, 32], backbone={"name": name, "weights": str(file)})
+        words = ["run", suite, "--dry-run", f"--out={tmp_path / 'out'}", *PLUGINS]
+        assert "no state dict can be read from it" in refused(bench_here(*words))
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    file = tmp_path / "other.pth"
+    torch.save({"layer.weight": torch.zeros(3)}, file)
+    network = {"name": PRETRAINED, "weights": file}
+    assert "tensors of the encoder are not in it" in refusal(backbone=network)
+    network = {"name": "resnet18", "weights": file}
+    assert "tensors of the network are not in it" in refusal(classifier=network, **CLASSIFYING)
+
+
+def test_weights_for_images_of_four_channels(tmp_path: Path) -> None:
+    spec = Spec("segmentation", 2, 3, 2, (32, 32), None, False)
+    file = tmp_path / "weights.pth"
+    network: Any = build_smp(PRETRAINED, spec, None)
+    torch.save(network.encoder.state_dict(), file)
+    suite = toy_suite(size=[32, 32], backbone={"name": PRETRAINED, "weights": file})
+    check_networks(suite)
+    check_channels(suite, replace(CARD, channels=1))
+    check_channels(suite, replace(CARD, channels=3))
+    with pytest.raises(BenchError, match="given for x, whose images have 4 channels"):
+        check_channels(suite, replace(CARD, channels=4))
