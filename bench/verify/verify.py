@@ -20,6 +20,7 @@ from bench.files.records import read_json
 from bench.planning.plan_file import metric_files, read_plan
 from bench.published.board_file import is_published
 from bench.store import Store, refuse_links
+from bench.verify.copies import check_copies
 from bench.verify.elsewhere import check_elsewhere
 from bench.verify.files import (
     ResultFolder,
@@ -74,6 +75,7 @@ def verify(store: Store, writer: TableWriter, deep: bool = False) -> list[Check]
         check_splits(results),
         check_keys(results),
         check_records(results),
+        check_copies(results),
         check_predictions(results),
         check_tables(results),
     ]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench.api import Card, Spec
+from bench.api import Card
 from bench.errors import BenchError
 from bench.planning.checks.networks import check_channels, check_networks
-from methods.networks.smp import build_smp
 from tests.support.command_line import PLUGINS, Bench, refused, suite_file
+from tests.support.encoder_weights import write_encoder_weights
 from tests.support.tiny_bench import toy_suite
 
 CARD = Card("x", "X", 2, 1, ("background", "a"), False, "image", "", "", "", False)
@@ -93,10 +93,7 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
 
 
 def test_weights_for_images_of_four_channels(tmp_path: Path) -> None:
-    spec = Spec("segmentation", 2, 3, 2, (32, 32), None, False)
-    file = tmp_path / "weights.pth"
-    network: Any = build_smp(PRETRAINED, spec, None)
-    torch.save(network.encoder.state_dict(), file)
+    file = write_encoder_weights(tmp_path / "weights.pth", "resnet18")
     suite = toy_suite(size=[32, 32], backbone={"name": PRETRAINED, "weights": file})
     check_networks(suite)
     check_channels(suite, replace(CARD, channels=1))

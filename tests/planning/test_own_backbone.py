@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from pydantic import ValidationError
-from segmentation_models_pytorch.encoders import get_encoder
 
 from bench.execution.driver import write_jobs
 from bench.planning.plan_file import read_plan
@@ -16,6 +14,7 @@ from bench.planning.suite_file import load
 from bench.planning.suite_parts import Entry, own_backbones
 from bench.store import Store
 from tests.support.command_line import suite_file
+from tests.support.encoder_weights import write_encoder_weights
 from tests.support.tiny_bench import PLUGINS, plan, planned, report, run, toy_suite
 
 WIDE = {"method": "threshold", "variant": "wide", "backbone": {"name": "unet", "width": 32}}
@@ -47,9 +46,7 @@ def test_one_network_is_no_caveat(tmp_path: Path) -> None:
 
 
 def test_its_weights_lie_beside_the_suite_and_go_to_its_jobs_alone(tmp_path: Path) -> None:
-    file = tmp_path / "weights.pth"
-    encoder: Any = get_encoder("resnet18", weights=None)
-    torch.save(encoder.state_dict(), file)
+    file = write_encoder_weights(tmp_path / "weights.pth", "resnet18")
     pretrained = {"name": "smp:unet/resnet18", "weights": "weights.pth"}
     entry = {"method": "threshold", "variant": "pretrained", "backbone": pretrained}
     suite = load(suite_file(tmp_path, methods=["threshold", entry], size=[32, 32]))

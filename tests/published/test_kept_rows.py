@@ -8,6 +8,7 @@ from bench import stages
 from bench.planning.plan_file import read_plan, write_plan
 from bench.published.kept_rows import kept_rows
 from bench.store import Store
+from tests.support.encoder_weights import write_encoder_weights
 from tests.support.tiny_bench import plan, toy_suite
 
 TUNING = {"trials": 2, "folds": 2, "methods": []}
@@ -52,8 +53,7 @@ def test_a_pretrained_row_stays_where_nobody_has_its_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who adds a row of their own need not have the file that another one's began with."""
-    weights = tmp_path / "weights.pth"
-    weights.write_bytes(b"weights")
+    weights = write_encoder_weights(tmp_path / "weights.pth", "mobilenet_v2")
     network = {"name": "smp:unet/mobilenet_v2", "weights": weights}
     pretrained = {"method": "supervised", "variant": "pretrained", "backbone": network}
     common = {**COMMON, "size": [32, 32]}
