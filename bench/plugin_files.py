@@ -7,52 +7,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
-
-from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
+from typing import Any, NoReturn
 
 from bench import hashing
 from bench.api import DatasetFactory
-from bench.errors import BenchError, cut, one_line, shown
+from bench.errors import BenchError, cut, shown
 from bench.metrics.case_metric import CaseMetric
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-
-class Requirements(TypedDict, total=False):
-    """What a method needs of a data set; the field `requires` of its card."""
-
-    tasks: list[str]
-    ndim: list[int]
-    classes: int
-    networks: list[str]
-    unlabelled: bool
-    normals: bool
-    whole_masks: bool  # no pixel without a class
-
-
-class CardFields(TypedDict, total=False):
-    """The fields of a card that are read; others may stand beside them."""
-
-    title: str
-    role: str
-    family: str
-    paper: str
-    year: int
-    summary: str
-    warning: str
-    requires: Requirements
-    precisions: list[Literal["float32", "bfloat16"]]  # what its training can be computed in
-    targets: list[Literal["classes", "regions"]]  # what it can give probabilities of
-    files: list[str]
-    published_steps: dict[str, int]
-    resources: dict[str, Any]
-    verified: dict[str, Any]
-    deviations: dict[str, Any]
+from bench.plugin_checks.card import checked_card
+from bench.plugin_checks.process_state import process_state_kept
 
 
 def load_plugin(file: Path) -> ModuleType:
@@ -70,7 +34,7 @@ def load_plugin(file: Path) -> ModuleType:
         raise BenchError(f"plug-in {file} given; expected a Python file; give its path")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        with _exit_refused():
+        with _exit_refused(), process_state_kept():
             spec.loader.exec_module(module)
     except KeyboardInterrupt:
         del sys.modules[name]
@@ -99,8 +63,12 @@ def _exit_refused() -> Iterator[None]:
 
 
 def in_short(problem: BaseException) -> str:
-    """An exception in one line."""
-    return cut(f"{type(problem).__name__}: {problem}")
+    """An exception in one line; some raise another one when they are asked for their words."""
+    name = type(problem).__name__
+    try:
+        return cut(f"{name}: {problem}")
+    except Exception:
+        return cut(name)
 
 
 def named_plugin(name: str, code: str, plugins: Sequence[Path]) -> Path:
@@ -138,7 +106,15 @@ def card_of(module: ModuleType, file: Path) -> dict[str, Any]:
     config = module.Config
     if not isinstance(config, type) or not issubclass(config, BaseModel):
         raise _bad_plugin(file, "Config", config, "a class derived from pydantic.BaseModel")
-    return {"summary": "", **checked_card(module.CARD, f"plug-in {file}")}
+    card = checked_card(module.CARD, f"plug-in {file}")
+    strangers = [key for key in card.get("files", []) if key not in config.model_fields]
+    if strangers:
+        raise _bad_plugin(file, "CARD['files']", strangers, "names of settings of its Config")
+    for name in ("SHORT_FORM", "DEFAULTS_3D"):
+        defaults = getattr(module, name, {})
+        if not isinstance(defaults, dict) or not set(defaults) <= set(config.model_fields):
+            raise _bad_plugin(file, name, defaults, "a dictionary of settings of its Config")
+    return {"summary": "", **card}
 
 
 def _bad_plugin(file: Path, name: str, given: object, expected: str) -> BenchError:
@@ -146,28 +122,6 @@ def _bad_plugin(file: Path, name: str, given: object, expected: str) -> BenchErr
         f"plug-in {file}: {name} = {shown(given)} given; expected {expected}; "
         "see docs/add_a_method.md"
     )
-
-
-def checked_card(card: Any, name: str) -> dict[str, Any]:
-    """A card whose known fields have the types that are read from them. Raises BenchError."""
-    from pydantic import ValidationError
-
-    if not isinstance(card, dict) or not all(isinstance(key, str) for key in card):
-        raise BenchError(
-            f"{name}: CARD = {shown(card)} given; expected a dictionary; see docs/add_a_method.md"
-        )
-    try:
-        _card_adapter().validate_python(card, strict=True)
-    except ValidationError as problem:
-        raise BenchError(f"{name}: CARD: {one_line(problem)}") from None
-    return card
-
-
-@lru_cache(maxsize=1)
-def _card_adapter() -> TypeAdapter[CardFields]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(CardFields)
 
 
 def factories_of(module: ModuleType) -> dict[str, DatasetFactory]:

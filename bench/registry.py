@@ -20,10 +20,11 @@ from typing import Any
 
 from bench import hashing, plugin_files
 from bench.api import Card, Dataset, DatasetFactory, Method, Spec, Task
-from bench.errors import BenchError, one_line, shown
+from bench.errors import BenchError, shown
 from bench.metrics import built_in
 from bench.metrics.case_metric import CaseMetric
 from bench.outside.dataset import checked_dataset
+from bench.plugin_checks.settings import resolved_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ROOT / "methods"
@@ -63,8 +64,6 @@ class MethodInfo:
 
         These may differ in 3D and in runs of few steps. Raises BenchError that names bad keys.
         """
-        from pydantic import ValidationError
-
         if self.broken:
             return values
         part = self._part("config")
@@ -73,10 +72,7 @@ class MethodInfo:
             given = {**getattr(part, "SHORT_FORM", {}), **given}
         if ndim == 3:
             given = {**getattr(part, "DEFAULTS_3D", {}), **given}
-        try:
-            resolved: dict[str, Any] = part.Config(**given).model_dump(mode="json")
-        except ValidationError as problem:
-            raise BenchError(f"config of method {self.name}: {one_line(problem)}") from None
+        resolved = resolved_settings(part.Config, given, self.name)
         for name, value in values.items():
             if _is_other_kind(value, resolved.get(name, value)):
                 raise BenchError(

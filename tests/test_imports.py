@@ -19,7 +19,7 @@ FILES = sorted(
 ORDER = (
     ("errors", "api"),
     ("hashing", "names", "files", "metrics", "stats", "download"),
-    ("cell_records",),
+    ("cell_records", "plugin_checks"),
     ("cell_folder", "plugin_files"),
     ("outside",),
     ("store", "registry", "data"),
