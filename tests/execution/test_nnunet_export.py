@@ -104,3 +104,18 @@ def test_an_export_that_fails_leaves_nothing_and_can_be_asked_for_again(tmp_path
     tiny = Tiny("tiny", None)
     write_nnunet(tiny, drawn(tiny), 0, 2, target)
     assert [folder.name for folder in target.parent.iterdir()] == ["Dataset101_tiny"]
+
+
+def test_places_that_cannot_be_written_are_named_as_they_were_given(tmp_path: Path) -> None:
+    """The message named a hidden folder beside it, and called a broken link no folder."""
+    tiny = Tiny("tiny", None)
+    link = tmp_path / "Dataset101_link"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BenchError, match="is there already; give another number"):
+        write_nnunet(tiny, drawn(tiny), 0, 2, link)
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path / "file" / "Dataset101_x", tmp_path / f"Dataset101_{'x' * 300}"):
+        with pytest.raises(BenchError, match="given; it cannot be written") as caught:
+            write_nnunet(tiny, drawn(tiny), 0, 2, place)
+        assert "Dataset101_x" in str(caught.value)
+        assert "/." not in str(caught.value)

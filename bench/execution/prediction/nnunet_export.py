@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.api import IGNORED, Card, Dataset, RawCase, Record
 from bench.data import geometry
-from bench.errors import BenchError
+from bench.errors import BenchError, cut
 from bench.execution.prediction.export import nifti_image
 from bench.files import csv_text, hosts
 from bench.names import file_name
@@ -31,15 +31,28 @@ def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, tar
     The folder is there once it is whole. Raises BenchError for a folder that nnU-Net would not find
     or that is there, for ids that are no file names, and where the draw does not exist.
     """
-    _check_target(target)
+    try:
+        _check_target(target)
+    except OSError as problem:  # such as too long a name
+        raise _unwritable(target, problem) from None
     patients = _labelled_patients(drawn, subset, labelled)
     by_id = {record.id: record for record in dataset.records()}
     training = [by_id[case] for case in drawn.train if drawn.groups[case] in patients]
     test = [by_id[case] for case in drawn.test]
     _check_names([*training, *test])
-    with _part_of(target) as part:
-        _write_cases(dataset, training, test, part)
+    try:
+        with _part_of(target) as part:
+            _write_cases(dataset, training, test, part)
+    except OSError as problem:
+        raise _unwritable(target, problem) from None
     return f"{target}: {len(training)} training and {len(test)} test cases for nnU-Net"
+
+
+def _unwritable(target: Path, problem: OSError) -> BenchError:
+    return BenchError(
+        f"--nnunet {cut(str(target))} given; it cannot be written ({problem.strerror}); "
+        "free the disk or give another place"
+    )
 
 
 @contextmanager
@@ -78,7 +91,7 @@ def _check_target(target: Path) -> None:
             f"--nnunet {target} given; expected a folder such as nnUNet_raw/Dataset101_acdc4; "
             "rename it"
         )
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise BenchError(f"--nnunet {target} given; it is there already; give another number")
 
 
