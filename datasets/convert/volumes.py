@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataProblem, cut
+from datasets.convert.itk_header import check_data, read_header
 from datasets.convert.targets import (
     MOST_CLASSES,
     Asked,
@@ -242,6 +243,7 @@ def _read_itk(path: Path) -> tuple[NDArray[Any], StoredGrid, Mapping[str, str]]:
             "pip install 'scarcebench[convert]'"
         ) from None
     with naming_file(path):
+        header = read_header(path)
         image: Any = SimpleITK.ReadImage(str(path))
         voxels = SimpleITK.GetArrayFromImage(image).T
         keys = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
@@ -252,11 +254,15 @@ def _read_itk(path: Path) -> tuple[NDArray[Any], StoredGrid, Mapping[str, str]]:
             "expected a volume of single values; save each channel, or segments that do not "
             "overlap, as one volume"
         )
+    if np.iscomplexobj(voxels):
+        raise DataProblem(f"{path}: complex values; expected real ones; save the magnitude")
+    check_data(header, voxels)
     directions = np.array(image.GetDirection()).reshape(3, 3)
     affine = np.eye(4)
     affine[:3, :3] = directions * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    return voxels, StoredGrid(voxels.shape, False, LPS_TO_RAS @ affine), keys
+    grid = StoredGrid(voxels.shape, False, LPS_TO_RAS @ affine, header.is_oriented)
+    return voxels, grid, keys
 
 
 def _segment_names(path: Path, keys: Mapping[str, str]) -> dict[int, str]:
