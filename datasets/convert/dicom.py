@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, DataProblem
+from datasets.convert.dicom_tags import refuse_odd_slices, refuse_other_series
 from datasets.convert.targets import (
     Asked,
     Converted,
@@ -72,6 +73,8 @@ def _refuse_loose_files(source: Path) -> None:
 def _read_case(folder: Path, names: list[str]) -> VolumeCase:
     """A series and its segments; names of segments that are new are added to `names`."""
     series, segmentation = _sort_files(folder)
+    refuse_odd_slices(folder, series)
+    refuse_other_series(folder, series, segmentation)
     volume = _volume_of(folder, series)
     label = _label_of(folder, segmentation, volume, names)
     affine = LPS_TO_RAS @ volume.affine
