@@ -94,7 +94,7 @@ def test_every_command_that_is_shown_is_understood(
 
 def test_what_a_method_needs_to_know_is_documented() -> None:
     from bench.api import Spec
-    from bench.plugin_files import CardFields, Requirements
+    from bench.plugin_checks.card import CardFields, Requirements
     from methods import schedules
 
     page = (ROOT / "docs" / "add_a_method.md").read_text()
