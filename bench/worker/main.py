@@ -25,7 +25,6 @@ from bench.cell_folder import CellFolder
 from bench.cell_records import CellCost, CellJob, CellResult
 from bench.data import cache
 from bench.data.index import Index, read_index
-from bench.errors import NotFiniteError
 from bench.files.records import flush_all
 from bench.worker import held_out, samples
 from bench.worker.checkpoints import Checkpoints
@@ -281,11 +280,11 @@ def _write_pseudo_healthy_images(training: Training) -> None:
     for batch in given.split(batch_of(predictor.spec.size)):
         batches.append(method.normalise(batch).float().cpu().numpy())
     images = np.concatenate(batches)
-    if images.shape != tuple(given.shape) or not np.isfinite(images).all():
-        raise NotFiniteError(
-            f"normalise returned shape {images.shape}; "
-            f"expected {tuple(given.shape)} and only finite values"
+    if images.shape != tuple(given.shape):
+        raise ValueError(
+            f"normalise returned shape {images.shape}; expected {tuple(given.shape)} (B C H W)"
         )
+    samples.check_values(images, "normalise returned images")
     ids = [entry.id for entry, _ in cases]
     pixels = samples.eight_bits(images)
     np.savez_compressed(training.folder.pseudo_healthy_images, ids=ids, images=pixels)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from bench.api import Case, Spec
 from bench.errors import NotFiniteError
 
+TOLERANCE = 1e-3  # by which rounding may take a value out of [0, 1]
+
 
 def check(cases: Sequence[Case], count: int, spec: Spec, classes: int, labels: int) -> None:
     """Raise ValueError or NotFiniteError where synthetic cases are not what was asked for.
@@ -26,9 +28,24 @@ def check(cases: Sequence[Case], count: int, spec: Spec, classes: int, labels: i
             raise ValueError(
                 f"synthesise gave an image of shape {case.image.shape}; expected {shape} (C *S)"
             )
-        if not np.isfinite(case.image).all():
-            raise NotFiniteError("synthesise gave an image with values that are NaN or infinite")
+        check_values(case.image, "synthesise gave an image")
         _check_labels(case, spec, classes, labels)
+
+
+def check_values(images: NDArray[np.float32], given: str) -> None:
+    """Raise ValueError or NotFiniteError for values that eight bits would not hold as they are.
+
+    `given` says in a message where the images come from.
+    """
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"{given} of {images.dtype}; expected float32 in [0, 1]")
+    if not np.isfinite(images).all():
+        raise NotFiniteError(f"{given} with values that are NaN or infinite")
+    if images.min() < -TOLERANCE or images.max() > 1 + TOLERANCE:
+        raise ValueError(
+            f"{given} with values from {images.min():.3g} to {images.max():.3g}; "
+            "expected values in [0, 1]"
+        )
 
 
 def _check_labels(case: Case, spec: Spec, classes: int, labels: int) -> None:

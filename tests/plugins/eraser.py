@@ -36,6 +36,8 @@ class Eraser:
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         if self.config.mode == "identity":
             return images
+        if self.config.mode == "8 bits":
+            return 255 * images
         middle = images.flatten(1).median(1).values.view(-1, 1, 1, 1)
         return torch.where(images > self.level, middle, images)
 

@@ -172,3 +172,15 @@ def test_no_other_method_is_drawn_so() -> None:
     masks = np.zeros((1, 16, 16), np.uint8)
     with pytest.raises(BenchError, match=r"eraser made no pseudo-healthy images; it needs"):
         inpaint_test_images(images, masks, "eraser", {"mode": "erase"})
+
+
+def test_images_that_eight_bits_do_not_hold_fail_the_run(tmp_path: Path) -> None:
+    """They became white without a word, and were scored."""
+    store = Store(tmp_path / "out")
+    entry = {"method": "eraser", "config": {"mode": "8 bits"}}
+    suite = make_suite(methods=["threshold", entry], subsets=1)
+    assert tiny_bench.run(suite, store, PLUGINS, workers=1).failed > 0
+    key = tiny_bench.planned(store, method="eraser")[0].key
+    failure = store.cell(key).read_failure()
+    assert failure is not None
+    assert "normalise returned images with values from" in failure.message

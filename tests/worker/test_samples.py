@@ -31,6 +31,10 @@ def test_images_are_kept_in_8_bits(tmp_path: Path) -> None:
     [
         ({"image": np.zeros((1, 4, 5), np.float32)}, r"image of shape \(1, 4, 5\)"),
         ({"image": np.full((1, 4, 4), np.nan, np.float32)}, "NaN or infinite"),
+        ({"image": np.full((1, 4, 4), 255, np.uint8)}, "image of uint8; expected float32 in"),
+        ({"image": np.full((1, 4, 4), 0.5j, np.complex64)}, "image of complex64"),
+        ({"image": np.full((1, 4, 4), 255, np.float32)}, "values from 255 to 255"),
+        ({"image": np.full((1, 4, 4), -1, np.float32)}, "values from -1 to -1"),
         ({"mask": np.zeros((4, 5), np.int64)}, r"mask of shape \(4, 5\)"),
         ({"mask": np.full((4, 4), 200)}, "values other than the classes 0 to 1"),
         ({"mask": np.full((4, 4), 0.5)}, "values other than the classes 0 to 1"),
@@ -39,7 +43,10 @@ def test_images_are_kept_in_8_bits(tmp_path: Path) -> None:
     ],
 )
 def test_odd_cases_are_refused(change: dict[str, Any], message: str) -> None:
-    """NaN became black images without a word, and an odd label ended every later command."""
+    """NaN became black images without a word, and an odd label ended every later command.
+
+    Values beyond [0, 1], such as those of 8 bits, became white or black.
+    """
     case: Any = replace(GOOD, **change)
     with pytest.raises((ValueError, ArithmeticError), match=message):
         samples.check([GOOD, case], 2, SPEC, classes=2, labels=2)
