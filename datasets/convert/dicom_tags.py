@@ -11,7 +11,7 @@ from bench.errors import DataProblem
 
 
 def refuse_odd_slices(folder: Path, series: Sequence[Any]) -> None:
-    """Raise DataProblem for slices of several patients, inverted ones, and an odd rescale."""
+    """Raise DataProblem for slices of several patients, inverted, cut or oddly rescaled ones."""
     patients = sorted({str(file.get("PatientID", "")) for file in series})
     if len(patients) > 1:
         raise DataProblem(
@@ -23,6 +23,13 @@ def refuse_odd_slices(folder: Path, series: Sequence[Any]) -> None:
             f"{folder}: MONOCHROME1, in which high values are dark; expected MONOCHROME2; convert "
             "the slices"
         )
+    for file in series:
+        held, expected = _pixel_bytes(file)
+        if held not in (expected, expected + expected % 2):  # padded to an even length
+            raise DataProblem(
+                f"{folder}: {held} bytes of pixels in a slice; expected {expected} from its rows, "
+                "columns and bits; fetch the series again"
+            )
     pairs = [(file.get("RescaleSlope"), file.get("RescaleIntercept")) for file in series]
     for slope, intercept in pairs:
         numbers = [_number(value) for value in (slope, intercept) if value is not None]
@@ -38,6 +45,18 @@ def refuse_odd_slices(folder: Path, series: Sequence[Any]) -> None:
             f"{folder}: {lacking} of {len(pairs)} slices without rescale slope and intercept, so "
             "their values have no unit; expected both in each slice; fetch the series again"
         )
+
+
+def _pixel_bytes(file: Any) -> tuple[int, int]:
+    """How long the pixels of a slice are, and should be; compressed ones have no set length."""
+    pixels = file.get("PixelData")
+    meta = getattr(file, "file_meta", None) or {}
+    syntax = meta.get("TransferSyntaxUID")
+    if pixels is None or (syntax is not None and syntax.is_compressed):
+        return 0, 0
+    bits = file.get("BitsAllocated", 0) * file.get("SamplesPerPixel", 1)
+    rows = int(file.get("Rows", 0)) * int(file.get("NumberOfFrames", 1))
+    return len(pixels), rows * int(file.get("Columns", 0)) * bits // 8
 
 
 def _number(value: Any) -> float:

@@ -48,6 +48,22 @@ def test_slices_whose_values_mean_something_else(changes: dict[str, Any], words:
         refuse_odd_slices(FOLDER, [file(), file(**changes)])
 
 
+SQUARE = {"Rows": 3, "Columns": 3, "BitsAllocated": 8}
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_slices_whose_rows_are_not_those_of_their_pixels(rows: int) -> None:
+    """With fewer rows than pixels the rest was left out without a word."""
+    odd = {**SQUARE, "Rows": rows, "PixelData": bytes(9)}
+    with pytest.raises(DataProblem, match=f"9 bytes of pixels in a slice; expected {3 * rows} "):
+        refuse_odd_slices(FOLDER, [file(**odd)])
+
+
+@pytest.mark.parametrize("length", [9, 10])
+def test_pixels_may_be_padded_to_an_even_length(length: int) -> None:
+    refuse_odd_slices(FOLDER, [file(**SQUARE, PixelData=bytes(length))])
+
+
 def test_slices_that_are_taken() -> None:
     refuse_odd_slices(FOLDER, [file(), file(RescaleSlope=2.0)])  # PET has one for each slice
     bare = {"Modality": "MR", "RescaleSlope": None, "RescaleIntercept": None}
