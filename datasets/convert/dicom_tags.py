@@ -23,13 +23,7 @@ def refuse_odd_slices(folder: Path, series: Sequence[Any]) -> None:
             f"{folder}: MONOCHROME1, in which high values are dark; expected MONOCHROME2; convert "
             "the slices"
         )
-    for file in series:
-        held, expected = _pixel_bytes(file)
-        if held not in (expected, expected + expected % 2):  # padded to an even length
-            raise DataProblem(
-                f"{folder}: {held} bytes of pixels in a slice; expected {expected} from its rows, "
-                "columns and bits; fetch the series again"
-            )
+    _refuse_cut_slices(folder, series)
     pairs = [(file.get("RescaleSlope"), file.get("RescaleIntercept")) for file in series]
     for slope, intercept in pairs:
         numbers = [_number(value) for value in (slope, intercept) if value is not None]
@@ -45,6 +39,17 @@ def refuse_odd_slices(folder: Path, series: Sequence[Any]) -> None:
             f"{folder}: {lacking} of {len(pairs)} slices without rescale slope and intercept, so "
             "their values have no unit; expected both in each slice; fetch the series again"
         )
+
+
+def _refuse_cut_slices(folder: Path, series: Sequence[Any]) -> None:
+    """Raise DataProblem for a slice whose pixels are more or fewer than its tags say."""
+    for file in series:
+        held, expected = _pixel_bytes(file)
+        if held not in (expected, expected + expected % 2):  # padded to an even length
+            raise DataProblem(
+                f"{folder}: {held} bytes of pixels in a slice; expected {expected} from its rows, "
+                "columns and bits; fetch the series again"
+            )
 
 
 def _pixel_bytes(file: Any) -> tuple[int, int]:
