@@ -102,16 +102,15 @@ def interval_text(lo: float | None, hi: float | None, digits: int) -> str:
 
 
 def _bound_text(bound: float, digits: int) -> str:
-    """A bound with up to two more decimals where it would read as zero without being it.
+    """A bound, with one or two more decimals where these show on which side of zero it lies.
 
-    On which side of zero a bound lies says whether a difference is resolved.
+    That decides whether a difference is resolved.
     """
-    text = signed_text(bound, digits)
-    for more in (1, 2):
-        if bound == 0 or float(text.replace(MINUS, "-")) != 0:
-            break
-        text = signed_text(bound, digits + more)
-    return text
+    for shown in range(digits, digits + 3):
+        text = signed_text(bound, shown)
+        if float(text.replace(MINUS, "-")) != 0:
+            return text
+    return signed_text(bound, digits)
 
 
 def with_minus(text: str) -> str:

@@ -15,7 +15,7 @@ from reports.wording import interval_text
         (-0.2, -0.003, "[−0.20, −0.003]"),
         (0.0, 0.25, "[0.00, +0.25]"),
         (-0.004, 0.006, "[−0.004, +0.01]"),
-        (0.00001, 0.25, "[0.0000, +0.25]"),
+        (0.00001, 0.25, "[0.00, +0.25]"),
     ],
 )
 def test_a_bound_near_zero_shows_on_which_side_it_lies(lo: float, hi: float, text: str) -> None:
