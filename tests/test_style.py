@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,16 @@ def test_this_repository_keeps_the_rules() -> None:
 def test_records_are_not_reached_into_by_strings() -> None:
     limit = style.SUBSCRIPTS_PER_1000_LINES
     assert style.subscripts_per_1000_lines(style.ROOT / "bench") <= limit
+
+
+TOP_LEVEL = {"bench", "boards", "datasets", "docs", "methods", "reports", "suites", "templates"}
+
+
+def test_no_folder_of_results_lies_in_the_repository() -> None:
+    """One that a trial run had left beside the code was committed with it."""
+    if not (style.ROOT / ".git").exists():
+        pytest.skip("no checkout of git")
+    command = ["git", "-C", str(style.ROOT), "ls-files"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    folders = {file.partition("/")[0] for file in listed if "/" in file}
+    assert {name for name in folders if not name.startswith(".")} == TOP_LEVEL | {"tests"}

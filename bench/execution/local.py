@@ -105,7 +105,7 @@ class LocalExecutor:
         card = self.places.take(folder, needs)
         if card is not None:
             environment[VISIBLE] = card
-        with ctrl_c_waits():  # a worker that is half started prints a traceback, and is not known
+        with ctrl_c_waits():  # until the worker is known, so that it is ended
             try:
                 process = started_process(work, str(folder), environment)
             except (OSError, EOFError) as problem:
@@ -173,8 +173,9 @@ def started_process(target: Callable[..., None], *words: object) -> ForkServerPr
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     process = context.Process(target=target, args=words, daemon=True)
-    _start_server()
-    process.start()
+    with ctrl_c_waits():  # a process that is half started prints a traceback
+        _start_server()
+        process.start()
     return process
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.errors import BenchError
 
+AS_TORCH_BEGINS = (None, "cpu", True)  # None: float32, as torch is not imported yet
 ADVICE = "methods beside it would be trained otherwise; do that in 'fit'"
 
 
@@ -25,7 +26,9 @@ def process_state_kept() -> Iterator[None]:
     numpy: Any = sys.modules.get("numpy")
     drawn = numpy.random.get_state() if numpy else None
     torch: Any = sys.modules.get("torch")
-    before = _torch_state(torch) if torch else ()
+    torch_numbers = torch.random.get_rng_state() if torch else None
+    threads = torch.get_num_threads() if torch else 0
+    arithmetic = _arithmetic(torch) if torch else AS_TORCH_BEGINS
     try:
         yield
     finally:
@@ -34,16 +37,12 @@ def process_state_kept() -> Iterator[None]:
         if numpy:
             numpy.random.set_state(drawn)
         if torch:
-            torch.random.set_rng_state(before[0])
-            if torch.get_num_threads() != before[1]:
-                torch.set_num_threads(before[1])
-    _refuse_other_arithmetic(before[2:])
-
-
-def _torch_state(torch: Any) -> tuple[Any, ...]:
-    """The random numbers and threads of torch, and how it computes."""
-    numbers = torch.random.get_rng_state()
-    return (numbers, torch.get_num_threads(), *_arithmetic(torch))
+            torch.random.set_rng_state(torch_numbers)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+        changed = _put_back(arithmetic)
+    if changed:
+        raise BenchError(f"it changes torch, {changed}; {ADVICE}")
 
 
 def _arithmetic(torch: Any) -> tuple[Any, ...]:
@@ -51,20 +50,21 @@ def _arithmetic(torch: Any) -> tuple[Any, ...]:
     return torch.get_default_dtype(), str(torch.get_default_device()), torch.is_grad_enabled()
 
 
-def _refuse_other_arithmetic(before: tuple[Any, ...]) -> None:
+def _put_back(expected: tuple[Any, ...]) -> str:
+    """Let torch compute as expected again; returns what was changed, or an empty text."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
-        return
-    expected = before or (torch.float32, "cpu", True)  # as torch begins
+        return ""
+    if expected == AS_TORCH_BEGINS:
+        expected = (torch.float32, *AS_TORCH_BEGINS[1:])
     dtype, device, gradients = _arithmetic(torch)
     if (dtype, device, gradients) == expected:
-        return
+        return ""
     torch.set_default_dtype(expected[0])
     torch.set_default_device(expected[1])
     torch.set_grad_enabled(expected[2])
-    changed = f"its default type to {dtype}"
     if device != expected[1]:
-        changed = f"its default device to {device}"
-    elif gradients != expected[2]:
-        changed = "its computing of gradients"
-    raise BenchError(f"it changes torch, {changed}; {ADVICE}")
+        return f"its default device to {device}"
+    if gradients != expected[2]:
+        return "its computing of gradients"
+    return f"its default type to {dtype}"

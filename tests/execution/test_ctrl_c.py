@@ -121,3 +121,22 @@ def test_ctrl_c_while_a_worker_starts_waits_until_it_is_known(
         signal.signal(signal.SIGINT, before)
     assert started == ["whole"]
     assert executor.running() == [tmp_path / "cell"]
+
+
+def test_ctrl_c_while_a_process_starts_waits_until_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is started for: cells, or the images that a worker judges."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    started: list[str] = []
+
+    def interrupted_start(process: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        started.append("whole")
+
+    monkeypatch.setattr(local, "_start_server", lambda: None)
+    monkeypatch.setattr(local.ForkServerProcess, "start", interrupted_start)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            local.started_process(print)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started == ["whole"]

@@ -153,3 +153,12 @@ def test_an_import_that_changes_how_torch_computes_is_refused(
     assert torch.get_default_dtype() == torch.float32
     assert str(torch.get_default_device()) == "cpu"
     assert torch.is_grad_enabled()
+
+
+def test_an_import_that_fails_leaves_torch_as_it_was(tmp_path: Path) -> None:
+    """What it had changed before it failed held for all methods after it."""
+    lines = ("torch.set_default_dtype(torch.float64)", "raise ImportError('x')")
+    broken = registry.method("mine", [plugin(tmp_path, *lines)]).broken
+    assert broken is not None
+    assert "ImportError: x" in broken
+    assert torch.get_default_dtype() == torch.float32
