@@ -112,9 +112,15 @@ class BackboneMethod:
 def optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
     """SGD with momentum 0.9, or Adam."""
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.Adam(
+            parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
     return torch.optim.SGD(
-        parameters, config.learning_rate, momentum=0.9, weight_decay=config.weight_decay
+        parameters,
+        config.learning_rate,
+        momentum=0.9,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 

@@ -80,10 +80,14 @@ class AdversarialTraining:
         self.reconstructor = reconstructor
         self.critic = build_critic(run, config) if normals and config.critic_weight else None
         makers = [*generator.parameters(), *reconstructor.parameters()]
-        self.maker_adam = torch.optim.Adam(makers, betas=(0.9, 0.99))
-        self.student_adam = torch.optim.Adam(self.student.parameters(), betas=(0.9, 0.99))
+        self.maker_adam = torch.optim.Adam(makers, betas=(0.9, 0.99), fused=True)
+        self.student_adam = torch.optim.Adam(
+            self.student.parameters(), betas=(0.9, 0.99), fused=True
+        )
         if self.critic is not None:
-            self.critic_adam = torch.optim.Adam(self.critic.parameters(), betas=(0.0, 0.9))
+            self.critic_adam = torch.optim.Adam(
+                self.critic.parameters(), betas=(0.0, 0.9), fused=True
+            )
         hidden_size = config.unlabelled_batch_size if hidden else 0
         normal_size = config.batch_size + hidden_size  # as many as there are images with G(x)
         self.has_hidden = bool(hidden)

@@ -67,7 +67,7 @@ class AdversarialTraining:
 
 def build_adam(network: nn.Module, rate: float, lazy: float = 1.0) -> torch.optim.Adam:
     """Adam without momentum; `lazy` is the share of its steps that are not regularisation."""
-    return torch.optim.Adam(network.parameters(), rate * lazy, (0.0, 0.99**lazy), 1e-8)
+    return torch.optim.Adam(network.parameters(), rate * lazy, (0.0, 0.99**lazy), 1e-8, fused=True)
 
 
 def seeded_generator(seed: int, number: int) -> torch.Generator:
