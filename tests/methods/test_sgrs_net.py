@@ -379,7 +379,7 @@ def test_long_runs_have_the_released_form(steps: int, ndim: int) -> None:
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_short_runs_have_a_falling_rate_and_a_ramp_to_the_end(ndim: int) -> None:
+def test_short_runs_have_the_short_form(ndim: int) -> None:
     """The ramp ends at 1 and is not there at 40% of the run: exp(-5 (1 - 0.4)^2) = 0.165."""
     info = registry.method("sgrs_net")
     config = Config(**info.config({}, ndim, 150))
@@ -387,19 +387,28 @@ def test_short_runs_have_a_falling_rate_and_a_ramp_to_the_end(ndim: int) -> None
     assert config.learning_rate_schedule == "poly"
     ramp = [sigmoid_ramp(t / 150, config.ramp_end, config.ramp_stairs) for t in (0, 60, 150)]
     assert ramp == pytest.approx([math.exp(-5), math.exp(-1.8), 1])
-    changed = {"learning_rate_schedule", "ramp_end"}
+    assert (config.recipe, config.weight) == ("described", 0.3)
+    changed = {"learning_rate_schedule", "ramp_end", "recipe", "weight"}
     released = info.config({}, ndim)
     assert {key for key, value in config if value != released[key]} == changed
 
 
-def test_a_suite_may_still_ask_for_the_released_schedule_in_a_short_run() -> None:
+def test_a_suite_may_still_ask_for_the_released_form_in_a_short_run() -> None:
     info = registry.method("sgrs_net")
-    config = info.config({"learning_rate_schedule": "constant", "ramp_end": 0.4}, 2, 150)
-    assert config == info.config({})
+    schedules = {"learning_rate_schedule": "constant", "ramp_end": 0.4}
+    released = {**schedules, "recipe": "released", "weight": 1.0}
+    assert info.config(released, 2, 150) == info.config({})
 
 
-def test_defaults_are_the_released_recipe() -> None:
-    config = Config()
+def test_noise_is_a_tenth_of_the_contrast_of_z_scored_volumes_and_of_images() -> None:
+    """The release z-scores its volumes; images lie in [0, 1] and vary about a fifth as much."""
+    info = registry.method("sgrs_net")
+    assert info.config({}, 3)["noise"] == 0.1
+    assert info.config({}, 2)["noise"] == 0.02
+
+
+def test_defaults_in_3d_are_the_released_recipe() -> None:
+    config = Config(**registry.method("sgrs_net").config({}, 3))
     assert (config.unsure, config.label_smoothing, config.dice_smoothing, config.mix) == (
         0.425,
         0.2,

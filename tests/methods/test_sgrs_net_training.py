@@ -20,7 +20,7 @@ from methods.sgrs_net.losses import find_regions, mix_images, region_cross_entro
 from methods.sgrs_net.method import SGRSNet, update_teacher
 from methods.training import labelled_batches, unlabelled_batches
 
-SMALL: dict[str, Any] = {"batch_size": 2, "unlabelled_batch_size": 3}
+SMALL: dict[str, Any] = {"batch_size": 2, "unlabelled_batch_size": 3, "noise": 0.1}
 VOLUMES = Spec("segmentation", 3, 1, 2, (16, 16, 16), None, False)
 
 
@@ -106,7 +106,7 @@ def labels_of_first_step(
 
     monkeypatch.setattr("methods.sgrs_net.method.region_cross_entropy", spy)
     run = WatchedRun(toy_view().spec, 1, dropout=dropout)
-    trained(Config(**{"noise": 0.0, **SMALL, **changes}), run)
+    trained(Config(**{**SMALL, "noise": 0.0, **changes}), run)
     assert torch.equal(seen[0], seen[1])  # both views learn the same labels
     return seen[0], next(images for number, images in run.shown if number == 0)
 
@@ -319,7 +319,9 @@ def mean_teacher_on_two_views(view: TrainView, run: ToyRun) -> nn.Module:
     first = labelled_batches(view.fit, 2, run, "flips")
     second = unlabelled_batches(view.unlabelled, 3, run, "flips")
     student, teacher = run.backbone().train(), run.backbone().train()
-    optimiser = torch.optim.SGD(student.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(
+        student.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True
+    )
     torch.manual_seed(run.seed("dropout"))
     for step in range(run.steps):
         x, y = next(first)

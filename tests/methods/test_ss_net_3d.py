@@ -260,7 +260,9 @@ def dice_only(view: TrainView, run: ToyRun) -> nn.Module:
     first = labelled_batches(view.fit, 2, run, "flips")
     second = unlabelled_batches(view.unlabelled, 2, run, "flips")
     network = run.backbone().train()
-    optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(
+        network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True
+    )
     torch.manual_seed(run.seed("dropout"))
     for step in range(run.steps):
         x, y = next(first)

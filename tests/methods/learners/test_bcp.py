@@ -34,7 +34,9 @@ def test_its_first_phase_is_supervised_training_on_mixed_labels_bit_for_bit() ->
     run = StillRun(toy_view().spec, 2)
     labelled = labelled_batches(toy_view().fit, 2, run, "flips")
     network = run.backbone().train()
-    optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(
+        network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True
+    )
     torch.manual_seed(run.seed("dropout"))
     for _ in range(2):
         x, y = next(labelled)

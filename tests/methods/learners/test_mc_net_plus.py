@@ -31,7 +31,7 @@ def test_zero_weight_is_dice_of_three_decoders_bit_for_bit() -> None:
     levels = network.encode(images)  # type: ignore[operator]
     logits = [network.head(network.decode(levels)[-1]), *others(levels)]  # type: ignore[operator]
     parameters = [*network.parameters(), *others.parameters()]
-    optimiser = torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     losses = [dice_loss(one[:2].softmax(1), y) for one in logits]
     sum(losses, torch.zeros(())).backward()  # type: ignore[no-untyped-call]
     optimiser.step()

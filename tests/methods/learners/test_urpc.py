@@ -37,7 +37,7 @@ def test_zero_weight_is_supervised_training_of_four_scales_bit_for_bit() -> None
     maps = network.decode(network.encode(images))  # type: ignore[operator]
     scales = [network.head(maps[-1]), *heads(maps[:-1], (32, 32))]  # type: ignore[operator]
     parameters = [*network.parameters(), *heads.parameters()]
-    optimiser = torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     mean_loss([scale[:2] for scale in scales], y).backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     assert equal_parameters(method.network, network)

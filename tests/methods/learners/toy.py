@@ -69,7 +69,9 @@ def supervised(
     labelled = labelled_batches(view.fit, 2, run, "flips")
     unlabelled = unlabelled_batches(view.unlabelled, 2, run, "flips")
     network = run.backbone().train()
-    optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(
+        network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True
+    )
     for step in range(steps):
         x, y = next(labelled)
         logits = network(torch.cat([x, next(unlabelled)]))[: len(x)]
