@@ -416,7 +416,9 @@ class Visit:
             self.noise.append(f"request {request.url}")
 
     def hash(self) -> str:
-        return str(self.page.url).partition("#")[2]
+        """What the address says after the events that are due, such as those of a closed dialog."""
+        due = "new Promise(done => setTimeout(() => done(location.hash.slice(1))))"
+        return str(self.page.evaluate(due))
 
     def names(self, dataset: str = "dataset-0") -> list[str]:
         """The methods of the lines that are seen of one main table, from above."""

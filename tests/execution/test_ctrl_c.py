@@ -86,7 +86,7 @@ def test_ctrl_c_in_a_terminal_leaves_nothing_behind(
     assert wait_for(lambda: is_halfway(out) or driver.poll() is not None, 240)
     os.killpg(driver.pid, signal.SIGINT)
     _, said = driver.communicate(timeout=120)
-    assert driver.returncode == 130
+    assert driver.returncode == 130, said
     assert "Traceback" not in said and "KeyboardInterrupt" not in said
     last = said.strip().splitlines()[-1]
     assert last == "stopped; finished cells are kept; run the same command to go on"
@@ -140,3 +140,32 @@ def test_ctrl_c_while_a_process_starts_waits_until_it_has(monkeypatch: pytest.Mo
     finally:
         signal.signal(signal.SIGINT, before)
     assert started == ["whole"]
+
+
+def test_ctrl_c_while_the_server_starts_is_not_lost() -> None:
+    """Before each process starts, Ctrl-C was ignored for a moment, and the run went on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done: list[str] = []
+    try:
+        with pytest.raises(KeyboardInterrupt), local.ctrl_c_blocked():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("whole")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["whole"]
+
+
+def test_what_starts_while_ctrl_c_is_blocked_never_sees_it() -> None:
+    """A program that has forgotten all handlers, as one that was executed has."""
+    waits = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    says = "print('ready', flush=True); time.sleep(0.5); print('alive')"
+    with local.ctrl_c_blocked():
+        child = subprocess.Popen(
+            [sys.executable, "-c", waits + says], stdout=subprocess.PIPE, text=True
+        )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    child.send_signal(signal.SIGINT)
+    assert child.communicate(timeout=30)[0] == "alive\n"
