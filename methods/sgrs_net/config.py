@@ -33,8 +33,8 @@ class Config(TrainingConfig):
     label_smoothing: float = Field(default=0.2, ge=0, lt=1)
     dice_smoothing: float = Field(default=20, gt=0)
     mix: float = Field(default=0.75, gt=0)  # both parameters of the Beta that mixes images
-    # Standard deviation of the noise on images, cut at twice this. Images in [0, 1] vary about a
-    # fifth as much as the z-scored volumes of the release.
+    # Standard deviation of the noise on images, cut at twice this. Images in [0, 1] vary far
+    # less than the z-scored volumes of the release (docs/methods/sgrs_net.md#deviations).
     noise: float = Field(default=0.02, ge=0)
 
 

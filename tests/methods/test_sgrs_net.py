@@ -400,8 +400,8 @@ def test_a_suite_may_still_ask_for_the_released_form_in_a_short_run() -> None:
     assert info.config(released, 2, 150) == info.config({})
 
 
-def test_noise_is_a_tenth_of_the_contrast_of_z_scored_volumes_and_of_images() -> None:
-    """The release z-scores its volumes; images lie in [0, 1] and vary about a fifth as much."""
+def test_noise_is_that_of_the_release_on_volumes_and_less_on_images() -> None:
+    """The release z-scores its volumes; images lie in [0, 1] and vary far less."""
     info = registry.method("sgrs_net")
     assert info.config({}, 3)["noise"] == 0.1
     assert info.config({}, 2)["noise"] == 0.02
