@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import FrameType
@@ -200,6 +200,7 @@ def _start_server() -> None:
 
     While it imports torch it would print a traceback.
     """
+    resource_tracker.ensure_running()  # lets Ctrl-C through again once it has started
     with ctrl_c_blocked():
         _start_with_own_imports()
 
