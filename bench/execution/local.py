@@ -200,40 +200,23 @@ def _start_server() -> None:
 
     While it imports torch it would print a traceback.
     """
-    resource_tracker.ensure_running()  # lets Ctrl-C through again once it has started
     with ctrl_c_blocked():
         _start_with_own_imports()
 
 
 @contextmanager
 def ctrl_c_blocked() -> Iterator[None]:
-    """What this thread starts meanwhile never sees Ctrl-C; here it takes effect afterwards.
+    """What starts meanwhile, threads too, never sees Ctrl-C; here it takes effect afterwards.
 
     A terminal sends Ctrl-C to all processes. Were it ignored here too, a press would be lost.
     """
+    resource_tracker.ensure_running()  # once it has started, it lets Ctrl-C through again
     with ctrl_c_waits():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that are started meanwhile never see Ctrl-C, which a terminal sends to all.
-
-    Other threads may start them. Their parent, which sees it again afterwards, ends them. In a
-    thread nothing can be changed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

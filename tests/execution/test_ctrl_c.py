@@ -9,10 +9,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
+import distributed
 import pytest
 
 from bench.execution import local
+from bench.execution.engines import dask_clusters
 from bench.store import Store
 from tests.support.command_line import PLUGINS, ROOT, Command, suite_file
 from tests.support.tiny_bench import planned
@@ -155,6 +158,31 @@ def test_ctrl_c_while_the_server_starts_is_not_lost() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert done == ["whole"]
+
+
+def test_ctrl_c_while_a_cluster_of_dask_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was ignored for the seconds that a cluster takes to start, and the run went on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done: list[str] = []
+
+    class Cluster:
+        def __init__(self, **words: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("whole")
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *problem: object) -> None:
+            done.append("closed")
+
+    monkeypatch.setattr(distributed, "LocalCluster", Cluster)
+    try:
+        with pytest.raises(KeyboardInterrupt), dask_clusters.cluster_here(1):
+            done.append("used")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["whole", "closed"]
 
 
 def test_what_starts_while_ctrl_c_is_blocked_never_sees_it() -> None:

@@ -8,12 +8,12 @@ import shlex
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, cut
 from bench.execution.engines.queue_options import JOBS, expect_known, jobs_of
-from bench.execution.local import deaf_to_ctrl_c
+from bench.execution.local import ctrl_c_blocked
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -78,8 +78,8 @@ def cluster_here(workers: int) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": 0,
         "distributed.worker.memory.terminate": False,  # cells have processes of their own
     }
-    with dask.config.set(rules):
-        with deaf_to_ctrl_c():
+    with dask.config.set(rules), ExitStack() as stack:
+        with ctrl_c_blocked():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -89,8 +89,8 @@ def cluster_here(workers: int) -> Iterator[Any]:
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
-        with cluster:
-            yield cluster
+            stack.enter_context(cluster)
+        yield cluster
 
 
 def check_queue(queue: str, options: dict[str, Any]) -> None:
