@@ -216,4 +216,5 @@ def build_critic(run: Run, config: Config) -> Critic:
     """A critic for the images of the run, from a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed("critic"))
-        return Critic(run.spec.channels, config.critic_width).to(run.device)
+        critic = Critic(run.spec.channels, config.critic_width)
+    return critic.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -139,5 +139,6 @@ def critic_loss(
     between = (share * real + (1 - share) * fake).requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     steepness = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
-    loss: torch.Tensor = critic(fake).mean() - critic(real).mean() + penalty * steepness
-    return loss
+    scores = critic(torch.cat([fake, real]))  # without norm layers each image is judged by itself
+    distance: torch.Tensor = scores[: len(fake)].mean() - scores[len(fake) :].mean()
+    return distance + penalty * steepness

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from bench import registry
@@ -25,6 +25,7 @@ from bench.api import (
 )
 from bench.errors import BenchError
 from bench.testing import MethodContract, ToyRun, toy_view
+from bench.worker.shared_parts import save_state
 from methods.smile import adversarial
 from methods.smile.config import Config, space
 from methods.smile.method import METHOD, SMILE
@@ -311,7 +312,7 @@ def test_pseudo_healthy_images_are_images() -> None:
 
 def test_state_goes_through_a_file(tmp_path: Path) -> None:
     method, run = trained(**FAST, lesion_code="contrast")
-    save_file(method.state(), tmp_path / "model.safetensors")
+    save_state(method.state(), tmp_path / "model.safetensors")
     fresh = SMILE(method.config, method.spec)
     fresh.load(load_file(tmp_path / "model.safetensors"), run)
     images = torch.rand(2, 3, 32, 32)
