@@ -68,7 +68,7 @@ class MethodInfo:
             return values
         part = self._part("config")
         given = values
-        if steps is not None and self.has_short_form(steps):
+        if steps is not None and self.has_short_form(steps, ndim):
             given = {**getattr(part, "SHORT_FORM", {}), **given}
         if ndim == 3:
             given = {**getattr(part, "DEFAULTS_3D", {}), **given}
@@ -108,10 +108,11 @@ class MethodInfo:
             )
         self._part("config").space(trial)
 
-    def has_short_form(self, steps: int) -> bool:
+    def has_short_form(self, steps: int, ndim: int) -> bool:
         """Whether a run of so many steps is one for which the card names a short form."""
-        below: int = self.card.get("short_form", {}).get("below_steps", 0)
-        return steps < below
+        form = self.card.get("short_form", {})
+        below: int = form.get("below_steps", 0)
+        return steps < below and ndim in form.get("ndim", (2, 3))
 
     def published_steps(self, ndim: int) -> int | None:
         """How many steps the paper trains for in 2D or 3D, if the card says so."""

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import conv2d, pad
 
-BLUR = (0.1, 2.0)  # pixels: the range of standard deviations of a blur
-BLUR_RADIUS = 6  # pixels: three times the largest one
+# Standard deviations of a blur as shares of the shorter side: 0.1 to 2 pixels of the released 256.
+BLUR = (0.1 / 256, 2.0 / 256)
+BLUR_REACH = 3  # standard deviations, of the largest blur
 BOX_AREA = (0.02, 0.4)  # of a CutMix box, as a share of the image
 BOX_RATIO = (0.3, 1 / 0.3)  # its height over its width
 
@@ -40,9 +41,11 @@ def strong_view(
     jittered = change_brightness(images, jitter, generator)
     jittered = change_contrast(jittered, jitter, generator)
     images = torch.where(_chosen(images, jitter_probability, generator), jittered, images)
-    sigma = _uniform(images, *BLUR, generator).flatten()
+    side = min(images.shape[2:])
+    sigma = side * _uniform(images, *BLUR, generator).flatten()
+    radius = math.ceil(BLUR_REACH * side * BLUR[1])
     is_blurred = _chosen(images, blur_probability, generator)
-    return torch.where(is_blurred, blur(images, sigma), images)
+    return torch.where(is_blurred, blur(images, sigma, radius), images)
 
 
 def change_brightness(
@@ -61,14 +64,14 @@ def change_contrast(
     return (mean + (images - mean) * factors).clamp(0, 1)
 
 
-def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Each image (of B C H W) under a Gaussian of its own `sigma` (B), in pixels."""
+def blur(images: torch.Tensor, sigma: torch.Tensor, radius: int) -> torch.Tensor:
+    """Each image (of B C H W) under a Gaussian of its own `sigma` (B), cut at `radius` pixels."""
     batch, channels, height, width = images.shape
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=images.device)
+    offsets = torch.arange(-radius, radius + 1, device=images.device)
     kernels = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     planes = images.reshape(1, batch * channels, height, width)
-    planes = pad(planes, [BLUR_RADIUS] * 4, mode="replicate")
+    planes = pad(planes, [radius] * 4, mode="replicate")
     planes = conv2d(planes, kernels[:, None, :, None], groups=batch * channels)
     planes = conv2d(planes, kernels[:, None, None, :], groups=batch * channels)
     return planes.view_as(images)

@@ -281,7 +281,7 @@ def _cell_of(
         generator=role == "generator",
         pseudo_healthy=role == "normaliser",
         samples=suite.samples if role == "generator" else None,
-        short_form=contender.info.has_short_form(base.steps),
+        short_form=contender.info.has_short_form(base.steps, len(base.size)),
     )
 
 

@@ -174,7 +174,9 @@ def _short_form(card: Mapping[str, Any]) -> str:
     form = card.get("short_form")
     if not form:
         return ""
-    return f"Below {form['below_steps']:,} steps {form['text']}."
+    dimensions = " and ".join(f"{ndim}D" for ndim in form.get("ndim", ()))
+    where = f" in {dimensions}" if dimensions else ""
+    return f"Below {form['below_steps']:,} steps{where} {form['text']}."
 
 
 def published_numbers(suite: Suite, plugins: Sequence[Path] = ()) -> list[PublishedNumber]:

@@ -6,9 +6,14 @@ import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NotRequired,  # pydantic asks for it before Python 3.12
+)
 
-from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
+from typing_extensions import TypedDict
 
 from bench.errors import BenchError, one_line, shown
 
@@ -41,6 +46,7 @@ class ShortForm(TypedDict):
 
     below_steps: int
     text: str
+    ndim: NotRequired[list[Literal[2, 3]]]  # both, unless it says so
 
 
 class Quoted(TypedDict):

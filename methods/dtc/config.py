@@ -16,11 +16,17 @@ class Config(TrainingConfig):
     # steps: a tenth after 5/12 and 10/12 of the run; poly: (1 - t/T)^0.9
     learning_rate_schedule: Literal["steps", "poly"] = "steps"
     level_set_weight: float = Field(default=0.3, ge=0)  # of distances on labelled images
+    # Of the last pixel inside of a class. zero: 0, as released; inside: a distance like others.
+    inner_border: Literal["zero", "inside"] = "inside"
     # Weight of the agreement of both heads at the end of its ramp.
     consistency: float = Field(default=1.0, ge=0)
     ramp_end: float = Field(default=1.0, gt=0, le=1)
     ramp_stairs: int = Field(default=40, ge=1)
     steepness: float = Field(default=1500, gt=0)  # k of the mask sigmoid(-k z) of a level set
+
+
+# The release is for 3D, where a border of one voxel is thin.
+DEFAULTS_3D: dict[str, Any] = {"inner_border": "zero"}
 
 
 def space(trial: Any) -> Config:

@@ -44,20 +44,20 @@ def require_each_class(masks: Sequence[NDArray[np.int64]], spec: Spec) -> None:
         )
 
 
-def signed_distances(masks: torch.Tensor, classes: int) -> torch.Tensor:
+def signed_distances(masks: torch.Tensor, classes: int, zero_border: bool) -> torch.Tensor:
     """Targets of level sets (B K-1 *S) float32 of masks (B *S) on the host, eq. 2."""
     maps: list[NDArray[np.float32]] = []
     for mask in masks.numpy():
-        maps += [signed_distance(mask == label) for label in range(1, classes)]
+        maps += [signed_distance(mask == label, zero_border) for label in range(1, classes)]
     stacked = torch.from_numpy(np.stack(maps))
     return stacked.unflatten(0, (len(masks), classes - 1))
 
 
-def signed_distance(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def signed_distance(inside: NDArray[np.bool_], zero_border: bool) -> NDArray[np.float32]:
     """Distance to the border of a class (*S), each side divided by its own largest.
 
-    Negative inside, 0 on the inner border, positive outside; 1 where the class is absent and -1
-    where it is everywhere.
+    Negative inside, positive outside; 1 where the class is absent and -1 where it is everywhere.
+    With `zero_border` the last pixel inside is 0.
     """
     if not inside.any():
         return np.ones(inside.shape, np.float32)
@@ -66,7 +66,8 @@ def signed_distance(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     to_outside = distance_transform_edt(inside)
     to_inside = distance_transform_edt(~inside)
     level_set = to_inside / to_inside.max() - to_outside / to_outside.max()
-    level_set[to_outside == 1] = 0  # the inner border
+    if zero_border:
+        level_set[to_outside == 1] = 0
     return np.asarray(level_set, np.float32)
 
 

@@ -32,6 +32,7 @@ class DTC(BackboneMethod):
         """
         config = self.config
         require_each_class([case.mask for case in view.fit if case.mask is not None], self.spec)
+        zero_border = config.inner_border == "zero"
         labelled, unlabelled = both_batches(view, run, config, "dtc", torch.device("cpu"))
         network = run.backbone()
         head = build_level_set_head(network, self.spec, run).to(run.device).train()
@@ -41,7 +42,7 @@ class DTC(BackboneMethod):
         for step in steps(run, network, head, optimiser, labelled, unlabelled):
             progress = step / run.steps
             host_x, host_y = next(labelled)
-            distances = signed_distances(host_y, self.spec.classes).to(run.device)
+            distances = signed_distances(host_y, self.spec.classes, zero_border).to(run.device)
             x, y = host_x.to(run.device), host_y.to(run.device)
             with autocast(run):
                 features = self.network.features(torch.cat([x, next(unlabelled)]))

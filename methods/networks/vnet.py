@@ -51,10 +51,14 @@ class VNet(nn.Module):
         return self.encode(images)[-1].mean((2, 3, 4))
 
     def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The maps of the five levels, from full to a sixteenth of the resolution."""
+        """The maps of the five levels, from full to a sixteenth of the resolution.
+
+        The last one is after dropout, so that all decoders of a method see the same.
+        """
         levels = [self.encoder[0](images)]
         for down, level in zip(self.down, list(self.encoder)[1:], strict=True):
             levels.append(level(down(levels[-1])))
+        levels[-1] = self.dropout(levels[-1])
         return levels
 
     def decode(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -63,7 +67,7 @@ class VNet(nn.Module):
         The last one is after dropout.
         """
         maps: list[torch.Tensor] = []
-        x = self.dropout(levels[-1])
+        x = levels[-1]
         skips = reversed(levels[:-1])
         for up, level, skip in zip(self.up, self.decoder, skips, strict=True):
             x = level(up(x) + skip)

@@ -375,7 +375,7 @@ def test_defaults_give_the_released_ramp_and_rate(t: int, value: float, ndim: in
 def test_long_runs_have_the_released_form(steps: int, ndim: int) -> None:
     info = registry.method("sgrs_net")
     assert info.config({}, ndim, steps) == info.config({}, ndim)
-    assert not info.has_short_form(steps)
+    assert not info.has_short_form(steps, ndim)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -383,7 +383,7 @@ def test_short_runs_have_the_short_form(ndim: int) -> None:
     """The ramp ends at 1 and is not there at 40% of the run: exp(-5 (1 - 0.4)^2) = 0.165."""
     info = registry.method("sgrs_net")
     config = Config(**info.config({}, ndim, 150))
-    assert info.has_short_form(150)
+    assert info.has_short_form(150, ndim)
     assert config.learning_rate_schedule == "poly"
     ramp = [sigmoid_ramp(t / 150, config.ramp_end, config.ramp_stairs) for t in (0, 60, 150)]
     assert ramp == pytest.approx([math.exp(-5), math.exp(-1.8), 1])

@@ -33,9 +33,10 @@ def load(tmp_path: Path, at: str | None = None, **changes: object) -> suite.Suit
 
 
 def test_cards_say_in_words_what_the_short_form_is() -> None:
-    methods = ["supervised", "sgrs_net"]
+    methods = ["supervised", "sgrs_net", "ss_net"]
     cards = method_cards(suite.Suite(**{**GOOD, "methods": methods}))
     assert cards["sgrs_net"].short_form.startswith("Below 3,000 steps the recipe is")
+    assert cards["ss_net"].short_form.startswith("Below 3,000 steps in 3D the learning rate falls")
     assert cards["supervised"].short_form == ""
 
 

@@ -110,3 +110,4 @@ def test_short_runs_let_the_rate_fall() -> None:
     assert info.config({}, 3, 7999)["learning_rate_schedule"] == "poly"
     assert info.config({}, 3, 17_000)["learning_rate_schedule"] == "steps"
     assert info.config({}, 2, 40_000)["learning_rate_schedule"] == "constant"
+    assert info.config({}, 3, 60)["pretrain"] == 0.25

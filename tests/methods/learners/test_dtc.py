@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench import registry
 from bench.testing import toy_view
 from methods.dtc.level_sets import (
     build_level_set_head,
@@ -54,7 +55,7 @@ def test_both_terms_matter(name: str) -> None:
 
 def test_a_disc_has_the_distances_of_the_recipe() -> None:
     offsets = np.indices((41, 41)) - 20
-    level_set = signed_distance((offsets**2).sum(0) <= 10**2)
+    level_set = signed_distance((offsets**2).sum(0) <= 10**2, zero_border=True)
     assert level_set[20, 20] == -1
     assert level_set[0, 0] == 1
     assert level_set[20, 30] == 0  # the last pixel inside
@@ -63,11 +64,26 @@ def test_a_disc_has_the_distances_of_the_recipe() -> None:
     assert masks_of(torch.zeros(1), 1500) == 0.5
 
 
+def test_a_thin_ring_is_the_mask_of_its_level_set() -> None:
+    """With 0 on the border, the mask of a myocardium of few pixels was one half on most of it."""
+    radius = np.hypot(*(np.indices((41, 41)) - 20))
+    ring = (radius > 10) & (radius < 13)
+    exact = masks_of(torch.from_numpy(signed_distance(ring, zero_border=False)), 1500)
+    released = masks_of(torch.from_numpy(signed_distance(ring, zero_border=True)), 1500)
+    assert ((exact.numpy() > 0.5) == ring).all()
+    assert (released[torch.from_numpy(ring)] == 0.5).float().mean() > 0.5
+
+
+@pytest.mark.parametrize(("ndim", "border"), [(2, "inside"), (3, "zero")])
+def test_the_inner_border_is_zero_as_released_in_3d_alone(ndim: int, border: str) -> None:
+    assert registry.method("dtc").config({}, ndim)["inner_border"] == border
+
+
 def test_each_class_has_its_own_level_set() -> None:
     masks = torch.zeros(2, 6, 6, dtype=torch.long)
     masks[0, 2:4, 2:4] = 2
     masks[1] = 1
-    distances = signed_distances(masks, 3)
+    distances = signed_distances(masks, 3, zero_border=True)
     assert distances.shape == (2, 2, 6, 6)
     assert (distances[0, 0] == 1).all()  # absent
     assert (distances[1, 0] == -1).all()  # everywhere

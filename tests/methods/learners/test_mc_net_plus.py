@@ -92,3 +92,27 @@ def test_volumes_have_the_recipe_of_la_and_three_classes() -> None:
     config = Config(**registry.method("mc_net_plus").config({}, 3))
     assert (config.supervised_weight, config.consistency, config.ramp_end) == (0.5, 1.0, 0.4)
     check_volumes("mc_net_plus", sharpening="normalised")
+
+
+def test_all_decoders_of_a_volume_see_the_same_dropout() -> None:
+    """Each decoder dropped channels of the deepest map by itself: they disagreed on noise."""
+    network = VNet(1, 3, 2).train()
+    seen: list[torch.Tensor] = []
+    for decoder in (network, *other_decoders(network)):
+        decoder.up[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))  # type: ignore[union-attr, index]
+    levels = network.encode(torch.rand(4, 1, 16, 16, 16))
+    for decoder in (network, *other_decoders(network)):
+        decoder.decode(levels)
+    assert (levels[-1].flatten(2).amax(2) == 0).any()
+    assert all(torch.equal(x, levels[-1]) for x in seen)
+
+
+@pytest.mark.parametrize("method", ["mc_net_plus", "ss_net"])
+def test_short_runs_on_volumes_let_the_rate_fall_slowly(method: str) -> None:
+    """A tenth of the rate was left after a sixth of the run: a run of 60 steps learnt in ten."""
+    info = registry.method(method)
+    assert info.config({}, 3, 60)["learning_rate_schedule"] == "poly"
+    assert info.config({}, 3, 3000)["learning_rate_schedule"] == "steps"
+    assert info.config({}, 2, 60) == info.config({}, 2)
+    assert info.has_short_form(60, 3)
+    assert not info.has_short_form(60, 2)
