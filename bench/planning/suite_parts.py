@@ -91,6 +91,8 @@ class Backbone(Network):
     width: Annotated[int, between(2, 4096)] = DEFAULT_WIDTH
     # of `unet`; fewer leave out the deepest
     levels: Annotated[int, between(2, MOST_LEVELS)] = MOST_LEVELS
+    # of `unet` and `vnet`, as released; false leaves it out
+    dropout: YesOrNo = True
 
     @field_validator("name")
     @classmethod
@@ -115,19 +117,26 @@ class Backbone(Network):
             raise ValueError(f"'width: {self.width}' given; {self.name} has its own; drop it")
         if self.levels < MOST_LEVELS and self.name != "unet":
             raise ValueError(f"'levels' given for {self.name}; it goes with unet; drop it")
+        if is_pretrained and not self.dropout:
+            raise ValueError(
+                f"'dropout: false' given for {self.name}; it goes with unet and vnet; drop it"
+            )
         return self
 
     @property
     def content(self) -> dict[str, Any]:
         """This network as plain data, with its width where the suite chooses it.
 
-        Levels count where they are not five, so that keys stay as they were before the setting.
+        Levels count where they are not five and dropout where there is none, so that keys stay as
+        they were before these settings.
         """
         content = super().content
         if self.name in registry.networks().NDIM:
             content["width"] = self.width
         if self.levels < MOST_LEVELS:
             content["levels"] = self.levels
+        if not self.dropout:
+            content["dropout"] = False
         return content
 
 

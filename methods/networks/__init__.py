@@ -34,14 +34,16 @@ def build(backbone: Mapping[str, Any], spec: Spec, weights: Path | None = None) 
         from methods.networks.classifier import build_classifier
 
         return build_classifier(backbone["name"], spec, weights, backbone)
+    dropout = backbone.get("dropout", True)
     if backbone["name"] == "unet":
         from methods.networks.unet import UNet
 
-        return UNet(spec.channels, spec.outputs, backbone["width"], backbone.get("levels", 5))
+        levels = backbone.get("levels", 5)
+        return UNet(spec.channels, spec.outputs, backbone["width"], levels, dropout)
     if backbone["name"] == "vnet":
         from methods.networks.vnet import VNet
 
-        return VNet(spec.channels, spec.outputs, backbone["width"])
+        return VNet(spec.channels, spec.outputs, backbone["width"], dropout)
     if backbone["name"].startswith("vit:"):
         from methods.networks.vit import build_vit
 

@@ -14,18 +14,25 @@ class UNet(nn.Module):
     """Five levels of width w, 2w, 4w, 8w, 16w; H and W must be multiples of 16.
 
     It has 1,813,764 parameters at width 16 with 1 channel and 4 classes. With fewer `levels` the
-    deepest are missing, and H and W must be multiples of 2 to the number of halvings.
+    deepest are missing, and H and W must be multiples of 2 to the number of halvings. Without
+    `dropout` batch norms see in training what they see in prediction.
     """
 
     def __init__(
-        self, channels: int, classes: int, width: int = 16, levels: int = len(DROPOUT)
+        self,
+        channels: int,
+        classes: int,
+        width: int = 16,
+        levels: int = len(DROPOUT),
+        dropout: bool = True,
     ) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(levels)]
         inputs = [channels, *widths[:-1]]
+        rates = DROPOUT[:levels] if dropout else [0.0] * levels
         self.multiple = 2 ** (levels - 1)
         self.encoder = nn.ModuleList(
-            _block(i, o, p) for i, o, p in zip(inputs, widths, DROPOUT[:levels], strict=True)
+            _block(i, o, p) for i, o, p in zip(inputs, widths, rates, strict=True)
         )
         self.shrink = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in reversed(widths[:-1]))
         self.upsample: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)

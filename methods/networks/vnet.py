@@ -21,7 +21,7 @@ class VNet(nn.Module):
     It has 9,448,866 parameters at width 16 with 1 channel and 2 classes.
     """
 
-    def __init__(self, channels: int, classes: int, width: int = 16) -> None:
+    def __init__(self, channels: int, classes: int, width: int = 16, dropout: bool = True) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(5)]
         levels = list(zip(widths, CONVOLUTIONS, strict=True))
@@ -34,7 +34,8 @@ class VNet(nn.Module):
             _step(nn.ConvTranspose3d(2 * w, w, 2, 2)) for w in reversed(widths[:-1])
         )
         self.decoder = nn.ModuleList(_level(w, w, n) for w, n in reversed(levels[:-1]))
-        self.dropout = nn.Dropout3d(DROPOUT)
+        rate = DROPOUT if dropout else 0.0
+        self.dropout = nn.Dropout3d(rate)
         self.head = nn.Conv3d(width, classes, 1)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:

@@ -48,6 +48,28 @@ def test_unet_with_fewer_levels_leaves_out_the_deepest() -> None:
         network(torch.zeros(1, 3, 14, 20))
 
 
+@pytest.mark.parametrize(("name", "size"), [("unet", (4, 3, 64, 64)), ("vnet", (4, 1, 32, 32, 32))])
+def test_without_dropout_training_sees_what_prediction_sees(
+    name: str, size: tuple[int, ...]
+) -> None:
+    """Running statistics of one batch give in evaluation the logits of training.
+
+    But for a variance divided by n - 1. With dropout they do not: batch norms saw what it spread.
+    """
+    spec = Spec("segmentation", len(size) - 2, size[1], 3, size[2:], None, False)
+    images = torch.rand(size, generator=torch.Generator().manual_seed(3))
+    apart = {}
+    for dropout in (True, False):
+        torch.manual_seed(1)
+        network = build({"name": name, "width": 4, "dropout": dropout}, spec).train()
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)]
+        for norm in norms:
+            norm.momentum = 1.0
+        trained = network(images)
+        apart[dropout] = (network.eval()(images) - trained).abs().mean().item()
+    assert apart[False] < 0.1 * apart[True]
+
+
 def test_vnet_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in VNet(1, 2, 16).parameters()) == 9_448_866
 

@@ -110,6 +110,8 @@ def cell(**changes: object) -> PlannedCell:
         ({"size": [64, 64, 32]}, "is 3D; unet is not; use 'unet' in 2D, 'vnet' in 3D"),
         ({"backbone": {"name": "vnet"}}, "is 2D; vnet is not"),
         ({"backbone": {"name": "smp:unet/resnet18", "levels": 3}}, "it goes with unet"),
+        ({"backbone": {"name": "smp:unet/resnet18", "dropout": False}}, "unet and vnet; drop it"),
+        ({"backbone": {"name": "unet", "dropout": 0.0}}, "backbone.dropout"),
         (
             {"size": [64, 64, 40], "backbone": {"name": "vnet"}},
             "does not suit vnet; give multiples of 16",
