@@ -12,16 +12,20 @@ import math
 ROUNDING = 1e-9
 # Steps: a fifth of the half-life of 0.99 a step. A teacher keeps at least 0.951 of itself a step.
 LEAST_HALF_LIFE = 68.9676 / 5
+LONGEST_HALF_LIFE = 693.0  # steps that tuning may choose: 0.999 a step
 
 
 def sigmoid_ramp(progress: float, end: float, stairs: int, start: float = 0.0) -> float:
-    """exp(-5 (1 - x)^2) with x = progress / end in `stairs` steps, at most 1; 0 before `start`.
+    """exp(-5 (1 - x)^2) with x = progress / end in `stairs` steps; 0 before `start`, 1 from `end`.
 
+    With an end of 0 there is no ramp.
     The released codes compute x = floor(t / 150) / R: `stairs` is R and `end` is 150 R / T.
     """
     if progress < start:
         return 0.0
-    stair = min(math.floor(progress / end * stairs + ROUNDING), stairs)
+    if progress >= end:
+        return 1.0
+    stair = math.floor(progress / end * stairs + ROUNDING)
     return math.exp(-5 * (1 - stair / stairs) ** 2)
 
 

@@ -256,6 +256,8 @@ def _backbone(backbone: Backbone) -> str:
         width = f" of base width {backbone.width}"
     if backbone.levels < MOST_LEVELS:
         width += f" with {backbone.levels} levels"
+    if not backbone.dropout:
+        width += " without dropout"
     weights = "from random weights"
     if backbone.weights is not None:
         weights = "encoder weights from a file"

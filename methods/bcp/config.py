@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from methods.config import TrainingConfig, shared
-from methods.schedules import LEAST_HALF_LIFE
+from methods.schedules import LEAST_HALF_LIFE, LONGEST_HALF_LIFE
 
 
 class Config(TrainingConfig):
@@ -57,5 +57,5 @@ def space(trial: Any) -> Config:
         weight=trial.suggest_float("weight", 0.1, 1.0, log=True),
         box=trial.suggest_float("box", 0.3, 0.8),
         pretrain=trial.suggest_float("pretrain", 0.1, 0.5),
-        ema_half_life=trial.suggest_float("ema_half_life", 1e-3, 0.1, log=True),
+        ema_floor=trial.suggest_float("ema_floor", LEAST_HALF_LIFE, LONGEST_HALF_LIFE, log=True),
     )

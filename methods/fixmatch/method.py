@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from bench.api import Run, TrainView
 from methods.augment import with_weak_view
 from methods.fixmatch.config import Config
-from methods.schedules import polynomial_decay
+from methods.schedules import polynomial_decay, sigmoid_ramp
 from methods.semi_supervised import both_batches
 from methods.training import (
     BackboneMethod,
@@ -51,7 +51,8 @@ class FixMatch(BackboneMethod):
             supervised = segmentation_loss(on_labelled, y)
             each = cross_entropy(on_strong, pseudo, reduction="none")
             consistency = (each * sure).mean()
-            loss = supervised + config.weight * consistency
+            weight = config.weight * sigmoid_ramp(step / run.steps, config.ramp_end, stairs=200)
+            loss = supervised + weight * consistency
             optimise(optimiser, loss, config.learning_rate * polynomial_decay(step / run.steps))
             log_losses(
                 run,

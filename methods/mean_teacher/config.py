@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from methods.config import TrainingConfig, shared
-from methods.schedules import LEAST_HALF_LIFE
+from methods.schedules import LEAST_HALF_LIFE, LONGEST_HALF_LIFE
 
 
 class Config(TrainingConfig):
@@ -37,5 +37,5 @@ def space(trial: Any) -> Config:
         **shared(trial),
         consistency=trial.suggest_float("consistency", 0.01, 10.0, log=True),
         ramp_end=trial.suggest_float("ramp_end", 0.1, 1.0),
-        ema_half_life=trial.suggest_float("ema_half_life", 1e-3, 0.1, log=True),
+        ema_floor=trial.suggest_float("ema_floor", LEAST_HALF_LIFE, LONGEST_HALF_LIFE, log=True),
     )

@@ -17,6 +17,7 @@ class Config(TrainingConfig):
 
     unlabelled_batch_size: int = Field(default=12, ge=1)  # and as many to cut boxes from
     weight: float = Field(default=1.0, ge=0)  # of all terms on unlabelled images together
+    ramp_end: float = Field(default=0.0, ge=0, le=1)  # of the weight, a share of the run; 0: none
     confidence: float = Field(default=0.95, ge=0)  # pixels below it are not learnt
     # The strong views: docs/methods/common.md#views
     jitter: float = Field(default=0.5, ge=0, lt=1)

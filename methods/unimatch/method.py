@@ -7,7 +7,7 @@ import torch
 from bench.api import Run, TrainView
 from methods.augment import with_weak_view
 from methods.sampling import CaseBatches, unlabelled_batches
-from methods.schedules import polynomial_decay
+from methods.schedules import polynomial_decay, sigmoid_ramp
 from methods.semi_supervised import both_batches
 from methods.training import (
     BackboneMethod,
@@ -46,11 +46,12 @@ class UniMatch(BackboneMethod):
             x, y = next(labelled)
             weak = next(unlabelled)
             mix = next(others)
-            boxes, boxes_2 = self._boxes(weak), self._boxes(weak)
+            boxes = self._boxes(weak)
+            boxes_2 = self._boxes(weak)
             strong = paste(boxes, self._strong(mix), self._strong(weak))
             strong_2 = paste(boxes_2, self._strong(mix), self._strong(weak))
             with autocast(run):
-                of_mix = predict_in_evaluation(network, mix)
+                mix_labels = pseudo_labels(predict_in_evaluation(network, mix).float())
                 levels = self.network.encode(torch.cat([x, weak]))
                 logits = self.network.head(self.network.decode(levels)[-1])
                 of_weak = [level[len(x) :] for level in levels]
@@ -59,7 +60,6 @@ class UniMatch(BackboneMethod):
                 on_strong = network(torch.cat([strong, strong_2]))
             on_labelled, on_weak = logits.float().tensor_split([len(x)])
             labels = pseudo_labels(on_weak)
-            mix_labels = pseudo_labels(of_mix.float())
             # L = (L_sup + lambda (L_s1 / 4 + L_s2 / 4 + L_fp / 2)) / 2
             # docs/methods/unimatch.md#loss, eq. 1
             first, second = on_strong.float().chunk(2)
@@ -69,7 +69,7 @@ class UniMatch(BackboneMethod):
             ) + sure_dice_loss(second, labels.with_boxes(boxes_2, mix_labels), config.confidence)
             perturbed = sure_dice_loss(on_features.float(), labels, config.confidence)
             consistency = 0.25 * on_views + 0.5 * perturbed
-            loss = 0.5 * (supervised + config.weight * consistency)
+            loss = 0.5 * (supervised + self._weight(step / run.steps) * consistency)
             optimise(optimiser, loss, config.learning_rate * polynomial_decay(step / run.steps))
             log_losses(
                 run,
@@ -81,6 +81,9 @@ class UniMatch(BackboneMethod):
                 sure=(labels.confidence >= config.confidence).float().mean(),
             )
             run.progress(step + 1)
+
+    def _weight(self, progress: float) -> float:
+        return self.config.weight * sigmoid_ramp(progress, self.config.ramp_end, stairs=200)
 
     def _strong(self, images: torch.Tensor) -> torch.Tensor:
         config = self.config

@@ -30,6 +30,10 @@ def test_ramp_is_a_staircase_of_150_iterations() -> None:
     assert len(set(stairs.values())) == 21
 
 
+def test_ramp_that_ends_where_it_starts_is_none() -> None:
+    assert [sigmoid_ramp(t / 10, end=0.0, stairs=200) for t in range(10)] == [1.0] * 10
+
+
 def test_ramp_is_zero_before_its_start() -> None:
     assert sigmoid_ramp(999 / 30_000, 1.0, 200, start=1 / 30) == 0
     assert sigmoid_ramp(1000 / 30_000, 1.0, 200, start=1 / 30) > 0

@@ -17,7 +17,11 @@ from tests.support.command_line import suite_file
 from tests.support.encoder_weights import write_encoder_weights
 from tests.support.tiny_bench import PLUGINS, plan, planned, report, run, toy_suite
 
-WIDE = {"method": "threshold", "variant": "wide", "backbone": {"name": "unet", "width": 32}}
+WIDE = {
+    "method": "threshold",
+    "variant": "wide",
+    "backbone": {"name": "unet", "width": 32, "dropout": False},
+}
 
 
 def test_only_its_own_cells_have_its_network(tmp_path: Path) -> None:
@@ -36,7 +40,7 @@ def test_the_page_says_that_rows_differ_in_their_network(tmp_path: Path) -> None
     assert run(toy_suite(methods=["threshold", WIDE]), store).failed == 0
     board, _ = report(store, "csv")
     assert "threshold (wide)" in board.caveats["Network"]
-    assert "unet of base width 32, from random weights" in board.protocol["Model"]
+    assert "unet of base width 32 without dropout, from random weights" in board.protocol["Model"]
 
 
 def test_one_network_is_no_caveat(tmp_path: Path) -> None:
