@@ -1,8 +1,9 @@
 # make demo, make test: each sets itself up in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests of one file share what they set up.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile --durations=20
+# One process more than there are cores: many tests wait for others. Tests of one file share what they set up.
+TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PARALLEL := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --durations=20
 READY := .venv/.ready
 
 BOARDS := $(patsubst %/board.toml,%,$(wildcard boards/*/board.toml))
