@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench import registry
 from tests.methods.learners.toy import equal_parameters, supervised, trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,3 +23,15 @@ def test_sure_labels_are_learnt() -> None:
     method, run = trained("fixmatch", confidence=0.1)
     assert run.logged["consistency"][-1] > 0
     assert not equal_parameters(method.network, supervised())
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "unimatch"])
+def test_short_runs_do_not_drown_in_background(name: str) -> None:
+    """The weight of pseudo labels rises to a small one; the recipe's length has 1 throughout."""
+    info = registry.method(name)
+    short = info.config({}, 2, 2000)
+    long = info.config({}, 2, 30_000)
+    assert short["weight"] <= 0.1
+    assert short["ramp_end"] == 1
+    assert (long["weight"], long["ramp_end"]) == (1, 0)
+    assert info.config({"weight": 0.5}, 2, 2000)["weight"] == 0.5
