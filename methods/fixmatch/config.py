@@ -13,7 +13,7 @@ class Config(TrainingConfig):
     """What FixMatch adds. The weak view is that of `augment` (docs/augmentation.md#values)."""
 
     unlabelled_batch_size: int = Field(default=12, ge=1)
-    weight: float = Field(default=1.0, ge=0)  # of the pseudo labels, in the whole run
+    weight: float = Field(default=1.0, ge=0)  # of the pseudo labels, from the end of the ramp on
     ramp_end: float = Field(default=0.0, ge=0, le=1)  # of the weight, a share of the run; 0: none
     confidence: float = Field(default=0.95, ge=0)  # pixels below it are not learnt
     # The strong view: docs/methods/common.md#views

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -23,6 +24,17 @@ def test_sure_labels_are_learnt() -> None:
     method, run = trained("fixmatch", confidence=0.1)
     assert run.logged["consistency"][-1] > 0
     assert not equal_parameters(method.network, supervised())
+
+
+def test_the_weight_of_pseudo_labels_follows_its_ramp() -> None:
+    _, run = trained("fixmatch", steps=4, confidence=0.1, weight=0.5, ramp_end=1.0)
+    weights = [
+        (loss - supervised_part) / consistency
+        for loss, supervised_part, consistency in zip(
+            run.logged["loss"], run.logged["supervised"], run.logged["consistency"], strict=True
+        )
+    ]
+    assert weights == pytest.approx([0.5 * math.exp(-5), 0.5 * math.exp(-5 / 16)], 1e-3)
 
 
 @pytest.mark.parametrize("name", ["fixmatch", "unimatch"])

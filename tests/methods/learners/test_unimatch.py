@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -36,6 +37,17 @@ def test_sure_labels_are_learnt() -> None:
     assert run.logged["views"][-1] > 0
     assert run.logged["features"][-1] > 0
     assert not equal_parameters(method.network, supervised(half_loss))
+
+
+def test_the_weight_of_pseudo_labels_follows_its_ramp() -> None:
+    _, run = trained("unimatch", steps=4, confidence=0.1, weight=0.5, ramp_end=1.0)
+    weights = [
+        (2 * loss - supervised_part) / (0.25 * views + 0.5 * features)
+        for loss, supervised_part, views, features in zip(
+            *(run.logged[name] for name in ("loss", "supervised", "views", "features")), strict=True
+        )
+    ]
+    assert weights == pytest.approx([0.5 * math.exp(-5), 0.5 * math.exp(-5 / 16)], 1e-3)
 
 
 def test_boxes_cut_classes_and_confidence_alike() -> None:

@@ -32,14 +32,11 @@ class StillRun(ToyRun):
 
     def network(self) -> dict[str, Any]:
         if self.spec.ndim == 3:
-            return {"name": "vnet", "width": 2}
-        return super().network()
+            return {"name": "vnet", "width": 2, "dropout": False}
+        return {**super().network(), "dropout": False}
 
     def backbone(self) -> nn.Module:
         network = super().backbone()
-        for layer in network.modules():
-            if isinstance(layer, nn.Dropout | nn.Dropout3d):
-                layer.p = 0.0
         self.lent.append(network)
         return network
 
