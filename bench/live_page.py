@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import printable
 from bench.execution.progress import Progress
 
-DRAWING_SHARE = 0.05  # of the time of a run, at most
+DRAWING_SHARE = 0.02  # of the time of a run, at most
 AGAIN_AFTER_S = 60.0  # where it could not be drawn
 FIRST_AFTER_S = 10.0  # a run that ends sooner needs no page before its end
 

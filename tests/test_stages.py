@@ -130,7 +130,7 @@ def test_the_page_is_there_from_the_first_finished_cell_on(
     assert "not finished" in page.read_text()
 
 
-def test_drawing_takes_a_twentieth_of_the_time_at_most(
+def test_drawing_takes_a_fiftieth_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, drawn = [0.0], []
@@ -142,15 +142,15 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(
 
     monkeypatch.setattr("bench.live_page.time.monotonic", lambda: clock[0])
     live = LivePage(lambda _: None, draw)
-    for done in range(100):
-        live(Progress(100, done=done, running={"key": RunningCell("a cell", 1, 3)}))
+    for done in range(300):
+        live(Progress(300, done=done, running={"key": RunningCell("a cell", 1, 3)}))
         clock[0] += 1
     assert (
         drawn[0] == FIRST_AFTER_S
-        and all(b - a >= 42 for a, b in pairwise(drawn))
+        and all(b - a >= 102 for a, b in pairwise(drawn))
         and len(drawn) == 3
     )
-    live(Progress(100, done=100))
+    live(Progress(300, done=100))
     assert len(drawn) == 3  # nothing runs any more: the last page is about to come
 
 

@@ -176,9 +176,9 @@ def _values_of(trial: Trial, patients: Sequence[str]) -> list[float]:
 
 def _expected_maximum(count: int) -> float:
     """The expected largest of so many independent standard normal values."""
-    from scipy import integrate, stats
+    import numpy as np
+    from scipy.special import ndtr  # scipy.stats takes a second to import
 
-    def density(x: float) -> float:
-        return float(x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1))
-
-    return float(integrate.quad(density, -8, 8)[0])
+    x = np.linspace(-8, 8, 1601)  # sums of so smooth a function are exact to 1e-12
+    density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    return float(np.trapezoid(x * count * density * ndtr(x) ** (count - 1), x))
