@@ -37,7 +37,9 @@ BudgetKey = tuple[str, str, int]  # task, data set, labelled patients
 
 def forecast(bench: Bench, asked: DryRunRequest = AS_A_RULE) -> str:
     """The cells, which of them are done, and how long the others will take."""
-    chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
+    chosen = matching_cells(
+        bench.cells, bench.options.only, bench.suite.reference, bench.suite.folds
+    )
     waiting = [cell for cell in chosen if cell.phase == "waiting"]
     ready = [cell for cell in chosen if cell.phase != "waiting"]
     lines = []
@@ -330,7 +332,9 @@ def tuning_to_come(bench: Bench) -> tuple[int, int]:
 
     Raises BenchError where no cell is chosen.
     """
-    chosen = matching_cells(bench.cells, bench.options.only, bench.suite.reference)
+    chosen = matching_cells(
+        bench.cells, bench.options.only, bench.suite.reference, bench.suite.folds
+    )
     if bench.suite.tuning is None:
         return 0, 0
     waiting = [cell for cell in chosen if cell.phase == "waiting"]

@@ -241,7 +241,7 @@ def tune(bench: Bench, show: Callable[[Progress], None]) -> tuple[Bench, str]:
     suite = bench.suite
     if suite.tuning is None:
         raise BenchError(f"suite {suite.name} has no 'tuning'; add 'tuning: {{trials: 20}}'")
-    matching = matching_cells(bench.cells, bench.options.only, suite.reference)
+    matching = matching_cells(bench.cells, bench.options.only, suite.reference, suite.folds)
     chosen = {cell.study for cell in matching}
     studies = _studies(bench)
     wanted = [study for study in studies if study.id in chosen]
@@ -315,7 +315,9 @@ def _cells_to_run(bench: Bench) -> list[PlannedCell]:
     board whose code has changed is not trained further.
     """
     chosen = []
-    for cell in matching_cells(bench.cells, bench.options.only, bench.suite.reference):
+    for cell in matching_cells(
+        bench.cells, bench.options.only, bench.suite.reference, bench.suite.folds
+    ):
         if bench.published is not None and bench.published.is_of_other_code(cell):
             continue
         if cell.phase == "final" or bench.store.state(cell.key) == "failed":

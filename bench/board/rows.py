@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Task
+from bench.board.outer_folds import (
+    folds_of,
+    join_pseudo_healthy,
+    join_scores,
+    segmentation_scores,
+)
 from bench.board.schema import TASKS, ColumnFacts, Row, Status
 from bench.cell_folder import CellFolder, State
 from bench.cell_records import CellResult, Judgement, PredictionSet
@@ -22,7 +28,6 @@ from bench.scoring.pseudo_healthy_scores import PseudoHealthyScores
 from bench.scoring.tables import (
     LabelScores,
     Scores,
-    join_folds,
     read_draws,
     read_rows,
     score_matrix,
@@ -93,9 +98,9 @@ def row_cells(store: Store, plan: Plan) -> list[RowCells]:
     metrics = planned_metrics(plan, store.plugins)
     rows = []
     for cells in _cells_by_row(plan.cells).values():
-        row = _read_row(store, cells, metrics)
+        row = _read_row(store, cells, metrics, plan.suite.folds)
         if plan.suite.outer_folds is not None:
-            row = _with_joined_folds(row, plan.suite.outer_folds)
+            row = _with_joined_folds(row)
         rows.append(row)
     _check_same_cases(rows)
     select = plan.suite.select
@@ -147,7 +152,7 @@ def _cells_by_row(cells: Sequence[PlannedCell]) -> dict[RowId, list[PlannedCell]
 
 
 def _read_row(
-    store: Store, cells: Sequence[PlannedCell], metrics: Sequence[CaseMetric]
+    store: Store, cells: Sequence[PlannedCell], metrics: Sequence[CaseMetric], folds: int
 ) -> RowCells:
     first = cells[0]
     folders = {cell.subset: store.cell(cell.key) for cell in cells}
@@ -178,22 +183,20 @@ def _read_row(
         ladder=first.ladder,
         short_form=first.short_form,
         augmented=augmented,
-        pseudo_healthy_scores=_read_pseudo_healthy(folders),
+        pseudo_healthy_scores=_read_pseudo_healthy(folders, folds),
+        folds=folds,
     )
 
 
-def _with_joined_folds(row: RowCells, folds: int) -> RowCells:
+def _with_joined_folds(row: RowCells) -> RowCells:
     """A row whose draws hold all patients; a draw counts once all of its folds have ended."""
-    of_subsets = {}
-    for subset, scores in row.scores.items():
-        assert isinstance(scores, Scores)  # outer folds are of segmentation
-        of_subsets[subset] = scores
-    joined = {}
-    for draw in sorted({subset // folds for subset in of_subsets}):
-        subsets = range(draw * folds, (draw + 1) * folds)
-        if all(subset in of_subsets for subset in subsets):
-            joined[draw] = join_folds([of_subsets[subset] for subset in subsets])
-    return replace(row, scores=joined, folds=folds, fold_scores=of_subsets)
+    of_subsets = dict(zip(row.scores, segmentation_scores(row.scores.values()), strict=True))
+    return replace(
+        row,
+        scores=join_scores(row.scores, row.folds),
+        augmented=join_scores(row.augmented, row.folds),
+        fold_scores=of_subsets,
+    )
 
 
 def _read_results(folders: Mapping[int, CellFolder]) -> dict[int, CellResult]:
@@ -264,13 +267,13 @@ def _read_judgements(
     return judgements
 
 
-def _read_pseudo_healthy(folders: Mapping[int, CellFolder]) -> dict[int, PseudoHealthyScores]:
-    scores = {}
-    for subset, folder in folders.items():
-        file = folder.pseudo_healthy_scores
-        if file.exists():
-            scores[subset] = PseudoHealthyScores(read_rows(file))
-    return scores
+def _read_pseudo_healthy(
+    folders: Mapping[int, CellFolder], folds: int
+) -> dict[int, PseudoHealthyScores]:
+    """The scores of pseudo-healthy images by draw, of the draws that have those of every fold."""
+    files = {subset: folder.pseudo_healthy_scores for subset, folder in folders.items()}
+    lines = {subset: read_rows(file) for subset, file in files.items() if file.exists()}
+    return join_pseudo_healthy(lines, folds)
 
 
 def _with_selected_checkpoints(
@@ -349,10 +352,10 @@ def folds_of_patients(cells: RowCells, metric: str) -> Folds:
     """The outer fold of each patient of a row's matrix; None without outer folds."""
     if cells.folds == 1:
         return None
-    fold_of: dict[str, int] = {}
-    for subset, scores in cells.fold_scores.items():
-        fold_of.update(dict.fromkeys(scores.per_group(metric), subset % cells.folds))
-    return np.array([fold_of[patient] for patient in sorted(fold_of)])
+    patients: set[str] = set()
+    for scores in cells.fold_scores.values():
+        patients.update(scores.per_group(metric))
+    return folds_of(sorted(patients), cells.fold_scores, cells.folds)
 
 
 def empty_row(cells: RowCells, column: ColumnFacts, status: Status, reason: str | None) -> Row:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.board.outer_folds import folds_of, patients_behind
 from bench.board.rows import (
     RowCells,
     empty_row,
@@ -29,7 +30,7 @@ from bench.board.shared_draws import (
     untested_gain,
 )
 from bench.names import DEFAULT, TUNED, RowId
-from bench.scoring.pseudo_healthy_scores import pseudo_healthy_matrix
+from bench.scoring.pseudo_healthy_scores import PseudoHealthyScores, pseudo_healthy_matrix
 from bench.scoring.tables import cases_of, score_matrix
 from bench.stats import intervals
 from bench.stats.intervals import Folds
@@ -104,8 +105,16 @@ def pseudo_healthy_rows(budget: Budget, column: ColumnFacts, reference: str) -> 
         else:
             status, reason = status_of(cells, column, True)
             row = empty_row(cells, column, status, reason)
-            rows.append(_with_interval(row, matrix, len(scores[0].group)))
+            folds = _folds_of_images(cells, scores[0], column.key)
+            rows.append(_with_interval(row, matrix, len(scores[0].group), folds))
     return rows
+
+
+def _folds_of_images(cells: RowCells, scores: PseudoHealthyScores, metric: str) -> Folds:
+    """The outer fold of each patient behind a metric of images; None without outer folds."""
+    if cells.folds == 1:
+        return None
+    return folds_of(patients_behind(scores, metric), cells.fold_scores, cells.folds)
 
 
 def _scored_row(cells: RowCells, column: ColumnFacts, metric: str, matrix: Matrix | None) -> Row:
@@ -167,7 +176,7 @@ def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
     gains = {}
     for cells in _augmenting(budget):
         base = find_reference(cells, budget.rows, reference)
-        subsets = sorted(set(cells.augmented) & set(base.scores)) if base is not None else []
+        subsets = sorted(cells.augmented.keys() & base.scores.keys()) if base is not None else []
         own = score_matrix([cells.augmented[subset] for subset in subsets], "dice")
         other = matrix_of(base, "dice", subsets)
         if base is None or own is None or other is None:
@@ -178,13 +187,24 @@ def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
             tables[label] = own
             references[label] = seed_name(base.row)
         else:
-            gains[cells.row] = untested_gain(own, other, subsets, True)
+            gains[cells.row] = untested_gain(own, other, subsets, True, _folds_of_dice(cells))
     if references:
         shared = _share_with_augmented(draws, augmented, tables)
-        for label, gain in gains_over_references(shared, references, True).items():
-            differences = tables[label] - draws.tables[gain.reference]
-            gains[augmented[label].row] = PairedGain(differences, gain, draws.subsets, True)
+        by_label = gains_over_references(shared, references, True)
+        for label, paired in _paired_with_augmented(draws, tables, by_label).items():
+            gains[augmented[label].row] = paired
     return gains
+
+
+def _paired_with_augmented(
+    draws: SharedDraws, tables: Mapping[str, Matrix], gains: Mapping[str, Gain]
+) -> dict[str, PairedGain]:
+    """The gains of augmented segmenters with the differences behind them."""
+    paired = {}
+    for label, gain in gains.items():
+        differences = tables[label] - draws.tables[gain.reference]
+        paired[label] = PairedGain(differences, gain, draws.subsets, True, draws.folds)
+    return paired
 
 
 def _share_with_augmented(
@@ -195,7 +215,8 @@ def _share_with_augmented(
         default = _augmented_label(cells.row._replace(variant=DEFAULT))
         is_twin = cells.row.variant == TUNED and default in tables
         twin_of = default if is_twin else None
-        methods.append(method_table(label, tables[label], cells, twin_of))
+        method = method_table(label, tables[label], cells, twin_of)
+        methods.append(replace(method, folds=draws.folds))
     return share_variance(methods)
 
 
@@ -209,7 +230,11 @@ def _augmented_row(cells: RowCells, column: ColumnFacts, matrix: Matrix | None) 
     if matrix is None:
         return row
     some_scores = next(iter(cells.augmented.values()))
-    return _with_interval(row, matrix, cases_of(some_scores, "dice"))
+    return _with_interval(row, matrix, cases_of(some_scores, "dice"), _folds_of_dice(cells))
+
+
+def _folds_of_dice(cells: RowCells) -> Folds:
+    return folds_of_patients(cells, "dice")
 
 
 def _without_pseudo_healthy_images(cells: RowCells, column: ColumnFacts) -> Row:

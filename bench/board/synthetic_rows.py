@@ -170,7 +170,7 @@ def _row(cells: RowCells, column: ColumnFacts, measured: BySubset) -> Row:
     numbers = _numbers(measured)
     if numbers is None:
         return _without_number(row, cells, measured)
-    interval = intervals.interval_over_subsets(numbers)
+    interval = intervals.interval_over_subsets(_of_folds(measured, numbers, cells.folds))
     first = next(iter(measured.values()))
     return replace(
         row,
@@ -184,6 +184,14 @@ def _row(cells: RowCells, column: ColumnFacts, measured: BySubset) -> Row:
         n=first.n,
         floor=_mean_floor(measured),
     )
+
+
+def _of_folds(measured: BySubset, numbers: NDArray[np.float64], folds: int) -> NDArray[np.float64]:
+    """The mean of each outer fold, whose draws share their test images; else all numbers."""
+    if folds == 1:
+        return numbers
+    fold_of = np.array(list(measured)) % folds
+    return np.array([numbers[fold_of == fold].mean() for fold in np.unique(fold_of)])
 
 
 def _mean_floor(measured: BySubset) -> float | None:

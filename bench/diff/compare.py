@@ -299,8 +299,9 @@ def _find_obstacle(before: Side, after: Side, old: Row, new: Row) -> str:
 
 def _reference_keys(side: Side, row: Row) -> set[str]:
     """The key of the reference model of a row's task and data set."""
-    reference = side.board.suite.reference
-    models = reference_models(side.cells, row.task, row.dataset, reference)
+    suite = side.board.suite
+    folds = suite.outer_folds or 1
+    models = reference_models(side.cells, row.task, row.dataset, suite.reference, folds)
     return {model.key for model in models}
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.board import build
+from bench.board.outer_folds import patients_behind
 from bench.board.rows import RowCells, row_cells
 from bench.board.schema import HEADLINE, Board
 from bench.diff.compare import WHOLE_SET, Side, Table
@@ -124,10 +123,7 @@ def _pseudo_healthy_table(cells: RowCells, metric: str) -> Table:
         matrix = pseudo_healthy_matrix([scores], metric)
         if matrix is None:
             continue
-        groups = np.array(scores.group)
-        if metric != "anomaly_auroc":
-            groups = groups[scores.abnormal]
-        patients = sorted(set(groups.tolist()))
+        patients = patients_behind(scores, metric)
         table[subset] = dict(zip(patients, matrix[:, 0].tolist(), strict=True))
     return table
 

@@ -41,7 +41,7 @@ def write_jobs(
 
     Paths are as seen from the folder of the cell, so that a result folder may move with its cache.
     """
-    judging = _reference_keys(cells, suite.reference)
+    judging = _reference_keys(cells, suite)
     codes = _plugin_codes(cells, plugins)
     own = own_backbones(suite.methods)
     version = commit()
@@ -79,11 +79,11 @@ def _plugin_codes(cells: Sequence[PlannedCell], plugins: Sequence[Path]) -> dict
     return codes
 
 
-def _reference_keys(cells: Sequence[PlannedCell], reference: str) -> set[str]:
+def _reference_keys(cells: Sequence[PlannedCell], suite: Suite) -> set[str]:
     """The keys of the reference models, which judge images after the run."""
     keys: set[str] = set()
     for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in cells):
-        models = reference_models(cells, task, dataset, reference)
+        models = reference_models(cells, task, dataset, suite.reference, suite.folds)
         keys |= {model.key for model in models}
     return keys
 

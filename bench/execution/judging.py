@@ -62,9 +62,10 @@ def _reference_model(store: Store, plan: Plan, cell: PlannedCell) -> tuple[CellF
 
     For a finished model, the reason is that of the only way in which it can fail to judge.
     """
-    name = plan.suite.reference
-    models = reference_models(plan.cells, cell.task, cell.dataset, name)
-    folders = [store.cell(model.key) for model in models]
+    name, folds = plan.suite.reference, plan.suite.folds
+    models = reference_models(plan.cells, cell.task, cell.dataset, name, folds)
+    of_fold = [model for model in models if model.subset == cell.subset % folds]
+    folders = [store.cell(model.key) for model in of_fold]
     done = next((folder for folder in folders if folder.has_result), None)
     for folder in folders:
         failure = folder.read_failure() if folder.has_failed else None

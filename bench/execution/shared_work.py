@@ -115,7 +115,7 @@ def _chosen(
     """
     plan = shared.plan
     cells = []
-    for cell in matching_cells(plan.cells, options.only, plan.suite.reference):
+    for cell in matching_cells(plan.cells, options.only, plan.suite.reference, plan.suite.folds):
         if cell.phase == "final" and cell.method != EXTERNAL and cell.refusal is None:
             cells.append(cell)
     if not options.keys:

@@ -121,7 +121,7 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
             "name another method"
         )
     if suite.outer_folds is not None:
-        _refuse_makers_of_images(infos)
+        _refuse_generators(infos)
     shared_by_method = _shared_settings(suite.config, infos)
     codes = _code_hashes(infos)
     contenders = []
@@ -134,13 +134,13 @@ def _contenders(suite: Suite, plugins: Sequence[Path]) -> list[_Contender]:
     return contenders
 
 
-def _refuse_makers_of_images(infos: Mapping[str, MethodInfo]) -> None:
-    """Raise BenchError for a method whose images are judged against a whole test set."""
+def _refuse_generators(infos: Mapping[str, MethodInfo]) -> None:
+    """Raise BenchError for a method whose images are judged against one training set."""
     for name, info in infos.items():
-        if info.card.get("role") in ("generator", "normaliser"):
+        if info.card.get("role") == "generator":
             raise BenchError(
                 f"'outer_folds' does not go with {name}, whose images are judged against one "
-                "test set; drop one of them"
+                "training set; drop one of them"
             )
 
 
@@ -313,25 +313,29 @@ def _precision_of(contender: _Contender, of_suite: str) -> str:
 def _reference_model(
     cells: Sequence[PlannedCell], dataset: PlannedDataset, info: MethodInfo, reference: str
 ) -> list[PlannedCell]:
-    """The cell of the reference model, if the suite itself does not ask for one at all labels."""
+    """The cell of the reference model, if the suite itself does not ask for one at all labels.
+
+    With outer folds, each has a model of its own, which never saw the patients of its tests.
+    """
     first = next(cell for cell in cells if _is_reference(cell, reference))
-    if reference_models(cells, first.task, first.dataset, reference):
+    draw = dataset.fold  # the first one of this fold, or of the data set
+    if reference_models(cells, first.task, first.dataset, reference, dataset.fold + 1):
         return []
     card = dataset.prepared.index.card
     network = _network_name(first.backbone)
     if info.refusal(card, first.task, len(first.size), True, network) is not None:
         return []
-    split = dataset.split.hash(0)
+    split = dataset.split.hash(draw)
     all_labels = replace(first, labelled=dataset.patients, fraction=1.0)
-    return [replace(all_labels, subset=0, split=split, refusal=None)]
+    return [replace(all_labels, subset=draw, split=split, refusal=None)]
 
 
 def reference_models(
-    cells: Sequence[PlannedCell], task: str, dataset: str, reference: str
+    cells: Sequence[PlannedCell], task: str, dataset: str, reference: str, folds: int = 1
 ) -> list[PlannedCell]:
-    """The reference model (all labels, draw 0) of a task and data set, if it is planned."""
+    """The reference models (all labels, draw 0 of each outer fold) of a data set, if planned."""
     of_dataset = [cell for cell in cells if (cell.task, cell.dataset) == (task, dataset)]
-    all_labels = [cell for cell in of_dataset if cell.fraction == 1 and cell.subset == 0]
+    all_labels = [cell for cell in of_dataset if cell.fraction == 1 and cell.subset < folds]
     return [cell for cell in all_labels if _is_reference(cell, reference)]
 
 

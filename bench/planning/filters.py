@@ -29,7 +29,10 @@ def parse_filters(only: Sequence[str], option: str = "--only") -> dict[str, list
 
 
 def matching_cells(
-    cells: Sequence[PlannedCell], only: Sequence[str], reference: str = "supervised"
+    cells: Sequence[PlannedCell],
+    only: Sequence[str],
+    reference: str = "supervised",
+    folds: int = 1,
 ) -> list[PlannedCell]:
     """Cells that match every key of `only`, and the reference models that judge them.
 
@@ -43,10 +46,11 @@ def matching_cells(
     for cell in cells:
         if matches_filters(cell, wanted):
             kept.append(cell)
-    judged = dict.fromkeys((cell.task, cell.dataset) for cell in kept if cell.is_judged)
-    for task, dataset in judged:
-        models = reference_models(cells, task, dataset, reference)
-        kept = [model for model in models if model not in kept] + kept
+    judged = {(cell.task, cell.dataset, cell.subset % folds) for cell in kept if cell.is_judged}
+    for task, dataset, fold in sorted(judged):
+        for model in reference_models(cells, task, dataset, reference, folds):
+            if model.subset == fold and model not in kept:
+                kept.insert(0, model)
     if not kept:
         raise BenchError(
             f"--only {cut(' '.join(only))} given; no cell of this suite matches; see --dry-run"
