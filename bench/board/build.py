@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import __version__, hashing
-from bench.board.case_scores import case_tables
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
 from bench.board.comparisons import compare_methods, compared_columns, planning_notes
@@ -30,6 +29,7 @@ from bench.board.schema import (
     SuiteFacts,
     SyntheticImages,
 )
+from bench.board.scores.case_scores import case_tables
 from bench.board.shared_draws import Budget
 from bench.board.synthetic_rows import describe_images, value_of_each_draw
 from bench.board.trainings.costs import costs_of_rows

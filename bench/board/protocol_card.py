@@ -14,6 +14,7 @@ from bench.planning.suite_parts import (
     MOST_LEVELS,
     Backbone,
     Classifier,
+    Network,
     Select,
     Tuning,
     own_backbones,
@@ -260,14 +261,20 @@ def _backbone(backbone: Backbone) -> str:
         width += " without dropout"
     weights = "from random weights"
     if backbone.weights is not None:
-        weights = "encoder weights from a file"
+        weights = f"encoder weights from {_weights_file(backbone)}"
     return f"{backbone.name}{width}, {weights}"
+
+
+def _weights_file(network: Network) -> str:
+    if network.weights_sha256 is None:
+        return "a file"
+    return f"a file with sha256 {network.weights_sha256[:12]}"
 
 
 def _classifier(classifier: Classifier) -> str:
     weights = "from random weights"
     if classifier.weights is not None:
-        weights = "its weights from a file"
+        weights = f"its weights from {_weights_file(classifier)}"
     return f"{classifier.name} (timm), {weights}"
 
 

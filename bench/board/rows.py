@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Task
-from bench.board.outer_folds import (
+from bench.board.schema import TASKS, ColumnFacts, Row, Status
+from bench.board.scores.outer_folds import (
     folds_of,
     join_pseudo_healthy,
     join_scores,
     segmentation_scores,
 )
-from bench.board.schema import TASKS, ColumnFacts, Row, Status
 from bench.cell_folder import CellFolder, State
 from bench.cell_records import CellResult, Judgement, PredictionSet
 from bench.errors import BenchError

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board.outer_folds import folds_of, patients_behind
 from bench.board.rows import (
     RowCells,
     empty_row,
@@ -20,6 +19,7 @@ from bench.board.rows import (
     with_rank,
 )
 from bench.board.schema import HEADLINE, ColumnFacts, Row
+from bench.board.scores.outer_folds import folds_of, patients_behind
 from bench.board.shared_draws import (
     Budget,
     PairedGain,

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.board import build
-from bench.board.outer_folds import patients_behind
 from bench.board.rows import RowCells, row_cells
 from bench.board.schema import HEADLINE, Board
+from bench.board.scores.outer_folds import patients_behind
 from bench.diff.compare import WHOLE_SET, Side, Table
 from bench.names import DEFAULT, RowId
 from bench.planning.plan_file import Plan, read_plan

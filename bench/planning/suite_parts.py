@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from bench import registry
 from bench.api import Task
 from bench.data.decoded_case import LARGEST_GRID
+from bench.errors import BenchError
 from bench.files.digests import weights_hash
 from bench.names import DEFAULT, EXTERNAL, TUNED
 
@@ -45,6 +46,7 @@ Steps = Annotated[int, between(1, 10**8)]
 Side = Annotated[int, between(8, 8192)]
 Spacing = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1000)]  # mm
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Colour = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=3, max_length=3)]
 
 
@@ -57,13 +59,20 @@ class Network(StrictModel):
 
     name: str
     weights: Path | None = None  # a file with weights of this network
+    # of that file, which then has to be there only where something is trained with it
+    weights_sha256: Sha256 | None = None
     freeze: YesOrNo = False  # what the file gives keeps its weights
     mean: Colour | None = None  # what the weights expect, if not what their library says
     std: Colour | None = None
 
     @model_validator(mode="after")
     def _starts_from_weights(self) -> Self:
-        given = {"freeze": self.freeze, "mean": self.mean, "std": self.std}
+        given = {
+            "weights_sha256": self.weights_sha256,
+            "freeze": self.freeze,
+            "mean": self.mean,
+            "std": self.std,
+        }
         named = [key for key, value in given.items() if value]
         if named and self.weights is None:
             raise ValueError(f"'{named[0]}' goes with 'weights'; give both, or drop it")
@@ -74,13 +83,32 @@ class Network(StrictModel):
         """This network as plain data; a file of weights counts by its content."""
         content: dict[str, Any] = {"name": self.name}
         if self.weights is not None:
-            content["weights"] = weights_hash(self.weights)
+            content["weights"] = self._hash_of(self.weights)
         if self.freeze:
             content["freeze"] = True
         for key in ("mean", "std"):
             if getattr(self, key) is not None:
                 content[key] = getattr(self, key)
         return content
+
+    @property
+    def waits_for_weights(self) -> bool:
+        """Whether the file of weights is known by its hash, and is not there."""
+        if self.weights is None or self.weights_sha256 is None:
+            return False
+        return not self.weights.exists()
+
+    def _hash_of(self, weights: Path) -> str:
+        """sha256 of the file of weights. Raises BenchError where the suite states another one."""
+        if self.weights_sha256 is not None and not weights.exists():
+            return self.weights_sha256
+        found = weights_hash(weights)
+        if self.weights_sha256 not in (None, found):
+            raise BenchError(
+                f"weights {weights} given; its sha256 is {found}, and weights_sha256 states "
+                f"{self.weights_sha256}; give the file that it is of, or correct it"
+            )
+        return found
 
 
 class Backbone(Network):

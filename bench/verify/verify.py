@@ -12,8 +12,9 @@ from itertools import zip_longest
 from typing import Any, Protocol
 
 from bench import __version__
-from bench.board import build, case_scores
+from bench.board import build
 from bench.board.schema import TASKS, Board
+from bench.board.scores import case_scores
 from bench.errors import BenchError
 from bench.files import csv_text
 from bench.files.records import read_json

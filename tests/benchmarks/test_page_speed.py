@@ -24,7 +24,7 @@ import resource, sys, time
 import scipy.special
 from pathlib import Path
 from bench.board.build import build
-from bench.board.case_scores import per_case_csv
+from bench.board.scores.case_scores import per_case_csv
 from bench.store import Store
 from reports.write import draw_page
 store = Store(Path(sys.argv[1]))

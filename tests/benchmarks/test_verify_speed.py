@@ -11,7 +11,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.board.build import build
-from bench.board.case_scores import per_case_csv
+from bench.board.scores.case_scores import per_case_csv
 from bench.store import Store
 from reports.write import write
 from tests.benchmarks.conftest import CASES

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.board.case_scores import case_tables, per_case
+from bench.board.scores.case_scores import case_tables, per_case
 from bench.scoring.tables import LabelScores, Scores, read_rows, read_scores
 from tests.support.boards import row_cells
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.board.outer_folds import whole_draws
 from bench.board.schema import Board, Row
+from bench.board.scores.outer_folds import whole_draws
 from bench.diff.compare import compare
 from bench.diff.read import read
 from bench.execution import judging

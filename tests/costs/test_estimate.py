@@ -75,6 +75,16 @@ def test_pixels_and_images_count_in_proportion(estimator: Estimator) -> None:
     assert many.step_seconds == pytest.approx(0.8)
 
 
+def test_colours_of_pretrained_weights_are_no_obstacle(estimator: Estimator) -> None:
+    """`mean` and `std` are lists, and a dry run ended in a traceback."""
+    content = {"name": "smp:unet/resnet18", "weights": 64 * "0", "mean": [0.5, 0.5, 0.5]}
+    plain = {"name": "smp:unet/resnet18"}
+    cost = estimator.cost(cell(backbone=content), index_of())
+    assert cost.step_seconds == pytest.approx(
+        estimator.cost(cell(backbone=plain), index_of()).step_seconds
+    )
+
+
 def test_a_wider_network_costs_what_its_operations_do(estimator: Estimator) -> None:
     wide = {"name": "unet", "width": 32}
     ratio = pass_flops(wide, SPEC) / pass_flops(UNET, SPEC)

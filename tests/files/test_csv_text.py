@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.board.case_scores import per_case_csv
+from bench.board.scores.case_scores import per_case_csv
 from bench.cell_records import CellResult
 from bench.files import csv_text
 from bench.scoring.tables import FIELDS, as_csv, read_rows, read_scores

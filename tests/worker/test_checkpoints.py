@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.board.build import build
-from bench.board.case_scores import per_case_csv
+from bench.board.scores.case_scores import per_case_csv
 from bench.errors import BenchError
 from bench.files.records import write_sealed
 from bench.planning import suite

@@ -18,8 +18,8 @@ import torch
 from bench import registry, stages
 from bench.api import Card, Record, Spec
 from bench.board import pictures
-from bench.board.case_scores import per_case_csv
 from bench.board.schema import Board
+from bench.board.scores.case_scores import per_case_csv
 from bench.data import cache
 from bench.data.index import read_index
 from bench.diff.compare import compare

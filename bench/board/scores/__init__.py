@@ -1,0 +1,1 @@
+"""Scores as rows take them: of draws over outer folds, and of each test case."""
