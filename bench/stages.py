@@ -308,6 +308,7 @@ def run(
             options.retry_failed,
             options.retries,
             needs=needs_of(options.plugins),
+            length=training_length,
         )
 
 

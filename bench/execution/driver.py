@@ -12,6 +12,7 @@ from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob, CellProgress
 from bench.execution import attempts
 from bench.execution.executor import ANY, Executor, Finished, Needs
+from bench.execution.order import Length
 from bench.execution.progress import Progress, RunningCell
 from bench.execution.settling import settle
 from bench.execution.shift import Shift
@@ -125,16 +126,20 @@ def execute(
     retries: int = 2,
     shift: Shift | None = None,
     needs: Callable[[PlannedCell], Needs] = lambda cell: ANY,
+    length: Length | None = None,
 ) -> Progress:
     """Run all cells that are not done, and call `score` with the key of each cell that is.
 
     A cell that the machine could not finish is run again, `retries` times at most. In a `shift`,
     cells that another launch finished or holds are left to it, and what runs at its end is ended.
-    Returns the final counts. The workers are ended on any exception.
+    `length` tells how long cells take beside each other, for the time left. Returns the final
+    counts. The workers are ended on any exception.
     """
     attempts.sweep(store.out)
     unique = {cell.key: cell for cell in cells if cell.refusal is None}
     progress = Progress(len(unique), slots=executor.slots)
+    if length is not None:
+        progress.lengths = {key: length(cell) for key, cell in unique.items()}
     launches = _Launches(unique, jobs, store, executor, time_limit_s, retries, shift, needs)
     for cell in unique.values():
         _sort_in(cell, launches, progress, retry_failed, score)
@@ -167,10 +172,12 @@ def _sort_in(
     if state == "done":
         progress.done += 1
         progress.kept += 1
+        progress.ended.add(cell.key)
         if launches.shift is None:
             score(cell.key)
     elif state == "failed" and not retried:
         progress.failed += 1
+        progress.ended.add(cell.key)
     else:
         launches.waiting.append((0.0, cell.key))
 
@@ -289,13 +296,15 @@ class _Launches:
         state = self.store.state(key)
         if state == "running":
             self.leave_to_holder(key)
-        elif self.shift is not None and state == "done":
+            return True
+        if self.shift is None or state not in ("done", "failed"):
+            return False
+        progress.ended.add(key)
+        if state == "done":
             progress.done += 1
             progress.kept += 1
-        elif self.shift is not None and state == "failed":
-            progress.failed += 1
         else:
-            return False
+            progress.failed += 1
         return True
 
     def leave_to_holder(self, key: str) -> None:
@@ -338,10 +347,10 @@ def _settle(
     elif folder.has_result:
         if launches.executor.settles:
             score(folder.key)  # as far as its worker could not
-        progress.done += 1
-        progress.seconds.append(_seconds_of(folder, launches))
+        progress.finish(folder.key, _seconds_of(folder, launches))
     if folder.has_failed:
         progress.failed += 1
+        progress.ended.add(folder.key)
 
 
 def _seconds_of(folder: CellFolder, launches: _Launches) -> float:

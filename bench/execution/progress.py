@@ -31,13 +31,45 @@ class Progress:
     running: dict[str, RunningCell] = field(default_factory=dict)  # by key
     seconds: list[float] = field(default_factory=list)  # of cells finished in this run
     slots: int = 1
+    # by key: how long each cell takes beside the others, where that is known
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)  # keys of cells that are done or failed
+    # Of the cells finished in this stage of the run.
+    finished_length: float = 0.0
+    finished_seconds: float = 0.0
 
     def seconds_left(self) -> float | None:
-        """An estimate from the mean time of finished cells; None before the first one."""
+        """An estimate from the times of finished cells; None before the first one.
+
+        Where lengths are known, a method of many passes is not taken for one of few.
+        """
         if not self.seconds:
             return None
-        left = self.total - self.done - self.failed - len(self.interrupted) + self.later
-        return left * sum(self.seconds) / len(self.seconds) / max(1, self.slots)
+        mean = sum(self.seconds) / len(self.seconds)
+        if self.finished_length:
+            cells = self._length_left() * self.finished_seconds / self.finished_length
+        else:
+            cells = mean * (self.total - self.done - self.failed - len(self.interrupted))
+        return (cells + mean * self.later) / max(1, self.slots)
+
+    def finish(self, key: str, seconds: float) -> None:
+        """Count a cell that was finished in this run, and the seconds that it took."""
+        self.done += 1
+        self.ended.add(key)
+        self.seconds.append(seconds)
+        self.finished_seconds += seconds
+        self.finished_length += self.lengths.get(key, 0.0)
+
+    def _length_left(self) -> float:
+        """Of all cells that have not ended, without what the running ones have done."""
+        left = 0.0
+        for key, length in self.lengths.items():
+            if key in self.ended or key in self.interrupted:
+                continue
+            cell = self.running.get(key)
+            share = cell.step / max(1, cell.steps) if cell is not None else 0.0
+            left += length * (1 - share)
+        return left
 
 
 class Stages:

@@ -101,6 +101,7 @@ def work(
             retries=options.retries,
             shift=shift,
             needs=needs_of(options.plugins),
+            length=options.length,
         )
 
 

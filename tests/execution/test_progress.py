@@ -81,6 +81,21 @@ def test_the_time_left_is_that_of_all_stages() -> None:
     assert shown[-1].seconds_left() == 2 * 20 / 2
 
 
+def test_the_time_left_follows_the_lengths_of_cells() -> None:
+    """The longest come first: a plain mean of theirs told 8 hours where 2 were left."""
+    progress = Progress(4, lengths={"long": 10.0, "short": 1.0, "half": 4.0, "other": 3.0})
+    assert progress.seconds_left() is None
+    progress.finish("long", 50.0)
+    assert progress.seconds_left() == 5 * (1 + 4 + 3)
+    progress.running = {"half": RunningCell("half", 500, 1000)}
+    assert progress.seconds_left() == 5 * (1 + 2 + 3)
+    progress.ended.add("other")
+    progress.slots = 2
+    assert progress.seconds_left() == 5 * (1 + 2) / 2
+    progress.later = 2
+    assert progress.seconds_left() == (5 * (1 + 2) + 2 * 50) / 2
+
+
 def test_a_line_names_its_stage_and_the_time_left() -> None:
     progress = Progress(4, "tuning", done=2, seconds=[30.0, 30.0], later=2)
     assert summary(progress) == ("tuning: 2 of 4 runs done, 0 running, 0 failed, about 2 min left")
