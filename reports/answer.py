@@ -216,6 +216,8 @@ def _answer(field: Field) -> Answer:
     better = field.of("better")
     if better:
         return _with_better(field, reference, better, remarks)
+    if not any(rival.verdict and rival.is_tested for rival in field.rivals):
+        return _untested(field, reference, remarks)
     lead = f"{_budget_words(field)}, use {field.reference_name}"
     sentences = [_none_better(field), _unresolved(field, bool(field.of("worse")))]
     detail = f" ({field.score(reference)}). {_in_a_row(sentences)}"
@@ -241,6 +243,18 @@ def _best_score(field: Field, scored: Sequence[Rival]) -> Rival:
 def _reference_alone(field: Field, reference: Row, remarks: str) -> Answer:
     lead = f"{_budget_words(field)}, only {field.reference_name} has a result"
     return Answer(lead, f" ({field.score(reference)}).", remarks)
+
+
+def _untested(field: Field, reference: Row, remarks: str) -> Answer:
+    """With so few draws no method is better or worse, whatever it scores."""
+    lead = f"{_budget_words(field)}, there is no answer yet"
+    best = _best_score(field, [Rival(field.reference_name, reference, None), *field.scored])
+    scores = field.score(best.row)
+    if best.row is not reference:
+        scores = f"{scores}; {field.reference_name} {field.value(reference)}"
+    why = _unresolved(field, False)
+    detail = f". {why} {capitalised(best.name)} scores best so far ({scores})."
+    return Answer(lead, detail, remarks)
 
 
 def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:
@@ -337,7 +351,9 @@ def _remarks(field: Field) -> str:
     if failed:
         sentences.append(f"Runs of {joined(failed)} failed and count as the worst score.")
     if unfinished:
-        sentences.append(f"Some runs of {joined(unfinished)} are still to come.")
+        is_all = 1 < len(unfinished) == len(field.scored) + 1
+        names = "each method" if is_all else joined(unfinished)
+        sentences.append(f"Some runs of {names} are still to come.")
     without = by_status["no failed"] + by_status["no missing"] + by_status["no ok"]
     if without and len(without) < sum(map(len, by_status.values())):
         verb = "has" if len(without) == 1 else "have"

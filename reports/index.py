@@ -40,7 +40,7 @@ class Leader:
 class Entry:
     """One board with its page."""
 
-    folder: str  # of its page, as a name on disk
+    folder: str  # of its page, named as the result folder: two may be of one suite
     board: Board
     page: str
 
@@ -61,7 +61,7 @@ class Entry:
 def read(outs: Sequence[Path]) -> list[Entry]:
     """The boards of result folders. Raises BenchError where a folder has no board or no page."""
     boards = [board_file.read(out) for out in outs]
-    folders = unique_names(file_name(board.suite.name) for board in boards)
+    folders = unique_names(file_name(out.resolve().name) for out in outs)
     pages = map(_read_page, outs)
     return list(map(Entry, folders, boards, pages))
 

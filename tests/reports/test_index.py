@@ -102,8 +102,9 @@ def test_a_sure_leader_and_none_at_all(golden: Board) -> None:
 
 
 def test_pages_lie_beside_the_index_under_names_of_their_own(golden: Board, tmp_path: Path) -> None:
-    names = ["demo", "demo", "Demo", "demo-2", "../../up", "a b", "index.html"]
-    outs = [drawn(tmp_path / str(place), golden, name=name) for place, name in enumerate(names)]
+    """Those of their folders: two boards of one suite were told apart by a number alone."""
+    names = ["demo", "demo", "Demo", "demo-2", "a b", "index.html"]
+    outs = [drawn(tmp_path / str(place) / name, golden) for place, name in enumerate(names)]
     site = tmp_path / "deep" / "site"
     page = index.write(index.read(outs), site)
     folders = sorted(entry.name for entry in site.iterdir())
@@ -114,14 +115,13 @@ def test_pages_lie_beside_the_index_under_names_of_their_own(golden: Board, tmp_
             "demo-2",
             "Demo-3",
             "demo-2-2",
-            "..%2F..%2Fup",
             "a b",
             "index.html-2",
         ]
     )
     links = [link for link in Links(page.read_text()).links if not link.startswith("#")]
     targets = [site / unquote(link) for link in links]
-    assert len(set(targets)) == 7 and all(target.is_file() for target in targets)
+    assert len(set(targets)) == 6 and all(target.is_file() for target in targets)
     assert {target.read_text() for target in targets} == {
         (out / "report" / "index.html").read_text() for out in outs
     }
@@ -203,7 +203,7 @@ def test_exit_codes(
         drawn(tmp_path / "a", golden), drawn(tmp_path / "b", golden), "--to", tmp_path / "site"
     )
     assert done.returncode == 0 and f"page: {tmp_path / 'site' / 'index.html'}" in done.stdout
-    assert (tmp_path / "site" / "golden-2" / "index.html").exists()
+    assert (tmp_path / "site" / "b" / "index.html").exists()
     none = call(tmp_path / "a", tmp_path)
     assert (
         none.returncode == 2
