@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench import registry
 from bench.testing import toy_view
 from methods.training import labelled_batches, unlabelled_batches
 from methods.urpc.method import mean_loss
@@ -106,3 +107,12 @@ def test_a_decoder_of_one_map_is_refused() -> None:
 
 def test_volumes_of_three_classes() -> None:
     check_volumes("urpc", consistency=1.0)
+
+
+def test_short_runs_keep_what_the_labels_taught() -> None:
+    """With the published weight of 0.1 they lost it; 3D and the recipe's length have that."""
+    info = registry.method("urpc")
+    assert info.config({}, 2, 2000)["consistency"] == 0.03
+    assert info.config({}, 2, 30_000)["consistency"] == 0.1
+    assert info.config({}, 3, 2000)["consistency"] == 0.1
+    assert info.config({"consistency": 0.5}, 2, 2000)["consistency"] == 0.5
