@@ -329,7 +329,12 @@ def _gain_texts(
 
 
 def gain_interval(gain: MetricGain) -> tuple[float, float] | None:
-    """The interval adjusted for all gains of the budget; that of the gain alone if untested."""
+    """The interval adjusted for all gains of the budget; that of the gain alone if untested.
+
+    None with one draw, whose interval says nothing about another one.
+    """
+    if len(gain.subsets) == 1:
+        return None
     lo, hi = gain.adjusted_lo, gain.adjusted_hi
     if lo is None or hi is None:
         lo, hi = gain.lo, gain.hi

@@ -9,8 +9,10 @@ from typing import Any
 from bench.board.schema import Board, PlanningNote
 from reports.formats.csv_json import rows_csv
 from reports.page import tables
+from reports.page.lean_table import gain_interval
 from reports.page.page import render_page
 from reports.page.tables import Problem
+from tests.support.gains import seven_methods
 
 
 def test_display_is_clipped_but_data_are_not(board: Board) -> None:
@@ -40,3 +42,12 @@ def test_lines_come_by_budget_then_baselines_then_by_dice(board: Board, hostile:
         (8, ["mean_teacher", "supervised", "ss_net"]),
         (40, ["supervised"]),
     ]
+
+
+def test_a_gain_of_one_draw_has_no_interval() -> None:
+    """That over patients alone stood beside "not tested", and looked like an answer."""
+    gain = seven_methods()[0]
+    assert len(gain.subsets) > 1
+    assert gain_interval(gain) == (gain.adjusted_lo, gain.adjusted_hi)
+    single = replace(gain, subsets=gain.subsets[:1], adjusted_lo=None, adjusted_hi=None, p=None)
+    assert gain_interval(single) is None
