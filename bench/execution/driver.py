@@ -12,6 +12,7 @@ from bench.cell_folder import CellFolder
 from bench.cell_records import CellJob, CellProgress
 from bench.execution import attempts
 from bench.execution.executor import ANY, Executor, Finished, Needs
+from bench.execution.local import ctrl_c_is_kept
 from bench.execution.order import Length
 from bench.execution.progress import Progress, RunningCell
 from bench.execution.settling import settle
@@ -144,13 +145,15 @@ def execute(
     for cell in unique.values():
         _sort_in(cell, launches, progress, retry_failed, score)
     try:
-        while launches.are_due():
-            launches.start_due(progress)
-            progress.slots = executor.slots
-            progress.running = launches.running_cells()
-            show(progress)
-            for finished in executor.wait(0.5):
-                _settle(finished, launches, progress, score)
+        with ctrl_c_is_kept() as check_ctrl_c:
+            while launches.are_due():
+                check_ctrl_c()
+                launches.start_due(progress)
+                progress.slots = executor.slots
+                progress.running = launches.running_cells()
+                show(progress)
+                for finished in executor.wait(0.5):
+                    _settle(finished, launches, progress, score)
     finally:
         executor.close()
     progress.running = {}

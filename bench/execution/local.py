@@ -238,6 +238,33 @@ def ctrl_c_waits() -> Iterator[None]:
         before(*pressed[0])
 
 
+@contextmanager
+def ctrl_c_is_kept() -> Iterator[Callable[[], None]]:
+    """Ctrl-C interrupts as ever, and if that was swallowed, at the next call of what is given.
+
+    Python ignores exceptions of callbacks of its garbage collector, and `distributed` has one.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield lambda: None
+        return
+    pressed: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        before(number, frame)
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _start_with_own_imports() -> None:
     """Start the server so that it imports this harness, whose code is in the keys of runs.
 

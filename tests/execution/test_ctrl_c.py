@@ -16,6 +16,7 @@ import pytest
 
 from bench.execution import local
 from bench.execution.engines import dask_clusters
+from bench.execution.local import ctrl_c_is_kept
 from bench.store import Store
 from tests.support.command_line import PLUGINS, ROOT, Command, suite_file
 from tests.support.tiny_bench import planned
@@ -197,3 +198,23 @@ def test_what_starts_while_ctrl_c_is_blocked_never_sees_it() -> None:
     assert child.stdout.readline() == "ready\n"
     child.send_signal(signal.SIGINT)
     assert child.communicate(timeout=30)[0] == "alive\n"
+
+
+def test_a_swallowed_ctrl_c_takes_effect_a_little_later() -> None:
+    """One that fell into a garbage collection of `distributed` was lost, and the run went on."""
+    with pytest.raises(KeyboardInterrupt), ctrl_c_is_kept() as check:
+        check()
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ctrl_c_is_kept() as check:
+            os.kill(os.getpid(), signal.SIGINT)
+            check()
+    finally:
+        signal.signal(signal.SIGINT, before)
