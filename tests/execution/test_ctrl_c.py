@@ -202,12 +202,16 @@ def test_what_starts_while_ctrl_c_is_blocked_never_sees_it() -> None:
 
 def test_a_swallowed_ctrl_c_takes_effect_a_little_later() -> None:
     """One that fell into a garbage collection of `distributed` was lost, and the run went on."""
-    with pytest.raises(KeyboardInterrupt), ctrl_c_is_kept() as check:
-        check()
-        with suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-        check()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), ctrl_c_is_kept() as check:
+            check()
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+            check()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_where_ctrl_c_is_ignored_it_stays_so() -> None:
