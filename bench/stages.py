@@ -28,7 +28,6 @@ from bench.finished_cells import judge, mend_cell, score
 from bench.names import EXTERNAL
 from bench.planning import plan_file, split, suite_file
 from bench.planning.cells import PlannedCell, PlannedDataset, plan_cells
-from bench.planning.checks.networks import check_weights_are_here
 from bench.planning.dataset_facts import describe_datasets, warnings
 from bench.planning.datasets import keep_split, prepare_datasets, prepare_tested
 from bench.planning.filters import matching_cells
@@ -281,7 +280,6 @@ def run(
     jobs = driver.write_jobs(
         chosen, suite, bench.datasets, store, options.job_device, options.plugins
     )
-    check_weights_are_here(jobs, store)
     decoded = {cell.key: bench.dataset_of(cell).prepared.folder for cell in bench.cells}
     metrics = registry.case_metrics(suite.metrics, suite.keep_probabilities)
     metric_code = registry.metric_code(suite.metrics)

@@ -6,26 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.board.schema import Board, ColumnFacts, MetricGain, Row
-from bench.names import DEFAULT, TUNED
+from bench.board.schema import Board, Row
+from reports.compared import Field, Rival, fields, gain_of
 from reports.draws import spoken_draws
-from reports.view import View, kept_defaults, settings_of
-from reports.wording import (
-    capitalised,
-    count_word,
-    entry_name,
-    joined,
-    listed,
-    number_text,
-    score_digits,
-    training_name,
-)
+from reports.view import View
+from reports.wording import capitalised, count_word, joined, listed
 
 FEW_DRAWS = 5  # below it, what is not resolved is put down to the number of draws
-DISTANCES = frozenset({"hd95", "asd"})
-
-# Rows or gains of one budget in one metric: (task, dataset, labelled, metric).
-Place = tuple[str, str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,165 +29,14 @@ class Answer:
         return " ".join(part for part in (self.lead + self.detail, self.remarks) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """A row that is compared with the reference."""
-
-    name: str
-    row: Row
-    gain: MetricGain | None
-
-    @property
-    def verdict(self) -> str:
-        """The word for it; "" where it is not compared."""
-        if self.gain is None:
-            return ""
-        return self.gain.verdict or ""
-
-    @property
-    def is_tested(self) -> bool:
-        """Whether the word comes from a test."""
-        return self.gain is not None and self.gain.p is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Everything that one view compares."""
-
-    view: View
-    column: ColumnFacts
-    unit: str  # what is labelled: "patient"
-    total: int  # of them, for training
-    distance_unit: str
-    reference: Row | None
-    reference_name: str
-    bound: float | None  # the score of the reference with all labels
-    rivals: Sequence[Rival]
-    board: Board
-
-    def of(self, verdict: str) -> list[Rival]:
-        """The rivals with a verdict, the largest gain first."""
-        chosen = [rival for rival in self.rivals if rival.verdict == verdict and rival.gain]
-        return sorted(chosen, key=_gain_of, reverse=True)
-
-    @property
-    def scored(self) -> list[Rival]:
-        """The rivals that have a score."""
-        return [rival for rival in self.rivals if rival.row.mean is not None]
-
-    def score(self, row: Row) -> str:
-        """A score with its metric, such as "Dice 0.75" or "HD95 5.1 px"."""
-        return f"{self.column.title} {self.value(row)}"
-
-    def value(self, row: Row) -> str:
-        """A score alone."""
-        return self._number(row.mean, score_digits(self.column.digits, _half_width(row)))
-
-    @property
-    def bound_value(self) -> str:
-        """The score of the reference with all labels."""
-        return self._number(self.bound, score_digits(self.column.digits, None))
-
-    def _number(self, value: float | None, digits: int) -> str:
-        text = number_text(value, digits)
-        return f"{text} {self.distance_unit}" if self.column.key in DISTANCES else text
-
-
 def answers(board: Board, views: Iterable[View]) -> dict[View, Answer]:
     """The answer of each view."""
-    rows: dict[Place, list[Row]] = defaultdict(list)
-    for row in board.rows:
-        rows[row.task, row.dataset, row.labelled, row.metric].append(row)
-    gains: dict[Place, list[MetricGain]] = defaultdict(list)
-    for gain in board.gains:
-        gains[gain.task, gain.dataset, gain.labelled, gain.metric].append(gain)
-    repeated = kept_defaults(board)
-    made = {}
-    for view in views:
-        place = (view.task, view.dataset, view.labelled, view.metric)
-        total = board.datasets[view.dataset].train_groups
-        full = rows[view.task, view.dataset, total, view.metric]
-        bound = _bound(board, view, total, full)
-        field = _make_field(board, view, rows[place], gains[place], bound, repeated)
-        made[view] = _answer(field)
-    return made
+    return {view: _answer(field) for view, field in fields(board, views).items()}
 
 
 def answer(board: Board, view: View) -> Answer:
     """The answer of one view."""
     return answers(board, [view])[view]
-
-
-# ---- What is compared
-
-
-def _make_field(
-    board: Board,
-    view: View,
-    rows: Sequence[Row],
-    gains: Sequence[MetricGain],
-    bound: float | None,
-    repeated: frozenset[tuple[str, str, int, str]],
-) -> Field:
-    card = board.datasets[view.dataset]
-    own_settings = TUNED if view.settings == "tuned" else DEFAULT
-    reference_id = (board.suite.reference, own_settings)
-    by_id: Mapping[tuple[str, str], MetricGain] = {(g.method, g.variant): g for g in gains}
-    reference = None
-    rivals = []
-    for row in rows:
-        if view.settings not in settings_of(row.variant) or "best on " in row.variant:
-            continue
-        row_id = (row.method, row.variant)
-        if row_id == reference_id:
-            reference = row
-            continue
-        place = (row.task, row.dataset, row.labelled, row.method)
-        if view.settings == "all" and row.variant == TUNED and place in repeated:
-            continue
-        name = entry_name(board, row.method, _spoken_variant(view, row))
-        rivals.append(Rival(name, row, by_id.get(row_id)))
-    return Field(
-        view=view,
-        column=board.column(view.metric),
-        unit=card.unit.split(" (")[0],
-        total=card.train_groups,
-        distance_unit=card.distance_unit,
-        reference=reference,
-        reference_name=training_name(board, board.suite.reference, DEFAULT),
-        bound=bound,
-        rivals=rivals,
-        board=board,
-    )
-
-
-def _bound(board: Board, view: View, total: int, rows: Sequence[Row]) -> float | None:
-    """The mean of the reference with all labels and default settings, whether a row or not."""
-    method = board.suite.reference
-    for row in rows:
-        if (row.method, row.variant) == (method, DEFAULT):
-            return row.mean
-    place = (view.task, view.dataset, total, method, view.metric)
-    for step in board.ladder:
-        if (step.task, step.dataset, step.labelled, step.method, step.metric) == place:
-            return step.mean
-    return None
-
-
-def _spoken_variant(view: View, row: Row) -> str:
-    """Tuned settings need no word where every row has them."""
-    is_said = view.settings == "tuned" and row.variant == TUNED
-    return DEFAULT if is_said else row.variant
-
-
-def _gain_of(rival: Rival) -> float:
-    return rival.gain.mean if rival.gain else 0.0
-
-
-def _half_width(row: Row) -> float | None:
-    if row.lo is None or row.hi is None:
-        return None
-    return (row.hi - row.lo) / 2
 
 
 # ---- The sentences
@@ -216,7 +52,7 @@ def _answer(field: Field) -> Answer:
     better = field.of("better")
     if better:
         return _with_better(field, reference, better, remarks)
-    if not any(rival.verdict and rival.is_tested for rival in field.rivals):
+    if not any(rival.is_tested for rival in field.rivals):
         return _untested(field, reference, remarks)
     lead = f"{_budget_words(field)}, use {field.reference_name}"
     sentences = [_none_better(field), _unresolved(field, bool(field.of("worse")))]
@@ -252,9 +88,8 @@ def _untested(field: Field, reference: Row, remarks: str) -> Answer:
     scores = field.score(best.row)
     if best.row is not reference:
         scores = f"{scores}; {field.reference_name} {field.value(reference)}"
-    why = _unresolved(field, False)
-    detail = f". {why} {capitalised(best.name)} scores best so far ({scores})."
-    return Answer(lead, detail, remarks)
+    ahead = f"{capitalised(best.name)} scores best so far ({scores})."
+    return Answer(lead, f". {_in_a_row([_unresolved(field, False), ahead])}", remarks)
 
 
 def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:
@@ -288,7 +123,7 @@ def _others_better(field: Field, best: Rival, others: Sequence[Rival]) -> str:
 
 def _higher_but_unresolved(field: Field, best: Rival) -> str:
     """Methods whose mean beats the recommended one though their gain is not resolved."""
-    higher = [rival.name for rival in field.of("not resolved") if _gain_of(rival) > _gain_of(best)]
+    higher = [rival.name for rival in field.of("not resolved") if gain_of(rival) > gain_of(best)]
     if not higher:
         return ""
     verb = "scores" if len(higher) == 1 else "score"

@@ -17,6 +17,7 @@ from bench.execution.order import Length
 from bench.execution.progress import Progress, RunningCell
 from bench.execution.settling import settle
 from bench.execution.shift import Shift
+from bench.execution.weights import check_weights
 from bench.names import EXTERNAL, cell_label
 from bench.planning.budget import folds_of
 from bench.planning.cells import PlannedCell, PlannedDataset, reference_models
@@ -145,6 +146,7 @@ def execute(
     for cell in unique.values():
         _sort_in(cell, launches, progress, retry_failed, score)
     try:
+        launches.check_weights()
         with ctrl_c_is_kept() as check_ctrl_c:
             while launches.are_due():
                 check_ctrl_c()
@@ -217,6 +219,10 @@ class _Launches:
         if self.shift is not None and self.shift.is_over:
             return False
         return bool(self.waiting or self.executor.running())
+
+    def check_weights(self) -> None:
+        """Raise BenchError where a waiting cell starts from weights that are not there."""
+        check_weights((self.store.cell(key), self.jobs[key]) for _, key in self.waiting)
 
     def start_due(self, progress: Progress) -> None:
         """Hand waiting cells to the executor, in their order, as far as it has room for them.

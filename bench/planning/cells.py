@@ -318,8 +318,9 @@ def _reference_model(
     With outer folds, each has a model of its own, which never saw the patients of its tests.
     """
     first = next(cell for cell in cells if _is_reference(cell, reference))
-    draw = dataset.fold  # the first one of this fold, or of the data set
-    if reference_models(cells, first.task, first.dataset, reference, dataset.fold + 1):
+    draw = dataset.fold  # the first one of this fold; all `cells` are of it
+    models = [cell for cell in cells if _is_reference(cell, reference) and cell.fraction == 1]
+    if any(model.subset == draw for model in models):
         return []
     card = dataset.prepared.index.card
     network = _network_name(first.backbone)

@@ -16,6 +16,7 @@ from bench.planning.suite_parts import Network
 from bench.store import Store
 from tests.support.encoder_weights import write_encoder_weights
 from tests.support.tiny_bench import plan, report, run, toy_suite
+from tests.support.tuned_bench import plan_tuned, tune
 
 
 @pytest.fixture
@@ -72,6 +73,16 @@ def test_what_is_to_be_trained_needs_them(tmp_path: Path, weights: Path) -> None
     with pytest.raises(BenchError, match=r"weights .*weights\.pth needed to train threshold"):
         run(suite, store)
     assert run(suite, store, only=["variant=default"]).done == 1
+
+
+def test_a_search_looks_for_them_too(tmp_path: Path, weights: Path) -> None:
+    """`tune` alone begins trainings before any `run` does."""
+    stated = weights_hash(weights)
+    weights.unlink()
+    backbone = {"name": "smp:unet/resnet18", "weights": weights, "weights_sha256": stated}
+    bench = plan_tuned(tmp_path / "tuned", backbone=backbone, size=[32, 32])
+    with pytest.raises(BenchError, match=r"weights .*weights\.pth needed to train shifted"):
+        tune(bench)
 
 
 def test_a_file_without_its_hash_has_to_be_there(tmp_path: Path) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from bench import registry
 from bench.api import Card, Spec, Task
-from bench.cell_records import CellJob
 from bench.errors import BenchError, cut, shown
 from bench.planning.suite import Suite
 from bench.planning.suite_parts import Network, own_backbones
-from bench.store import Store
 
 CHANNELS = 3  # weights of colour images fit them, and networks without weights take any number
 CLASSES = 2
@@ -42,20 +38,6 @@ def check_channels(suite: Suite, card: Card) -> None:
             raise BenchError(
                 f"weights {network.weights} given for {card.id}, whose images have "
                 f"{card.channels} channels; they fit 1 or 3; drop 'weights'"
-            )
-
-
-def check_weights_are_here(jobs: Mapping[str, CellJob], store: Store) -> None:
-    """Raise BenchError where a cell is to be trained from weights of which there is only a hash."""
-    for key, job in jobs.items():
-        if job.weights is None or store.state(key) == "done":
-            continue
-        file = Path(os.path.normpath(store.cell(key).path / job.weights))
-        if not file.is_file():
-            raise BenchError(
-                f"weights {file} needed to train {job.cell.method}; there is no such file; put "
-                "the one there whose hash the suite states as weights_sha256, or choose other "
-                "rows with --only"
             )
 
 

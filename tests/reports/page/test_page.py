@@ -167,7 +167,10 @@ def test_a_unit_with_a_remark_reads_well(board: Board) -> None:
         for name, card in board.datasets.items()
     }
     words = render_page(replace(board, datasets=cards), [], [])
-    assert ">Labelled images</span>" in words and "With 4 labelled images, " in words
+    assert (
+        ">Labelled images</span>" in words
+        and "With 4 labelled images, there is no answer yet" in words
+    )
     assert "image (patients unknown): the unit of drawing" in words and "unknown)s" not in words
 
 
