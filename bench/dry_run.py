@@ -109,27 +109,35 @@ class _Costs:
 
     def notes(self, due: Sequence[PlannedCell]) -> list[str]:
         """Where the times of these cells come from, and what is not in them."""
-        costs = {cell.method: self.of(cell) for cell in due}
-        sources = {method: cost.source for method, cost in costs.items() if cost is not None}
+        stored: set[str] = set()
+        strangers: set[str] = set()
+        for cell in due:
+            cost = self.of(cell)
+            if cost is not None and cost.source == TABLE:
+                stored.add(cell.method)
+            if cost is not None and cost.source == AS_STAND_IN:
+                strangers.add(cell.method)
         lines = []
-        if {TABLE, AS_STAND_IN} & set(sources.values()):
+        if stored or strangers:
             lines.append(
                 f"times: from steps measured on {self.estimator.times.machine}, scaled to this "
                 "machine by a pass of two seconds; --probe measures a few steps of each method"
             )
-        strangers = sorted(name for name, source in sources.items() if source == AS_STAND_IN)
         if strangers:
             lines.append(
-                f"{', '.join(strangers)}: never measured, so estimated from the cost of the "
-                f"network as {STAND_IN}; --probe measures them"
+                f"{', '.join(sorted(strangers))}: never measured, so estimated from the cost of "
+                f"the network as {STAND_IN}; --probe measures them"
             )
-        own = sorted({cell.method for cell in due if cell.pseudo_healthy} & set(sources))
+        own = sorted({cell.method for cell in due if cell.pseudo_healthy} & stored)
         if own:
-            lines.append(f"{', '.join(own)}: with its own networks as wide as by default")
-        makers = {cell.method for cell in due if cell.generator}
-        if makers & {name for name, source in sources.items() if source == TABLE}:
             lines.append(
-                f"{', '.join(sorted(makers))}: without the training of what makes images, which "
+                f"{', '.join(own)}: with generators of the default size in every variant, which "
+                "may be many times too long; --probe measures those of the suite"
+            )
+        makers = sorted({cell.method for cell in due if cell.generator} & stored)
+        if makers:
+            lines.append(
+                f"{', '.join(makers)}: without the training of what makes images, which "
                 "does not follow the steps of the suite"
             )
         return lines

@@ -59,6 +59,15 @@ def test_it_says_which_methods_were_never_measured(tmp_path: Path) -> None:
     assert "times: from steps measured on" in said
 
 
+def test_it_says_what_a_step_of_the_table_does_not_tell(tmp_path: Path) -> None:
+    """The suite of LGG was to take 27 hours, without a word on how to learn better."""
+    methods = ["supervised", "smile", "ssgnet"]
+    said = text(tmp_path / "out", reference="supervised", methods=methods, size=[32, 32])
+    assert "smile: with generators of the default size in every variant" in said
+    assert "ssgnet: without the training of what makes images" in said
+    assert "supervised:" not in said
+
+
 def test_time_is_not_divided_by_workers_that_have_no_room(tmp_path: Path) -> None:
     """Found when the project was tried: 10 workers on two cores were to be five times as fast."""
     assert " on 1 workers" in text(tmp_path / "out", workers=1)
