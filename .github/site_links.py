@@ -3,9 +3,15 @@
 import re
 from typing import Any
 
-OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:CONTRIBUTING|README|CHANGELOG)\.md[^)]*\)")
+ABOVE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+)[^)]*\)")
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """A page without links to files beside docs/."""
-    return OUTSIDE.sub(r"\1", markdown)
+    depth = page.file.src_uri.count("/")
+
+    def words_alone(link: re.Match[str]) -> str:
+        leads_out = link[2].count("../") > depth
+        return link[1] if leads_out else link[0]
+
+    return ABOVE.sub(words_alone, markdown)

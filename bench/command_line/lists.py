@@ -21,7 +21,11 @@ def _list_methods(_: Path, plugins: Sequence[Path]) -> list[str]:
 
 def _list_datasets(_: Path, plugins: Sequence[Path]) -> list[str]:
     families = sorted(registry.dataset_families(plugins).items())
-    return [f"{name}: {module.__doc__}" for name, (module, _factory) in families]
+    lines = []
+    for name, (module, _factory) in families:
+        summary = (module.__doc__ or "").partition("\n")[0]
+        lines.append(f"{name}: {summary}")
+    return lines
 
 
 def _list_suites(root: Path, _: Sequence[Path]) -> list[str]:

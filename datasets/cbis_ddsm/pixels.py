@@ -62,7 +62,7 @@ def _read_dicom(path: Path) -> NDArray[Any]:
     except ImportError:
         raise DataProblem(
             f"{path}: DICOM needs the package pydicom; install it with "
-            "pip install 'scarcebench[dicom]'"
+            "pip install -e '.[dicom]' in the folder of ScarceBench"
         ) from None
     with naming_file(path):
         file = pydicom.dcmread(path)

@@ -169,7 +169,7 @@ def _region_of(
     except ImportError:
         raise BenchError(
             f"{path}: COCO needs the package pycocotools; install it with "
-            "pip install 'scarcebench[convert]'"
+            "pip install -e '.[convert]' in the folder of ScarceBench"
         ) from None
     outline: Any = annotation.get("segmentation")
     height, width = shape

@@ -178,5 +178,5 @@ def _imported(package: str, folder: Path) -> Any:
     except ImportError:
         raise BenchError(
             f"{folder}: DICOM needs the package {package}; install it with "
-            "pip install 'scarcebench[convert]'"
+            "pip install -e '.[convert]' in the folder of ScarceBench"
         ) from None

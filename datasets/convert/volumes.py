@@ -240,7 +240,7 @@ def _read_itk(path: Path) -> tuple[NDArray[Any], StoredGrid, Mapping[str, str]]:
     except ImportError:
         raise DataProblem(
             f"{path}: it needs the package SimpleITK; install it with "
-            "pip install 'scarcebench[convert]'"
+            "pip install -e '.[convert]' in the folder of ScarceBench"
         ) from None
     with naming_file(path):
         header = read_header(path)

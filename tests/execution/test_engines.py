@@ -223,7 +223,7 @@ def test_a_missing_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
     code, text = command(["run", str(suite_file(tmp_path)), "--engine", name])
     assert code == 2
-    expect_one_line(text, f"pip install 'scarcebench[{name}]'")
+    expect_one_line(text, f"pip install -e '.[{name}]'")
 
 
 @pytest.mark.slow

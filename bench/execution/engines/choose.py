@@ -78,7 +78,7 @@ class EngineOptions:
             if importlib.util.find_spec(package) is None:
                 raise BenchError(
                     f"--engine {self.name} given; {package} is not installed; "
-                    f"pip install 'scarcebench[{self.name}]'"
+                    f"pip install -e '.[{self.name}]' in the folder of ScarceBench"
                 )
         self._check_what_is_there()
 
