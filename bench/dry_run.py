@@ -208,7 +208,7 @@ def _ladder_lines(cells: Sequence[PlannedCell]) -> list[str]:
         counts = sorted({cell.labelled for cell in of_dataset})
         labelled = ", ".join(map(str, counts))
         method = of_dataset[0].method
-        lines.append(f"{name}, {len(of_dataset)} cells of {method} alone: {labelled} labelled")
+        lines.append(f"{name}, {len(of_dataset)} runs of {method} alone: {labelled} labelled")
     return lines
 
 
@@ -298,9 +298,9 @@ def _total_text(due: Sequence[PlannedCell], costs: _Costs, slots: _Slots) -> str
     known = [cost for cost in map(costs.of, due) if cost is not None]
     if len(known) < len(due):
         reasons = [f"{method}, {reason}" for method, reason in costs.unknown.items()]
-        return f"{len(due)} cells to run; time unknown: {'; '.join(reasons)}"
+        return f"{len(due)} runs to do; time unknown: {'; '.join(reasons)}"
     seconds = sum(cost.seconds for cost in known)
-    return f"{len(due)} cells to run, about {duration(seconds / slots.count)} {slots.text}"
+    return f"{len(due)} runs to do, about {duration(seconds / slots.count)} {slots.text}"
 
 
 def _tuning_text(waiting: Sequence[PlannedCell], bench: Bench, costs: _Costs, slots: _Slots) -> str:

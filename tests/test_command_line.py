@@ -67,7 +67,7 @@ def test_dry_run_prints_cells_and_time_and_runs_none(tmp_path: Path, bench_here:
     result = bench_here("run", suite_file(tmp_path), "--out", out, "--dry-run", "--list", *PLUGINS)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("missing") == 4
-    assert "4 cells to run, about" in result.stdout
+    assert "4 runs to do, about" in result.stdout
     assert "half-width" not in result.stdout  # of a single method there is no gain
     assert not any((out / "cells").iterdir())
 

@@ -143,7 +143,7 @@ QueueOptions = Annotated[
 ]
 Retries = Annotated[
     int,
-    typer.Option(min=0, help="How often a cell is run again that the machine could not finish."),
+    typer.Option(min=0, help="How often a run is started again that the machine could not finish."),
 ]
 Out = Annotated[Path, typer.Argument(help="A folder that `run` wrote.")]
 Trusted = Annotated[

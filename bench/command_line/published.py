@@ -28,7 +28,7 @@ def reproduce(
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Run cells of a published board again and note whether they agree; exit code 1 if not."""
+    """Train runs of a published board again and note whether they agree; exit code 1 if not."""
     from bench import reproduce as reproducing
     from bench.command_line.progress_display import progress_display
     from bench.store import Store

@@ -139,7 +139,7 @@ def test_a_ladder_from_the_suite_to_the_board(tmp_path: Path) -> None:
     assert len(planned.cells) == 4 * 3 and len(alone) == 2 * 3
     assert {(cell.method, cell.variant) for cell in alone} == {("threshold", "default")}
     counts = sorted({cell.labelled for cell in alone})
-    said = f"tiny, 6 cells of threshold alone: {counts[0]}, {counts[1]} labelled"
+    said = f"tiny, 6 runs of threshold alone: {counts[0]}, {counts[1]} labelled"
     assert said in forecast(planned).splitlines()
     assert tiny_bench.run(suite, store).failed == 0
     tiny_bench.report(store)

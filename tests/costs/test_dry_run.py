@@ -40,7 +40,7 @@ def test_a_suite_that_no_machine_could_train_is_forecast(tmp_path: Path) -> None
     """Found when the project was tried: 8192 x 8192 took minutes and all memory."""
     changes = {"datasets": ["tiny"], "size": [8192, 8192], "steps": 10**6}
     said = text(tmp_path / "out", **changes)
-    assert "4 cells to run, about" in said
+    assert "4 runs to do, about" in said
     assert "threshold" in said.splitlines()[1]
 
 

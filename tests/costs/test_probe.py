@@ -41,4 +41,4 @@ def test_a_probe_measures_the_steps_of_each_method(said: list[str]) -> None:
 
 def test_a_method_whose_probe_fails_has_no_time(said: list[str]) -> None:
     assert "unknown" in columns_of("faulty (broken)", said)
-    assert said[-1] == "3 cells to run; time unknown: faulty, a test run did not finish"
+    assert said[-1] == "3 runs to do; time unknown: faulty, a test run did not finish"
