@@ -1,1 +1,1 @@
-"""URPC: predictions at four scales that agree, most where they are certain."""
+"""URPC: predictions at several scales that agree, most where they are certain."""

@@ -1,4 +1,4 @@
-"""URPC (Luo et al. 2021): consistency of predictions at four scales, weighted by certainty."""
+"""URPC (Luo et al. 2021): consistency of predictions at several scales, weighted by certainty."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from methods.urpc.pyramid import build_coarse_heads, scale_consistency
 
 
 class URPC(BackboneMethod):
-    """One network whose four scales agree on unlabelled images, in one pass."""
+    """One network whose scales agree on unlabelled images, in one pass."""
 
     config: Config
 
@@ -35,7 +35,7 @@ class URPC(BackboneMethod):
         config = self.config
         labelled, unlabelled = both_batches(view, run, config, "urpc")
         network = run.backbone()
-        heads = build_coarse_heads(network, self.spec, run, config.perturb).to(run.device).train()
+        heads = build_coarse_heads(network, self.spec, run, config).to(run.device).train()
         self.network = network.to(run.device).train()
         optimiser = optimizer([*network.parameters(), *heads.parameters()], config)
         torch.manual_seed(run.seed("dropout"))
@@ -45,7 +45,7 @@ class URPC(BackboneMethod):
             images = torch.cat([x, next(unlabelled)])
             with autocast(run):
                 maps = self.network.decode(self.network.encode(images))
-                scales = [self.network.head(maps[-1]), *heads(maps[:-1], images.shape[2:])]
+                scales = [self.network.head(maps[-1]), *heads(maps, images.shape[2:])]
             # L = mean of L_sup over scales + w(t) consistency (docs/methods/urpc.md#loss, eq. 1)
             on_labelled = [scale.float()[: len(x)] for scale in scales]
             on_unlabelled = [scale.float()[len(x) :] for scale in scales]

@@ -1,4 +1,4 @@
-"""Predictions at four scales, their perturbations, and how they agree (docs/methods/urpc.md)."""
+"""Predictions at several scales, their perturbations, and how they agree (docs/methods/urpc.md)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import dropout, interpolate
 
 from bench.api import Run, Spec
+from methods.urpc.config import Config
 
 DROPOUT = 0.5  # of single values, at an eighth
 KEPT_BELOW = (0.7, 0.9)  # of the largest attention: places above are zeroed, at a quarter
@@ -18,7 +19,7 @@ NOISE = 0.3  # at most, as a share of each value, at half of the resolution
 
 
 class CoarseHeads(nn.Module):
-    """Heads for the three coarse maps of a decoder; that of full resolution is the network's own.
+    """Heads for coarse maps of a decoder, finest last; that of full resolution is the network's.
 
     In training each coarse map is perturbed in its own way (docs/methods/urpc.md#perturbations).
     """
@@ -30,12 +31,15 @@ class CoarseHeads(nn.Module):
         self.perturb = perturb
 
     def forward(self, maps: Sequence[torch.Tensor], size: Sequence[int]) -> list[torch.Tensor]:
-        """Logits (B K *S) of size *S, by nearest neighbours, of maps at 1/8, 1/4 and 1/2."""
+        """Logits (B K *S) of size *S, by nearest neighbours, of all maps of the decoder."""
         logits: list[torch.Tensor] = []
-        for level, (head, coarse) in enumerate(zip(self.heads, maps, strict=True)):
+        count = len(self.heads)
+        coarse_maps = maps[-1 - count : -1]  # that of full resolution is the last one
+        perturbations = PERTURBATIONS[-count:]
+        for head, coarse, perturb in zip(self.heads, coarse_maps, perturbations, strict=True):
             perturbed = coarse
             if self.perturb and self.training:
-                perturbed = PERTURBATIONS[level](coarse)
+                perturbed = perturb(coarse)
             logits.append(interpolate(head(perturbed), tuple(size), mode="nearest"))
         return logits
 
@@ -79,8 +83,11 @@ def scale_consistency(logits: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def build_coarse_heads(network: Any, spec: Spec, run: Run, perturb: bool) -> CoarseHeads:
-    """Heads for the decoder of a network. Raises ValueError if it does not give four maps."""
+def build_coarse_heads(network: Any, spec: Spec, run: Run, config: Config) -> CoarseHeads:
+    """Heads for the maps of a decoder at 1/2 and, where they are large enough, at 1/4 and 1/8.
+
+    Raises ValueError if the decoder does not give four maps.
+    """
     network.eval()
     maps = network.decode(network.encode(torch.zeros(1, spec.channels, *spec.size)))
     if len(maps) != 4:
@@ -88,6 +95,12 @@ def build_coarse_heads(network: Any, spec: Spec, run: Run, perturb: bool) -> Coa
             f"backbone {type(network).__name__} given; urpc predicts from four maps of a decoder; "
             "choose unet or vnet"
         )
+    widths: list[int] = []
+    for level in maps[:-1]:
+        if min(level.shape[2:]) >= config.coarsest_side:
+            widths.append(level.shape[1])
+    if not widths:
+        widths.append(maps[-2].shape[1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed("heads"))
-        return CoarseHeads([m.shape[1] for m in maps[:-1]], spec.classes, spec.ndim, perturb)
+        return CoarseHeads(widths, spec.classes, spec.ndim, config.perturb)

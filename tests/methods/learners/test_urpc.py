@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from bench import registry
 from bench.testing import toy_view
 from methods.training import labelled_batches, unlabelled_batches
+from methods.urpc.config import Config
 from methods.urpc.method import mean_loss
 from methods.urpc.pyramid import (
     CoarseHeads,
@@ -27,16 +29,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_zero_weight_is_supervised_training_of_four_scales_bit_for_bit() -> None:
-    method, _ = trained("urpc", steps=1, consistency=0.0, perturb=False)
+    settings = {"consistency": 0.0, "perturb": False, "coarsest_side": 1}
+    method, _ = trained("urpc", steps=1, **settings)
     view = toy_view()
     run = StillRun(view.spec, 1)
     network = run.backbone()
-    heads = build_coarse_heads(network, view.spec, run, False)
+    heads = build_coarse_heads(network, view.spec, run, Config(**settings))
     network.train()
     x, y = next(labelled_batches(view.fit, 2, run, "flips"))
     images = torch.cat([x, next(unlabelled_batches(view.unlabelled, 2, run, "flips"))])
     maps = network.decode(network.encode(images))  # type: ignore[operator]
-    scales = [network.head(maps[-1]), *heads(maps[:-1], (32, 32))]  # type: ignore[operator]
+    scales = [network.head(maps[-1]), *heads(maps, (32, 32))]  # type: ignore[operator]
+    assert len(scales) == 4
     parameters = [*network.parameters(), *heads.parameters()]
     optimiser = torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     mean_loss([scale[:2] for scale in scales], y).backward()  # type: ignore[no-untyped-call]
@@ -92,7 +96,7 @@ def test_perturbations_are_as_described() -> None:
 
 def test_nothing_is_perturbed_in_evaluation() -> None:
     heads = CoarseHeads([2, 2, 2], 2, 2, perturb=True).eval()
-    maps = [torch.rand(1, 2, side, side) for side in (4, 8, 16)]
+    maps = [torch.rand(1, 2, side, side) for side in (4, 8, 16, 32)]
     again = zip(heads(maps, (32, 32)), heads(maps, (32, 32)), strict=True)
     assert all(torch.equal(first, second) for first, second in again)
     assert heads(maps, (32, 32))[0].shape == (1, 2, 32, 32)
@@ -102,17 +106,37 @@ def test_a_decoder_of_one_map_is_refused() -> None:
     network: Any = SimpleNamespace(eval=lambda: None, encode=lambda x: [x], decode=lambda x: x)
     view = toy_view()
     with pytest.raises(ValueError, match="four maps of a decoder; choose unet or vnet"):
-        build_coarse_heads(network, view.spec, StillRun(view.spec), True)
+        build_coarse_heads(network, view.spec, StillRun(view.spec), Config())
 
 
 def test_volumes_of_three_classes() -> None:
     check_volumes("urpc", consistency=1.0)
 
 
-def test_short_runs_keep_what_the_labels_taught() -> None:
-    """With the published weight of 0.1 they lost it; 3D and the recipe's length have that."""
+@pytest.mark.parametrize(("side", "scales"), [(256, 4), (128, 3), (96, 2), (64, 2), (32, 2)])
+def test_scales_are_as_coarse_as_released_and_no_coarser(side: int, scales: int) -> None:
+    """At 96 pixels an eighth has 12 x 12: agreement with it took away what labels had taught."""
+    spec = replace(toy_view().spec, size=(side, side))
+    run = StillRun(spec)
+    heads = build_coarse_heads(run.backbone(), spec, run, Config())
+    assert len(heads.heads) == scales - 1
+
+
+def test_volumes_have_all_four_scales() -> None:
     info = registry.method("urpc")
-    assert info.config({}, 2, 2000)["consistency"] == 0.03
-    assert info.config({}, 2, 30_000)["consistency"] == 0.1
-    assert info.config({}, 3, 2000)["consistency"] == 0.1
-    assert info.config({"consistency": 0.5}, 2, 2000)["consistency"] == 0.5
+    assert info.config({}, 3, 2000)["coarsest_side"] == 1
+    assert info.config({}, 2, 2000)["coarsest_side"] == 32
+
+
+def test_fewer_scales_keep_their_own_perturbations() -> None:
+    """Of two coarse maps, that at a quarter loses places and that at half is scaled."""
+    heads = CoarseHeads([1, 1], 2, 2, perturb=True).train()
+    for head in heads.heads:
+        torch.nn.init.constant_(head.weight, 1.0)
+        torch.nn.init.zeros_(head.bias)
+    flat = [torch.ones(2, 1, side, side) for side in (4, 8, 16, 32)]
+    torch.manual_seed(0)
+    quarter, half = heads(flat, (32, 32))
+    assert (quarter == 0).all()  # every place of a flat map is its largest
+    assert torch.equal(half[0], half[1])
+    assert half.unique().numel() > 2
