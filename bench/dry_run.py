@@ -235,7 +235,7 @@ def planning_lines(
     """A line for each budget of a plan with two methods or more.
 
     `test_groups` holds the test patients of each data set, `notes` what finished cells say; a
-    budget without a note is planned by `DEFAULT_COMPONENTS`, which are of Dice. `folds` are
+    budget without a note is planned by `assumed_before_runs`, which is of Dice. `folds` are
     outer folds, each of which has draws of its own.
     """
     measured = {(note.task, note.dataset, note.labelled): note.text for note in notes}
@@ -246,25 +246,27 @@ def planning_lines(
             continue
         text = measured.get(key)
         if text is None and task == "segmentation":
-            assumed = _assumed_planning(list(rows.values()), test_groups[dataset], folds)
-            text = f"{assumed} Assumes that differences vary as after 100 steps on phantoms."
+            text = _assumed_planning(list(rows.values()), test_groups[dataset], folds)
         if text is not None:
             lines.append(f"{dataset_label(task, dataset)}, {labelled} labelled, {text}")
     return lines
 
 
 def _assumed_planning(rows: Sequence[Sequence[PlannedCell]], patients: int, folds: int) -> str:
-    """What the draws of one budget would resolve by `DEFAULT_COMPONENTS`."""
+    """What the draws of one budget would resolve by `assumed_before_runs`."""
     from bench.board.comparisons import fold_note_text, note_text
     from bench.stats.fold_planning import FoldDesign, expected_fold_components
-    from bench.stats.planning import DEFAULT_COMPONENTS
+    from bench.stats.planning import assumed_before_runs
 
+    assumed = assumed_before_runs(rows[0][0].steps)
     noun = draw_noun(rows[0][0].fraction)
     draws = max(map(len, rows)) // folds
     if folds == 1:
-        return note_text(DEFAULT_COMPONENTS, patients, draws, len(rows), noun)
-    components = expected_fold_components(DEFAULT_COMPONENTS, patients, folds)
-    return fold_note_text(components, draws, FoldDesign(patients, folds, len(rows)), noun)
+        text = note_text(assumed.components, patients, draws, len(rows), noun)
+    else:
+        components = expected_fold_components(assumed.components, patients, folds)
+        text = fold_note_text(components, draws, FoldDesign(patients, folds, len(rows)), noun)
+    return f"{text} Assumes that differences vary as {assumed.source}."
 
 
 def _planned_rows(cells: Sequence[PlannedCell]) -> dict[BudgetKey, dict[RowId, list[PlannedCell]]]:

@@ -1,11 +1,13 @@
 """How many draws a gain needs: from the board's own scores, and before a run."""
 
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.board.build import build
 from bench.board.comparisons import note_text, planning_notes
 from bench.board.rows import RowCells
 from bench.board.schema import PlanningNote
@@ -14,13 +16,18 @@ from bench.dry_run import planning_lines
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
 from bench.stats.planning import (
-    DEFAULT_COMPONENTS,
+    OF_LONG_RUNS,
+    OF_SHORT_RUNS,
     Components,
     half_width,
+    measured_components,
     planning_sentence,
 )
+from bench.stats.shared_variance import SharedVariance
+from bench.store import Store
 from tests.support.boards import planned_cell, scored_row
 
+ROOT = Path(__file__).parents[2]
 random = np.random.default_rng(0)
 TRUE = Components(draw=0.05, patient=0.1, rest=0.1)
 
@@ -64,10 +71,35 @@ def test_before_a_run_the_demo_stands_in_and_finished_cells_take_its_place() -> 
     alone = planned("m0", 0, labelled=40)
     [line] = planning_lines([*cells, refused, alone], {"d": 20}, [])
     assert line.startswith("d, 4 labelled, 4 draws, adjusted for 2 gains: half-width now ")
-    sentence = planning_sentence(DEFAULT_COMPONENTS, 20, 4, 3, comparisons=2)
+    sentence = planning_sentence(OF_SHORT_RUNS.components, 20, 4, 3, comparisons=2)
     assert sentence in line and line.endswith("vary as after 100 steps on phantoms.")
     note = PlanningNote("segmentation", "d", 4, 0.1, "measured.")
     assert planning_lines(cells, {"d": 20}, [note]) == ["d, 4 labelled, measured."]
+
+
+def test_long_trainings_are_assumed_to_vary_as_on_the_published_board() -> None:
+    """As after 100 steps on phantoms, no number of draws seemed to resolve anything."""
+    cells = [planned(f"m{number}", subset, steps=2000) for number in range(3) for subset in (0, 1)]
+    [line] = planning_lines(cells, {"d": 20}, [])
+    assert planning_sentence(OF_LONG_RUNS.components, 20, 2, 3, comparisons=2) in line
+    assert line.endswith("Assumes that differences vary as on the published board of ACDC.")
+
+
+def test_what_is_assumed_of_long_trainings_is_what_the_board_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[Components | None] = []
+
+    def recorded(shared: SharedVariance) -> Components | None:
+        measured.append(measured_components(shared))
+        return measured[-1]
+
+    monkeypatch.setattr("bench.board.comparisons.measured_components", recorded)
+    build(Store(ROOT / "boards" / "acdc"))
+    [components] = [each for each in measured if each is not None]
+    assert components is not None
+    rounded = [round(value, 3) for value in astuple(components)]
+    assert rounded == list(astuple(OF_LONG_RUNS.components))
 
 
 def test_classification_is_planned_from_finished_cells_only() -> None:
@@ -76,7 +108,7 @@ def test_classification_is_planned_from_finished_cells_only() -> None:
 
 
 def test_one_draw_has_no_half_width() -> None:
-    text = note_text(DEFAULT_COMPONENTS, 100, 1, 2)
+    text = note_text(OF_SHORT_RUNS.components, 100, 1, 2)
     assert text.startswith("1 draw: a gain of 0.05 ") and "half-width" not in text
 
 

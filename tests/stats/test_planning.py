@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t as student
 
 from bench.stats.planning import (
-    DEFAULT_COMPONENTS,
+    OF_SHORT_RUNS,
     Components,
     DrawsNeeded,
     detectable_gain,
@@ -139,5 +139,5 @@ def test_sentence() -> None:
 
 
 def test_default_components_are_those_of_the_demo() -> None:
-    default = DEFAULT_COMPONENTS
+    default = OF_SHORT_RUNS.components
     assert (default.draw, default.patient, default.rest) == (0.125, 0.180, 0.227)
