@@ -52,8 +52,8 @@ def _answer(field: Field) -> Answer:
     better = field.of("better")
     if better:
         return _with_better(field, reference, better, remarks)
-    if not any(rival.is_tested for rival in field.rivals):
-        return _untested(field, reference, remarks)
+    if _has_runs_to_come(field) or not any(rival.is_tested for rival in field.rivals):
+        return _no_answer_yet(field, reference, remarks)
     lead = f"{_budget_words(field)}, use {field.reference_name}"
     sentences = [_none_better(field), _unresolved(field, bool(field.of("worse")))]
     detail = f" ({field.score(reference)}). {_in_a_row(sentences)}"
@@ -81,15 +81,25 @@ def _reference_alone(field: Field, reference: Row, remarks: str) -> Answer:
     return Answer(lead, f" ({field.score(reference)}).", remarks)
 
 
-def _untested(field: Field, reference: Row, remarks: str) -> Answer:
-    """With so few draws no method is better or worse, whatever it scores."""
+def _has_runs_to_come(field: Field) -> bool:
+    """Whether runs are missing that may yet show a method to be better."""
+    rows = [field.reference, *(rival.row for rival in field.scored)]
+    return any(row is not None and row.status == "missing" for row in rows)
+
+
+def _no_answer_yet(field: Field, reference: Row, remarks: str) -> Answer:
+    """No method is shown to be better, whatever it scores, and with more draws one may be."""
     lead = f"{_budget_words(field)}, there is no answer yet"
     best = _best_score(field, [Rival(field.reference_name, reference, None), *field.scored])
     scores = field.score(best.row)
     if best.row is not reference:
         scores = f"{scores}; {field.reference_name} {field.value(reference)}"
     ahead = f"{capitalised(best.name)} scores best so far ({scores})."
-    return Answer(lead, f". {_in_a_row([_unresolved(field, False), ahead])}", remarks)
+    worse = [rival.name for rival in field.of("worse")]
+    sentences = [_unresolved(field, bool(worse)), ahead]
+    if worse:
+        sentences.insert(0, f"{_subject(worse)} worse than {field.reference_name}.")
+    return Answer(lead, f". {_in_a_row(sentences)}", remarks)
 
 
 def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:

@@ -373,6 +373,24 @@ def test_what_all_labels_reach_may_stand_on_the_ladder_of_the_reference() -> Non
     assert "labelled: 0.90" not in said(board, FIRST._replace(metric="hd95"))
 
 
+def test_before_all_runs_are_finished_supervised_training_is_not_recommended() -> None:
+    """With two of five draws, all means above it and nothing resolved, the page said to use it."""
+    board = compared({"mean_teacher": OPEN, "ss_net": OPEN}, draws=2)
+    rows = [replace(row, status="missing") for row in board.rows]
+    text = said(replace(board, rows=rows))
+    assert text.startswith(
+        "With 4 labelled patients, there is no answer yet. Two draws of the labelled patients are "
+        "too few to tell. "
+    )
+    assert " scores best so far (Dice " in text
+    worse = compared({"mean_teacher": OPEN, "ss_net": WORSE}, draws=2)
+    rows = [replace(row, status="missing") for row in worse.rows]
+    assert said(replace(worse, rows=rows)).startswith(
+        "With 4 labelled patients, there is no answer yet. SS-Net is worse than plain supervised "
+        "training. For the rest, two draws "
+    )
+
+
 def test_an_unfinished_board_says_whose_runs_are_still_to_come() -> None:
     board = compared({"mean_teacher": OPEN, "ss_net": OPEN})
     rows = [replace(row, status="missing") if row.method == "ss_net" else row for row in board.rows]
