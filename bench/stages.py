@@ -39,6 +39,7 @@ from bench.planning.suite import Suite
 from bench.planning.workplace import write_workplace
 from bench.published.board import Published, open_board
 from bench.published.board_file import is_published, read_board_file, write_board_file
+from bench.published.kept_losses import drop_later_losses
 from bench.published.kept_rows import with_plugin_methods
 from bench.published.row_versions import with_finished_rows
 from bench.scoring import score_cell
@@ -381,6 +382,8 @@ def report(
     published = read_board_file(store.out)
     if published is not None:
         write_board_file(store.out, with_finished_rows(published, plan.cells, store))
+        if public:
+            drop_later_losses(plan.cells, store)
     board = build.build(store, plan)
     panels: Sequence[Any] = ()
     sheets: Sequence[Any] = ()

@@ -118,6 +118,23 @@ def test_report_and_verify_work_without_predictions_and_images(board: Path) -> N
     assert mismatches(Store(board), deep=True) == []
 
 
+def test_what_is_committed_has_the_losses_of_one_training_of_each_row(board: Path) -> None:
+    """Those of five draws of thirteen rows were too large for a repository."""
+    cells = read_plan(board).cells
+    first = {cell.key for cell in cells if cell.subset == 0}
+    with_losses = {file.parent.name for file in board.glob("cells/*/history.json")}
+    assert with_losses - first
+    before = json.loads((board / "board.json").read_text())
+    trainings = trained(board)
+    report(Store(board), public=True)
+    kept = {file.parent.name for file in board.glob("cells/*/history.json")}
+    assert kept == with_losses & first
+    assert json.loads((board / "board.json").read_text())["training"] == before["training"]
+    assert mismatches(Store(board)) == []
+    run(board, board.parents[1] / "scaled.py")
+    assert trained(board) == trainings
+
+
 def test_what_has_finished_is_a_row_before_the_run_has_ended(board: Path) -> None:
     written = read_board_file(board)
     assert written is not None
