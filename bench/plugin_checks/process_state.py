@@ -61,7 +61,9 @@ def _put_back(expected: tuple[Any, ...]) -> str:
     if (dtype, device, gradients) == expected:
         return ""
     torch.set_default_dtype(expected[0])
-    torch.set_default_device(expected[1])
+    torch.set_default_device(None)  # not "cpu", which keeps a mode that looks at every call
+    if expected[1] != "cpu":
+        torch.set_default_device(expected[1])
     torch.set_grad_enabled(expected[2])
     if device != expected[1]:
         return f"its default device to {device}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.overrides import _get_current_function_mode
 
 from bench import registry
 from bench.errors import BenchError
@@ -153,6 +154,7 @@ def test_an_import_that_changes_how_torch_computes_is_refused(
     assert torch.get_default_dtype() == torch.float32
     assert str(torch.get_default_device()) == "cpu"
     assert torch.is_grad_enabled()
+    assert _get_current_function_mode() is None  # one for "cpu" would look at every call of torch
 
 
 def test_an_import_that_fails_leaves_torch_as_it_was(tmp_path: Path) -> None:
