@@ -14,11 +14,16 @@ def drop_later_losses(cells: Iterable[PlannedCell], store: Store) -> None:
 
     They are most of what a board of many rows and draws would weigh.
     """
-    kept: set[RowId] = set()
+    finished: dict[RowId, list[PlannedCell]] = {}
     for cell in cells:
-        folder = store.cell(cell.key)
-        if not folder.has_result:
-            continue
-        if cell.row in kept:
-            (folder.path / "history.json").unlink(missing_ok=True)
-        kept.add(cell.row)
+        if cell.phase == "final" and store.cell(cell.key).has_result:
+            finished.setdefault(cell.row, []).append(cell)
+    kept = {min(of_row, key=_draw).key for of_row in finished.values()}
+    for of_row in finished.values():
+        for cell in of_row:
+            if cell.key not in kept:
+                (store.cell(cell.key).path / "history.json").unlink(missing_ok=True)
+
+
+def _draw(cell: PlannedCell) -> int:
+    return cell.subset

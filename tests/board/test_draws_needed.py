@@ -15,6 +15,7 @@ from bench.board.shared_draws import Budget
 from bench.dry_run import planning_lines
 from bench.names import RowId
 from bench.planning.cells import PlannedCell
+from bench.planning.plan_file import read_plan
 from bench.stats.planning import (
     OF_LONG_RUNS,
     OF_SHORT_RUNS,
@@ -28,6 +29,7 @@ from bench.store import Store
 from tests.support.boards import planned_cell, scored_row
 
 ROOT = Path(__file__).parents[2]
+MEASURED = ("supervised", "mean_teacher", "ss_net", "sgrs_net")  # of boards/acdc
 random = np.random.default_rng(0)
 TRUE = Components(draw=0.05, patient=0.1, rest=0.1)
 
@@ -95,7 +97,10 @@ def test_what_is_assumed_of_long_trainings_is_what_the_board_has(
         return measured[-1]
 
     monkeypatch.setattr("bench.board.comparisons.measured_components", recorded)
-    build(Store(ROOT / "boards" / "acdc"))
+    store = Store(ROOT / "boards" / "acdc")
+    plan = read_plan(store.out)
+    cells = [cell for cell in plan.cells if cell.method in MEASURED]  # others may add rows
+    build(store, replace(plan, cells=cells))
     [components] = [each for each in measured if each is not None]
     assert components is not None
     rounded = [round(value, 3) for value in astuple(components)]
