@@ -222,7 +222,8 @@ def _measured_planning(bench: Bench) -> list[str]:
     plan = make_plan(bench)
     test_groups = {name: dataset.test_groups for name, dataset in plan.datasets.items()}
     rows = row_cells(bench.store, plan)
-    notes = planning_notes([Budget(group) for group in rows_by_budget(rows)])
+    budgets = [Budget(group) for group in rows_by_budget(rows)]
+    notes = planning_notes(budgets, bench.suite.reference)
     return planning_lines(bench.cells, test_groups, notes, bench.suite.folds)
 
 

@@ -73,6 +73,12 @@ class MethodInfo:
         if ndim == 3:
             given = {**getattr(part, "DEFAULTS_3D", {}), **given}
         resolved = resolved_settings(part.Config, given, self.name)
+        of_images = importlib.import_module(f"{METHODS.name}.config").OF_IMAGES
+        if ndim == 3 and resolved.get("augment") in of_images:
+            raise BenchError(
+                f"config of method {self.name}: augment: {resolved['augment']!r} given for "
+                "volumes; it is made for images with values in [0, 1]; use 'nnunet'"
+            )
         for name, value in values.items():
             if _is_other_kind(value, resolved.get(name, value)):
                 raise BenchError(
@@ -159,11 +165,13 @@ class MethodInfo:
             return f"{self.name} needs {' or '.join(needs['networks'])}; the suite has {network}"
         if needs.get("unlabelled") and all_labelled:
             return f"{self.name} needs unlabelled images; at this budget all are labelled"
-        return self._refused_images(card)
+        return self._refused_images(card, task)
 
-    def _refused_images(self, card: Card) -> str | None:
+    def _refused_images(self, card: Card, task: str) -> str | None:
         """What is wrong with the images and masks of a data set for this method."""
-        if self.card.get("requires", {}).get("whole_masks") and card.ignore:
+        makes_images = self.card.get("role") in ("generator", "normaliser")
+        needs_whole_masks = makes_images or self.card.get("requires", {}).get("whole_masks")
+        if task == "segmentation" and needs_whole_masks and card.ignore:
             return f"{self.name} needs the class of every pixel; masks of {card.id} leave some out"
         if self.card.get("role") == "normaliser" and card.ndim == 3:
             return f"{self.name} removes lesions from images; {card.id} holds volumes"

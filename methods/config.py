@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # What each does: docs/augmentation.md#values
 Augmentation = Literal["none", "flips", "ssl4mis", "unimatch", "nnunet", "nnunet_elastic"]
+OF_IMAGES = ("unimatch",)  # these need values in [0, 1], which volumes do not have
 
 
 class TrainingConfig(BaseModel):

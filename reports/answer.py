@@ -49,11 +49,11 @@ def _answer(field: Field) -> Answer:
         return _without_reference(field, remarks)
     if not field.scored:
         return _reference_alone(field, reference, remarks)
+    if _has_runs_to_come(field) or not any(rival.is_tested for rival in field.rivals):
+        return _no_answer_yet(field, reference, remarks)
     better = field.of("better")
     if better:
         return _with_better(field, reference, better, remarks)
-    if _has_runs_to_come(field) or not any(rival.is_tested for rival in field.rivals):
-        return _no_answer_yet(field, reference, remarks)
     lead = f"{_budget_words(field)}, use {field.reference_name}"
     sentences = [_none_better(field), _unresolved(field, bool(field.of("worse")))]
     detail = f" ({field.score(reference)}). {_in_a_row(sentences)}"
@@ -82,24 +82,43 @@ def _reference_alone(field: Field, reference: Row, remarks: str) -> Answer:
 
 
 def _has_runs_to_come(field: Field) -> bool:
-    """Whether runs are missing that may yet show a method to be better."""
+    """Whether runs are missing that may yet show a method to be better than others."""
     rows = [field.reference, *(rival.row for rival in field.scored)]
     return any(row is not None and row.status == "missing" for row in rows)
 
 
 def _no_answer_yet(field: Field, reference: Row, remarks: str) -> Answer:
-    """No method is shown to be better, whatever it scores, and with more draws one may be."""
-    lead = f"{_budget_words(field)}, there is no answer yet"
-    best = _best_score(field, [Rival(field.reference_name, reference, None), *field.scored])
-    scores = field.score(best.row)
-    if best.row is not reference:
-        scores = f"{scores}; {field.reference_name} {field.value(reference)}"
-    ahead = f"{capitalised(best.name)} scores best so far ({scores})."
+    """What is known so far: with more draws, or other methods' runs, it may change."""
+    better = [rival.name for rival in field.of("better")]
     worse = [rival.name for rival in field.of("worse")]
-    sentences = [_unresolved(field, bool(worse)), ahead]
+    final = "final answer" if better else "answer"
+    lead = f"{_budget_words(field)}, there is no {final} yet"
+    sentences = []
+    if better:
+        sentences.append(f"So far, {_subject(better)} better than {field.reference_name}.")
     if worse:
-        sentences.insert(0, f"{_subject(worse)} worse than {field.reference_name}.")
+        sentences.append(f"{_subject(worse)} worse than {field.reference_name}.")
+    sentences.append(_unresolved(field, bool(better or worse)))
+    sentences.append(_ahead_so_far(field, reference))
     return Answer(lead, f". {_in_a_row(sentences)}", remarks)
+
+
+def _ahead_so_far(field: Field, reference: Row) -> str:
+    """Who is ahead: by the scores, or by the gains where rows have different draws."""
+    of_reference = Rival(field.reference_name, reference, None)
+    if len({rival.row.n_subsets for rival in [of_reference, *field.scored]}) == 1:
+        best = _best_score(field, [of_reference, *field.scored])
+        scores = field.score(best.row)
+        if best.row is not reference:
+            scores = f"{scores}; {field.reference_name} {field.value(reference)}"
+        return f"{capitalised(best.name)} scores best so far ({scores})."
+    ahead = [rival for rival in field.scored if gain_of(rival) > 0]
+    if not ahead:
+        return f"{capitalised(field.reference_name)} is ahead so far ({field.score(reference)})."
+    best = max(ahead, key=gain_of)
+    gain = f"{field.column.title} {field.gain(best)} over {field.reference_name}"
+    draws = "draw" if _subsets_of(field, [best]) == 1 else "draws"
+    return f"{capitalised(best.name)} gains most so far ({gain}, in the {draws} that both have)."
 
 
 def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:
@@ -169,6 +188,8 @@ def _unresolved(field: Field, has_others: bool) -> str:
     units = _plural(field.unit)
     what = spoken_draws(field.board, subsets, _has_all_labels(field), units)
     if not any(rival.is_tested for rival in unresolved):
+        if any(rival.is_tested for rival in field.scored):
+            return ""  # not for a lack of draws: their runs are still to come
         verb = "allows" if draws == 1 else "allow"
         return capitalised(f"{rest}{what} {verb} no test.")
     if draws >= FEW_DRAWS:

@@ -9,7 +9,7 @@ from typing import Any
 from bench import __version__, hashing
 from bench.board.caveats import caveats
 from bench.board.columns import Column, board_columns
-from bench.board.comparisons import compare_methods, compared_columns, planning_notes
+from bench.board.comparisons import compare_methods, compared_columns
 from bench.board.elsewhere.rows import elsewhere_rows
 from bench.board.label_curves import curve_areas, label_equivalents, reference_ladder
 from bench.board.protocol_card import protocol_card
@@ -24,7 +24,6 @@ from bench.board.schema import (
     Overlay,
     Point,
     Row,
-    RowVersion,
     Status,
     SuiteFacts,
     SyntheticImages,
@@ -37,7 +36,7 @@ from bench.board.trainings.curves import training_curves
 from bench.cell_folder import State
 from bench.planning.cells import PlannedCell
 from bench.planning.plan_file import Plan, planned_metrics, read_plan
-from bench.published.board_file import read_board_file
+from bench.published.board_file import BoardFile, read_board_file
 from bench.scoring.tables import Scores, mean_of
 from bench.store import Store
 from bench.tuning.history import study_histories
@@ -57,11 +56,12 @@ def build(store: Store, known_plan: Plan | None = None) -> Board:
 
 
 def _build(store: Store, plan: Plan) -> Board:
+    published = _published(store)
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
     rows = _without_ladder(every_row)
     reference = plan.suite.reference
-    budgets = list(map(Budget, rows_by_budget(rows)))
+    budgets = _budgets_of(rows)
     numbers = _board_rows(budgets, columns, reference)
     settings = distinct_settings(plan.cells)
     cells = _board_cells(store, plan, every_row, settings)
@@ -94,17 +94,21 @@ def _build(store: Store, plan: Plan) -> Board:
         cost=costs_of_rows(store, plan, rows),
         columns=_facts_of(columns),
         training=training_curves(store, rows),
-        planning=planning_notes(budgets),
+        planning=comparisons.planning,
         settings=settings,
-        versions=_versions(store),
+        versions=published.rows,
+        remarks=published.remarks,
         elsewhere=_elsewhere(store, plan, rows, columns),
     )
 
 
-def _versions(store: Store) -> Sequence[RowVersion]:
-    """Where each row of a published board comes from."""
-    board = read_board_file(store.out)
-    return [] if board is None else board.rows
+def _published(store: Store) -> BoardFile:
+    """Where the rows of a published board come from, and remarks on it; nothing of another one."""
+    return read_board_file(store.out) or BoardFile()
+
+
+def _budgets_of(rows: Sequence[RowCells]) -> list[Budget]:
+    return list(map(Budget, rows_by_budget(rows)))
 
 
 def _without_ladder(rows: Sequence[RowCells]) -> list[RowCells]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from bench.board.columns import COLUMNS
-from bench.board.rows import RowCells
+from bench.board.rows import RowCells, seed_name
 from bench.board.schema import (
     COMPARED,
     HEADLINE,
@@ -29,10 +31,11 @@ from bench.board.shared_draws import (
     Budget,
     PairedGain,
     SharedDraws,
+    count_gains_to_come,
     find_bases,
     paired_gains,
 )
-from bench.names import DEFAULT, draw_noun
+from bench.names import DEFAULT, RowId, draw_noun
 from bench.stats import intervals
 from bench.stats.fold_planning import (
     FoldComponents,
@@ -55,6 +58,7 @@ class Comparisons:
     stability: list[RankShares] = field(default_factory=list)
     pairs: list[MethodPair] = field(default_factory=list)
     orderings: list[RuleOrdering] = field(default_factory=list)
+    planning: list[PlanningNote] = field(default_factory=list)
 
 
 def compared_columns(columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
@@ -69,7 +73,7 @@ def compare_methods(
     budgets: Sequence[Budget], reference: str, columns: Sequence[ColumnFacts]
 ) -> Comparisons:
     """All comparisons of a plan; gains and shares of ranks by each of these columns."""
-    comparisons = Comparisons()
+    comparisons = Comparisons(planning=planning_notes(budgets, reference))
     ranked_by_case = {column.key for column in COLUMNS if column.pairs}
     for budget in budgets:
         for column in columns:
@@ -248,15 +252,15 @@ def _method_ranks(cells: RowCells, name: str, by_rule: Mapping[str, Ordering]) -
     )
 
 
-def planning_notes(budgets: Sequence[Budget]) -> list[PlanningNote]:
-    """A note for each budget at which two methods have scores of two draws and two patients.
+def planning_notes(budgets: Sequence[Budget], reference: str) -> list[PlanningNote]:
+    """A note for each budget with a gain over the reference in two draws of two patients.
 
     With outer folds, a single draw of each is enough.
     """
     notes = []
     for budget in budgets:
         draws = budget.draws(HEADLINE[budget.task])
-        text = _planning_text(draws) if draws.tables else None
+        text = _planning_text(budget, draws, reference) if draws.tables else None
         if text is not None:
             first = next(iter(draws.rows.values()))
             note = PlanningNote(
@@ -270,39 +274,82 @@ def planning_notes(budgets: Sequence[Budget]) -> list[PlanningNote]:
     return notes
 
 
-def _planning_text(draws: SharedDraws) -> str | None:
+def _planning_text(budget: Budget, draws: SharedDraws, reference: str) -> str | None:
     """The sentence for one budget; None where too little is measured."""
     noun = draw_noun(next(iter(draws.rows.values())).fraction)
     patients, count = draws.shared.shape
+    bases = find_bases(budget, reference)
+    gains = paired_gains(budget, bases, draws.metric, draws.higher_is_better)
+    tested = [seed_name(row) for row, paired in gains.items() if paired.is_tested]
     methods = len(set(draws.shared.same_as.values()))
+    methods += count_gains_to_come(budget, bases, tested)
+    measured = _measured_gains(draws, bases, gains)
+    if not measured:
+        return None
+    differences = [paired.differences for paired in measured]
+    width = _mean_half_width(measured)
     if draws.folds is not None:
-        of_folds = measured_fold_components(draws.shared)
+        of_folds = measured_fold_components(np.stack(differences), draws.folds)
         if of_folds is None:
             return None
         design = FoldDesign(patients, intervals.fold_count(draws.folds), methods)
-        return fold_note_text(of_folds, count, design, noun)
-    components = measured_components(draws.shared)
+        return fold_note_text(of_folds, count, design, noun, width)
+    components = measured_components(np.stack(differences))
     if components is None:
         return None
-    return note_text(components, patients, count, methods, noun)
+    return note_text(components, patients, count, methods, noun, width)
+
+
+def _measured_gains(
+    draws: SharedDraws, bases: Mapping[RowId, RowCells], gains: Mapping[RowId, PairedGain]
+) -> list[PairedGain]:
+    """The gains that tell how much a difference varies: of two methods without failed cells."""
+    tables = draws.shared.tables
+    measured = []
+    for row, paired in gains.items():
+        pair = (seed_name(row), seed_name(bases[row].row))
+        is_measured = paired.is_tested and all(tables[name].pooled for name in pair)
+        if is_measured and paired.differences.any():
+            measured.append(paired)
+    return measured
+
+
+def _mean_half_width(gains: Sequence[PairedGain]) -> float | None:
+    """Half the mean length of the bars; None where there are none."""
+    widths = []
+    for paired in gains:
+        if paired.gain.bar_lo is not None and paired.gain.bar_hi is not None:
+            widths.append((paired.gain.bar_hi - paired.gain.bar_lo) / 2)
+    return float(np.mean(widths)) if widths else None
 
 
 def note_text(
-    components: Components, patients: int, draws: int, methods: int, noun: str = "draw"
+    components: Components,
+    patients: int,
+    draws: int,
+    methods: int,
+    noun: str = "draw",
+    width: float | None = None,
 ) -> str:
     """The sentence for one budget; half-width and draws are those of an adjusted verdict."""
     gains = max(1, methods - 1)
-    sentence = planning_sentence(components, patients, draws, methods, comparisons=gains, noun=noun)
+    sentence = planning_sentence(
+        components, patients, draws, methods, comparisons=gains, noun=noun, width=width
+    )
     if draws == 1:
         return f"1 {noun}: {sentence}."
     return f"{draws} {noun}s{_adjusted_words(gains)}: {sentence}."
 
 
 def fold_note_text(
-    components: FoldComponents, draws: int, design: FoldDesign, noun: str = "draw"
+    components: FoldComponents,
+    draws: int,
+    design: FoldDesign,
+    noun: str = "draw",
+    width: float | None = None,
 ) -> str:
     """The same with outer folds; `draws` are those of each fold."""
-    sentence = fold_planning_sentence(components, draws, design, noun)
+    sentence = fold_planning_sentence(components, draws, design, noun, width=width)
     plural = "" if draws == 1 else "s"
     adjusted = _adjusted_words(design.comparisons)
     return f"{draws} {noun}{plural} in each of {design.folds} folds{adjusted}: {sentence}."

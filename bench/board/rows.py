@@ -303,7 +303,8 @@ def status_of(cells: RowCells, column: ColumnFacts, scored: bool) -> tuple[Statu
     if cells.unusable:
         return "failed", _unusable_predictions(cells.unusable)
     done = cells.states.count("done")
-    if done < total:
+    is_undefined = column.kind == "case" and bool(cells.scores) and not scored
+    if done < total and not is_undefined:
         return "missing", f"{total - done} of {total} runs not finished"
     if not scored:
         return "not_applicable", f"{column.title} is not defined on this test set ({column.needs})"

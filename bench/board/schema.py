@@ -230,6 +230,7 @@ class Board:
     planning: Sequence[PlanningNote] = field(default_factory=list)
     settings: Sequence[Mapping[str, Any]] = field(default_factory=list)  # each once, of all cells
     versions: Sequence[RowVersion] = field(default_factory=list)  # of a published board
+    remarks: Sequence[str] = field(default_factory=list)  # on a published board, by hand
     elsewhere: Sequence[ElsewhereRow] = field(default_factory=list)  # tested on other data
     schema: int = 2
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -176,12 +176,14 @@ def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
     gains = {}
     for cells in _augmenting(budget):
         base = find_reference(cells, budget.rows, reference)
-        subsets = sorted(cells.augmented.keys() & base.scores.keys()) if base is not None else []
+        if base is None:
+            continue
+        subsets, is_compared = _subsets_to_pair(cells, base, draws)
         own = score_matrix([cells.augmented[subset] for subset in subsets], "dice")
         other = matrix_of(base, "dice", subsets)
-        if base is None or own is None or other is None:
+        if own is None or other is None:
             continue
-        if seed_name(base.row) in draws.tables and subsets == draws.subsets:
+        if is_compared:
             label = _augmented_label(cells.row)
             augmented[label] = cells
             tables[label] = own
@@ -190,10 +192,20 @@ def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
             gains[cells.row] = untested_gain(own, other, subsets, True, _folds_of_dice(cells))
     if references:
         shared = _share_with_augmented(draws, augmented, tables)
-        by_label = gains_over_references(shared, references, True)
+        by_label = gains_over_references(shared, references, True, to_come=len(gains))
         for label, paired in _paired_with_augmented(draws, tables, by_label).items():
             gains[augmented[label].row] = paired
     return gains
+
+
+def _subsets_to_pair(
+    cells: RowCells, base: RowCells, draws: SharedDraws
+) -> tuple[Sequence[int], bool]:
+    """The draws of an augmented row and its base, and whether they are those of the budget."""
+    common = sorted(cells.augmented.keys() & base.scores.keys())
+    if seed_name(base.row) in draws.tables and set(draws.subsets) <= set(common):
+        return draws.subsets, True
+    return common, False
 
 
 def _paired_with_augmented(

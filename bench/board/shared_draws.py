@@ -1,11 +1,11 @@
 """The methods of one budget with the draws that they share, for differences between them (R4.1b).
 
-Rows whose cells are not all scored are left out: they would take draws from all others.
+Rows that are two draws or more behind are left out: they would take draws from all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -78,8 +78,8 @@ class Budget:
 class PairedGain:
     """The paired differences of a row to its reference, and what is known of their mean.
 
-    `is_tested` is False where the row is not compared with the others of its budget, as it lacks
-    draws: its gain is then known, without a verdict.
+    `is_tested` is False where the row is not compared with the others of its budget, as it has
+    other draws: its gain is then known, without a verdict.
     """
 
     differences: Matrix
@@ -120,10 +120,14 @@ def means_of_subsets(
 
 
 def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:
-    """The rows with scores of all their cells; all rows where fewer than two have them."""
+    """The rows with scores of as many draws as any other, or of one less.
+
+    While a draw fills up, all rows are thus compared over those before it. Only a row that is
+    further behind, such as one that was added to a finished board, stays out.
+    """
     scored = [cells for cells in rows if cells.scores and not cells.selected]
-    finished = [cells for cells in scored if len(cells.scores) >= cells.draws]
-    return finished if len(finished) > 1 else scored
+    most = max((len(cells.scores) for cells in scored), default=0)
+    return [cells for cells in scored if len(cells.scores) >= most - 1]
 
 
 def draws_of_all(
@@ -194,7 +198,7 @@ def paired_gains(
     metric: str,
     higher_is_better: bool,
 ) -> dict[RowId, PairedGain]:
-    """The gain in a metric of each row that has scores, by one adjustment for all of them.
+    """The gain in a metric of each row that has scores, by one adjustment for all planned ones.
 
     In the unit of the metric: negative is better where lower scores are.
     """
@@ -206,24 +210,42 @@ def paired_gains(
         if base is None:
             continue
         name, base_name = seed_name(cells.row), seed_name(base.row)
-        subsets = shared_subsets([cells, base])
-        if {name, base_name} <= draws.tables.keys() and subsets == draws.subsets:
+        if {name, base_name} <= draws.tables.keys():
             references[name] = base_name
         else:
+            subsets = shared_subsets([cells, base])
             own = matrix_of(cells, metric, subsets)
             other = matrix_of(base, metric, subsets)
             if own is not None and other is not None:
                 folds = folds_of_patients(cells, metric)
                 gains[cells.row] = untested_gain(own, other, subsets, higher_is_better, folds)
     if references:
-        gains.update(_tested_gains(draws, references, higher_is_better))
+        to_come = count_gains_to_come(budget, bases, references.keys())
+        gains.update(_tested_gains(draws, references, higher_is_better, to_come))
     return gains
 
 
+def count_gains_to_come(
+    budget: Budget, bases: Mapping[RowId, RowCells], tested: Collection[str]
+) -> int:
+    """The planned gains that cannot be tested yet, as runs of a row or its base are missing."""
+    count = 0
+    for cells in budget.rows:
+        base = bases.get(cells.row)
+        if base is None or cells.refusal or seed_name(cells.row) in tested:
+            continue
+        count += _has_runs_to_come(cells) or _has_runs_to_come(base)
+    return count
+
+
+def _has_runs_to_come(cells: RowCells) -> bool:
+    return len(cells.scores) < cells.draws
+
+
 def _tested_gains(
-    draws: SharedDraws, references: Mapping[str, str], higher_is_better: bool
+    draws: SharedDraws, references: Mapping[str, str], higher_is_better: bool, to_come: int
 ) -> dict[RowId, PairedGain]:
-    by_name = gains_over_references(draws.shared, references, higher_is_better)
+    by_name = gains_over_references(draws.shared, references, higher_is_better, to_come)
     gains = {}
     for name, gain in by_name.items():
         differences = draws.tables[name] - draws.tables[gain.reference]

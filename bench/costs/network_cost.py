@@ -26,7 +26,7 @@ def pass_flops(backbone: Mapping[str, Any], spec: Spec) -> float:
     try:
         with torch.no_grad(), counter:
             network(images)
-    except (RuntimeError, NotImplementedError) as problem:
+    except (RuntimeError, NotImplementedError, AssertionError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise BenchError(
             f"the cost of {backbone['name']} cannot be counted ({reason}); measure it with --probe"

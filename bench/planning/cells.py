@@ -14,6 +14,7 @@ from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
 from bench.files.digests import weights_hash
 from bench.names import DEFAULT, EXTERNAL, RowId
+from bench.planning.checks.networks import has_full_features
 from bench.planning.precision import AUTO, Precision
 from bench.planning.split import Split
 from bench.planning.suite import Suite
@@ -253,6 +254,18 @@ def _base_cell(
     )
 
 
+def _refused_features(
+    info: MethodInfo, base: PlannedCell, backbone: Mapping[str, Any]
+) -> str | None:
+    """Why a method cannot train a network whose features are too coarse, or None."""
+    needs_full = info.card.get("requires", {}).get("full_features", False)
+    if base.task != "segmentation" or not needs_full or has_full_features(backbone, base.size):
+        return None
+    return (
+        f"{info.name} needs features as fine as the image; those of {backbone['name']} are coarser"
+    )
+
+
 def _cell_of(
     base: PlannedCell, contender: _Contender, dataset: PlannedDataset, suite: Suite
 ) -> PlannedCell:
@@ -264,6 +277,7 @@ def _cell_of(
         backbone = contender.entry.backbone.content
     network = _network_name(backbone)
     refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled, network)
+    refusal = refusal or _refused_features(contender.info, base, backbone)
     role = contender.info.card.get("role") if refusal is None else None
     settings = dict(base.inference_settings)
     if base.task == "segmentation" and card.regions and contender.info.takes_regions:

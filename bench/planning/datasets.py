@@ -23,6 +23,13 @@ from bench.store import Store
 
 LARGEST_LOOKED_AT = 512  # pixels a side, in a dry run
 
+# What to do where a data set of `test_on` does not fit, by what differs.
+REMEDIES = {
+    "classes": "drop it, or rename them",
+    "labels": "drop it, or rename them",
+    "orientation": "drop it, or train on files of the same kind",
+}
+
 
 def prepare_datasets(
     suite: Suite,
@@ -144,6 +151,10 @@ def check_comparable(tested: Card, trained: Card, suite: Suite) -> None:
         "dimensions": (tested.ndim, trained.ndim),
         "channels": (tested.channels, trained.channels),
     }
+    if tested.ndim == 3:  # `predict` takes images as the trained data set is stored
+        compared["orientation"] = (_orientation(tested), _orientation(trained))
+    if tested.ndim == 3 and len(suite.size) == 2:
+        compared["slices"] = (f"along axis {tested.slice_axis}", f"along axis {trained.slice_axis}")
     if len(suite.size) == 3:  # values of images and slices are brought to [0, 1] in any case
         compared["intensities"] = (_intensities(tested), _intensities(trained))
     if "segmentation" in suite.tasks:
@@ -153,11 +164,16 @@ def check_comparable(tested: Card, trained: Card, suite: Suite) -> None:
         compared["labels"] = (tested.labels, trained.labels)
     for what, (there, here) in compared.items():
         if there != here:
-            remedy = "drop it, or rename them" if what in ("classes", "labels") else "drop it"
+            remedy = REMEDIES.get(what, "drop it")
             raise BenchError(
                 f"test_on: {tested.id} given, whose {what} are {_listed(there)}; those of "
                 f"{trained.id} are {_listed(here)}; expected the same; {remedy}"
             )
+
+
+def _orientation(card: Card) -> str:
+    """How the axes of volumes lie, in words."""
+    return "turned to RAS+" if card.oriented else "as stored"
 
 
 def _intensities(card: Card) -> str:

@@ -47,7 +47,9 @@ Side = Annotated[int, between(8, 8192)]
 Spacing = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1000)]  # mm
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Colour = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=3, max_length=3)]
+# Of red, green and blue: values that images in [0, 1] have, and deviations.
+Colour = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)]
+Deviation = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
 
 
 class StrictModel(BaseModel):
@@ -63,7 +65,7 @@ class Network(StrictModel):
     weights_sha256: Sha256 | None = None
     freeze: YesOrNo = False  # what the file gives keeps its weights
     mean: Colour | None = None  # what the weights expect, if not what their library says
-    std: Colour | None = None
+    std: Deviation | None = None
 
     @model_validator(mode="after")
     def _starts_from_weights(self) -> Self:

@@ -37,6 +37,7 @@ class Requirements(TypedDict, total=False):
     unlabelled: bool
     normals: bool
     whole_masks: bool  # no pixel without a class
+    full_features: bool  # a map before the logits that is as fine as the image
 
 
 class ShortForm(TypedDict):

@@ -19,7 +19,7 @@ from bench.files.records import parse_record, plain_data, write_text
 LAYOUT = 1  # raise it when the layout of board.toml changes
 NOISE = 0.1  # of a mean Dice, from one kind of processor to another (docs/protocol.md, R8.7)
 REMEDY = "restore it"
-HEADER = "# Written by 'run' and 'reproduce'; see docs/submit_a_row.md.\n"
+HEADER = "# Written by 'run' and 'reproduce', but for remarks; see docs/submit_a_row.md.\n"
 RowState = Literal["self-reported", "reproduced", "other code"]
 
 
@@ -93,6 +93,8 @@ class BoardFile:
 
     layout: int = LAYOUT
     noise: float = NOISE
+    # What readers must know of the board: written by hand, and shown above its numbers.
+    remarks: Sequence[str] = ()
     rows: Sequence[RowVersion] = ()
     fingerprints: Sequence[Fingerprint] = ()
     reproductions: Sequence[Reproduction] = field(default_factory=tuple)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats.intervals import Folds, fold_count
-from bench.stats.moderation import Pool, freedom_of_draws, pooled_mean_square
+from bench.stats.intervals import Folds, fold_count, mean_square_of_folds
+from bench.stats.moderation import Pool, freedom_of_draws
 from bench.stats.planning import MOST_DRAWS, PLANNED_GAINS, POWER, Components
-from bench.stats.shared_variance import FEWEST_COMPARISONS, SharedVariance, supports_test
+from bench.stats.shared_variance import FEWEST_COMPARISONS, supports_test
 from bench.stats.verdicts import adjusted_level
 
 
@@ -64,22 +64,20 @@ class FoldDesign:
         return supports_test(pool, self.folds)
 
 
-def measured_fold_components(shared: SharedVariance) -> FoldComponents | None:
-    """Components of a difference, from the mean squares over all pairs of a board's methods.
+def measured_fold_components(
+    differences: NDArray[np.float64], folds: Folds
+) -> FoldComponents | None:
+    """Components of a difference, from the mean squares of a board's gains (gains x n x s).
 
-    Methods with failed cells are left out. None with fewer than 2 methods or folds.
+    None without gains, or with fewer than 2 folds.
     """
-    distinct = shared.pooled_tables
-    if len(distinct) < 2 or fold_count(shared.folds) < 2:
+    gains, _, draws = differences.shape
+    if not gains or fold_count(folds) < 2:
         return None
-    tables = np.stack(distinct)
-    draws = tables.shape[-1]
-    of_folds = float(pooled_mean_square(tables, shared.folds))
+    of_folds = float(mean_square_of_folds(differences, folds).mean())
     if draws == 1:
         return FoldComponents(between=of_folds**0.5, within=None)
-    # The mean over the differences of all pairs is twice that of centred tables.
-    of_methods = _mean_square_within_folds(tables - tables.mean(0), shared.folds)
-    of_draws = 2 * float(of_methods.sum()) / (len(tables) - 1)
+    of_draws = float(_mean_square_within_folds(differences, folds).mean())
     between = max(0.0, (of_folds - of_draws) / draws)
     # What is left, so that both together are the variance behind today's intervals.
     within = of_folds - draws * between
@@ -150,13 +148,17 @@ def fold_planning_sentence(
     design: FoldDesign,
     noun: str = "draw",
     gains: Sequence[float] = PLANNED_GAINS,
+    width: float | None = None,
 ) -> str:
     """What a board can resolve, and with how many draws in each fold it could resolve given gains.
 
     For example "half-width now 0.22; a gain of 0.10 needs about 5 draws in each fold". `noun` is
-    what is repeated in a fold, in the singular.
+    what is repeated in a fold, in the singular. `width` is the half-width that the board's bars
+    have, where there are any.
     """
-    parts = [f"half-width now {fold_half_width(components, draws, design):.2g}"]
+    if width is None:
+        width = fold_half_width(components, draws, design)
+    parts = [f"half-width now {width:.2g}"]
     if not design.allows_verdicts:
         parts.append("2 folds allow no verdict on fewer than 7 methods, however many draws")
     elif components.within is None:

@@ -71,8 +71,8 @@ def label_equivalence(
     """Labels at which the reference reaches the method's score, in the unit of `labelled` (R4.9b).
 
     `curve` (m x n x s) holds the scores of the reference at those m amounts, `method` (n x s) the
-    method's at one budget, over the same patients and subsets. The interval comes from 2000 joint
-    draws of the m + 1 true means, as for ranks (R4.2). With outer folds, their differences vary as
+    method's at one budget, over the same patients and subsets. The interval comes from `DRAWS`
+    joint draws of the m + 1 true means, as for ranks (R4.2). With outer folds, differences vary as
     the means of folds do (R4.1c). A BenchError as for `area_table`.
     """
     logs = _checked_logs(labelled)

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.stats.intervals import MeanSquares, combine_mean_squares, mean_squares
 from bench.stats.moderation import freedom_of_draws
 from bench.stats.shared_variance import (
     FEWEST_COMPARISONS,
     FEWEST_COMPARISONS_WITH_TWO_DRAWS,
-    SharedVariance,
 )
 from bench.stats.verdicts import adjusted_level
 
@@ -56,9 +56,9 @@ class Assumption:
 OF_SHORT_RUNS = Assumption(
     Components(draw=0.125, patient=0.180, rest=0.227), "after 100 steps on phantoms"
 )
-# Of the four methods of boards/acdc after 2,000 steps with 3 of 70 patients labelled, five draws.
+# Of the three gains of boards/acdc after 2,000 steps with 3 of 70 patients labelled, five draws.
 OF_LONG_RUNS = Assumption(
-    Components(draw=0.067, patient=0.048, rest=0.122), "on the published board of ACDC"
+    Components(draw=0.067, patient=0.052, rest=0.138), "on the published board of ACDC"
 )
 LONG_RUN = 1000  # steps
 
@@ -80,19 +80,16 @@ class DrawsNeeded:
     patients_limit: bool
 
 
-def measured_components(shared: SharedVariance) -> Components | None:
-    """Components of a difference, from the mean squares over all pairs of a board's methods.
+def measured_components(differences: NDArray[np.float64]) -> Components | None:
+    """Components of a difference, from the mean squares of a board's gains (gains x n x s).
 
-    Methods with failed cells are left out. None with fewer than 2 methods, patients or draws.
+    Pairs without the reference vary otherwise where the reference reacts most to draws, as a
+    method without unlabelled images may. None without gains, with one patient or one draw.
     """
-    distinct = shared.pooled_tables
-    patients, draws = shared.shape
-    if len(distinct) < 2 or patients < 2 or draws < 2:
+    gains, patients, draws = differences.shape
+    if not gains or patients < 2 or draws < 2:
         return None
-    tables = np.stack(distinct)
-    # The mean over the differences of all pairs is twice that of centred tables.
-    of_methods = mean_squares(tables - tables.mean(0))
-    case, subset, residual = (2 * float(each.sum()) / (len(tables) - 1) for each in of_methods)
+    case, subset, residual = (float(each.mean()) for each in mean_squares(differences))
     return Components(
         draw=max(0.0, (subset - residual) / patients) ** 0.5,
         patient=max(0.0, (case - residual) / draws) ** 0.5,
@@ -171,13 +168,16 @@ def planning_sentence(
     gains: Sequence[float] = PLANNED_GAINS,
     comparisons: int = 1,
     noun: str = "draw",
+    width: float | None = None,
 ) -> str:
     """What a board can resolve, and with how many draws it could resolve given gains.
 
     For example "half-width now 0.22; a gain of 0.10 needs about 15 draws". `noun` is what there
-    are several of, in the singular: at all labels, trainings are repeated without a draw.
+    are several of, in the singular: at all labels, trainings are repeated without a draw. `width`
+    is the half-width that the board's bars have, where there are any.
     """
-    width = half_width(components, patients, draws, methods, comparisons)
+    if width is None:
+        width = half_width(components, patients, draws, methods, comparisons)
     parts = []
     if width is not None:
         parts.append(f"half-width now {width:.2g}")

@@ -12,11 +12,19 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.stats import many_pairs
-from bench.stats.intervals import LEVEL, Folds, best_first, tie_groups, variances_of_means
+from bench.stats.intervals import (
+    LEVEL,
+    Folds,
+    best_first,
+    fold_count,
+    tie_groups,
+    variances_of_means,
+)
 from bench.stats.shared_variance import SharedVariance
 from bench.stats.verdicts import not_separated_from_best
 
-DRAWS = 2000
+# Draws of the true means: a share of 2.5% is then known to 0.07%. Many methods take fewer.
+DRAWS, DRAWS_OF_MANY = 50_000, 2000
 # Numbers of the two groups where methods share a draw variance.
 TIED_WITH_BEST, SEPARATED_FROM_BEST = 1, 2
 # Method -> n patients x s subsets; all methods have the same patients and subsets.
@@ -28,9 +36,10 @@ class RankDistribution:
     """Ranks of one method over draws of the true means; 1 is the best rank.
 
     `lo`: 2.5th percentile of the rank, or less (see `rank_distributions`). `hi`: 97.5th percentile.
-    `first`: P(rank 1), where methods that tie exactly are all first; None with one patient.
-    `shares`: of the draws at rank 1, 2, ..., k; empty with one patient. `tie_group`: with a shared
-    draw variance, 1 for the methods that are not separated from the best and 2 for all others.
+    `first`: P(rank 1), where methods that tie exactly are all first; None with one patient or one
+    draw of the labels. `shares`: of the draws at rank 1, 2, ..., k; empty where `first` is None.
+    `tie_group`: with a shared draw variance, 1 for the methods that are not separated from the best
+    and 2 for all others.
     """
 
     lo: int
@@ -47,13 +56,14 @@ def rank_distributions(
 
     Holm's rule asks for more evidence than 2.5% of the draws, so percentiles alone could separate
     methods that share a tie group. Therefore no `lo` of a group exceeds the group's smallest `hi`:
-    the ranges of tied methods always have a rank in common. With one patient there is no variation
-    to draw from, and every rank is possible. `shared` holds the same methods by the same names:
-    differences then share their draw variance, and methods tie with the best alone.
+    the ranges of tied methods always have a rank in common. With one patient, or one draw of the
+    labels in `shared`, there is no variation to draw from, and every rank is possible. `shared`
+    holds the same methods by the same names: differences then share their draw variance, and
+    methods tie with the best alone.
     """
     names = best_first(scores, higher_is_better)
     groups = _tie_groups(scores, names, higher_is_better, shared)
-    if not names or scores[names[0]].shape[0] < 2:
+    if not names or not _vary(scores[names[0]], shared):
         return {name: RankDistribution(1, len(names), None, (), groups[name]) for name in names}
     shares = _shares_of_ranks(scores, higher_is_better, shared)
     ranges = {name: percentile_ranks(shares[name]) for name in names}
@@ -69,6 +79,14 @@ def rank_distributions(
             lo=lo, hi=hi, first=share[0], shares=share, tie_group=group
         )
     return distributions
+
+
+def _vary(table: NDArray[np.float64], shared: SharedVariance | None) -> bool:
+    """Whether a mean (of n x s) is known to vary: over patients, and draws or outer folds."""
+    patients, draws = table.shape
+    if shared is None:  # such as distances of images, one of each draw
+        return patients > 1
+    return patients > 1 and max(draws, fold_count(shared.folds)) > 1
 
 
 def _tie_groups(
@@ -101,7 +119,8 @@ def _shares_of_ranks(
     elif shared is not None and len(names) > 1:
         every_pair = shared.every_pair
         variances = (every_pair.variance, every_pair.freedom)
-    draws = joint_draws(tables, draw_seed(names, tables.shape), variances=variances)
+    count = DRAWS if len(names) <= many_pairs.MANY else DRAWS_OF_MANY
+    draws = joint_draws(tables, draw_seed(names, tables.shape), count, variances)
     return dict(zip(names, rank_shares(draws), strict=True))
 
 

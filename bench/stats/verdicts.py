@@ -64,12 +64,17 @@ class PairTest:
 
 
 def gains_over_references(
-    shared: SharedVariance, references: Mapping[str, str], higher_is_better: bool
+    shared: SharedVariance,
+    references: Mapping[str, str],
+    higher_is_better: bool,
+    to_come: int = 0,
 ) -> dict[str, Gain]:
     """The gain of each method (label) over its reference (label), adjusted for all of these gains.
 
     A gain that is tested twice counts once: methods with identical tables have the same gain. A
-    method that is identical to its reference has a gain of 0, which needs no test.
+    method that is identical to its reference has a gain of 0, which needs no test. `to_come` counts
+    planned gains that cannot be tested yet: without them, a board would be adjusted for few gains
+    while its last draw fills up, and its words would say more than when it is whole.
     """
     pairs = list(references.items())
     differences = shared.differences(pairs)
@@ -77,9 +82,10 @@ def gains_over_references(
     for (method, reference), difference in zip(pairs, differences, strict=True):
         if difference.tested and not shared.are_identical(method, reference):
             family.add((shared.same_as[method], shared.same_as[reference]))
+    comparisons = len(family) + to_come
     gains = {}
     for (method, reference), difference in zip(pairs, differences, strict=True):
-        gains[method] = _gain(method, reference, difference, len(family), higher_is_better)
+        gains[method] = _gain(method, reference, difference, comparisons, higher_is_better)
     return gains
 
 

@@ -86,7 +86,8 @@ def load_model(
     from safetensors.torch import load_file
 
     file = folder.work.check(folder.model)
-    # Its state replaces all weights: the file that the suite named need not be there any more.
+    # Its state replaces all weights, so that the file that the suite named need not be there any
+    # more. The cell still has its hash: images are scaled as in training.
     job = replace(folder.expect_job(), weights=None)
     assert job.spec is not None  # every cell that was trained has one
     assert job.card is not None

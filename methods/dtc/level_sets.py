@@ -79,7 +79,8 @@ def build_level_set_head(network: Any, spec: Spec, run: Run) -> LevelSetHead:
     if features.shape[2:] != spec.size:
         raise ValueError(
             f"backbone {type(network).__name__} gives features of {tuple(features.shape[2:])} for "
-            f"images of {spec.size}; dtc draws level sets in full resolution; choose unet or vnet"
+            f"images of {spec.size}; dtc draws level sets in full resolution; choose a network "
+            "that decodes to it"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed("heads"))

@@ -13,6 +13,7 @@ from bench.api import Spec
 from bench.errors import BenchError
 from methods.networks.colours import mean_and_std
 from methods.networks.smp import input_channels
+from methods.networks.start import named_weights
 
 Colours = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of red, green and blue
 
@@ -39,7 +40,9 @@ class TimmClassifier(nn.Module):
         """Train the last layer alone; the body keeps its batch statistics."""
         self.frozen = True
         self.model.requires_grad_(False)
-        self.model.get_classifier().requires_grad_(True)
+        heads = self.model.get_classifier()
+        for head in heads if isinstance(heads, tuple) else (heads,):  # distilled ones have two
+            head.requires_grad_(True)
         self.eval()
 
     def train(self, mode: bool = True) -> TimmClassifier:
@@ -79,17 +82,19 @@ def build_classifier(
         raise BenchError(
             f"classifier {name!r} given; timm has none of that name; similar ones: {similar}"
         )
-    channels = input_channels(spec, weights)
+    keys = network or {}
+    start = named_weights(keys, weights)
+    channels = input_channels(spec, start)
     settings: dict[str, Any] = {"num_classes": spec.classes, "in_chans": channels}
     published: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
     # A transformer is made for one size, and position embeddings in a file are of that size too.
     if published is not None and published.fixed_input_size:
         settings["img_size"] = tuple(spec.size)
     model = timm.create_model(name, pretrained=False, **settings)
-    if weights is None:
+    if start is None:
         return TimmClassifier(model)
-    load_body(model, weights)
-    keys = network or {}
+    if weights is not None:
+        load_body(model, weights)
     classifier = TimmClassifier(model, mean_and_std(keys, f"tu-{name}"))
     if keys.get("freeze", False):
         classifier.freeze()

@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from methods.networks.colours import IMAGENET_MEAN as IMAGENET_MEAN
 from methods.networks.colours import IMAGENET_STD as IMAGENET_STD
 from methods.networks.colours import mean_and_std
-from methods.networks.start import take_over_weights
+from methods.networks.start import named_weights, start_from_weights
 
 
 class SmpSegmenter(nn.Module):
@@ -79,7 +79,7 @@ class SmpSegmenter(nn.Module):
         return self
 
 
-def input_channels(spec: Spec, weights: Path | None) -> int:
+def input_channels(spec: Spec, weights: str | None) -> int:
     """Channels of the first layer: 3 with weights from ImageNet, else those of the images.
 
     Raises BenchError if weights are given for images that are neither grey nor RGB.
@@ -88,7 +88,7 @@ def input_channels(spec: Spec, weights: Path | None) -> int:
         return spec.channels
     if spec.channels not in (1, 3):
         raise BenchError(
-            f"weights {weights.name} given for images of {spec.channels} channels; "
+            f"weights {weights} given for images of {spec.channels} channels; "
             "they fit 1 or 3; remove them"
         )
     return 3
@@ -107,7 +107,9 @@ def build_smp(
     architecture, encoder = name.removeprefix("smp:").split("/")
     if encoder not in encoders:
         encoder = f"tu-{encoder.removeprefix('tu-')}"
-    channels = input_channels(spec, weights)
+    settings = backbone or {}
+    start = named_weights(settings, weights)
+    channels = input_channels(spec, start)
     try:
         network = smp.create_model(
             architecture,
@@ -122,8 +124,7 @@ def build_smp(
             f"({problem})"
         ) from None
     segmenter = SmpSegmenter(network)
-    if weights is not None:
-        settings = backbone or {}
+    if start is not None:
         colours = mean_and_std(settings, encoder)
-        take_over_weights(segmenter, segmenter.encoder, settings, weights, colours)
+        start_from_weights(segmenter, segmenter.encoder, settings, weights, colours)
     return segmenter

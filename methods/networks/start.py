@@ -27,14 +27,23 @@ def draw_again(network: nn.Module, seed: int) -> None:
                 reset()
 
 
-def take_over_weights(
+def named_weights(backbone: Mapping[str, Any], weights: Path | None) -> str | None:
+    """The weights that a training starts from, by file or by hash; None for random ones.
+
+    A model that was saved after such a training is filled without the file. Images are scaled for
+    it all the same, so that a network without the file is still one that started from it.
+    """
+    return backbone.get("weights") if weights is None else weights.name
+
+
+def start_from_weights(
     network: nn.Module,
     encoder: nn.Module,
     backbone: Mapping[str, Any],
-    weights: Path,
+    weights: Path | None,
     colours: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> None:
-    """Fill the encoder of a network from a file, and scale images as its weights expect them.
+    """Scale images as the encoder's weights expect them, and fill it where there is the file.
 
     With `freeze`, the encoder is not trained and keeps its batch statistics. Raises BenchError
     where the file does not fit.
@@ -42,9 +51,10 @@ def take_over_weights(
     from methods.networks.weights import load_weights
 
     segmenter: Any = network
-    # Encoders that smp takes from timm keep their network in `model`.
-    target = getattr(encoder, "model", encoder)
-    load_weights(target, weights, "encoder", advice="give the file of this encoder")
+    if weights is not None:
+        # Encoders that smp takes from timm keep their network in `model`.
+        target = getattr(encoder, "model", encoder)
+        load_weights(target, weights, "encoder", advice="give the file of this encoder")
     segmenter.imagenet = True
     for name, values in zip(("mean", "std"), colours, strict=True):
         buffer = torch.tensor(values).view(1, len(values), 1, 1)

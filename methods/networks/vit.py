@@ -83,12 +83,13 @@ def build_vit(backbone: Mapping[str, Any], spec: Spec, weights: Path | None) -> 
     import timm
 
     from methods.networks.smp import input_channels
-    from methods.networks.start import take_over_weights
+    from methods.networks.start import named_weights, start_from_weights
 
     name = backbone["name"].removeprefix(PREFIX)
     if not timm.is_model(name):
         raise BenchError(f"backbone {name!r} given; timm has none of that name; give one {ADVICE}")
-    channels = input_channels(spec, weights)
+    start = named_weights(backbone, weights)
+    channels = input_channels(spec, start)
     try:
         vit: Any = timm.create_model(
             name, pretrained=False, num_classes=0, in_chans=channels, img_size=tuple(spec.size)
@@ -99,8 +100,8 @@ def build_vit(backbone: Mapping[str, Any], spec: Spec, weights: Path | None) -> 
             f"({problem}); expected a plain vision transformer, {ADVICE}"
         ) from None
     network = ViTSegmenter(vit, spec.outputs, _patch_in(vit, name, spec))
-    if weights is not None:
-        take_over_weights(network, vit, backbone, weights, mean_and_std(backbone, f"tu-{name}"))
+    if start is not None:
+        start_from_weights(network, vit, backbone, weights, mean_and_std(backbone, f"tu-{name}"))
     return network
 
 

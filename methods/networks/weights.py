@@ -26,13 +26,16 @@ from methods.networks.positions import with_positions_of
 log = logging.getLogger("methods.networks.weights")
 State = dict[str, torch.Tensor]
 
-# Under which a checkpoint may keep its state dict; a teacher comes before its student.
+# Under which a checkpoint may keep its state dict; an average comes before what it averages.
 WRAPPERS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema_model",
+    "ema",
+    "teacher",
     "state_dict",
     "model_state_dict",
-    "model_ema",
-    "state_dict_ema",
-    "teacher",
     "model",
     "module",
     "student",
@@ -68,6 +71,7 @@ PREFIXES = (
     "encoder.",
     "encoder_q.",
     "teacher.",
+    "ema_model.",
 )
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # in torchvision's own files
 FOREIGN = re.compile(r"GLOBAL (\S+) ")  # in torch's message on a class that it does not load
@@ -143,10 +147,13 @@ def _unreadable(file: Path, problem: Exception) -> BenchError:
 def _unwrap(content: Any, file: Path) -> State:
     """The state dict in what a file holds. Raises BenchError if there is none."""
     while isinstance(content, Mapping):
-        inner = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
+        inner = [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
             break
-        content = content[inner]
+        taken, *others = inner
+        if others:
+            log.info("weights %s: %r is taken, not %s", file.name, taken, _some(others))
+        content = content[taken]
     state: State = {}
     if isinstance(content, Mapping):
         for key, value in content.items():

@@ -127,10 +127,11 @@ def update_teacher(
     """
     if config.recipe == "released":
         keep = late_ema_decay(steps, config.ema_half_life, config.ema_floor)
-        slow_tensors = teacher.state_dict().values()
-        fast_tensors = student.state_dict().values()
-        for slow, fast in zip(slow_tensors, fast_tensors, strict=True):
-            if slow.is_floating_point():
+        fast_tensors = student.state_dict()
+        for name, slow in teacher.state_dict().items():
+            fast = fast_tensors[name]
+            is_frozen = getattr(student, "frozen", False) and name.startswith("encoder.")
+            if slow.is_floating_point() and not is_frozen:
                 slow.lerp_(fast, 1 - keep)
                 fast.mul_(1 - HIDDEN_DECAY)
     # The released code has counted the step before it averages, hence t + 1.

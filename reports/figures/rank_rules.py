@@ -20,8 +20,9 @@ RULES = {
 }
 LAST_RULE = list(RULES.values())[-1]  # where names stand
 CAPTION = (
-    "Rank of each method by its mean, by its mean rank over cases, and by the mean of its worst 5% "
-    "of cases, among all methods and settings of this budget. Lines that cross: the rule decides."
+    "Rank of each method by its mean, by its mean rank over patients and draws, and by the score "
+    "that 95% of them reach, among all methods and settings of this budget. Lines that cross: the "
+    "rule decides."
 )
 VIEW_FILTER = f"datum.labelled == labelled && {look.SETTINGS}"
 LINE = 24  # px for each rank

@@ -76,6 +76,7 @@ def list_warnings(board: Board) -> list[tuple[str, str]]:
     warnings = []
     if board.suite.note:
         warnings.append(("Warning", board.suite.note))
+    warnings += [("Remark", remark) for remark in board.remarks]
     invented = [card.title for card in board.datasets.values() if card.synthetic]
     if invented:
         text = (

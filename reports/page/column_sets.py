@@ -60,6 +60,11 @@ class ColumnSet:
     heads: list[SetHead]
     budgets: list[tuple[str, int, list[SetLine]]]  # budget in words, labelled, lines
 
+    @property
+    def has_gains(self) -> bool:
+        """Whether a column holds gains, whose intervals are adjusted."""
+        return any(head.key in tables.GAINS for head in self.heads)
+
 
 def list_sets(board: Board, problem: Problem, budgets: Sequence[BudgetLines]) -> list[ColumnSet]:
     """The sets in which any method has a number, cost last."""
@@ -119,7 +124,7 @@ def _metric_set(
             cells = []
             for column in columns:
                 row = rows.get((head.labelled, head.method, head.variant, column.key))
-                cells.append(_metric_cell(column, row))
+                cells.append(_metric_cell(column, row, line.is_reference))
             if any(cell.value is not None for cell in cells):
                 lines.append(SetLine(line, cells))
         if lines:
@@ -127,9 +132,11 @@ def _metric_set(
     return ColumnSet(_key(title), title, heads, blocks)
 
 
-def _metric_cell(column: ColumnFacts, row: Row | None) -> SetCell:
+def _metric_cell(column: ColumnFacts, row: Row | None, is_reference: bool) -> SetCell:
     if row is None:
-        return SetCell(column.key, None, "n/a", "", "Not scored in this run.")
+        is_own_base = is_reference and column.key in tables.GAINS
+        why = "Gains are measured from this row." if is_own_base else "Not scored in this run."
+        return SetCell(column.key, None, "n/a", "", why)
     why = ""
     if row.status != "ok":
         why = f"{tables.status_title(row.status)}: {tables.reason(row)}"

@@ -13,7 +13,7 @@ from reports.page.tables import Problem, item_label
 RULES = {
     "mean": "By mean",
     "mean_rank": "By mean rank per case",
-    "worst_case": "By the worst 5% of cases",
+    "worst_case": "By the score that 95% of cases reach",
 }
 
 

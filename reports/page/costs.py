@@ -14,7 +14,7 @@ COST_COLUMNS = (
     ("segmenter_steps", "Segmenter steps", "count"),
     ("inference_ms", "Inference, ms per image", "tenths"),
     ("peak_memory_mb", "Peak memory, MB", "count"),
-    ("parameters", "Parameters", "count"),
+    ("parameters", "Saved weights", "count"),
 )
 
 

@@ -313,10 +313,16 @@ def number(value: float | None, digits: int) -> str:
 
 
 def interval(row: Row, digits: int) -> str:
-    """The 95% interval as text, clipped to what the metric can be; empty where there is none."""
-    if not (known(row.lo) and known(row.hi)):
+    """The 95% interval as text, clipped to what the metric can be; empty where there is none.
+
+    That of a gain is adjusted for all gains of its budget wherever it is tested, as its verdict is.
+    """
+    lo, hi = row.lo, row.hi
+    if row.metric in GAINS and known(row.adjusted_lo) and known(row.adjusted_hi):
+        lo, hi = row.adjusted_lo, row.adjusted_hi
+    if not (known(lo) and known(hi)):
         return ""
-    low, high = clip(row.lo, row.metric), clip(row.hi, row.metric)
+    low, high = clip(lo, row.metric), clip(hi, row.metric)
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 

@@ -23,7 +23,10 @@ VERDICTS = {
     "better": "Its interval, adjusted for all gains at this budget, lies above zero.",
     "worse": "Its interval, adjusted for all gains at this budget, lies below zero.",
     "not resolved": "Its interval, adjusted for all gains at this budget, includes zero.",
-    "not tested": "Too few draws for a test at this budget.",
+    "not tested": (
+        "Too few draws for a test, or not the draws of the other rows. The interval is that of "
+        "this gain alone."
+    ),
 }
 
 TEMPLATE_WORDS: Mapping[str, Any] = {

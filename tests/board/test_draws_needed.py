@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bench.board.build import build
 from bench.board.comparisons import note_text, planning_notes
@@ -24,7 +25,6 @@ from bench.stats.planning import (
     measured_components,
     planning_sentence,
 )
-from bench.stats.shared_variance import SharedVariance
 from bench.store import Store
 from tests.support.boards import planned_cell, scored_row
 
@@ -48,7 +48,7 @@ def simulated_rows(draws: int, patients: int = 200, methods: int = 12) -> list[R
 
 
 def test_a_board_is_planned_by_the_variance_of_its_differences() -> None:
-    [note] = planning_notes([Budget(simulated_rows(draws=5))])
+    [note] = planning_notes([Budget(simulated_rows(draws=5))], "m00")
     assert (note.task, note.dataset, note.labelled) == ("segmentation", "d", 4)
     assert note.text.startswith("5 draws, adjusted for 11 gains: half-width now 0.")
     found = re.search("now ([0-9.]+);", note.text)
@@ -59,8 +59,8 @@ def test_a_board_is_planned_by_the_variance_of_its_differences() -> None:
 
 
 def test_one_draw_or_one_method_measures_nothing() -> None:
-    assert planning_notes([Budget(simulated_rows(draws=1))]) == []
-    assert planning_notes([Budget(simulated_rows(draws=3, methods=1))]) == []
+    assert planning_notes([Budget(simulated_rows(draws=1))], "m00") == []
+    assert planning_notes([Budget(simulated_rows(draws=3, methods=1))], "m00") == []
 
 
 def planned(method: str, subset: int, **changes: object) -> PlannedCell:
@@ -92,8 +92,8 @@ def test_what_is_assumed_of_long_trainings_is_what_the_board_has(
 ) -> None:
     measured: list[Components | None] = []
 
-    def recorded(shared: SharedVariance) -> Components | None:
-        measured.append(measured_components(shared))
+    def recorded(differences: NDArray[np.float64]) -> Components | None:
+        measured.append(measured_components(differences))
         return measured[-1]
 
     monkeypatch.setattr("bench.board.comparisons.measured_components", recorded)
@@ -120,7 +120,7 @@ def test_one_draw_has_no_half_width() -> None:
 def test_at_all_labels_trainings_are_repeated_and_nothing_is_drawn() -> None:
     """The sentence once asked for more draws where nothing but the seed differs."""
     rows = [replace(row, fraction=1.0) for row in simulated_rows(draws=5)]
-    [note] = planning_notes([Budget(rows)])
+    [note] = planning_notes([Budget(rows)], "m00")
     assert note.text.startswith("5 repeats, adjusted for 11 gains: half-width now 0.")
     assert " repeats" in note.text and "draw" not in note.text
     cells = [replace(planned(f"m{number}", 0), fraction=1.0) for number in range(2)]

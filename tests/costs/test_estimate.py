@@ -81,7 +81,8 @@ def test_colours_of_pretrained_weights_are_no_obstacle(estimator: Estimator) -> 
     plain = {"name": "smp:unet/resnet18"}
     cost = estimator.cost(cell(backbone=content), index_of())
     assert cost.step_seconds == pytest.approx(
-        estimator.cost(cell(backbone=plain), index_of()).step_seconds
+        estimator.cost(cell(backbone=plain), index_of()).step_seconds,
+        rel=0.05,  # weights take grey images as three channels
     )
 
 

@@ -1,5 +1,6 @@
 """Pixels without a class: read, stored, and left out of losses and scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,19 @@ def test_methods_that_need_every_pixel_say_so(tmp_path: Path, method: str) -> No
     refusal = registry.method(method).refusal(card, "segmentation", 2, False, "unet")
     assert refusal is not None and "needs the class of every pixel" in refusal
     assert registry.method("supervised").refusal(card, "segmentation", 2, False, "unet") is None
+
+
+@pytest.mark.parametrize("role", ["generator", "normaliser"])
+def test_plug_ins_that_make_images_are_refused_too(tmp_path: Path, role: str) -> None:
+    """Found in a review: without `whole_masks` on its card, ignored pixels counted as a lesion."""
+    card = folder(tmp_path, "ignore = 255").card
+    info = registry.method("supervised")
+    maker = replace(info, card={**info.card, "role": role})
+    refusal = maker.refusal(card, "segmentation", 2, False, "unet")
+    assert refusal is not None and "needs the class of every pixel" in refusal
+
+
+def test_classification_takes_no_mask(tmp_path: Path) -> None:
+    """Found in a review: SSGNet was refused for masks that its classifier never sees."""
+    card = replace(folder(tmp_path, "ignore = 255").card, labels=("benign", "malignant"))
+    assert registry.method("ssgnet").refusal(card, "classification", 2, False, "unet") is None

@@ -214,6 +214,25 @@ def test_images_of_another_kind_are_refused(
         check_comparable(replace(Tiny.card, id="other", **change), Tiny.card, suite)
 
 
+@pytest.mark.parametrize(
+    ("size", "change", "what"),
+    [([16, 16, 16], {"oriented": True}, "orientation"), ([32, 32], {"slice_axis": 2}, "slices")],
+)
+def test_volumes_that_lie_otherwise_are_refused(
+    size: list[int], change: dict[str, int], what: str
+) -> None:
+    """Found in a review: the same volumes scored 0.12 by the run and 0.04 elsewhere."""
+    suite = toy_suite(test_on=["other"]).model_copy(update={"size": size})
+    volumes = replace(Tiny.card, ndim=3)
+    other = replace(volumes, id="other")
+    check_comparable(other, volumes, suite)
+    with pytest.raises(BenchError, match=f"whose {what} are "):
+        check_comparable(replace(other, **change), volumes, suite)
+    if "slice_axis" in change:  # no slices are cut where volumes are trained on
+        whole = suite.model_copy(update={"size": [16, 16, 16]})
+        check_comparable(replace(other, **change), volumes, whole)
+
+
 def test_slices_may_come_from_volumes_that_are_stored_z_scored() -> None:
     """Their values are brought to [0, 1] like all others."""
     stored = replace(Tiny.card, id="other", normalised=True)

@@ -66,6 +66,48 @@ def test_volumes_keep_axes_spacing_and_ignored_voxels(tmp_path: Path) -> None:
     assert (after.mask == 1).sum() == (before.mask == 1).sum()
 
 
+class Slices(Volumes):
+    """Trains on single slices, as `acdc` does; the second slice is the tenth by name."""
+
+    def records(self) -> list[Record]:
+        records = []
+        for record in super().records():
+            if record.split != "train":
+                records.append(record)
+                continue
+            for number in (10, 0, 2):
+                name = f"{record.id}_slice_{number}"
+                records.append(replace(record, id=name, volume=record.id))
+        return records
+
+    def read(self, record: Record) -> RawCase:
+        if record.volume is None:
+            return super().read(record)
+        number = int(record.id.rpartition("_")[2])
+        raw = super().read(replace(record, id=record.volume))
+        assert raw.mask is not None
+        place = (0, 2, 10).index(number)
+        image = np.full_like(raw.image[:, place], number)
+        return RawCase(image, raw.mask[place], raw.spacing and raw.spacing[1:])
+
+
+def test_single_slices_become_volumes_again(tmp_path: Path) -> None:
+    """`splits acdc --nnunet`, which the documentation shows, once ended in a traceback."""
+    slices = Slices("tiny", None)
+    target = tmp_path / "Dataset103_s"
+    said = write_nnunet(slices, drawn(slices), 0, 1, target)
+    whole = Volumes("tiny", None)
+    expected = write_nnunet(whole, drawn(whole), 0, 1, tmp_path / "Dataset104_w")
+    assert said.rpartition(": ")[2] == expected.rpartition(": ")[2]
+    again = DATASETS["nnunet"]("nnunet:Dataset103_s", tmp_path)
+    other = DATASETS["nnunet"]("nnunet:Dataset104_w", tmp_path)
+    for record, same in zip(again.records(), other.records(), strict=True):
+        assert (record.id, record.group) == (same.id, same.group)
+        raw = again.read(record)
+        assert [float(plane.max()) for plane in raw.image[0]] == [0, 2, 10]
+        np.testing.assert_array_equal(raw.mask, other.read(same).mask)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("subset", "labelled", "name", "line"),
     [

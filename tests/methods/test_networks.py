@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.api import Spec
+from bench.api import Spec, Task
 from bench.errors import BenchError
 from methods.networks import build
 from methods.networks.classifier import build_classifier
@@ -207,3 +207,43 @@ def test_weights_for_colours_refuse_other_channels(build_network: Callable[..., 
         build_network(
             name, Spec("segmentation", 2, 4, 2, (32, 32), (0.0, 1.0), False), Path("w.pt")
         )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("smp:unet/resnet18", "segmentation"),
+        ("vit:vit_tiny_patch16_224", "segmentation"),
+        ("resnet10t", "classification"),
+    ],
+)
+def test_a_network_that_is_filled_later_scales_images_as_its_weights_expect(
+    name: str, task: Task, channels: int, tmp_path: Path
+) -> None:
+    """Found in a review: a saved model was opened without the mean and deviation of its start.
+
+    `predict` then gave other masks than the run, and grey images ended in an error about shapes.
+    """
+    spec = Spec(task, 2, channels, 2, (64, 64), (0.0, 1.0), False)
+    backbone = {"name": name, "weights": "0" * 64, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.3]}
+    in_colour = Spec(task, 2, 3, 2, (64, 64), (0.0, 1.0), False)
+    source = build({"name": name}, in_colour)
+    encoder = source.model if task == "classification" else source.encoder
+    torch.save(encoder.state_dict(), tmp_path / "w.pth")
+    trained = build(backbone, spec, tmp_path / "w.pth").eval()
+    opened = build(backbone, spec)
+    opened.load_state_dict(trained.state_dict())
+    images = torch.rand(2, channels, 64, 64)
+    assert torch.equal(opened.eval()(images), trained(images))
+    assert torch.equal(opened.embed(images), trained.embed(images))
+
+
+def test_a_frozen_classifier_with_two_heads_trains_both(tmp_path: Path) -> None:
+    """Found in a review: distilled transformers have two last layers."""
+    name = "deit_tiny_distilled_patch16_224"
+    spec = Spec("classification", 2, 3, 2, (32, 32), (0.0, 1.0), False)
+    torch.save(build({"name": name}, spec).model.state_dict(), tmp_path / "w.pth")
+    frozen = build({"name": name, "freeze": True}, spec, tmp_path / "w.pth")
+    trained = {key.split(".")[1] for key, value in frozen.named_parameters() if value.requires_grad}
+    assert trained == {"head", "head_dist"}

@@ -206,6 +206,20 @@ def test_late_steps_of_the_released_average(step: int) -> None:
     assert all_near(statistics, 0.01)
 
 
+def test_a_frozen_encoder_is_neither_averaged_nor_decayed() -> None:
+    """Found in a review: `freeze` kept the gradient away, and the released decay went on.
+
+    After 15,000 steps a twentieth of the weights of the file would have been left.
+    """
+    slow, fast = (nn.ModuleDict({"encoder": layers(v), "head": layers(v)}) for v in (1.0, 1.0))
+    fast.frozen = True  # type: ignore[assignment]
+    update_teacher(slow, fast, 100, 15_000, Config(recipe="released"))
+    for network in (slow, fast):
+        encoder, head = (torch.cat(parts(network[name])) for name in ("encoder", "head"))
+        assert (encoder == 1).all()
+        assert not (head == 1).all()
+
+
 @pytest.mark.parametrize("step", [100, 14_999])
 def test_late_steps_of_the_described_average(step: int) -> None:
     parameters, statistics = parts(after(step, "described", 1.0, 0.0)[0])

@@ -58,6 +58,11 @@ FORMS: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
     lambda state: {"model": state, "optimizer": {"state": {}}},
     lambda state: {"model_state_dict": state},
     lambda state: {"student": network().state_dict(), "teacher": prefixed("backbone.")(state)},
+    # Found in a review: of these, the network that was averaged was taken without a word.
+    lambda state: {"state_dict": network().state_dict(), "state_dict_ema": state},
+    lambda state: {"state_dict": network().state_dict(), "model_ema": prefixed("module.")(state)},
+    lambda state: {"model": network().state_dict(), "ema": prefixed("ema_model.")(state)},
+    lambda state: {"model": network().state_dict(), "ema_state_dict": state},
     lambda state: {**state, "fc.weight": torch.zeros(3), "fc.bias": torch.zeros(3)},
 ]
 

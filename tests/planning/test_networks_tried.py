@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from bench import registry
 from bench.api import Card
 from bench.errors import BenchError
-from bench.planning.checks.networks import check_channels, check_networks
+from bench.planning.checks.networks import check_channels, check_networks, has_full_features
+from bench.store import Store
 from tests.support.command_line import PLUGINS, Bench, refused, suite_file
 from tests.support.encoder_weights import write_encoder_weights
-from tests.support.tiny_bench import toy_suite
+from tests.support.tiny_bench import plan, toy_suite
 
 CARD = Card("x", "X", 2, 1, ("background", "a"), False, "image", "", "", "", False)
 PRETRAINED = "smp:unet/resnet18"
@@ -63,6 +65,46 @@ def test_networks_that_are_there_are_taken() -> None:
     check_networks(toy_suite(size=[32, 32], backbone={"name": PRETRAINED}))
     check_networks(toy_suite(size=[32, 32], backbone={"name": "vit:vit_tiny_patch16_224"}))
     check_networks(toy_suite(classifier={"name": "resnet18"}, **CLASSIFYING))
+
+
+@pytest.mark.parametrize(
+    "name", ["smp:unet/tu-swin_tiny_patch4_window7_224", "smp:unet/tu-efficientformerv2_s0"]
+)
+def test_a_network_that_is_built_but_takes_no_images_of_this_size_is_refused(name: str) -> None:
+    """Found in a review: it passed, every run failed, and its row had a Dice of 0."""
+    words = refusal(size=[64, 64], backbone={"name": name})
+    assert f"network {name!r} given; it cannot be built for images of [64, 64]" in words
+
+
+def test_whether_features_are_as_fine_as_the_image() -> None:
+    sizes = [32, 32]
+    assert has_full_features({"name": "unet", "width": 8}, sizes)
+    assert has_full_features({"name": PRETRAINED}, sizes)
+    assert not has_full_features({"name": "smp:fpn/resnet18"}, sizes)
+    assert not has_full_features({"name": "vit:vit_tiny_patch16_224", "freeze": True}, sizes)
+
+
+def test_learners_that_need_fine_features_are_refused_coarse_ones(tmp_path: Path) -> None:
+    """Found in a review: SS-Net and DTC were planned, failed in each run and counted as worst."""
+    backbone = {"name": "smp:fpn/resnet18"}
+    methods = ["supervised", "ss_net", "dtc", "mean_teacher"]
+    suite = toy_suite(
+        size=[32, 32], backbone=backbone, methods=methods, reference="supervised", fractions=[0.5]
+    )
+    refusals = {cell.method: cell.refusal for cell in plan(suite, Store(tmp_path)).cells}
+    assert refusals["supervised"] is None and refusals["mean_teacher"] is None
+    for method in ("ss_net", "dtc"):
+        words = (
+            f"{method} needs features as fine as the image; those of smp:fpn/resnet18 are coarser"
+        )
+        assert refusals[method] == words
+
+
+def test_views_for_pictures_are_refused_on_volumes(tmp_path: Path) -> None:
+    """Found in a review: the run failed and counted as worst, though the page says "refused"."""
+    with pytest.raises(BenchError, match="augment: 'unimatch' given for volumes"):
+        registry.method("supervised").config({"augment": "unimatch"}, ndim=3)
+    assert registry.method("supervised").config({"augment": "unimatch"})["augment"] == "unimatch"
 
 
 def test_trying_networks_leaves_random_numbers_alone() -> None:

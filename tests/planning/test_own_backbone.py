@@ -89,6 +89,16 @@ def test_in_a_suite_that_segments_nothing_it_is_refused() -> None:
         toy_suite(methods=["threshold", WIDE], tasks=["classification"])
 
 
+def test_weights_of_plain_images_may_be_stated(tmp_path: Path) -> None:
+    """A mean of 0 and a deviation of 1 are those of images in [0, 1] as they are."""
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    plain = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
+    network = {"name": "smp:unet/mobilenet_v2", "weights": tmp_path / "weights.pth", **plain}
+    assert toy_suite(size=[32, 32], backbone=network).backbone.content["std"] == plain["std"]
+    with pytest.raises(ValidationError):
+        toy_suite(size=[32, 32], backbone={**network, "std": [0.0, 1.0, 1.0]})
+
+
 @pytest.mark.parametrize("place", ["suite", "entry"])
 def test_weights_with_colours_of_their_own_are_taken(tmp_path: Path, place: str) -> None:
     """Mean and deviation are lists, over which the check of sizes ended in a traceback."""

@@ -158,6 +158,20 @@ def test_published_boards_are_not_merged(board: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "merged").exists()
 
 
+def test_remarks_stand_above_the_numbers_and_stay(board: Path) -> None:
+    """Settings that were chosen after a first run on a board are said on the board."""
+    file = read_board_file(board)
+    assert file is not None and file.remarks == []
+    words = "Seen once before its last setting was chosen"
+    write_board_file(board, replace(file, remarks=[words]))
+    run(board, board.parents[1] / "scaled.py")
+    again = read_board_file(board)
+    assert again is not None and again.remarks == [words]
+    report(Store(board), public=True)
+    assert f"{words}." in (board / "report" / "index.html").read_text()
+    assert mismatches(Store(board)) == []
+
+
 def test_a_method_that_the_suite_does_not_name_is_a_row(board: Path) -> None:
     assert {row.method for row in read(board).rows} == {"supervised", "scaled"}
     assert {name: row.state for name, row in versions(board).items()} == {

@@ -397,3 +397,35 @@ def test_an_unfinished_board_says_whose_runs_are_still_to_come() -> None:
     text = said(replace(board, rows=rows))
     assert "Some runs of SS-Net are still to come." in text
     assert "still to come" not in said(board)
+
+
+def test_a_better_method_is_no_final_answer_while_runs_of_others_are_to_come() -> None:
+    """Found in a review: SGRS-Net was recommended while SS-Net, far ahead, lacked a last draw."""
+    board = compared({"sgrs_net": (0.08, "better"), "ss_net": (0.15, "not resolved")}, draws=4)
+    rows = [replace(row, status="missing") if row.method == "ss_net" else row for row in board.rows]
+    untested = [
+        replace(g, p=None, verdict=None) if g.method == "ss_net" else g for g in board.gains
+    ]
+    assert said(replace(board, rows=rows, gains=untested)) == (
+        "With 4 labelled patients, there is no final answer yet. "
+        "So far, sgrs_net is better than plain supervised training. "
+        "SS-Net scores best so far (Dice 0.90; plain supervised training 0.75). "
+        "Some runs of SS-Net are still to come."
+    )
+
+
+def test_rows_of_different_draws_are_not_set_beside_each_other() -> None:
+    """Found in a review: means of three and of two draws stood beside a gain of two."""
+    board = compared({"ss_net": (0.1, "not resolved"), "mean_teacher": OPEN})
+    rows = [replace(row, status="missing") for row in board.rows]
+    rows = [replace(row, n_subsets=3) if row.method == "ss_net" else row for row in rows]
+    text = said(replace(board, rows=rows))
+    words = (
+        "SS-Net gains most so far (Dice +0.10 over plain supervised training, in the draws that "
+    )
+    assert f"{words}both have)." in text and "0.85" not in text
+    behind = compared({"ss_net": (-0.1, "not resolved")})
+    first, second = behind.rows
+    rows = [replace(first, status="missing"), replace(second, status="missing", n_subsets=3)]
+    words = "Plain supervised training is ahead so far (Dice 0.75)."
+    assert words in said(replace(behind, rows=rows))

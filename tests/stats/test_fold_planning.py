@@ -17,6 +17,7 @@ from bench.stats.fold_planning import (
     gain_detectable_with_folds,
     measured_fold_components,
 )
+from bench.stats.intervals import mean_square_of_folds
 from bench.stats.planning import Components
 from bench.stats.shared_variance import MethodTable, SharedVariance, share_variance
 from bench.stats.verdicts import gains_over_references
@@ -36,6 +37,12 @@ def share(tables: NDArray[np.float64], folds: NDArray[np.intp] = FOLDS) -> Share
     )
 
 
+def gains(shared: SharedVariance) -> NDArray[np.float64]:
+    """The differences of all methods to the first."""
+    tables = np.stack([method.table for method in shared.tables.values()])
+    return np.asarray(tables[1:] - tables[0])
+
+
 def board(random: np.random.Generator, s: int, gain: float = 0.0) -> SharedVariance:
     """7 methods with the components TRUE; m1 is better than the others by `gain`."""
     of_all = random.normal(0.7, 0.1, (PATIENTS, 1)) + random.normal(0, 0.1, (5, s))[FOLDS]
@@ -49,23 +56,23 @@ def board(random: np.random.Generator, s: int, gain: float = 0.0) -> SharedVaria
 def test_components_by_hand() -> None:
     """Two folds of one patient: half the squared difference of their means, and that of draws."""
     difference = np.array([[0.1, 0.3], [0.6, 0.8]])
-    shared = share(np.stack([difference, np.zeros((2, 2))]), np.array([0, 1]))
     of_folds = 2 * ((0.2 - 0.45) ** 2 + (0.7 - 0.45) ** 2)  # s sum (mean - whole)^2 / (F - 1)
     of_draws = (0.02 + 0.02) / 2
-    measured = measured_fold_components(shared)
+    measured = measured_fold_components(difference[None], np.array([0, 1]))
     assert measured is not None and measured.within is not None
     assert measured.between**2 == pytest.approx((of_folds - of_draws) / 2)
     assert measured.within**2 == pytest.approx(of_draws)
 
 
-def test_half_width_now_is_that_of_the_pooled_mean_square() -> None:
+def test_half_width_now_is_that_of_the_mean_square_of_gains() -> None:
     """Where draws vary more than folds do, too: both parts add up to what is measured."""
     random = np.random.default_rng(3)
-    for tables in (random.normal(0.7, 0.1, (K, PATIENTS, 3)), board(random, 3).pooled_tables):
-        shared = share(np.stack(list(tables)))
-        measured = measured_fold_components(shared)
-        assert measured is not None and shared.board_pool is not None
-        error = (shared.board_pool.mean_square / (PATIENTS * 3)) ** 0.5
+    for shared in (share(random.normal(0.7, 0.1, (K, PATIENTS, 3))), board(random, 3)):
+        differences = gains(shared)
+        measured = measured_fold_components(differences, FOLDS)
+        assert measured is not None
+        mean_square = float(mean_square_of_folds(differences, FOLDS).mean())
+        error = (mean_square / (PATIENTS * 3)) ** 0.5
         width = fold_half_width(measured, 3, DESIGN)
         assert width == pytest.approx(student.ppf(1 - 0.05 / 12, 8) * error)
 
@@ -86,7 +93,7 @@ def test_more_draws_help_the_part_within_folds_alone() -> None:
 
 
 def test_one_draw_does_not_part_the_components() -> None:
-    measured = measured_fold_components(board(np.random.default_rng(1), 1))
+    measured = measured_fold_components(gains(board(np.random.default_rng(1), 1)), FOLDS)
     assert measured is not None and measured.within is None
     sentence = fold_planning_sentence(measured, 1, DESIGN, "repeat")
     assert sentence.endswith("; one repeat in each fold does not tell how much more would help")
@@ -94,8 +101,8 @@ def test_one_draw_does_not_part_the_components() -> None:
 
 def test_components_need_two_methods_and_folds() -> None:
     tables = np.random.default_rng(2).normal(size=(2, 6, 2))
-    assert measured_fold_components(share(tables[:1], np.arange(6) % 2)) is None
-    assert measured_fold_components(share(tables, np.zeros(6, np.intp))) is None
+    assert measured_fold_components(tables[:0], np.arange(6) % 2) is None
+    assert measured_fold_components(tables, np.zeros(6, np.intp)) is None
 
 
 def test_components_before_a_run_are_those_without_folds() -> None:
@@ -109,7 +116,7 @@ def test_components_are_recovered_from_simulated_boards() -> None:
     random = np.random.default_rng(21)
     found = []
     for _ in range(200):
-        measured = measured_fold_components(board(random, 3))
+        measured = measured_fold_components(gains(board(random, 3)), FOLDS)
         assert measured is not None and measured.within is not None
         found.append([measured.between, measured.within])
     mean = (np.array(found) ** 2).mean(0) ** 0.5

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -118,6 +118,7 @@ def test_interval_surrounds_the_estimate_and_shrinks_with_the_noise() -> None:
     )  # noise drowns the curve: nothing is excluded
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(0.01, 100))
 def test_order_zero_and_unit_of_the_scores_do_not_matter(
     seed: int, shift: float, scale: float

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
@@ -12,6 +12,7 @@ from scipy.stats import kendalltau
 from bench.errors import BenchError
 from bench.stats.intervals import false_outperformance, mean_interval, tie_groups
 from bench.stats.ranking import (
+    DRAWS,
     average_ranks,
     covariance_root,
     joint_draws,
@@ -128,11 +129,9 @@ def test_a_clear_order_gives_clear_ranks() -> None:
 def test_identical_methods_share_every_draw() -> None:
     scores = methods(0, k=2, gap=0.5)
     ranks = rank_distributions({**scores, "twin": scores["m1"].copy()}, higher_is_better=True)
-    assert [(rank.lo, rank.hi, rank.first) for rank in ranks.values()] == [
-        (1, 1, 1.0),
-        (1, 1, 1.0),
-        (3, 3, 0.0),
-    ]
+    assert [(rank.lo, rank.hi) for rank in ranks.values()] == [(1, 1), (1, 1), (3, 3)]
+    first, twin, last = (rank.first for rank in ranks.values())
+    assert first == twin == pytest.approx(1, abs=1e-3) and last == pytest.approx(0, abs=1e-3)
     alike = rank_distributions(dict.fromkeys("abc", scores["m0"]), higher_is_better=True)
     assert {(rank.lo, rank.hi, rank.shares) for rank in alike.values()} == {(1, 1, (1.0, 0.0, 0.0))}
 
@@ -142,6 +141,24 @@ def test_one_patient_allows_every_rank_and_draws_none() -> None:
     assert {(rank.lo, rank.hi, rank.first, rank.shares) for rank in ranks.values()} == {
         (1, 3, None, ())
     }
+
+
+def test_one_draw_of_the_labels_allows_every_rank() -> None:
+    """Found in a review: a board that lost a draw had narrower ranges than the whole one."""
+    scores = methods(0, k=3, n=40, s=1, gap=0.2)
+    shared = shared_by(scores)
+    ranks = rank_distributions(scores, True, shared)
+    assert {(rank.lo, rank.hi, rank.first, rank.shares) for rank in ranks.values()} == {
+        (1, 3, None, ())
+    }
+
+
+def test_the_random_numbers_of_a_share_hardly_matter() -> None:
+    """Found in a review: 2,000 draws published ranges that 3% of the seeds give."""
+    scores = methods(3, k=4, n=20, s=5, gap=0.03)
+    tables = np.stack(list(scores.values()))
+    shares = [rank_shares(joint_draws(tables, seed, DRAWS))[1] for seed in range(20)]
+    assert np.std(shares, axis=0).max() < 0.003  # at most half of it, squared, over 50,000
 
 
 def test_one_method_is_first_and_none_is_nothing() -> None:
@@ -179,6 +196,7 @@ def tied(groups: dict[str, int]) -> list[tuple[str, str]]:
     return [(a, b) for a, b in combinations(groups, 2) if groups[a] == groups[b]]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 10_000),
     st.integers(1, 6),

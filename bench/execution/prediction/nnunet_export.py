@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from bench.planning.split import Split
 
 FOLDER = re.compile(r"Dataset\d{3}_[A-Za-z0-9_-]+")  # as nnU-Net wants it
 COLOURS = 3  # a picture holds them in one file
+Cases = Mapping[str, Sequence[Record]]  # the records of each case by its name
 
 
 def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, target: Path) -> str:
@@ -37,8 +39,8 @@ def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, tar
         raise _unwritable(target, problem) from None
     patients = _labelled_patients(drawn, subset, labelled)
     by_id = {record.id: record for record in dataset.records()}
-    training = [by_id[case] for case in drawn.train if drawn.groups[case] in patients]
-    test = [by_id[case] for case in drawn.test]
+    training = _join_slices([by_id[case] for case in drawn.train if drawn.groups[case] in patients])
+    test = {case: [by_id[case]] for case in drawn.test}
     _check_names([*training, *test])
     try:
         with _part_of(target) as part:
@@ -46,6 +48,34 @@ def write_nnunet(dataset: Dataset, drawn: Split, subset: int, labelled: int, tar
     except OSError as problem:
         raise _unwritable(target, problem) from None
     return f"{target}: {len(training)} training and {len(test)} test cases for nnU-Net"
+
+
+def _join_slices(records: Sequence[Record]) -> Cases:
+    """The records of each case; those of single slices make up one volume, in slice order."""
+    cases: dict[str, list[Record]] = {}
+    for record in records:
+        cases.setdefault(record.volume or record.id, []).append(record)
+    return {name: sorted(parts, key=_by_numbers) for name, parts in cases.items()}
+
+
+def _by_numbers(record: Record) -> list[tuple[str, int]]:
+    """The order of ids by the numbers in them: slice_2 before slice_10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", record.id)]
+
+
+def _read(dataset: Dataset, parts: Sequence[Record]) -> RawCase:
+    """One case, its slices stacked into a volume."""
+    if parts[0].volume is None:
+        return dataset.read(parts[0])
+    slices = [dataset.read(part) for part in parts]
+    axis = dataset.card.slice_axis
+    masks = [raw.mask for raw in slices if raw.mask is not None]
+    return replace(
+        slices[0],
+        image=np.stack([raw.image for raw in slices], 1 + axis),
+        mask=np.stack(masks, axis) if masks else None,
+        spacing=None,  # between slices it is not known
+    )
 
 
 def _unwritable(target: Path, problem: OSError) -> BenchError:
@@ -69,19 +99,17 @@ def _part_of(target: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write_cases(
-    dataset: Dataset, training: Sequence[Record], test: Sequence[Record], target: Path
-) -> None:
+def _write_cases(dataset: Dataset, training: Cases, test: Cases, target: Path) -> None:
     ending = ".png" if dataset.card.ndim == 2 else ".nii.gz"
     for folder in ("imagesTr", "labelsTr", "imagesTs"):
         (target / folder).mkdir()
-    for record in training:
-        raw = dataset.read(record)
-        _write_images(raw, dataset.card, target / "imagesTr" / record.id, ending)
-        _write_labels(raw, dataset.card, target / "labelsTr" / f"{record.id}{ending}")
-    for record in test:
-        raw = dataset.read(record)
-        _write_images(raw, dataset.card, target / "imagesTs" / record.id, ending)
+    for name, parts in training.items():
+        raw = _read(dataset, parts)
+        _write_images(raw, dataset.card, target / "imagesTr" / name, ending)
+        _write_labels(raw, dataset.card, target / "labelsTr" / f"{name}{ending}")
+    for name, parts in test.items():
+        raw = _read(dataset, parts)
+        _write_images(raw, dataset.card, target / "imagesTs" / name, ending)
     _write_tables(dataset.card, training, target, ending)
 
 
@@ -110,9 +138,9 @@ def _labelled_patients(drawn: Split, subset: int, labelled: int) -> set[str]:
     return set(drawn.labelled(subset, labelled))
 
 
-def _check_names(records: Sequence[Record]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     """Raise BenchError for an id that could not be told from the name of its file again."""
-    odd = [record.id for record in records if file_name(record.id) != record.id]
+    odd = [name for name in names if file_name(name) != name]
     if odd:
         raise BenchError(
             f"case {odd[0]!r} given ({len(odd)} such); nnU-Net names files after cases; "
@@ -168,7 +196,7 @@ def _save_picture(pixels: NDArray[np.uint8], file: Path) -> None:
     Image.fromarray(pixels).save(file)
 
 
-def _write_tables(card: Card, training: Sequence[Record], target: Path, ending: str) -> None:
+def _write_tables(card: Card, training: Cases, target: Path, ending: str) -> None:
     """Write dataset.json and groups.csv, which says which cases are of one patient."""
     labels: dict[str, int | list[int]] = {"background": 0}
     for scored in card.targets:
@@ -188,6 +216,6 @@ def _write_tables(card: Card, training: Sequence[Record], target: Path, ending: 
         content["regions_class_order"] = [region.paint for region in card.regions]
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (target / "dataset.json").write_text(f"{text}\n", encoding="utf-8")
-    groups = [["case", "patient"], *[[record.id, record.group] for record in training]]
+    groups = [["case", "patient"], *[[name, parts[0].group] for name, parts in training.items()]]
     rows = csv_text.write_rows(groups)
     (target / "groups.csv").write_text(rows, encoding="utf-8", newline="")

@@ -67,17 +67,28 @@ def _networks(suite: Suite) -> Iterator[tuple[Task, Network]]:
         yield "classification", suite.classifier
 
 
+def has_full_features(backbone: Mapping[str, Any], size: Sequence[int]) -> bool:
+    """Whether the last map before a segmenter's logits is as fine as images of that size."""
+    if backbone["name"] in registry.networks().NDIM:
+        return True
+    spec = Spec("segmentation", 2, CHANNELS, CLASSES, tuple(size), None, False)
+    settings = {"name": backbone["name"]}
+    return _pass_through(weightless(settings, spec), settings, spec, "features") == tuple(size)
+
+
 def _try_out(network: Network, spec: Spec) -> None:
-    """Build a network, with its weights where it has some. Raises BenchError if that fails."""
+    """Build a network, with its weights where it has some, and give it an image.
+
+    Raises BenchError if that fails.
+    """
     import torch
 
     settings = network.model_dump(exclude={"weights", "weights_sha256"}, exclude_none=True)
     try:
-        if network.weights is None or network.waits_for_weights:
-            weightless(settings, spec)
-            return
-        with torch.random.fork_rng(devices=[]):
-            registry.networks().build(settings, spec, network.weights)
+        if network.weights is not None and not network.waits_for_weights:
+            with torch.random.fork_rng(devices=[]):
+                registry.networks().build(settings, spec, network.weights)
+        _pass_through(weightless(settings, spec), settings, spec, "forward")
     except BenchError:
         raise
     except Exception as problem:  # libraries raise errors of many kinds on names and sizes
@@ -86,6 +97,26 @@ def _try_out(network: Network, spec: Spec) -> None:
             f"{list(spec.size)} ({type(problem).__name__}: {cut(str(problem))}); "
             "give another name or size"
         ) from None
+
+
+def _pass_through(
+    network: Any, settings: Mapping[str, Any], spec: Spec, step: str
+) -> tuple[int, ...]:
+    """The sides (*S) of what a step of a network without weights makes of an image.
+
+    Raises what the network raises on images of that size.
+    """
+    import torch
+
+    shape = (1, CHANNELS, *spec.size)
+    with torch.no_grad():
+        try:
+            made = getattr(network.eval(), step)(torch.empty(shape, device="meta"))
+        except Exception:  # some networks look at values; with weights they can
+            with torch.random.fork_rng(devices=[]):
+                network = registry.networks().build(settings, spec)
+            made = getattr(network.eval(), step)(torch.zeros(shape))
+    return tuple(made.shape[2:])
 
 
 def _check_name(name: str, task: Task) -> None:
