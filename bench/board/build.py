@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench import __version__, hashing
@@ -52,11 +53,12 @@ STATUS: Mapping[State, Status] = {
 
 def build(store: Store, known_plan: Plan | None = None) -> Board:
     """The board of a folder that `run` wrote, whose plan may have been read before."""
-    return _build(store, known_plan or read_plan(store.out))
+    published = read_board_file(store.out) or BoardFile()
+    board = _build(store, known_plan or read_plan(store.out))
+    return replace(board, versions=published.rows, remarks=published.remarks)
 
 
 def _build(store: Store, plan: Plan) -> Board:
-    published = _published(store)
     columns = _columns_of(store, plan)
     every_row = row_cells(store, plan)
     rows = _without_ladder(every_row)
@@ -96,15 +98,8 @@ def _build(store: Store, plan: Plan) -> Board:
         training=training_curves(store, rows),
         planning=comparisons.planning,
         settings=settings,
-        versions=published.rows,
-        remarks=published.remarks,
         elsewhere=_elsewhere(store, plan, rows, columns),
     )
-
-
-def _published(store: Store) -> BoardFile:
-    """Where the rows of a published board come from, and remarks on it; nothing of another one."""
-    return read_board_file(store.out) or BoardFile()
 
 
 def _budgets_of(rows: Sequence[RowCells]) -> list[Budget]:
