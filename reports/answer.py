@@ -83,7 +83,7 @@ def _reference_alone(field: Field, reference: Row, remarks: str) -> Answer:
 
 def _has_runs_to_come(field: Field) -> bool:
     """Whether runs are missing that may yet show a method to be better than others."""
-    rows = [field.reference, *(rival.row for rival in field.scored)]
+    rows = [field.reference, *(rival.row for rival in field.rivals)]
     return any(row is not None and row.status == "missing" for row in rows)
 
 
@@ -112,11 +112,13 @@ def _ahead_so_far(field: Field, reference: Row) -> str:
         if best.row is not reference:
             scores = f"{scores}; {field.reference_name} {field.value(reference)}"
         return f"{capitalised(best.name)} scores best so far ({scores})."
-    ahead = [rival for rival in field.scored if gain_of(rival) > 0]
-    if not ahead:
+    compared = [rival for rival in field.scored if rival.gain is not None]
+    if not compared:
+        return ""
+    best = max(compared, key=gain_of)
+    if gain_of(best) <= 0:
         return f"{capitalised(field.reference_name)} is ahead so far ({field.score(reference)})."
-    best = max(ahead, key=gain_of)
-    gain = f"{field.column.title} {field.gain(best)} over {field.reference_name}"
+    gain = f"{field.column.title} better by {field.gain(best)} than {field.reference_name}"
     draws = "draw" if _subsets_of(field, [best]) == 1 else "draws"
     return f"{capitalised(best.name)} gains most so far ({gain}, in the {draws} that both have)."
 
@@ -188,7 +190,8 @@ def _unresolved(field: Field, has_others: bool) -> str:
     units = _plural(field.unit)
     what = spoken_draws(field.board, subsets, _has_all_labels(field), units)
     if not any(rival.is_tested for rival in unresolved):
-        if any(rival.is_tested for rival in field.scored):
+        is_to_come = any(rival.row.status == "missing" for rival in unresolved)
+        if is_to_come and any(rival.is_tested for rival in field.scored):
             return ""  # not for a lack of draws: their runs are still to come
         verb = "allows" if draws == 1 else "allow"
         return capitalised(f"{rest}{what} {verb} no test.")

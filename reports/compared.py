@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bench.board.schema import Board, ColumnFacts, MetricGain, Row
 from bench.names import DEFAULT, TUNED
 from reports.view import View, kept_defaults, settings_of
-from reports.wording import entry_name, number_text, score_digits, signed_text, training_name
+from reports.wording import entry_name, number_text, score_digits, training_name
 
 DISTANCES = frozenset({"hd95", "asd"})
 
@@ -72,8 +72,8 @@ class Field:
         return self._number(row.mean, score_digits(self.column.digits, _half_width(row)))
 
     def gain(self, rival: Rival) -> str:
-        """The gain of a rival, with its sign."""
-        return signed_text(gain_of(rival), min(self.column.digits, 2))
+        """The gain of a rival, in the unit of the metric."""
+        return self._number(gain_of(rival), min(self.column.digits, 2))
 
     @property
     def bound_value(self) -> str:

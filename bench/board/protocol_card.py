@@ -37,7 +37,7 @@ FOLD_INTERVALS = (
     "cover how much another set of patients would change the result."
 )
 RANKS = (
-    "95% range of plausible ranks from 50,000 joint draws of all true means, given patients and "
+    "95% range of plausible ranks from joint draws of all true means, given patients and "
     "draws; † marks methods that paired tests (Holm over all pairs, 5%) do not separate from the "
     "best. Gains are better, worse or not resolved by intervals adjusted for all gains at a budget "
     "(Bonferroni)."
@@ -253,7 +253,7 @@ def networks_of_entries(suite: Suite) -> dict[str, str]:
 
 def _backbone(backbone: Backbone) -> str:
     width = ""
-    if not backbone.name.startswith("smp:"):
+    if backbone.name in ("unet", "vnet"):
         width = f" of base width {backbone.width}"
     if backbone.levels < MOST_LEVELS:
         width += f" with {backbone.levels} levels"

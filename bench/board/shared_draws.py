@@ -1,6 +1,6 @@
 """The methods of one budget with the draws that they share, for differences between them (R4.1b).
 
-Rows that are two draws or more behind are left out: they would take draws from all others.
+Rows that lag behind most others are left out: they would take draws from all of them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,14 +121,15 @@ def means_of_subsets(
 
 
 def rows_to_compare(rows: Sequence[RowCells]) -> list[RowCells]:
-    """The rows with scores of as many draws as any other, or of one less.
+    """The rows with scores of the draws that two thirds of all rows with scores have, or of more.
 
-    While a draw fills up, all rows are thus compared over those before it. Only a row that is
-    further behind, such as one that was added to a finished board, stays out.
+    While a draw fills up, all rows are thus compared over those before it, until most have the new
+    one. A row that is added to a finished board stays out until it has caught up.
     """
     scored = [cells for cells in rows if cells.scores and not cells.selected]
-    most = max((len(cells.scores) for cells in scored), default=0)
-    return [cells for cells in scored if len(cells.scores) >= most - 1]
+    counts = sorted((len(cells.scores) for cells in scored), reverse=True)
+    needed = counts[ceil(2 * len(counts) / 3) - 1] if counts else 0
+    return [cells for cells in scored if len(cells.scores) >= needed]
 
 
 def draws_of_all(

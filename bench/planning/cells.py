@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import hashing, registry
-from bench.api import Task
+from bench.api import Card, Task
 from bench.cell_records import REGIONS, TARGETS, CellKey
 from bench.data.cache import DecodedDataset
 from bench.errors import BenchError
@@ -254,16 +254,17 @@ def _base_cell(
     )
 
 
-def _refused_features(
-    info: MethodInfo, base: PlannedCell, backbone: Mapping[str, Any]
-) -> str | None:
-    """Why a method cannot train a network whose features are too coarse, or None."""
+def _refusal(info: MethodInfo, cell: PlannedCell, card: Card, all_labelled: bool) -> str | None:
+    """Why a method cannot do a cell, or None if it can."""
+    network = _network_name(cell.backbone)
+    refusal = info.refusal(card, cell.task, len(cell.size), all_labelled, network)
     needs_full = info.card.get("requires", {}).get("full_features", False)
-    if base.task != "segmentation" or not needs_full or has_full_features(backbone, base.size):
+    if refusal is not None or not needs_full or cell.task != "segmentation":
+        return refusal
+    name = cell.backbone["name"]
+    if has_full_features(name, tuple(cell.size)):
         return None
-    return (
-        f"{info.name} needs features as fine as the image; those of {backbone['name']} are coarser"
-    )
+    return f"{info.name} needs features as fine as the image; those of {name} are coarser"
 
 
 def _cell_of(
@@ -275,9 +276,7 @@ def _cell_of(
     backbone = base.backbone
     if base.task == "segmentation" and contender.entry.backbone is not None:
         backbone = contender.entry.backbone.content
-    network = _network_name(backbone)
-    refusal = contender.info.refusal(card, base.task, len(base.size), all_labelled, network)
-    refusal = refusal or _refused_features(contender.info, base, backbone)
+    refusal = _refusal(contender.info, replace(base, backbone=backbone), card, all_labelled)
     role = contender.info.card.get("role") if refusal is None else None
     settings = dict(base.inference_settings)
     if base.task == "segmentation" and card.regions and contender.info.takes_regions:
@@ -337,8 +336,7 @@ def _reference_model(
     if any(model.subset == draw for model in models):
         return []
     card = dataset.prepared.index.card
-    network = _network_name(first.backbone)
-    if info.refusal(card, first.task, len(first.size), True, network) is not None:
+    if _refusal(info, first, card, True) is not None:
         return []
     split = dataset.split.hash(draw)
     all_labels = replace(first, labelled=dataset.patients, fraction=1.0)

@@ -27,7 +27,7 @@ LARGEST_LOOKED_AT = 512  # pixels a side, in a dry run
 REMEDIES = {
     "classes": "drop it, or rename them",
     "labels": "drop it, or rename them",
-    "orientation": "drop it, or train on files of the same kind",
+    "axes": "drop it, or train on files of the same kind",
 }
 
 
@@ -152,7 +152,7 @@ def check_comparable(tested: Card, trained: Card, suite: Suite) -> None:
         "channels": (tested.channels, trained.channels),
     }
     if tested.ndim == 3:  # `predict` takes images as the trained data set is stored
-        compared["orientation"] = (_orientation(tested), _orientation(trained))
+        compared["axes"] = (_orientation(tested), _orientation(trained))
     if tested.ndim == 3 and len(suite.size) == 2:
         compared["slices"] = (f"along axis {tested.slice_axis}", f"along axis {trained.slice_axis}")
     if len(suite.size) == 3:  # values of images and slices are brought to [0, 1] in any case

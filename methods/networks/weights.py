@@ -147,7 +147,7 @@ def _unreadable(file: Path, problem: Exception) -> BenchError:
 def _unwrap(content: Any, file: Path) -> State:
     """The state dict in what a file holds. Raises BenchError if there is none."""
     while isinstance(content, Mapping):
-        inner = [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        inner = [key for key in WRAPPERS if _holds_tensors(content.get(key))]
         if not inner:
             break
         taken, *others = inner
@@ -162,6 +162,15 @@ def _unwrap(content: Any, file: Path) -> State:
     if not state:
         raise _unreadable(file, ValueError("it holds no tensors by name"))
     return state
+
+
+def _holds_tensors(content: Any) -> bool:
+    """Whether there are tensors by name in it, or under one of the names that wrap a state dict."""
+    if not isinstance(content, Mapping):
+        return False
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
+        return True
+    return any(_holds_tensors(content.get(key)) for key in WRAPPERS)
 
 
 def _match(wanted: State, given: State, file: Path) -> tuple[State, set[str]]:

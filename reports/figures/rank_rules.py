@@ -16,7 +16,7 @@ MOST = 30  # methods of a budget
 RULES = {
     "mean": "mean",
     "mean_rank": "mean rank",
-    "worst_case": "worst cases",
+    "worst_case": "5th percentile",
 }
 LAST_RULE = list(RULES.values())[-1]  # where names stand
 CAPTION = (

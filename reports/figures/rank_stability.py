@@ -15,7 +15,7 @@ from reports.wording import full_name
 MOST = 30  # methods of a budget
 LEAST_SHARE = 0.0005  # smaller ones cannot be seen
 CAPTION = (
-    "Share of 2000 simulated sets of true means in which a method ranks first (darkest), second "
+    "Share of simulated sets of true means in which a method ranks first (darkest), second "
     "and so on, among all methods and settings of this budget."
 )
 VIEW_FILTER = f"datum.labelled == labelled && datum.metric == metric && {look.SETTINGS}"

@@ -90,6 +90,7 @@ def test_an_unfinished_row_takes_no_draw_from_the_others(group: list[RowCells]) 
     for key, row in alone.items():
         gain = gains[key]
         assert (gain.mean, gain.lo, gain.hi, gain.n_subsets) == (row.mean, row.lo, row.hi, 3)
+        assert (gain.p is None) == (row.p is None)
         if row.p is not None and gain.p is not None:  # adjusted for the gain to come, too
             tested = len(alone)
             assert gain.p == pytest.approx(min(1, row.p * (tested + 1) / tested))
@@ -178,3 +179,15 @@ def test_a_metric_without_any_case_is_not_waited_for() -> None:
     assert row.status == "not_applicable"
     [row] = scored_rows.case_rows(Budget([begun]), FACTS["dice"], "base")
     assert row.status == "missing"
+
+
+def test_a_row_ahead_or_behind_takes_no_test_from_the_others() -> None:
+    """Found in a review: a reference with more draws stood alone, and was first for sure."""
+    table = np.hstack([BASE, noisy(0)])
+    others = [scored(name, noisy(shift)) for name, shift in (("one", 0.0), ("two", 0.01))]
+    ahead = draws_of_all([scored("base", table), *others], "dice")
+    assert len(ahead.tables) == 3 and ahead.subsets == [0, 1, 2]
+    whole = [scored("base", table), scored("one", table + 0.01), scored("two", table + 0.02)]
+    behind = scored("late", table[:, :5], states=["done"] * 5 + ["missing"])
+    draws = draws_of_all([*whole, behind], "dice")
+    assert len(draws.tables) == 3 and draws.subsets == list(range(6))

@@ -216,7 +216,7 @@ def test_images_of_another_kind_are_refused(
 
 @pytest.mark.parametrize(
     ("size", "change", "what"),
-    [([16, 16, 16], {"oriented": True}, "orientation"), ([32, 32], {"slice_axis": 2}, "slices")],
+    [([16, 16, 16], {"oriented": True}, "axes"), ([32, 32], {"slice_axis": 2}, "slices")],
 )
 def test_volumes_that_lie_otherwise_are_refused(
     size: list[int], change: dict[str, int], what: str

@@ -120,6 +120,14 @@ def test_counters_that_old_files_lack_are_not_missed(
     assert torch.equal(load(state, tmp_path)["conv1.bias"], state["conv1.bias"])
 
 
+@pytest.mark.parametrize("ema", [{}, {"decay": 0.9, "shadow_params": [torch.zeros(2)]}])
+def test_an_average_without_names_is_passed_over(
+    ema: dict[str, Any], state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    loaded = load({"state_dict": state, "ema": ema}, tmp_path)
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {}}, torch.zeros(2)])
 def test_a_file_without_a_state_dict_is_refused(content: Any, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no state dict can be read from it"):

@@ -77,11 +77,10 @@ def test_a_network_that_is_built_but_takes_no_images_of_this_size_is_refused(nam
 
 
 def test_whether_features_are_as_fine_as_the_image() -> None:
-    sizes = [32, 32]
-    assert has_full_features({"name": "unet", "width": 8}, sizes)
-    assert has_full_features({"name": PRETRAINED}, sizes)
-    assert not has_full_features({"name": "smp:fpn/resnet18"}, sizes)
-    assert not has_full_features({"name": "vit:vit_tiny_patch16_224", "freeze": True}, sizes)
+    size = (32, 32)
+    assert has_full_features("unet", size) and has_full_features(PRETRAINED, size)
+    assert not has_full_features("smp:fpn/resnet18", size)
+    assert not has_full_features("vit:vit_tiny_patch16_224", size)
 
 
 def test_learners_that_need_fine_features_are_refused_coarse_ones(tmp_path: Path) -> None:

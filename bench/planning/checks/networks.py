@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from bench import registry
@@ -67,13 +68,17 @@ def _networks(suite: Suite) -> Iterator[tuple[Task, Network]]:
         yield "classification", suite.classifier
 
 
-def has_full_features(backbone: Mapping[str, Any], size: Sequence[int]) -> bool:
-    """Whether the last map before a segmenter's logits is as fine as images of that size."""
-    if backbone["name"] in registry.networks().NDIM:
+@cache
+def has_full_features(name: str, size: tuple[int, ...]) -> bool:
+    """Whether the last map before the logits of a segmenter is as fine as images of that size.
+
+    Raises what the network raises on such images.
+    """
+    if name in registry.networks().NDIM:
         return True
-    spec = Spec("segmentation", 2, CHANNELS, CLASSES, tuple(size), None, False)
-    settings = {"name": backbone["name"]}
-    return _pass_through(weightless(settings, spec), settings, spec, "features") == tuple(size)
+    spec = Spec("segmentation", 2, CHANNELS, CLASSES, size, None, False)
+    settings = {"name": name}
+    return _pass_through(weightless(settings, spec), settings, spec, "features") == size
 
 
 def _try_out(network: Network, spec: Spec) -> None:
