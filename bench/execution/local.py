@@ -242,7 +242,8 @@ def ctrl_c_waits() -> Iterator[None]:
 def ctrl_c_is_kept() -> Iterator[Callable[[], None]]:
     """Ctrl-C interrupts as ever, and if that was swallowed, at the next call of what is given.
 
-    Python ignores exceptions of callbacks of its garbage collector, and `distributed` has one.
+    Python ignores exceptions of callbacks of its garbage collector, and `distributed` has one. The
+    traceback that Python prints of them is left out, since this one is not ignored.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
@@ -258,10 +259,18 @@ def ctrl_c_is_kept() -> Iterator[Callable[[], None]]:
         if pressed:
             raise KeyboardInterrupt
 
+    print_unraisable = sys.unraisablehook
+
+    def print_others(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            print_unraisable(unraisable)
+
     signal.signal(signal.SIGINT, handle)
+    sys.unraisablehook = print_others
     try:
         yield check
     finally:
+        sys.unraisablehook = print_unraisable
         signal.signal(signal.SIGINT, before)
 
 

@@ -1,5 +1,6 @@
 """Ctrl-C leaves workers clean: one line, no process, no claim, and the same command goes on."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -212,6 +213,32 @@ def test_a_swallowed_ctrl_c_takes_effect_a_little_later() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_ctrl_c_in_a_garbage_collection_prints_no_traceback(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Python prints what it ignores in a callback of its garbage collector."""
+
+    def press(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook = sys.unraisablehook
+    sys.unraisablehook = sys.__unraisablehook__  # pytest has one of its own
+    try:
+        with pytest.raises(KeyboardInterrupt), ctrl_c_is_kept() as check:
+            gc.callbacks.append(press)
+            with suppress(KeyboardInterrupt):
+                gc.collect()
+            gc.callbacks.remove(press)
+            check()
+        assert sys.unraisablehook is sys.__unraisablehook__
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGINT, before)
+    assert capfd.readouterr().err == ""
 
 
 def test_where_ctrl_c_is_ignored_it_stays_so() -> None:
