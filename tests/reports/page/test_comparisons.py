@@ -46,7 +46,8 @@ def test_rank_shares_are_stacked_and_told(compared_text: str, words: Words) -> N
         (87.5, 12.5, 12.0, 2),
     ]
     assert "1: 87.5%, 2: 12.5%" in words(compared_text)
-    assert "With one test patient, or one draw of the labels, ranks cannot be simulated." in words(compared_text)
+    reason = "With one test patient, or one draw of the labels, ranks cannot be simulated."
+    assert reason in words(compared_text)
 
 
 def test_orderings_under_three_rules(compared_text: str, words: Words) -> None:
