@@ -102,11 +102,13 @@ class PlainMeans:
         reference: str,
         folds: int = 1,
         read: Callable[[Path], Lines] | None = None,
+        compared: Mapping[RowId, Sequence[int]] | None = None,
     ) -> None:
         self.store = store
         self.cells = cells
         self.reference = reference
         self.folds = folds  # outer folds; each tests other patients
+        self._compared = compared or {}  # the subsets behind the gain of a row, where it is known
         self._read = read or cache(read_lines)
         self._values: dict[tuple[RowId, str], BySubset] = {}
         self._lines: dict[tuple[RowId, str], Mapping[int, Lines]] = {}
@@ -183,13 +185,15 @@ class PlainMeans:
         return lines
 
     def _gain(self, number: StoredNumber) -> float | None:
-        """Over the subsets that the row and the reference at the same labels both have."""
+        """Over the draws that the row and the reference both have, of those that are compared."""
         row = number.row
         headline = HEADLINE[row.task]
         metric = AUGMENTED if number.metric == "augmented_gain" else headline
         values = self._by_subset(row, metric)
         of_reference = self._by_subset(self._reference_of(row), headline)
         shared = values.keys() & of_reference.keys()
+        if number.metric == "gain" and row in self._compared:
+            shared &= {subset // self.folds for subset in self._compared[row]}
         mean = _mean_over_subsets({subset: values[subset] for subset in shared})
         base = _mean_over_subsets({subset: of_reference[subset] for subset in shared})
         return None if mean is None or base is None else mean - base

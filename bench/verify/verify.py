@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 from bench import __version__
 from bench.board import build
-from bench.board.schema import TASKS, Board
+from bench.board.schema import HEADLINE, TASKS, Board
 from bench.board.scores import case_scores
 from bench.errors import BenchError
 from bench.files import csv_text
 from bench.files.records import read_json
+from bench.names import RowId
 from bench.planning.plan_file import metric_files, read_plan
 from bench.published.board_file import is_published
 from bench.store import Store, refuse_links
@@ -188,12 +189,30 @@ def _version_note(stored: Mapping[str, Any]) -> str | None:
     )
 
 
+def _compared_subsets(gains: Any) -> dict[RowId, Sequence[int]]:
+    """The subsets behind each gain in a headline; while runs are missing, fewer than there are."""
+    compared: dict[RowId, Sequence[int]] = {}
+    needed = {*RowId._fields, "metric", "subsets"}
+    for gain in gains if isinstance(gains, list) else []:
+        if not isinstance(gain, dict) or not needed <= gain.keys():
+            continue  # named by the comparison of all values
+        row = RowId(*(gain[name] for name in RowId._fields))
+        if gain["metric"] == HEADLINE.get(row.task):
+            compared[row] = gain["subsets"]
+    return compared
+
+
 def _check_means(results: ResultFolder, stored: Mapping[str, Any], named: set[str]) -> Check:
     """Means straight from the files; a row that differs already is not named twice."""
     plan = results.plan
     numbers = read_numbers(stored.get("rows"))
     plain_means = PlainMeans(
-        results.store, plan.cells, plan.suite.reference, plan.suite.folds, results.read_lines
+        results.store,
+        plan.cells,
+        plan.suite.reference,
+        plan.suite.folds,
+        results.read_lines,
+        _compared_subsets(stored.get("gains")),
     )
     derived = list(plain_means.of_numbers(numbers))
     mismatches = []
