@@ -119,8 +119,9 @@ def _ahead_so_far(field: Field, reference: Row) -> str:
     if gain_of(best) <= 0:
         return f"{capitalised(field.reference_name)} is ahead so far ({field.score(reference)})."
     gain = f"{field.column.title} better by {field.gain(best)} than {field.reference_name}"
-    draws = "draw" if _subsets_of(field, [best]) == 1 else "draws"
-    return f"{capitalised(best.name)} gains most so far ({gain}, in the {draws} that both have)."
+    subsets = _subsets_of(field, [best])
+    draws = "the draw that is" if subsets == 1 else f"the {count_word(subsets)} draws that are"
+    return f"{capitalised(best.name)} gains most so far ({gain}, over {draws} compared)."
 
 
 def _with_better(field: Field, reference: Row, better: Sequence[Rival], remarks: str) -> Answer:

@@ -159,10 +159,14 @@ def _no_better_than(base: RowCells, row: Row, column: ColumnFacts) -> Row:
     return replace(row, status=status, reason=f"reference {base.row.method}: {reason}")
 
 
-def _augmenting(budget: Budget, begun: bool = True) -> list[RowCells]:
-    """The rows of methods that augment with their images: those with scores, or all planned."""
+def _augmenting(budget: Budget) -> list[RowCells]:
+    return [c for c in budget.rows if c.pseudo_healthy and c.augmented and not c.selected]
+
+
+def _may_still_augment(budget: Budget) -> list[RowCells]:
+    """The rows with runs to come, whose gain of augmentation is planned; others have theirs."""
     rows = [c for c in budget.rows if c.pseudo_healthy and not c.selected and not c.refusal]
-    return [cells for cells in rows if cells.augmented] if begun else rows
+    return [cells for cells in rows if len(cells.scores) < cells.draws]
 
 
 def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
@@ -194,7 +198,8 @@ def _augmented_gains(budget: Budget, reference: str) -> dict[RowId, PairedGain]:
             gains[cells.row] = untested_gain(own, other, subsets, True, _folds_of_dice(cells))
     if references:
         shared = _share_with_augmented(draws, augmented, tables)
-        to_come = len(_augmenting(budget, begun=False)) - len(references)
+        tested = [augmented[label].row for label in references]
+        to_come = sum(cells.row not in tested for cells in _may_still_augment(budget))
         by_label = gains_over_references(shared, references, True, to_come)
         for label, paired in _paired_with_augmented(draws, tables, by_label).items():
             gains[augmented[label].row] = paired

@@ -191,3 +191,23 @@ def test_a_row_ahead_or_behind_takes_no_test_from_the_others() -> None:
     behind = scored("late", table[:, :5], states=["done"] * 5 + ["missing"])
     draws = draws_of_all([*whole, behind], "dice")
     assert len(draws.tables) == 3 and draws.subsets == list(range(6))
+
+
+def test_a_finished_row_without_augmentation_is_no_gain_to_come() -> None:
+    """It would have widened the intervals of the others for ever."""
+    table = noisy(0.02)
+    augmented = dict(scored("x", table).scores)
+    maker = scored("maker", BASE, pseudo_healthy=True, augmented=augmented)
+    without = scored("without", BASE, pseudo_healthy=True)
+    begun = scored("begun", BASE[:, :1], states=["done", "missing", "missing"], pseudo_healthy=True)
+    column = FACTS["augmented_gain"]
+
+    def p_of(*rows: RowCells) -> float | None:
+        budget = Budget([scored("base", BASE), maker, *rows])
+        return rows_by_method(scored_rows.augmented_gain_rows(budget, column, "base"))[
+            "maker", "default"
+        ].p
+
+    alone = p_of()
+    assert alone is not None and p_of(without) == alone
+    assert p_of(without, begun) == pytest.approx(min(1, 2 * alone))

@@ -420,8 +420,10 @@ def test_rows_of_different_draws_are_not_set_beside_each_other() -> None:
     rows = [replace(row, status="missing") for row in board.rows]
     rows = [replace(row, n_subsets=3) if row.method == "ss_net" else row for row in rows]
     text = said(replace(board, rows=rows))
-    words = "SS-Net gains most so far (Dice better by 0.10 than plain supervised training, in the "
-    assert f"{words}draws that both have)." in text and "0.85" not in text
+    words = (
+        "SS-Net gains most so far (Dice better by 0.10 than plain supervised training, over the "
+    )
+    assert f"{words}two draws that are compared)." in text and "0.85" not in text
     behind = compared({"ss_net": (-0.1, "not resolved")})
     first, second = behind.rows
     rows = [replace(first, status="missing"), replace(second, status="missing", n_subsets=3)]
